@@ -1,0 +1,69 @@
+//! Who gets in, and what the upstream learns.
+
+use proxy_filter_host::Host;
+use serde_json::json;
+
+fn configure(host: &mut Host) {
+    host.configure(json!({ "realm": "api", "tokens": { "s3cr3t": "alice" } })).unwrap();
+}
+
+#[proxy_filter_host::test]
+fn a_known_token_passes_and_is_replaced_by_the_user(mut host: Host) {
+    configure(&mut host);
+    let exchange = host.get("/").header("authorization", "Bearer s3cr3t").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    let upstream = exchange.upstream().unwrap();
+    assert_eq!(upstream.header("x-user"), Some("alice".into()));
+    assert_eq!(upstream.header("authorization"), None);
+}
+
+#[proxy_filter_host::test]
+fn no_token_is_answered_with_a_challenge(mut host: Host) {
+    configure(&mut host);
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.status(), 401, "{exchange}");
+    assert_eq!(exchange.response().header("www-authenticate"), Some("Bearer realm=\"api\"".into()));
+    assert!(exchange.upstream().is_none());
+}
+
+#[proxy_filter_host::test]
+fn another_scheme_is_no_token(mut host: Host) {
+    configure(&mut host);
+    let exchange = host.get("/").header("authorization", "Basic czNjcjN0").send();
+    assert_eq!(exchange.status(), 401, "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn an_unknown_token_is_forbidden(mut host: Host) {
+    configure(&mut host);
+    for token in ["s3cr3", "s3cr3t!", "", "\u{fe}"] {
+        let exchange = host.get("/").header("authorization", format!("Bearer {token}")).send();
+        // Hosts trim values: "Bearer " arrives as "Bearer".
+        assert_eq!(exchange.status(), if token.is_empty() { 401 } else { 403 }, "{token}: {exchange}");
+        assert!(exchange.upstream().is_none());
+    }
+}
+
+#[proxy_filter_host::test]
+fn nobody_can_claim_to_be_somebody(mut host: Host) {
+    configure(&mut host);
+    let exchange =
+        host.get("/").header("authorization", "Bearer s3cr3t").header("x-user", "root").header("x-user", "bob").send();
+    assert_eq!(exchange.upstream().unwrap().header_values("x-user"), ["alice"], "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn a_request_with_a_body_is_refused_before_the_body(mut host: Host) {
+    configure(&mut host);
+    let exchange = host.post("/").chunks(["a", "b"]).send();
+    assert_eq!(exchange.status(), 401, "{exchange}");
+    assert!(!exchange.callbacks().contains(&"proxy_on_request_body"), "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn grpc_requests_get_a_grpc_error(mut host: Host) {
+    configure(&mut host);
+    let exchange = host.post("/service/Method").header("content-type", "application/grpc").http2().send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    assert_eq!(exchange.response().header("grpc-status"), Some("16".into()), "{exchange}");
+}

@@ -1,0 +1,83 @@
+//! Adds the response headers that its configuration asks for:
+//!
+//! ```json
+//! {"headers": [{"name": "x-team", "value": "edge"}], "mode": "replace"}
+//! ```
+
+#[cfg(test)]
+mod tests;
+
+use proxy_filter::prelude::*;
+use serde::Deserialize;
+use std::rc::Rc;
+
+/// What the operator configures.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    headers: Vec<Header>,
+    #[serde(default)]
+    mode: Mode,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    name: String,
+    value: String,
+}
+
+/// What to do about a header that is there already.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    #[default]
+    Add,
+    Replace,
+}
+
+/// The plugin.
+#[derive(Debug, Default)]
+pub struct Root {
+    config: Rc<Config>,
+}
+
+#[proxy_filter::root]
+impl RootContext for Root {
+    type Context = Stream;
+
+    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
+        // An `Err` refuses the configuration, and the host's log says which field is wrong.
+        let config: Config = configuration.json()?;
+        log::info!("{} response headers configured", config.headers.len());
+        self.config = Rc::new(config);
+        Ok(())
+    }
+
+    fn new_context(&self) -> Stream {
+        Stream { config: Rc::clone(&self.config) }
+    }
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Stream {
+    config: Rc<Config>,
+}
+
+#[proxy_filter::context]
+impl Context for Stream {
+    fn on_response_headers(
+        &mut self,
+        response: &mut ResponseHeaders,
+        _end_of_stream: bool,
+    ) -> Result<FilterHeadersStatus> {
+        for Header { name, value } in &self.config.headers {
+            match self.config.mode {
+                Mode::Add => response.add(name, value)?,
+                Mode::Replace => response.replace(name, value)?,
+            }
+        }
+        Ok(FilterHeadersStatus::Continue)
+    }
+}

@@ -1,0 +1,50 @@
+//! The filter with good and bad configurations.
+
+use proxy_filter_host::{Host, Reply};
+use serde_json::json;
+
+#[proxy_filter_host::test]
+fn configured_headers_are_added(mut host: Host) {
+    host.configure(json!({ "headers": [{ "name": "x-a", "value": "1" }, { "name": "x-b", "value": "2" }] })).unwrap();
+    host.upstream(|_| Reply::new(200).header("x-a", "0"));
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.response().header_values("x-a"), ["0", "1"], "{exchange}");
+    assert_eq!(exchange.response().header("x-b"), Some("2".into()));
+}
+
+#[proxy_filter_host::test]
+fn configured_headers_replace_what_is_there(mut host: Host) {
+    host.configure(json!({ "headers": [{ "name": "x-a", "value": "1" }], "mode": "replace" })).unwrap();
+    host.upstream(|_| Reply::new(200).header("x-a", "0").header("x-a", "00"));
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.response().header_values("x-a"), ["1"], "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn a_wrong_type_is_refused_with_the_path_of_the_field(mut host: Host) {
+    host.configure(json!({ "headers": [{ "name": "x-a", "value": 1 }] })).unwrap_err();
+    let logs = host.start_logs();
+    assert!(
+        logs.iter().any(|line| line.message.contains("headers[0].value: invalid type: integer `1`, expected a string")),
+        "{logs:?}"
+    );
+}
+
+#[proxy_filter_host::test]
+fn no_configuration_is_refused_because_a_field_is_missing(mut host: Host) {
+    host.configure("").unwrap_err();
+    assert!(
+        host.start_logs().iter().any(|line| line.message.contains("missing field `headers`")),
+        "{:?}",
+        host.start_logs()
+    );
+}
+
+#[proxy_filter_host::test]
+fn a_header_that_would_split_the_response_fails_that_response_only(mut host: Host) {
+    host.configure(json!({ "headers": [{ "name": "x-a", "value": "1\r\nset-cookie: a=b" }] })).unwrap();
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.status(), 500, "{exchange}");
+    assert!(exchange.messages()[0].contains("CR, LF or NUL"), "{exchange}");
+    assert_eq!(host.get("/").send().status(), 500, "the module is still there");
+}

@@ -1,0 +1,53 @@
+//! Logs the headers of every request and response, answers `/hello` itself, and stamps every response.
+
+#[cfg(test)]
+mod tests;
+
+use proxy_filter::prelude::*;
+
+/// The plugin.
+#[derive(Debug, Default)]
+pub struct Root;
+
+#[proxy_filter::root]
+impl RootContext for Root {
+    type Context = Stream;
+
+    fn new_context(&self) -> Stream {
+        Stream
+    }
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Stream;
+
+#[proxy_filter::context]
+impl Context for Stream {
+    fn on_request_headers(
+        &mut self,
+        request: &mut RequestHeaders,
+        _end_of_stream: bool,
+    ) -> Result<FilterHeadersStatus> {
+        for (name, value) in &request.pairs()? {
+            log::info!("> {}: {}", printable(name), printable(value));
+        }
+        if request.path()?.is_some_and(|path| path == "/hello") {
+            return request.reply(LocalReply::new(200).header("hello", "world").body("Hello, World!\n"));
+        }
+        Ok(FilterHeadersStatus::Continue)
+    }
+
+    fn on_response_headers(
+        &mut self,
+        response: &mut ResponseHeaders,
+        _end_of_stream: bool,
+    ) -> Result<FilterHeadersStatus> {
+        for (name, value) in &response.pairs()? {
+            log::info!("< {}: {}", printable(name), printable(value));
+        }
+        // Also runs for the local reply above.
+        response.add("x-proxy-filter", "http_headers")?;
+        Ok(FilterHeadersStatus::Continue)
+    }
+}

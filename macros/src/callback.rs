@@ -1,0 +1,103 @@
+//! The two traits of a filter, method by method.
+
+/// One of the two traits of a filter.
+#[derive(Debug)]
+pub(crate) struct Trait {
+    pub(crate) name: &'static str,
+    /// The attribute that goes on its impls.
+    pub(crate) attribute: &'static str,
+    pub(crate) methods: &'static [Method],
+}
+
+/// A method that filters may implement.
+#[derive(Debug)]
+pub(crate) struct Method {
+    pub(crate) name: &'static str,
+    /// Its declaration, with the names that the prelude has.
+    pub(crate) signature: &'static str,
+    /// The names of its arguments after `self`.
+    pub(crate) arguments: &'static [&'static str],
+}
+
+impl Trait {
+    pub(crate) fn method(&self, name: &str) -> Option<&'static Method> {
+        self.methods.iter().find(|method| method.name == name)
+    }
+}
+
+impl Method {
+    const fn new(name: &'static str, signature: &'static str, arguments: &'static [&'static str]) -> Self {
+        Self { name, signature, arguments }
+    }
+
+    /// Its constant in `CallbackSet`.
+    pub(crate) fn constant(&self) -> String {
+        self.name.to_uppercase()
+    }
+
+    /// Whether the host's events lead to it, so that having it decides what a module exports.
+    pub(crate) fn is_callback(&self) -> bool {
+        self.name.starts_with("on_")
+    }
+}
+
+pub(crate) const ROOT_CONTEXT: Trait = Trait {
+    name: "RootContext",
+    attribute: "#[proxy_filter::root]",
+    methods: &[
+        Method::new(
+            "on_start",
+            "fn on_start(&mut self, configuration: VmConfiguration) -> Result<()>",
+            &["configuration"],
+        ),
+        Method::new(
+            "on_configure",
+            "fn on_configure(&mut self, configuration: Configuration) -> Result<()>",
+            &["configuration"],
+        ),
+        Method::new("on_done", "fn on_done(&mut self) -> bool", &[]),
+        Method::new("new_context", "fn new_context(&self) -> Self::Context", &[]),
+    ],
+};
+
+pub(crate) const CONTEXT: Trait = Trait {
+    name: "Context",
+    attribute: "#[proxy_filter::context]",
+    methods: &[
+        Method::new("on_create", "fn on_create(&mut self) -> Result<()>", &[]),
+        Method::new(
+            "on_request_headers",
+            "fn on_request_headers(&mut self, request: &mut RequestHeaders, end_of_stream: bool) -> Result<FilterHeadersStatus>",
+            &["request", "end_of_stream"],
+        ),
+        Method::new(
+            "on_request_body",
+            "fn on_request_body(&mut self, body: &mut RequestBody, end_of_stream: bool) -> Result<FilterDataStatus>",
+            &["body", "end_of_stream"],
+        ),
+        Method::new(
+            "on_request_trailers",
+            "fn on_request_trailers(&mut self, trailers: &mut RequestTrailers) -> Result<FilterTrailersStatus>",
+            &["trailers"],
+        ),
+        Method::new(
+            "on_response_headers",
+            "fn on_response_headers(&mut self, response: &mut ResponseHeaders, end_of_stream: bool) -> Result<FilterHeadersStatus>",
+            &["response", "end_of_stream"],
+        ),
+        Method::new(
+            "on_response_body",
+            "fn on_response_body(&mut self, body: &mut ResponseBody, end_of_stream: bool) -> Result<FilterDataStatus>",
+            &["body", "end_of_stream"],
+        ),
+        Method::new(
+            "on_response_trailers",
+            "fn on_response_trailers(&mut self, trailers: &mut ResponseTrailers) -> Result<FilterTrailersStatus>",
+            &["trailers"],
+        ),
+        Method::new("on_done", "fn on_done(&mut self) -> Result<()>", &[]),
+        Method::new("on_log", "fn on_log(&mut self, log: &LogContext) -> Result<()>", &["log"]),
+        Method::new("on_delete", "fn on_delete(&mut self) -> Result<()>", &[]),
+        Method::new("failure_policy", "fn failure_policy(&self) -> FailurePolicy", &[]),
+    ],
+};

@@ -1,0 +1,52 @@
+//! `#[proxy_filter::context]`.
+
+use crate::callback::{CONTEXT, Method};
+use crate::error::{Error, Faults};
+use crate::filter::{self, Context};
+use crate::impl_block::ImplBlock;
+use crate::quote::quote;
+use crate::valid::ValidImpl;
+use proc_macro::{TokenStream, TokenTree};
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut faults = Faults::default();
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    if !arguments.is_empty() {
+        faults.push(Error::at(&arguments, "#[proxy_filter::context] takes no arguments"));
+    }
+    let mut output = item.clone();
+    if let Some(block) = faults.take(ImplBlock::parse(item, "an `impl Context for …`")) {
+        if let Some(valid) = ValidImpl::check(&block, &CONTEXT, &mut faults) {
+            if !valid.misfits.is_empty() {
+                output = block.without(&valid.misfits);
+            }
+            // Even after a fault: it is reported, and need not lead to others.
+            output.extend(registration(&valid));
+        }
+    }
+    output.extend(faults.into_tokens());
+    output
+}
+
+fn registration(valid: &ValidImpl) -> TokenStream {
+    let union = |method: &&Method| format!(".union(sdk::CallbackSet::{})", method.constant());
+    let set = valid.callbacks.iter().map(union).collect::<Vec<_>>().concat();
+    let context = Context {
+        identity: filter::identity(&valid.name),
+        callbacks: valid.callbacks.iter().map(|method| method.name.to_owned()).collect(),
+    };
+    let mut output = quote(
+        &format!(
+            "const _: () = {{
+                use ::proxy_filter::__private as sdk;
+                impl sdk::Callbacks for #Name {{
+                    const SET: sdk::CallbackSet = sdk::CallbackSet::EMPTY{set};
+                }}
+                sdk::assert_created_by_root::<#Name>()
+            }};"
+        ),
+        &[("Name", TokenTree::from(valid.name.clone()).into())],
+    );
+    output.extend(filter::macro_of(&valid.name, context.tokens()));
+    output
+}

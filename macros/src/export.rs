@@ -1,0 +1,273 @@
+//! What a module consists of: its exports and, natively, their table.
+
+use crate::callback::{CONTEXT, Method, ROOT_CONTEXT, Trait};
+use crate::cursor::Cursor;
+use crate::filter::Filter;
+use crate::module::Listed;
+use crate::quote::{quote, quote_at};
+use proc_macro::{Delimiter, Span, TokenStream};
+
+/// A filter of a module.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) listed: Listed,
+    pub(crate) filter: Filter,
+}
+
+impl Member {
+    /// Reads what [`Self::tokens`] wrote.
+    pub(crate) fn parse(cursor: &mut Cursor) -> Option<Self> {
+        let listed = Listed::parse(Cursor::inside(&cursor.group(Delimiter::Brace)?))?;
+        Some(Self { listed, filter: Filter::parse(cursor)? })
+    }
+
+    pub(crate) fn tokens(&self) -> TokenStream {
+        quote("{ #listed } #filter", &[("listed", self.listed.tokens()), ("filter", self.filter.tokens())])
+    }
+}
+
+/// A function that the host looks for in a module.
+struct Export {
+    name: &'static str,
+    /// How many integers the host passes.
+    arguments: usize,
+    returns: bool,
+    calls: Calls,
+    needed: Needed,
+}
+
+enum Calls {
+    /// The host asks only whether the function exists.
+    Nothing,
+    Initialize,
+    /// The method of `Runtime` with the export's name, without `proxy_`.
+    Runtime,
+}
+
+enum Needed {
+    Always,
+    /// For any of these callbacks of a root, or of a stream context.
+    For {
+        root: &'static [&'static str],
+        context: &'static [&'static str],
+    },
+    /// As for `on_start`, and to refuse a `root_id` that the module does not have.
+    ForStart,
+}
+
+const fn export(name: &'static str, arguments: usize, returns: bool, needed: Needed) -> Export {
+    Export { name, arguments, returns, calls: Calls::Runtime, needed }
+}
+
+const fn context(context: &'static [&'static str]) -> Needed {
+    Needed::For { root: &[], context }
+}
+
+/// In the order of the ABI's specification.
+///
+/// A body can end with the headers or with trailers; the runtime tells a body callback from there that the stream has ended.
+/// So a body callback needs these exports too.
+const EXPORTS: &[Export] = &[
+    Export { calls: Calls::Nothing, ..export("proxy_abi_version_0_2_1", 0, false, Needed::Always) },
+    Export { calls: Calls::Initialize, ..export("_initialize", 0, false, Needed::Always) },
+    export("proxy_on_vm_start", 2, true, Needed::ForStart),
+    export("proxy_on_configure", 2, true, Needed::For { root: &["on_configure"], context: &[] }),
+    export("proxy_on_context_create", 2, false, Needed::Always),
+    export("proxy_on_request_headers", 3, true, context(&["on_request_headers", "on_request_body"])),
+    export("proxy_on_request_body", 3, true, context(&["on_request_body"])),
+    export("proxy_on_request_trailers", 2, true, context(&["on_request_trailers", "on_request_body"])),
+    export("proxy_on_response_headers", 3, true, context(&["on_response_headers", "on_response_body"])),
+    export("proxy_on_response_body", 3, true, context(&["on_response_body"])),
+    export("proxy_on_response_trailers", 2, true, context(&["on_response_trailers", "on_response_body"])),
+    export("proxy_on_done", 1, true, Needed::For { root: &["on_done"], context: &["on_done"] }),
+    export("proxy_on_log", 1, false, context(&["on_log"])),
+    export("proxy_on_delete", 1, false, Needed::Always),
+];
+
+impl Export {
+    fn is_needed_by(&self, filter: &Filter) -> bool {
+        match self.needed {
+            Needed::Always => true,
+            Needed::For { root, context } => filter.has(root, context),
+            Needed::ForStart => filter.has(&["on_start"], &[]) || filter.root.id.is_some(),
+        }
+    }
+
+    /// A name for each of its arguments.
+    fn names(&self) -> &'static [&'static str] {
+        ["a", "b", "c"].get(..self.arguments).unwrap_or_default()
+    }
+
+    fn call(&self) -> String {
+        match self.calls {
+            Calls::Nothing => String::new(),
+            Calls::Initialize => "sdk::initialize()".to_owned(),
+            Calls::Runtime => {
+                let method = self.name.trim_start_matches("proxy_");
+                format!("RUNTIME.with(|runtime| runtime.{method}({}))", self.names().join(", "))
+            }
+        }
+    }
+
+    /// The function as the host of a wasm module finds it.
+    fn function(&self) -> String {
+        let parameters = self.names().iter().map(|name| format!("{name}: u32")).collect::<Vec<_>>().join(", ");
+        let output = if self.returns { "-> u32" } else { "" };
+        format!(
+            "#[cfg(target_family = \"wasm\")] #[unsafe(no_mangle)]
+            extern \"C\" fn {}({parameters}) {output} {{ {} }}\n",
+            self.name,
+            self.call(),
+        )
+    }
+
+    /// The function as an entry of the table that stands for the exports natively.
+    fn entry(&self) -> String {
+        let pattern = [self.names(), &[".."]].concat().join(", ");
+        let zero = if self.returns { "" } else { "; 0" };
+        format!("({:?}, |[{pattern}]: [u32; 5]| {{ {}{zero} }}),\n", self.name, self.call())
+    }
+}
+
+/// Part of the message that rustc reports when a crate has two modules.
+const ONE_MODULE: &str = "give_each_root_a_root_id_and_list_all_in_one_proxy_filter_module";
+
+/// The alias of the only root of a module. The author's type keeps its name, in a module that has a macro of that name: no author
+/// chooses this one.
+pub(crate) const ONLY_ROOT: &str = "OnlyRootOfThisProxyFilter";
+
+/// The content of the lookup of a module that consists of `members`: one without `root_id`, or any number with one.
+pub(crate) fn expand(members: &[Member]) -> TokenStream {
+    let exports = EXPORTS.iter().filter(|export| members.iter().any(|member| export.is_needed_by(&member.filter)));
+    let (functions, entries): (String, String) = exports.map(|export| (export.function(), export.entry())).unzip();
+    let mut output = impls(members);
+    let several = members.iter().any(|member| member.filter.root.id.is_some());
+    let root = if several { "Root" } else { ONLY_ROOT };
+    if several {
+        output.extend(dispatch(members));
+    }
+    output.extend(quote(
+        &format!(
+            "::std::thread_local! {{
+                static RUNTIME: sdk::Runtime<{root}> = const {{ sdk::Runtime::new() }};
+            }}
+            {functions}
+            #[doc(hidden)]
+            pub mod __proxy_filter {{
+                #[cfg(not(target_family = \"wasm\"))]
+                pub fn module() -> super::sdk::Module {{
+                    use super::{{RUNTIME, sdk}};
+                    sdk::Module {{ exports: &[{entries}] }}
+                }}
+            }}
+            // Natively, nothing need call `module`; the filter is used nevertheless.
+            #[cfg(not(target_family = \"wasm\"))]
+            const _: fn() -> sdk::Module = __proxy_filter::module;"
+        ),
+        &[],
+    ));
+    // The exports of two modules would collide when they are linked. This name collides when they are checked.
+    let location = members.first().map_or_else(Span::call_site, |member| member.listed.path.span());
+    let name = format!("#[doc(hidden)] #[macro_export] macro_rules! {ONE_MODULE} {{ () => {{}} }}");
+    output.extend(quote_at(location, &name, &[]));
+    output
+}
+
+/// What registered filters implement, whatever their module exports.
+pub(crate) fn impls(members: &[Member]) -> TokenStream {
+    let mut output = TokenStream::new();
+    let mut contexts: Vec<&str> = Vec::new();
+    for Member { listed: Listed { alias, .. }, filter } in members {
+        // A missing `Default` is a fault of the type in the author's impl.
+        output.extend(quote_at(
+            filter.root.name.span(),
+            &format!(
+                "impl sdk::NewContext for {alias} {{
+                    fn new_root() -> sdk::Result<Self> {{
+                        ::core::result::Result::Ok(::core::default::Default::default())
+                    }}
+                }}"
+            ),
+            &[],
+        ));
+        if !contexts.contains(&filter.context.identity.as_str()) {
+            contexts.push(&filter.context.identity);
+            output.extend(quote(
+                &format!("impl sdk::CreatedByRoot for <{alias} as sdk::RootContext>::Context {{}}"),
+                &[],
+            ));
+        }
+    }
+    output
+}
+
+/// `Root` and `Stream`, the root context and the stream context that stand for those of all `members`.
+fn dispatch(members: &[Member]) -> TokenStream {
+    let for_each = |template: &str| -> TokenStream {
+        members
+            .iter()
+            .flat_map(|member| {
+                let root_id = member.filter.root.id.iter().map(|id| id.token.clone()).collect();
+                quote(&template.replace('@', &member.listed.alias.to_string()), &[("root_id", root_id)])
+            })
+            .collect()
+    };
+    let delegate = |contract: &Trait, own: &str| -> String {
+        contract.methods.iter().map(|method| delegation(contract, method, own, members)).collect()
+    };
+    quote(
+        &format!(
+            "use ::proxy_filter::__private::*;
+            enum Root {{ #roots }}
+            enum Stream {{ #streams }}
+            impl sdk::NewContext for Root {{
+                fn new_root() -> sdk::Result<Self> {{
+                    let found = sdk::root_id()?;
+                    #choices
+                    ::core::result::Result::Err(sdk::unknown_root_id(&found, &[#ids]))
+                }}
+            }}
+            impl sdk::RootContext for Root {{
+                type Context = Stream;
+                {}
+            }}
+            impl sdk::Callbacks for Stream {{
+                const SET: sdk::CallbackSet = sdk::CallbackSet::EMPTY #sets;
+            }}
+            impl sdk::Context for Stream {{
+                {}
+            }}",
+            delegate(&ROOT_CONTEXT, "Root"),
+            delegate(&CONTEXT, "Stream"),
+        ),
+        &[
+            ("roots", for_each("@(@),")),
+            ("streams", for_each("@(<@ as sdk::RootContext>::Context),")),
+            (
+                "choices",
+                for_each(
+                    "if found == #root_id.as_bytes() {
+                        return ::core::result::Result::map(<@ as sdk::NewContext>::new_root(), Self::@);
+                    }",
+                ),
+            ),
+            ("ids", for_each("#root_id,")),
+            ("sets", for_each(".union(<<@ as sdk::RootContext>::Context as sdk::Callbacks>::SET)")),
+        ],
+    )
+}
+
+/// The `method` of the enum `own`, which calls that of the filter in it.
+fn delegation(contract: &Trait, method: &Method, own: &str, members: &[Member]) -> String {
+    let arguments = [&["filter"], method.arguments].concat().join(", ");
+    let call = format!("sdk::{}::{}({arguments})", contract.name, method.name);
+    let arm = |member: &Member| {
+        let variant = &member.listed.alias;
+        match method.name {
+            "new_context" => format!("{own}::{variant}(filter) => Stream::{variant}({call}),"),
+            _ => format!("{own}::{variant}(filter) => {call},"),
+        }
+    };
+    let arms = members.iter().map(arm).collect::<Vec<_>>().concat();
+    format!("{} {{ match self {{ {arms} }} }}\n", method.signature)
+}

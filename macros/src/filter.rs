@@ -1,0 +1,155 @@
+//! What the macros tell each other about a filter.
+//!
+//! A macro sees only its own tokens, yet a module's exports depend on all of its filters. So `#[context]` and `#[root]` leave
+//! what they know in a `macro_rules!` with the name of their type, which hands it on to [`__export!`](crate::__export):
+//!
+//! ```text
+//! #[context]  macro Stamped:  ($then…) => { __export! { $then… context { "identity" [on_log] } } }
+//! #[root]     calls           Stamped! { register root { Stamp "identity" ("id") [on_configure] } }
+//! __export!   macro Stamp:    ($then…) => { __export! { $then… root { … } context { … } } }
+//!             and the exports, unless there is a root_id
+//! module!     calls           Auth! { module {} { Root0 auth::Auth } { Root1 Stamp, } }
+//! __export!   calls           Stamp! { module { { Root0 auth::Auth } root { … } context { … } } { Root1 Stamp } {} }
+//! __export!   the exports
+//! ```
+//!
+//! Types and macros have separate namespaces, and `use streams::Stamped;` imports from both. So a macro is found wherever its
+//! type is. [`call`] imports it, and gives it a name that helps if there is none.
+
+use crate::cursor::Cursor;
+use crate::literal::StringLiteral;
+use crate::path::Path;
+use crate::quote::{quote, quote_at};
+use proc_macro::{Delimiter, Ident, TokenStream, TokenTree};
+
+/// A root context and the stream context it creates.
+#[derive(Debug, Clone)]
+pub(crate) struct Filter {
+    pub(crate) root: Root,
+    pub(crate) context: Context,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Root {
+    /// As its impl names it. Faults of the type are reported there.
+    pub(crate) name: Ident,
+    pub(crate) identity: String,
+    pub(crate) id: Option<StringLiteral>,
+    pub(crate) callbacks: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) identity: String,
+    pub(crate) callbacks: Vec<String>,
+}
+
+/// What is different for two types of one name: where the name is written. Only for comparison with other identities.
+pub(crate) fn identity(name: &Ident) -> String {
+    format!("{name} {:?}", name.span())
+}
+
+/// A name of generated code that belongs to the type `name`.
+pub(crate) fn hidden_name(name: &Ident) -> String {
+    format!("__proxy_filter_{}", name.to_string().trim_start_matches("r#"))
+}
+
+/// Defines the macro that belongs to the type `name`: it hands `facts` on.
+pub(crate) fn macro_of(name: &Ident, facts: TokenStream) -> TokenStream {
+    let hidden = hidden_name(name);
+    quote(
+        &format!(
+            "#[doc(hidden)]
+            macro_rules! {hidden} {{ ($($then:tt)*) => {{ ::proxy_filter::__export! {{ $($then)* #facts }} }} }}
+            #[doc(hidden)]
+            pub(crate) use {hidden} as #Name;"
+        ),
+        &[("facts", facts), ("Name", TokenTree::from(name.clone()).into())],
+    )
+}
+
+/// A module `name` with `content`, in which [`Path::import`] works. What `content` makes public becomes public beside it.
+pub(crate) fn lookup(name: &str, content: TokenStream) -> TokenStream {
+    quote(
+        &format!(
+            "#[doc(hidden)]
+            pub mod {name} {{
+                use ::proxy_filter::__private as sdk;
+                #content
+            }}
+            #[doc(hidden)]
+            pub use {name}::*;"
+        ),
+        &[("content", content)],
+    )
+}
+
+/// Calls the macro of the type at `path`, in a [`lookup`].
+///
+/// If there is none, rustc says that it cannot find a macro `callbacks_of_Stamped`, and underlines the path: `what` is
+/// `callbacks_of`.
+pub(crate) fn call(what: &str, path: &Path, input: TokenStream) -> TokenStream {
+    let alias = format!("{what}_{}", path.text().replace("r#", "").replace("::", "_").replace('$', ""));
+    let mut output = path.import(&alias);
+    output.extend(quote_at(path.span(), &format!("{alias}! {{ #input }}"), &[("input", input)]));
+    output
+}
+
+impl Filter {
+    /// Reads what [`Self::tokens`] wrote.
+    pub(crate) fn parse(cursor: &mut Cursor) -> Option<Self> {
+        Some(Self { root: Root::parse(cursor)?, context: Context::parse(cursor)? })
+    }
+
+    pub(crate) fn tokens(&self) -> TokenStream {
+        let mut tokens = self.root.tokens();
+        tokens.extend(self.context.tokens());
+        tokens
+    }
+
+    /// Whether the author wrote any of these callbacks.
+    pub(crate) fn has(&self, root: &[&str], context: &[&str]) -> bool {
+        let any = |written: &[String], names: &[&str]| written.iter().any(|name| names.contains(&name.as_str()));
+        any(&self.root.callbacks, root) || any(&self.context.callbacks, context)
+    }
+}
+
+impl Root {
+    fn parse(cursor: &mut Cursor) -> Option<Self> {
+        cursor.keyword("root")?;
+        let mut cursor = Cursor::inside(&cursor.group(Delimiter::Brace)?);
+        let name = cursor.ident()?;
+        let identity = StringLiteral::parse(&[cursor.token()?], "an identity").ok()?.value;
+        let id = Cursor::inside(&cursor.group(Delimiter::Parenthesis)?).rest();
+        let id = StringLiteral::parse(&id, "a root_id").ok();
+        Some(Self { name, identity, id, callbacks: parse_callbacks(&mut cursor)? })
+    }
+
+    pub(crate) fn tokens(&self) -> TokenStream {
+        quote(
+            &format!("root {{ #Name {:?} (#id) [{}] }}", self.identity, self.callbacks.join(" ")),
+            &[
+                ("Name", TokenTree::from(self.name.clone()).into()),
+                ("id", self.id.iter().map(|id| id.token.clone()).collect()),
+            ],
+        )
+    }
+}
+
+impl Context {
+    fn parse(cursor: &mut Cursor) -> Option<Self> {
+        cursor.keyword("context")?;
+        let mut cursor = Cursor::inside(&cursor.group(Delimiter::Brace)?);
+        let identity = StringLiteral::parse(&[cursor.token()?], "an identity").ok()?.value;
+        Some(Self { identity, callbacks: parse_callbacks(&mut cursor)? })
+    }
+
+    pub(crate) fn tokens(&self) -> TokenStream {
+        quote(&format!("context {{ {:?} [{}] }}", self.identity, self.callbacks.join(" ")), &[])
+    }
+}
+
+fn parse_callbacks(cursor: &mut Cursor) -> Option<Vec<String>> {
+    let names = Cursor::inside(&cursor.group(Delimiter::Bracket)?).rest();
+    Some(names.iter().map(ToString::to_string).collect())
+}

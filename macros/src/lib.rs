@@ -1,0 +1,159 @@
+//! The macros of [`proxy-filter`](https://docs.rs/proxy-filter), which re-exports and explains them.
+//!
+//! This crate has no dependencies: a filter would otherwise spend most of its build on `syn`. What it needs of Rust's grammar
+//! is small: the header of an impl, and the signatures in it. Each macro parses into a model (`impl_block`, `filter`), validates
+//! it (`valid`) and expands it (`export`).
+
+mod args;
+mod callback;
+mod context;
+mod cursor;
+mod error;
+mod export;
+mod filter;
+mod impl_block;
+mod literal;
+mod module;
+mod path;
+mod quote;
+mod root;
+mod test_attr;
+mod valid;
+
+use proc_macro::TokenStream;
+
+/// Makes an `impl RootContext` a filter.
+///
+/// ```text
+/// #[derive(Default)]
+/// struct Stamp;
+///
+/// #[proxy_filter::root]
+/// impl RootContext for Stamp {
+///     type Context = Stamped;
+///     fn new_context(&self) -> Stamped { Stamped }
+/// }
+/// ```
+///
+/// The impl stays as it is. For the host, the attribute adds the functions that a Proxy-Wasm module has to export:
+///
+/// | Export | If the filter has |
+/// |---|---|
+/// | `proxy_abi_version_0_2_1`, `_initialize`, `proxy_on_context_create`, `proxy_on_delete` | (always) |
+/// | `proxy_on_vm_start` | `RootContext::on_start`, or a `root_id` |
+/// | `proxy_on_configure` | `RootContext::on_configure` |
+/// | `proxy_on_done` | `on_done`, of either trait |
+/// | `proxy_on_log` | `Context::on_log` |
+/// | `proxy_on_request_headers`, `proxy_on_response_headers` | the headers or the body callback of that side |
+/// | `proxy_on_request_body`, `proxy_on_response_body` | the body callback of that side |
+/// | `proxy_on_request_trailers`, `proxy_on_response_trailers` | the trailers or the body callback of that side |
+///
+/// The host makes no calls for what is not exported, so a filter pays for what it has written. (A body can end with the headers
+/// or with trailers; that is why its callback needs those exports.)
+///
+/// # Several filters in one module
+///
+/// Each root then has a name, which the host's configuration selects as `root_id`, and [`module!`] lists the roots:
+///
+/// ```text
+/// #[proxy_filter::root(root_id = "auth")]
+/// impl RootContext for Auth { … }
+///
+/// #[proxy_filter::root(root_id = "stamp")]
+/// impl RootContext for Stamp { … }
+///
+/// proxy_filter::module!(Auth, Stamp);
+/// ```
+///
+/// A root without `root_id` is the only one of its module, and answers to any `root_id`.
+///
+/// # Requirements
+///
+/// - The type implements [`Default`]: the host creates root contexts before it has a configuration for them.
+/// - The type is not generic, and the impl is in the module that declares the type, or one that has the type's name in scope.
+/// - `type Context` is the path of a type whose `impl Context` has [`#[context]`](macro@context). The attribute finds the
+///   callbacks by this name: a `use` of the type is enough, a type alias is not.
+/// - Callbacks are written out in the impl: not behind a `#[cfg]`, which may go inside of them, and not by a macro.
+///
+/// Whatever is missing is reported at the code that needs it, with the signature that was expected.
+#[proc_macro_attribute]
+pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    root::expand(arguments, item)
+}
+
+/// Tells the host which callbacks an `impl Context` has.
+///
+/// ```text
+/// struct Stamped;
+///
+/// #[proxy_filter::context]
+/// impl Context for Stamped {
+///     fn on_response_headers(&mut self, response: &mut ResponseHeaders, _: bool) -> Result<FilterHeadersStatus> {
+///         response.add("x-stamped", "1")?;
+///         Ok(FilterHeadersStatus::Continue)
+///     }
+/// }
+/// ```
+///
+/// The impl stays as it is. The module exports exactly what its callbacks need; [`#[root]`](macro@root) has the table. Neither
+/// attribute sees the other impl, so they meet by the name of the type: the `type Context` of some registered root has to be
+/// this type, or the crate does not compile.
+///
+/// # Requirements
+///
+/// As for [`#[root]`](macro@root): the type is not generic, and callbacks are written out in the impl, not behind a `#[cfg]` or
+/// a macro. The attribute has no arguments.
+#[proc_macro_attribute]
+pub fn context(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    context::expand(arguments, item)
+}
+
+/// Makes one module of several filters.
+///
+/// ```text
+/// mod auth;       // #[proxy_filter::root(root_id = "auth")] impl RootContext for Auth
+/// mod stamp;      // #[proxy_filter::root(root_id = "stamp")] impl RootContext for Stamp
+///
+/// proxy_filter::module!(auth::Auth, stamp::Stamp);
+/// ```
+///
+/// The call goes into the crate root, once, and lists every root context that has a `root_id`. The module exports what any of its
+/// filters needs. A `root_id` that no filter has makes the host's start of the plugin fail, with the known ones in the log.
+///
+/// A path is that of the root's type, also as a `use` imports it. It is an error if two roots have one `root_id`, if a root is
+/// listed twice, or if a root has no `root_id`, and so has a module of its own.
+#[proc_macro]
+pub fn module(paths: TokenStream) -> TokenStream {
+    module::expand(paths)
+}
+
+/// Where the macros of the types hand their facts. Not for use by hand.
+#[doc(hidden)]
+#[proc_macro]
+pub fn __export(facts: TokenStream) -> TokenStream {
+    module::export(facts)
+}
+
+/// A test of a filter, run natively, as wasm in the embedded host, and in Envoy.
+///
+/// ```text
+/// #[proxy_filter_host::test]
+/// fn refuses_without_a_token(mut host: Host) {
+///     assert_eq!(host.get("/").send().status(), 401);
+/// }
+/// ```
+///
+/// The function becomes three tests, which cargo lists as `refuses_without_a_token::native`, `…::wasm` and `…::envoy`. The last
+/// one is ignored unless asked for: `ENVOY=/path/to/envoy cargo test -- --include-ignored`.
+///
+/// The filter is the one in the library of the test's package, so this works in `tests/*.rs` and in the library itself.
+///
+/// - `#[test(module = some::path)]` tests the filter whose `#[proxy_filter::root]` or `module!` is in another module.
+/// - `#[test(guest = "name")]` tests a wasm module that is an example of the package `proxy-filter-guests`; it has no native
+///   test.
+///
+/// `#[should_panic]` and `#[ignore]` hold for the three tests. The function takes the host and returns nothing.
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    test_attr::expand(arguments, item)
+}

@@ -1,0 +1,80 @@
+//! String literals.
+
+use crate::error::{Error, Result};
+use proc_macro::TokenTree;
+
+/// A string literal and what it means.
+#[derive(Debug, Clone)]
+pub(crate) struct StringLiteral {
+    pub(crate) token: TokenTree,
+    pub(crate) value: String,
+}
+
+impl StringLiteral {
+    /// Reads `tokens`; `expected` says what should be there.
+    pub(crate) fn parse(tokens: &[TokenTree], expected: &str) -> Result<Self> {
+        if let [token @ TokenTree::Literal(literal)] = tokens {
+            if let Some(value) = decode(&literal.to_string()) {
+                return Ok(Self { token: token.clone(), value });
+            }
+        }
+        Err(Error::at(tokens, format!("expected {expected}")))
+    }
+}
+
+/// The value of `"…"` or `r#"…"#`; `None` for any other literal.
+fn decode(literal: &str) -> Option<String> {
+    if let Some(raw) = literal.strip_prefix('r') {
+        let raw = raw.trim_matches('#');
+        return raw.strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
+    }
+    let mut rest = literal.strip_prefix('"')?.strip_suffix('"')?;
+    let mut value = String::new();
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        value.push_str(plain);
+        let mut chars = escape.chars();
+        match chars.next()? {
+            'n' => value.push('\n'),
+            'r' => value.push('\r'),
+            't' => value.push('\t'),
+            '0' => value.push('\0'),
+            'x' => {
+                let digits = chars.as_str().get(..2)?;
+                value.push(char::from(u8::from_str_radix(digits, 16).ok()?));
+                chars = chars.as_str().get(2..)?.chars();
+            }
+            'u' => {
+                let (digits, after) = chars.as_str().strip_prefix('{')?.split_once('}')?;
+                value.push(char::from_u32(u32::from_str_radix(&digits.replace('_', ""), 16).ok()?)?);
+                chars = after.chars();
+            }
+            // A line that goes on: the whitespace before its next character is not part of the string.
+            '\n' => chars = chars.as_str().trim_start().chars(),
+            itself => value.push(itself),
+        }
+        rest = chars.as_str();
+    }
+    value.push_str(rest);
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn escapes_mean_what_they_mean_in_rust() {
+        assert_eq!(decode(r#""plain""#).as_deref(), Some("plain"));
+        assert_eq!(decode(r#""\n\r\t\0\\\"\'\x41\u{1F_600}é""#).as_deref(), Some("\n\r\t\0\\\"'A😀é"));
+        assert_eq!(decode("\"a\\\n    b\"").as_deref(), Some("ab"));
+        assert_eq!(decode(r##"r#"raw \n " "#"##).as_deref(), Some("raw \\n \" "));
+    }
+
+    #[test]
+    fn other_literals_are_no_strings() {
+        for literal in ["1", "b\"x\"", "c\"x\"", "'x'", "\"x\"suffix", "br\"x\"", "r", "\"", "\"\\u{110000}\"", "true"]
+        {
+            assert_eq!(decode(literal), None, "{literal}");
+        }
+    }
+}

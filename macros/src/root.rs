@@ -1,0 +1,94 @@
+//! `#[proxy_filter::root]`.
+
+use crate::args;
+use crate::callback::ROOT_CONTEXT;
+use crate::error::{Error, Faults};
+use crate::filter::{self, Root};
+use crate::impl_block::{ImplBlock, ItemKind};
+use crate::literal::StringLiteral;
+use crate::path::Path;
+use crate::quote::quote;
+use crate::valid::ValidImpl;
+use proc_macro::{TokenStream, TokenTree};
+
+const USAGE: &str = "expected `#[proxy_filter::root]` or `#[proxy_filter::root(root_id = \"name\")]`";
+
+/// Compiles only if `module!` has registered the root. The trait is there for its message.
+const ASSERT_LISTED: &str = "const _: () = {
+    #[diagnostic::on_unimplemented(
+        message = \"no `proxy_filter::module!` lists the root context `{Self}`\",
+        label = \"has a `root_id`, so it is one filter of several\",
+        note = \"list it in the crate root: `proxy_filter::module!({Self}, …);`\",
+        note = \"or, if it is the only filter, remove the `root_id`\"
+    )]
+    trait Listed {}
+    #[diagnostic::do_not_recommend]
+    impl<R: ::proxy_filter::__private::NewContext> Listed for R {}
+    const fn assert_listed<R: Listed>() {}
+    assert_listed::<#Name>()
+};";
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut faults = Faults::default();
+    let root_id = root_id(arguments, &mut faults);
+    let arguments_are_right = faults.is_empty();
+    let mut output = item.clone();
+    if let Some(block) = faults.take(ImplBlock::parse(item, "an `impl RootContext for …`")) {
+        if let Some(valid) = ValidImpl::check(&block, &ROOT_CONTEXT, &mut faults) {
+            if !valid.misfits.is_empty() {
+                output = block.without(&valid.misfits);
+            }
+            // Even after a fault in the impl: it is reported, and need not lead to others.
+            if let Some(context) = context(&block, &mut faults) {
+                output.extend(if arguments_are_right {
+                    registration(&valid, root_id, &context)
+                } else {
+                    quote(
+                        "impl ::proxy_filter::__private::CreatedByRoot for #Context {}",
+                        &[("Context", context.stream())],
+                    )
+                });
+            }
+        }
+    }
+    output.extend(faults.into_tokens());
+    output
+}
+
+fn root_id(arguments: TokenStream, faults: &mut Faults) -> Option<StringLiteral> {
+    let argument = args::parse(arguments, &["root_id"], USAGE, faults).pop()?;
+    let root_id = faults.take(StringLiteral::parse(&argument.value, "a string literal: `root_id = \"name\"`"))?;
+    if root_id.value.is_empty() {
+        let message = "a root_id cannot be empty; without `root_id`, the only filter of a module answers to any";
+        faults.push(Error::at(&argument.value, message));
+    }
+    Some(root_id)
+}
+
+/// The type that `type Context` names. That there is one, rustc checks.
+fn context(block: &ImplBlock, faults: &mut Faults) -> Option<Path> {
+    let value = block.items.iter().find_map(|item| match &item.kind {
+        ItemKind::Type { name, value } if name.to_string() == "Context" => Some(value),
+        _ => None,
+    })?;
+    let path = Path::parse_type(value);
+    let message = "expected the path of a type without generic arguments, such as `Stamped` or `streams::Stamped`: \
+                   #[proxy_filter::root] finds its callbacks by name";
+    faults.take(path.ok_or_else(|| Error::at(value, message)))
+}
+
+fn registration(valid: &ValidImpl, root_id: Option<StringLiteral>, context: &Path) -> TokenStream {
+    let mut output = TokenStream::new();
+    if root_id.is_some() {
+        output.extend(quote(ASSERT_LISTED, &[("Name", TokenTree::from(valid.name.clone()).into())]));
+    }
+    let root = Root {
+        name: valid.name.clone(),
+        identity: filter::identity(&valid.name),
+        id: root_id,
+        callbacks: valid.callbacks.iter().map(|method| method.name.to_owned()).collect(),
+    };
+    let ask = filter::call("callbacks_of", context, quote("register #root", &[("root", root.tokens())]));
+    output.extend(filter::lookup(&filter::hidden_name(&valid.name), ask));
+    output
+}

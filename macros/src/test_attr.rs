@@ -1,0 +1,179 @@
+//! `#[proxy_filter_host::test]`.
+
+use crate::args::{self, Argument};
+use crate::cursor::Cursor;
+use crate::error::{Error, Faults, Result};
+use crate::impl_block::{self, Function};
+use crate::literal::StringLiteral;
+use crate::path::Path;
+use crate::quote::quote;
+use proc_macro::{Ident, Span, TokenStream, TokenTree};
+use std::env;
+
+const USAGE: &str = "expected `#[proxy_filter_host::test]`, `#[proxy_filter_host::test(module = some::path)]` or \
+                     `#[proxy_filter_host::test(guest = \"name\")]`";
+const EXPECTED: &str = "expected a test: `fn name(mut host: Host) { … }`";
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut faults = Faults::default();
+    let subject = Subject::parse(arguments, &mut faults);
+    let test = faults.take(Test::parse(item.clone()));
+    match (subject, test) {
+        (Some(subject), Some(test)) if faults.is_empty() => test.expand(&subject),
+        _ => {
+            // The function is no test, but need not be reported as unused either.
+            let mut output = quote("#[allow(dead_code)]", &[]);
+            output.extend(item);
+            output.extend(faults.into_tokens());
+            output
+        }
+    }
+}
+
+/// What is tested.
+enum Subject {
+    /// The filter whose `__proxy_filter` is in this module.
+    Module(TokenStream),
+    /// A wasm module by name.
+    Guest(TokenTree),
+}
+
+impl Subject {
+    fn parse(arguments: TokenStream, faults: &mut Faults) -> Option<Self> {
+        match args::parse(arguments, &["module", "guest"], USAGE, faults).as_slice() {
+            _ if !faults.is_empty() => None,
+            [] => faults.take(Self::of_this_package()),
+            [Argument { name, value, .. }] if name == "module" => {
+                let path = Path::parse(value).ok_or_else(|| Error::at(value, "expected the path of a module"));
+                faults.take(path).map(|path| Self::Module(path.stream()))
+            }
+            [Argument { value, .. }] => {
+                let guest = StringLiteral::parse(value, "the name of a guest as a string literal");
+                faults.take(guest).map(|guest| Self::Guest(guest.token))
+            }
+            [_, second, ..] => {
+                faults.push(Error::at(&second.tokens, "a test has a `module` or a `guest`, not both"));
+                None
+            }
+        }
+    }
+
+    /// The filter in the library of the package that cargo is building a test of.
+    fn of_this_package() -> Result<Self> {
+        let package = env::var("CARGO_PKG_NAME").map_err(|_| {
+            Error::new(
+                Span::call_site(),
+                "not built by cargo, so the filter has to be named: `test(module = some::path)`",
+            )
+        })?;
+        let library = package.replace('-', "_");
+        // An integration test and a binary may have the library's name, without being it.
+        let other_target = ["CARGO_TARGET_TMPDIR", "CARGO_BIN_NAME"].iter().any(|name| env::var_os(name).is_some());
+        let is_library = !other_target && env::var("CARGO_CRATE_NAME").is_ok_and(|name| name == library);
+        let path = if is_library { "crate".to_owned() } else { format!("::{library}") };
+        Ok(Self::Module(quote(&path, &[])))
+    }
+
+    fn tokens(&self) -> TokenStream {
+        let some = |template, value: &TokenStream| quote(template, &[("value", value.clone())]);
+        let none = || quote("::core::option::Option::None", &[]);
+        let (guest, module) = match self {
+            Self::Module(path) => (none(), some("::core::option::Option::Some(#value::__proxy_filter::module)", path)),
+            Self::Guest(name) => (some("::core::option::Option::Some(#value)", &name.clone().into()), none()),
+        };
+        quote(
+            "::proxy_filter_host::Subject {
+                package: ::core::env!(\"CARGO_PKG_NAME\"),
+                manifest_dir: ::core::env!(\"CARGO_MANIFEST_DIR\"),
+                guest: #guest,
+                module: #module,
+            }",
+            &[("guest", guest), ("module", module)],
+        )
+    }
+}
+
+/// A test function.
+struct Test {
+    name: Ident,
+    /// Without the attributes that are of the generated tests.
+    function: TokenStream,
+    should_panic: TokenStream,
+    ignore: TokenStream,
+}
+
+impl Test {
+    fn parse(item: TokenStream) -> Result<Self> {
+        let mut cursor = Cursor::new(item, Span::call_site());
+        let attributes = cursor.attributes();
+        let rest = cursor.mark();
+        impl_block::visibility(&mut cursor);
+        let qualifiers = impl_block::qualifiers(&mut cursor);
+        let function = Function::parse(&mut cursor, qualifiers).ok_or_else(|| Error::new(cursor.span(), EXPECTED))?;
+        let wrong = |tokens: &[TokenTree], what: &str| Err(Error::at(tokens, format!("{what}\n{EXPECTED}")));
+        if let [first, ..] = function.qualifiers.as_slice() {
+            return wrong(&function.qualifiers, &format!("a test cannot be `{first}`"));
+        }
+        if !function.generics.is_empty() {
+            return wrong(&function.generics, "a test cannot be generic");
+        }
+        if function.parameters().len() != 1 {
+            return wrong(&[function.parameters.clone().into()], "a test takes the host that runs its filter");
+        }
+        if !function.output.is_empty() {
+            return wrong(&function.output, "a test returns nothing: unwrap what can fail");
+        }
+        cursor.rest();
+        let only = |name: &str| -> TokenStream {
+            attributes.iter().filter(|attribute| attribute.is(name)).flat_map(|found| found.tokens.clone()).collect()
+        };
+        let kept = attributes.iter().filter(|attribute| !attribute.is("should_panic") && !attribute.is("ignore"));
+        let function_tokens =
+            kept.flat_map(|attribute| attribute.tokens.clone()).chain(cursor.taken_since(rest)).collect();
+        Ok(Self {
+            name: function.name,
+            function: function_tokens,
+            should_panic: only("should_panic"),
+            ignore: only("ignore"),
+        })
+    }
+
+    fn expand(self, subject: &Subject) -> TokenStream {
+        let native = match subject {
+            Subject::Module(_) => {
+                "#[test] #ignore #should_panic
+                    fn native() { run::native(&super::#SUBJECT, super::#name) }"
+            }
+            Subject::Guest(_) => "",
+        };
+        let text = self.name.to_string();
+        let constant = format!("__SUBJECT_OF_{}", text.trim_start_matches("r#").to_uppercase());
+        quote(
+            // The subject is beside the test, where `module = …` means what its author meant.
+            &format!(
+                "#[cfg(test)]
+                #function
+                #[cfg(test)]
+                const {constant}: ::proxy_filter_host::Subject = #subject;
+                #[cfg(test)]
+                mod #name {{
+                    use ::proxy_filter_host::__private as run;
+                    {}
+                    #[test] #ignore #should_panic
+                    fn wasm() {{ run::wasm(&super::{constant}, super::#name) }}
+                    #[test] #should_panic
+                    #[ignore = \"needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored\"]
+                    fn envoy() {{ run::envoy(&super::{constant}, super::#name) }}
+                }}",
+                native.replace("#SUBJECT", &constant),
+            ),
+            &[
+                ("function", self.function),
+                ("subject", subject.tokens()),
+                ("name", TokenTree::from(self.name).into()),
+                ("ignore", self.ignore),
+                ("should_panic", self.should_panic),
+            ],
+        )
+    }
+}

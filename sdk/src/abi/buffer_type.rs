@@ -1,0 +1,14 @@
+/// A buffer the host keeps for a plugin or a stream (`proxy_buffer_type_t`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BufferType(u32);
+
+impl BufferType {
+    pub(crate) const REQUEST_BODY: Self = Self(0);
+    pub(crate) const RESPONSE_BODY: Self = Self(1);
+    pub(crate) const VM_CONFIGURATION: Self = Self(6);
+    pub(crate) const PLUGIN_CONFIGURATION: Self = Self(7);
+
+    pub(crate) const fn raw(self) -> u32 {
+        self.0
+    }
+}

@@ -1,0 +1,14 @@
+/// A header map the host keeps for a stream (`proxy_header_map_type_t`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MapType(u32);
+
+impl MapType {
+    pub(crate) const REQUEST_HEADERS: Self = Self(0);
+    pub(crate) const REQUEST_TRAILERS: Self = Self(1);
+    pub(crate) const RESPONSE_HEADERS: Self = Self(2);
+    pub(crate) const RESPONSE_TRAILERS: Self = Self(3);
+
+    pub(crate) const fn raw(self) -> u32 {
+        self.0
+    }
+}

@@ -1,0 +1,260 @@
+//! The two contexts a filter is made of: [`RootContext`], which lives as long as the plugin, and [`Context`], which lives as long as
+//! a stream.
+
+use crate::abi::MapType;
+use crate::body::{RequestBody, ResponseBody};
+use crate::config::{Configuration, VmConfiguration};
+use crate::dispatch::Callbacks;
+use crate::error::Result;
+use crate::filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
+use crate::headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
+
+/// The context of a plugin: it reads the configuration and makes a [`Context`] for each stream.
+///
+/// Put [`#[proxy_filter::root]`](macro@crate::root) on the implementation: it registers the filter. The type must be [`Default`]: the host says
+/// that a plugin exists before it says how it is configured.
+///
+/// Hosts run a plugin several times. Envoy makes one VM for each worker thread, one for the main thread and one that is thrown away
+/// after a trial start (the canary); each has its own root context and runs `on_start` and `on_configure`. When the plugin's
+/// configuration changes, the new root context is started and configured before the old one is done, and streams stay with the
+/// root context that made them.
+///
+/// ```
+/// use proxy_filter::prelude::*;
+/// use std::rc::Rc;
+///
+/// #[derive(Default)]
+/// struct Root {
+///     greeting: Rc<str>,
+/// }
+///
+/// #[proxy_filter::root]
+/// impl RootContext for Root {
+///     type Context = Stream;
+///
+///     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
+///         self.greeting = String::from_utf8(configuration.bytes()?)?.into();
+///         Ok(())
+///     }
+///
+///     fn new_context(&self) -> Stream {
+///         Stream { greeting: Rc::clone(&self.greeting) }
+///     }
+/// }
+///
+/// struct Stream {
+///     greeting: Rc<str>,
+/// }
+///
+/// #[proxy_filter::context]
+/// impl Context for Stream {
+///     fn on_response_headers(&mut self, response: &mut ResponseHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+///         response.add("x-greeting", &*self.greeting)?;
+///         Ok(FilterHeadersStatus::Continue)
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// Source: context API, "Root Context API".
+pub trait RootContext: Sized + 'static {
+    /// The context of a stream.
+    type Context: Context + Callbacks;
+
+    /// The module has been loaded into a VM; the VM's configuration is readable. Runs once for each root context.
+    ///
+    /// # Errors
+    /// An `Err` is logged and refuses the plugin: Envoy rejects the listener or cluster that wants it.
+    #[doc(alias = "proxy_on_vm_start")]
+    #[doc(alias = "onStart")]
+    fn on_start(&mut self, configuration: VmConfiguration) -> Result<()> {
+        let _ = configuration;
+        Ok(())
+    }
+
+    /// The plugin's configuration is readable.
+    ///
+    /// # Errors
+    /// An `Err` is logged and refuses the configuration: Envoy keeps the one it had.
+    #[doc(alias = "proxy_on_configure")]
+    #[doc(alias = "onConfigure")]
+    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
+        let _ = configuration;
+        Ok(())
+    }
+
+    /// The plugin is going away. `true`: there is nothing left to do.
+    ///
+    /// Not every end of a VM is announced: the canary and a process that exits are not.
+    #[doc(alias = "proxy_on_done")]
+    #[doc(alias = "onDone")]
+    fn on_done(&mut self) -> bool {
+        true
+    }
+
+    /// Makes the context of a new stream.
+    #[doc(alias = "proxy_on_context_create")]
+    #[doc(alias = "create_http_context")]
+    fn new_context(&self) -> Self::Context;
+}
+
+/// The context of one HTTP stream: a request and its response.
+///
+/// Implement the callbacks you need and put [`#[proxy_filter::context]`](macro@crate::context) on the implementation. The module then exports exactly
+/// those, and a host does not enter it for the others.
+///
+/// Order: `on_create`, `on_request_headers`, `on_request_body` for each piece, `on_request_trailers` if there are some, the same for the
+/// response, then the end: Envoy calls `on_log`, `on_done`, `on_delete`, other hosts `on_done` first. A request that the host refuses
+/// before its filters run (a missing `host`, say) gets a context all the same, and only the end. A response does not need a request
+/// that was seen to its end.
+///
+/// A callback that returns an `Err` harms this stream only, as [`failure_policy`](Self::failure_policy) says.
+///
+/// The example at [`RootContext`] shows both contexts.
+///
+/// Source: context API, "Stream Context API".
+pub trait Context: Sized + 'static {
+    /// The stream exists. Nothing of it can be read yet.
+    ///
+    /// # Errors
+    /// An `Err` is logged, and the failure policy applies at the stream's next callback.
+    #[doc(alias = "proxy_on_context_create")]
+    #[doc(alias = "onCreate")]
+    fn on_create(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The request's headers are here. `end_of_stream`: there is no body and no trailers.
+    #[doc(alias = "proxy_on_request_headers")]
+    #[doc(alias = "onRequestHeaders")]
+    #[doc(alias = "on_http_request_headers")]
+    fn on_request_headers(&mut self, request: &mut RequestHeaders, end_of_stream: bool) -> Result<FilterHeadersStatus> {
+        let _ = (request, end_of_stream);
+        Ok(FilterHeadersStatus::Continue)
+    }
+
+    /// A piece of the request's body is here, or its end.
+    ///
+    /// `end_of_stream` is true exactly once for a request that ends, even if it has no body or ends with trailers: see [`Body`](crate::Body).
+    #[doc(alias = "proxy_on_request_body")]
+    #[doc(alias = "onRequestBody")]
+    #[doc(alias = "on_http_request_body")]
+    fn on_request_body(&mut self, body: &mut RequestBody, end_of_stream: bool) -> Result<FilterDataStatus> {
+        let _ = (body, end_of_stream);
+        Ok(FilterDataStatus::Continue)
+    }
+
+    /// The request's trailers are here; they end it.
+    #[doc(alias = "proxy_on_request_trailers")]
+    #[doc(alias = "onRequestTrailers")]
+    #[doc(alias = "on_http_request_trailers")]
+    fn on_request_trailers(&mut self, trailers: &mut RequestTrailers) -> Result<FilterTrailersStatus> {
+        let _ = trailers;
+        Ok(FilterTrailersStatus::Continue)
+    }
+
+    /// The response's headers are here: the upstream's, another filter's, or those of this filter's own local reply.
+    #[doc(alias = "proxy_on_response_headers")]
+    #[doc(alias = "onResponseHeaders")]
+    #[doc(alias = "on_http_response_headers")]
+    fn on_response_headers(
+        &mut self,
+        response: &mut ResponseHeaders,
+        end_of_stream: bool,
+    ) -> Result<FilterHeadersStatus> {
+        let _ = (response, end_of_stream);
+        Ok(FilterHeadersStatus::Continue)
+    }
+
+    /// A piece of the response's body is here, or its end. As [`on_request_body`](Self::on_request_body).
+    #[doc(alias = "proxy_on_response_body")]
+    #[doc(alias = "onResponseBody")]
+    #[doc(alias = "on_http_response_body")]
+    fn on_response_body(&mut self, body: &mut ResponseBody, end_of_stream: bool) -> Result<FilterDataStatus> {
+        let _ = (body, end_of_stream);
+        Ok(FilterDataStatus::Continue)
+    }
+
+    /// The response's trailers are here; they end it.
+    #[doc(alias = "proxy_on_response_trailers")]
+    #[doc(alias = "onResponseTrailers")]
+    #[doc(alias = "on_http_response_trailers")]
+    fn on_response_trailers(&mut self, trailers: &mut ResponseTrailers) -> Result<FilterTrailersStatus> {
+        let _ = trailers;
+        Ok(FilterTrailersStatus::Continue)
+    }
+
+    /// The stream is over.
+    #[doc(alias = "proxy_on_done")]
+    #[doc(alias = "onDone")]
+    fn on_done(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The stream is over, and what is known about it can be read.
+    #[doc(alias = "proxy_on_log")]
+    #[doc(alias = "onLog")]
+    fn on_log(&mut self, log: &LogContext) -> Result<()> {
+        let _ = log;
+        Ok(())
+    }
+
+    /// The context is about to be dropped; nothing of the stream can be read any more.
+    #[doc(alias = "proxy_on_delete")]
+    #[doc(alias = "onDelete")]
+    fn on_delete(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// What happens to the stream when one of its callbacks returns an `Err`: it is refused, unless the filter says otherwise.
+    fn failure_policy(&self) -> FailurePolicy {
+        FailurePolicy::Closed
+    }
+}
+
+/// What can be read in [`on_log`](Context::on_log): the headers of both sides, and the response's trailers. None can be changed.
+///
+/// Fields of a message that never came are missing: a request that was refused early may have no headers here. Request trailers
+/// cannot be read at this time in Envoy.
+///
+/// ```
+/// # use proxy_filter::prelude::*;
+/// fn line(log: &LogContext) -> Result<String> {
+///     let path = log.request_headers().get(":path")?.unwrap_or_default();
+///     let status = log.response_headers().get(":status")?.unwrap_or_default();
+///     Ok(format!("{path} {status}"))
+/// }
+/// ```
+///
+/// Source: context API, "onLog".
+#[derive(Debug)]
+pub struct LogContext {
+    request_headers: HeaderMap,
+    response_headers: HeaderMap,
+    response_trailers: HeaderMap,
+}
+
+impl LogContext {
+    pub(crate) const fn new() -> Self {
+        Self {
+            request_headers: HeaderMap::new(MapType::REQUEST_HEADERS),
+            response_headers: HeaderMap::new(MapType::RESPONSE_HEADERS),
+            response_trailers: HeaderMap::new(MapType::RESPONSE_TRAILERS),
+        }
+    }
+
+    /// The request's headers, as they went to the upstream.
+    pub const fn request_headers(&self) -> &HeaderMap {
+        &self.request_headers
+    }
+
+    /// The response's headers, as they went to the client.
+    pub const fn response_headers(&self) -> &HeaderMap {
+        &self.response_headers
+    }
+
+    /// The response's trailers.
+    pub const fn response_trailers(&self) -> &HeaderMap {
+        &self.response_trailers
+    }
+}

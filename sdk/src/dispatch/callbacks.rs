@@ -1,0 +1,65 @@
+//! Which callbacks a stream context has: known at compile time, so that a module pays only for those.
+
+/// A set of callbacks of [`Context`](crate::Context).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallbackSet(u32);
+
+macro_rules! callbacks {
+    ($($name:ident = $bit:literal),* $(,)?) => {
+        /// The callbacks, one by one.
+        #[allow(missing_docs, reason = "each is named as the callback of `Context`")]
+        impl CallbackSet {
+            $(pub const $name: Self = Self(1 << $bit);)*
+        }
+    };
+}
+
+callbacks! {
+    ON_CREATE = 0,
+    ON_REQUEST_HEADERS = 1,
+    ON_REQUEST_BODY = 2,
+    ON_REQUEST_TRAILERS = 3,
+    ON_RESPONSE_HEADERS = 4,
+    ON_RESPONSE_BODY = 5,
+    ON_RESPONSE_TRAILERS = 6,
+    ON_DONE = 7,
+    ON_LOG = 8,
+    ON_DELETE = 9,
+}
+
+impl CallbackSet {
+    /// No callback.
+    pub const EMPTY: Self = Self(0);
+
+    /// The callbacks of both sets.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether every callback of the other set is in this one.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// The callbacks an `impl Context` contains. `#[proxy_filter::context]` implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not registered as a stream context",
+    label = "`#[proxy_filter::context]` is missing on `impl Context for {Self}`"
+)]
+pub trait Callbacks {
+    /// The callbacks.
+    const SET: CallbackSet;
+}
+
+/// Stream contexts that a registered root context creates. The registration of a root context implements it.
+#[diagnostic::on_unimplemented(
+    message = "no root context creates `{Self}`",
+    label = "a stream context without a root context",
+    note = "add `#[proxy_filter::root] impl RootContext for … {{ type Context = {Self}; … }}`"
+)]
+pub trait CreatedByRoot {}
+
+/// Compiles only for stream contexts that a registered root context creates.
+pub const fn assert_created_by_root<C: CreatedByRoot>() {}

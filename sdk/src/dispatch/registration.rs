@@ -1,0 +1,30 @@
+//! `NewContext`: how a host's request for a root context becomes one.
+
+use crate::context::RootContext;
+use crate::error::{Error, ErrorKind, Result};
+use crate::property;
+
+/// Makes the root context a host asks for. The registration implements it.
+pub trait NewContext: RootContext {
+    /// The new root context, or why there is none.
+    fn new_root() -> Result<Self>;
+}
+
+/// The `root_id` the host's configuration gives the plugin that is being created.
+pub fn root_id() -> Result<Vec<u8>> {
+    Ok(property::get(&["plugin_root_id"])?.unwrap_or_default())
+}
+
+/// The error for a `root_id` that no root context of the module has.
+#[cold]
+pub fn unknown_root_id(found: &[u8], known: &[&str]) -> Error {
+    let mut message = String::from("this module has no root context with the root_id \"");
+    message.extend(String::from_utf8_lossy(found).escape_debug());
+    message.push_str("\"; it has ");
+    for (index, name) in known.iter().enumerate() {
+        message.push_str(if index == 0 { "\"" } else { ", \"" });
+        message.push_str(name);
+        message.push('"');
+    }
+    Error::message(ErrorKind::Configuration, message)
+}

@@ -1,0 +1,148 @@
+//! What a callback tells the host to do with the stream: [`FilterHeadersStatus`], [`FilterDataStatus`], [`FilterTrailersStatus`].
+
+use crate::local_reply::LocalReply;
+
+/// What the host does after `on_request_headers` or `on_response_headers`.
+///
+/// | value | Envoy | nginx (`ngx_wasm_module`) |
+/// |---|---|---|
+/// | [`Continue`](Self::Continue) | the headers go on | the same |
+/// | [`StopIteration`](Self::StopIteration) | as `StopAllIterationAndWatermark`; with `allow_on_headers_stop_iteration: true` in the plugin's configuration (Envoy 1.35 and later) the headers are held and the body callbacks come, until one of them returns `Continue` | pauses in request headers only |
+/// | [`ContinueAndEndStream`](Self::ContinueAndEndStream) | treated as `Continue` | an error |
+/// | [`StopAllIterationAndBuffer`](Self::StopAllIterationAndBuffer) | the headers are held, no further callback comes, the body is buffered up to the limit (then 413) | an error |
+/// | [`StopAllIterationAndWatermark`](Self::StopAllIterationAndWatermark) | the headers are held, no further callback comes, the sender is slowed down | an error |
+/// | [`LocalReply`](Self::LocalReply) | the client gets the reply, and the upstream nothing | the same |
+///
+/// To wait for something, return [`PAUSE`](Self::PAUSE): it means the same in Envoy with and without
+/// `allow_on_headers_stop_iteration`, which `StopIteration` does not.
+///
+/// Source: ABI 0.2.1, `proxy_on_request_headers`; Envoy 1.40, `FilterHeadersStatus`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FilterHeadersStatus {
+    /// The headers go on.
+    Continue,
+    /// The headers are held. What that means for the body depends on the host's configuration: see the table.
+    StopIteration,
+    /// In Envoy the same as `Continue`: a module cannot end a message early.
+    ContinueAndEndStream,
+    /// Everything is held, and the body buffered up to the host's limit.
+    StopAllIterationAndBuffer,
+    /// Everything is held, and the sender slowed down once the host's buffers are full.
+    StopAllIterationAndWatermark,
+    /// The client is answered, and the stream ends here. Made by `request.reply(…)`.
+    LocalReply(Box<LocalReply>),
+}
+
+impl FilterHeadersStatus {
+    /// Holds the whole message until the stream is continued; the same in Envoy whatever its configuration.
+    pub const PAUSE: Self = Self::StopAllIterationAndWatermark;
+
+    pub(crate) fn into_raw(self) -> Result<u32, Box<LocalReply>> {
+        Ok(match self {
+            Self::Continue => 0,
+            Self::StopIteration => 1,
+            Self::ContinueAndEndStream => 2,
+            Self::StopAllIterationAndBuffer => 3,
+            Self::StopAllIterationAndWatermark => 4,
+            Self::LocalReply(reply) => return Err(reply),
+        })
+    }
+}
+
+/// What the host does after `on_request_body` or `on_response_body`.
+///
+/// | value | Envoy | nginx (`ngx_wasm_module`) |
+/// |---|---|---|
+/// | [`Continue`](Self::Continue) | this piece, and all that was held before it, goes on | the same |
+/// | [`StopIterationAndBuffer`](Self::StopIterationAndBuffer) | the piece is kept; the next callback sees everything kept so far; above the host's limit a request is answered with 413 and a response reset | the same for responses |
+/// | [`StopIterationAndWatermark`](Self::StopIterationAndWatermark) | the piece is kept by the host, but the next callback sees the next piece only; the sender is slowed down | an error |
+/// | [`StopIterationNoBuffer`](Self::StopIterationNoBuffer) | the piece is **dropped** | an error |
+/// | [`LocalReply`](Self::LocalReply) | the client gets the reply if no response headers were sent yet; otherwise the stream is reset | the same |
+///
+/// `Continue` and `StopIterationAndBuffer` mean the same everywhere. [`PAUSE`](Self::PAUSE) is the latter.
+///
+/// Source: ABI 0.2.1, `proxy_on_request_body`; Envoy 1.40, `FilterDataStatus`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FilterDataStatus {
+    /// This piece, and all that was held before it, goes on.
+    Continue,
+    /// The piece is kept; the next callback sees everything kept so far.
+    StopIterationAndBuffer,
+    /// The piece is kept by the host, but the next callback sees the next piece only.
+    StopIterationAndWatermark,
+    /// The piece is dropped.
+    StopIterationNoBuffer,
+    /// The client is answered, and the stream ends here. Made by `body.reply(…)`.
+    LocalReply(Box<LocalReply>),
+}
+
+impl FilterDataStatus {
+    /// Keeps the body until the stream is continued or a later piece returns `Continue`.
+    pub const PAUSE: Self = Self::StopIterationAndBuffer;
+
+    pub(crate) fn into_raw(self) -> Result<u32, Box<LocalReply>> {
+        Ok(match self {
+            Self::Continue => 0,
+            Self::StopIterationAndBuffer => 1,
+            Self::StopIterationAndWatermark => 2,
+            Self::StopIterationNoBuffer => 3,
+            Self::LocalReply(reply) => return Err(reply),
+        })
+    }
+}
+
+/// What the host does after `on_request_trailers` or `on_response_trailers`.
+///
+/// `Continue` and `StopIteration` mean the same in every host that has trailers; nginx has none.
+///
+/// Source: ABI 0.2.1, `proxy_on_request_trailers`; Envoy 1.40, `FilterTrailersStatus`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FilterTrailersStatus {
+    /// The trailers, and all that was held before them, go on.
+    Continue,
+    /// The trailers are held until the stream is continued.
+    StopIteration,
+    /// The client is answered if no response headers were sent yet; otherwise the stream is reset. Made by `trailers.reply(…)`.
+    LocalReply(Box<LocalReply>),
+}
+
+impl FilterTrailersStatus {
+    /// Holds the trailers until the stream is continued.
+    pub const PAUSE: Self = Self::StopIteration;
+
+    pub(crate) fn into_raw(self) -> Result<u32, Box<LocalReply>> {
+        Ok(match self {
+            Self::Continue => 0,
+            Self::StopIteration => 1,
+            Self::LocalReply(reply) => return Err(reply),
+        })
+    }
+}
+
+/// What happens to a stream when one of its callbacks returns an `Err`.
+///
+/// The error is logged with the callback and the context id in either case, and the other streams of the module are not
+/// touched. In `on_done`, `on_log` and `on_delete` the stream is over, and there is only the log.
+///
+/// ```
+/// use proxy_filter::prelude::*;
+///
+/// struct Measure;
+/// # impl proxy_filter::__private::Callbacks for Measure { const SET: proxy_filter::__private::CallbackSet = proxy_filter::__private::CallbackSet::EMPTY; }
+/// impl Context for Measure {
+///     fn failure_policy(&self) -> FailurePolicy {
+///         FailurePolicy::Open // measuring is never a reason to refuse a request
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailurePolicy {
+    /// The stream is refused: a local reply with status 500 while that is possible, a reset after the response headers were sent.
+    #[default]
+    Closed,
+    /// The stream goes on as if the callback had returned `Continue`.
+    Open,
+}

@@ -1,0 +1,265 @@
+//! The bytes of header fields: [`HeaderValue`], [`HeaderValues`], [`Pairs`], and [`printable`] for showing them.
+
+use crate::abi::pairs;
+use crate::error::{Error, ErrorKind, Result};
+use core::borrow::Borrow;
+use core::fmt;
+use core::ops::Deref;
+
+/// The value of a header field: bytes, as the peer sent them.
+///
+/// It dereferences to `[u8]` and compares with strings and byte strings. Printing it never fails, see [`printable`].
+///
+/// ```
+/// use proxy_filter::HeaderValue;
+///
+/// let value = HeaderValue::from("Bearer abc");
+/// assert_eq!(value, "Bearer abc");
+/// assert_eq!(value.strip_prefix(b"Bearer "), Some(&b"abc"[..]));
+/// assert_eq!(value.to_str()?, "Bearer abc");
+///
+/// let value = HeaderValue::from(vec![0xff, 0xfe]);
+/// assert!(value.to_str().is_err(), "a client may send what is not UTF-8");
+/// assert_eq!(value.to_string(), "\\xff\\xfe");
+/// # Ok::<(), proxy_filter::Error>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HeaderValue(Vec<u8>);
+
+impl HeaderValue {
+    /// The value as text.
+    ///
+    /// # Errors
+    /// The value is not UTF-8.
+    pub fn to_str(&self) -> Result<&str, core::str::Utf8Error> {
+        core::str::from_utf8(&self.0)
+    }
+
+    /// The value's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The value's bytes, without copying them.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+impl Deref for HeaderValue {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for HeaderValue {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Borrow<[u8]> for HeaderValue {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for HeaderValue {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<&[u8]> for HeaderValue {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+}
+
+impl From<&str> for HeaderValue {
+    fn from(text: &str) -> Self {
+        Self(text.as_bytes().to_vec())
+    }
+}
+
+impl From<String> for HeaderValue {
+    fn from(text: String) -> Self {
+        Self(text.into_bytes())
+    }
+}
+
+macro_rules! compare {
+    ($($other:ty),*) => {
+        $(impl PartialEq<$other> for HeaderValue {
+            fn eq(&self, other: &$other) -> bool {
+                let other: &[u8] = other.as_ref();
+                self.0 == other
+            }
+        })*
+    };
+}
+
+compare!(str, &str, String, [u8], &[u8]);
+
+impl<const N: usize> PartialEq<&[u8; N]> for HeaderValue {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        self.0 == other.as_slice()
+    }
+}
+
+impl fmt::Display for HeaderValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        printable(&self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for HeaderValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", printable(&self.0))
+    }
+}
+
+/// Shows bytes from the network as one safe line of text: printable ASCII and other valid UTF-8 as it is, everything else, control
+/// characters included, as `\x..` (so that nobody can forge a log line).
+///
+/// ```
+/// use proxy_filter::printable;
+/// assert_eq!(printable(b"text/html").to_string(), "text/html");
+/// assert_eq!(printable("caf\u{e9}\n".as_bytes()).to_string(), "caf\u{e9}\\x0a");
+/// assert_eq!(printable(&[b'a', 0xff]).to_string(), "a\\xff");
+/// ```
+pub fn printable<B: AsRef<[u8]> + ?Sized>(bytes: &B) -> Printable<'_> {
+    Printable(bytes.as_ref())
+}
+
+/// What [`printable`] returns.
+#[derive(Clone, Copy)]
+pub struct Printable<'a>(&'a [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            let mut rest = chunk.valid();
+            // Almost always there is no control character, and the text goes out in one piece.
+            while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == 0x7f) {
+                let (clean, control) = rest.split_at_checked(at).unwrap_or_default();
+                f.write_str(clean)?;
+                let mut control = control.chars();
+                if let Some(control) = control.next() {
+                    write!(f, "\\x{:02x}", u32::from(control))?;
+                }
+                rest = control.as_str();
+            }
+            f.write_str(rest)?;
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// All fields of a header map in order, in the one buffer the host filled. Iterating copies nothing.
+///
+/// ```
+/// # use proxy_filter::prelude::*;
+/// fn size(request: &RequestHeaders) -> Result<usize> {
+///     Ok(request.pairs()?.iter().map(|(name, value)| name.len() + value.len()).sum())
+/// }
+/// ```
+#[derive(Clone, Default)]
+pub struct Pairs {
+    /// Accepted by [`pairs::decode`].
+    bytes: Vec<u8>,
+}
+
+impl Pairs {
+    pub(crate) fn new(bytes: Vec<u8>) -> Result<Self> {
+        match pairs::decode(&bytes) {
+            Ok(_) => Ok(Self { bytes }),
+            Err(pairs::Malformed) => {
+                Err(Error::refused(ErrorKind::Malformed, "the host's header map is not encoded as the ABI says"))
+            }
+        }
+    }
+
+    /// The fields in order: names in lower case, values as the peer sent them.
+    pub fn iter(&self) -> PairsIter<'_> {
+        PairsIter(pairs::decode(&self.bytes).ok())
+    }
+
+    /// The number of fields.
+    pub fn len(&self) -> usize {
+        self.iter().len()
+    }
+
+    /// Whether there is no field.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first value of a field. The name is compared without regard to case.
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
+        let name = name.as_ref();
+        self.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+impl fmt::Debug for Pairs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter().map(|(name, value)| (printable(name), printable(value)))).finish()
+    }
+}
+
+impl<'a> IntoIterator for &'a Pairs {
+    type Item = (&'a [u8], &'a [u8]);
+    type IntoIter = PairsIter<'a>;
+
+    fn into_iter(self) -> PairsIter<'a> {
+        self.iter()
+    }
+}
+
+/// Iterates over [`Pairs`].
+#[derive(Clone, Debug)]
+pub struct PairsIter<'a>(Option<pairs::Iter<'a>>);
+
+impl<'a> Iterator for PairsIter<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.as_mut()?.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.as_ref().map_or((0, Some(0)), Iterator::size_hint)
+    }
+}
+
+impl ExactSizeIterator for PairsIter<'_> {}
+
+/// Every value of one field, in order; what [`HeaderMap::get_all`](crate::HeaderMap::get_all) returns.
+#[derive(Clone, Debug)]
+pub struct HeaderValues {
+    pairs: Pairs,
+    name: Vec<u8>,
+}
+
+impl HeaderValues {
+    pub(crate) fn new(pairs: Pairs, name: &[u8]) -> Self {
+        Self { pairs, name: name.to_vec() }
+    }
+
+    /// The values in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.pairs.iter().filter(|(name, _)| name.eq_ignore_ascii_case(&self.name)).map(|(_, value)| value)
+    }
+}

@@ -1,0 +1,364 @@
+//! Headers and trailers of a stream: [`RequestHeaders`], [`ResponseHeaders`], [`RequestTrailers`], [`ResponseTrailers`], and what
+//! they share, [`HeaderMap`].
+
+use crate::abi::{MapType, Status, pairs};
+use crate::error::{Error, ErrorKind, Result};
+use crate::filter_status::{FilterHeadersStatus, FilterTrailersStatus};
+use crate::header_value::{HeaderValue, HeaderValues, Pairs};
+use crate::local_reply::LocalReply;
+use crate::sys;
+use core::ops::{Deref, DerefMut};
+
+/// The fields of a message the host holds: reads and edits go straight to the host, one call each.
+///
+/// Names are compared without regard to case; hosts hand them out in lower case. Values are bytes: a client may send anything but
+/// CR, LF and NUL, and text is one [`to_str`](HeaderValue::to_str) away. Pseudo-headers (`:path`, `:status`) are fields like others.
+///
+/// | | Envoy |
+/// |---|---|
+/// | repeated fields | kept apart; [`get`](Self::get) returns the first, [`get_all`](Self::get_all) every one |
+/// | `host` | the same field as `:authority` |
+/// | any edit of request headers | the route is chosen again |
+///
+/// Source: context API, "Header API"; ABI 0.2.1, "HTTP fields".
+#[derive(Debug)]
+pub struct HeaderMap {
+    map: MapType,
+    content_length: ContentLength,
+}
+
+/// What is known about the `content-length` of the message these headers belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ContentLength {
+    /// It may be there, and then the body must keep its length.
+    Kept,
+    /// The filter removed it: the body may change its length.
+    Removed,
+}
+
+impl HeaderMap {
+    pub(crate) const fn new(map: MapType) -> Self {
+        Self { map, content_length: ContentLength::Kept }
+    }
+
+    pub(crate) const fn content_length(&self) -> ContentLength {
+        self.content_length
+    }
+
+    /// The first value of a field, or `None` if there is no such field. An empty value is a value.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// fn is_bearer(request: &RequestHeaders) -> Result<bool> {
+    ///     Ok(request.get("authorization")?.is_some_and(|value| value.starts_with(b"Bearer ")))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the host no longer has the map, for example because the stream was continued
+    /// in this very callback. In `on_log` Envoy does not tell that from a missing field: the answer is `None`.
+    #[doc(alias = "proxy_get_header_map_value")]
+    #[doc(alias = "getRequestHeader")]
+    #[doc(alias = "getResponseHeader")]
+    #[doc(alias = "getRequestTrailer")]
+    #[doc(alias = "getResponseTrailer")]
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Result<Option<HeaderValue>> {
+        match sys::proxy_get_header_map_value(self.map.raw(), name.as_ref()) {
+            Ok(value) => Ok(Some(HeaderValue::from(value))),
+            Err(Status::NOT_FOUND) => Ok(None),
+            Err(status) => Err(Error::host("proxy_get_header_map_value", status)),
+        }
+    }
+
+    /// Every value of a repeated field, in order. This fetches the whole map once.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// fn cookies(response: &ResponseHeaders) -> Result<usize> {
+    ///     Ok(response.get_all("set-cookie")?.iter().filter(|value| value.starts_with(b"session=")).count())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`pairs`](Self::pairs).
+    pub fn get_all(&self, name: impl AsRef<[u8]>) -> Result<HeaderValues> {
+        Ok(HeaderValues::new(self.pairs()?, name.as_ref()))
+    }
+
+    /// All fields in order, pseudo-headers first, in the one buffer the host filled.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// fn dump(request: &RequestHeaders) -> Result<()> {
+    ///     for (name, value) in &request.pairs()? {
+    ///         log::info!("{}: {}", printable(name), printable(value));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Malformed`](ErrorKind::Malformed) if the host's bytes are not a map. Envoy answers with an empty map, not an error, where
+    /// the map does not exist.
+    #[doc(alias = "proxy_get_header_map_pairs")]
+    #[doc(alias = "getRequestHeaderPairs")]
+    #[doc(alias = "getResponseHeaderPairs")]
+    #[doc(alias = "getRequestTrailerPairs")]
+    #[doc(alias = "getResponseTrailerPairs")]
+    pub fn pairs(&self) -> Result<Pairs> {
+        match sys::proxy_get_header_map_pairs(self.map.raw()) {
+            Ok(bytes) => Pairs::new(bytes),
+            Err(status) => Err(Error::host("proxy_get_header_map_pairs", status)),
+        }
+    }
+
+    /// Adds a field, beside those of the same name.
+    ///
+    /// Envoy joins the values of a few well-known fields (`content-type`, `x-forwarded-for`, pseudo-headers) with a comma instead.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for an empty name, or CR, LF or NUL in the name or value: Envoy would write them to
+    /// the wire. [`NotAvailableHere`](ErrorKind::NotAvailableHere) as for [`get`](Self::get).
+    #[doc(alias = "proxy_add_header_map_value")]
+    #[doc(alias = "addRequestHeader")]
+    #[doc(alias = "addResponseHeader")]
+    #[doc(alias = "addRequestTrailer")]
+    #[doc(alias = "addResponseTrailer")]
+    pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        let (name, value) = self.edit(name.as_ref(), value.as_ref())?;
+        sys::proxy_add_header_map_value(self.map.raw(), name, value)
+            .map_err(|status| Error::host("proxy_add_header_map_value", status))
+    }
+
+    /// Gives a field exactly this value: repeated fields become one, a missing one is created.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    #[doc(alias = "proxy_replace_header_map_value")]
+    #[doc(alias = "replaceRequestHeader")]
+    #[doc(alias = "replaceResponseHeader")]
+    #[doc(alias = "replaceRequestTrailer")]
+    #[doc(alias = "replaceResponseTrailer")]
+    pub fn replace(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
+        let (name, value) = self.edit(name.as_ref(), value.as_ref())?;
+        sys::proxy_replace_header_map_value(self.map.raw(), name, value)
+            .map_err(|status| Error::host("proxy_replace_header_map_value", status))
+    }
+
+    /// Removes a field with all its values. A missing one is no error.
+    ///
+    /// Removing `content-length` is what permits the body callback of the same message to change the body's length.
+    ///
+    /// # Errors
+    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) as for [`get`](Self::get).
+    #[doc(alias = "proxy_remove_header_map_value")]
+    #[doc(alias = "removeRequestHeader")]
+    #[doc(alias = "removeResponseHeader")]
+    #[doc(alias = "removeRequestTrailer")]
+    #[doc(alias = "removeResponseTrailer")]
+    pub fn remove(&mut self, name: impl AsRef<[u8]>) -> Result<()> {
+        let name = name.as_ref();
+        sys::proxy_remove_header_map_value(self.map.raw(), name)
+            .map_err(|status| Error::host("proxy_remove_header_map_value", status))?;
+        if is_content_length(name) {
+            self.content_length = ContentLength::Removed;
+        }
+        Ok(())
+    }
+
+    /// Replaces the whole map. What is not among the pairs is gone, pseudo-headers included.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// fn drop_internal(request: &mut RequestHeaders) -> Result<()> {
+    ///     let all = request.pairs()?;
+    ///     request.set_pairs(all.iter().filter(|(name, _)| !name.starts_with(b"x-internal-")))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) as for [`add`](Self::add); [`TooLarge`](ErrorKind::TooLarge) above 1,024 pairs or 1 MiB,
+    /// where Envoy would silently delete every header. The map is unchanged then.
+    #[doc(alias = "proxy_set_header_map_pairs")]
+    #[doc(alias = "setRequestHeaderPairs")]
+    #[doc(alias = "setResponseHeaderPairs")]
+    #[doc(alias = "setRequestTrailerPairs")]
+    #[doc(alias = "setResponseTrailerPairs")]
+    pub fn set_pairs<N, V>(&mut self, pairs: impl IntoIterator<Item = (N, V)>) -> Result<()>
+    where
+        N: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        let mut builder = pairs::Builder::new();
+        let mut content_length = ContentLength::Removed;
+        for (name, value) in pairs {
+            let (name, value) = (name.as_ref(), value.as_ref());
+            check_field(name, value).map_err(|why| Error::refused(ErrorKind::InvalidInput, why))?;
+            builder.push(name, value).map_err(|_| {
+                Error::refused(
+                    ErrorKind::TooLarge,
+                    "more header pairs than hosts accept (1,024 pairs, 1 MiB): nothing was changed",
+                )
+            })?;
+            if is_content_length(name) {
+                content_length = ContentLength::Kept;
+            }
+        }
+        sys::proxy_set_header_map_pairs(self.map.raw(), &builder.finish())
+            .map_err(|status| Error::host("proxy_set_header_map_pairs", status))?;
+        self.content_length = content_length;
+        Ok(())
+    }
+
+    /// What has to hold before a field is added or replaced.
+    fn edit<'a>(&mut self, name: &'a [u8], value: &'a [u8]) -> Result<(&'a [u8], &'a [u8])> {
+        check_field(name, value).map_err(|why| Error::refused(ErrorKind::InvalidInput, why))?;
+        if is_content_length(name) {
+            self.content_length = ContentLength::Kept;
+        }
+        Ok((name, value))
+    }
+}
+
+fn is_content_length(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"content-length")
+}
+
+/// Whether a name and a value may go onto the wire.
+pub(crate) fn check_field(name: &[u8], value: &[u8]) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("a header needs a name");
+    }
+    if splits(name) {
+        return Err("a header name with CR, LF or NUL would end the header");
+    }
+    if splits(value) {
+        return Err("a header value with CR, LF or NUL would end the header; escape or remove them");
+    }
+    Ok(())
+}
+
+/// Whether the bytes contain CR, LF or NUL.
+fn splits(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+}
+
+/// A phase's own handle: the fields it holds, and the reply it can return instead.
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident, $map:ident, $status:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name(HeaderMap);
+
+        impl $name {
+            pub(crate) const fn new() -> Self {
+                Self(HeaderMap::new(MapType::$map))
+            }
+
+            /// The result that answers the client with `reply` and ends the stream.
+            ///
+            /// It is a value: nothing happens unless the callback returns it.
+            ///
+            /// # Errors
+            /// [`InvalidInput`](ErrorKind::InvalidInput) or [`TooLarge`](ErrorKind::TooLarge) for a reply that cannot be sent, see [`LocalReply`].
+            pub fn reply(&self, reply: LocalReply) -> Result<$status> {
+                reply.try_into()
+            }
+        }
+
+        impl Deref for $name {
+            type Target = HeaderMap;
+
+            fn deref(&self) -> &HeaderMap {
+                &self.0
+            }
+        }
+
+        impl DerefMut for $name {
+            fn deref_mut(&mut self) -> &mut HeaderMap {
+                &mut self.0
+            }
+        }
+    };
+}
+
+handle! {
+    /// The request's headers, in [`on_request_headers`](crate::Context::on_request_headers) only: after that callback they go on to the
+    /// upstream and cannot be reached any more.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// fn tag(request: &mut RequestHeaders) -> Result<FilterHeadersStatus> {
+    ///     if request.method()?.is_some_and(|method| method == "TRACE") {
+    ///         return request.reply(LocalReply::new(405));
+    ///     }
+    ///     request.replace("x-tag", "1")?;
+    ///     Ok(FilterHeadersStatus::Continue)
+    /// }
+    /// ```
+    RequestHeaders, REQUEST_HEADERS, FilterHeadersStatus
+}
+
+handle! {
+    /// The response's headers, in [`on_response_headers`](crate::Context::on_response_headers) only.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// fn hide_errors(response: &mut ResponseHeaders) -> Result<FilterHeadersStatus> {
+    ///     if response.status()?.is_some_and(|status| status >= 500) {
+    ///         return response.reply(LocalReply::new(502).body("try again later\n"));
+    ///     }
+    ///     Ok(FilterHeadersStatus::Continue)
+    /// }
+    /// ```
+    ResponseHeaders, RESPONSE_HEADERS, FilterHeadersStatus
+}
+
+handle! {
+    /// The request's trailers, in [`on_request_trailers`](crate::Context::on_request_trailers) only. They exist only if the client sent some.
+    RequestTrailers, REQUEST_TRAILERS, FilterTrailersStatus
+}
+
+handle! {
+    /// The response's trailers, in [`on_response_trailers`](crate::Context::on_response_trailers) only. They exist only if the upstream sent
+    /// some.
+    ResponseTrailers, RESPONSE_TRAILERS, FilterTrailersStatus
+}
+
+/// One accessor a pseudo-header.
+macro_rules! pseudo {
+    ($($(#[$doc:meta])* $name:ident = $header:literal;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// As [`get`](HeaderMap::get).
+            pub fn $name(&self) -> Result<Option<HeaderValue>> {
+                self.get($header)
+            }
+        )*
+    };
+}
+
+impl RequestHeaders {
+    pseudo! {
+        /// `:method`, for example `GET`.
+        method = ":method";
+        /// `:path`, with the query: `/a?b=c`. `None` only for `CONNECT`.
+        path = ":path";
+        /// `:authority`: what HTTP/1 calls `host`.
+        authority = ":authority";
+        /// `:scheme`: `http` or `https`.
+        scheme = ":scheme";
+    }
+}
+
+impl ResponseHeaders {
+    /// `:status`, for example 200. `None` if it is missing or not a number.
+    ///
+    /// # Errors
+    /// As [`get`](HeaderMap::get).
+    pub fn status(&self) -> Result<Option<u16>> {
+        Ok(self.get(":status")?.and_then(|value| value.to_str().ok().and_then(|text| text.parse().ok())))
+    }
+}

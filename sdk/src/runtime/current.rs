@@ -1,0 +1,104 @@
+use std::cell::Cell;
+
+/// A callback of the Proxy-Wasm ABI, for messages about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Callback {
+    Initialize,
+    ContextCreate,
+    Start,
+    Configure,
+    RequestHeaders,
+    RequestBody,
+    RequestTrailers,
+    ResponseHeaders,
+    ResponseBody,
+    ResponseTrailers,
+    Done,
+    Log,
+    Delete,
+}
+
+impl Callback {
+    /// The callback's name in [`RootContext`](crate::RootContext) and [`Context`](crate::Context).
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Initialize => "_initialize",
+            Self::ContextCreate => "on_create",
+            Self::Start => "on_start",
+            Self::Configure => "on_configure",
+            Self::RequestHeaders => "on_request_headers",
+            Self::RequestBody => "on_request_body",
+            Self::RequestTrailers => "on_request_trailers",
+            Self::ResponseHeaders => "on_response_headers",
+            Self::ResponseBody => "on_response_body",
+            Self::ResponseTrailers => "on_response_trailers",
+            Self::Done => "on_done",
+            Self::Log => "on_log",
+            Self::Delete => "on_delete",
+        }
+    }
+}
+
+/// The callback that runs now, and the context it runs for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Current {
+    pub(crate) callback: Callback,
+    pub(crate) context_id: u32,
+}
+
+thread_local! {
+    static CURRENT: Cell<Current> = const { Cell::new(Current { callback: Callback::Initialize, context_id: 0 }) };
+    static EPOCH: Cell<u32> = const { Cell::new(1) };
+    static IGNORED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// What runs now.
+pub(crate) fn current() -> Current {
+    CURRENT.get()
+}
+
+/// Notes that a callback runs, until the returned value is dropped: a host may enter the module again during a host call, and the
+/// outer callback goes on afterwards.
+#[must_use]
+pub(crate) fn enter(callback: Callback, context_id: u32) -> Entered {
+    Entered { outer: CURRENT.replace(Current { callback, context_id }) }
+}
+
+pub(crate) struct Entered {
+    outer: Current,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.outer);
+    }
+}
+
+/// A number that changes when something the module has cached from the host, such as the log level, should be read again.
+pub(crate) fn epoch() -> u32 {
+    EPOCH.get()
+}
+
+/// Makes cached values be read again.
+pub(crate) fn advance_epoch() {
+    EPOCH.set(EPOCH.get().wrapping_add(1));
+}
+
+/// Counts an event for a context that does not exist or is busy. Hosts send such events: Envoy calls `on_response_headers` for a
+/// deleted context after a local reply and a reset in one callback.
+#[cold]
+pub(crate) fn ignore_event() {
+    IGNORED.set(IGNORED.get().saturating_add(1));
+}
+
+/// How many callbacks the module has ignored since it started, because they were for a context that does not exist or that was in a
+/// callback already. Hosts do such things rarely; a number that grows with every stream is a bug in the host.
+///
+/// ```
+/// # fn f() {
+/// log::debug!("{} callbacks ignored", proxy_filter::ignored_events());
+/// # }
+/// ```
+pub fn ignored_events() -> u32 {
+    IGNORED.get()
+}

@@ -1,0 +1,10 @@
+//! What stands between the exports and the contexts: the table of contexts, and which callback of which context runs now.
+//! No unsafe code, no host call, and nothing is borrowed while user code runs.
+
+pub(crate) mod current;
+pub(crate) mod line;
+mod table;
+
+pub(crate) use current::Callback;
+pub use current::ignored_events;
+pub(crate) use table::Table;

@@ -1,0 +1,61 @@
+//! The host functions on targets that are not wasm: a host installed for the current thread answers them.
+//!
+//! This is what makes `cargo test` run a filter without wasm, under a debugger or Miri. No unsafe code is involved.
+
+use crate::abi::Status;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+thread_local! {
+    static HOST: RefCell<Option<Rc<dyn HostFunctions>>> = const { RefCell::new(None) };
+}
+
+/// Makes `host` answer the host functions on this thread, or nobody.
+pub fn install(host: Option<Rc<dyn HostFunctions>>) {
+    HOST.with(|cell| *cell.borrow_mut() = host);
+}
+
+/// Whether a host answers on this thread.
+pub fn is_installed() -> bool {
+    HOST.with(|cell| cell.borrow().is_some())
+}
+
+/// Native modules have no constructors of their own to run.
+pub fn call_constructors() {}
+
+macro_rules! natives {
+    ($($name:ident($($parameter:ident: $kind:ident),*) -> ($($out:ident: $out_kind:ident),*);)*) => {
+        /// What a host provides. A function it does not provide answers `Unimplemented`.
+        #[allow(unused_variables, reason = "the default bodies use no parameter")]
+        pub trait HostFunctions {
+            $(
+                #[doc = concat!("`", stringify!($name), "` of ABI 0.2.1.")]
+                fn $name(&self, $($parameter: natives!(@type $kind)),*) -> Result<($(natives!(@type out $out_kind)),*), Status> {
+                    Err(Status::UNIMPLEMENTED)
+                }
+            )*
+        }
+
+        $(
+            #[doc = concat!("`", stringify!($name), "` of ABI 0.2.1, answered by the installed host.")]
+            pub fn $name($($parameter: natives!(@type $kind)),*) -> Result<($(natives!(@type out $out_kind)),*), Status> {
+                // The host may call back into the module, which calls host functions again: nothing is borrowed meanwhile.
+                match HOST.with(|cell| cell.borrow().clone()) {
+                    Some(host) => host.$name($($parameter),*),
+                    None => Err(Status::UNIMPLEMENTED),
+                }
+            }
+        )*
+    };
+    (@type Bytes) => { &[u8] };
+    (@type $int:ident) => { $int };
+    (@type out Buffer) => { Vec<u8> };
+    (@type out $int:ident) => { $int };
+}
+
+#[allow(unused_parens, reason = "a list of one out is no tuple")]
+mod functions {
+    use super::{HOST, Status};
+    crate::__for_each_host_function!(natives);
+}
+pub use functions::*;

@@ -1,0 +1,99 @@
+//! The host functions as wasm imports from module `env`, and the allocator the host asks for memory.
+
+use crate::abi::Status;
+use std::alloc::Layout;
+
+/// Bytes the host wrote into memory it got from [`proxy_on_memory_allocate`].
+struct Buffer {
+    pointer: *mut u8,
+    size: usize,
+}
+
+impl Buffer {
+    /// A host that writes no outs with `Ok` means an empty value.
+    const EMPTY: Self = Self { pointer: core::ptr::null_mut(), size: 0 };
+
+    /// Takes the bytes over. Null or length 0 is the empty value: hosts then have not allocated.
+    fn adopt(self) -> Vec<u8> {
+        if self.pointer.is_null() || self.size == 0 {
+            return Vec::new();
+        }
+        // SAFETY: the ABI says that an out pointer of a call that returned Ok is a block the host got from
+        // `proxy_on_memory_allocate(size)` for exactly this value and then forgets. That function allocated it from the global
+        // allocator with the layout of `[u8; size]`, which is what a `Vec<u8>` of capacity `size` frees, and the host
+        // initialised all of it. `self` is consumed, so the block is adopted once.
+        unsafe { Vec::from_raw_parts(self.pointer, self.size, self.size) }
+    }
+}
+
+/// Gives the host memory for a value it is about to return. Null when there is none: the host then answers `InvalidMemoryAccess`.
+///
+/// Hosts call this during a host function; it makes no host call itself, which Envoy would trap.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    match Layout::array::<u8>(size) {
+        // SAFETY: the layout is not of size 0.
+        Ok(layout) if size > 0 => unsafe { std::alloc::alloc(layout) },
+        _ => core::ptr::null_mut(),
+    }
+}
+
+/// Runs the constructors of the module (C and C++ code linked into it has some; Rust has none). Referring to the function is also
+/// what keeps the linker from running them again before each export.
+pub fn call_constructors() {
+    unsafe extern "C" {
+        fn __wasm_call_ctors();
+    }
+    // SAFETY: the linker defines the function; it is called once, from `_initialize`, before anything else runs.
+    unsafe { __wasm_call_ctors() }
+}
+
+/// Turns the list into one import and one safe wrapper for each function. Parameters and outs are lowered one after the other:
+/// `[declared imports] [arguments]` grow until both lists are empty.
+macro_rules! imports {
+    ($($name:ident($($parameter:ident: $kind:ident),*) -> ($($out:ident: $out_kind:ident),*);)*) => {
+        $(imports!(@lower $name [$($parameter: $kind,)*] [$($out: $out_kind,)*] [$($parameter: $kind,)*] [$($out: $out_kind,)*] [] []);)*
+    };
+    (@lower $name:ident $p:tt $o:tt [$x:ident: Bytes, $($rest:tt)*] $outs:tt [$($import:tt)*] [$($argument:tt)*]) => {
+        imports!(@lower $name $p $o [$($rest)*] $outs [$($import)* _: *const u8, _: usize,] [$($argument)* $x.as_ptr(), $x.len(),]);
+    };
+    (@lower $name:ident $p:tt $o:tt [$x:ident: $int:ident, $($rest:tt)*] $outs:tt [$($import:tt)*] [$($argument:tt)*]) => {
+        imports!(@lower $name $p $o [$($rest)*] $outs [$($import)* _: $int,] [$($argument)* $x,]);
+    };
+    (@lower $name:ident $p:tt $o:tt [] [$x:ident: Buffer, $($rest:tt)*] [$($import:tt)*] [$($argument:tt)*]) => {
+        imports!(@lower $name $p $o [] [$($rest)*] [$($import)* _: *mut *mut u8, _: *mut usize,]
+            [$($argument)* &raw mut $x.pointer, &raw mut $x.size,]);
+    };
+    (@lower $name:ident $p:tt $o:tt [] [$x:ident: $int:ident, $($rest:tt)*] [$($import:tt)*] [$($argument:tt)*]) => {
+        imports!(@lower $name $p $o [] [$($rest)*] [$($import)* _: *mut $int,] [$($argument)* &raw mut $x,]);
+    };
+    (@lower $name:ident [$($parameter:ident: $kind:ident,)*] [$($out:ident: $out_kind:ident,)*] [] [] [$($import:tt)*] [$($argument:tt)*]) => {
+        #[inline]
+        pub fn $name($($parameter: imports!(@parameter $kind)),*) -> Result<($(imports!(@out $out_kind)),*), Status> {
+            #[link(wasm_import_module = "env")]
+            unsafe extern "C" {
+                fn $name($($import)*) -> u32;
+            }
+            $(let mut $out = imports!(@initial $out_kind);)*
+            // SAFETY: the signature is the ABI's. Every pointer comes from a live slice or a live local; the host reads and
+            // writes them during the call only. A returned number is checked before it becomes a type.
+            Status::check(unsafe { $name($($argument)*) })?;
+            Ok(($(imports!(@adopt $out_kind $out)),*))
+        }
+    };
+    (@parameter Bytes) => { &[u8] };
+    (@parameter $int:ident) => { $int };
+    (@out Buffer) => { Vec<u8> };
+    (@out $int:ident) => { $int };
+    (@initial Buffer) => { Buffer::EMPTY };
+    (@initial $int:ident) => { 0 };
+    (@adopt Buffer $out:ident) => { $out.adopt() };
+    (@adopt $int:ident $out:ident) => { $out };
+}
+
+#[allow(unused_parens, reason = "a list of one out is no tuple")]
+mod functions {
+    use super::{Buffer, Status};
+    crate::__for_each_host_function!(imports);
+}
+pub use functions::*;

@@ -1,0 +1,3 @@
+proxy_filter::module!();
+
+fn main() {}

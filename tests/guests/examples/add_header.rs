@@ -1,0 +1,29 @@
+//! Adds one response header.
+
+use proxy_filter::prelude::*;
+
+#[derive(Default)]
+struct Root;
+
+#[proxy_filter::root]
+impl RootContext for Root {
+    type Context = Stream;
+
+    fn new_context(&self) -> Stream {
+        Stream
+    }
+}
+
+struct Stream;
+
+#[proxy_filter::context]
+impl Context for Stream {
+    fn on_response_headers(
+        &mut self,
+        response: &mut ResponseHeaders,
+        _end_of_stream: bool,
+    ) -> Result<FilterHeadersStatus> {
+        response.add("x-by", "proxy-filter")?;
+        Ok(FilterHeadersStatus::Continue)
+    }
+}

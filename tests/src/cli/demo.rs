@@ -1,0 +1,61 @@
+//! `demo`: an example of this repository, built and run on an exchange that shows what it does.
+
+use super::Result;
+use super::play::{self, Script};
+use proxy_filter_host::{Colour, build_guest};
+use std::path::Path;
+
+/// The exchanges that show what an example does.
+fn scripts(example: &str) -> Vec<Script> {
+    let script = Script::default;
+    let text = |text: &str| text.to_owned();
+    let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    match example {
+        "http_headers" => vec![
+            Script { headers: header("user-agent", "demo"), ..script() },
+            Script { path: text("/hello"), ..script() },
+        ],
+        "http_config" => {
+            let configuration = text(r#"{"headers": [{"name": "x-team", "value": "edge"}]}"#);
+            vec![Script { configuration, ..script() }]
+        }
+        "http_auth" => {
+            let configuration = text(r#"{"realm": "demo", "tokens": {"s3cr3t": "alice"}}"#);
+            let denied = Script { configuration, ..script() };
+            vec![Script { headers: header("authorization", "Bearer s3cr3t"), ..denied.clone() }, denied]
+        }
+        "http_body" => vec![Script { reply_body: text("card 1234567890123456, thanks\n"), ..script() }],
+        _ => vec![script()],
+    }
+}
+
+/// Builds an example and plays its exchanges, or the one the command line describes.
+pub(super) fn run(example: &str, own: Option<Script>, colour: Colour) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."));
+    let directory = root.join("examples").join(example);
+    if !directory.join("Cargo.toml").is_file() {
+        let mut names: Vec<String> = std::fs::read_dir(root.join("examples"))?
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        names.sort_unstable();
+        return Err(format!("there is no example '{example}'; there are: {}", names.join(", ")).into());
+    }
+    eprintln!("building {example} for wasm32-unknown-unknown …");
+    let path = build_guest(&directory, example, None)?;
+    let module = std::fs::read(&path)?;
+    println!("{} ({} bytes)", path.strip_prefix(root).unwrap_or(&path).display(), module.len());
+    let mut scripts = scripts(example);
+    if let Some(mut own) = own {
+        if own.configuration.is_empty() {
+            if let Some(first) = scripts.first() {
+                own.configuration.clone_from(&first.configuration);
+            }
+        }
+        scripts = vec![own];
+    }
+    for script in scripts {
+        println!();
+        play::run(&module, &script, colour)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Playing one exchange and showing what the filter made of it.
+
+use super::Result;
+use proxy_filter_host::{Colour, Exchange, Host, Reply, changes};
+
+/// What a client sends, what the upstream answers, and how the plugin is configured.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    pub(super) configuration: String,
+    pub(super) root_id: String,
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Option<String>,
+    pub(super) http2: bool,
+    pub(super) reply_status: u16,
+    pub(super) reply_headers: Vec<(String, String)>,
+    pub(super) reply_body: String,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            configuration: String::new(),
+            root_id: String::new(),
+            method: "GET".into(),
+            path: "/".into(),
+            headers: Vec::new(),
+            body: None,
+            http2: false,
+            reply_status: 200,
+            reply_headers: vec![("content-type".into(), "text/plain".into())],
+            reply_body: "hello from the upstream\n".into(),
+        }
+    }
+}
+
+impl Script {
+    fn play(&self, host: &mut Host) -> Result<Exchange> {
+        host.root_id(&self.root_id);
+        host.configure(&self.configuration)?;
+        let script = self.clone();
+        host.upstream(move |_| {
+            let reply = Reply::new(script.reply_status).body(script.reply_body.as_str());
+            script.reply_headers.iter().fold(reply, |reply, (name, value)| reply.header(name, value))
+        });
+        let mut request = host.request(&self.method, &self.path);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = &self.body {
+            request = request.body(body.as_str());
+        }
+        if self.http2 {
+            request = request.http2();
+        }
+        Ok(request.send())
+    }
+}
+
+/// Plays the exchange with and without the filter, and shows the difference.
+pub(super) fn run(module: &[u8], script: &Script, colour: Colour) -> Result<()> {
+    let mut host = Host::for_module(module);
+    let exchange = script.play(&mut host)?;
+    let plain = script.play(&mut Host::without_module())?;
+    println!("{}", colour.title(&format!("{} {}", script.method, script.path)));
+    for line in host.start_logs() {
+        println!("     {}: {}", line.level.name(), line.message);
+    }
+    print!("{}", exchange.trace(colour));
+    println!("{}", colour.title("what the filter changed in the request"));
+    match (plain.upstream(), exchange.upstream()) {
+        (Some(before), Some(after)) => print!("{}", changes(before, after, colour)),
+        (_, None) => println!("  it did not reach the upstream"),
+        (None, Some(_)) => println!("  it reached the upstream"),
+    }
+    println!("{}", colour.title("what the filter changed in the response"));
+    println!("{}", changes(plain.response(), exchange.response(), colour));
+    for violation in host.violations() {
+        println!("{}", colour.title(&format!("a rule of the host was broken: {violation}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Whether two hosts did the same.
+
+use crate::host::Transcript;
+use crate::message::{Fields, Received};
+use crate::record::{Event, Record};
+use std::fmt::Write as _;
+
+/// Which of two hosts a line belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names {
+    pub(crate) left: &'static str,
+    pub(crate) right: &'static str,
+}
+
+/// How much two hosts say about themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Callbacks and host calls too.
+    Everything,
+    /// What client, upstream and log readers see.
+    Visible,
+}
+
+/// The differences between two transcripts; empty if there are none.
+pub(crate) fn differences(left: &Transcript, right: &Transcript, names: Names, detail: Detail) -> String {
+    let mut report = String::new();
+    compare(&mut report, "the start of the plugin", &events(&left.start, detail), &events(&right.start, detail), names);
+    let refusal = |transcript: &Transcript| transcript.refused.as_ref().map(|refused| logs(refused));
+    compare(&mut report, "the refusal", &lines(&refusal(left)), &lines(&refusal(right)), names);
+    if left.exchanges.len() != right.exchanges.len() {
+        let _ = writeln!(report, "{} exchanges here, {} there", left.exchanges.len(), right.exchanges.len());
+    }
+    for (index, (l, r)) in left.exchanges.iter().zip(&right.exchanges).enumerate() {
+        let number = index + 1;
+        compare(
+            &mut report,
+            &format!("exchange {number}, events"),
+            &events(&l.events, detail),
+            &events(&r.events, detail),
+            names,
+        );
+        compare(&mut report, &format!("exchange {number}, at the upstream"), &upstream(l), &upstream(r), names);
+        compare(&mut report, &format!("exchange {number}, at the client"), &client(l), &client(r), names);
+    }
+    report
+}
+
+/// Shows what is different between two lists of lines.
+fn compare(report: &mut String, title: &str, left: &[String], right: &[String], names: Names) {
+    if left == right {
+        return;
+    }
+    let same = left.iter().zip(right).take_while(|(l, r)| l == r).count();
+    let _ = writeln!(report, "{title}: the same up to line {same}, then");
+    for line in left.iter().skip(same.saturating_sub(2)).take(2.min(same)) {
+        let _ = writeln!(report, "    {line}");
+    }
+    for (name, side) in [(names.left, left), (names.right, right)] {
+        for line in side.iter().skip(same).take(12) {
+            let _ = writeln!(report, "  {name:>8} {line}");
+        }
+    }
+}
+
+fn lines(refusal: &Option<Vec<String>>) -> Vec<String> {
+    match refusal {
+        None => vec!["not refused".into()],
+        Some(logs) => logs.clone(),
+    }
+}
+
+/// The log lines without repetitions: Envoy refuses a plugin once for each VM it tries.
+fn logs(events: &[Event]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in events.iter().filter_map(Event::log_line) {
+        let line = format!("log {}: {}", line.level.name(), normalise(&line.message));
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+fn events(events: &[Event], detail: Detail) -> Vec<String> {
+    let visible = |event: &&Event| detail == Detail::Everything || event.log_line().is_some();
+    events
+        .iter()
+        .filter(visible)
+        .map(|event| match event {
+            Event::Callback { name, arguments } => format!("-> {name}{arguments:?}"),
+            Event::Returned { name, result: Some(result) } => format!("<- {name} = {result}"),
+            Event::Returned { name, result: None } => format!("<- {name}"),
+            Event::HostCall { name, status } => format!("   {name} = {status}"),
+            Event::Log(line) => format!("   log {}: {}", line.level.name(), normalise(&line.message)),
+        })
+        .collect()
+}
+
+fn client(record: &Record) -> Vec<String> {
+    received(record.response.as_ref())
+}
+
+fn upstream(record: &Record) -> Vec<String> {
+    received(record.upstream.as_ref())
+}
+
+fn received(message: Option<&Received>) -> Vec<String> {
+    let Some(message) = message else { return vec!["nothing".into()] };
+    let mut lines = vec![if message.complete { "complete".into() } else { "cut off".into() }];
+    lines.extend(fields(&message.headers));
+    lines.push(format!("body of {} bytes: {}", message.body.len(), message.body.escape_ascii()));
+    lines.extend(fields(&message.trailers));
+    lines
+}
+
+fn fields(fields: &Fields) -> impl Iterator<Item = String> {
+    fields.iter().map(|(name, value)| normalise(&format!("{}: {}", name.escape_ascii(), value.escape_ascii())))
+}
+
+/// Hides what depends on the clock: the value of `date`, and of `x-envoy-upstream-service-time`.
+fn normalise(line: &str) -> String {
+    for name in ["date: ", "x-envoy-upstream-service-time: "] {
+        if let Some(at) = line.find(name) {
+            let value = line.get(at + name.len()..).unwrap_or_default();
+            let starts_as_expected = value.starts_with(|c: char| c.is_ascii_alphanumeric());
+            if starts_as_expected
+                && (at == 0 || !line.get(..at).unwrap_or_default().ends_with(|c: char| c.is_ascii_alphanumeric()))
+            {
+                return format!("{}{name}…", line.get(..at).unwrap_or_default());
+            }
+        }
+    }
+    line.to_owned()
+}

@@ -1,0 +1,179 @@
+//! The exports of ABI 0.2.1 and the table of host functions as wasm imports.
+
+use super::functions::Functions;
+use crate::engine::{Import, Memory, Trap, WireType};
+use proxy_filter::Status;
+use proxy_filter::sys::HostFunctions;
+use std::sync::Arc;
+
+/// The exported functions that say which version of the ABI a module speaks.
+pub(crate) const VERSION_MARKERS: [&str; 2] = ["proxy_abi_version_0_2_0", "proxy_abi_version_0_2_1"];
+/// The exported functions a host asks for memory, the preferred one first.
+pub(crate) const ALLOCATORS: [&str; 2] = ["malloc", "proxy_on_memory_allocate"];
+
+/// The number of parameters of an export, all `i32`, and whether it has an `i32` result.
+pub(crate) fn signature(export: &str) -> Option<(usize, bool)> {
+    Some(match export {
+        "_initialize" | "_start" => (0, false),
+        "malloc" | "proxy_on_memory_allocate" => (1, true),
+        "proxy_on_tick" | "proxy_on_log" | "proxy_on_delete" => (1, false),
+        "proxy_on_done" | "proxy_on_new_connection" => (1, true),
+        "proxy_on_context_create"
+        | "proxy_on_downstream_connection_close"
+        | "proxy_on_upstream_connection_close"
+        | "proxy_on_queue_ready" => (2, false),
+        "proxy_on_vm_start"
+        | "proxy_on_configure"
+        | "proxy_on_request_trailers"
+        | "proxy_on_response_trailers"
+        | "proxy_on_request_metadata"
+        | "proxy_on_response_metadata" => (2, true),
+        "proxy_on_downstream_data"
+        | "proxy_on_upstream_data"
+        | "proxy_on_request_headers"
+        | "proxy_on_response_headers"
+        | "proxy_on_request_body"
+        | "proxy_on_response_body" => (3, true),
+        "proxy_on_grpc_receive_initial_metadata"
+        | "proxy_on_grpc_receive"
+        | "proxy_on_grpc_receive_trailing_metadata"
+        | "proxy_on_grpc_close"
+        | "proxy_on_foreign_function" => (3, false),
+        "proxy_on_http_call_response" => (5, false),
+        _ => return None,
+    })
+}
+
+/// A bad pointer, or a module whose allocator has no memory.
+const INVALID_MEMORY_ACCESS: u32 = 6;
+
+/// Walks over the arguments of a call and writes its outs.
+struct Wire<'a> {
+    memory: &'a mut dyn Memory,
+    functions: &'a Functions,
+    arguments: &'a [u64],
+    next: usize,
+}
+
+/// The host's answer cannot be delivered: what the call returns instead.
+enum Undeliverable {
+    Status(u32),
+    Trap(Trap),
+}
+
+impl From<Trap> for Undeliverable {
+    fn from(trap: Trap) -> Self {
+        Self::Trap(trap)
+    }
+}
+
+const BAD_POINTER: Undeliverable = Undeliverable::Status(INVALID_MEMORY_ACCESS);
+
+impl Wire<'_> {
+    fn word(&mut self) -> u64 {
+        let word = self.arguments.get(self.next).copied().unwrap_or_default();
+        self.next += 1;
+        word
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the engine has checked that the parameter is an i32")]
+    fn word32(&mut self) -> u32 {
+        self.word() as u32
+    }
+
+    fn bytes(&mut self) -> Result<Vec<u8>, Undeliverable> {
+        let (pointer, size) = (self.word32(), self.word32());
+        self.memory.read(pointer, size).ok_or(BAD_POINTER)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Undeliverable> {
+        let pointer = self.word32();
+        self.memory.write(pointer, bytes).ok_or(BAD_POINTER)
+    }
+
+    /// Hands bytes over: none at all as null and 0, others in memory the module gives. Envoy does not ask for 0 bytes.
+    fn put_buffer(&mut self, bytes: &[u8]) -> Result<(), Undeliverable> {
+        let size = u32::try_from(bytes.len()).map_err(|_| BAD_POINTER)?;
+        let pointer = if size == 0 { 0 } else { self.functions.while_allocating(|| self.memory.allocate(size))? };
+        if size > 0 && (pointer == 0 || self.memory.write(pointer, bytes).is_none()) {
+            return Err(BAD_POINTER);
+        }
+        self.put(&pointer.to_le_bytes())?;
+        self.put(&size.to_le_bytes())
+    }
+}
+
+macro_rules! imports {
+    ($($name:ident($($parameter:ident: $kind:ident),*) -> ($($out:ident: $out_kind:ident),*);)*) => {
+        /// Every host function of the list the SDK is made from, for a module on a wasm engine.
+        pub(crate) fn imports(functions: &Arc<Functions>) -> Vec<Import> {
+            vec![$({
+                let functions = Arc::clone(functions);
+                Import {
+                    name: stringify!($name),
+                    parameters: <[&[WireType]]>::concat(&[$(imports!(@wire $kind),)* $(imports!(@wire out $out_kind),)*]),
+                    call: Box::new(move |memory, arguments| {
+                        functions.permit(stringify!($name))?;
+                        #[allow(unused_mut, unused_variables, reason = "some functions have no arguments and no outs")]
+                        let mut wire = Wire { memory, functions: &functions, arguments, next: 0 };
+                        let result = (|| {
+                            $(let $parameter = imports!(@take $kind wire);)*
+                            match functions.$name($(imports!(@pass $kind $parameter)),*) {
+                                Ok(($($out),*)) => {
+                                    $(imports!(@put $out_kind $out wire);)*
+                                    Ok(0)
+                                }
+                                Err(status) => Ok(Status::raw(status)),
+                            }
+                        })();
+                        let status = match result {
+                            Ok(status) | Err(Undeliverable::Status(status)) => status,
+                            Err(Undeliverable::Trap(trap)) => return Err(trap),
+                        };
+                        functions.called(stringify!($name), status);
+                        Ok(status)
+                    }),
+                }
+            }),*]
+        }
+
+        /// The same functions for a module that runs natively.
+        impl HostFunctions for Native {
+            $(fn $name(&self, $($parameter: imports!(@type $kind)),*) -> Result<($(imports!(@type out $out_kind)),*), Status> {
+                let result = self.0.$name($($parameter),*);
+                self.0.called(stringify!($name), result.as_ref().err().map_or(0, |status| status.raw()));
+                result
+            })*
+        }
+    };
+    (@wire Bytes) => { &[WireType::I32, WireType::I32][..] };
+    (@wire i64) => { &[WireType::I64][..] };
+    (@wire u64) => { &[WireType::I64][..] };
+    (@wire $int:ident) => { &[WireType::I32][..] };
+    (@wire out Buffer) => { &[WireType::I32, WireType::I32][..] };
+    (@wire out $int:ident) => { &[WireType::I32][..] };
+    (@take Bytes $wire:ident) => { $wire.bytes()? };
+    (@take u64 $wire:ident) => { $wire.word() };
+    (@take i64 $wire:ident) => { $wire.word().cast_signed() };
+    (@take i32 $wire:ident) => { $wire.word32().cast_signed() };
+    (@take u32 $wire:ident) => { $wire.word32() };
+    (@pass Bytes $value:ident) => { &$value };
+    (@pass $int:ident $value:ident) => { $value };
+    (@put Buffer $out:ident $wire:ident) => { $wire.put_buffer(&$out)? };
+    (@put $int:ident $out:ident $wire:ident) => { $wire.put(&$out.to_le_bytes())? };
+    (@type Bytes) => { &[u8] };
+    (@type $int:ident) => { $int };
+    (@type out Buffer) => { Vec<u8> };
+    (@type out $int:ident) => { $int };
+}
+
+/// Answers a module that runs natively.
+pub(crate) struct Native(pub(crate) Arc<Functions>);
+
+#[allow(unused_parens, reason = "a list of one out is no tuple")]
+mod table {
+    use super::{Functions, HostFunctions, Import, Native, Status, Undeliverable, Wire, WireType};
+    use std::sync::Arc;
+    proxy_filter::__for_each_host_function!(imports);
+}
+pub(crate) use table::imports;

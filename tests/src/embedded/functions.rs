@@ -1,0 +1,284 @@
+//! The host functions, as Envoy 1.40 answers them.
+
+use super::fields::{self, Kind, Map, UNAVAILABLE};
+use super::property;
+use super::state::{LocalReply, Permission, Phase, State, Stream};
+use crate::engine::Trap;
+use crate::record::{Event, LogLine};
+use proxy_filter::sys::HostFunctions;
+use proxy_filter::{LogLevel, Status};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+type Result<T> = std::result::Result<T, Status>;
+
+/// The host functions of one VM. A call locks the state; nothing is locked while the module runs.
+#[derive(Debug)]
+pub(crate) struct Functions(Mutex<State>);
+
+impl Functions {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(State::new()))
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the module may call this function now. If not, Envoy fails the VM.
+    pub(crate) fn permit(&self, function: &str) -> std::result::Result<(), Trap> {
+        match self.state().permission {
+            Permission::LogOnly(when) if function != "proxy_log" => {
+                Err(Trap(format!("restricted_callback: {function} was called during {when}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes a finished call.
+    pub(crate) fn called(&self, name: &'static str, status: u32) {
+        if name != "proxy_log" {
+            self.state().events.push(Event::HostCall { name: name.into(), status });
+        }
+    }
+
+    /// Runs the module's allocator, which may do less than other code of the module.
+    pub(crate) fn while_allocating<T>(&self, body: impl FnOnce() -> T) -> T {
+        let outer = std::mem::replace(&mut self.state().permission, Permission::LogOnly("an allocation"));
+        let result = body();
+        self.state().permission = outer;
+        result
+    }
+
+    /// Reads a map for `get` and `pairs`: during `on_log` the maps of the access log serve as well.
+    fn read_map<T>(&self, map: u32, read: impl FnOnce(Option<&Map>, bool) -> Result<T>) -> Result<T> {
+        let mut state = self.state();
+        if map > 7 {
+            return Err(Status::BAD_ARGUMENT);
+        }
+        let Some(stream) = state.stream() else { return read(None, false) };
+        let logging = stream.phase == Phase::Log;
+        let found = match map {
+            0 => stream.request.headers.get().or_else(|| stream.logged.0.as_ref().filter(|_| logging)),
+            1 => stream.request.trailers.get(),
+            2 => stream.response.headers.get().or_else(|| stream.logged.1.as_ref().filter(|_| logging)),
+            3 => stream.response.trailers.get().or_else(|| stream.logged.2.as_ref().filter(|_| logging)),
+            _ => None,
+        };
+        read(found, logging)
+    }
+
+    /// Reaches a map for everything that changes it. At the end of a body the trailers come into being.
+    fn edit_map<T>(&self, map: u32, edit: impl FnOnce(&mut Map) -> T) -> Result<T> {
+        let mut state = self.state();
+        let stream = state.stream().ok_or(UNAVAILABLE)?;
+        let (side, trailers, at_end) = match map {
+            0 => (&mut stream.request, false, false),
+            1 => (&mut stream.request, true, stream.phase == Phase::RequestBody { end_of_stream: true }),
+            2 => (&mut stream.response, false, false),
+            3 => (&mut stream.response, true, stream.phase == Phase::ResponseBody { end_of_stream: true }),
+            _ => return Err(Status::BAD_ARGUMENT),
+        };
+        let slot = if trailers { &mut side.trailers } else { &mut side.headers };
+        if at_end && slot.value.is_none() {
+            slot.show(Map::new(Kind::Trailers));
+        }
+        slot.get_mut().map(edit).ok_or(UNAVAILABLE)
+    }
+
+    fn body(stream: &mut Stream, buffer: u32) -> Option<&mut Vec<u8>> {
+        match buffer {
+            0 => stream.request.body.get_mut(),
+            1 => stream.response.body.get_mut(),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a buffer; `Ok` and nothing for one that is not there now.
+    fn buffer(&self, buffer: u32) -> Result<Vec<u8>> {
+        let mut state = self.state();
+        match buffer {
+            0 | 1 => Ok(state.stream().and_then(|stream| Self::body(stream, buffer)).cloned().unwrap_or_default()),
+            2 | 3 | 5 | 8 => Ok(Vec::new()),
+            6 => Ok(state.settings.vm_configuration.clone()),
+            7 if state.configuring => Ok(state.settings.configuration.clone()),
+            4 | 7 => Err(Status::NOT_FOUND),
+            _ => Err(Status::BAD_ARGUMENT),
+        }
+    }
+
+    /// Whether answering or resetting the stream here would crash Envoy.
+    fn too_late(stream: &Stream) -> bool {
+        matches!(stream.phase, Phase::Log | Phase::Done | Phase::Delete)
+    }
+}
+
+impl HostFunctions for Functions {
+    fn proxy_log(&self, level: u32, message: &[u8]) -> Result<()> {
+        let level = LogLevel::from_raw(level).ok_or(Status::BAD_ARGUMENT)?;
+        let mut state = self.state();
+        if level >= state.settings.log_level {
+            state.log(LogLine { level, message: String::from_utf8_lossy(message).into_owned() });
+        }
+        Ok(())
+    }
+
+    fn proxy_get_log_level(&self) -> Result<u32> {
+        Ok(self.state().settings.log_level.raw())
+    }
+
+    fn proxy_get_current_time_nanoseconds(&self) -> Result<u64> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn proxy_set_tick_period_milliseconds(&self, period: u32) -> Result<()> {
+        self.state().tick_period = period;
+        Ok(())
+    }
+
+    fn proxy_get_buffer_bytes(&self, buffer_type: u32, start: u32, max_size: u32) -> Result<Vec<u8>> {
+        let bytes = self.buffer(buffer_type)?;
+        let start = start as usize;
+        let end = start.saturating_add(max_size as usize).min(bytes.len());
+        Ok(bytes.get(start..end).unwrap_or_default().to_vec())
+    }
+
+    fn proxy_set_buffer_bytes(&self, buffer_type: u32, start: u32, size: u32, bytes: &[u8]) -> Result<()> {
+        let mut state = self.state();
+        if buffer_type == 4 || (buffer_type == 7 && !state.configuring) {
+            return Err(Status::NOT_FOUND);
+        }
+        let stream = state.stream().ok_or(Status::BAD_ARGUMENT)?;
+        let body = Self::body(stream, buffer_type).ok_or(Status::BAD_ARGUMENT)?;
+        let (start, size) = (start as usize, size as usize);
+        match (start, size) {
+            (0, 0) => drop(body.splice(..0, bytes.iter().copied())),
+            (0, size) => drop(body.splice(..size.min(body.len()), bytes.iter().copied())),
+            (start, _) if start >= body.len() => body.extend_from_slice(bytes),
+            _ => return Err(Status::BAD_ARGUMENT),
+        }
+        Ok(())
+    }
+
+    fn proxy_get_buffer_status(&self, buffer_type: u32) -> Result<(u32, u32)> {
+        Ok((u32::try_from(self.buffer(buffer_type)?.len()).unwrap_or(u32::MAX), 0))
+    }
+
+    fn proxy_get_header_map_size(&self, map_type: u32) -> Result<u32> {
+        self.edit_map(map_type, |map| map.byte_size())
+    }
+
+    fn proxy_get_header_map_pairs(&self, map_type: u32) -> Result<Vec<u8>> {
+        self.read_map(map_type, |map, _| Ok(map.map(|map| fields::encode(map.fields())).unwrap_or_default()))
+    }
+
+    fn proxy_set_header_map_pairs(&self, map_type: u32, pairs: &[u8]) -> Result<()> {
+        let pairs = fields::decode(pairs);
+        self.edit_map(map_type, |map| {
+            let kind = map.kind();
+            *map = Map::from_fields(kind, &pairs);
+        })
+    }
+
+    fn proxy_get_header_map_value(&self, map_type: u32, name: &[u8]) -> Result<Vec<u8>> {
+        self.read_map(map_type, |map, logging| match map {
+            Some(map) => map.get(name).map(<[u8]>::to_vec).ok_or(Status::NOT_FOUND),
+            None if logging => Err(Status::NOT_FOUND),
+            None => Err(UNAVAILABLE),
+        })
+    }
+
+    fn proxy_add_header_map_value(&self, map_type: u32, name: &[u8], value: &[u8]) -> Result<()> {
+        self.edit_map(map_type, |map| map.add(name, value))
+    }
+
+    fn proxy_replace_header_map_value(&self, map_type: u32, name: &[u8], value: &[u8]) -> Result<()> {
+        self.edit_map(map_type, |map| map.replace(name, value))
+    }
+
+    fn proxy_remove_header_map_value(&self, map_type: u32, name: &[u8]) -> Result<()> {
+        self.edit_map(map_type, |map| map.remove(name))
+    }
+
+    fn proxy_get_property(&self, path: &[u8]) -> Result<Vec<u8>> {
+        property::get(&mut self.state(), path)
+    }
+
+    fn proxy_set_property(&self, path: &[u8], value: &[u8]) -> Result<()> {
+        let mut state = self.state();
+        let stream = state.stream().ok_or(Status::NOT_FOUND)?;
+        stream.filter_state.insert(path.to_vec(), value.to_vec());
+        Ok(())
+    }
+
+    fn proxy_continue_stream(&self, stream_type: u32) -> Result<()> {
+        let mut state = self.state();
+        match stream_type {
+            0 | 1 => {}
+            2 => return Ok(()),
+            3 => return Err(Status::UNIMPLEMENTED),
+            _ => return Err(Status::BAD_ARGUMENT),
+        }
+        let Some(stream) = state.stream() else { return Ok(()) };
+        let early = stream_type == 1 && !stream.response_started;
+        if stream_type == 0 {
+            stream.request.continued = true;
+        } else {
+            stream.response.continued = true;
+        }
+        // The request side is out of reach at once, whichever side is continued.
+        stream.request.close();
+        if early {
+            state.violations.push(
+                "proxy_continue_stream for a response that does not exist yet: Envoy 1.40 crashes with a segmentation fault".into(),
+            );
+        }
+        Ok(())
+    }
+
+    fn proxy_close_stream(&self, stream_type: u32) -> Result<()> {
+        let mut state = self.state();
+        if stream_type > 3 {
+            return Err(Status::BAD_ARGUMENT);
+        }
+        let Some(stream) = state.stream().filter(|_| stream_type < 2) else { return Ok(()) };
+        if Self::too_late(stream) {
+            state.violations.push("proxy_close_stream in on_log, on_done or on_delete: Envoy 1.40 crashes".into());
+        } else {
+            stream.closed = true;
+        }
+        Ok(())
+    }
+
+    fn proxy_send_local_response(
+        &self,
+        code: u32,
+        details: &[u8],
+        body: &[u8],
+        headers: &[u8],
+        grpc_status: i32,
+    ) -> Result<()> {
+        let mut state = self.state();
+        // On a root context Envoy says Ok and does nothing.
+        let Some(stream) = state.stream() else { return Ok(()) };
+        if Self::too_late(stream) {
+            state
+                .violations
+                .push("proxy_send_local_response in on_log, on_done or on_delete: Envoy 1.40 crashes".into());
+        } else if stream.local_reply.is_none() {
+            stream.local_reply = Some(LocalReply {
+                status: code,
+                details: details.to_vec(),
+                body: body.to_vec(),
+                headers: fields::decode(headers),
+                grpc_status,
+            });
+        }
+        Ok(())
+    }
+
+    fn proxy_done(&self) -> Result<()> {
+        Err(Status::NOT_FOUND)
+    }
+}

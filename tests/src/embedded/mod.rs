@@ -1,0 +1,107 @@
+//! The embedded host: the life of a plugin and of HTTP streams, as Envoy 1.40 plays it.
+
+pub(crate) mod abi;
+mod body;
+mod exchange;
+mod fields;
+mod functions;
+mod property;
+mod state;
+mod vm;
+mod wire;
+
+pub(crate) use vm::Guest;
+
+use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::message::Request;
+use crate::record::{Event, Record};
+use exchange::Exchange;
+use functions::Functions;
+use std::sync::Arc;
+use vm::Vm;
+
+/// The id of the root context. Streams are numbered after it.
+const ROOT: u32 = 1;
+
+/// The embedded host with one plugin in one VM.
+pub(crate) struct Embedded {
+    guest: Guest,
+    functions: Arc<Functions>,
+    vm: Option<Vm>,
+    next_context: u32,
+}
+
+impl Embedded {
+    pub(crate) fn new(guest: Guest) -> Self {
+        Self { guest, functions: Arc::new(Functions::new()), vm: None, next_context: ROOT }
+    }
+
+    fn events(&self) -> Vec<Event> {
+        std::mem::take(&mut self.functions.state().events)
+    }
+
+    fn size(bytes: &[u8]) -> u32 {
+        u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Creates, starts and configures the root context. Why not, otherwise.
+    fn start_root(&mut self, settings: &Settings) -> Result<Vm, String> {
+        self.functions = Arc::new(Functions::new());
+        self.functions.state().settings = settings.clone();
+        let mut vm = Vm::start(&self.guest, Arc::clone(&self.functions))?;
+        self.next_context = ROOT + 1;
+        self.functions.state().root = ROOT;
+        vm.call("proxy_on_context_create", &[ROOT, 0]);
+        let started = vm.call("proxy_on_vm_start", &[ROOT, Self::size(&settings.vm_configuration)]);
+        let trapped = |vm: &Vm| vm.trap().map_or(Ok(()), |trap| Err(format!("the VM failed: {trap}")));
+        trapped(&vm)?;
+        if started == Some(0) {
+            return Err("Failed to start base Wasm".into());
+        }
+        self.functions.state().configuring = true;
+        let configured = vm.call("proxy_on_configure", &[ROOT, Self::size(&settings.configuration)]);
+        self.functions.state().configuring = false;
+        trapped(&vm)?;
+        if configured == Some(0) {
+            return Err("Failed to configure base Wasm plugin".into());
+        }
+        Ok(vm)
+    }
+}
+
+impl Backend for Embedded {
+    fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, Refused> {
+        match self.start_root(settings) {
+            Ok(vm) => {
+                self.vm = Some(vm);
+                Ok(self.events())
+            }
+            Err(reason) => {
+                self.vm = None;
+                Err(Refused { events: self.events(), reason })
+            }
+        }
+    }
+
+    fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
+        let Some(vm) = &mut self.vm else { return Record::default() };
+        let id = self.next_context;
+        self.next_context += 1;
+        let (response, upstream) = Exchange::new(vm, &self.functions, id, request).play(answer);
+        self.functions.state().stream = None;
+        Record { response, upstream, events: self.events(), failure: None }
+    }
+
+    fn stop(&mut self) -> Vec<Event> {
+        if let Some(mut vm) = self.vm.take() {
+            if vm.call("proxy_on_done", &[ROOT]) != Some(0) {
+                vm.call("proxy_on_delete", &[ROOT]);
+            }
+        }
+        self.events()
+    }
+
+    fn violations(&self) -> Vec<String> {
+        self.functions.state().violations.clone()
+    }
+}

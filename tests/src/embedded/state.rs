@@ -1,0 +1,180 @@
+//! What the embedded host knows: the contexts of the VM, the stream that is being played, and all that has happened.
+
+use super::fields::Map;
+use crate::backend::Settings;
+use crate::message::Fields;
+use crate::record::{Event, LogLine};
+use std::collections::BTreeMap;
+
+/// The callback of the stream that runs now, as far as it decides what is available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Between callbacks.
+    Idle,
+    RequestHeaders,
+    RequestBody {
+        end_of_stream: bool,
+    },
+    RequestTrailers,
+    ResponseHeaders,
+    ResponseBody {
+        end_of_stream: bool,
+    },
+    ResponseTrailers,
+    Log,
+    Done,
+    Delete,
+}
+
+/// Something of a message that a module can reach only in some phases.
+#[derive(Clone, Debug)]
+pub(crate) struct Gated<T> {
+    /// What the host has, whether the module can reach it or not.
+    pub(crate) value: Option<T>,
+    pub(crate) open: bool,
+}
+
+impl<T> Gated<T> {
+    pub(crate) const fn empty() -> Self {
+        Self { value: None, open: false }
+    }
+
+    /// Puts something in and lets the module reach it.
+    pub(crate) fn show(&mut self, value: T) {
+        *self = Self { value: Some(value), open: true };
+    }
+
+    /// Takes it out; the module cannot reach it any more.
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.open = false;
+        self.value.take()
+    }
+
+    /// As the module sees it.
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.value.as_ref().filter(|_| self.open)
+    }
+
+    /// As the module sees it.
+    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
+        self.value.as_mut().filter(|_| self.open)
+    }
+}
+
+/// One message of the stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Side {
+    pub(crate) headers: Gated<Map>,
+    pub(crate) trailers: Gated<Map>,
+    pub(crate) body: Gated<Vec<u8>>,
+    /// `proxy_continue_stream` was called for this side.
+    pub(crate) continued: bool,
+}
+
+impl Side {
+    const fn new() -> Self {
+        Self { headers: Gated::empty(), trailers: Gated::empty(), body: Gated::empty(), continued: false }
+    }
+
+    /// Puts everything out of the module's reach.
+    pub(crate) const fn close(&mut self) {
+        self.headers.open = false;
+        self.trailers.open = false;
+        self.body.open = false;
+    }
+}
+
+/// An answer the module gives itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LocalReply {
+    pub(crate) status: u32,
+    pub(crate) details: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) headers: Fields,
+    pub(crate) grpc_status: i32,
+}
+
+/// The stream that is being played.
+#[derive(Clone, Debug)]
+pub(crate) struct Stream {
+    pub(crate) id: u32,
+    pub(crate) phase: Phase,
+    pub(crate) request: Side,
+    pub(crate) response: Side,
+    /// What access logs see: request headers, response headers, response trailers.
+    pub(crate) logged: (Option<Map>, Option<Map>, Option<Map>),
+    /// There is a response.
+    pub(crate) response_started: bool,
+    pub(crate) local_reply: Option<LocalReply>,
+    pub(crate) closed: bool,
+    pub(crate) filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) attributes: BTreeMap<&'static str, Vec<u8>>,
+}
+
+impl Stream {
+    pub(crate) const fn new(id: u32) -> Self {
+        Self {
+            id,
+            phase: Phase::Idle,
+            request: Side::new(),
+            response: Side::new(),
+            logged: (None, None, None),
+            response_started: false,
+            local_reply: None,
+            closed: false,
+            filter_state: BTreeMap::new(),
+            attributes: BTreeMap::new(),
+        }
+    }
+}
+
+/// Which host functions may be called now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    All,
+    /// While `_initialize` or the module's allocator runs: the log only. Anything else fails the VM.
+    LogOnly(&'static str),
+}
+
+/// Everything the host functions read and write.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) settings: Settings,
+    /// The root context, once it is created.
+    pub(crate) root: u32,
+    /// The context whose callback runs.
+    pub(crate) current: u32,
+    pub(crate) permission: Permission,
+    /// `proxy_on_configure` runs.
+    pub(crate) configuring: bool,
+    pub(crate) stream: Option<Stream>,
+    pub(crate) tick_period: u32,
+    pub(crate) events: Vec<Event>,
+    pub(crate) violations: Vec<String>,
+}
+
+impl State {
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings::default(),
+            root: 0,
+            current: 0,
+            permission: Permission::All,
+            configuring: false,
+            stream: None,
+            tick_period: 0,
+            events: Vec::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// The stream the running callback belongs to.
+    pub(crate) fn stream(&mut self) -> Option<&mut Stream> {
+        let current = self.current;
+        self.stream.as_mut().filter(|stream| stream.id == current)
+    }
+
+    pub(crate) fn log(&mut self, line: LogLine) {
+        self.events.push(Event::Log(line));
+    }
+}

@@ -1,0 +1,130 @@
+//! A VM: one instance of the module, on a wasm engine or as native code on a thread of its own.
+
+use super::abi::{self, Native};
+use super::functions::Functions;
+use super::state::Permission;
+use crate::engine::{self, Instance, Trap};
+use crate::record::Event;
+use proxy_filter::__private::Module as NativeModule;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+/// The module to run.
+#[derive(Clone)]
+pub(crate) enum Guest {
+    Native(NativeModule),
+    Wasm(Arc<[u8]>),
+}
+
+/// A VM and the host functions its module calls.
+pub(crate) struct Vm {
+    instance: Box<dyn Instance>,
+    functions: Arc<Functions>,
+    /// Why the VM failed. A failed VM is never entered again.
+    failed: Option<Trap>,
+}
+
+impl Vm {
+    /// Loads and initialises the module.
+    pub(crate) fn start(guest: &Guest, functions: Arc<Functions>) -> Result<Self, String> {
+        let instance = match guest {
+            Guest::Native(module) => Box::new(Thread::spawn(*module, Arc::clone(&functions))?) as Box<dyn Instance>,
+            Guest::Wasm(bytes) => engine::load(bytes, abi::imports(&functions))?,
+        };
+        let mut vm = Self { instance, functions, failed: None };
+        vm.functions.state().permission = Permission::LogOnly("_initialize");
+        for initialise in ["_initialize", "_start"] {
+            if vm.instance.exports(initialise) {
+                vm.instance.call(initialise, &[]).map_err(|trap| trap.to_string())?;
+                break;
+            }
+        }
+        vm.functions.state().permission = Permission::All;
+        Ok(vm)
+    }
+
+    pub(crate) const fn failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Enters a callback for a context; `None` if the module does not export it, or the VM has failed.
+    pub(crate) fn call(&mut self, name: &str, arguments: &[u32]) -> Option<u32> {
+        if self.failed.is_some() || !self.instance.exports(name) {
+            return None;
+        }
+        {
+            let mut state = self.functions.state();
+            state.current = arguments.first().copied().unwrap_or_default();
+            let arguments = arguments.iter().map(|argument| u64::from(*argument)).collect();
+            state.events.push(Event::Callback { name: name.into(), arguments });
+        }
+        let result = self.instance.call(name, arguments);
+        let mut state = self.functions.state();
+        state.current = 0;
+        match result {
+            Ok(result) => {
+                state.events.push(Event::Returned { name: name.into(), result: result.map(u64::from) });
+                result
+            }
+            Err(trap) => {
+                state.permission = Permission::All;
+                self.failed = Some(trap);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn trap(&self) -> Option<&Trap> {
+        self.failed.as_ref()
+    }
+}
+
+/// Native code of a module on a thread of its own, where its thread-local state is that of one VM.
+struct Thread {
+    exports: Vec<&'static str>,
+    calls: Sender<(fn([u32; 5]) -> u32, [u32; 5])>,
+    results: Receiver<Result<u32, Trap>>,
+    module: NativeModule,
+}
+
+impl Thread {
+    fn spawn(module: NativeModule, functions: Arc<Functions>) -> Result<Self, String> {
+        let (calls, inbox) = channel::<(fn([u32; 5]) -> u32, [u32; 5])>();
+        let (outbox, results) = channel();
+        let name = thread::current().name().unwrap_or("filter").to_owned();
+        let body = move || {
+            proxy_filter::sys::install(Some(Rc::new(Native(functions))));
+            for (export, arguments) in inbox {
+                let result = catch_unwind(AssertUnwindSafe(|| export(arguments)))
+                    .map_err(|_| Trap("the filter panicked: its last log line says where".into()));
+                if outbox.send(result).is_err() {
+                    break;
+                }
+            }
+        };
+        thread::Builder::new().name(name).spawn(body).map_err(|error| error.to_string())?;
+        Ok(Self { exports: module.exports.iter().map(|(name, _)| *name).collect(), calls, results, module })
+    }
+}
+
+impl Instance for Thread {
+    fn exports(&self, name: &str) -> bool {
+        self.exports.contains(&name)
+    }
+
+    fn call(&mut self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Trap> {
+        let export = self.module.exports.iter().find(|(export, _)| *export == name);
+        let (_, export) = export.ok_or_else(|| Trap(format!("the module does not export {name}")))?;
+        let mut padded = [0; 5];
+        for (place, argument) in padded.iter_mut().zip(arguments) {
+            *place = *argument;
+        }
+        let gone = || Trap("the filter's thread is gone".into());
+        self.calls.send((*export, padded)).map_err(|_| gone())?;
+        let result = self.results.recv().map_err(|_| gone())??;
+        Ok(abi::signature(name).is_some_and(|(_, has_result)| has_result).then_some(result))
+    }
+}

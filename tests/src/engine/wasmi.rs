@@ -1,0 +1,147 @@
+//! The engine `wasmi`: an interpreter that builds in seconds.
+
+use super::{Import, Instance, Memory, Trap, WireType};
+use crate::embedded::abi;
+use wasmi::{Caller, Engine, Extern, ExternType, Func, FuncType, Linker, Module, Store, Val, ValType};
+
+/// Loads a module with the checks and the messages of Envoy, and links it. Nothing of it has run yet, except a start section.
+pub(crate) fn load(bytes: &[u8], imports: Vec<Import>) -> Result<Box<dyn Instance>, String> {
+    let engine = Engine::default();
+    let module = Module::new(&engine, bytes).map_err(|error| format!("Failed to load Wasm bytecode: {error}"))?;
+    check_exports(&module)?;
+    let mut store = Store::new(&engine, ());
+    let mut linker = <Linker<()>>::new(&engine);
+    let offered: Vec<&str> = imports.iter().map(|import| import.name).collect();
+    for import in imports {
+        define(&mut linker, import)?;
+    }
+    for import in module.imports() {
+        if import.module() != "env" || !offered.contains(&import.name()) {
+            return Err(format!("missing import: {}.{}", import.module(), import.name()));
+        }
+    }
+    let instance = linker.instantiate_and_start(&mut store, &module).map_err(|error| error.to_string())?;
+    Ok(Box::new(Wasmi { store, instance }))
+}
+
+/// What Envoy checks before it instantiates: the ABI version, an allocator, and the types of the exports it knows.
+fn check_exports(module: &Module) -> Result<(), String> {
+    let mut marker = false;
+    let mut allocator = false;
+    for export in module.exports() {
+        let ExternType::Func(found) = export.ty() else { continue };
+        let name = export.name();
+        marker |= abi::VERSION_MARKERS.contains(&name);
+        allocator |= abi::ALLOCATORS.contains(&name);
+        let Some((parameters, result)) = abi::signature(name) else { continue };
+        let expected = FuncType::new(vec![ValType::I32; parameters], vec![ValType::I32; usize::from(result)]);
+        if *found != expected {
+            return Err(format!(
+                "Bad function signature for: {name}, want: {expected:?}, but the module exports: {found:?}"
+            ));
+        }
+    }
+    if !marker {
+        return Err(
+            "Missing or unknown Proxy-Wasm ABI version: is a root context registered with #[proxy_filter::root]?"
+                .into(),
+        );
+    }
+    if !allocator {
+        return Err("Wasm module is missing malloc function.".into());
+    }
+    Ok(())
+}
+
+fn define(linker: &mut Linker<()>, import: Import) -> Result<(), String> {
+    let parameters = import.parameters.iter().map(|parameter| match parameter {
+        WireType::I32 => ValType::I32,
+        WireType::I64 => ValType::I64,
+    });
+    let ty = FuncType::new(parameters, [ValType::I32]);
+    let Import { name, call, .. } = import;
+    let body = move |caller: Caller<'_, ()>, arguments: &[Val], results: &mut [Val]| -> Result<(), wasmi::Error> {
+        let arguments: Vec<u64> = arguments
+            .iter()
+            .map(|argument| match argument {
+                Val::I32(number) => u64::from(number.cast_unsigned()),
+                Val::I64(number) => number.cast_unsigned(),
+                _ => 0,
+            })
+            .collect();
+        let status = call(&mut Guest { caller }, &arguments).map_err(|Trap(why)| wasmi::Error::new(why))?;
+        if let Some(result) = results.first_mut() {
+            *result = Val::I32(status.cast_signed());
+        }
+        Ok(())
+    };
+    linker.func_new("env", name, ty, body).map(|_| ()).map_err(|error| error.to_string())
+}
+
+struct Guest<'a> {
+    caller: Caller<'a, ()>,
+}
+
+impl Guest<'_> {
+    fn memory(&self) -> Option<wasmi::Memory> {
+        self.caller.get_export("memory").and_then(Extern::into_memory)
+    }
+}
+
+impl Memory for Guest<'_> {
+    fn read(&self, pointer: u32, size: u32) -> Option<Vec<u8>> {
+        let start = pointer as usize;
+        let end = start.checked_add(size as usize)?;
+        self.memory()?.data(&self.caller).get(start..end).map(<[u8]>::to_vec)
+    }
+
+    fn write(&mut self, pointer: u32, bytes: &[u8]) -> Option<()> {
+        let start = pointer as usize;
+        let end = start.checked_add(bytes.len())?;
+        let memory = self.memory()?;
+        memory.data_mut(&mut self.caller).get_mut(start..end)?.copy_from_slice(bytes);
+        Some(())
+    }
+
+    fn allocate(&mut self, size: u32) -> Result<u32, Trap> {
+        let allocator =
+            abi::ALLOCATORS.iter().find_map(|name| self.caller.get_export(name).and_then(Extern::into_func));
+        let Some(allocator) = allocator else { return Ok(0) };
+        let mut result = [Val::I32(0)];
+        allocator
+            .call(&mut self.caller, &[Val::I32(size.cast_signed())], &mut result)
+            .map_err(|error| Trap(error.to_string()))?;
+        match result {
+            [Val::I32(pointer)] => Ok(pointer.cast_unsigned()),
+            _ => Ok(0),
+        }
+    }
+}
+
+struct Wasmi {
+    store: Store<()>,
+    instance: wasmi::Instance,
+}
+
+impl Wasmi {
+    fn function(&self, name: &str) -> Option<Func> {
+        self.instance.get_func(&self.store, name)
+    }
+}
+
+impl Instance for Wasmi {
+    fn exports(&self, name: &str) -> bool {
+        self.function(name).is_some()
+    }
+
+    fn call(&mut self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Trap> {
+        let function = self.function(name).ok_or_else(|| Trap(format!("the module does not export {name}")))?;
+        let arguments: Vec<Val> = arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
+        let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
+        function.call(&mut self.store, &arguments, &mut results).map_err(|error| Trap(error.to_string()))?;
+        Ok(match results.first() {
+            Some(Val::I32(result)) => Some(result.cast_unsigned()),
+            _ => None,
+        })
+    }
+}

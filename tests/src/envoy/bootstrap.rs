@@ -1,0 +1,155 @@
+//! Envoy's configuration for one module.
+
+use crate::backend::Settings;
+use proxy_filter::LogLevel;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Statistic: streams that are under way.
+pub(super) const ACTIVE_REQUESTS: &str = "http.ingress.downstream_rq_active";
+/// Statistic: connections to the upstream that are open.
+pub(super) const UPSTREAM_ACTIVE: &str = "cluster.upstream.upstream_cx_active";
+/// Statistic: connections to the upstream that were ever opened.
+pub(super) const UPSTREAM_TOTAL: &str = "cluster.upstream.upstream_cx_total";
+/// Statistic: whether the worker threads have started.
+pub(super) const WORKERS_STARTED: &str = "listener_manager.workers_started";
+
+/// The configuration: one listener with the module and the router, one cluster, the ports chosen by the kernel.
+///
+/// The limits are above what the scenarios send (300 headers, a value of 60 KiB), trailers are on for HTTP/1, and no request id is
+/// made up, so that a filter sees what the client sent and what Envoy always adds. The upstream speaks the client's protocol. A
+/// connection to the upstream serves one request, so that what a filter does to one exchange cannot reach the next.
+pub(super) fn json(settings: &Settings, module: &Path, upstream: SocketAddr) -> Value {
+    let mut listener = json!({
+        "name": "listener",
+        "address": address("127.0.0.1", 0),
+        "filter_chains": [{ "filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": connection_manager(&plugin(settings, module)),
+        }] }],
+    });
+    let mut cluster = json!({
+        "name": "upstream",
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "load_assignment": { "cluster_name": "upstream", "endpoints": [{ "lb_endpoints": [{
+            "endpoint": { "address": address(&upstream.ip().to_string(), upstream.port()) },
+        }] }] },
+        "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": type_url("extensions.upstreams.http.v3.HttpProtocolOptions"),
+            "common_http_protocol_options": {
+                "max_headers_count": 1000, "max_response_headers_kb": 96, "max_requests_per_connection": 1,
+            },
+            "use_downstream_protocol_config": {
+                "http_protocol_options": { "enable_trailers": true }, "http2_protocol_options": {},
+            },
+        } },
+    });
+    if let Some(limit) = settings.buffer_limit {
+        for part in [&mut listener, &mut cluster] {
+            if let Some(part) = part.as_object_mut() {
+                part.insert("per_connection_buffer_limit_bytes".to_owned(), limit.into());
+            }
+        }
+    }
+    json!({
+        "static_resources": { "listeners": [listener], "clusters": [cluster] },
+        "admin": { "address": address("127.0.0.1", 0) },
+    })
+}
+
+fn connection_manager(plugin: &Value) -> Value {
+    json!({
+        "@type": type_url("extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": "ingress",
+        "codec_type": "AUTO",
+        "generate_request_id": false,
+        "http_protocol_options": { "enable_trailers": true },
+        "max_request_headers_kb": 96,
+        "common_http_protocol_options": { "max_headers_count": 1000 },
+        "delayed_close_timeout": "0.3s",
+        "route_config": { "name": "routes", "virtual_hosts": [{
+            "name": "all", "domains": ["*"],
+            "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "upstream", "timeout": "15s" } }],
+        }] },
+        "http_filters": [
+            { "name": "envoy.filters.http.wasm",
+              "typed_config": { "@type": type_url("extensions.filters.http.wasm.v3.Wasm"), "config": plugin } },
+            { "name": "envoy.filters.http.router",
+              "typed_config": { "@type": type_url("extensions.filters.http.router.v3.Router") } },
+        ],
+    })
+}
+
+fn plugin(settings: &Settings, module: &Path) -> Value {
+    json!({
+        "name": settings.plugin_name,
+        "root_id": settings.root_id,
+        "vm_config": {
+            "vm_id": settings.vm_id,
+            "runtime": "envoy.wasm.runtime.v8",
+            "code": { "local": { "filename": module } },
+            "configuration": bytes(&settings.vm_configuration),
+        },
+        "configuration": bytes(&settings.configuration),
+        "allow_on_headers_stop_iteration": settings.allow_on_headers_stop_iteration,
+    })
+}
+
+/// Whether Envoy's log tells callbacks and host calls.
+pub(super) fn is_trace(settings: &Settings) -> bool {
+    matches!(settings.log_level, LogLevel::Trace)
+}
+
+/// Envoy's name for the level.
+pub(super) fn level_name(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Trace => "trace",
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warning",
+        LogLevel::Error => "error",
+        LogLevel::Critical => "critical",
+    }
+}
+
+fn type_url(name: &str) -> String {
+    format!("type.googleapis.com/envoy.{name}")
+}
+
+fn address(ip: &str, port: u16) -> Value {
+    json!({ "socket_address": { "address": ip, "port_value": port } })
+}
+
+/// A configuration as bytes: unlike a `StringValue`, it need not be UTF-8.
+fn bytes(value: &[u8]) -> Value {
+    json!({ "@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64(value) })
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        for position in 0..4 {
+            let index = bits >> (18 - 6 * position) & 63;
+            let digit = ALPHABET.get(index as usize).filter(|_| position <= group.len());
+            text.push(digit.map_or('=', |digit| char::from(*digit)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_padded_to_groups_of_four() {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+        assert_eq!(base64(&[0xff, 0xfe, 0xfd, 0x00]), "//79AA==");
+    }
+}

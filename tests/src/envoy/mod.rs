@@ -1,0 +1,156 @@
+//! The module in a real Envoy: an Envoy process between a client and an upstream that are written here.
+//!
+//! Client and upstream write and read the exact bytes of HTTP/1.1 and HTTP/2, because a scenario may consist in a header that
+//! no HTTP library would send. Everything else a record holds is read from Envoy's own log: at [`LogLevel::Trace`] Envoy
+//! tells each callback, each result and each host call; at other levels a record has the guest's log lines only.
+//!
+//! [`LogLevel::Trace`]: proxy_filter::LogLevel::Trace
+
+mod admin;
+mod binary;
+mod bootstrap;
+mod hpack;
+mod http1;
+mod http2;
+mod journal;
+mod line;
+mod process;
+mod upstream;
+mod wire;
+
+use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::message::{Protocol, Received, Request};
+use crate::record::{Event, Record};
+use process::Process;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use upstream::Upstream;
+
+/// How long a stream may take to end after the client has its response.
+const END_OF_STREAM: Duration = Duration::from_secs(3);
+/// How long the last lines may take from Envoy's worker to this process.
+const SETTLE: Duration = Duration::from_millis(30);
+
+/// The backend that runs a module in Envoy.
+pub(crate) struct Envoy {
+    binary: PathBuf,
+    module: PathBuf,
+    running: Option<Running>,
+}
+
+/// An Envoy that accepted its configuration, and the upstream it knows.
+struct Running {
+    process: Process,
+    upstream: Upstream,
+    /// Whether Envoy's log tells the end of a stream: at trace level, for a module that exports `proxy_on_delete`.
+    told: bool,
+}
+
+impl Envoy {
+    /// A backend for the compiled module, with the Envoy that the environment variable `ENVOY` names.
+    pub(crate) fn new(module: &Path) -> io::Result<Self> {
+        let binary = binary::find()?;
+        Ok(Self { binary, module: std::path::absolute(module)?, running: None })
+    }
+
+    fn run(&self, settings: &Settings) -> io::Result<Result<(Running, Vec<Event>), Refused>> {
+        let unreadable = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.module.display()));
+        let module = std::fs::read(&self.module).map_err(unreadable)?;
+        let told = bootstrap::is_trace(settings) && exports_on_delete(&module);
+        let upstream = Upstream::start()?;
+        let bootstrap = bootstrap::json(settings, &self.module, upstream.address());
+        match Process::start(&self.binary, &bootstrap, settings)? {
+            Ok(process) => {
+                std::thread::sleep(SETTLE);
+                let events = process.journal().take();
+                Ok(Ok((Running { process, upstream, told }, events)))
+            }
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+}
+
+impl Backend for Envoy {
+    fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, Refused> {
+        self.running = None;
+        match self.run(settings) {
+            Ok(Ok((running, events))) => {
+                self.running = Some(running);
+                Ok(events)
+            }
+            Ok(Err(refused)) => Err(refused),
+            Err(error) => Err(Refused { events: Vec::new(), reason: format!("Envoy cannot be run: {error}") }),
+        }
+    }
+
+    fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
+        match &mut self.running {
+            Some(running) => running.exchange(request, answer),
+            None => {
+                Record { failure: Some("Envoy is not running: `start` comes first".to_owned()), ..Record::default() }
+            }
+        }
+    }
+
+    fn stop(&mut self) -> Vec<Event> {
+        self.running.take().map(|running| running.process.stop()).unwrap_or_default()
+    }
+}
+
+impl Running {
+    fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
+        self.upstream.expect(answer);
+        let response = self.request(request);
+        self.wait_for_the_end();
+        let upstream = self.upstream.take();
+        let events = self.process.journal().take();
+        let failure = match &response {
+            _ if self.process.has_ended() => Some(self.process.obituary("Envoy ended during the exchange")),
+            Err(error) => Some(self.process.obituary(&format!("the client could not talk to Envoy: {error}"))),
+            Ok(_) => None,
+        };
+        Record { response: response.unwrap_or_default(), upstream, events, failure }
+    }
+
+    fn request(&self, request: &Request) -> io::Result<Option<Received>> {
+        let listener = self.process.listener();
+        match request.protocol {
+            Protocol::Http1 => http1::exchange(listener, request),
+            Protocol::Http2 => http2::exchange(listener, request),
+        }
+    }
+
+    /// Waits until Envoy is done with the stream: both connections gone, the upstream's threads idle, the last callback logged.
+    fn wait_for_the_end(&self) {
+        let limit = Instant::now() + END_OF_STREAM;
+        while Instant::now() < limit && !self.is_idle().unwrap_or(true) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if self.told {
+            self.process.journal().wait_for_deletes(limit.saturating_duration_since(Instant::now()));
+            // Envoy may call once more for a stream that it has deleted.
+            std::thread::sleep(SETTLE / 5);
+        } else {
+            std::thread::sleep(SETTLE);
+        }
+    }
+
+    fn is_idle(&self) -> io::Result<bool> {
+        let stats = self.process.admin().stats(&[
+            bootstrap::ACTIVE_REQUESTS,
+            bootstrap::UPSTREAM_ACTIVE,
+            bootstrap::UPSTREAM_TOTAL,
+        ])?;
+        let of = |name: &str| stats.get(name).copied().unwrap_or(0);
+        Ok(of(bootstrap::ACTIVE_REQUESTS) == 0
+            && of(bootstrap::UPSTREAM_ACTIVE) == 0
+            && self.upstream.is_idle_after(of(bootstrap::UPSTREAM_TOTAL)))
+    }
+}
+
+/// Whether the module's bytes contain the export's name, which is how it would be stored.
+fn exports_on_delete(module: &[u8]) -> bool {
+    let name = b"proxy_on_delete";
+    module.windows(name.len()).any(|window| window == name)
+}

@@ -1,0 +1,206 @@
+//! The Envoy process, from its start to its certain end.
+
+use super::admin::Admin;
+use super::bootstrap;
+use super::journal::Journal;
+use super::line::{self, Names};
+use crate::backend::{Refused, Settings};
+use crate::record::Event;
+use serde_json::Value;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long Envoy may take from its start until it serves: it compiles the module three times.
+const START: Duration = Duration::from_secs(60);
+/// How long Envoy may take to shut down when asked.
+const STOP: Duration = Duration::from_secs(5);
+/// How long an Envoy lives at most, whatever the test that started it does.
+const LIFE: Duration = Duration::from_secs(600);
+
+/// Runs the arguments as a command and kills it as soon as standard input ends. Standard input is a pipe from this process, so it
+/// also ends when the test is killed: no Envoy outlives its test. A shell, because it takes no unsafe code.
+const GUARDED: &str = r#"
+exec 3<&0
+"$@" </dev/null 3<&- &
+envoy=$!
+{ read -r _ <&3; kill -KILL "$envoy"; } >/dev/null 2>&1 &
+guard=$!
+exec 3<&-
+wait "$envoy" 2>/dev/null
+code=$?
+kill -KILL "$guard" 2>/dev/null
+exit "$code"
+"#;
+
+/// An Envoy that serves.
+pub(super) struct Process {
+    admin: Admin,
+    listener: SocketAddr,
+    running: Running,
+}
+
+/// A started Envoy, which is killed on drop.
+struct Running {
+    child: Child,
+    /// Dropping it ends the child's standard input.
+    leash: Option<Sender<()>>,
+    journal: Arc<Journal>,
+    _directory: TempDir,
+}
+
+impl Process {
+    /// Starts Envoy and waits until its worker serves. The inner error: Envoy refused the module or its configuration.
+    pub(super) fn start(binary: &Path, bootstrap: &Value, settings: &Settings) -> io::Result<Result<Self, Refused>> {
+        let directory = TempDir::with_prefix("proxy-filter-envoy-")?;
+        let config = directory.path().join("bootstrap.json");
+        let admin = directory.path().join("admin");
+        std::fs::write(&config, bootstrap.to_string())?;
+        let level = bootstrap::level_name(settings.log_level);
+        // The main logger's first line at `info` names the main thread.
+        let levels = format!("wasm:{level},main:info");
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", GUARDED, "sh"])
+            .arg(binary)
+            .arg("--config-path")
+            .arg(config)
+            .arg("--admin-address-path")
+            .arg(&admin)
+            .args(["--concurrency", "1", "--disable-hot-restart"])
+            .args(["--log-level", "warning", "--component-log-level", &levels, "--log-format", line::FORMAT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let leash = child.stdin.take().map(leash);
+        let log = child.stderr.take().ok_or_else(|| io::Error::other("Envoy was started without a log"))?;
+        let names = Names::new(&settings.plugin_name, &settings.root_id, &settings.vm_id);
+        let running = Running { child, leash, journal: Journal::read(log, names), _directory: directory };
+        running.until_it_serves(&admin)
+    }
+
+    /// What Envoy's log tells.
+    pub(super) fn journal(&self) -> &Journal {
+        &self.running.journal
+    }
+
+    /// The administration interface.
+    pub(super) fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// Where clients connect.
+    pub(super) fn listener(&self) -> SocketAddr {
+        self.listener
+    }
+
+    /// Whether Envoy has ended by itself, which is a crash.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.running.status().is_some()
+    }
+
+    /// An error message with the last lines of Envoy's log.
+    pub(super) fn obituary(&mut self, what: &str) -> String {
+        self.running.obituary(what)
+    }
+
+    /// Shuts Envoy down in order, and tells what the module did then.
+    pub(super) fn stop(mut self) -> Vec<Event> {
+        if self.admin.quit().is_ok() {
+            self.running.wait(STOP);
+        }
+        self.running.kill();
+        self.running.journal.wait_for_end(STOP);
+        self.running.journal.take()
+    }
+}
+
+/// Holds the child's standard input until it is let go or has lived too long.
+fn leash<T: Send + 'static>(stdin: T) -> Sender<()> {
+    let (leash, end) = channel::<()>();
+    std::thread::spawn(move || {
+        let _ = end.recv_timeout(LIFE);
+        drop(stdin);
+    });
+    leash
+}
+
+impl Running {
+    fn until_it_serves(mut self, admin_file: &Path) -> io::Result<Result<Process, Refused>> {
+        let limit = Instant::now() + START;
+        while Instant::now() < limit {
+            if let Some(status) = self.status() {
+                return Ok(Err(self.refusal(status)));
+            }
+            if let Some(admin) = serving(admin_file) {
+                let listener = admin.listener()?;
+                return Ok(Ok(Process { admin, listener, running: self }));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, self.obituary("Envoy does not get ready")))
+    }
+
+    fn refusal(&mut self, status: ExitStatus) -> Refused {
+        self.journal.wait_for_end(STOP);
+        let complaints = self.journal.complaints().join("\n");
+        let reason = if complaints.is_empty() {
+            self.obituary(&format!("Envoy ended at its start ({status})"))
+        } else {
+            complaints
+        };
+        Refused { events: self.journal.trial(), reason }
+    }
+
+    fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    fn wait(&mut self, limit: Duration) -> bool {
+        let limit = Instant::now() + limit;
+        while self.status().is_none() {
+            if Instant::now() > limit {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
+    /// Ends Envoy, which may have ended already.
+    fn kill(&mut self) {
+        self.leash = None;
+        if !self.wait(STOP) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    fn obituary(&mut self, what: &str) -> String {
+        let status = self.status();
+        if status.is_some() {
+            self.journal.wait_for_end(Duration::from_secs(1));
+        }
+        let ended = status.map(|status| format!(" ({status})")).unwrap_or_default();
+        format!("{what}{ended}. The last lines of its log:\n{}", self.journal.tail())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The administration interface, once Envoy's worker serves.
+fn serving(admin_file: &Path) -> Option<Admin> {
+    let address = std::fs::read_to_string(admin_file).ok()?.trim().parse().ok()?;
+    let admin = Admin::new(address);
+    let stats = admin.is_ready().then(|| admin.stats(&[bootstrap::WORKERS_STARTED]))?.ok()?;
+    (stats.get(bootstrap::WORKERS_STARTED) == Some(&1)).then_some(admin)
+}

@@ -1,0 +1,258 @@
+//! The server behind Envoy.
+
+use super::wire::{LIMIT, Wire};
+use super::{http1, http2};
+use crate::backend::Answer;
+use crate::message::{Received, Reply};
+use std::any::Any;
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A server that answers as the current exchange says and keeps what it received.
+pub(super) struct Upstream {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    answer: Option<Answer>,
+    received: Option<Received>,
+    /// What an answer panicked with: a failed assertion in a test, which belongs on the test's own thread.
+    panic: Option<Box<dyn Any + Send>>,
+    accepted: usize,
+    active: usize,
+    stopping: bool,
+}
+
+impl Upstream {
+    /// Starts the server on a port that the kernel chooses.
+    pub(super) fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut current = lock(&shared);
+                if current.stopping {
+                    return;
+                }
+                if let Ok(stream) = stream {
+                    current.accepted += 1;
+                    current.active += 1;
+                    let shared = Arc::clone(&shared);
+                    std::thread::spawn(move || {
+                        serve(stream, &shared);
+                        lock(&shared).active -= 1;
+                    });
+                }
+            }
+        });
+        Ok(Self { address, state })
+    }
+
+    /// Where Envoy finds it.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Begins an exchange.
+    pub(super) fn expect(&self, answer: &Answer) {
+        let mut state = lock(&self.state);
+        state.answer = Some(Arc::clone(answer));
+        state.received = None;
+    }
+
+    /// Ends an exchange: what was received in it, the last request if there were several. A panic of the answer goes on here.
+    pub(super) fn take(&self) -> Option<Received> {
+        let mut state = lock(&self.state);
+        state.answer = None;
+        if let Some(panic) = state.panic.take() {
+            drop(state);
+            resume_unwind(panic);
+        }
+        state.received.take()
+    }
+
+    /// Whether as many connections as Envoy counts have come and are done.
+    pub(super) fn is_idle_after(&self, connections: usize) -> bool {
+        let state = lock(&self.state);
+        state.active == 0 && state.accepted >= connections
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        lock(&self.state).stopping = true;
+        // Wakes the thread that waits for connections; should it fail, the thread ends with the process.
+        let _ = TcpStream::connect_timeout(&self.address, LIMIT);
+    }
+}
+
+fn serve(stream: TcpStream, state: &Mutex<State>) {
+    let Ok(mut wire) = Wire::new(stream) else { return };
+    while wire.buffered().len() < 3 {
+        if wire.fill(LIMIT).is_err() {
+            return;
+        }
+    }
+    // No method begins with `PRI`: it is the connection preface of HTTP/2.
+    if wire.buffered().starts_with(b"PRI") {
+        http2::serve(wire, |request| answer(state, request));
+    } else {
+        http1::serve(wire, |request| answer(state, request));
+    }
+}
+
+fn answer(state: &Mutex<State>, request: &Received) -> Option<Reply> {
+    let answer = {
+        let mut state = lock(state);
+        state.received = Some(request.clone());
+        state.answer.clone().filter(|_| request.complete)
+    }?;
+    match catch_unwind(AssertUnwindSafe(|| answer(request))) {
+        Ok(reply) => Some(reply),
+        Err(panic) => {
+            lock(state).panic = Some(panic);
+            None
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    //! The client and the upstream without an Envoy between them.
+
+    use super::*;
+    use crate::message::{Body, Fields, Protocol, Request};
+
+    const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
+    const LONG: &[u8] = &[b'v'; 60 * 1024];
+
+    fn exchange(request: &Request, reply: Reply) -> (Option<Received>, Option<Received>) {
+        let upstream = Upstream::start().unwrap();
+        let answer: Answer = Arc::new(move |_| reply.clone());
+        upstream.expect(&answer);
+        let response = match request.protocol {
+            Protocol::Http1 => http1::exchange(upstream.address(), request),
+            Protocol::Http2 => http2::exchange(upstream.address(), request),
+        };
+        (upstream.take(), response.unwrap())
+    }
+
+    fn request(protocol: Protocol, method: &str) -> Request {
+        let headers = odd_fields();
+        let (path, authority) = ("/a?b".to_owned(), Some("h".to_owned()));
+        Request {
+            protocol,
+            method: method.to_owned(),
+            path,
+            authority,
+            headers,
+            body: Body::Absent,
+            trailers: Vec::new(),
+        }
+    }
+
+    fn reply(body: Body) -> Reply {
+        Reply { status: 200, headers: odd_fields(), body, trailers: Vec::new(), reset: false }
+    }
+
+    fn odd_fields() -> Fields {
+        fields(&[("x-a", b"1"), ("x-bytes", &[0xff, 0xfe]), ("x-empty", b""), ("x-a", b"2"), ("x-long", LONG)])
+    }
+
+    fn fields(list: &[(&str, &[u8])]) -> Fields {
+        list.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).collect()
+    }
+
+    fn message(pseudo: &[(&str, &[u8])], length: Option<&str>) -> Received {
+        let length = length.map(|length| (b"content-length".to_vec(), length.as_bytes().to_vec()));
+        let headers = fields(pseudo).into_iter().chain(odd_fields()).chain(length).collect();
+        Received { headers, complete: true, ..Received::default() }
+    }
+
+    fn request_line(method: &str) -> [(&str, &[u8]); 3] {
+        [(":method", method.as_bytes()), (":path", b"/a?b"), (":authority", b"h")]
+    }
+
+    #[test]
+    fn fields_arrive_byte_for_byte_and_in_order() {
+        for protocol in PROTOCOLS {
+            let (received, response) = exchange(&request(protocol, "GET"), reply(b"hi"[..].into()));
+            assert_eq!(received, Some(message(&request_line("GET"), None)));
+            assert_eq!(response, Some(Received { body: b"hi".into(), ..message(&[(":status", b"200")], Some("2")) }));
+        }
+    }
+
+    #[test]
+    fn bodies_in_pieces_and_trailers_arrive_whole() {
+        for protocol in PROTOCOLS {
+            let trailers = fields(&[("x-t", b"1"), ("x-t", b"2")]);
+            let body = Body::Chunked(vec![b"abc".to_vec(), b"de".to_vec()]);
+            let request = Request { body: body.clone(), trailers: trailers.clone(), ..request(protocol, "POST") };
+            let (received, response) = exchange(&request, Reply { trailers: trailers.clone(), ..reply(body) });
+            for (message, expected) in
+                [(received, message(&request_line("POST"), None)), (response, message(&[(":status", b"200")], None))]
+            {
+                let mut message = message.unwrap();
+                // What HTTP/1 adds to say that nothing is known of the length is not listed.
+                assert_eq!(std::mem::take(&mut message.trailers), trailers);
+                assert_eq!(message, Received { body: b"abcde".into(), ..expected });
+            }
+        }
+    }
+
+    #[test]
+    fn a_large_body_keeps_within_the_windows() {
+        for protocol in PROTOCOLS {
+            let body = vec![b'b'; 300_000];
+            let request = Request { body: Body::Sized(body.clone()), ..request(protocol, "POST") };
+            let (received, response) = exchange(&request, reply(Body::Sized(body.clone())));
+            assert!(received.is_some_and(|message| message.complete && message.body == body));
+            assert!(response.is_some_and(|message| message.complete && message.body == body));
+        }
+    }
+
+    #[test]
+    fn a_head_response_announces_its_body_without_one() {
+        for protocol in PROTOCOLS {
+            let (_, response) = exchange(&request(protocol, "HEAD"), reply(b"hello"[..].into()));
+            assert_eq!(response, Some(message(&[(":status", b"200")], Some("5"))));
+        }
+    }
+
+    #[test]
+    fn a_reset_is_no_response() {
+        for protocol in PROTOCOLS {
+            let (received, response) =
+                exchange(&request(protocol, "GET"), Reply { reset: true, ..reply(Body::Absent) });
+            assert!(received.is_some() && response.is_none());
+        }
+    }
+
+    #[test]
+    fn a_response_that_is_cut_off_is_incomplete() {
+        let headers = fields(&[("content-length", b"10")]);
+        let reply = Reply { headers, ..reply(Body::Chunked(vec![b"abc".to_vec()])) };
+        let (_, response) = exchange(&request(Protocol::Http1, "GET"), reply);
+        assert!(response.is_some_and(|message| !message.complete && message.body == b"abc"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_request_are_kept_for_the_test_to_show() {
+        let upstream = Upstream::start().unwrap();
+        let mut wire = Wire::connect(upstream.address()).unwrap();
+        wire.send(b"\x00nonsense\r\n\r\n").unwrap();
+        wire.drain();
+        let received = upstream.take().unwrap();
+        assert!(!received.complete && received.body.starts_with(b"\0nonsense"), "{received:?}");
+    }
+}

@@ -1,0 +1,115 @@
+//! Building the module a test runs: with the run itself, so that it is never missing or stale.
+
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// The module could not be built.
+#[derive(Clone, Debug)]
+pub struct BuildError(String);
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// Which module of a package.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Artifact {
+    Library(String),
+    Example(String, String),
+}
+
+/// Builds a package's library for wasm32 in the release profile and returns the path of the module.
+///
+/// `directory` is any directory of the workspace. With `example`, the example of that name is built instead. A missing wasm target is
+/// added with rustup. A second call in the same process returns the same path.
+///
+/// # Errors
+/// cargo's own error output; or what to do where a target cannot be added.
+pub fn build_guest(directory: &Path, package: &str, example: Option<&str>) -> Result<PathBuf, BuildError> {
+    static BUILT: Mutex<Option<HashMap<Artifact, PathBuf>>> = Mutex::new(None);
+    let artifact = match example {
+        Some(example) => Artifact::Example(package.into(), example.into()),
+        None => Artifact::Library(package.into()),
+    };
+    // The lock is held while building: tests that need the same module wait for it rather than build it twice.
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let built = built.get_or_insert_default();
+    if let Some(path) = built.get(&artifact) {
+        return Ok(path.clone());
+    }
+    ensure_target()?;
+    let path = build(directory, &artifact)?;
+    built.insert(artifact, path.clone());
+    Ok(path)
+}
+
+fn tool(variable: &str, name: &str) -> Command {
+    Command::new(std::env::var_os(variable).unwrap_or_else(|| name.into()))
+}
+
+/// Adds the wasm target unless it is there.
+fn ensure_target() -> Result<(), BuildError> {
+    let installed = || {
+        let output = tool("RUSTC", "rustc").args(["--print", "target-libdir", "--target", TARGET]).output().ok()?;
+        let directory = String::from_utf8(output.stdout).ok()?;
+        Path::new(directory.trim()).is_dir().then_some(())
+    };
+    if installed().is_some() {
+        return Ok(());
+    }
+    let added = Command::new("rustup").args(["target", "add", TARGET]).output();
+    if installed().is_some() {
+        return Ok(());
+    }
+    let why = match added {
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(BuildError(format!("the target {TARGET} is missing, and `rustup target add {TARGET}` did not add it: {why}")))
+}
+
+fn build(directory: &Path, artifact: &Artifact) -> Result<PathBuf, BuildError> {
+    let mut cargo = tool("CARGO", "cargo");
+    cargo.current_dir(directory).args([
+        "build",
+        "--release",
+        "--target",
+        TARGET,
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
+    let name = match artifact {
+        Artifact::Library(package) => {
+            cargo.args(["--package", package, "--lib"]);
+            package.replace('-', "_")
+        }
+        Artifact::Example(package, example) => {
+            cargo.args(["--package", package, "--example", example]);
+            example.clone()
+        }
+    };
+    let output = cargo.output().map_err(|error| BuildError(format!("cargo did not run: {error}")))?;
+    if !output.status.success() {
+        return Err(BuildError(format!("{cargo:?} failed:\n{}", String::from_utf8_lossy(&output.stderr))));
+    }
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    let modules = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter_map(|message| {
+        let target = message.get("target")?;
+        (target.get("name")?.as_str()?.replace('-', "_") == name).then_some(())?;
+        let files = message.get("filenames")?.as_array()?.clone();
+        files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".wasm")).map(PathBuf::from)
+    });
+    modules.last().ok_or_else(|| {
+        BuildError(format!("{cargo:?} made no .wasm file for `{name}`: does its [lib] have crate-type = [\"cdylib\"]?"))
+    })
+}

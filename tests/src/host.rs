@@ -1,0 +1,190 @@
+//! [`Host`]: what a test talks to.
+
+use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::exchange::{Exchange, ExchangeBuilder};
+use crate::message::{Received, Reply, Request};
+use crate::record::{Event, LogLine, Record};
+use proxy_filter::LogLevel;
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+
+/// All that happened in one life of a plugin.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Transcript {
+    pub(crate) start: Vec<Event>,
+    pub(crate) refused: Option<Vec<Event>>,
+    pub(crate) exchanges: Vec<Record>,
+}
+
+/// A host with one plugin, ready for a test.
+///
+/// Settings are made first; [`configure`](Self::configure) starts the plugin, or the first exchange does with an empty configuration.
+pub struct Host {
+    backend: Box<dyn Backend>,
+    settings: Settings,
+    answer: Answer,
+    started: bool,
+    transcript: Transcript,
+    /// Receives the transcript when the host is dropped.
+    observer: Option<Box<dyn FnOnce(Transcript) + Send>>,
+}
+
+impl Host {
+    pub(crate) fn new(backend: Box<dyn Backend>) -> Self {
+        let hello =
+            |_: &Received| Reply::new(200).header("content-type", "text/plain").body("hello from the upstream\n");
+        Self {
+            backend,
+            settings: Settings::default(),
+            answer: Arc::new(hello),
+            started: false,
+            transcript: Transcript::default(),
+            observer: None,
+        }
+    }
+
+    /// A host that runs a module: the bytes of a `.wasm` file.
+    ///
+    /// Tests get theirs from [`test`](macro@crate::test); this is for tools.
+    #[must_use]
+    pub fn for_module(module: &[u8]) -> Self {
+        Self::new(Box::new(crate::embedded::Embedded::new(crate::embedded::Guest::Wasm(module.into()))))
+    }
+
+    /// A host without a filter: what it does to messages is the host's own doing.
+    #[must_use]
+    pub fn without_module() -> Self {
+        let nothing = proxy_filter::__private::Module { exports: &[] };
+        Self::new(Box::new(crate::embedded::Embedded::new(crate::embedded::Guest::Native(nothing))))
+    }
+
+    pub(crate) fn observe(&mut self, observer: impl FnOnce(Transcript) + Send + 'static) {
+        self.observer = Some(Box::new(observer));
+    }
+
+    /// The plugin's `root_id`.
+    pub fn root_id(&mut self, root_id: &str) {
+        self.settings.root_id = root_id.into();
+    }
+
+    /// The VM's configuration: JSON or any text.
+    pub fn vm_configuration(&mut self, configuration: impl fmt::Display) {
+        self.settings.vm_configuration = configuration.to_string().into_bytes();
+    }
+
+    /// The least severe level the host logs; [`LogLevel::Trace`] unless said otherwise.
+    ///
+    /// A real Envoy reports callbacks and host calls at that level only: at others, only what the client, the upstream and the log
+    /// say is compared.
+    pub fn log_level(&mut self, level: LogLevel) {
+        self.settings.log_level = level;
+    }
+
+    /// The plugin's `allow_on_headers_stop_iteration`: whether `StopIteration` in a headers callback holds only the headers.
+    pub fn allow_on_headers_stop_iteration(&mut self, allow: bool) {
+        self.settings.allow_on_headers_stop_iteration = allow;
+    }
+
+    /// The listener's `per_connection_buffer_limit_bytes`: 1 MiB unless said otherwise.
+    pub fn buffer_limit(&mut self, bytes: u32) {
+        self.settings.buffer_limit = Some(bytes);
+    }
+
+    /// Starts the plugin with a configuration: JSON or any text. A plugin that runs already is ended first.
+    ///
+    /// # Errors
+    /// The plugin refused it, or the module cannot be loaded. The error shows what the plugin logged.
+    pub fn configure(&mut self, configuration: impl fmt::Display) -> Result<(), Refused> {
+        if self.started {
+            self.backend.stop();
+        }
+        self.settings.configuration = configuration.to_string().into_bytes();
+        self.start()
+    }
+
+    fn start(&mut self) -> Result<(), Refused> {
+        self.started = true;
+        match self.backend.start(&self.settings) {
+            Ok(events) => {
+                self.transcript.start = events;
+                Ok(())
+            }
+            Err(refused) => {
+                self.transcript.refused = Some(refused.events.clone());
+                Err(refused)
+            }
+        }
+    }
+
+    /// How the upstream answers from now on. It receives the request as it left the host.
+    pub fn upstream(&mut self, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
+        self.answer = Arc::new(answer);
+    }
+
+    /// A `GET` request.
+    pub fn get(&mut self, path: &str) -> ExchangeBuilder<'_> {
+        self.request("GET", path)
+    }
+
+    /// A `POST` request.
+    pub fn post(&mut self, path: &str) -> ExchangeBuilder<'_> {
+        self.request("POST", path)
+    }
+
+    /// A request with any method. It goes out when [`send`](ExchangeBuilder::send) is called.
+    pub fn request(&mut self, method: &str, path: &str) -> ExchangeBuilder<'_> {
+        ExchangeBuilder::new(self, method, path)
+    }
+
+    pub(crate) fn send(&mut self, request: &Request) -> Exchange {
+        if !self.started {
+            if let Err(refused) = self.start() {
+                return Exchange::refused(refused);
+            }
+        }
+        let record = self.backend.exchange(request, &self.answer);
+        assert!(
+            record.failure.is_none(),
+            "the exchange could not be played: {}",
+            record.failure.as_deref().unwrap_or_default()
+        );
+        self.transcript.exchanges.push(record.clone());
+        Exchange::new(record)
+    }
+
+    /// What the plugin logged while it started, or was refused.
+    #[must_use]
+    pub fn start_logs(&self) -> Vec<LogLine> {
+        let events = self.transcript.refused.as_ref().unwrap_or(&self.transcript.start);
+        events.iter().filter_map(Event::log_line).cloned().collect()
+    }
+
+    /// Rules of the host that the module has broken so far, although the host did not say so.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        self.backend.violations()
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Host {
+    #[allow(clippy::panic, reason = "this is how a test that broke a rule of the host fails")]
+    fn drop(&mut self) {
+        if self.started {
+            self.backend.stop();
+        }
+        if let Some(observer) = self.observer.take() {
+            observer(std::mem::take(&mut self.transcript));
+        }
+        let violations = self.backend.violations();
+        if !violations.is_empty() && !thread::panicking() {
+            panic!("the filter broke rules of the host:\n  {}", violations.join("\n  "));
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The embedded host of `proxy-filter`: it runs a filter's tests natively, as compiled wasm, and in a real Envoy.
+//!
+//! ```
+//! use proxy_filter_host::{Host, Reply};
+//! # mod hidden {
+//! # }
+//! # fn body(mut host: Host) {
+//! // In a test file this is `#[proxy_filter_host::test] fn hides_the_server(mut host: Host) { … }`.
+//! host.configure(r#"{"header": "x-by", "value": "me"}"#).unwrap();
+//! host.upstream(|_request| Reply::new(200).header("server", "secret/1.0").body("hello"));
+//! let exchange = host.get("/").header("accept", "*/*").send();
+//! assert_eq!(exchange.status(), 200, "{exchange}");
+//! assert_eq!(exchange.response().header("x-by"), Some("me".into()));
+//! # }
+//! ```
+//!
+//! A test says what the client sends and what the upstream answers, and asserts what both of them saw. It does not say which host
+//! calls the filter makes, so that a filter can be changed without changing its tests. [`test`] makes three tests of it:
+//!
+//! * `native` runs the filter as ordinary code of the test, under a debugger, coverage or Miri;
+//! * `wasm` compiles the filter for `wasm32-unknown-unknown` and runs the module;
+//! * `envoy` does the same in a real Envoy, and fails if anything differs from the embedded host: status, headers, body, trailers, what
+//!   the upstream saw, log lines, callbacks and host calls in order. It needs an Envoy, and is ignored without
+//!   `--include-ignored`.
+//!
+//! When a [`Host`] is dropped it fails the test if the filter broke a rule that Envoy does not report but suffers from, for example a wrong
+//! `content-length`.
+
+mod backend;
+mod compare;
+mod embedded;
+mod engine;
+#[cfg(feature = "envoy")]
+mod envoy;
+mod exchange;
+mod guest;
+mod host;
+mod message;
+mod module;
+mod record;
+mod run;
+mod trace;
+
+pub use backend::Refused;
+pub use engine::Trap;
+pub use exchange::{Exchange, ExchangeBuilder};
+pub use guest::{BuildError, build_guest};
+pub use host::Host;
+pub use message::{Body, Fields, Protocol, Received, Reply, Request};
+pub use module::ModuleReport;
+pub use proxy_filter_macros::test;
+pub use record::{Event, LogLine, Record};
+pub use run::Subject;
+pub use trace::{Colour, changes};
+
+/// What the test attribute names. Not part of the public API.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::run::{envoy, native, wasm};
+}

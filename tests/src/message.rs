@@ -1,0 +1,187 @@
+//! HTTP messages as a test writes them: what a client sends and what an upstream answers.
+
+use proxy_filter::HeaderValue;
+
+/// A list of header or trailer fields in order, repeated names kept.
+pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The protocol between client and host, and between host and upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 over cleartext.
+    Http2,
+}
+
+/// The body of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Body {
+    /// The message ends with its headers.
+    #[default]
+    Absent,
+    /// One piece of known length: announced with `content-length`.
+    Sized(Vec<u8>),
+    /// Pieces sent one after the other with pauses between them: `transfer-encoding: chunked` in HTTP/1, DATA frames in HTTP/2.
+    Chunked(Vec<Vec<u8>>),
+}
+
+impl Body {
+    /// All bytes of the body in one piece.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Absent => Vec::new(),
+            Self::Sized(bytes) => bytes.clone(),
+            Self::Chunked(chunks) => chunks.concat(),
+        }
+    }
+}
+
+impl From<&str> for Body {
+    fn from(text: &str) -> Self {
+        Self::Sized(text.into())
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Self::Sized(text.into())
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Sized(bytes)
+    }
+}
+
+impl From<&[u8]> for Body {
+    fn from(bytes: &[u8]) -> Self {
+        Self::Sized(bytes.to_vec())
+    }
+}
+
+/// A request as the client sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub(crate) protocol: Protocol,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// `None`: the client leaves `host` out, and the request is refused before the filters run.
+    pub(crate) authority: Option<String>,
+    pub(crate) headers: Fields,
+    pub(crate) body: Body,
+    pub(crate) trailers: Fields,
+}
+
+/// What the upstream answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Fields,
+    pub(crate) body: Body,
+    pub(crate) trailers: Fields,
+    /// The upstream closes the connection instead of answering.
+    pub(crate) reset: bool,
+}
+
+/// A message as the other side received it: the request at the upstream, the response at the client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Pseudo-headers first (`:method`, `:path`, `:scheme`, `:authority`; `:status`), then the fields in the order received, names in lower case.
+    pub headers: Fields,
+    /// The whole body.
+    pub body: Vec<u8>,
+    /// The trailers.
+    pub trailers: Fields,
+    /// Whether the message ended as its framing says. False: the stream was reset or the connection closed before the end.
+    pub complete: bool,
+}
+
+/// The first field of this name.
+fn find<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
+    fields.iter().find(|(found, _)| found.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value.as_slice())
+}
+
+impl Received {
+    /// The HTTP status of a response; 0 for a request, or when there was no response.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        find(&self.headers, ":status").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok()).unwrap_or_default()
+    }
+
+    /// The first value of a header, pseudo-headers included.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<HeaderValue> {
+        find(&self.headers, name).map(HeaderValue::from)
+    }
+
+    /// Every value of a header.
+    #[must_use]
+    pub fn header_values(&self, name: &str) -> Vec<HeaderValue> {
+        let same = |found: &[u8]| found.eq_ignore_ascii_case(name.as_bytes());
+        self.headers
+            .iter()
+            .filter(|(found, _)| same(found))
+            .map(|(_, value)| HeaderValue::from(value.as_slice()))
+            .collect()
+    }
+
+    /// The first value of a trailer.
+    #[must_use]
+    pub fn trailer(&self, name: &str) -> Option<HeaderValue> {
+        find(&self.trailers, name).map(HeaderValue::from)
+    }
+
+    /// The body as text; bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Reply {
+    /// An answer with this status, without a body.
+    #[must_use]
+    pub const fn new(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Body::Absent, trailers: Vec::new(), reset: false }
+    }
+
+    /// No answer: the upstream closes the connection.
+    #[must_use]
+    pub const fn reset() -> Self {
+        let mut reply = Self::new(0);
+        reply.reset = true;
+        reply
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// The body in one piece, announced with `content-length`.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The body in pieces with pauses between them.
+    #[must_use]
+    pub fn chunks<C: AsRef<[u8]>>(mut self, chunks: impl IntoIterator<Item = C>) -> Self {
+        self.body = Body::Chunked(chunks.into_iter().map(|chunk| chunk.as_ref().to_vec()).collect());
+        self
+    }
+
+    /// Adds a trailer.
+    #[must_use]
+    pub fn trailer(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.trailers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+}

@@ -1,0 +1,75 @@
+//! What happened in one exchange, in a form that can be compared between hosts.
+
+use crate::message::Received;
+use proxy_filter::LogLevel;
+
+/// One thing that happened between the host and the module, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The host entered an export, for example `proxy_on_request_headers` with `(2, 5, 1)`.
+    Callback {
+        /// The name of the export.
+        name: String,
+        /// Its arguments.
+        arguments: Vec<u64>,
+    },
+    /// The export returned, with its result if it has one.
+    Returned {
+        /// The name of the export.
+        name: String,
+        /// What it returned; `None` for an export without a result, or when it trapped.
+        result: Option<u64>,
+    },
+    /// The module called a host function, which returned a status.
+    HostCall {
+        /// The name of the host function, for example `proxy_get_header_map_pairs`.
+        name: String,
+        /// The status it returned.
+        status: u32,
+    },
+    /// The module wrote a line to the host's log (this also is a host call, but is not listed as one).
+    Log(LogLine),
+}
+
+/// A line in the host's log, written by the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// The level.
+    pub level: LogLevel,
+    /// The text.
+    pub message: String,
+}
+
+/// All that a client, an upstream and a log reader can see of one exchange.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// What the client received; `None` when the connection ended without a response.
+    pub response: Option<Received>,
+    /// What the upstream received; `None` when nothing reached it.
+    pub upstream: Option<Received>,
+    /// Callbacks, host calls and log lines, in order.
+    pub events: Vec<Event>,
+    /// Why the exchange could not be played, for example because Envoy crashed. `None` in every exchange that went its way,
+    /// however it ended for the client.
+    pub failure: Option<String>,
+}
+
+impl Event {
+    /// The log line, if it is one.
+    #[must_use]
+    pub const fn log_line(&self) -> Option<&LogLine> {
+        match self {
+            Self::Log(line) => Some(line),
+            _ => None,
+        }
+    }
+
+    /// The name of the callback, if it is one.
+    #[must_use]
+    pub fn callback(&self) -> Option<&str> {
+        match self {
+            Self::Callback { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+}

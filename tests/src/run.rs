@@ -1,0 +1,99 @@
+//! Running one test body on the three hosts.
+
+use crate::backend::Backend;
+use crate::compare::{self, Detail, Names};
+use crate::embedded::{Embedded, Guest};
+use crate::guest::build_guest;
+use crate::host::{Host, Transcript};
+use proxy_filter::__private::Module as NativeModule;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
+
+/// The filter under test, as the test attribute describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject {
+    /// The package of the test.
+    pub package: &'static str,
+    /// Its directory.
+    pub manifest_dir: &'static str,
+    /// A guest that exists only as wasm.
+    pub guest: Option<&'static str>,
+    /// The filter as native code.
+    pub module: Option<fn() -> NativeModule>,
+}
+
+/// The package whose examples are the guests that exist only as wasm.
+const GUESTS: &str = "proxy-filter-guests";
+
+impl Subject {
+    /// Builds the module. A failure to build fails the test: it is never skipped.
+    #[allow(clippy::panic, reason = "this is how a test whose module cannot be built fails")]
+    fn build(&self) -> PathBuf {
+        let directory = Path::new(self.manifest_dir);
+        let built = match self.guest {
+            Some(guest) => build_guest(directory, GUESTS, Some(guest)),
+            None => build_guest(directory, self.package, None),
+        };
+        built.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[allow(clippy::panic, reason = "this is how a test whose module cannot be read fails")]
+    fn read(&self) -> Guest {
+        let path = self.build();
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        Guest::Wasm(bytes.into())
+    }
+}
+
+/// Runs a test body and returns all that happened.
+fn observe(backend: Box<dyn Backend>, body: fn(Host)) -> Transcript {
+    let (sender, receiver) = channel();
+    let mut host = Host::new(backend);
+    host.observe(move |transcript| drop(sender.send(transcript)));
+    body(host);
+    receiver.recv().unwrap_or_default()
+}
+
+/// Runs a test with the filter as native code.
+#[allow(clippy::panic, reason = "this is how a test without a filter fails")]
+pub fn native(subject: &Subject, body: fn(Host)) {
+    let Some(module) = subject.module else { panic!("{} does not exist as native code", subject.package) };
+    observe(Box::new(Embedded::new(Guest::Native(module()))), body);
+}
+
+/// Runs a test with the filter as a module, and checks that it did the same as the native code.
+pub fn wasm(subject: &Subject, body: fn(Host)) {
+    let wasm = observe(Box::new(Embedded::new(subject.read())), body);
+    if let Some(module) = subject.module {
+        let native = observe(Box::new(Embedded::new(Guest::Native(module()))), body);
+        fail_on(&compare::differences(&native, &wasm, Names { left: "native", right: "wasm" }, Detail::Everything));
+    }
+}
+
+/// Runs a test in a real Envoy, and checks that the embedded host did the same.
+#[cfg(feature = "envoy")]
+#[allow(clippy::panic, reason = "this is how a test without an Envoy fails")]
+pub fn envoy(subject: &Subject, body: fn(Host)) {
+    let path = subject.build();
+    let backend = crate::envoy::Envoy::new(&path).unwrap_or_else(|error| panic!("{error}"));
+    let embedded = observe(Box::new(Embedded::new(subject.read())), body);
+    let envoy = observe(Box::new(backend), body);
+    // At another level than trace Envoy tells nothing about callbacks.
+    let silent = envoy.exchanges.iter().all(|exchange| exchange.events.iter().all(|event| event.callback().is_none()));
+    let detail = if silent { Detail::Visible } else { Detail::Everything };
+    fail_on(&compare::differences(&embedded, &envoy, Names { left: "embedded", right: "envoy" }, detail));
+}
+
+/// Without the feature `envoy`, such a test cannot run, and says so.
+#[cfg(not(feature = "envoy"))]
+#[allow(clippy::panic, reason = "this is how a test without an Envoy fails")]
+pub fn envoy(subject: &Subject, _body: fn(Host)) {
+    panic!("{}: enable the feature `envoy` of proxy-filter-host to run tests in a real Envoy", subject.package);
+}
+
+#[allow(clippy::panic, reason = "this is how a test whose hosts differ fails")]
+fn fail_on(differences: &str) {
+    if !differences.is_empty() {
+        panic!("the hosts differ:\n{differences}");
+    }
+}

@@ -1,0 +1,153 @@
+//! The trace of an exchange as text.
+
+use crate::message::{Fields, Received};
+use crate::record::{Event, Record};
+use proxy_filter::{LogLevel, Status, printable};
+use std::fmt::Write as _;
+
+/// Whether text for people is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// Plain text.
+    Never,
+    /// ANSI escape sequences.
+    Always,
+}
+
+const BOLD: &str = "1";
+const DIM: &str = "2";
+const RED: &str = "31";
+const GREEN: &str = "32";
+const YELLOW: &str = "33";
+const CYAN: &str = "36";
+
+impl Colour {
+    /// A heading.
+    #[must_use]
+    pub fn title(self, text: &str) -> String {
+        self.paint(BOLD, text)
+    }
+
+    /// Wraps text in an ANSI style.
+    fn paint(self, style: &str, text: &str) -> String {
+        match self {
+            Self::Never => text.to_owned(),
+            Self::Always => format!("\u{1b}[{style}m{text}\u{1b}[0m"),
+        }
+    }
+}
+
+/// The whole exchange, with what the module did between what came and what went.
+pub(crate) fn render(record: &Record, colour: Colour) -> String {
+    let mut text = String::new();
+    for event in &record.events {
+        text.push_str(&render_event(event, colour));
+    }
+    text.push_str(&message("upstream received", record.upstream.as_ref(), colour));
+    text.push_str(&message("client received", record.response.as_ref(), colour));
+    text
+}
+
+/// One event on a line of its own.
+fn render_event(event: &Event, colour: Colour) -> String {
+    match event {
+        Event::Callback { name, arguments } => {
+            let arguments: Vec<String> = arguments.iter().map(u64::to_string).collect();
+            format!("{} {}({})\n", colour.paint(CYAN, "->"), colour.paint(BOLD, name), arguments.join(", "))
+        }
+        Event::Returned { name, result } => {
+            let result = result.map_or_else(String::new, |result| format!(" = {}", meaning(name, result)));
+            format!("{} {name}{result}\n", colour.paint(CYAN, "<-"))
+        }
+        Event::HostCall { name, status: 0 } => format!("     {}\n", colour.paint(DIM, name)),
+        Event::HostCall { name, status } => {
+            let status = Status::from_raw(*status).map(|status| status.to_string()).unwrap_or_default();
+            format!("     {} {}\n", colour.paint(DIM, name), colour.paint(RED, &format!("= {status}")))
+        }
+        Event::Log(line) => {
+            let style = match line.level {
+                LogLevel::Error | LogLevel::Critical => RED,
+                LogLevel::Warn => YELLOW,
+                _ => GREEN,
+            };
+            format!("     {} {}\n", colour.paint(style, line.level.name()), printable(line.message.as_bytes()))
+        }
+    }
+}
+
+/// A callback's result in words.
+fn meaning(name: &str, result: u64) -> String {
+    let words: &[&str] = if name.ends_with("_headers") {
+        &[
+            "Continue",
+            "StopIteration",
+            "ContinueAndEndStream",
+            "StopAllIterationAndBuffer",
+            "StopAllIterationAndWatermark",
+        ]
+    } else if name.ends_with("_body") {
+        &["Continue", "StopIterationAndBuffer", "StopIterationAndWatermark", "StopIterationNoBuffer"]
+    } else if name.ends_with("_trailers") {
+        &["Continue", "StopIteration"]
+    } else {
+        &["false", "true"]
+    };
+    let word = usize::try_from(result).ok().and_then(|index| words.get(index));
+    word.map_or_else(|| result.to_string(), |word| format!("{word} ({result})"))
+}
+
+fn message(title: &str, message: Option<&Received>, colour: Colour) -> String {
+    let Some(message) = message else { return format!("{}\n", colour.paint(BOLD, &format!("{title}: nothing"))) };
+    let mut text = colour.paint(BOLD, title);
+    text.push_str(if message.complete { ":\n" } else { ", cut off:\n" });
+    fields(&mut text, &message.headers);
+    if !message.body.is_empty() {
+        let shown = message.body.get(..message.body.len().min(2000)).unwrap_or_default();
+        for line in String::from_utf8_lossy(shown).lines() {
+            let _ = writeln!(text, "  | {}", printable(line.as_bytes()));
+        }
+        let _ = writeln!(text, "  {} bytes", message.body.len());
+    }
+    if !message.trailers.is_empty() {
+        text.push_str("  trailers:\n");
+        fields(&mut text, &message.trailers);
+    }
+    text
+}
+
+fn fields(text: &mut String, fields: &Fields) {
+    for (name, value) in fields {
+        let _ = writeln!(text, "  {}: {}", printable(name), printable(value));
+    }
+}
+
+/// How one message differs from another: lines with `-` for what only the first has, and `+` for what only the second has.
+///
+/// ```
+/// use proxy_filter_host::{Colour, Received, changes};
+/// let before = Received { headers: vec![(b"a".to_vec(), b"1".to_vec())], ..Received::default() };
+/// assert_eq!(changes(&before, &Received::default(), Colour::Never), "  - a: 1\n");
+/// ```
+#[must_use]
+pub fn changes(before: &Received, after: &Received, colour: Colour) -> String {
+    let lines = |message: &Received| {
+        let fields = |fields: &Fields| {
+            fields.iter().map(|(name, value)| format!("{}: {}", printable(name), printable(value))).collect()
+        };
+        let mut lines: Vec<String> = fields(&message.headers);
+        lines.extend(String::from_utf8_lossy(&message.body).lines().map(|line| format!("| {}", printable(line))));
+        lines.extend::<Vec<String>>(fields(&message.trailers));
+        lines
+    };
+    let (before, after) = (lines(before), lines(after));
+    let mut text = String::new();
+    for (sign, style, side, other) in [("-", RED, &before, &after), ("+", GREEN, &after, &before)] {
+        for line in side.iter().filter(|line| !other.contains(line)) {
+            let _ = writeln!(text, "{}", colour.paint(style, &format!("  {sign} {line}")));
+        }
+    }
+    if text.is_empty() {
+        text.push_str("  nothing\n");
+    }
+    text
+}

@@ -1,0 +1,142 @@
+//! What the embedded host says about modules that no SDK would make: hand-written ones.
+
+use proxy_filter_host::Host;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A module with these callbacks, in the text format.
+fn module(imports: &str, callbacks: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(module
+            {imports}
+            (memory (export "memory") 1)
+            (func (export "proxy_abi_version_0_2_1"))
+            (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
+            {callbacks})"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+const SEND: &str =
+    r#"(import "env" "proxy_send_local_response" (func $send (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"#;
+const CONTINUE: &str = r#"(import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))"#;
+const CLOSE: &str = r#"(import "env" "proxy_close_stream" (func $close (param i32) (result i32)))"#;
+const SET_BUFFER: &str =
+    r#"(import "env" "proxy_set_buffer_bytes" (func $set (param i32 i32 i32 i32 i32) (result i32)))"#;
+const TICK: &str = r#"(import "env" "proxy_set_tick_period_milliseconds" (func $tick (param i32) (result i32)))"#;
+
+fn refusal(module: &[u8]) -> String {
+    Host::for_module(module).configure("").unwrap_err().to_string()
+}
+
+fn violation(module: &[u8]) -> String {
+    let mut host = Host::for_module(module);
+    host.configure("").unwrap();
+    let _ = host.post("/").body("body").send();
+    let violations = host.violations().join("\n");
+    // Dropping the host fails a test whose filter broke a rule.
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(host)));
+    assert_eq!(dropped.is_err(), !violations.is_empty());
+    violations
+}
+
+#[test]
+fn a_module_without_the_abi_version_is_refused() {
+    let bytes = wat::parse_str(r#"(module (func (export "malloc") (param i32) (result i32) (i32.const 0)))"#).unwrap();
+    assert!(refusal(&bytes).contains("Missing or unknown Proxy-Wasm ABI version"));
+    let bytes = wat::parse_str(r#"(module (func (export "proxy_abi_version_0_3_0")))"#).unwrap();
+    assert!(refusal(&bytes).contains("Missing or unknown Proxy-Wasm ABI version"));
+}
+
+#[test]
+fn a_module_without_an_allocator_is_refused() {
+    let bytes = wat::parse_str(r#"(module (func (export "proxy_abi_version_0_2_1")))"#).unwrap();
+    assert!(refusal(&bytes).contains("missing malloc function"));
+}
+
+#[test]
+fn an_unknown_import_is_refused_by_name() {
+    let bytes = module(r#"(import "env" "clock_of_mine" (func))"#, "");
+    assert!(refusal(&bytes).contains("missing import: env.clock_of_mine"));
+}
+
+#[test]
+fn a_callback_of_the_wrong_type_is_refused_by_name() {
+    let bytes = module("", r#"(func (export "proxy_on_request_headers") (param i32 i32) (result i32) (i32.const 0))"#);
+    assert!(refusal(&bytes).contains("Bad function signature for: proxy_on_request_headers"));
+}
+
+#[test]
+fn what_is_not_a_module_is_refused() {
+    assert!(refusal(b"not wasm").contains("Failed to load Wasm bytecode"));
+}
+
+#[test]
+fn a_host_call_in_initialize_fails_the_vm() {
+    let bytes = module(TICK, r#"(func (export "_initialize") (drop (call $tick (i32.const 1))))"#);
+    assert!(refusal(&bytes).contains("restricted_callback"), "{}", refusal(&bytes));
+}
+
+#[test]
+fn a_reply_in_on_log_is_a_violation() {
+    let zeros = "(i32.const 0)".repeat(6);
+    let bytes = module(
+        SEND,
+        &format!(
+            r#"(func (export "proxy_on_log") (param i32) (drop (call $send (i32.const 200) {zeros} (i32.const -1))))"#
+        ),
+    );
+    assert!(violation(&bytes).contains("proxy_send_local_response in on_log"));
+}
+
+#[test]
+fn closing_in_on_done_is_a_violation() {
+    let bytes = module(
+        CLOSE,
+        r#"(func (export "proxy_on_done") (param i32) (result i32) (drop (call $close (i32.const 0))) (i32.const 1))"#,
+    );
+    assert!(violation(&bytes).contains("proxy_close_stream in on_log, on_done or on_delete"));
+}
+
+#[test]
+fn continuing_a_response_that_does_not_exist_is_a_violation() {
+    let bytes = module(
+        CONTINUE,
+        r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (drop (call $continue (i32.const 1))) (i32.const 0))"#,
+    );
+    assert!(violation(&bytes).contains("segmentation fault"));
+}
+
+#[test]
+fn a_body_edit_that_leaves_a_wrong_content_length_is_a_violation() {
+    let bytes = module(
+        SET_BUFFER,
+        r#"(func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
+            (drop (call $set (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 3))) (i32.const 0))"#,
+    );
+    assert!(violation(&bytes).contains("content-length is 4, but its body has"));
+}
+
+#[test]
+fn a_pointer_outside_the_memory_is_a_status_and_not_the_hosts_problem() {
+    let bytes = module(
+        r#"(import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))"#,
+        r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (if (i32.ne (call $log (i32.const 2) (i32.const -1) (i32.const 10)) (i32.const 6)) (then unreachable)) (i32.const 0))"#,
+    );
+    assert_eq!(violation(&bytes), "");
+    let mut host = Host::for_module(&bytes);
+    assert_eq!(host.get("/").send().status(), 200);
+}
+
+#[test]
+fn an_allocator_that_has_nothing_is_a_status() {
+    let text = r#"(module
+        (import "env" "proxy_get_header_map_pairs" (func $pairs (param i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) (i32.const 0))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (if (i32.ne (call $pairs (i32.const 0) (i32.const 0) (i32.const 4)) (i32.const 6)) (then unreachable)) (i32.const 0)))"#;
+    let mut host = Host::for_module(&wat::parse_str(text).unwrap());
+    assert_eq!(host.get("/").send().status(), 200);
+}

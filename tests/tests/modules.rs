@@ -1,0 +1,95 @@
+//! A module imports and exports what its filter uses, and nothing else.
+
+use proxy_filter_host::{ModuleReport, build_guest};
+use std::path::Path;
+
+/// What every module exports: the ABI version, the allocator, the start, and the life of contexts.
+const ALWAYS: [&str; 5] = [
+    "_initialize",
+    "proxy_abi_version_0_2_1",
+    "proxy_on_context_create",
+    "proxy_on_delete",
+    "proxy_on_memory_allocate",
+];
+
+fn report(package: &str, guest: Option<&str>) -> ModuleReport {
+    let path = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), package, guest).unwrap();
+    ModuleReport::read(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn guest(name: &str) -> ModuleReport {
+    report("proxy-filter-guests", Some(name))
+}
+
+fn exports(callbacks: &[&str]) -> Vec<String> {
+    let mut exports: Vec<String> = ALWAYS.iter().chain(callbacks).map(|name| (*name).to_owned()).collect();
+    exports.sort_unstable();
+    exports
+}
+
+fn imports(functions: &[&str]) -> Vec<String> {
+    let mut imports: Vec<String> = functions.iter().map(|name| format!("env.{name}")).collect();
+    imports.sort_unstable();
+    imports
+}
+
+#[test]
+fn a_filter_without_callbacks_imports_only_the_log_for_panics() {
+    let report = guest("noop");
+    assert_eq!(report.exports, exports(&[]), "{report}");
+    assert_eq!(report.imports, imports(&["proxy_log"]), "{report}");
+}
+
+#[test]
+fn one_response_header_takes_four_host_functions() {
+    let report = guest("add_header");
+    assert_eq!(report.exports, exports(&["proxy_on_response_headers"]), "{report}");
+    let functions = ["proxy_add_header_map_value", "proxy_log", "proxy_send_local_response", "proxy_close_stream"];
+    assert_eq!(report.imports, imports(&functions), "{report}");
+}
+
+#[test]
+fn a_filter_that_fails_open_does_not_import_what_refuses_a_stream() {
+    let report = guest("add_header_open");
+    assert_eq!(report.imports, imports(&["proxy_add_header_map_value", "proxy_log"]), "{report}");
+}
+
+#[test]
+fn a_body_filter_exports_the_callbacks_in_which_a_body_can_end() {
+    let report = report("http_body", None);
+    let callbacks = ["proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers"];
+    assert_eq!(report.exports, exports(&callbacks), "{report}");
+    let functions = [
+        "proxy_get_header_map_value",
+        "proxy_remove_header_map_value",
+        "proxy_get_buffer_bytes",
+        "proxy_set_buffer_bytes",
+        "proxy_log",
+        "proxy_send_local_response",
+        "proxy_close_stream",
+    ];
+    assert_eq!(report.imports, imports(&functions), "{report}");
+}
+
+#[test]
+fn a_filter_that_logs_imports_the_log_level() {
+    let report = report("hello_world", None);
+    assert_eq!(report.exports, exports(&["proxy_on_vm_start", "proxy_on_request_headers", "proxy_on_log"]), "{report}");
+    let functions = [
+        "proxy_get_header_map_value",
+        "proxy_get_log_level",
+        "proxy_log",
+        "proxy_send_local_response",
+        "proxy_close_stream",
+    ];
+    assert_eq!(report.imports, imports(&functions), "{report}");
+}
+
+#[test]
+fn two_filters_in_one_module_export_the_union_and_read_the_root_id() {
+    let report = guest("two_roots");
+    let callbacks =
+        ["proxy_on_vm_start", "proxy_on_configure", "proxy_on_request_headers", "proxy_on_response_headers"];
+    assert_eq!(report.exports, exports(&callbacks), "{report}");
+    assert!(report.imports.contains(&"env.proxy_get_property".to_owned()), "{report}");
+}

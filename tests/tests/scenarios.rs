@@ -1,0 +1,468 @@
+//! What a filter can do, seen by client, upstream and log reader: the same in the embedded host and in Envoy.
+
+use proxy_filter::LogLevel;
+use proxy_filter_host::{Host, Reply};
+
+/// The messages of the start without the callbacks' context.
+fn start_messages(host: &Host) -> Vec<String> {
+    host.start_logs().into_iter().map(|line| line.message).collect()
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn the_life_of_a_stream_has_its_order(mut host: Host) {
+    host.upstream(|_| Reply::new(200).body("body"));
+    let exchange = host.post("/life").body("data").send();
+    assert_eq!(
+        exchange.callbacks(),
+        [
+            "proxy_on_context_create",
+            "proxy_on_request_headers",
+            "proxy_on_request_body",
+            "proxy_on_request_body",
+            "proxy_on_response_headers",
+            "proxy_on_response_body",
+            "proxy_on_response_body",
+            "proxy_on_log",
+            "proxy_on_done",
+            "proxy_on_delete"
+        ],
+        "{exchange}"
+    );
+    assert!(exchange.messages().ends_with(&["done", "delete", "drop"]), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn both_configurations_are_read(mut host: Host) {
+    host.vm_configuration("for the VM");
+    host.configure("for the plugin \u{e9}").unwrap();
+    let messages = start_messages(&host);
+    assert_eq!(messages[..2], ["start: for the VM", "configure: for the plugin \u{e9}"]);
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn lines_below_the_hosts_level_are_not_logged(mut host: Host) {
+    host.log_level(LogLevel::Warn);
+    host.configure("").unwrap();
+    assert_eq!(start_messages(&host), ["a warn line", "an error line", "a critical line"]);
+    let exchange = host.get("/echo").send();
+    assert_eq!(exchange.messages(), Vec::<&str>::new());
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn every_level_is_the_hosts(mut host: Host) {
+    host.configure("x").unwrap();
+    let logs = host.start_logs();
+    let levels: Vec<_> = logs.iter().skip(2).map(|line| line.level).collect();
+    assert_eq!(
+        levels,
+        [LogLevel::Trace, LogLevel::Debug, LogLevel::Warn, LogLevel::Error, LogLevel::Critical],
+        "{logs:?}"
+    );
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_refused_configuration_says_why(mut host: Host) {
+    host.configure("refuse").unwrap_err();
+    assert!(
+        start_messages(&host)
+            .iter()
+            .any(|line| line.starts_with("on_configure of context 1 failed: refused as configured"))
+    );
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_panic_while_configuring_says_where(mut host: Host) {
+    host.configure("panic").unwrap_err();
+    let messages = start_messages(&host);
+    let line = messages.iter().find(|line| line.starts_with("panicked at ")).expect("the panic is logged");
+    assert!(line.contains("by_path.rs:"), "{line}");
+    assert!(line.ends_with(" in on_configure of context 1: panicked as configured"), "{line}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn header_bytes_reach_the_filter_and_the_upstream_unchanged(mut host: Host) {
+    let large = "v".repeat(60 * 1024);
+    let mut request = host.get("/echo").header("x-raw", b"\xff\xfe").header("x-empty", "").header("x-large", &large);
+    for number in 0..300 {
+        request = request.header(format!("x-{number}"), number.to_string());
+    }
+    let exchange = request.header("x-many", "1").header("x-many", "2").header("x-many", "1").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    for line in [
+        "311 pairs, end of stream true",
+        "largest value 61440",
+        "x-many 3",
+        "method Some(\"GET\") authority Some(\"example.com\") scheme Some(\"http\")",
+        "x-empty Some(\"\"), missing None",
+    ] {
+        assert!(exchange.messages().contains(&line), "{line}: {:?}", exchange.messages());
+    }
+    let upstream = exchange.upstream().unwrap();
+    assert_eq!(upstream.header("x-raw").unwrap(), b"\xff\xfe");
+    assert_eq!(upstream.header("x-empty").unwrap(), "");
+    assert_eq!(upstream.header("x-large").unwrap().len(), large.len());
+    assert_eq!(upstream.header("x-299").unwrap(), "299");
+    assert_eq!(upstream.header_values("x-many"), ["1", "2", "1"]);
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn request_headers_are_added_replaced_and_removed(mut host: Host) {
+    let request = host.get("/edit").header("accept", "*/*").header("x-removed", "1").header("x-replaced", "1");
+    let exchange = request.header("X-Replaced", "2").header("x-Removed", "2").send();
+    let upstream = exchange.upstream().unwrap();
+    assert_eq!(upstream.header_values("x-added"), ["1", "2"], "{exchange}");
+    assert_eq!(upstream.header_values("x-replaced"), ["new"]);
+    assert_eq!(upstream.header_values("x-created"), ["new"]);
+    assert_eq!(upstream.header("x-removed"), None);
+    assert_eq!(upstream.header("accept"), Some("*/*,text/html".into()), "Envoy joins this one");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn the_whole_map_can_be_set(mut host: Host) {
+    let exchange = host.get("/set-pairs").header("x-keep", "1").header("x-drop", "2").header("x-keep", "3").send();
+    let upstream = exchange.upstream().unwrap();
+    assert_eq!(upstream.header_values("x-keep"), ["1", "3"], "{exchange}");
+    assert_eq!(upstream.header("x-drop"), None);
+    assert_eq!(upstream.header("x-forwarded-proto"), None);
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_map_beyond_the_hosts_limit_is_an_error_and_changes_nothing(mut host: Host) {
+    let exchange = host.get("/too-many").header("x-a", "1").send();
+    assert!(exchange.messages().contains(&"TooLarge"), "{exchange}");
+    assert_eq!(exchange.upstream().unwrap().header("x-a"), Some("1".into()));
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_header_that_would_split_the_message_is_an_error(mut host: Host) {
+    let exchange = host.get("/crlf").send();
+    let refused = exchange.messages().iter().filter(|line| **line == "Err(InvalidInput)").count();
+    assert_eq!(refused, 4, "{exchange}");
+    assert_eq!(exchange.upstream().unwrap().header("x-b"), None);
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn the_path_can_be_changed(mut host: Host) {
+    for http2 in [false, true] {
+        let request = host.get("/new-path");
+        let exchange = if http2 { request.http2() } else { request }.send();
+        assert_eq!(exchange.upstream().unwrap().header(":path"), Some("/other?x=1".into()), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn properties_are_read_and_set(mut host: Host) {
+    host.root_id("the root");
+    let exchange = host.get("/property").header("x-a", "1").header("x-a", "2").send();
+    for line in [
+        r#"["request", "path"] Some("/property")"#,
+        r#"["plugin_name"] Some("plugin")"#,
+        r#"["plugin_root_id"] Some("the root")"#,
+        r#"["nothing"] None"#,
+        r#"["request", "headers", "x-a"] Some("1,2")"#,
+        r#"Some("seen")"#,
+    ] {
+        assert!(exchange.messages().contains(&line), "{line}: {exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_local_reply_with_a_body(mut host: Host) {
+    for http2 in [false, true] {
+        let request = host.get("/reply");
+        let exchange = if http2 { request.http2() } else { request }.send();
+        assert_eq!(exchange.status(), 418, "{exchange}");
+        assert_eq!(exchange.response().header_values("x-a"), ["1", "2"]);
+        assert_eq!(exchange.response().header("content-type"), Some("text/plain".into()));
+        assert_eq!(exchange.response().text(), "tea\n");
+        assert!(exchange.upstream().is_none());
+    }
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_local_reply_without_a_body(mut host: Host) {
+    let exchange = host.get("/reply-empty").send();
+    assert_eq!(exchange.status(), 403, "{exchange}");
+    let exchange = host.get("/reply-empty").http2().send();
+    assert_eq!(exchange.status(), 403, "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_local_reply_with_its_own_content_type(mut host: Host) {
+    let exchange = host.get("/reply-type").send();
+    assert_eq!(exchange.response().header_values("content-type"), ["application/json"], "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_local_reply_that_would_split_the_response_is_a_500(mut host: Host) {
+    let exchange = host.get("/reply-bad").send();
+    assert_eq!(exchange.status(), 500, "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn an_error_harms_one_stream_and_the_next_is_served_by_the_same_vm(mut host: Host) {
+    let exchange = host.get("/fail").send();
+    assert_eq!(exchange.status(), 500, "{exchange}");
+    assert!(
+        exchange.messages().contains(&"on_request_headers of context 2 failed: failed as asked; the client gets a 500"),
+        "{exchange}"
+    );
+    let exchange = host.get("/fine").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    assert!(exchange.messages().contains(&"create"));
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn an_error_in_the_request_body_is_a_500(mut host: Host) {
+    let exchange = host.post("/request-body-fail").chunks(["a", "b"]).send();
+    assert_eq!(exchange.status(), 500, "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn an_error_in_the_response_headers_is_a_500(mut host: Host) {
+    let exchange = host.get("/response-fail").send();
+    assert_eq!(exchange.status(), 500, "{exchange}");
+    assert_eq!(exchange.response().text(), "");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn an_error_after_the_response_headers_cuts_the_response_off(mut host: Host) {
+    host.upstream(|_| Reply::new(200).chunks(["one", "two"]));
+    for http2 in [false, true] {
+        let request = host.get("/response-body-fail");
+        let exchange = if http2 { request.http2() } else { request }.send();
+        assert!(!exchange.response().complete, "{exchange}");
+    }
+    assert_eq!(host.get("/fine").send().status(), 200);
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn an_error_in_on_log_is_logged(mut host: Host) {
+    let exchange = host.get("/log-fail").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    assert!(exchange.messages().contains(&"on_log of context 2 failed: log failed as asked"), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_panic_is_a_503_for_this_and_every_later_stream_and_is_logged(mut host: Host) {
+    let exchange = host.get("/panic").send();
+    assert_eq!(exchange.status(), 503, "{exchange}");
+    let messages = exchange.messages();
+    let line = messages.iter().find(|line| line.starts_with("panicked at ")).expect("the panic is logged");
+    assert!(line.ends_with(" in on_request_headers of context 2: panicked as asked"), "{line}");
+    assert!(!exchange.callbacks().contains(&"proxy_on_delete"), "{exchange}");
+    assert_eq!(host.get("/fine").send().status(), 503);
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_request_body_is_buffered_replaced_prepended_and_appended(mut host: Host) {
+    let exchange = host.post("/request-body").body("hello").send();
+    assert_eq!(exchange.upstream().unwrap().text(), "<HELLO>", "{exchange}");
+    let exchange = host.post("/request-body").chunks(["he", "l", "lo"]).send();
+    assert_eq!(exchange.upstream().unwrap().text(), "<HELLO>", "{exchange}");
+    assert!(exchange.messages().contains(&"7 HEL"), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_request_body_over_http2_is_the_same(mut host: Host) {
+    let exchange = host.post("/request-body").chunks(["he", "l", "lo"]).http2().send();
+    assert_eq!(exchange.upstream().unwrap().text(), "<HELLO>", "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn chunks_are_edited_as_they_pass(mut host: Host) {
+    let exchange = host.post("/request-append").chunks(["a", "b"]).send();
+    assert_eq!(exchange.upstream().unwrap().text(), "a+b+", "{exchange}");
+    host.upstream(|_| Reply::new(200).chunks(["a", "b"]));
+    let exchange = host.get("/response-chunks").send();
+    assert_eq!(exchange.response().text(), "[a][b]", "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_body_held_with_a_watermark_goes_on_at_the_end(mut host: Host) {
+    let exchange = host.post("/request-watermark").chunks(["a", "b"]).send();
+    assert_eq!(exchange.upstream().unwrap().text(), "ab", "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn an_edit_that_would_make_content_length_wrong_is_an_error(mut host: Host) {
+    let exchange = host.post("/request-length").body("abc").send();
+    assert!(exchange.messages().contains(&"Err(ContentLength)"), "{exchange}");
+    assert_eq!(exchange.upstream().unwrap().text(), "ABC", "an edit of the same length is none");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_request_body_beyond_the_limit_is_a_413(mut host: Host) {
+    host.buffer_limit(1024);
+    let exchange = host.post("/request-buffer").chunks(["x".repeat(700), "y".repeat(700)]).send();
+    assert_eq!(exchange.status(), 413, "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_reply_from_the_request_body(mut host: Host) {
+    let exchange = host.post("/request-body-reply").chunks(["a", "b"]).send();
+    assert_eq!(exchange.status(), 413, "{exchange}");
+    assert_eq!(exchange.response().text(), "too much\n");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn request_trailers_are_read_and_edited(mut host: Host) {
+    for http2 in [false, true] {
+        let request = host.post("/request-trailers").chunks(["a"]).trailer("x-checksum", "1").trailer("x-removed", "1");
+        let exchange = if http2 { request.http2() } else { request }.send();
+        let upstream = exchange.upstream().unwrap();
+        assert_eq!(upstream.trailer("x-checksum"), Some("2".into()), "{exchange}");
+        assert_eq!(upstream.trailer("x-added"), Some("1".into()));
+        assert_eq!(upstream.trailer("x-removed"), None);
+    }
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_buffered_request_that_ends_with_trailers_ends_once(mut host: Host) {
+    let exchange = host.post("/request-body").chunks(["a", "b"]).trailer("x-t", "1").send();
+    assert_eq!(exchange.upstream().unwrap().text(), "<AB>", "{exchange}");
+    let ends =
+        exchange.messages().iter().filter(|line| line.starts_with("request body") && line.ends_with("true")).count();
+    assert_eq!(ends, 1, "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_reply_from_the_request_trailers(mut host: Host) {
+    let exchange = host.post("/request-trailers-reply").chunks(["a"]).trailer("x-t", "1").send();
+    assert_eq!(exchange.status(), 400, "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_request_without_a_body_ends_once(mut host: Host) {
+    let exchange = host.get("/life").send();
+    let ends = exchange.messages().iter().filter(|line| **line == "request body 0 true").count();
+    assert_eq!(ends, 1, "{exchange}");
+    assert!(!exchange.callbacks().contains(&"proxy_on_request_body"), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn response_headers_are_edited(mut host: Host) {
+    host.upstream(|_| Reply::new(200).header("x-removed", "1").header("vary", "origin").header("set-cookie", "c=3"));
+    let exchange = host.get("/response-edit").send();
+    assert_eq!(exchange.status(), 201, "{exchange}");
+    assert_eq!(exchange.response().header_values("set-cookie"), ["c=3", "a=1", "b=2"]);
+    assert_eq!(exchange.response().header("vary"), Some("origin,accept".into()));
+    assert_eq!(exchange.response().header("x-removed"), None);
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_reply_in_place_of_the_upstreams_response(mut host: Host) {
+    let exchange = host.get("/response-reply").send();
+    assert_eq!(exchange.status(), 502, "{exchange}");
+    assert_eq!(exchange.response().text(), "replaced\n");
+    let calls = exchange.callbacks().iter().filter(|name| **name == "proxy_on_response_headers").count();
+    assert_eq!(calls, 1, "the callback is not called for its own replacement");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_response_body_is_replaced(mut host: Host) {
+    host.upstream(|_| Reply::new(200).body("four"));
+    let exchange = host.get("/response-body").send();
+    assert_eq!(exchange.response().text(), "4 bytes", "{exchange}");
+    host.upstream(|_| Reply::new(200).chunks(["four", "more"]).trailer("x-t", "1"));
+    let exchange = host.get("/response-body").http2().send();
+    assert_eq!(exchange.response().text(), "8 bytes", "{exchange}");
+    assert_eq!(exchange.response().trailer("x-seen"), Some("1".into()));
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_response_without_a_body_cannot_get_one(mut host: Host) {
+    host.upstream(|_| Reply::new(204));
+    let exchange = host.get("/response-body").send();
+    assert!(exchange.messages().contains(&"Err(NotAvailableHere)"), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn dropped_chunks_do_not_reach_the_client(mut host: Host) {
+    host.upstream(|_| Reply::new(200).chunks(["a", "b"]));
+    let exchange = host.get("/response-drop").send();
+    assert_eq!(exchange.response().text(), "", "{exchange}");
+    assert!(exchange.response().complete);
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn held_response_headers_can_still_become_a_reply(mut host: Host) {
+    host.allow_on_headers_stop_iteration(true);
+    let exchange = host.get("/response-hold").send();
+    assert_eq!(exchange.status(), 500, "{exchange}");
+    assert_eq!(exchange.response().text(), "held\n");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn held_request_headers_go_on_with_the_body(mut host: Host) {
+    host.allow_on_headers_stop_iteration(true);
+    let exchange = host.post("/hold").body("data").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    assert_eq!(exchange.upstream().unwrap().body, b"data");
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_stopped_request_never_answers(mut host: Host) {
+    let exchange = host.get("/stop").send();
+    assert_eq!(exchange.status(), 0, "{exchange}");
+    assert!(exchange.upstream().is_none());
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn a_response_with_trailers(mut host: Host) {
+    host.upstream(|_| Reply::new(200).chunks(["a"]).trailer("x-t", "1"));
+    for http2 in [false, true] {
+        let request = host.get("/trailers");
+        let exchange = if http2 { request.http2() } else { request }.send();
+        assert_eq!(exchange.response().trailer("x-t"), Some("1".into()), "{exchange}");
+        assert_eq!(exchange.response().trailer("x-seen"), Some("1".into()));
+        assert!(exchange.messages().contains(&"log Some(\"1\")"), "trailers can be read in on_log: {exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn an_upstream_that_closes_the_connection_is_a_503_from_envoy(mut host: Host) {
+    host.upstream(|_| Reply::reset());
+    for http2 in [false, true] {
+        let request = host.get("/life");
+        let exchange = if http2 { request.http2() } else { request }.send();
+        assert_eq!(exchange.status(), 503, "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "two_roots")]
+fn a_root_id_chooses_the_filter(mut host: Host) {
+    host.root_id("stamp");
+    host.configure("blue").unwrap();
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.response().header("x-stamp"), Some("blue".into()), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "two_roots")]
+fn another_root_id_chooses_the_other_filter(mut host: Host) {
+    host.root_id("deny");
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.status(), 403, "{exchange}");
+    assert_eq!(exchange.response().header("x-stamp"), None);
+}
+
+#[proxy_filter_host::test(guest = "two_roots")]
+fn an_unknown_root_id_is_refused_and_the_known_ones_are_named(mut host: Host) {
+    host.root_id("stmap");
+    host.configure("").unwrap_err();
+    let messages = start_messages(&host);
+    assert!(messages.iter().any(|line| line.contains("\"stmap\"; it has \"stamp\", \"deny\"")), "{messages:?}");
+}
+
+#[proxy_filter_host::test(guest = "noop")]
+fn a_filter_without_callbacks_changes_nothing(mut host: Host) {
+    let exchange = host.post("/").body("x").send();
+    assert_eq!(exchange.callbacks(), ["proxy_on_context_create", "proxy_on_delete"], "{exchange}");
+    assert_eq!(exchange.upstream().unwrap().body, b"x");
+}
+
+#[proxy_filter_host::test(guest = "add_header")]
+fn one_header_is_one_host_call(mut host: Host) {
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.response().header("x-by"), Some("proxy-filter".into()), "{exchange}");
+}
