@@ -168,6 +168,8 @@ impl HeaderMap {
 
     /// Replaces the whole map. What is not among the pairs is gone, pseudo-headers included.
     ///
+    /// Envoy needs `:path` and `x-forwarded-proto`, which it has added itself, to find a route: without them the answer is 404.
+    ///
     /// ```
     /// # use proxy_filter::prelude::*;
     /// fn drop_internal(request: &mut RequestHeaders) -> Result<()> {

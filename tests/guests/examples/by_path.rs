@@ -91,9 +91,10 @@ impl Context for Stream {
             "/set-pairs" => {
                 let pairs = request.pairs()?;
                 let kept: Vec<_> =
-                    pairs.iter().filter(|(name, _)| name.starts_with(b":") || *name == b"x-keep").collect();
+                    pairs.iter().filter(|(name, _)| name.starts_with(b":") || [&b"x-keep"[..], b"x-forwarded-proto"].contains(name)).collect();
                 request.set_pairs(kept)?;
             }
+            "/no-proto" => request.remove("x-forwarded-proto")?,
             "/too-many" => {
                 let error = request.set_pairs((0..1025).map(|n| (format!("x-{n}"), "v"))).unwrap_err();
                 log::info!("{:?}", error.kind());

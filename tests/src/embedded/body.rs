@@ -48,6 +48,10 @@ impl Exchange<'_> {
         let limit = self.buffer_limit();
         for (piece, end_of_stream) in pieces {
             let visible = if buffering { [std::mem::take(&mut held), piece].concat() } else { piece };
+            if which == Which::Response && buffering && visible.len() > limit {
+                self.cut.clone_from(&passed.body);
+                return Err(Ended::Closed);
+            }
             let size = u32::try_from(visible.len()).unwrap_or(u32::MAX);
             self.with_side(which, |side| side.body.show(visible));
             let called = self.callback(

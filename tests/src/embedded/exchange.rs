@@ -87,7 +87,7 @@ impl<'a> Exchange<'a> {
         }
         let reply = self.upstream.as_ref().map(|received| answer(received))?;
         if reply.reset {
-            let reply = wire::upstream_reset(self.request.protocol);
+            let reply = wire::upstream_reset();
             return Some(self.local_reply(&reply));
         }
         self.response(&reply)
@@ -99,15 +99,22 @@ impl<'a> Exchange<'a> {
         let map = wire::request_map(request, authority);
         let end = wire::ends_with_headers(&request.body, &request.trailers);
         self.headers(Which::Request, map, end)?;
+        // Held headers reach the router with the body.
+        let held = self.with_side(Which::Request, |side| side.headers.open);
+        if !held {
+            self.route()?;
+        }
         let passed = if end {
             Passed::default()
         } else {
             let pieces = wire::pieces(&request.body, !request.trailers.is_empty(), request.protocol);
             self.pass(Which::Request, pieces, &request.trailers).inspect_err(|_| self.abandon_upstream())?
         };
-        let map = self
-            .with_side(Which::Request, |side| side.headers.take())
-            .unwrap_or_else(|| Map::new(super::fields::Kind::Request));
+        if held {
+            self.route()?;
+        }
+        let map =
+            self.with_side(Which::Request, |side| side.headers.take()).unwrap_or_else(|| Map::new(super::fields::Kind::Request));
         let routed = wire::routed(&map);
         self.check_length("request", &routed, &passed.body);
         self.upstream = Some(wire::upstream(&routed, &passed.body, passed.trailers.as_ref(), true, request.protocol));
@@ -115,6 +122,15 @@ impl<'a> Exchange<'a> {
             stream.logged.0 = Some(routed);
         }
         Ok(())
+    }
+
+    /// The router looks for a route when the headers reach it. Envoy finds none without these fields, whatever the routes say.
+    fn route(&self) -> Result<(), Ended> {
+        let routable = self.with_side(Which::Request, |side| {
+            let headers = side.headers.value.as_ref();
+            [&b":path"[..], b"x-forwarded-proto"].iter().all(|name| headers.is_some_and(|map| map.get(name).is_some()))
+        });
+        if routable { Ok(()) } else { Err(Ended::Reply(wire::no_route())) }
     }
 
     /// The request ends early. If its headers had gone on, the upstream has seen a part of it, unless all came in one segment.
@@ -351,7 +367,19 @@ fn as_grpc(reply: &LocalReply, request: &Request) -> LocalReply {
     headers.push((b"content-type".into(), b"application/grpc".into()));
     headers.push((b"grpc-status".into(), status.to_string().into_bytes()));
     if !reply.body.is_empty() {
-        headers.push((b"grpc-message".into(), reply.body.clone()));
+        headers.push((b"grpc-message".into(), percent_encode(&reply.body)));
     }
     LocalReply { status: 200, details: reply.details.clone(), body: Vec::new(), headers, grpc_status: status }
+}
+
+/// Encodes a gRPC message for a header.
+fn percent_encode(message: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    for byte in message {
+        match byte {
+            b' '..=b'~' if *byte != b'%' => encoded.push(*byte),
+            _ => encoded.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+        }
+    }
+    encoded
 }

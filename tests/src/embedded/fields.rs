@@ -110,20 +110,22 @@ impl Map {
         self.fields.insert(place, (key, value));
     }
 
+    /// Gives a field exactly this value: a well-known one in its place, another at the end.
     pub(crate) fn replace(&mut self, name: &[u8], value: &[u8]) {
         let key = self.key(name);
-        let mut kept = false;
-        self.fields.retain_mut(|(found, old)| {
-            if *found != key {
-                return true;
-            }
-            if !kept {
-                *old = value.to_vec();
-            }
-            !std::mem::replace(&mut kept, true)
-        });
-        if !kept {
+        if self.joins(&key) && self.get(&key).is_some() {
+            self.overwrite(&key, value);
+        } else {
+            self.remove(&key);
             self.insert(key, value.to_vec());
+        }
+    }
+
+    /// Gives a field this value in its place, or adds it.
+    pub(crate) fn overwrite(&mut self, name: &[u8], value: &[u8]) {
+        match self.fields.iter_mut().find(|(found, _)| *found == name) {
+            Some((_, old)) => *old = value.to_vec(),
+            None => self.insert(name.to_vec(), value.to_vec()),
         }
     }
 
@@ -218,7 +220,8 @@ mod tests {
         assert_eq!(pairs(&map), [(":authority", "h"), (":path", "/"), ("accept", "a,b"), ("x", "1"), ("x", "2")]);
         map.replace(b"X", b"3");
         map.remove(b"ACCEPT");
-        assert_eq!(pairs(&map), [(":authority", "h"), (":path", "/"), ("x", "3")]);
+        map.replace(b":path", b"/new");
+        assert_eq!(pairs(&map), [(":authority", "h"), (":path", "/new"), ("x", "3")]);
     }
 
     #[test]

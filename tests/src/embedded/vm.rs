@@ -71,6 +71,7 @@ impl Vm {
             }
             Err(trap) => {
                 state.permission = Permission::All;
+                state.events.push(Event::Returned { name: name.into(), result: None });
                 self.failed = Some(trap);
                 None
             }

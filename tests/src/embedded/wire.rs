@@ -85,7 +85,7 @@ pub(crate) fn ends_with_headers(body: &Body, trailers: &Fields) -> bool {
 /// The request headers with what the router adds.
 pub(crate) fn routed(map: &Map) -> Map {
     let mut routed = map.clone();
-    routed.replace(b"x-envoy-expected-rq-timeout-ms", RESPONSE_FLAGS_TIMEOUT.as_bytes());
+    routed.overwrite(b"x-envoy-expected-rq-timeout-ms", RESPONSE_FLAGS_TIMEOUT.as_bytes());
     routed
 }
 
@@ -105,10 +105,7 @@ pub(crate) fn upstream(
     }
     let method = routed.get(b":method").unwrap_or_default().to_vec();
     let rest = routed.fields().iter().filter(|(name, _)| !name.starts_with(b":") && !framing(name));
-    let (cookies, others): (Fields, Fields) =
-        rest.cloned().partition(|(name, _)| protocol == Protocol::Http2 && name == b"cookie");
-    headers.extend(others);
-    headers.extend(cookies);
+    headers.extend(rest.cloned());
     let bodiless = body.is_empty() && trailers.is_none() && complete;
     let announces = [&b"POST"[..], b"PUT", b"PATCH"].contains(&method.as_slice());
     if protocol == Protocol::Http1 && bodiless && announces && routed.get(b"content-length").is_none() {
@@ -152,7 +149,7 @@ pub(crate) fn response_map(reply: &Reply, protocol: Protocol) -> Map {
         }
         _ => {}
     }
-    map.replace(b"x-envoy-upstream-service-time", SERVICE_TIME.as_bytes());
+    map.overwrite(b"x-envoy-upstream-service-time", SERVICE_TIME.as_bytes());
     map
 }
 
@@ -207,12 +204,13 @@ pub(crate) fn client(
 }
 
 /// What Envoy answers when the upstream's connection ends before a response.
-pub(crate) fn upstream_reset(protocol: Protocol) -> LocalReply {
-    let reason = match protocol {
-        Protocol::Http1 => "connection termination",
-        Protocol::Http2 => "remote reset",
-    };
-    plain(503, &format!("upstream connect error or disconnect/reset before headers. reset reason: {reason}"))
+pub(crate) fn upstream_reset() -> LocalReply {
+    plain(503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination")
+}
+
+/// What Envoy answers when no route matches.
+pub(crate) fn no_route() -> LocalReply {
+    plain(404, "")
 }
 
 /// What Envoy answers when more of a request is to be buffered than it may.
