@@ -120,12 +120,11 @@ impl Error {
             Repr::Host { function, status, kind } => {
                 line.push(function);
                 line.push(" answered ");
-                match status.name() {
-                    Some(name) => line.push(name),
-                    None => {
-                        line.push("status ");
-                        line.push_number(status.raw());
-                    }
+                if let Some(name) = status.name() {
+                    line.push(name);
+                } else {
+                    line.push("status ");
+                    line.push_number(status.raw());
                 }
                 line.push(kind.advice());
             }

@@ -52,11 +52,11 @@ pub mod prelude {
 /// What generated code names. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
-    #[cfg(not(target_family = "wasm"))]
-    pub use crate::dispatch::Module;
     pub use crate::dispatch::{
         CallbackSet, Callbacks, CreatedByRoot, NewContext, Runtime, assert_created_by_root, initialize, root_id,
         unknown_root_id,
     };
+    #[cfg(not(target_family = "wasm"))]
+    pub use crate::dispatch::{Export, Module};
     pub use crate::prelude::*;
 }

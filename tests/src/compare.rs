@@ -26,7 +26,7 @@ pub(crate) fn differences(left: &Transcript, right: &Transcript, names: Names, d
     let mut report = String::new();
     compare(&mut report, "the start of the plugin", &events(&left.start, detail), &events(&right.start, detail), names);
     let refusal = |transcript: &Transcript| transcript.refused.as_ref().map(|refused| logs(refused));
-    compare(&mut report, "the refusal", &lines(&refusal(left)), &lines(&refusal(right)), names);
+    compare(&mut report, "the refusal", &lines(refusal(left)), &lines(refusal(right)), names);
     if left.exchanges.len() != right.exchanges.len() {
         let _ = writeln!(report, "{} exchanges here, {} there", left.exchanges.len(), right.exchanges.len());
     }
@@ -62,11 +62,8 @@ fn compare(report: &mut String, title: &str, left: &[String], right: &[String], 
     }
 }
 
-fn lines(refusal: &Option<Vec<String>>) -> Vec<String> {
-    match refusal {
-        None => vec!["not refused".into()],
-        Some(logs) => logs.clone(),
-    }
+fn lines(refusal: Option<Vec<String>>) -> Vec<String> {
+    refusal.unwrap_or_else(|| vec!["not refused".into()])
 }
 
 /// The log lines without repetitions: Envoy refuses a plugin once for each VM it tries.

@@ -103,13 +103,18 @@ fn build(directory: &Path, artifact: &Artifact) -> Result<PathBuf, BuildError> {
         return Err(BuildError(format!("{cargo:?} failed:\n{}", String::from_utf8_lossy(&output.stderr))));
     }
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-    let modules = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter_map(|message| {
-        let target = message.get("target")?;
-        (target.get("name")?.as_str()?.replace('-', "_") == name).then_some(())?;
-        let files = message.get("filenames")?.as_array()?.clone();
-        files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".wasm")).map(PathBuf::from)
-    });
-    modules.last().ok_or_else(|| {
+    let mut modules =
+        messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter_map(|message| {
+            let target = message.get("target")?;
+            (target.get("name")?.as_str()?.replace('-', "_") == name).then_some(())?;
+            let files = message.get("filenames")?.as_array()?.clone();
+            files
+                .iter()
+                .filter_map(Value::as_str)
+                .find(|file| Path::new(file).extension().is_some_and(|extension| extension == "wasm"))
+                .map(PathBuf::from)
+        });
+    modules.next_back().ok_or_else(|| {
         BuildError(format!("{cargo:?} made no .wasm file for `{name}`: does its [lib] have crate-type = [\"cdylib\"]?"))
     })
 }

@@ -55,6 +55,9 @@ fn observe(backend: Box<dyn Backend>, body: fn(Host)) -> Transcript {
 }
 
 /// Runs a test with the filter as native code.
+///
+/// # Panics
+/// There is no native code, and the test has nothing to run.
 #[allow(clippy::panic, reason = "this is how a test without a filter fails")]
 pub fn native(subject: &Subject, body: fn(Host)) {
     let Some(module) = subject.module else { panic!("{} does not exist as native code", subject.package) };
@@ -62,6 +65,9 @@ pub fn native(subject: &Subject, body: fn(Host)) {
 }
 
 /// Runs a test with the filter as a module, and checks that it did the same as the native code.
+///
+/// # Panics
+/// The module cannot be built, or did something else: this is how the test fails.
 pub fn wasm(subject: &Subject, body: fn(Host)) {
     let wasm = observe(Box::new(Embedded::new(subject.read())), body);
     if let Some(module) = subject.module {
@@ -71,6 +77,9 @@ pub fn wasm(subject: &Subject, body: fn(Host)) {
 }
 
 /// Runs a test in a real Envoy, and checks that the embedded host did the same.
+///
+/// # Panics
+/// There is no Envoy, or the hosts differ: this is how the test fails.
 #[cfg(feature = "envoy")]
 #[allow(clippy::panic, reason = "this is how a test without an Envoy fails")]
 pub fn envoy(subject: &Subject, body: fn(Host)) {
@@ -91,9 +100,6 @@ pub fn envoy(subject: &Subject, _body: fn(Host)) {
     panic!("{}: enable the feature `envoy` of proxy-filter-host to run tests in a real Envoy", subject.package);
 }
 
-#[allow(clippy::panic, reason = "this is how a test whose hosts differ fails")]
 fn fail_on(differences: &str) {
-    if !differences.is_empty() {
-        panic!("the hosts differ:\n{differences}");
-    }
+    assert!(differences.is_empty(), "the hosts differ:\n{differences}");
 }

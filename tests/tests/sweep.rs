@@ -1,4 +1,5 @@
 //! Every host status from every host function: no trap, and the stream is refused or goes on as the policy says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter::prelude::*;
 use proxy_filter::sys::{self, HostFunctions};

@@ -186,7 +186,8 @@ mod tests {
             state ^= state >> 17;
             state ^= state << 5;
             for i in 0..(state % 40) {
-                bytes.push(((state >> (i % 24)) as u8) & if i % 4 == 0 { 0x0f } else { 0 });
+                let [byte, ..] = (state >> (i % 24)).to_le_bytes();
+                bytes.push(byte & if i % 4 == 0 { 0x0f } else { 0 });
             }
             if let Ok(iter) = decode(&bytes) {
                 let count = iter.len();

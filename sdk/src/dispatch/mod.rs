@@ -96,7 +96,10 @@ pub fn initialize() {
 #[cfg(not(target_family = "wasm"))]
 #[derive(Clone, Copy, Debug)]
 pub struct Module {
-    /// Each export's name, and the function behind it. Arguments that an export does not have are ignored; an export without a
-    /// result returns 0.
-    pub exports: &'static [(&'static str, fn([u32; 5]) -> u32)],
+    /// Each export's name, and the function behind it.
+    pub exports: &'static [(&'static str, Export)],
 }
+
+/// An export as native code. Arguments it does not have are ignored; without a result it returns 0.
+#[cfg(not(target_family = "wasm"))]
+pub type Export = fn([u32; 5]) -> u32;

@@ -352,8 +352,9 @@ fn end_with_trailers(
         return Ok(Err(reply));
     }
     Ok(match (body, on_trailers()?) {
-        (_, trailers @ FilterTrailersStatus::LocalReply(_)) => trailers.into_raw(),
-        (FilterDataStatus::Continue, trailers) => trailers.into_raw(),
+        (_, trailers @ FilterTrailersStatus::LocalReply(_)) | (FilterDataStatus::Continue, trailers) => {
+            trailers.into_raw()
+        }
         _ => FilterTrailersStatus::StopIteration.into_raw(),
     })
 }

@@ -53,6 +53,7 @@ thread_local! {
 }
 
 /// What runs now.
+#[cfg(feature = "panic-hook")]
 pub(crate) fn current() -> Current {
     CURRENT.get()
 }

@@ -69,11 +69,11 @@ impl<T> Table<T> {
 }
 
 impl<T> Inner<T> {
-    const fn mask(&self) -> usize {
+    fn mask(&self) -> usize {
         self.places.len().wrapping_sub(1)
     }
 
-    const fn home(&self, id: u32) -> usize {
+    fn home(&self, id: u32) -> usize {
         // The high bits of the product are the well mixed ones.
         (id.wrapping_mul(FIBONACCI) >> self.shift) as usize
     }
@@ -109,9 +109,9 @@ impl<T> Inner<T> {
         let mask = self.mask();
         let mut next = (hole + 1) & mask;
         while let Some(Some((id, _))) = self.places.get(next) {
-            let home = self.home(*id);
+            let ideal = self.home(*id);
             // The entry may move back to the hole only if its home is not between the hole (exclusive) and itself.
-            if next.wrapping_sub(home) & mask >= next.wrapping_sub(hole) & mask {
+            if next.wrapping_sub(ideal) & mask >= next.wrapping_sub(hole) & mask {
                 self.places.swap(hole, next);
                 hole = next;
             }

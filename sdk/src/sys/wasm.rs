@@ -22,7 +22,10 @@ impl Buffer {
         // `proxy_on_memory_allocate(size)` for exactly this value and then forgets. That function allocated it from the global
         // allocator with the layout of `[u8; size]`, which is what a `Vec<u8>` of capacity `size` frees, and the host
         // initialised all of it. `self` is consumed, so the block is adopted once.
-        unsafe { Vec::from_raw_parts(self.pointer, self.size, self.size) }
+        #[allow(clippy::same_length_and_capacity, reason = "the host's block is exactly as large as its value")]
+        unsafe {
+            Vec::from_raw_parts(self.pointer, self.size, self.size)
+        }
     }
 }
 

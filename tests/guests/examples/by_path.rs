@@ -1,4 +1,5 @@
 //! Does what the path of the request says: a guest for scenarios.
+#![allow(clippy::panic, reason = "what a panic does is one of the scenarios")]
 
 use proxy_filter::prelude::*;
 use proxy_filter::property;
@@ -90,14 +91,16 @@ impl Context for Stream {
             }
             "/set-pairs" => {
                 let pairs = request.pairs()?;
-                let kept: Vec<_> =
-                    pairs.iter().filter(|(name, _)| name.starts_with(b":") || [&b"x-keep"[..], b"x-forwarded-proto"].contains(name)).collect();
+                let kept: Vec<_> = pairs
+                    .iter()
+                    .filter(|(name, _)| name.starts_with(b":") || [&b"x-keep"[..], b"x-forwarded-proto"].contains(name))
+                    .collect();
                 request.set_pairs(kept)?;
             }
             "/no-proto" => request.remove("x-forwarded-proto")?,
             "/too-many" => {
-                let error = request.set_pairs((0..1025).map(|n| (format!("x-{n}"), "v"))).unwrap_err();
-                log::info!("{:?}", error.kind());
+                let result = request.set_pairs((0..1025).map(|n| (format!("x-{n}"), "v")));
+                log::info!("{:?}", result.map_err(|error| error.kind()));
             }
             "/new-path" => request.replace(":path", "/other?x=1")?,
             "/crlf" => {
@@ -106,8 +109,9 @@ impl Context for Stream {
                 }
             }
             "/reply" => {
-                return request
-                    .reply(LocalReply::new(418).header("x-a", "1").header("x-a", "2").details("tea pot").body("tea\n"));
+                return request.reply(
+                    LocalReply::new(418).header("x-a", "1").header("x-a", "2").details("tea pot").body("tea\n"),
+                );
             }
             "/reply-empty" => return request.reply(LocalReply::new(403)),
             "/reply-type" => {

@@ -46,10 +46,10 @@ pub(super) fn run(example: &str, own: Option<Script>, colour: Colour) -> Result<
     println!("{} ({} bytes)", path.strip_prefix(root).unwrap_or(&path).display(), module.len());
     let mut scripts = scripts(example);
     if let Some(mut own) = own {
-        if own.configuration.is_empty() {
-            if let Some(first) = scripts.first() {
-                own.configuration.clone_from(&first.configuration);
-            }
+        if own.configuration.is_empty()
+            && let Some(first) = scripts.first()
+        {
+            own.configuration.clone_from(&first.configuration);
         }
         scripts = vec![own];
     }

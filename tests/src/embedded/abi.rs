@@ -15,9 +15,8 @@ pub(crate) const ALLOCATORS: [&str; 2] = ["malloc", "proxy_on_memory_allocate"];
 pub(crate) fn signature(export: &str) -> Option<(usize, bool)> {
     Some(match export {
         "_initialize" | "_start" => (0, false),
-        "malloc" | "proxy_on_memory_allocate" => (1, true),
         "proxy_on_tick" | "proxy_on_log" | "proxy_on_delete" => (1, false),
-        "proxy_on_done" | "proxy_on_new_connection" => (1, true),
+        "malloc" | "proxy_on_memory_allocate" | "proxy_on_done" | "proxy_on_new_connection" => (1, true),
         "proxy_on_context_create"
         | "proxy_on_downstream_connection_close"
         | "proxy_on_upstream_connection_close"
@@ -116,7 +115,8 @@ macro_rules! imports {
                         functions.permit(stringify!($name))?;
                         #[allow(unused_mut, unused_variables, reason = "some functions have no arguments and no outs")]
                         let mut wire = Wire { memory, functions: &functions, arguments, next: 0 };
-                        let result = (|| {
+                        #[allow(unused_mut, reason = "as above")]
+                        let mut answer = || {
                             $(let $parameter = imports!(@take $kind wire);)*
                             match functions.$name($(imports!(@pass $kind $parameter)),*) {
                                 Ok(($($out),*)) => {
@@ -125,8 +125,8 @@ macro_rules! imports {
                                 }
                                 Err(status) => Ok(Status::raw(status)),
                             }
-                        })();
-                        let status = match result {
+                        };
+                        let status = match answer() {
                             Ok(status) | Err(Undeliverable::Status(status)) => status,
                             Err(Undeliverable::Trap(trap)) => return Err(trap),
                         };

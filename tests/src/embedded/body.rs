@@ -59,7 +59,7 @@ impl Exchange<'_> {
                     Which::Request => Phase::RequestBody { end_of_stream },
                     Which::Response => Phase::ResponseBody { end_of_stream },
                 },
-                which.name("body"),
+                &which.name("body"),
                 &[size, u32::from(end_of_stream)],
             );
             let (body, continued) = self
@@ -107,7 +107,7 @@ impl Exchange<'_> {
                 Which::Request => Phase::RequestTrailers,
                 Which::Response => Phase::ResponseTrailers,
             };
-            let called = self.callback(phase, which.name("trailers"), &[count]);
+            let called = self.callback(phase, &which.name("trailers"), &[count]);
             let (body, continued) = self
                 .with_side(which, |side| (side.body.take().unwrap_or_default(), std::mem::take(&mut side.continued)));
             let raw = called.inspect_err(|_| self.cut.clone_from(&passed.body))?;

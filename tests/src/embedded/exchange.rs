@@ -113,8 +113,9 @@ impl<'a> Exchange<'a> {
         if held {
             self.route()?;
         }
-        let map =
-            self.with_side(Which::Request, |side| side.headers.take()).unwrap_or_else(|| Map::new(super::fields::Kind::Request));
+        let map = self
+            .with_side(Which::Request, |side| side.headers.take())
+            .unwrap_or_else(|| Map::new(super::fields::Kind::Request));
         let routed = wire::routed(&map);
         self.check_length("request", &routed, &passed.body);
         self.upstream = Some(wire::upstream(&routed, &passed.body, passed.trailers.as_ref(), true, request.protocol));
@@ -197,7 +198,7 @@ impl<'a> Exchange<'a> {
             Which::Request => Phase::RequestHeaders,
             Which::Response => Phase::ResponseHeaders,
         };
-        let raw = self.callback(phase, which.name("headers"), &[count, u32::from(end)])?;
+        let raw = self.callback(phase, &which.name("headers"), &[count, u32::from(end)])?;
         let continued = self.with_side(which, |side| std::mem::take(&mut side.continued));
         let holds_until_body = raw == 1 && self.functions.state().settings.allow_on_headers_stop_iteration;
         match raw {
@@ -224,7 +225,6 @@ impl<'a> Exchange<'a> {
         let end = head || reply.body.is_empty();
         if let Some(stream) = &mut self.functions.state().stream {
             stream.response_started = true;
-            // Only a request that was held is still within the module's reach.
         }
         let mut passed = Passed::default();
         let result = self.headers(Which::Response, map, end).and_then(|()| {
@@ -287,12 +287,12 @@ impl<'a> Exchange<'a> {
         for (phase, name) in
             [(Phase::Log, "proxy_on_log"), (Phase::Done, "proxy_on_done"), (Phase::Delete, "proxy_on_delete")]
         {
-            let _ = self.callback(phase, name.into(), &[]);
+            let _ = self.callback(phase, name, &[]);
         }
     }
 
     /// Enters a callback of the stream, then does what it asked for: its result, or why the message does not go on.
-    pub(super) fn callback(&mut self, phase: Phase, name: String, arguments: &[u32]) -> Result<u32, Ended> {
+    pub(super) fn callback(&mut self, phase: Phase, name: &str, arguments: &[u32]) -> Result<u32, Ended> {
         if self.vm.failed() {
             return Err(Ended::Failed);
         }
@@ -300,7 +300,7 @@ impl<'a> Exchange<'a> {
             stream.phase = phase;
         }
         let arguments: Vec<u32> = std::iter::once(self.id).chain(arguments.iter().copied()).collect();
-        let raw = self.vm.call(&name, &arguments).unwrap_or_default();
+        let raw = self.vm.call(name, &arguments).unwrap_or_default();
         if self.vm.failed() {
             return Err(Ended::Failed);
         }

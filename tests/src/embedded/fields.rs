@@ -88,14 +88,14 @@ impl Map {
 
     pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) {
         let key = self.key(name);
-        if self.joins(&key) {
-            if let Some((_, joined)) = self.fields.iter_mut().find(|(found, _)| *found == key) {
-                if !joined.is_empty() {
-                    joined.push(b',');
-                }
-                joined.extend_from_slice(value);
-                return;
+        if self.joins(&key)
+            && let Some((_, joined)) = self.fields.iter_mut().find(|(found, _)| *found == key)
+        {
+            if !joined.is_empty() {
+                joined.push(b',');
             }
+            joined.extend_from_slice(value);
+            return;
         }
         self.insert(key, value.to_vec());
     }

@@ -93,10 +93,10 @@ impl Backend for Embedded {
     }
 
     fn stop(&mut self) -> Vec<Event> {
-        if let Some(mut vm) = self.vm.take() {
-            if vm.call("proxy_on_done", &[ROOT]) != Some(0) {
-                vm.call("proxy_on_delete", &[ROOT]);
-            }
+        if let Some(mut vm) = self.vm.take()
+            && vm.call("proxy_on_done", &[ROOT]) != Some(0)
+        {
+            vm.call("proxy_on_delete", &[ROOT]);
         }
         self.events()
     }

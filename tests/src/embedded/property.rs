@@ -8,7 +8,7 @@ pub(crate) fn get(state: &mut State, path: &[u8]) -> Result<Vec<u8>, Status> {
     let path = path.strip_suffix(b"\0").unwrap_or(path);
     let parts: Vec<&[u8]> = path.split(|byte| *byte == 0).collect();
     match parts.as_slice() {
-        [b""] | [b"request"] | [b"xds"] | [b"filter_state"] => return Err(Status::SERIALIZATION_FAILURE),
+        [b"" | b"request" | b"xds" | b"filter_state"] => return Err(Status::SERIALIZATION_FAILURE),
         [b"plugin_name"] => return Ok(state.settings.plugin_name.clone().into_bytes()),
         [b"plugin_root_id"] => return Ok(state.settings.root_id.clone().into_bytes()),
         [b"plugin_vm_id"] => return Ok(state.settings.vm_id.clone().into_bytes()),

@@ -5,7 +5,7 @@ use super::functions::Functions;
 use super::state::Permission;
 use crate::engine::{self, Instance, Trap};
 use crate::record::Event;
-use proxy_filter::__private::Module as NativeModule;
+use proxy_filter::__private::{Export, Module as NativeModule};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -86,14 +86,14 @@ impl Vm {
 /// Native code of a module on a thread of its own, where its thread-local state is that of one VM.
 struct Thread {
     exports: Vec<&'static str>,
-    calls: Sender<(fn([u32; 5]) -> u32, [u32; 5])>,
+    calls: Sender<(Export, [u32; 5])>,
     results: Receiver<Result<u32, Trap>>,
     module: NativeModule,
 }
 
 impl Thread {
     fn spawn(module: NativeModule, functions: Arc<Functions>) -> Result<Self, String> {
-        let (calls, inbox) = channel::<(fn([u32; 5]) -> u32, [u32; 5])>();
+        let (calls, inbox) = channel::<(Export, [u32; 5])>();
         let (outbox, results) = channel();
         let name = thread::current().name().unwrap_or("filter").to_owned();
         let body = move || {
