@@ -81,11 +81,8 @@ impl log::Log for Logger {
         if let Some(text) = record.args().as_str() {
             return write(level, text.as_bytes());
         }
-        BUFFER.with(|buffer| {
-            let Ok(mut buffer) = buffer.try_borrow_mut() else {
-                // A `Display` that logs while it is being logged: its own line goes out unbuffered.
-                return write(level, record.args().to_string().as_bytes());
-            };
+        let formatted = BUFFER.try_with(|buffer| {
+            let mut buffer = buffer.try_borrow_mut().ok()?;
             buffer.clear();
             // A `Display` that fails leaves what it has written so far.
             let _ = buffer.write_fmt(*record.args());
@@ -93,7 +90,12 @@ impl log::Log for Logger {
             if buffer.capacity() > KEPT_BUFFER {
                 *buffer = String::new();
             }
+            Some(())
         });
+        if !matches!(formatted, Ok(Some(()))) {
+            // A `Display` that logs while it is being logged, or a native thread that ends: without the common buffer.
+            write(level, record.args().to_string().as_bytes());
+        }
     }
 
     fn flush(&self) {}

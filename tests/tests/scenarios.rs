@@ -245,6 +245,18 @@ fn an_error_after_the_response_headers_cuts_the_response_off(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
+fn a_filter_that_fails_open_lets_the_stream_go_on(mut host: Host) {
+    for path in ["/open-fail", "/open-response-fail"] {
+        let exchange = host.get(path).send();
+        assert_eq!(exchange.status(), 200, "{exchange}");
+        assert!(
+            exchange.messages().iter().any(|line| line.ends_with("failed as asked; the stream goes on")),
+            "{exchange}"
+        );
+    }
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
 fn an_error_in_on_log_is_logged(mut host: Host) {
     let exchange = host.get("/log-fail").send();
     assert_eq!(exchange.status(), 200, "{exchange}");

@@ -17,7 +17,12 @@ pub fn install(host: Option<Rc<dyn HostFunctions>>) {
 
 /// Whether a host answers on this thread.
 pub fn is_installed() -> bool {
-    HOST.with(|cell| cell.borrow().is_some())
+    installed().is_some()
+}
+
+/// The host of this thread; none while the thread ends, when contexts that are still alive are dropped.
+fn installed() -> Option<Rc<dyn HostFunctions>> {
+    HOST.try_with(|cell| cell.borrow().clone()).ok().flatten()
 }
 
 /// Native modules have no constructors of their own to run.
@@ -40,7 +45,7 @@ macro_rules! natives {
             #[doc = concat!("`", stringify!($name), "` of ABI 0.2.1, answered by the installed host.")]
             pub fn $name($($parameter: natives!(@type $kind)),*) -> Result<($(natives!(@type out $out_kind)),*), Status> {
                 // The host may call back into the module, which calls host functions again: nothing is borrowed meanwhile.
-                match HOST.with(|cell| cell.borrow().clone()) {
+                match installed() {
                     Some(host) => host.$name($($parameter),*),
                     None => Err(Status::UNIMPLEMENTED),
                 }
@@ -55,7 +60,7 @@ macro_rules! natives {
 
 #[allow(unused_parens, reason = "a list of one out is no tuple")]
 mod functions {
-    use super::{HOST, Status};
+    use super::{Status, installed};
     crate::__for_each_host_function!(natives);
 }
 pub use functions::*;

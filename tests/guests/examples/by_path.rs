@@ -120,7 +120,7 @@ impl Context for Stream {
                 );
             }
             "/reply-bad" => return request.reply(LocalReply::new(200).header("x", "a\r\nb")),
-            "/fail" => return Err(Error::other("failed as asked")),
+            "/fail" | "/open-fail" => return Err(Error::other("failed as asked")),
             "/panic" => panic!("panicked as asked"),
             "/stop" => return Ok(FilterHeadersStatus::PAUSE),
             "/hold" => return Ok(FilterHeadersStatus::StopIteration),
@@ -196,7 +196,7 @@ impl Context for Stream {
         log::info!("response {:?} {end_of_stream}", response.status()?);
         match self.path.as_str() {
             "/response-reply" => return response.reply(LocalReply::new(502).header("x-l", "1").body("replaced\n")),
-            "/response-fail" => return Err(Error::other("response failed as asked")),
+            "/response-fail" | "/open-response-fail" => return Err(Error::other("response failed as asked")),
             "/response-edit" => {
                 response.replace(":status", "201")?;
                 response.remove("x-removed")?;
@@ -252,6 +252,10 @@ impl Context for Stream {
             return Err(Error::other("log failed as asked"));
         }
         Ok(())
+    }
+
+    fn failure_policy(&self) -> FailurePolicy {
+        if self.path.starts_with("/open-") { FailurePolicy::Open } else { FailurePolicy::Closed }
     }
 
     fn on_done(&mut self) -> Result<()> {

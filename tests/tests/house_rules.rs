@@ -1,0 +1,103 @@
+//! Rules of the source that no compiler checks: the layers of the SDK, and where unsafe code is.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display())) {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The code of a file: no comments, no unit tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// The modules of the SDK a layer may name, besides itself.
+const LAYERS: [(&str, &[&str]); 3] =
+    [("abi", &[]), ("sys", &["abi", "__for_each_host_function"]), ("runtime", &["abi", "sys"])];
+
+#[test]
+fn dependencies_point_one_way() {
+    let sdk = root().join("sdk/src");
+    for (layer, allowed) in LAYERS {
+        for path in sources(&sdk.join(layer)) {
+            for (index, _) in code(&path).match_indices("crate::") {
+                let code = code(&path);
+                let name: String = code[index + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let fine = name == layer || allowed.contains(&name.as_str());
+                assert!(fine, "{} names crate::{name}, which is above the layer `{layer}`", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_below_the_dispatch_names_it() {
+    let sdk = root().join("sdk/src");
+    for path in sources(&sdk) {
+        let name = path.strip_prefix(&sdk).unwrap().to_string_lossy().into_owned();
+        let above = name.starts_with("dispatch") || name == "lib.rs" || name == "context.rs";
+        assert!(above || !code(&path).contains("crate::dispatch"), "{name} names crate::dispatch");
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_sys_only_and_every_block_says_why() {
+    for part in ["sdk/src", "macros/src", "tests/src", "examples"] {
+        for path in sources(&root().join(part)) {
+            if path.to_string_lossy().contains("/target/") {
+                continue;
+            }
+            let code = code(&path);
+            let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+            let in_sys = path.starts_with(root().join("sdk/src/sys"));
+            // The macros write `#[unsafe(no_mangle)]` into the code they generate.
+            let generated = code.matches("#[unsafe(no_mangle)]").count();
+            let count = words.filter(|word| *word == "unsafe").count();
+            // `macros` also reads the keyword in an author's code, in strings.
+            let reads_keyword = code.matches("\"unsafe\"").count();
+            assert!(
+                in_sys || count == generated + reads_keyword,
+                "{}: unsafe code outside sdk/src/sys",
+                path.display()
+            );
+        }
+    }
+    let wasm = fs::read_to_string(root().join("sdk/src/sys/wasm.rs")).unwrap();
+    let blocks = wasm.matches("unsafe {").count();
+    assert!(wasm.matches("// SAFETY:").count() >= blocks, "a block without a reason");
+}
+
+#[test]
+fn a_file_fits_a_readers_head() {
+    for part in ["sdk/src", "macros/src", "tests/src"] {
+        for path in sources(&root().join(part)) {
+            let lines = fs::read_to_string(&path).unwrap().lines().count();
+            assert!(lines <= 420, "{} has {lines} lines: it is two nouns", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_repository_names_no_machine() {
+    let manifest = root().join("Cargo.lock");
+    let lock = fs::read_to_string(manifest).unwrap();
+    assert!(!lock.contains("path+file"), "Cargo.lock names a path");
+}
