@@ -37,9 +37,9 @@ impl CallbackSet {
         Self(self.0 | other.0)
     }
 
-    /// Whether every callback of the other set is in this one.
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
+    /// Whether a callback is in both sets.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 }
 

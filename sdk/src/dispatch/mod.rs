@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod failure;
+mod message;
 mod registration;
 mod root;
 mod stream;
@@ -9,20 +10,19 @@ mod stream;
 pub use callbacks::{CallbackSet, Callbacks, CreatedByRoot, assert_created_by_root};
 pub use registration::{NewContext, root_id, unknown_root_id};
 
-use crate::runtime::Table;
-use crate::runtime::current;
+use crate::runtime::{Shared, Table, current};
 use root::Root;
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::cell::{Cell, OnceCell};
 use stream::Stream;
 
 /// The contexts of a module. One for a module on wasm; natively one for each thread that runs it.
 pub struct Runtime<R: NewContext> {
-    roots: RefCell<Vec<Rc<Root<R>>>>,
+    /// The first of the places for root contexts: there are few, and they are used again.
+    roots: OnceCell<Shared<Root<R>>>,
     streams: Table<Stream<R::Context>>,
     /// Places of streams that are over, used again: a module that has seen its busiest moment allocates no more of them.
-    idle: RefCell<Vec<Rc<Stream<R::Context>>>>,
-    created: std::cell::Cell<u32>,
+    idle: Cell<Option<Shared<Stream<R::Context>>>>,
+    created: Cell<u32>,
 }
 
 /// After this many streams, values cached from the host are read again.
@@ -32,10 +32,10 @@ impl<R: NewContext> Runtime<R> {
     /// A module without contexts.
     pub const fn new() -> Self {
         Self {
-            roots: RefCell::new(Vec::new()),
+            roots: OnceCell::new(),
             streams: Table::new(),
-            idle: RefCell::new(Vec::new()),
-            created: std::cell::Cell::new(0),
+            idle: Cell::new(None),
+            created: Cell::new(0),
         }
     }
 
@@ -54,13 +54,11 @@ impl<R: NewContext> Runtime<R> {
 
     /// `proxy_on_done`.
     pub fn on_done(&self, context_id: u32) -> u32 {
-        match self.streams.get(context_id) {
-            Some(stream) => {
-                stream.done(context_id);
-                1
-            }
-            None => self.root_done(context_id),
+        if self.streams.get(context_id).is_none() {
+            return self.root_done(context_id);
         }
+        self.stream_done(context_id);
+        1
     }
 
     /// `proxy_on_delete`.

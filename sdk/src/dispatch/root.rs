@@ -4,15 +4,17 @@ use super::{NewContext, Runtime};
 use crate::config::{Configuration, VmConfiguration};
 use crate::context::RootContext;
 use crate::dispatch::failure;
-use crate::error::{Error, Result};
-use crate::runtime::{Callback, current};
-use std::cell::RefCell;
-use std::rc::Rc;
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::{Callback, Shared, current, share};
+use std::cell::{Cell, OnceCell, RefCell};
 
 /// A root context, or why there is none.
-pub(super) struct Root<R> {
-    id: u32,
+pub(super) struct Root<R: 'static> {
+    /// 0, which no host gives to a root context, while the place is idle.
+    id: Cell<u32>,
     context: RefCell<Result<R>>,
+    /// The place made after this one.
+    next: OnceCell<Shared<Root<R>>>,
 }
 
 impl<R: NewContext> Root<R> {
@@ -22,31 +24,52 @@ impl<R: NewContext> Root<R> {
         root.as_ref().ok().map(RootContext::new_context)
     }
 
-    /// Runs a callback whose failure refuses the plugin.
-    fn run(&self, callback: Callback, body: impl FnOnce(&mut R) -> Result<()>) -> u32 {
+    /// Puts another context, or none, into the place; the old one is returned, for its destructor may call the host.
+    fn replace(&self, context: Result<R>) -> Option<Result<R>> {
+        Some(core::mem::replace(&mut *self.context.try_borrow_mut().ok()?, context))
+    }
+
+    /// Runs a callback; `otherwise` is the result if the context is in a callback already.
+    fn with_context<T>(&self, callback: Callback, otherwise: T, body: impl FnOnce(&mut Result<R>) -> T) -> T {
         let Ok(mut root) = self.context.try_borrow_mut() else {
             current::ignore_event();
-            return 0;
+            return otherwise;
         };
-        let _current = current::enter(callback, self.id);
-        let result = match &mut *root {
-            Ok(root) => body(root),
-            Err(refusal) => Err(core::mem::replace(refusal, Error::from("the root context was refused"))),
-        };
-        match result {
-            Ok(()) => 1,
-            Err(error) => {
-                failure::report(callback, self.id, &error, "; the plugin is refused");
-                0
+        let _current = current::enter(callback, self.id.get());
+        body(&mut root)
+    }
+
+    /// Runs a callback whose failure refuses the plugin.
+    fn run(&self, callback: Callback, body: impl FnOnce(&mut R) -> Result<()>) -> u32 {
+        self.with_context(callback, 0, |root| {
+            let result = match root {
+                Ok(root) => body(root),
+                Err(refusal) => Err(core::mem::replace(refusal, NO_ROOT)),
+            };
+            match result {
+                Ok(()) => 1,
+                Err(error) => {
+                    failure::report(callback, self.id.get(), &error, "; the plugin is refused");
+                    0
+                }
             }
-        }
+        })
     }
 }
 
+/// Why nothing can be done with an idle or refused place.
+const NO_ROOT: Error = Error::refused(ErrorKind::Configuration, "the root context was refused");
+
 impl<R: NewContext> Runtime<R> {
-    pub(super) fn root(&self, id: u32) -> Option<Rc<Root<R>>> {
-        let roots = self.roots.try_borrow().ok()?;
-        roots.iter().find(|root| root.id == id).map(Rc::clone)
+    pub(super) fn root(&self, id: u32) -> Option<&Shared<Root<R>>> {
+        let mut place = self.roots.get();
+        while let Some(root) = place {
+            if root.id.get() == id {
+                break;
+            }
+            place = root.next.get();
+        }
+        place
     }
 
     #[cold]
@@ -55,10 +78,16 @@ impl<R: NewContext> Runtime<R> {
             let _current = current::enter(Callback::ContextCreate, id);
             R::new_root()
         };
-        if let Ok(mut roots) = self.roots.try_borrow_mut() {
-            roots.retain(|root| root.id != id);
-            roots.push(Rc::new(Root { id, context: RefCell::new(context) }));
+        // A host that uses an id again without deleting it means the new one.
+        if let Some(place) = self.root(id).or_else(|| self.root(0)) {
+            place.id.set(id);
+            return drop(place.replace(context));
         }
+        let mut last = &self.roots;
+        while let Some(root) = last.get() {
+            last = &root.next;
+        }
+        last.get_or_init(|| share(Root { id: Cell::new(id), context: RefCell::new(context), next: OnceCell::new() }));
     }
 
     /// `proxy_on_vm_start`.
@@ -74,9 +103,7 @@ impl<R: NewContext> Runtime<R> {
     pub fn on_configure(&self, context_id: u32, configuration_size: u32) -> u32 {
         current::advance_epoch();
         match self.root(context_id) {
-            Some(root) => {
-                root.run(Callback::Configure, |root| root.on_configure(Configuration::new(configuration_size)))
-            }
+            Some(root) => root.run(Callback::Configure, |root| root.on_configure(Configuration::new(configuration_size))),
             None => 0,
         }
     }
@@ -87,29 +114,15 @@ impl<R: NewContext> Runtime<R> {
             current::ignore_event();
             return 1;
         };
-        let Ok(mut context) = root.context.try_borrow_mut() else {
-            current::ignore_event();
-            return 1;
-        };
-        let _current = current::enter(Callback::Done, context_id);
-        match &mut *context {
-            Ok(context) => u32::from(context.on_done()),
-            Err(_) => 1,
-        }
+        root.with_context(Callback::Done, 1, |root| root.as_mut().map_or(1, |root| u32::from(root.on_done())))
     }
 
     /// `proxy_on_delete` for an id that is not a stream's.
     #[cold]
     pub(super) fn delete_root(&self, context_id: u32) {
-        let removed = self.roots.try_borrow_mut().ok().and_then(|mut roots| {
-            let index = roots.iter().position(|root| root.id == context_id)?;
-            Some(roots.swap_remove(index))
-        });
-        // Dropped only now: a destructor may call the host, and the host this module.
+        let Some(root) = self.root(context_id) else { return current::ignore_event() };
         let _current = current::enter(Callback::Delete, context_id);
-        match removed {
-            Some(root) => drop(root),
-            None => current::ignore_event(),
-        }
+        root.id.set(0);
+        drop(root.replace(Err(NO_ROOT)));
     }
 }

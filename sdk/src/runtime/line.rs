@@ -12,6 +12,7 @@ impl Line {
         Self { bytes: [0; Self::CAPACITY], length: 0 }
     }
 
+    #[inline(never)]
     pub(crate) fn push(&mut self, text: &str) {
         self.push_bytes(text.as_bytes());
     }
@@ -24,6 +25,7 @@ impl Line {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn push_number(&mut self, number: u32) {
         let mut digits = [0; 10];
         let mut left = number;

@@ -3,8 +3,10 @@
 
 pub(crate) mod current;
 pub(crate) mod line;
+pub(crate) mod shared;
 mod table;
 
 pub(crate) use current::Callback;
 pub use current::ignored_events;
+pub(crate) use shared::{Shared, share};
 pub(crate) use table::Table;

@@ -1,18 +1,18 @@
+use super::shared::{Shared, vec_of};
 use std::cell::RefCell;
-use std::rc::Rc;
 
 /// The contexts by id.
 ///
 /// Ids come from the host: small, increasing, shared by roots and streams. Open addressing with Fibonacci hashing, which spreads
 /// consecutive ids evenly whatever range is alive, costs one multiplication a look-up and does not slow down as streams are
 /// added. A look-up hands out a shared pointer, so that nothing here is borrowed while a context's own code runs.
-pub(crate) struct Table<T> {
+pub(crate) struct Table<T: 'static> {
     inner: RefCell<Inner<T>>,
 }
 
-struct Inner<T> {
+struct Inner<T: 'static> {
     /// A power of two of places, at most half of them taken; none before the first insertion.
-    places: Vec<Option<(u32, Rc<T>)>>,
+    places: Vec<Option<(u32, Shared<T>)>>,
     length: usize,
     /// How far a hash is shifted down to become a place: 32 minus the logarithm of the number of places.
     shift: u32,
@@ -28,16 +28,16 @@ impl<T> Table<T> {
     }
 
     /// The context with this id.
-    pub(crate) fn get(&self, id: u32) -> Option<Rc<T>> {
+    pub(crate) fn get(&self, id: u32) -> Option<Shared<T>> {
         let inner = self.inner.try_borrow().ok()?;
         match inner.places.get(inner.find(id)) {
-            Some(Some((_, value))) => Some(Rc::clone(value)),
+            Some(Some((_, value))) => Some(Shared::clone(value)),
             _ => None,
         }
     }
 
     /// Puts a context in, and returns the one that had this id before.
-    pub(crate) fn insert(&self, id: u32, value: Rc<T>) -> Option<Rc<T>> {
+    pub(crate) fn insert(&self, id: u32, value: Shared<T>) -> Option<Shared<T>> {
         let mut inner = self.inner.try_borrow_mut().ok()?;
         if inner.length >= inner.places.len() / 2 {
             inner.grow();
@@ -52,7 +52,7 @@ impl<T> Table<T> {
     }
 
     /// Takes a context out.
-    pub(crate) fn remove(&self, id: u32) -> Option<Rc<T>> {
+    pub(crate) fn remove(&self, id: u32) -> Option<Shared<T>> {
         let mut inner = self.inner.try_borrow_mut().ok()?;
         let hole = inner.find(id);
         let (_, value) = inner.places.get_mut(hole)?.take()?;
@@ -79,6 +79,7 @@ impl<T> Inner<T> {
     }
 
     /// Where the id is, or else where it would go. There is always a free place, so the walk ends.
+    #[inline]
     fn find(&self, id: u32) -> usize {
         let mut place = self.home(id);
         while let Some(Some((found, _))) = self.places.get(place) {
@@ -90,11 +91,15 @@ impl<T> Inner<T> {
         place
     }
 
+    #[cold]
+    #[inline(never)]
     fn grow(&mut self) {
         let size = (self.places.len() * 2).max(SMALLEST);
         self.shift = 32 - size.trailing_zeros();
-        let mut places = Vec::with_capacity(size);
-        places.resize_with(size, || None);
+        let mut places = vec_of(size);
+        while places.len() < places.capacity().min(size) {
+            places.push(None);
+        }
         let old = core::mem::replace(&mut self.places, places);
         for (id, value) in old.into_iter().flatten() {
             let place = self.find(id);
@@ -105,6 +110,7 @@ impl<T> Inner<T> {
     }
 
     /// Moves later entries of the same run back over a hole, so that no walk stops before its entry.
+    #[inline]
     fn close(&mut self, mut hole: usize) {
         let mask = self.mask();
         let mut next = (hole + 1) & mask;
@@ -112,7 +118,10 @@ impl<T> Inner<T> {
             let ideal = self.home(*id);
             // The entry may move back to the hole only if its home is not between the hole (exclusive) and itself.
             if next.wrapping_sub(ideal) & mask >= next.wrapping_sub(hole) & mask {
-                self.places.swap(hole, next);
+                let moved = self.places.get_mut(next).and_then(Option::take);
+                if let Some(place) = self.places.get_mut(hole) {
+                    *place = moved;
+                }
                 hole = next;
             }
             next = (next + 1) & mask;

@@ -25,6 +25,12 @@ fn installed() -> Option<Rc<dyn HostFunctions>> {
     HOST.try_with(|cell| cell.borrow().clone()).ok().flatten()
 }
 
+/// There is no memory for what the module needs to go on.
+#[cold]
+pub(crate) fn out_of_memory() -> ! {
+    std::process::abort()
+}
+
 /// Native modules have no constructors of their own to run.
 pub fn call_constructors() {}
 

@@ -41,6 +41,14 @@ extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
     }
 }
 
+/// There is no memory for what the module needs to go on: it says so and traps, and the host's own failure policy applies.
+#[cold]
+pub(crate) fn out_of_memory() -> ! {
+    // Nothing more can be done if the host refuses this line.
+    let _ = proxy_log(5, b"out of memory");
+    core::arch::wasm32::unreachable()
+}
+
 /// Runs the constructors of the module (C and C++ code linked into it has some; Rust has none). Referring to the function is also
 /// what keeps the linker from running them again before each export.
 pub fn call_constructors() {

@@ -1,0 +1,199 @@
+//! The callbacks that carry a message: headers, body and trailers of both sides.
+
+use super::failure::{CONTINUE, Refusal};
+use super::stream::{Raw, Side, has};
+use super::{CallbackSet, Callbacks, NewContext, Runtime};
+use crate::body::{Edits, RequestBody, ResponseBody};
+use crate::context::Context;
+use crate::error::Result;
+use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
+use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
+use crate::runtime::Callback;
+
+/// What a side of a stream is made of: the callbacks and handles of requests, and those of responses.
+trait Message {
+    /// The callbacks' names, for messages about them.
+    const CALLBACKS: [Callback; 3];
+    const HEADERS: CallbackSet;
+    const BODY: CallbackSet;
+    const TRAILERS: CallbackSet;
+
+    /// Runs the headers callback; what it did to `content-length` besides.
+    fn headers<C: Context>(context: &mut C, end_of_stream: bool) -> (Result<FilterHeadersStatus>, ContentLength);
+    /// Runs the body callback on so many bytes; how many there are afterwards besides.
+    fn body<C: Context>(context: &mut C, length: usize, edits: Edits, end_of_stream: bool) -> (Result<FilterDataStatus>, usize);
+    fn trailers<C: Context>(context: &mut C) -> Result<FilterTrailersStatus>;
+}
+
+macro_rules! message {
+    ($(#[$doc:meta])* $name:ident: $callbacks:expr, $sets:expr, $headers:ident.$on_headers:ident, $body:ident.$on_body:ident,
+        $trailers:ident.$on_trailers:ident) => {
+        $(#[$doc])*
+        struct $name;
+
+        impl Message for $name {
+            const CALLBACKS: [Callback; 3] = $callbacks;
+            const HEADERS: CallbackSet = $sets.0;
+            const BODY: CallbackSet = $sets.1;
+            const TRAILERS: CallbackSet = $sets.2;
+
+            #[inline]
+            fn headers<C: Context>(context: &mut C, end_of_stream: bool) -> (Result<FilterHeadersStatus>, ContentLength) {
+                let mut headers = $headers::new();
+                let status = context.$on_headers(&mut headers, end_of_stream);
+                (status, headers.content_length())
+            }
+
+            #[inline]
+            fn body<C: Context>(
+                context: &mut C,
+                length: usize,
+                edits: Edits,
+                end_of_stream: bool,
+            ) -> (Result<FilterDataStatus>, usize) {
+                let mut body = $body::new(length, edits);
+                let status = context.$on_body(&mut body, end_of_stream);
+                (status, body.len())
+            }
+
+            #[inline]
+            fn trailers<C: Context>(context: &mut C) -> Result<FilterTrailersStatus> {
+                context.$on_trailers(&mut $trailers::new())
+            }
+        }
+    };
+}
+
+message! {
+    /// Requests.
+    Request: [Callback::RequestHeaders, Callback::RequestBody, Callback::RequestTrailers],
+    (CallbackSet::ON_REQUEST_HEADERS, CallbackSet::ON_REQUEST_BODY, CallbackSet::ON_REQUEST_TRAILERS),
+    RequestHeaders.on_request_headers, RequestBody.on_request_body, RequestTrailers.on_request_trailers
+}
+
+message! {
+    /// Responses.
+    Response: [Callback::ResponseHeaders, Callback::ResponseBody, Callback::ResponseTrailers],
+    (CallbackSet::ON_RESPONSE_HEADERS, CallbackSet::ON_RESPONSE_BODY, CallbackSet::ON_RESPONSE_TRAILERS),
+    ResponseHeaders.on_response_headers, ResponseBody.on_response_body, ResponseTrailers.on_response_trailers
+}
+
+impl<R: NewContext> Runtime<R> {
+    /// `proxy_on_request_headers`.
+    pub fn on_request_headers(&self, context_id: u32, _number_of_headers: u32, end_of_stream: u32) -> u32 {
+        let Some(stream) = self.stream(context_id) else { return CONTINUE };
+        self.run(Request::CALLBACKS[0], context_id, &stream, Refusal::Reply, |context| {
+            headers::<Request, _>(context, &stream.request, end_of_stream != 0)
+        })
+    }
+
+    /// `proxy_on_response_headers`.
+    pub fn on_response_headers(&self, context_id: u32, _number_of_headers: u32, end_of_stream: u32) -> u32 {
+        let Some(stream) = self.stream(context_id) else { return CONTINUE };
+        self.run(Response::CALLBACKS[0], context_id, &stream, Refusal::Reply, |context| {
+            if has::<R::Context>(Response::BODY) {
+                // A local reply may follow an upstream's response: what was known about that one is void.
+                stream.response.reset();
+            }
+            headers::<Response, _>(context, &stream.response, end_of_stream != 0)
+        })
+    }
+
+    /// `proxy_on_request_body`.
+    pub fn on_request_body(&self, context_id: u32, body_size: u32, end_of_stream: u32) -> u32 {
+        let Some(stream) = self.stream(context_id) else { return CONTINUE };
+        self.run(Request::CALLBACKS[1], context_id, &stream, Refusal::Reply, |context| {
+            body::<Request, _>(context, &stream.request, body_size as usize, end_of_stream != 0)
+        })
+    }
+
+    /// `proxy_on_response_body`.
+    pub fn on_response_body(&self, context_id: u32, body_size: u32, end_of_stream: u32) -> u32 {
+        let Some(stream) = self.stream(context_id) else { return CONTINUE };
+        self.run(Response::CALLBACKS[1], context_id, &stream, stream.response.refusal(), |context| {
+            body::<Response, _>(context, &stream.response, body_size as usize, end_of_stream != 0)
+        })
+    }
+
+    /// `proxy_on_request_trailers`.
+    pub fn on_request_trailers(&self, context_id: u32, _number_of_trailers: u32) -> u32 {
+        let Some(stream) = self.stream(context_id) else { return CONTINUE };
+        self.run(Request::CALLBACKS[2], context_id, &stream, Refusal::Reply, |context| {
+            trailers::<Request, _>(context, &stream.request)
+        })
+    }
+
+    /// `proxy_on_response_trailers`.
+    pub fn on_response_trailers(&self, context_id: u32, _number_of_trailers: u32) -> u32 {
+        let Some(stream) = self.stream(context_id) else { return CONTINUE };
+        self.run(Response::CALLBACKS[2], context_id, &stream, stream.response.refusal(), |context| {
+            trailers::<Response, _>(context, &stream.response)
+        })
+    }
+}
+
+/// The headers callback, and the end of the body if there is none.
+#[inline]
+fn headers<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side, end_of_stream: bool) -> Result<Raw> {
+    let mut status = FilterHeadersStatus::Continue;
+    if has::<C>(M::HEADERS) {
+        let (result, content_length) = M::headers(context, end_of_stream);
+        status = result?;
+        if has::<C>(M::BODY) {
+            side.set_content_length(content_length);
+        }
+    }
+    if has::<C>(M::BODY) {
+        if end_of_stream && !matches!(status, FilterHeadersStatus::LocalReply(_)) && !side.ended.replace(true) {
+            status = end_with_headers(status, M::body(context, 0, Edits::Impossible, true).0?);
+        }
+        side.headers_held.set(!matches!(status, FilterHeadersStatus::Continue | FilterHeadersStatus::ContinueAndEndStream));
+    }
+    Ok(status.into_raw())
+}
+
+/// The body callback.
+#[inline]
+fn body<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side, length: usize, end_of_stream: bool) -> Result<Raw> {
+    if side.ended.replace(end_of_stream) {
+        return Ok(Ok(CONTINUE));
+    }
+    let (status, length) = M::body(context, length, side.content_length().into(), end_of_stream);
+    let status = status?;
+    side.keep(&status, length);
+    Ok(status.into_raw())
+}
+
+/// The end of the body if it has not ended, and the trailers callback.
+#[inline]
+fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side) -> Result<Raw> {
+    let mut end = FilterDataStatus::Continue;
+    if has::<C>(M::BODY) && !side.ended.replace(true) {
+        let buffered = side.buffered.get();
+        // Only what the filter made the host buffer is still in its reach.
+        let edits = if buffered == 0 { Edits::Impossible } else { side.content_length().into() };
+        end = M::body(context, buffered, edits, true).0?;
+    }
+    if let FilterDataStatus::LocalReply(reply) = end {
+        return Ok(Err(reply));
+    }
+    let status = if has::<C>(M::TRAILERS) { M::trailers(context)? } else { FilterTrailersStatus::Continue };
+    Ok(match (end, status) {
+        (_, status @ FilterTrailersStatus::LocalReply(_)) | (FilterDataStatus::Continue, status) => status.into_raw(),
+        _ => FilterTrailersStatus::StopIteration.into_raw(),
+    })
+}
+
+/// Combines the results of a headers callback and of the end of the body: what stops the headers for another reason than the body
+/// still stops them.
+fn end_with_headers(headers: FilterHeadersStatus, body: FilterDataStatus) -> FilterHeadersStatus {
+    match (headers, body) {
+        (_, FilterDataStatus::LocalReply(reply)) => FilterHeadersStatus::LocalReply(reply),
+        (
+            headers @ (FilterHeadersStatus::StopAllIterationAndBuffer | FilterHeadersStatus::StopAllIterationAndWatermark),
+            _,
+        ) => headers,
+        (_, FilterDataStatus::Continue) => FilterHeadersStatus::Continue,
+        _ => FilterHeadersStatus::PAUSE,
+    }
+}
