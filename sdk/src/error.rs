@@ -25,7 +25,10 @@ pub type Result<T, E = Error> = core::result::Result<T, E>;
 /// let error = Error::other("no such tenant");                   // anything that displays is an error
 /// assert_eq!(error.to_string(), "no such tenant");
 /// ```
-pub struct Error(Repr);
+pub struct Error(
+    /// One pointer: a `Result` stays in registers, and a callback that does not fail pays nothing for its errors.
+    Box<Repr>,
+);
 
 enum Repr {
     /// A host function refused.
@@ -79,36 +82,44 @@ impl Error {
 
     #[cold]
     pub(crate) fn message(kind: ErrorKind, message: impl fmt::Display) -> Self {
-        Self(Repr::Message { kind, message: message.to_string().into_boxed_str() })
+        Self::new(Repr::Message { kind, message: message.to_string().into_boxed_str() })
     }
 
     #[cold]
-    pub(crate) const fn refused(kind: ErrorKind, why: &'static str) -> Self {
-        Self(Repr::Refused { kind, why })
+    #[inline(never)]
+    pub(crate) fn refused(kind: ErrorKind, why: &'static str) -> Self {
+        Self::new(Repr::Refused { kind, why })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn new(repr: Repr) -> Self {
+        Self(Box::new(repr))
     }
 
     /// What a status means coming from a function about something that exists only in some phases.
     #[cold]
-    pub(crate) const fn host(function: &'static str, status: Status) -> Self {
+    #[inline(never)]
+    pub(crate) fn host(function: &'static str, status: Status) -> Self {
         let kind = match status {
             Status::BAD_ARGUMENT => ErrorKind::NotAvailableHere,
             Status::NOT_FOUND => ErrorKind::NotFound,
             Status::UNIMPLEMENTED => ErrorKind::Unimplemented,
             other => ErrorKind::Refused(other),
         };
-        Self(Repr::Host { function, status, kind })
+        Self::new(Repr::Host { function, status, kind })
     }
 
     /// What kind of error it is.
-    pub const fn kind(&self) -> ErrorKind {
-        match &self.0 {
+    pub fn kind(&self) -> ErrorKind {
+        match &*self.0 {
             Repr::Host { kind, .. } | Repr::Refused { kind, .. } | Repr::Message { kind, .. } => *kind,
         }
     }
 
     /// The host function that refused, for example `proxy_add_header_map_value`; `None` if the host was not asked.
-    pub const fn host_function(&self) -> Option<&'static str> {
-        match &self.0 {
+    pub fn host_function(&self) -> Option<&'static str> {
+        match &*self.0 {
             Repr::Host { function, .. } => Some(function),
             _ => None,
         }
@@ -116,7 +127,7 @@ impl Error {
 
     /// Writes what `Display` would, without the formatting machinery.
     pub(crate) fn write_to(&self, line: &mut Line) {
-        match &self.0 {
+        match &*self.0 {
             Repr::Host { function, status, kind } => {
                 line.push(function);
                 line.push(" answered ");
@@ -138,14 +149,10 @@ impl ErrorKind {
     /// What to do about a host's refusal.
     const fn advice(self) -> &'static str {
         match self {
-            Self::NotAvailableHere => {
-                ": not available in this phase of the stream, or the host does not accept the argument"
-            }
+            Self::NotAvailableHere => ": not available in this phase, or a bad argument",
             Self::NotFound => ": it does not exist here",
             Self::Unimplemented => ": this host does not have the function",
-            Self::Refused(Status::INTERNAL_FAILURE) => {
-                ": the host failed, or its configuration restricts the capability"
-            }
+            Self::Refused(Status::INTERNAL_FAILURE) => ": the host failed, or restricts the capability",
             Self::Refused(Status::INVALID_MEMORY_ACCESS) => ": the module is out of memory",
             _ => "",
         }
@@ -154,7 +161,7 @@ impl ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &*self.0 {
             Repr::Host { function, status, kind } => match status.name() {
                 Some(name) => write!(f, "{function} answered {name}{}", kind.advice()),
                 None => write!(f, "{function} answered {status}{}", kind.advice()),
@@ -215,8 +222,7 @@ mod tests {
         assert_eq!(error.host_function(), Some("proxy_add_header_map_value"));
         assert_eq!(
             format!("{error:?}"),
-            "NotAvailableHere: proxy_add_header_map_value answered BadArgument: not available in this phase of the stream, or the \
-             host does not accept the argument"
+            "NotAvailableHere: proxy_add_header_map_value answered BadArgument: not available in this phase, or a bad argument"
         );
     }
 }

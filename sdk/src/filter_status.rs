@@ -31,14 +31,14 @@ pub enum FilterHeadersStatus {
     /// Everything is held, and the sender slowed down once the host's buffers are full.
     StopAllIterationAndWatermark,
     /// The client is answered, and the stream ends here. Made by `request.reply(…)`.
-    LocalReply(Box<LocalReply>),
+    LocalReply(LocalReply),
 }
 
 impl FilterHeadersStatus {
     /// Holds the whole message until the stream is continued; the same in Envoy whatever its configuration.
     pub const PAUSE: Self = Self::StopAllIterationAndWatermark;
 
-    pub(crate) fn into_raw(self) -> Result<u32, Box<LocalReply>> {
+    pub(crate) fn into_raw(self) -> Result<u32, LocalReply> {
         Ok(match self {
             Self::Continue => 0,
             Self::StopIteration => 1,
@@ -75,14 +75,14 @@ pub enum FilterDataStatus {
     /// The piece is dropped.
     StopIterationNoBuffer,
     /// The client is answered, and the stream ends here. Made by `body.reply(…)`.
-    LocalReply(Box<LocalReply>),
+    LocalReply(LocalReply),
 }
 
 impl FilterDataStatus {
     /// Keeps the body until the stream is continued or a later piece returns `Continue`.
     pub const PAUSE: Self = Self::StopIterationAndBuffer;
 
-    pub(crate) fn into_raw(self) -> Result<u32, Box<LocalReply>> {
+    pub(crate) fn into_raw(self) -> Result<u32, LocalReply> {
         Ok(match self {
             Self::Continue => 0,
             Self::StopIterationAndBuffer => 1,
@@ -106,14 +106,14 @@ pub enum FilterTrailersStatus {
     /// The trailers are held until the stream is continued.
     StopIteration,
     /// The client is answered if no response headers were sent yet; otherwise the stream is reset. Made by `trailers.reply(…)`.
-    LocalReply(Box<LocalReply>),
+    LocalReply(LocalReply),
 }
 
 impl FilterTrailersStatus {
     /// Holds the trailers until the stream is continued.
     pub const PAUSE: Self = Self::StopIteration;
 
-    pub(crate) fn into_raw(self) -> Result<u32, Box<LocalReply>> {
+    pub(crate) fn into_raw(self) -> Result<u32, LocalReply> {
         Ok(match self {
             Self::Continue => 0,
             Self::StopIteration => 1,

@@ -2,8 +2,9 @@
 
 use crate::abi::pairs;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::printable_ascii;
 use core::borrow::Borrow;
-use core::fmt;
+use core::fmt::{self, Write as _};
 use core::ops::Deref;
 
 /// The value of a header field: bytes, as the peer sent them.
@@ -140,19 +141,25 @@ pub struct Printable<'a>(&'a [u8]);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match printable_ascii(self.0) {
+            Some(text) => f.write_str(text),
+            None => self.escape(f),
+        }
+    }
+}
+
+impl Printable<'_> {
+    #[cold]
+    #[inline(never)]
+    fn escape(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            let mut rest = chunk.valid();
-            // Almost always there is no control character, and the text goes out in one piece.
-            while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == 0x7f) {
-                let (clean, control) = rest.split_at_checked(at).unwrap_or_default();
-                f.write_str(clean)?;
-                let mut control = control.chars();
-                if let Some(control) = control.next() {
-                    write!(f, "\\x{:02x}", u32::from(control))?;
+            for character in chunk.valid().chars() {
+                if character.is_ascii_control() {
+                    write!(f, "\\x{:02x}", u32::from(character))?;
+                } else {
+                    f.write_char(character)?;
                 }
-                rest = control.as_str();
             }
-            f.write_str(rest)?;
             for byte in chunk.invalid() {
                 write!(f, "\\x{byte:02x}")?;
             }
@@ -177,14 +184,14 @@ impl fmt::Debug for Printable<'_> {
 /// ```
 #[derive(Clone, Default)]
 pub struct Pairs {
-    /// Accepted by [`pairs::decode`].
+    /// Accepted by [`pairs::validate`].
     bytes: Vec<u8>,
 }
 
 impl Pairs {
     pub(crate) fn new(bytes: Vec<u8>) -> Result<Self> {
-        match pairs::decode(&bytes) {
-            Ok(_) => Ok(Self { bytes }),
+        match pairs::validate(&bytes) {
+            Ok(()) => Ok(Self { bytes }),
             Err(pairs::Malformed) => {
                 Err(Error::refused(ErrorKind::Malformed, "the host's header map is not encoded as the ABI says"))
             }
@@ -193,7 +200,7 @@ impl Pairs {
 
     /// The fields in order: names in lower case, values as the peer sent them.
     pub fn iter(&self) -> PairsIter<'_> {
-        PairsIter(pairs::decode(&self.bytes).ok())
+        PairsIter(pairs::walk(&self.bytes))
     }
 
     /// The number of fields.
@@ -230,17 +237,17 @@ impl<'a> IntoIterator for &'a Pairs {
 
 /// Iterates over [`Pairs`].
 #[derive(Clone, Debug)]
-pub struct PairsIter<'a>(Option<pairs::Iter<'a>>);
+pub struct PairsIter<'a>(pairs::Iter<'a>);
 
 impl<'a> Iterator for PairsIter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.as_mut()?.next()
+        self.0.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.as_ref().map_or((0, Some(0)), Iterator::size_hint)
+        self.0.size_hint()
     }
 }
 
@@ -261,5 +268,23 @@ impl HeaderValues {
     /// The values in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.pairs.iter().filter(|(name, _)| name.eq_ignore_ascii_case(&self.name)).map(|(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn what_is_shown_is_one_line_of_text() {
+        for (bytes, shown) in [
+            (&b""[..], ""),
+            (b"text/html; charset=utf-8", "text/html; charset=utf-8"),
+            ("caf\u{e9} \u{1f980}".as_bytes(), "caf\u{e9} \u{1f980}"),
+            (b"a\r\nb\tc\x7f\0", "a\\x0d\\x0ab\\x09c\\x7f\\x00"),
+            (b"\xff\xfeok\n", "\\xff\\xfeok\\x0a"),
+        ] {
+            assert_eq!(printable(bytes).to_string(), shown);
+        }
     }
 }

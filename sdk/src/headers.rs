@@ -3,6 +3,7 @@
 
 use crate::abi::{MapType, Status, pairs};
 use crate::error::{Error, ErrorKind, Result};
+use crate::field::check_field;
 use crate::filter_status::{FilterHeadersStatus, FilterTrailersStatus};
 use crate::header_value::{HeaderValue, HeaderValues, Pairs};
 use crate::local_reply::LocalReply;
@@ -124,6 +125,7 @@ impl HeaderMap {
     #[doc(alias = "addResponseHeader")]
     #[doc(alias = "addRequestTrailer")]
     #[doc(alias = "addResponseTrailer")]
+    #[inline]
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (name, value) = self.edit(name.as_ref(), value.as_ref())?;
         sys::proxy_add_header_map_value(self.map.raw(), name, value)
@@ -139,6 +141,7 @@ impl HeaderMap {
     #[doc(alias = "replaceResponseHeader")]
     #[doc(alias = "replaceRequestTrailer")]
     #[doc(alias = "replaceResponseTrailer")]
+    #[inline]
     pub fn replace(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (name, value) = self.edit(name.as_ref(), value.as_ref())?;
         sys::proxy_replace_header_map_value(self.map.raw(), name, value)
@@ -213,6 +216,7 @@ impl HeaderMap {
     }
 
     /// What has to hold before a field is added or replaced.
+    #[inline]
     fn edit<'a>(&mut self, name: &'a [u8], value: &'a [u8]) -> Result<(&'a [u8], &'a [u8])> {
         check_field(name, value).map_err(|why| Error::refused(ErrorKind::InvalidInput, why))?;
         if is_content_length(name) {
@@ -222,27 +226,9 @@ impl HeaderMap {
     }
 }
 
+#[inline]
 fn is_content_length(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"content-length")
-}
-
-/// Whether a name and a value may go onto the wire.
-pub(crate) fn check_field(name: &[u8], value: &[u8]) -> Result<(), &'static str> {
-    if name.is_empty() {
-        return Err("a header needs a name");
-    }
-    if splits(name) {
-        return Err("a header name with CR, LF or NUL would end the header");
-    }
-    if splits(value) {
-        return Err("a header value with CR, LF or NUL would end the header; escape or remove them");
-    }
-    Ok(())
-}
-
-/// Whether the bytes contain CR, LF or NUL.
-fn splits(bytes: &[u8]) -> bool {
-    bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0))
 }
 
 /// A phase's own handle: the fields it holds, and the reply it can return instead.

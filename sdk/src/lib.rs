@@ -9,6 +9,7 @@ mod config;
 mod context;
 mod dispatch;
 mod error;
+mod field;
 mod filter_status;
 mod header_value;
 mod headers;

@@ -2,8 +2,8 @@
 
 use crate::abi::pairs::Builder;
 use crate::error::{Error, ErrorKind, Result};
+use crate::field::check_field;
 use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
-use crate::headers::check_field;
 use crate::sys;
 use std::borrow::Cow;
 
@@ -32,7 +32,13 @@ use std::borrow::Cow;
 #[doc(alias = "sendLocalResponse")]
 #[doc(alias = "send_http_response")]
 #[derive(Clone, Debug)]
-pub struct LocalReply {
+pub struct LocalReply(
+    /// One pointer, so that passing a reply on costs a filter no code.
+    Box<Inner>,
+);
+
+#[derive(Clone, Debug)]
+struct Inner {
     status: u16,
     details: Cow<'static, str>,
     headers: Builder,
@@ -45,12 +51,20 @@ pub struct LocalReply {
 impl LocalReply {
     /// A reply with this HTTP status, 200 to 599. Another number is an error when the reply is returned: hosts would send it, and
     /// clients could not read it.
-    pub const fn new(status: u16) -> Self {
+    #[inline(never)]
+    pub fn new(status: u16) -> Self {
         let mistake = match status {
             200..=599 => None,
             _ => Some((ErrorKind::InvalidInput, "a local reply's status must be between 200 and 599")),
         };
-        Self { status, details: Cow::Borrowed(""), headers: Builder::new(), body: Vec::new(), grpc_status: -1, mistake }
+        Self(Box::new(Inner {
+            status,
+            details: Cow::Borrowed(""),
+            headers: Builder::new(),
+            body: Vec::new(),
+            grpc_status: -1,
+            mistake,
+        }))
     }
 
     /// Adds a header. Call it again with the same name for a second value.
@@ -59,10 +73,63 @@ impl LocalReply {
     /// Envoy checks none of these and would write them to the client (response splitting), or drop all headers.
     #[must_use]
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.push(name.as_ref(), value.as_ref());
+        self.0.push(name.as_ref(), value.as_ref());
         self
     }
 
+    /// The body: text or bytes. Statuses 204 and 304 cannot have one: that is an error when the reply is returned.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.0.body = body.into();
+        self
+    }
+
+    /// Why, for the operator: Envoy's `response_code_details` (`%RESPONSE_CODE_DETAILS%` in access logs; white space becomes `_`).
+    /// The client does not see it.
+    #[must_use]
+    pub fn details(mut self, details: impl Into<Cow<'static, str>>) -> Self {
+        self.0.details = details.into();
+        self
+    }
+
+    /// The `grpc-status` for gRPC requests, 0 to 16. Without it the host derives one from the HTTP status (403 gives 7).
+    #[must_use]
+    pub fn grpc_status(mut self, status: u8) -> Self {
+        if status > 16 {
+            self.0.mistake = Some((ErrorKind::InvalidInput, "a gRPC status must be between 0 and 16"));
+        }
+        self.0.grpc_status = i32::from(status);
+        self
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.0.status
+    }
+
+    /// The reply, or what is wrong with it.
+    #[inline(never)]
+    pub(crate) fn check(self) -> Result<Self> {
+        let reply = &*self.0;
+        let bodiless = reply.status == 204 || reply.status == 304;
+        match reply.mistake {
+            Some((kind, why)) => Err(Error::refused(kind, why)),
+            None if bodiless && !reply.body.is_empty() => {
+                Err(Error::refused(ErrorKind::InvalidInput, "a local reply with status 204 or 304 cannot have a body"))
+            }
+            None => Ok(self),
+        }
+    }
+
+    pub(crate) fn send(self) -> Result<()> {
+        let Inner { status, details, headers, body, grpc_status, .. } = *self.0;
+        sys::proxy_send_local_response(u32::from(status), details.as_bytes(), &body, &headers.finish(), grpc_status)
+            .map_err(|status| Error::host("proxy_send_local_response", status))
+    }
+}
+
+impl Inner {
+    #[inline(never)]
     fn push(&mut self, name: &[u8], value: &[u8]) {
         if self.mistake.is_some() {
             return;
@@ -74,59 +141,6 @@ impl LocalReply {
                 Ok(()) => None,
             },
         };
-    }
-
-    /// The body: text or bytes. Statuses 204 and 304 cannot have one: that is an error when the reply is returned.
-    #[must_use]
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
-        self
-    }
-
-    /// Why, for the operator: Envoy's `response_code_details` (`%RESPONSE_CODE_DETAILS%` in access logs; white space becomes `_`).
-    /// The client does not see it.
-    #[must_use]
-    pub fn details(mut self, details: impl Into<Cow<'static, str>>) -> Self {
-        self.details = details.into();
-        self
-    }
-
-    /// The `grpc-status` for gRPC requests, 0 to 16. Without it the host derives one from the HTTP status (403 gives 7).
-    #[must_use]
-    pub const fn grpc_status(mut self, status: u8) -> Self {
-        if status > 16 {
-            self.mistake = Some((ErrorKind::InvalidInput, "a gRPC status must be between 0 and 16"));
-        }
-        self.grpc_status = status as i32;
-        self
-    }
-
-    /// The HTTP status.
-    pub const fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// The reply, or what is wrong with it.
-    pub(crate) fn check(self) -> Result<Box<Self>> {
-        let bodiless = self.status == 204 || self.status == 304;
-        match self.mistake {
-            Some((kind, why)) => Err(Error::refused(kind, why)),
-            None if bodiless && !self.body.is_empty() => {
-                Err(Error::refused(ErrorKind::InvalidInput, "a local reply with status 204 or 304 cannot have a body"))
-            }
-            None => Ok(Box::new(self)),
-        }
-    }
-
-    pub(crate) fn send(&self) -> Result<()> {
-        sys::proxy_send_local_response(
-            u32::from(self.status),
-            self.details.as_bytes(),
-            &self.body,
-            &self.headers.finish(),
-            self.grpc_status,
-        )
-        .map_err(|status| Error::host("proxy_send_local_response", status))
     }
 }
 

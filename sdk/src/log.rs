@@ -6,15 +6,20 @@
 //! nor handed to the host. A module that never logs imports nothing for it.
 //!
 //! ```
+//! use proxy_filter::log;
 //! # fn f(status: u16) {
 //! log::debug!("the authorization server answered {status}");
 //! # }
 //! ```
 //!
-//! Envoy prints the plugin's name, root id and VM id before each line. The level of its logger `wasm` decides, which
+//! The macros are re-exported here, so that `use proxy_filter::log;` is all a filter needs.
+//!
+//! Envoy prints the plugin's name before the lines of a stream. The level of its logger `wasm` decides, which
 //! `--component-log-level wasm:debug` or the admin endpoint `/logging?wasm=debug` set.
 //!
 //! Source: context API, "Application log API"; ABI 0.2.1, `proxy_log` and `proxy_get_log_level`.
+
+pub use ::log::{debug, error, info, log_enabled, trace, warn};
 
 use crate::abi::LogLevel;
 use crate::runtime::current;
@@ -68,12 +73,12 @@ impl Logger {
     }
 }
 
-impl log::Log for Logger {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+impl ::log::Log for Logger {
+    fn enabled(&self, metadata: &::log::Metadata<'_>) -> bool {
         LogLevel::from(metadata.level()) >= Self::host_level()
     }
 
-    fn log(&self, record: &log::Record<'_>) {
+    fn log(&self, record: &::log::Record<'_>) {
         if !self.enabled(record.metadata()) {
             return;
         }
@@ -104,6 +109,6 @@ impl log::Log for Logger {
 /// Makes the [`log`] facade write to the host, unless the filter has installed a logger of its own.
 pub(crate) fn install() {
     // Fails when a logger is there already: the filter's own, or, natively, this one.
-    let _ = log::set_logger(&Logger);
-    log::set_max_level(log::LevelFilter::Trace);
+    let _ = ::log::set_logger(&Logger);
+    ::log::set_max_level(::log::LevelFilter::Trace);
 }

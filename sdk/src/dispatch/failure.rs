@@ -66,7 +66,7 @@ fn reset() {
 
 /// Sends the reply a callback returned. Returns the callback's result.
 #[cold]
-pub(super) fn reply(callback: Callback, context_id: u32, reply: &LocalReply, policy: FailurePolicy) -> u32 {
+pub(super) fn reply(callback: Callback, context_id: u32, reply: LocalReply, policy: FailurePolicy) -> u32 {
     match reply.send() {
         Ok(()) => STOP,
         // Sending another reply would fail as well.

@@ -21,7 +21,12 @@ trait Message {
     /// Runs the headers callback; what it did to `content-length` besides.
     fn headers<C: Context>(context: &mut C, end_of_stream: bool) -> (Result<FilterHeadersStatus>, ContentLength);
     /// Runs the body callback on so many bytes; how many there are afterwards besides.
-    fn body<C: Context>(context: &mut C, length: usize, edits: Edits, end_of_stream: bool) -> (Result<FilterDataStatus>, usize);
+    fn body<C: Context>(
+        context: &mut C,
+        length: usize,
+        edits: Edits,
+        end_of_stream: bool,
+    ) -> (Result<FilterDataStatus>, usize);
     fn trailers<C: Context>(context: &mut C) -> Result<FilterTrailersStatus>;
 }
 
@@ -82,7 +87,7 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_request_headers`.
     pub fn on_request_headers(&self, context_id: u32, _number_of_headers: u32, end_of_stream: u32) -> u32 {
         let Some(stream) = self.stream(context_id) else { return CONTINUE };
-        self.run(Request::CALLBACKS[0], context_id, &stream, Refusal::Reply, |context| {
+        self.run(Request::CALLBACKS[0], context_id, stream, Refusal::Reply, |context| {
             headers::<Request, _>(context, &stream.request, end_of_stream != 0)
         })
     }
@@ -90,7 +95,7 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_response_headers`.
     pub fn on_response_headers(&self, context_id: u32, _number_of_headers: u32, end_of_stream: u32) -> u32 {
         let Some(stream) = self.stream(context_id) else { return CONTINUE };
-        self.run(Response::CALLBACKS[0], context_id, &stream, Refusal::Reply, |context| {
+        self.run(Response::CALLBACKS[0], context_id, stream, Refusal::Reply, |context| {
             if has::<R::Context>(Response::BODY) {
                 // A local reply may follow an upstream's response: what was known about that one is void.
                 stream.response.reset();
@@ -102,7 +107,7 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_request_body`.
     pub fn on_request_body(&self, context_id: u32, body_size: u32, end_of_stream: u32) -> u32 {
         let Some(stream) = self.stream(context_id) else { return CONTINUE };
-        self.run(Request::CALLBACKS[1], context_id, &stream, Refusal::Reply, |context| {
+        self.run(Request::CALLBACKS[1], context_id, stream, Refusal::Reply, |context| {
             body::<Request, _>(context, &stream.request, body_size as usize, end_of_stream != 0)
         })
     }
@@ -110,7 +115,7 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_response_body`.
     pub fn on_response_body(&self, context_id: u32, body_size: u32, end_of_stream: u32) -> u32 {
         let Some(stream) = self.stream(context_id) else { return CONTINUE };
-        self.run(Response::CALLBACKS[1], context_id, &stream, stream.response.refusal(), |context| {
+        self.run(Response::CALLBACKS[1], context_id, stream, stream.response.refusal(), |context| {
             body::<Response, _>(context, &stream.response, body_size as usize, end_of_stream != 0)
         })
     }
@@ -118,7 +123,7 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_request_trailers`.
     pub fn on_request_trailers(&self, context_id: u32, _number_of_trailers: u32) -> u32 {
         let Some(stream) = self.stream(context_id) else { return CONTINUE };
-        self.run(Request::CALLBACKS[2], context_id, &stream, Refusal::Reply, |context| {
+        self.run(Request::CALLBACKS[2], context_id, stream, Refusal::Reply, |context| {
             trailers::<Request, _>(context, &stream.request)
         })
     }
@@ -126,7 +131,7 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_response_trailers`.
     pub fn on_response_trailers(&self, context_id: u32, _number_of_trailers: u32) -> u32 {
         let Some(stream) = self.stream(context_id) else { return CONTINUE };
-        self.run(Response::CALLBACKS[2], context_id, &stream, stream.response.refusal(), |context| {
+        self.run(Response::CALLBACKS[2], context_id, stream, stream.response.refusal(), |context| {
             trailers::<Response, _>(context, &stream.response)
         })
     }
@@ -147,14 +152,20 @@ fn headers<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side, end
         if end_of_stream && !matches!(status, FilterHeadersStatus::LocalReply(_)) && !side.ended.replace(true) {
             status = end_with_headers(status, M::body(context, 0, Edits::Impossible, true).0?);
         }
-        side.headers_held.set(!matches!(status, FilterHeadersStatus::Continue | FilterHeadersStatus::ContinueAndEndStream));
+        side.headers_held
+            .set(!matches!(status, FilterHeadersStatus::Continue | FilterHeadersStatus::ContinueAndEndStream));
     }
     Ok(status.into_raw())
 }
 
 /// The body callback.
 #[inline]
-fn body<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side, length: usize, end_of_stream: bool) -> Result<Raw> {
+fn body<M: Message, C: Context + Callbacks>(
+    context: &mut C,
+    side: &Side,
+    length: usize,
+    end_of_stream: bool,
+) -> Result<Raw> {
     if side.ended.replace(end_of_stream) {
         return Ok(Ok(CONTINUE));
     }
@@ -190,7 +201,8 @@ fn end_with_headers(headers: FilterHeadersStatus, body: FilterDataStatus) -> Fil
     match (headers, body) {
         (_, FilterDataStatus::LocalReply(reply)) => FilterHeadersStatus::LocalReply(reply),
         (
-            headers @ (FilterHeadersStatus::StopAllIterationAndBuffer | FilterHeadersStatus::StopAllIterationAndWatermark),
+            headers @ (FilterHeadersStatus::StopAllIterationAndBuffer
+            | FilterHeadersStatus::StopAllIterationAndWatermark),
             _,
         ) => headers,
         (_, FilterDataStatus::Continue) => FilterHeadersStatus::Continue,

@@ -10,9 +10,9 @@ mod stream;
 pub use callbacks::{CallbackSet, Callbacks, CreatedByRoot, assert_created_by_root};
 pub use registration::{NewContext, root_id, unknown_root_id};
 
-use crate::runtime::{Shared, Table, current};
+use crate::runtime::{Shared, Table};
 use root::Root;
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use stream::Stream;
 
 /// The contexts of a module. One for a module on wasm; natively one for each thread that runs it.
@@ -20,23 +20,12 @@ pub struct Runtime<R: NewContext> {
     /// The first of the places for root contexts: there are few, and they are used again.
     roots: OnceCell<Shared<Root<R>>>,
     streams: Table<Stream<R::Context>>,
-    /// Places of streams that are over, used again: a module that has seen its busiest moment allocates no more of them.
-    idle: Cell<Option<Shared<Stream<R::Context>>>>,
-    created: Cell<u32>,
 }
-
-/// After this many streams, values cached from the host are read again.
-const STREAMS_PER_EPOCH: u32 = 32;
 
 impl<R: NewContext> Runtime<R> {
     /// A module without contexts.
     pub const fn new() -> Self {
-        Self {
-            roots: OnceCell::new(),
-            streams: Table::new(),
-            idle: Cell::new(None),
-            created: Cell::new(0),
-        }
+        Self { roots: OnceCell::new(), streams: Table::new() }
     }
 
     /// `proxy_on_context_create`: a root context if there is no parent, a stream of that root context otherwise.
@@ -45,11 +34,6 @@ impl<R: NewContext> Runtime<R> {
             return self.create_root(context_id);
         }
         self.create_stream(context_id, parent_context_id);
-        let created = self.created.get().wrapping_add(1);
-        self.created.set(created);
-        if created % STREAMS_PER_EPOCH == 0 {
-            current::advance_epoch();
-        }
     }
 
     /// `proxy_on_done`.

@@ -8,11 +8,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Callback, Shared, current, share};
 use std::cell::{Cell, OnceCell, RefCell};
 
-/// A root context, or why there is none.
+/// A root context, or why there is none yet.
 pub(super) struct Root<R: 'static> {
     /// 0, which no host gives to a root context, while the place is idle.
     id: Cell<u32>,
-    context: RefCell<Result<R>>,
+    context: RefCell<Option<R>>,
+    /// Why there is no context.
+    refusal: Cell<Option<Error>>,
     /// The place made after this one.
     next: OnceCell<Shared<Root<R>>>,
 }
@@ -21,30 +23,42 @@ impl<R: NewContext> Root<R> {
     /// Makes the context of a new stream; none while the root context is busy or refused.
     pub(super) fn new_context(&self) -> Option<R::Context> {
         let root = self.context.try_borrow().ok()?;
-        root.as_ref().ok().map(RootContext::new_context)
+        root.as_ref().map(RootContext::new_context)
     }
 
-    /// Puts another context, or none, into the place; the old one is returned, for its destructor may call the host.
-    fn replace(&self, context: Result<R>) -> Option<Result<R>> {
-        Some(core::mem::replace(&mut *self.context.try_borrow_mut().ok()?, context))
+    /// Puts another context, or none, into the place. The old one is dropped last: its destructor may call the host.
+    fn replace(&self, context: Option<Result<R>>) {
+        let context = match context {
+            Some(Ok(context)) => Some(context),
+            Some(Err(refusal)) => {
+                self.refusal.set(Some(refusal));
+                None
+            }
+            None => None,
+        };
+        let old = match self.context.try_borrow_mut() {
+            Ok(mut place) => core::mem::replace(&mut *place, context),
+            Err(_) => return current::ignore_event(),
+        };
+        drop(old);
     }
 
     /// Runs a callback; `otherwise` is the result if the context is in a callback already.
-    fn with_context<T>(&self, callback: Callback, otherwise: T, body: impl FnOnce(&mut Result<R>) -> T) -> T {
+    fn with_context<T>(&self, callback: Callback, otherwise: T, body: impl FnOnce(Option<&mut R>) -> T) -> T {
         let Ok(mut root) = self.context.try_borrow_mut() else {
             current::ignore_event();
             return otherwise;
         };
-        let _current = current::enter(callback, self.id.get());
-        body(&mut root)
+        current::enter(callback, self.id.get());
+        body(root.as_mut())
     }
 
     /// Runs a callback whose failure refuses the plugin.
     fn run(&self, callback: Callback, body: impl FnOnce(&mut R) -> Result<()>) -> u32 {
         self.with_context(callback, 0, |root| {
             let result = match root {
-                Ok(root) => body(root),
-                Err(refusal) => Err(core::mem::replace(refusal, NO_ROOT)),
+                Some(root) => body(root),
+                None => Err(self.refusal.take().unwrap_or_else(no_root)),
             };
             match result {
                 Ok(()) => 1,
@@ -57,37 +71,47 @@ impl<R: NewContext> Root<R> {
     }
 }
 
-/// Why nothing can be done with an idle or refused place.
-const NO_ROOT: Error = Error::refused(ErrorKind::Configuration, "the root context was refused");
+/// Why nothing can be done with a place whose refusal was reported already.
+#[cold]
+fn no_root() -> Error {
+    Error::refused(ErrorKind::Configuration, "the root context was refused")
+}
 
 impl<R: NewContext> Runtime<R> {
-    pub(super) fn root(&self, id: u32) -> Option<&Shared<Root<R>>> {
-        let mut place = self.roots.get();
+    #[inline]
+    pub(super) fn root(&self, id: u32) -> Option<Shared<Root<R>>> {
+        let mut place = self.roots.get().copied();
         while let Some(root) = place {
             if root.id.get() == id {
                 break;
             }
-            place = root.next.get();
+            place = root.next.get().copied();
         }
         place
     }
 
     #[cold]
     pub(super) fn create_root(&self, id: u32) {
-        let context = {
-            let _current = current::enter(Callback::ContextCreate, id);
-            R::new_root()
-        };
+        current::enter(Callback::ContextCreate, id);
+        let context = R::new_root();
         // A host that uses an id again without deleting it means the new one.
         if let Some(place) = self.root(id).or_else(|| self.root(0)) {
             place.id.set(id);
-            return drop(place.replace(context));
+            return place.replace(Some(context));
         }
         let mut last = &self.roots;
         while let Some(root) = last.get() {
             last = &root.next;
         }
-        last.get_or_init(|| share(Root { id: Cell::new(id), context: RefCell::new(context), next: OnceCell::new() }));
+        let place = share(Root {
+            id: Cell::new(id),
+            context: RefCell::new(None),
+            refusal: Cell::new(None),
+            next: OnceCell::new(),
+        });
+        place.replace(Some(context));
+        // The end of the list is not set yet: nothing but this adds to it.
+        let _ = last.set(place);
     }
 
     /// `proxy_on_vm_start`.
@@ -103,7 +127,9 @@ impl<R: NewContext> Runtime<R> {
     pub fn on_configure(&self, context_id: u32, configuration_size: u32) -> u32 {
         current::advance_epoch();
         match self.root(context_id) {
-            Some(root) => root.run(Callback::Configure, |root| root.on_configure(Configuration::new(configuration_size))),
+            Some(root) => {
+                root.run(Callback::Configure, |root| root.on_configure(Configuration::new(configuration_size)))
+            }
             None => 0,
         }
     }
@@ -114,15 +140,15 @@ impl<R: NewContext> Runtime<R> {
             current::ignore_event();
             return 1;
         };
-        root.with_context(Callback::Done, 1, |root| root.as_mut().map_or(1, |root| u32::from(root.on_done())))
+        root.with_context(Callback::Done, 1, |root| root.map_or(1, |root| u32::from(root.on_done())))
     }
 
     /// `proxy_on_delete` for an id that is not a stream's.
     #[cold]
     pub(super) fn delete_root(&self, context_id: u32) {
         let Some(root) = self.root(context_id) else { return current::ignore_event() };
-        let _current = current::enter(Callback::Delete, context_id);
+        current::enter(Callback::Delete, context_id);
         root.id.set(0);
-        drop(root.replace(Err(NO_ROOT)));
+        root.replace(None);
     }
 }

@@ -3,11 +3,11 @@
 use super::failure;
 use super::{CallbackSet, Callbacks, NewContext, Runtime};
 use crate::context::{Context, LogContext};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::FilterDataStatus;
 use crate::headers::ContentLength;
 use crate::local_reply::LocalReply;
-use crate::runtime::{Callback, Shared, current, share};
+use crate::runtime::{Callback, Entry, Shared, current};
 use std::cell::{Cell, RefCell};
 
 /// A stream's context and what the SDK keeps about the stream.
@@ -17,8 +17,6 @@ pub(super) struct Stream<C: 'static> {
     flags: Cell<u32>,
     pub(super) request: Side,
     pub(super) response: Side,
-    /// The next idle place.
-    next: Cell<Option<Shared<Stream<C>>>>,
 }
 
 /// What is remembered of a stream, as bits: one store makes a place new.
@@ -81,7 +79,7 @@ impl Side {
 const USING_SIDES: CallbackSet = CallbackSet::ON_REQUEST_BODY.union(CallbackSet::ON_RESPONSE_BODY);
 
 /// What a callback's result is to the host: a number, or a reply to send first.
-pub(super) type Raw = core::result::Result<u32, Box<LocalReply>>;
+pub(super) type Raw = core::result::Result<u32, LocalReply>;
 
 /// Whether a context has one of these callbacks.
 pub(super) const fn has<C: Callbacks>(callbacks: CallbackSet) -> bool {
@@ -90,8 +88,8 @@ pub(super) const fn has<C: Callbacks>(callbacks: CallbackSet) -> bool {
 
 impl<R: NewContext> Runtime<R> {
     pub(super) fn create_stream(&self, id: u32, root: u32) {
-        let _current = current::enter(Callback::ContextCreate, id);
-        let mut context = self.root(root).and_then(|root| root.new_context());
+        current::enter(Callback::ContextCreate, id);
+        let mut context = self.root(root).and_then(super::root::Root::new_context);
         let mut flags = 0;
         match &mut context {
             // The stream exists for the host: its callbacks refuse it rather than let it pass.
@@ -104,14 +102,10 @@ impl<R: NewContext> Runtime<R> {
             }
             Some(_) => {}
         }
-        let stream = match self.idle.take() {
-            Some(stream) => {
-                self.idle.set(stream.next.take());
-                stream
-            }
-            None => share(Stream::new()),
-        };
-        stream.flags.set(flags);
+        let (stream, forgotten) = self.streams.insert(id, Stream::new);
+        if flags != 0 {
+            stream.flags.set(flags);
+        }
         if has::<R::Context>(USING_SIDES) {
             stream.request.reset();
             stream.response.reset();
@@ -119,31 +113,36 @@ impl<R: NewContext> Runtime<R> {
         if let Ok(mut place) = stream.context.try_borrow_mut() {
             *place = context;
         }
-        if let Some(forgotten) = self.streams.insert(id, stream) {
+        if let Some(forgotten) = forgotten {
             // A host that uses an id again without deleting it: the old context is dropped as if it had.
             self.delete_stream(forgotten, id);
         }
     }
 
-    pub(super) fn delete_stream(&self, stream: Shared<Stream<R::Context>>, id: u32) {
-        let _current = current::enter(Callback::Delete, id);
+    pub(super) fn delete_stream(&self, stream: Shared<Entry<Stream<R::Context>>>, id: u32) {
+        if core::mem::needs_drop::<R::Context>() || has::<R::Context>(CallbackSet::ON_DELETE) {
+            current::enter(Callback::Delete, id);
+        }
         let context = match stream.context.try_borrow_mut() {
             Ok(mut context) => context.take(),
             // In use: the callback that runs deletes it when it is over.
             Err(_) => return stream.flags.set(stream.flags.get() | flag::DELETED),
         };
+        if has::<R::Context>(CallbackSet::ON_CREATE) {
+            // An `on_create` that failed may have had no callback after it.
+            stream.flags.set(0);
+        }
+        self.streams.recycle(stream);
+        // The context is dropped here, outside of every borrow: its destructor may call the host, and the host this module.
         if let Some(mut context) = context {
             if has::<R::Context>(CallbackSet::ON_DELETE) {
                 report(Callback::Delete, id, &context.on_delete());
             }
-            // The context is dropped here, outside of every borrow: its destructor may call the host.
         }
-        stream.next.set(self.idle.take());
-        self.idle.set(Some(stream));
     }
 
     /// The stream with this id; a callback for a stream that does not exist is counted.
-    pub(super) fn stream(&self, id: u32) -> Option<Shared<Stream<R::Context>>> {
+    pub(super) fn stream(&self, id: u32) -> Option<Shared<Entry<Stream<R::Context>>>> {
         let stream = self.streams.get(id);
         if stream.is_none() {
             current::ignore_event();
@@ -156,7 +155,7 @@ impl<R: NewContext> Runtime<R> {
         &self,
         callback: Callback,
         id: u32,
-        stream: &Shared<Stream<R::Context>>,
+        stream: Shared<Entry<Stream<R::Context>>>,
         body: impl FnOnce(Option<&mut R::Context>) -> T,
     ) -> Option<T> {
         let result = {
@@ -165,12 +164,12 @@ impl<R: NewContext> Runtime<R> {
                 current::ignore_event();
                 return None;
             };
-            let _current = current::enter(callback, id);
+            current::enter(callback, id);
             body(context.as_mut())
         };
         if stream.flags.get() & flag::DELETED != 0 {
             stream.flags.set(0);
-            self.delete_stream(Shared::clone(stream), id);
+            self.delete_stream(stream, id);
         }
         Some(result)
     }
@@ -181,25 +180,29 @@ impl<R: NewContext> Runtime<R> {
         &self,
         callback: Callback,
         id: u32,
-        stream: &Shared<Stream<R::Context>>,
+        stream: Shared<Entry<Stream<R::Context>>>,
         refusal: failure::Refusal,
         body: impl FnOnce(&mut R::Context) -> Result<Raw>,
     ) -> u32 {
         let run = |context: Option<&mut R::Context>| {
             let Some(context) = context else {
+                if id == 0 {
+                    current::ignore_event();
+                    return failure::CONTINUE;
+                }
                 // Without a context there is no policy to ask for. Stopping refuses the stream, too.
-                failure::report(callback, id, &NO_CONTEXT, "; the stream is stopped");
+                failure::report(callback, id, &no_context(), "; the stream is stopped");
                 return failure::STOP;
             };
             let result = if has::<R::Context>(CallbackSet::ON_CREATE) && stream.flags.get() & flag::FAILED != 0 {
                 stream.flags.set(stream.flags.get() & !flag::FAILED);
-                Err(Error::refused(crate::error::ErrorKind::Other, "on_create failed"))
+                Err(Error::refused(ErrorKind::Other, "on_create failed"))
             } else {
                 body(context)
             };
             match result {
                 Ok(Ok(status)) => status,
-                Ok(Err(reply)) => failure::reply(callback, id, &reply, context.failure_policy()),
+                Ok(Err(reply)) => failure::reply(callback, id, reply, context.failure_policy()),
                 Err(error) => failure::fail(callback, id, &error, context.failure_policy(), refusal),
             }
         };
@@ -209,7 +212,9 @@ impl<R: NewContext> Runtime<R> {
     /// Runs a callback whose failure is only logged.
     fn observe(&self, callback: Callback, id: u32, body: impl FnOnce(&mut R::Context) -> Result<()>) {
         if let Some(stream) = self.stream(id) {
-            self.with_context(callback, id, &stream, |context| context.map(|context| report(callback, id, &body(context))));
+            self.with_context(callback, id, stream, |context| {
+                context.map(|context| report(callback, id, &body(context)))
+            });
         }
     }
 
@@ -227,18 +232,14 @@ impl<R: NewContext> Runtime<R> {
 }
 
 /// Why a stream whose root context could not make a context for it is refused.
-const NO_CONTEXT: Error =
-    Error::refused(crate::error::ErrorKind::Other, "the stream has no context: its root context is missing, refused or busy");
+#[cold]
+fn no_context() -> Error {
+    Error::refused(ErrorKind::Other, "no context: the root context is missing, refused or busy")
+}
 
 impl<C> Stream<C> {
     const fn new() -> Self {
-        Self {
-            context: RefCell::new(None),
-            flags: Cell::new(0),
-            request: Side::new(),
-            response: Side::new(),
-            next: Cell::new(None),
-        }
+        Self { context: RefCell::new(None), flags: Cell::new(0), request: Side::new(), response: Side::new() }
     }
 }
 

@@ -49,34 +49,33 @@ pub(crate) struct Current {
 thread_local! {
     static CURRENT: Cell<Current> = const { Cell::new(Current { callback: Callback::Initialize, context_id: 0 }) };
     static EPOCH: Cell<u32> = const { Cell::new(1) };
+    static NEWEST: Cell<u32> = const { Cell::new(0) };
     static IGNORED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// What runs now.
+/// The callback that was entered last. After a host has entered the module again during a host call, that is the inner one.
 #[cfg(feature = "panic-hook")]
 pub(crate) fn current() -> Current {
     CURRENT.get()
 }
 
-/// Notes that a callback runs, until the returned value is dropped: a host may enter the module again during a host call, and the
-/// outer callback goes on afterwards.
-#[must_use]
-pub(crate) fn enter(callback: Callback, context_id: u32) -> Entered {
-    Entered { outer: CURRENT.replace(Current { callback, context_id }) }
+/// Notes that a callback runs.
+#[inline]
+pub(crate) fn enter(callback: Callback, context_id: u32) {
+    CURRENT.set(Current { callback, context_id });
 }
 
-pub(crate) struct Entered {
-    outer: Current,
-}
+/// After this many streams, values cached from the host are read again.
+const STREAMS_PER_EPOCH: u32 = 32;
 
-impl Drop for Entered {
-    fn drop(&mut self) {
-        CURRENT.set(self.outer);
-    }
-}
-
-/// A number that changes when something the module has cached from the host, such as the log level, should be read again.
+/// A number that changes when something the module has cached from the host, such as the log level, should be read again: when a
+/// plugin is started or configured, and with the stream that runs now every so many streams. Context ids count them already.
 pub(crate) fn epoch() -> u32 {
+    let streams = CURRENT.get().context_id / STREAMS_PER_EPOCH;
+    if streams.wrapping_sub(NEWEST.get()).wrapping_sub(1) < u32::MAX / 2 {
+        NEWEST.set(streams);
+        advance_epoch();
+    }
     EPOCH.get()
 }
 

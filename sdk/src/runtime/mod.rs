@@ -9,4 +9,4 @@ mod table;
 pub(crate) use current::Callback;
 pub use current::ignored_events;
 pub(crate) use shared::{Shared, share};
-pub(crate) use table::Table;
+pub(crate) use table::{Entry, Table};

@@ -25,10 +25,9 @@ fn installed() -> Option<Rc<dyn HostFunctions>> {
     HOST.try_with(|cell| cell.borrow().clone()).ok().flatten()
 }
 
-/// There is no memory for what the module needs to go on.
-#[cold]
-pub(crate) fn out_of_memory() -> ! {
-    std::process::abort()
+/// So many `None`s that live as long as the process.
+pub(crate) fn leak_none<T>(count: usize) -> &'static mut [Option<&'static T>] {
+    vec![None; count].leak()
 }
 
 /// Native modules have no constructors of their own to run.

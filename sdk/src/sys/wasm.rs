@@ -41,12 +41,19 @@ extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
     }
 }
 
-/// There is no memory for what the module needs to go on: it says so and traps, and the host's own failure policy applies.
-#[cold]
-pub(crate) fn out_of_memory() -> ! {
-    // Nothing more can be done if the host refuses this line.
-    let _ = proxy_log(5, b"out of memory");
-    core::arch::wasm32::unreachable()
+/// So many `None`s that live as long as the module. It is `vec![None; count].leak()` without the panic for a count that overflows, which
+/// would bring the panic machinery into modules that have no other panic. Without memory the module traps, as it does elsewhere.
+pub(crate) fn leak_none<T>(count: usize) -> &'static mut [Option<&'static T>] {
+    let Ok(layout) = Layout::array::<Option<&'static T>>(count.max(1)) else { core::arch::wasm32::unreachable() };
+    #[allow(clippy::cast_ptr_alignment, reason = "the layout is aligned for it")]
+    // SAFETY: the layout is not of size 0.
+    let places = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<Option<&'static T>>();
+    if places.is_null() {
+        std::alloc::handle_alloc_error(layout);
+    }
+    // SAFETY: the block is as large and aligned as `count` places, nobody else has it, and it is never freed. A null pointer is `None`
+    // for an optional reference, by the language's guarantee.
+    unsafe { core::slice::from_raw_parts_mut(places, count) }
 }
 
 /// Runs the constructors of the module (C and C++ code linked into it has some; Rust has none). Referring to the function is also

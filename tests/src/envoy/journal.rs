@@ -83,6 +83,22 @@ impl Journal {
         self.wait(limit, |state| state.streams.is_empty() || state.ended);
     }
 
+    /// Waits until something has happened since the events were taken.
+    pub(super) fn wait_for_events(&self, limit: Duration) {
+        self.wait(limit, |state| !state.events.is_empty());
+    }
+
+    /// Waits until no line has come for so long; at most twenty times as long.
+    pub(super) fn settle(&self, pause: Duration) {
+        for _ in 0..20 {
+            let before = self.lock().events.len();
+            std::thread::sleep(pause);
+            if self.lock().events.len() == before {
+                return;
+            }
+        }
+    }
+
     /// Waits until Envoy has closed its log, which it does by ending.
     pub(super) fn wait_for_end(&self, limit: Duration) {
         self.wait(limit, |state| state.ended);

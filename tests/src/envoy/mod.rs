@@ -29,7 +29,9 @@ use upstream::Upstream;
 
 /// How long a stream may take to end after the client has its response.
 const END_OF_STREAM: Duration = Duration::from_secs(3);
-/// How long the last lines may take from Envoy's worker to this process.
+/// How long the first line of a stream may take from Envoy's worker to this process.
+const FIRST_EVENT: Duration = Duration::from_secs(1);
+/// A pause this long between lines means that there are no more.
 const SETTLE: Duration = Duration::from_millis(30);
 
 /// The backend that runs a module in Envoy.
@@ -62,7 +64,10 @@ impl Envoy {
         let bootstrap = bootstrap::json(settings, &self.module, upstream.address());
         match Process::start(&self.binary, &bootstrap, settings)? {
             Ok(process) => {
-                std::thread::sleep(SETTLE);
+                if bootstrap::is_trace(settings) {
+                    process.journal().wait_for_events(FIRST_EVENT);
+                }
+                process.journal().settle(SETTLE);
                 let events = process.journal().take();
                 Ok(Ok((Running { process, upstream, told }, events)))
             }
@@ -128,11 +133,13 @@ impl Running {
             std::thread::sleep(Duration::from_millis(5));
         }
         if self.told {
+            // The log may be behind what the client has seen. A VM that has failed says nothing any more.
+            self.process.journal().wait_for_events(FIRST_EVENT);
             self.process.journal().wait_for_deletes(limit.saturating_duration_since(Instant::now()));
             // Envoy may call once more for a stream that it has deleted.
             std::thread::sleep(SETTLE / 5);
         } else {
-            std::thread::sleep(SETTLE);
+            self.process.journal().settle(SETTLE);
         }
     }
 
