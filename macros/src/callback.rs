@@ -55,6 +55,8 @@ pub(crate) const ROOT_CONTEXT: Trait = Trait {
             "fn on_configure(&mut self, configuration: Configuration) -> Result<()>",
             &["configuration"],
         ),
+        Method::new("on_tick", "fn on_tick(&mut self) -> Result<()>", &[]),
+        Method::new("on_queue_ready", "fn on_queue_ready(&mut self, queue: &SharedQueue) -> Result<()>", &["queue"]),
         Method::new("on_done", "fn on_done(&mut self) -> bool", &[]),
         Method::new("new_context", "fn new_context(&self) -> Self::Context", &[]),
     ],

@@ -59,6 +59,10 @@ const fn export(name: &'static str, arguments: usize, returns: bool, needed: Nee
     Export { name, arguments, returns, calls: Calls::Runtime, needed }
 }
 
+const fn root(root: &'static [&'static str]) -> Needed {
+    Needed::For { root, context: &[] }
+}
+
 const fn context(context: &'static [&'static str]) -> Needed {
     Needed::For { root: &[], context }
 }
@@ -71,7 +75,7 @@ const EXPORTS: &[Export] = &[
     Export { calls: Calls::Nothing, ..export("proxy_abi_version_0_2_1", 0, false, Needed::Always) },
     Export { calls: Calls::Initialize, ..export("_initialize", 0, false, Needed::Always) },
     export("proxy_on_vm_start", 2, true, Needed::ForStart),
-    export("proxy_on_configure", 2, true, Needed::For { root: &["on_configure"], context: &[] }),
+    export("proxy_on_configure", 2, true, root(&["on_configure"])),
     export("proxy_on_context_create", 2, false, Needed::Always),
     export("proxy_on_request_headers", 3, true, context(&["on_request_headers", "on_request_body"])),
     export("proxy_on_request_body", 3, true, context(&["on_request_body"])),
@@ -82,6 +86,8 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_done", 1, true, Needed::For { root: &["on_done"], context: &["on_done"] }),
     export("proxy_on_log", 1, false, context(&["on_log"])),
     export("proxy_on_delete", 1, false, Needed::Always),
+    export("proxy_on_tick", 1, false, root(&["on_tick"])),
+    export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready"])),
 ];
 
 impl Export {

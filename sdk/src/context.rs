@@ -8,6 +8,7 @@ use crate::dispatch::Callbacks;
 use crate::error::Result;
 use crate::filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use crate::headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
+use crate::shared_queue::SharedQueue;
 
 /// The context of a plugin: it reads the configuration and makes a [`Context`] for each stream.
 ///
@@ -80,6 +81,32 @@ pub trait RootContext: Sized + 'static {
     #[doc(alias = "onConfigure")]
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
         let _ = configuration;
+        Ok(())
+    }
+
+    /// The period set with [`timer::set_tick_period`](crate::timer::set_tick_period) is over; the next one begins when this returns.
+    ///
+    /// It runs in each VM in which the period was set. There is no stream here: properties and messages of streams cannot be reached.
+    ///
+    /// # Errors
+    /// An `Err` is logged, and nothing else happens: the tick goes on.
+    #[doc(alias = "proxy_on_tick")]
+    #[doc(alias = "onTick")]
+    fn on_tick(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Somebody has put an item into a queue that this root context [registered](SharedQueue::register).
+    ///
+    /// It runs once for each item, after the callback that put it in, and in the VM that registered last. The item may be gone already: a queue
+    /// is one for all who know it.
+    ///
+    /// # Errors
+    /// An `Err` is logged, and nothing else happens: what was not taken out stays in the queue.
+    #[doc(alias = "proxy_on_queue_ready")]
+    #[doc(alias = "onQueueReady")]
+    fn on_queue_ready(&mut self, queue: &SharedQueue) -> Result<()> {
+        let _ = queue;
         Ok(())
     }
 

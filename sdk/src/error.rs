@@ -55,6 +55,8 @@ pub enum ErrorKind {
     ContentLength,
     /// The host answered with bytes that are not what they should be.
     Malformed,
+    /// Other threads were faster every time a shared value was to be updated.
+    Contention,
     /// The host does not have this function, or its configuration restricts it.
     Unimplemented,
     /// A configuration could not be read.
@@ -107,6 +109,12 @@ impl Error {
             Status::UNIMPLEMENTED => ErrorKind::Unimplemented,
             other => ErrorKind::Refused(other),
         };
+        Self::new(Repr::Host { function, status, kind })
+    }
+
+    /// The same from a function whose statuses mean something of their own.
+    #[cold]
+    pub(crate) fn host_as(function: &'static str, status: Status, kind: ErrorKind) -> Self {
         Self::new(Repr::Host { function, status, kind })
     }
 

@@ -1,26 +1,309 @@
 //! Write proxy filters in Rust that compile to WebAssembly and run in Envoy and other Proxy-Wasm 0.2.1 hosts.
+//!
+//! A filter is two types. Its [`RootContext`] lives as long as the plugin and reads the configuration; its [`Context`] lives as long
+//! as one stream, a request and its response. The host calls them in the order of the stream, each callback gets a handle to what
+//! exists at that moment, and what it returns says what happens to the message.
+//!
+//! # A filter
+//!
+//! It refuses requests without an `authorization` header, and stamps every response.
+//!
+//! ```
+//! use proxy_filter::prelude::*;
+//!
+//! #[derive(Default)]
+//! struct Guard;
+//!
+//! #[proxy_filter::root]
+//! impl RootContext for Guard {
+//!     type Context = Guarded;
+//!
+//!     fn new_context(&self) -> Guarded {
+//!         Guarded
+//!     }
+//! }
+//!
+//! struct Guarded;
+//!
+//! #[proxy_filter::context]
+//! impl Context for Guarded {
+//!     fn on_request_headers(&mut self, request: &mut RequestHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+//!         if request.get("authorization")?.is_none() {
+//!             return request.reply(LocalReply::new(401).header("www-authenticate", "Bearer"));
+//!         }
+//!         Ok(FilterHeadersStatus::Continue)
+//!     }
+//!
+//!     fn on_response_headers(&mut self, response: &mut ResponseHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+//!         response.add("x-guarded", "1")?;
+//!         Ok(FilterHeadersStatus::Continue)
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! # The same filter by hand
+//!
+//! A Proxy-Wasm module exports functions that the host calls, and imports functions of the host. Without an SDK, that is the program:
+//!
+//! ```no_run,standalone_crate
+//! use std::ptr::{null, null_mut};
+//!
+//! #[link(wasm_import_module = "env")]
+//! unsafe extern "C" {
+//!     fn proxy_get_header_map_value(map: u32, name: *const u8, name_size: usize, value: *mut *mut u8, size: *mut usize) -> u32;
+//!     fn proxy_add_header_map_value(map: u32, name: *const u8, name_size: usize, value: *const u8, size: usize) -> u32;
+//!     #[rustfmt::skip]
+//!     fn proxy_send_local_response(
+//!         status: u32, details: *const u8, details_size: usize, body: *const u8, body_size: usize,
+//!         headers: *const u8, headers_size: usize, grpc_status: i32,
+//!     ) -> u32;
+//! }
+//!
+//! #[unsafe(no_mangle)]
+//! extern "C" fn proxy_abi_version_0_2_1() {}
+//!
+//! /// The host puts what it returns into memory that it asks the module for.
+//! #[unsafe(no_mangle)]
+//! extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+//!     Box::into_raw(vec![0_u8; size].into_boxed_slice()).cast()
+//! }
+//!
+//! #[unsafe(no_mangle)]
+//! extern "C" fn proxy_on_request_headers(_context: u32, _count: u32, _end_of_stream: u32) -> u32 {
+//!     let (name, mut value, mut size) = (b"authorization", null_mut(), 0);
+//!     // SAFETY: the name is live during the call; the host writes both outs, or none.
+//!     let status = unsafe { proxy_get_header_map_value(0, name.as_ptr(), name.len(), &mut value, &mut size) };
+//!     if !value.is_null() {
+//!         // SAFETY: the host got the block from `proxy_on_memory_allocate`, filled it and forgot it. An empty value has none.
+//!         drop(unsafe { Vec::from_raw_parts(value, size, size) });
+//!     }
+//!     if status == 0 {
+//!         return 0; // Continue
+//!     }
+//!     // One pair, the lengths of its name and value, the name, the value. Were a length wrong, Envoy would send no header at all.
+//!     let headers = b"\x01\0\0\0\x10\0\0\0\x06\0\0\0www-authenticate\0Bearer\0";
+//!     // SAFETY: everything is live during the call.
+//!     unsafe { proxy_send_local_response(401, null(), 0, null(), 0, headers.as_ptr(), headers.len(), -1) };
+//!     1 // StopIteration
+//! }
+//!
+//! #[unsafe(no_mangle)]
+//! extern "C" fn proxy_on_response_headers(_context: u32, _count: u32, _end_of_stream: u32) -> u32 {
+//!     let (name, value) = (b"x-guarded", b"1");
+//!     // SAFETY: both are live during the call.
+//!     unsafe { proxy_add_header_map_value(2, name.as_ptr(), name.len(), value.as_ptr(), value.len()) };
+//!     0
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! The host calls the same two callbacks. What this one leaves out: a plugin's configuration, contexts that keep something from the
+//! request for the response, the log line that says why a call failed, what becomes of the stream then, and the log line for a panic.
+//!
+//! # Where to find what
+//!
+//! | Task | Here |
+//! |---|---|
+//! | Read and edit headers | [`RequestHeaders`], [`ResponseHeaders`], and what they share, [`HeaderMap`] |
+//! | Read and edit trailers | [`RequestTrailers`], [`ResponseTrailers`] |
+//! | Read and edit bodies | [`RequestBody`], [`ResponseBody`], and what they share, [`Body`] |
+//! | Treat values that need not be UTF-8 | [`HeaderValue`], [`printable`] |
+//! | Let a message go on, hold it, or drop a part | [`FilterHeadersStatus`], [`FilterDataStatus`], [`FilterTrailersStatus`] |
+//! | Answer the client | [`LocalReply`] |
+//! | Read the configuration | [`Configuration`] in [`RootContext::on_configure`], [`VmConfiguration`] in [`RootContext::on_start`] |
+//! | Log | the macros of the crate `log`, which a filter adds to its dependencies; there is nothing to set up, see [`log`](mod@log) |
+//! | Log access | [`Context::on_log`] |
+//! | Read and set properties (Envoy: attributes, filter state) | [`property`] |
+//! | Know what time it is | [`clock::now`] |
+//! | Do something again and again | [`timer::set_tick_period`], [`RootContext::on_tick`] |
+//! | Count and measure for operators | [`metric`] |
+//! | Share values between workers | [`shared_data`] |
+//! | Hand items to another VM, or to the root context | [`SharedQueue`], [`RootContext::on_queue_ready`] |
+//! | Fail | [`Error`], [`ErrorKind`], [`FailurePolicy`] |
+//! | Put several filters into one module | [`module!`] |
+//! | Test | the package `proxy-filter-host`: its `#[test]` runs a test natively, as wasm, and in Envoy |
+//!
+//! The search of this documentation also finds items by host function (`proxy_add_header_map_value`), and by their names in the SDKs for
+//! C++ (`addRequestHeader`) and Rust (`send_http_response`).
+//!
+//! # A filter's package
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib"]
+//!
+//! [dependencies]
+//! proxy-filter = "0.1"
+//!
+//! [dev-dependencies]
+//! proxy-filter-host = "0.1"
+//!
+//! [profile.release]
+//! opt-level = "s"
+//! lto = true
+//! codegen-units = 1
+//! panic = "abort"
+//! strip = true
+//! ```
+//!
+//! `cargo build --release --target wasm32-unknown-unknown` makes the module, and `cargo test` runs the tests. The crate type is `cdylib`
+//! alone, because cargo does no link-time optimisation for a library that is an `rlib` as well. A `cdylib` cannot be linked into
+//! `tests/*.rs`, so the tests are a module of the library: `#[cfg(test)] mod tests;`.
+//!
+//! # The life of a plugin
+//!
+//! Envoy makes one VM for each worker thread and one for its main thread, and before that one for a trial, the canary. They share no
+//! memory. In each, a plugin lives like this:
+//!
+//! 1. The root context is made with [`Default`].
+//! 2. [`RootContext::on_start`], then [`RootContext::on_configure`]. An `Err` from either refuses the plugin.
+//! 3. [`RootContext::new_context`] for each stream.
+//! 4. [`RootContext::on_done`], and the root context is dropped. The canary's is not told, nor is any at the end of the process.
+//!
+//! So `on_start` and `on_configure` run several times for one configuration; what they do outside of the VM happens several times.
+//! A new configuration makes a new root context, which is configured before the old one is done. Streams stay with the root context
+//! that made them.
+//!
+//! # The life of a stream
+//!
+//! | | Callback | Handle | |
+//! |---|---|---|---|
+//! | 1 | [`on_create`](Context::on_create) | | |
+//! | 2 | [`on_request_headers`](Context::on_request_headers) | [`RequestHeaders`] | |
+//! | 3 | [`on_request_body`](Context::on_request_body) | [`RequestBody`] | for each piece, and for the end |
+//! | 4 | [`on_request_trailers`](Context::on_request_trailers) | [`RequestTrailers`] | if the client sent some |
+//! | 5 | [`on_response_headers`](Context::on_response_headers) | [`ResponseHeaders`] | |
+//! | 6 | [`on_response_body`](Context::on_response_body) | [`ResponseBody`] | for each piece, and for the end |
+//! | 7 | [`on_response_trailers`](Context::on_response_trailers) | [`ResponseTrailers`] | if the upstream sent some |
+//! | 8 | [`on_log`](Context::on_log) | [`LogContext`] | read-only |
+//! | 9 | [`on_done`](Context::on_done), [`on_delete`](Context::on_delete) | | |
+//!
+//! This is Envoy's order; other hosts call `on_done` before `on_log`. The response may start before the request has ended, and a request
+//! that Envoy refuses itself, one without a `host` for example, has only steps 1, 8 and 9.
+//!
+//! A handle exists in its callback only: the host hands a part of a message on as soon as the callback returns
+//! `Continue`. What a later callback needs is kept in the context:
+//!
+//! ```
+//! use proxy_filter::prelude::*;
+//!
+//! #[derive(Default)]
+//! struct Root;
+//!
+//! #[proxy_filter::root]
+//! impl RootContext for Root {
+//!     type Context = Stream;
+//!
+//!     fn new_context(&self) -> Stream {
+//!         Stream { origin: None }
+//!     }
+//! }
+//!
+//! struct Stream {
+//!     origin: Option<HeaderValue>,
+//! }
+//!
+//! #[proxy_filter::context]
+//! impl Context for Stream {
+//!     fn on_request_headers(&mut self, request: &mut RequestHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+//!         self.origin = request.get("origin")?;
+//!         Ok(FilterHeadersStatus::Continue)
+//!     }
+//!
+//!     fn on_response_headers(&mut self, response: &mut ResponseHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+//!         if let Some(origin) = &self.origin {
+//!             response.replace("access-control-allow-origin", origin)?;
+//!         }
+//!         Ok(FilterHeadersStatus::Continue)
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! # Errors
+//!
+//! Callbacks return [`Result`], so calls end with `?`. An `Err` is logged, with the callback, the context id, the host function and its
+//! answer, and harms this stream only:
+//!
+//! | `Err` from | [`FailurePolicy::Closed`] (the default) | [`FailurePolicy::Open`] |
+//! |---|---|---|
+//! | `on_start`, `on_configure` | the plugin is refused | the same |
+//! | `on_create` | as if the stream's next callback had failed | the same |
+//! | a request callback, `on_response_headers` | the client gets a 500 | the message goes on |
+//! | `on_response_body`, `on_response_trailers` | the stream is reset; a 500 if the response headers are still held | the message goes on |
+//! | `on_log`, `on_done`, `on_delete`, `on_tick`, `on_queue_ready` | only the log | only the log |
+//!
+//! [`Context::failure_policy`] chooses. The 500 carries the response code details `proxy_filter_error`, which Envoy's access log prints.
+//!
+//! A panic is another matter: on `wasm32-unknown-unknown` it ends the VM with all of its streams, and Envoy's `failure_policy` says what
+//! becomes of later ones (`FAIL_RELOAD` starts a new VM). The SDK itself has no panic path; a panic in the filter's own code reaches
+//! the host's log with its message, location, callback and context id.
+//!
+//! # Bodies
+//!
+//! - The body callback is called with `end_of_stream` true once for every message that ends, whether the end came with data, with trailers, or
+//!   with the headers of a message that has no body.
+//! - To see the whole body, return [`StopIterationAndBuffer`](FilterDataStatus::StopIterationAndBuffer) until then. Above the listener's
+//!   `per_connection_buffer_limit_bytes` Envoy answers a request with 413 and resets a response.
+//! - No host corrects `content-length`. An edit that changes the length of a body is an error
+//!   ([`ErrorKind::ContentLength`]) unless the headers callback of the same message has removed the field.
+//!
+//! [`Body`] has an example.
+//!
+//! # Features
+//!
+//! | Feature | Default | |
+//! |---|---|---|
+//! | `panic-hook` | yes | a panic is written to the host's log |
+//! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `shared_data::Json` |
+//! | `wee_alloc` | no | `wee_alloc` as the global allocator. It is unmaintained, and memory freed at one size is not always used for another |
+//!
+//! # Hosts
+//!
+//! **Envoy** is the host this crate is tested with: the scenarios of its test suite run in the embedded host of `proxy-filter-host` and in
+//! Envoy 1.40, and both have to agree on what client, upstream and log reader see.
+//!
+//! **nginx** (`ngx_wasm_module`) runs ABI 0.2.1 with gaps. What follows is read from its source; no test here runs it.
+//!
+//! - It loads a module only if that exports `proxy_on_vm_start` and `proxy_on_configure`: implement
+//!   [`on_start`](RootContext::on_start) and [`on_configure`](RootContext::on_configure), even if they do nothing.
+//! - It traps in functions it does not have, `proxy_get_log_level` and `proxy_close_stream` among them. A line through the
+//!   [`log`](mod@log) facade asks for the level, so a filter for nginx does not use it. A reset needs `proxy_close_stream`: choose
+//!   [`FailurePolicy::Open`] or fail in request callbacks only.
+//! - It has no trailers, passes a request body in one piece, and never says `end_of_stream` in a headers callback.
+//! - It knows `Continue` and one kind of pause. The tables at [`FilterHeadersStatus`] and [`FilterDataStatus`] say where.
 
 // Lets the documentation and unit tests of this crate use the macros, which name the crate from outside.
 extern crate self as proxy_filter;
 
 mod abi;
 mod body;
+pub mod clock;
 mod config;
 mod context;
 mod dispatch;
 mod error;
 mod field;
+pub mod filter_state;
 mod filter_status;
+pub mod foreign;
 mod header_value;
 mod headers;
 mod local_reply;
 pub mod log;
+pub mod metadata;
+pub mod metric;
 #[cfg(feature = "panic-hook")]
 mod panic_hook;
 pub mod property;
 mod runtime;
+pub mod shared_data;
+mod shared_queue;
+pub mod stream_info;
 #[doc(hidden)]
 pub mod sys;
+pub mod timer;
 
 pub use abi::{LogLevel, Status};
 pub use body::{Body, RequestBody, ResponseBody};
@@ -35,6 +318,7 @@ pub use local_reply::LocalReply;
 pub use proxy_filter_macros::__export;
 pub use proxy_filter_macros::{context, module, root};
 pub use runtime::ignored_events;
+pub use shared_queue::{Drain, SharedQueue};
 
 #[cfg(all(target_family = "wasm", feature = "wee_alloc"))]
 #[global_allocator]
@@ -45,8 +329,8 @@ pub mod prelude {
     pub use crate::{
         Body, Configuration, Context, Error, ErrorKind, FailurePolicy, FilterDataStatus, FilterHeadersStatus,
         FilterTrailersStatus, HeaderMap, HeaderValue, LocalReply, LogContext, RequestBody, RequestHeaders,
-        RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Result, RootContext, VmConfiguration,
-        printable,
+        RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue,
+        VmConfiguration, printable,
     };
 }
 

@@ -28,7 +28,12 @@ use crate::sys;
 #[doc(alias = "proxy_get_property")]
 #[doc(alias = "attribute")]
 pub fn get(path: &[&str]) -> Result<Option<Vec<u8>>> {
-    match sys::proxy_get_property(&path::encode(path)) {
+    get_encoded(&path::encode(path))
+}
+
+/// The same for a path whose parts are joined with NUL already, as constants are.
+pub(crate) fn get_encoded(path: &[u8]) -> Result<Option<Vec<u8>>> {
+    match sys::proxy_get_property(path) {
         Ok(value) => Ok(Some(value)),
         Err(Status::NOT_FOUND) => Ok(None),
         Err(status) => Err(Error::host("proxy_get_property", status)),

@@ -1,9 +1,11 @@
 //! What runs a plugin: the embedded host, natively or on a wasm engine, or a real Envoy.
 
+use crate::fixture::Metadata;
 use crate::message::{Received, Reply, Request};
 use crate::record::{Event, Record};
 use proxy_filter::LogLevel;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How the plugin is set up.
 #[derive(Clone, Debug)]
@@ -17,6 +19,9 @@ pub(crate) struct Settings {
     pub(crate) allow_on_headers_stop_iteration: bool,
     /// `per_connection_buffer_limit_bytes`.
     pub(crate) buffer_limit: Option<u32>,
+    /// `stats_config.stats_tags`: names of labels, and the regular expressions that find them in names of metrics.
+    pub(crate) stats_tags: Vec<(String, String)>,
+    pub(crate) metadata: Arc<Metadata>,
 }
 
 impl Default for Settings {
@@ -30,6 +35,8 @@ impl Default for Settings {
             log_level: LogLevel::Trace,
             allow_on_headers_stop_iteration: false,
             buffer_limit: None,
+            stats_tags: Vec::new(),
+            metadata: Arc::default(),
         }
     }
 }
@@ -65,6 +72,12 @@ pub(crate) trait Backend {
 
     /// Plays one exchange.
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record;
+
+    /// Lets time pass: what the plugin does on its own meanwhile.
+    fn advance(&mut self, by: Duration) -> Record;
+
+    /// The value of a counter or gauge of the plugin's, `None` if there is none.
+    fn metric(&mut self, name: &str) -> Option<u64>;
 
     /// Ends the plugin.
     fn stop(&mut self) -> Vec<Event>;

@@ -78,43 +78,51 @@ fn ensure_target() -> Result<(), BuildError> {
     Err(BuildError(format!("the target {TARGET} is missing, and `rustup target add {TARGET}` did not add it: {why}")))
 }
 
-fn build(directory: &Path, artifact: &Artifact) -> Result<PathBuf, BuildError> {
+/// Runs `cargo build` for wasm32 with these arguments and returns cargo's messages about what it made.
+fn run(directory: &Path, arguments: &[String]) -> Result<Vec<Value>, BuildError> {
     let mut cargo = tool("CARGO", "cargo");
-    cargo.current_dir(directory).args([
-        "build",
-        "--release",
-        "--target",
-        TARGET,
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
-    let name = match artifact {
-        Artifact::Library(package) => {
-            cargo.args(["--package", package, "--lib"]);
-            package.replace('-', "_")
-        }
-        Artifact::Example(package, example) => {
-            cargo.args(["--package", package, "--example", example]);
-            example.clone()
-        }
-    };
+    cargo.current_dir(directory).args(["build", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
+    cargo.args(arguments);
     let output = cargo.output().map_err(|error| BuildError(format!("cargo did not run: {error}")))?;
     if !output.status.success() {
         return Err(BuildError(format!("{cargo:?} failed:\n{}", String::from_utf8_lossy(&output.stderr))));
     }
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut modules =
-        messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter_map(|message| {
-            let target = message.get("target")?;
-            (target.get("name")?.as_str()?.replace('-', "_") == name).then_some(())?;
-            let files = message.get("filenames")?.as_array()?.clone();
-            files
-                .iter()
-                .filter_map(Value::as_str)
-                .find(|file| Path::new(file).extension().is_some_and(|extension| extension == "wasm"))
-                .map(PathBuf::from)
-        });
+    Ok(messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// Builds modules as cargo is told to and returns cargo's messages about them.
+#[cfg(feature = "wasmtime")]
+pub(crate) fn build_modules(directory: &Path, arguments: &[String]) -> Result<Vec<Value>, BuildError> {
+    ensure_target()?;
+    run(directory, arguments)
+}
+
+fn build(directory: &Path, artifact: &Artifact) -> Result<PathBuf, BuildError> {
+    let (arguments, name) = match artifact {
+        Artifact::Library(package) => {
+            (["--package", package, "--lib"].map(str::to_owned).to_vec(), package.replace('-', "_"))
+        }
+        Artifact::Example(package, example) => {
+            (["--package", package, "--example", example].map(str::to_owned).to_vec(), example.clone())
+        }
+    };
+    let arguments = [vec!["--release".to_owned()], arguments].concat();
+    let messages = run(directory, &arguments)?;
+    let mut modules = messages.iter().filter_map(|message| {
+        let target = message.get("target")?;
+        (target.get("name")?.as_str()?.replace('-', "_") == name).then_some(())?;
+        let files = message.get("filenames")?.as_array()?;
+        files
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|file| Path::new(file).extension().is_some_and(|extension| extension == "wasm"))
+            .map(PathBuf::from)
+    });
     modules.next_back().ok_or_else(|| {
-        BuildError(format!("{cargo:?} made no .wasm file for `{name}`: does its [lib] have crate-type = [\"cdylib\"]?"))
+        BuildError(format!(
+            "cargo build {} made no .wasm file for `{name}`: does its [lib] have crate-type = [\"cdylib\"]?",
+            arguments.join(" ")
+        ))
     })
 }

@@ -1,13 +1,16 @@
 //! [`Host`]: what a test talks to.
 
 use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::engine::Engine;
 use crate::exchange::{Exchange, ExchangeBuilder};
+use crate::fixture::MetadataOf;
 use crate::message::{Received, Reply, Request};
 use crate::record::{Event, LogLine, Record};
 use proxy_filter::LogLevel;
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 /// All that happened in one life of a plugin.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +52,23 @@ impl Host {
     /// Tests get theirs from [`test`](macro@crate::test); this is for tools.
     #[must_use]
     pub fn for_module(module: &[u8]) -> Self {
-        Self::new(Box::new(crate::embedded::Embedded::new(crate::embedded::Guest::Wasm(module.into()))))
+        Self::for_module_on(Engine::default(), module)
+    }
+
+    /// A host that runs a module on a chosen engine.
+    #[must_use]
+    pub fn for_module_on(engine: Engine, module: &[u8]) -> Self {
+        Self::new(Box::new(crate::embedded::Embedded::new(crate::embedded::Guest::Wasm(module.into(), engine))))
+    }
+
+    /// A host that is a real Envoy, the one the environment variable `ENVOY` names, with the module in this file: for what the embedded host
+    /// does not have. Tests that run in both hosts get theirs from [`test`](macro@crate::test).
+    ///
+    /// # Errors
+    /// There is no Envoy.
+    #[cfg(feature = "envoy")]
+    pub fn in_envoy(module: &std::path::Path) -> std::io::Result<Self> {
+        Ok(Self::new(Box::new(crate::envoy::Envoy::new(module)?)))
     }
 
     /// A host without a filter: what it does to messages is the host's own doing.
@@ -89,6 +108,27 @@ impl Host {
     /// The listener's `per_connection_buffer_limit_bytes`: 1 MiB unless said otherwise.
     pub fn buffer_limit(&mut self, bytes: u32) {
         self.settings.buffer_limit = Some(bytes);
+    }
+
+    /// Metadata in the host's configuration, or of each request: JSON, an object of namespaces. There is none unless said here.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, MetadataOf};
+    /// # fn body(mut host: Host) {
+    /// host.metadata(MetadataOf::Route, r#"{ "com.example.limits": { "requests": 5 } }"#);
+    /// # }
+    /// ```
+    ///
+    /// The names of what has the metadata are the same for every test: the route is `route` of the virtual host `all`, the cluster
+    /// `upstream`, the filter chain `chain`, and the node `node` of the fleet `fleet`.
+    ///
+    /// # Panics
+    /// The text is not a JSON object.
+    #[allow(clippy::panic, reason = "this is how a test with a mistake fails")]
+    pub fn metadata(&mut self, of: MetadataOf, json: impl fmt::Display) {
+        let fields = serde_json::from_str(&json.to_string());
+        let fields = fields.unwrap_or_else(|error| panic!("the metadata is not a JSON object: {error}"));
+        Arc::make_mut(&mut self.settings.metadata).set(of, fields);
     }
 
     /// Starts the plugin with a configuration: JSON or any text. A plugin that runs already is ended first.
@@ -144,6 +184,10 @@ impl Host {
             return Exchange::refused(refused);
         }
         let record = self.backend.exchange(request, &self.answer);
+        self.note(record)
+    }
+
+    fn note(&mut self, record: Record) -> Exchange {
         assert!(
             record.failure.is_none(),
             "the exchange could not be played: {}",
@@ -151,6 +195,33 @@ impl Host {
         );
         self.transcript.exchanges.push(record.clone());
         Exchange::new(record)
+    }
+
+    /// Lets time pass while no request is under way, and returns what the plugin did meanwhile: its ticks, and the items it was told of.
+    ///
+    /// The embedded host's clock stands still otherwise, so that a test knows what time it is; this moves it on, in no time. A real Envoy's
+    /// clock goes all the time, and there this waits as long as it says. So a test that shall be the same in both has its filter end
+    /// its ticks by itself, or leaves a good part of a period between the last tick and the end: in Envoy the next period begins when a tick
+    /// is over.
+    ///
+    /// In Envoy every VM of the plugin ticks; what the one on the worker thread does is what is returned.
+    pub fn advance(&mut self, by: Duration) -> Exchange {
+        if !self.started
+            && let Err(refused) = self.start()
+        {
+            return Exchange::refused(refused);
+        }
+        let record = self.backend.advance(by);
+        self.note(record)
+    }
+
+    /// The value of a counter or gauge, by the name the filter gives it; `None` if there is none. A histogram has no single value.
+    ///
+    /// With labels, the name is as in `responses.method.GET.status.200`. In Envoy it is the sum over all VMs of the plugin: what `on_start` and
+    /// `on_configure` count is there several times.
+    #[must_use]
+    pub fn metric(&mut self, name: &str) -> Option<u64> {
+        self.backend.metric(name)
     }
 
     /// What the plugin logged while it started, or was refused.

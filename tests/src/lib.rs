@@ -28,11 +28,14 @@
 
 mod backend;
 mod compare;
+#[cfg(feature = "wasmtime")]
+pub mod costs;
 mod embedded;
 mod engine;
 #[cfg(feature = "envoy")]
 mod envoy;
 mod exchange;
+mod fixture;
 mod guest;
 mod host;
 mod message;
@@ -42,8 +45,9 @@ mod run;
 mod trace;
 
 pub use backend::Refused;
-pub use engine::Trap;
+pub use engine::{Engine, Trap};
 pub use exchange::{Exchange, ExchangeBuilder};
+pub use fixture::MetadataOf;
 pub use guest::{BuildError, build_guest};
 pub use host::Host;
 pub use message::{Body, Fields, Protocol, Received, Reply, Request};

@@ -3,6 +3,7 @@
 use crate::backend::Backend;
 use crate::compare::{self, Detail, Names};
 use crate::embedded::{Embedded, Guest};
+use crate::engine::Engine;
 use crate::guest::build_guest;
 use crate::host::{Host, Transcript};
 use proxy_filter::__private::Module as NativeModule;
@@ -41,7 +42,7 @@ impl Subject {
     fn read(&self) -> Guest {
         let path = self.build();
         let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Guest::Wasm(bytes.into())
+        Guest::Wasm(bytes.into(), Engine::default())
     }
 }
 

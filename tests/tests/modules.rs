@@ -94,3 +94,33 @@ fn two_filters_in_one_module_export_the_union_and_read_the_root_id() {
     assert_eq!(report.exports, exports(&callbacks), "{report}");
     assert!(report.imports.contains(&"env.proxy_get_property".to_owned()), "{report}");
 }
+
+#[test]
+fn metrics_and_the_clock_take_a_host_function_each_verb() {
+    let report = report("metrics", None);
+    assert_eq!(
+        report.exports,
+        exports(&["proxy_on_configure", "proxy_on_request_headers", "proxy_on_log"]),
+        "{report}"
+    );
+    let functions = [
+        "proxy_define_metric",
+        "proxy_increment_metric",
+        "proxy_record_metric",
+        "proxy_get_current_time_nanoseconds",
+        "proxy_get_header_map_value",
+        "proxy_log",
+    ];
+    // Whether a reply can be ruled out is up to the optimiser.
+    let found: Vec<_> =
+        report.imports.iter().filter(|name| *name != "env.proxy_send_local_response").cloned().collect();
+    assert_eq!(found, imports(&functions), "{report}");
+}
+
+#[test]
+fn a_root_that_ticks_and_has_a_queue_exports_both_callbacks() {
+    let report = guest("shared_state");
+    for name in ["proxy_on_tick", "proxy_on_queue_ready"] {
+        assert!(report.exports.contains(&name.to_owned()), "{report}");
+    }
+}

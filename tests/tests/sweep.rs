@@ -1,15 +1,23 @@
 //! Every host status from every host function: no trap, and the stream is refused or goes on as the policy says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
+use proxy_filter::metric::{Counter, CounterVec, Gauge};
 use proxy_filter::prelude::*;
+use proxy_filter::shared_data::{self, SharedCell};
 use proxy_filter::sys::{self, HostFunctions};
-use proxy_filter::{Status, property};
+use proxy_filter::{Status, clock, filter_state, foreign, metadata, property, stream_info, timer};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Calls every host function the SDK has a wrapper for, and goes on after a refusal.
 mod filter {
     use super::*;
+
+    static COUNTER: Counter = Counter::new("counter");
+    static GAUGE: Gauge = Gauge::new("gauge");
+    static LABELLED: CounterVec<1> = CounterVec::new("labelled", ["label"], 1);
+    static CELL: SharedCell<Vec<u8>> = SharedCell::new("cell");
 
     #[derive(Default)]
     pub(super) struct Root;
@@ -27,6 +35,20 @@ mod filter {
             log::info!("configure {}", configuration.len());
             let _ = configuration.bytes()?;
             Ok(())
+        }
+
+        fn on_tick(&mut self) -> Result<()> {
+            let _ = clock::now();
+            let _ = (COUNTER.increment(1), COUNTER.get(), LABELLED.increment(["a"], 1), GAUGE.record(1), GAUGE.get());
+            timer::set_tick_period(Duration::from_secs(1))
+        }
+
+        fn on_queue_ready(&mut self, queue: &SharedQueue) -> Result<()> {
+            let _ = SharedQueue::register("q");
+            let _ = SharedQueue::resolve("vm", "q");
+            let _ = (queue.enqueue("item"), queue.dequeue(), queue.drain().take(2).count());
+            let _ = (shared_data::get("k"), shared_data::set("k", "v"), shared_data::insert_if_absent("k", "v"));
+            CELL.update(Option::unwrap_or_default).map(drop)
         }
 
         fn new_context(&self) -> Stream {
@@ -70,6 +92,8 @@ mod filter {
             log::warn!("headers {}", request.pairs().map_or(0, |pairs| pairs.len()));
             let _ = property::get(&["a", "b"]);
             let _ = property::set("a", "b");
+            let _ = (stream_info::source().address(), metadata::route().get("a", "b"), filter_state::get("a"));
+            let _ = (foreign::compress("a"), foreign::Expression::new("true").and_then(|found| found.matches()));
             let _ = (request.method(), request.path(), request.authority(), request.scheme());
             use_map(request)?;
             Ok(FilterHeadersStatus::Continue)
@@ -159,6 +183,8 @@ fn live(function: &'static str, status: u32) -> (Vec<&'static str>, Vec<(&'stati
     call("proxy_on_context_create", [1, 0, 0, 0, 0]);
     call("proxy_on_vm_start", [1, 4, 0, 0, 0]);
     call("proxy_on_configure", [1, 4, 0, 0, 0]);
+    call("proxy_on_tick", [1, 0, 0, 0, 0]);
+    call("proxy_on_queue_ready", [1, 7, 0, 0, 0]);
     call("proxy_on_context_create", [2, 1, 0, 0, 0]);
     for (name, size) in [("headers", 3), ("body", 4), ("trailers", 1)] {
         for side in ["request", "response"] {
@@ -169,6 +195,8 @@ fn live(function: &'static str, status: u32) -> (Vec<&'static str>, Vec<(&'stati
     }
     call("proxy_on_log", [2, 0, 0, 0, 0]);
     // Unknown contexts, and events after the end.
+    call("proxy_on_tick", [99, 0, 0, 0, 0]);
+    call("proxy_on_queue_ready", [99, 7, 0, 0, 0]);
     for export in ["proxy_on_request_headers", "proxy_on_response_body", "proxy_on_log", "proxy_on_delete"] {
         call(export, [99, 1, 1, 0, 0]);
     }
@@ -181,7 +209,7 @@ fn live(function: &'static str, status: u32) -> (Vec<&'static str>, Vec<(&'stati
 }
 
 /// The functions this version of the SDK wraps.
-const WRAPPED: [&str; 14] = [
+const WRAPPED: &[&str] = &[
     "proxy_log",
     "proxy_get_log_level",
     "proxy_get_buffer_bytes",
@@ -196,6 +224,19 @@ const WRAPPED: [&str; 14] = [
     "proxy_set_property",
     "proxy_close_stream",
     "proxy_send_local_response",
+    "proxy_call_foreign_function",
+    "proxy_get_current_time_nanoseconds",
+    "proxy_set_tick_period_milliseconds",
+    "proxy_set_shared_data",
+    "proxy_get_shared_data",
+    "proxy_register_shared_queue",
+    "proxy_resolve_shared_queue",
+    "proxy_enqueue_shared_queue",
+    "proxy_dequeue_shared_queue",
+    "proxy_define_metric",
+    "proxy_increment_metric",
+    "proxy_record_metric",
+    "proxy_get_metric",
 ];
 
 #[test]

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use proxy_filter::log;
 use proxy_filter::prelude::*;
 use serde::Deserialize;
 use std::rc::Rc;

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use proxy_filter::log;
 use proxy_filter::prelude::*;
 
 /// The plugin.

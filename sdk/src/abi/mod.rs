@@ -3,13 +3,16 @@
 mod buffer_type;
 mod log_level;
 mod map_type;
+mod metric_type;
 pub(crate) mod pairs;
 pub(crate) mod path;
+pub(crate) mod protobuf;
 mod status;
 mod stream_type;
 
 pub(crate) use buffer_type::BufferType;
 pub use log_level::LogLevel;
 pub(crate) use map_type::MapType;
+pub(crate) use metric_type::MetricType;
 pub use status::Status;
 pub(crate) use stream_type::StreamType;

@@ -5,6 +5,7 @@ mod failure;
 mod message;
 mod registration;
 mod root;
+mod root_event;
 mod stream;
 
 pub use callbacks::{CallbackSet, Callbacks, CreatedByRoot, assert_created_by_root};

@@ -44,7 +44,12 @@ impl<R: NewContext> Root<R> {
     }
 
     /// Runs a callback; `otherwise` is the result if the context is in a callback already.
-    fn with_context<T>(&self, callback: Callback, otherwise: T, body: impl FnOnce(Option<&mut R>) -> T) -> T {
+    pub(super) fn with_context<T>(
+        &self,
+        callback: Callback,
+        otherwise: T,
+        body: impl FnOnce(Option<&mut R>) -> T,
+    ) -> T {
         let Ok(mut root) = self.context.try_borrow_mut() else {
             current::ignore_event();
             return otherwise;

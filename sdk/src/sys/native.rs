@@ -3,16 +3,23 @@
 //! This is what makes `cargo test` run a filter without wasm, under a debugger or Miri. No unsafe code is involved.
 
 use crate::abi::Status;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 thread_local! {
     static HOST: RefCell<Option<Rc<dyn HostFunctions>>> = const { RefCell::new(None) };
+    static GENERATION: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Makes `host` answer the host functions on this thread, or nobody.
 pub fn install(host: Option<Rc<dyn HostFunctions>>) {
+    GENERATION.set(GENERATION.get().wrapping_add(1));
     HOST.with(|cell| *cell.borrow_mut() = host);
+}
+
+/// A number that is another for another host: what one host gave, such as a metric's id, is nothing to the next.
+pub(crate) fn generation() -> u32 {
+    GENERATION.get()
 }
 
 /// Whether a host answers on this thread.

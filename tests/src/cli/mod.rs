@@ -1,5 +1,6 @@
 //! Arguments and subcommands.
 
+mod costs;
 mod demo;
 mod play;
 
@@ -18,6 +19,8 @@ Runs a filter in the embedded host, as Envoy would.
   proxy-filter demo [EXAMPLE]         builds an example and plays an exchange that shows what it does (default: http_headers)
   proxy-filter run MODULE.wasm        plays one exchange
   proxy-filter inspect MODULE.wasm    lists the size, the imports and the exports
+  proxy-filter costs                  what the bench filters cost, beside the peer's and the floor's (`cargo costs`)
+  proxy-filter stats-tags NAME LABEL...  prints Envoy's stats_tags for a metric with labels
 
 Options of demo and run:
   --config TEXT       the plugin's configuration
@@ -31,6 +34,11 @@ Options of demo and run:
   --reply-header 'N: V'  a header of the upstream's response; may be repeated
   --reply-body TEXT   the upstream's body
   --colour WHEN       always, never or auto (default: auto)
+
+Options of costs:
+  --json              the same figures as JSON, with each module's path
+  --requests N        requests before the memory is measured the second time (default: 100000)
+  --bless             writes our figures to tests/costs.json, the file the tests hold us to
 ";
 
 /// Reads the arguments and does what they say.
@@ -63,6 +71,7 @@ pub(crate) fn run() -> Result<()> {
                 print!("{USAGE}");
                 return Ok(());
             }
+            Value(word) if words.is_empty() && word == "costs" => return costs::run(parser),
             Value(word) => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -74,6 +83,12 @@ pub(crate) fn run() -> Result<()> {
         ["run", module] => play::run(&read(module)?, &script, colour),
         ["inspect", module] => {
             print!("{}", ModuleReport::read(&read(module)?)?);
+            Ok(())
+        }
+        ["stats-tags", name, labels @ ..] if !labels.is_empty() => {
+            for tag in proxy_filter::metric::stats_tags(name, labels) {
+                print!("{tag}");
+            }
             Ok(())
         }
         _ => Err(format!("expected a subcommand\n\n{USAGE}").into()),

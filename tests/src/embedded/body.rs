@@ -1,5 +1,6 @@
 //! The way of a message's body and trailers through the filter.
 
+use super::attribute::Whose;
 use super::exchange::{Ended, Exchange, Which};
 use super::fields::{Kind, Map};
 use super::state::Phase;
@@ -33,12 +34,13 @@ impl Data {
 }
 
 impl Exchange<'_> {
-    /// Takes body and trailers through the filter. `released` runs when the filter first lets something go: held headers go with it.
+    /// Takes body and trailers through the filter. `end_apart`: an end that is a piece of its own comes apart from the last bytes.
     pub(super) fn pass(
         &mut self,
         which: Which,
         pieces: Vec<(Vec<u8>, bool)>,
         trailers: &Fields,
+        end_apart: bool,
     ) -> Result<Passed, Ended> {
         let mut passed = Passed::default();
         // What Envoy holds for the filter, and whether the filter can see it.
@@ -46,13 +48,22 @@ impl Exchange<'_> {
         let mut buffering = false;
         let mut stopped = false;
         let limit = self.buffer_limit();
-        for (piece, end_of_stream) in pieces {
+        for (number, (piece, end_of_stream)) in pieces.into_iter().enumerate() {
+            if number > 0 && (end_apart || !piece.is_empty()) {
+                self.tell();
+            }
+            let new = piece.len();
             let visible = if buffering { [std::mem::take(&mut held), piece].concat() } else { piece };
             if which == Which::Response && buffering && visible.len() > limit {
                 self.cut.clone_from(&passed.body);
                 return Err(Ended::Closed);
             }
+            if which == Which::Request && buffering && visible.len() > limit {
+                // Envoy has answered already when it tells the filter of this piece.
+                self.tell_code(&wire::payload_too_large());
+            }
             let size = u32::try_from(visible.len()).unwrap_or(u32::MAX);
+            self.count(which, new, &passed, end_of_stream);
             self.with_side(which, |side| side.body.show(visible));
             let called = self.callback(
                 match which {
@@ -94,8 +105,10 @@ impl Exchange<'_> {
             }
         }
         if !trailers.is_empty() {
+            self.tell();
             let map = Map::from_fields(Kind::Trailers, trailers);
             let count = map.len();
+            self.count(which, 0, &passed, true);
             self.with_side(which, |side| {
                 side.trailers.show(map);
                 // What the filter buffered is in its reach; after another kind of stop an empty buffer is, which nobody sends.
@@ -125,6 +138,20 @@ impl Exchange<'_> {
             return Err(Ended::Stuck);
         }
         passed.trailers = self.with_side(which, |side| side.trailers.take());
+        self.count(which, 0, &passed, true);
         Ok(passed)
+    }
+
+    /// What is known about the sizes of the messages, and whether the upstream is done.
+    fn count(&self, which: Which, new: usize, passed: &Passed, end: bool) {
+        self.with_info(|info| match which {
+            Which::Request => info.received += new as u64,
+            Which::Response => {
+                info.sent = passed.body.len() as u64;
+                if end && info.whose == Whose::Upstreams {
+                    info.whose = Whose::Ended;
+                }
+            }
+        });
     }
 }

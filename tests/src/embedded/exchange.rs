@@ -1,13 +1,16 @@
 //! One HTTP stream, from the client's request to the deletion of its context.
 
+use super::attribute::{Info, Whose};
 use super::body::Passed;
 use super::fields::Map;
 use super::functions::Functions;
 use super::state::{LocalReply, Phase, Side, Stream};
+use super::time;
 use super::vm::Vm;
 use super::wire;
 use crate::backend::Answer;
 use crate::message::{Body, Fields, Protocol, Received, Reply, Request};
+use proxy_filter::sys::HostFunctions;
 
 /// Which message of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,10 @@ pub(super) enum Ended {
     Failed,
 }
 
+/// A bit of `ResponseFlags`.
+const UPSTREAM_CONNECTION_TERMINATION: u64 = 1 << 6;
+/// A bit of `ResponseFlags`.
+const NO_ROUTE_FOUND: u64 = 1 << 8;
 /// Envoy's default for `per_connection_buffer_limit_bytes`.
 const BUFFER_LIMIT: u32 = 1024 * 1024;
 
@@ -60,11 +67,13 @@ impl<'a> Exchange<'a> {
 
     /// Plays the stream. What the client received, and what the upstream did.
     pub(super) fn play(mut self, answer: &Answer) -> (Option<Received>, Option<Received>) {
+        let started = self.functions.proxy_get_current_time_nanoseconds().unwrap_or_default();
         let root = {
             let mut state = self.functions.state();
             state.stream = Some(Stream::new(self.id));
             state.root
         };
+        self.with_info(|info| (info.protocol, info.started) = (self.request.protocol, started));
         if self.request.authority.is_none() && self.request.protocol == Protocol::Http2 {
             return (None, None);
         }
@@ -74,7 +83,14 @@ impl<'a> Exchange<'a> {
             Some(authority) => self.forward(authority, answer),
         };
         self.end();
+        self.tell();
         (client, self.upstream)
+    }
+
+    /// Queued items are told when Envoy has worked off what it has read: the head, a piece of the body, or the end and what follows it.
+    pub(super) fn tell(&mut self) {
+        let root = self.functions.state().root;
+        time::tell(self.vm, self.functions, root);
     }
 
     /// The request on its way to the upstream, and the response back.
@@ -85,8 +101,10 @@ impl<'a> Exchange<'a> {
             Err(Ended::Failed) => return Some(self.vm_failed()),
             Err(Ended::Closed | Ended::Stuck) => return None,
         }
+        self.tell();
         let reply = self.upstream.as_ref().map(|received| answer(received))?;
         if reply.reset {
+            self.with_info(|info| info.flags |= UPSTREAM_CONNECTION_TERMINATION);
             let reply = wire::upstream_reset();
             return Some(self.local_reply(&reply));
         }
@@ -107,8 +125,10 @@ impl<'a> Exchange<'a> {
         let passed = if end {
             Passed::default()
         } else {
+            self.tell();
             let pieces = wire::pieces(&request.body, !request.trailers.is_empty(), request.protocol);
-            self.pass(Which::Request, pieces, &request.trailers).inspect_err(|_| self.abandon_upstream())?
+            let apart = matches!(request.body, Body::Chunked(_));
+            self.pass(Which::Request, pieces, &request.trailers, apart).inspect_err(|_| self.abandon_upstream())?
         };
         if held {
             self.route()?;
@@ -130,6 +150,10 @@ impl<'a> Exchange<'a> {
         let routable = self.with_side(Which::Request, |side| {
             let headers = side.headers.value.as_ref();
             [&b":path"[..], b"x-forwarded-proto"].iter().all(|name| headers.is_some_and(|map| map.get(name).is_some()))
+        });
+        self.with_info(|info| {
+            (info.routed, info.upstream) = (routable, routable);
+            info.flags |= if routable { 0 } else { NO_ROUTE_FOUND };
         });
         if routable { Ok(()) } else { Err(Ended::Reply(wire::no_route())) }
     }
@@ -156,12 +180,17 @@ impl<'a> Exchange<'a> {
         if let Some(stream) = &mut self.functions.state().stream {
             stream.response_started = true;
         }
+        self.with_info(|info| {
+            info.code = Some((reply.status.into(), b"via_upstream".to_vec()));
+            info.whose = if end { Whose::Ended } else { Whose::Upstreams };
+        });
         let passed = self.headers(Which::Response, map, end).and_then(|()| {
             if end {
                 return Ok(Passed::default());
             }
+            self.tell();
             let pieces = wire::pieces(&reply.body, !reply.trailers.is_empty(), self.request.protocol);
-            self.pass(Which::Response, pieces, &reply.trailers)
+            self.pass(Which::Response, pieces, &reply.trailers, matches!(reply.body, Body::Chunked(_)))
         });
         let (map, held) = self.with_side(Which::Response, |side| {
             let held = side.headers.open;
@@ -219,7 +248,8 @@ impl<'a> Exchange<'a> {
 
     /// An answer that is not the upstream's, through the filter's response callbacks.
     fn local_reply(&mut self, reply: &LocalReply) -> Received {
-        let reply = as_grpc(reply, self.request);
+        let reply = wire::as_grpc(reply, self.request);
+        self.tell_code(&reply);
         let map = wire::local_reply_map(&reply);
         let head = self.request.method == "HEAD";
         let end = head || reply.body.is_empty();
@@ -229,7 +259,7 @@ impl<'a> Exchange<'a> {
         let mut passed = Passed::default();
         let result = self.headers(Which::Response, map, end).and_then(|()| {
             if !end {
-                passed = self.pass(Which::Response, vec![(reply.body.clone(), true)], &Fields::new())?;
+                passed = self.pass(Which::Response, vec![(reply.body.clone(), true)], &Fields::new(), false)?;
             }
             Ok(())
         });
@@ -246,7 +276,8 @@ impl<'a> Exchange<'a> {
 
     /// A local reply in place of a response whose headers callback has run: it is not called again.
     fn replaced(&mut self, reply: &LocalReply) -> Received {
-        let reply = as_grpc(reply, self.request);
+        let reply = wire::as_grpc(reply, self.request);
+        self.tell_code(&reply);
         let finished = wire::finished(&wire::local_reply_map(&reply));
         self.log_response(&finished, None);
         let body = if self.request.method == "HEAD" { &[][..] } else { &reply.body };
@@ -260,8 +291,9 @@ impl<'a> Exchange<'a> {
 
     /// A request without a host never reaches the filters.
     fn refused(&mut self) -> Received {
-        let mut reply = wire::failed();
-        reply.status = 400;
+        let reply = wire::no_host();
+        self.tell_code(&reply);
+        self.with_info(|info| info.routed = false);
         let finished = wire::finished(&wire::local_reply_map(&reply));
         let client = wire::client(&finished, &[], None, true, true, self.request);
         self.log_response(&finished, None);
@@ -281,6 +313,7 @@ impl<'a> Exchange<'a> {
             if stream.logged.0.is_none() {
                 stream.logged.0.clone_from(&stream.request.headers.value);
             }
+            stream.info.held = stream.request.headers.open;
             stream.request.close();
             stream.response.close();
         }
@@ -325,6 +358,20 @@ impl<'a> Exchange<'a> {
         })
     }
 
+    pub(super) fn with_info(&self, body: impl FnOnce(&mut Info)) {
+        if let Some(stream) = &mut self.functions.state().stream {
+            body(&mut stream.info);
+        }
+    }
+
+    /// What the response is, if it is not the upstream's.
+    pub(super) fn tell_code(&self, reply: &LocalReply) {
+        self.with_info(|info| {
+            info.code = Some((reply.status, reply.details.clone()));
+            info.whose = Whose::Own;
+        });
+    }
+
     pub(super) fn buffer_limit(&self) -> usize {
         self.functions.state().settings.buffer_limit.unwrap_or(BUFFER_LIMIT) as usize
     }
@@ -340,46 +387,4 @@ impl<'a> Exchange<'a> {
             ));
         }
     }
-}
-
-/// A local reply to a gRPC request is a gRPC error.
-fn as_grpc(reply: &LocalReply, request: &Request) -> LocalReply {
-    let grpc = request.headers.iter().any(|(name, value)| {
-        name.eq_ignore_ascii_case(b"content-type")
-            && (value == b"application/grpc" || value.starts_with(b"application/grpc+"))
-    });
-    if !grpc {
-        return reply.clone();
-    }
-    let status = match reply.grpc_status {
-        status @ 0..=16 => status,
-        _ => match reply.status {
-            400 => 13,
-            401 => 16,
-            403 => 7,
-            404 => 12,
-            429 | 502..=504 => 14,
-            _ => 2,
-        },
-    };
-    let mut headers: Fields =
-        reply.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"content-type")).cloned().collect();
-    headers.push((b"content-type".into(), b"application/grpc".into()));
-    headers.push((b"grpc-status".into(), status.to_string().into_bytes()));
-    if !reply.body.is_empty() {
-        headers.push((b"grpc-message".into(), percent_encode(&reply.body)));
-    }
-    LocalReply { status: 200, details: reply.details.clone(), body: Vec::new(), headers, grpc_status: status }
-}
-
-/// Encodes a gRPC message for a header.
-fn percent_encode(message: &[u8]) -> Vec<u8> {
-    let mut encoded = Vec::new();
-    for byte in message {
-        match byte {
-            b' '..=b'~' if *byte != b'%' => encoded.push(*byte),
-            _ => encoded.extend_from_slice(format!("%{byte:02X}").as_bytes()),
-        }
-    }
-    encoded
 }

@@ -1,14 +1,13 @@
 //! The host functions, as Envoy 1.40 answers them.
 
 use super::fields::{self, Kind, Map, UNAVAILABLE};
-use super::property;
 use super::state::{LocalReply, Permission, Phase, State, Stream};
+use super::{foreign, property};
 use crate::engine::Trap;
 use crate::record::{Event, LogLine};
 use proxy_filter::sys::HostFunctions;
 use proxy_filter::{LogLevel, Status};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 type Result<T> = std::result::Result<T, Status>;
 
@@ -128,12 +127,11 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_get_current_time_nanoseconds(&self) -> Result<u64> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Ok(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX))
+        Ok(u64::try_from(self.state().clock.now().as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn proxy_set_tick_period_milliseconds(&self, period: u32) -> Result<()> {
-        self.state().tick_period = period;
+        self.state().clock.set_tick_period(period);
         Ok(())
     }
 
@@ -206,10 +204,7 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_set_property(&self, path: &[u8], value: &[u8]) -> Result<()> {
-        let mut state = self.state();
-        let stream = state.stream().ok_or(Status::NOT_FOUND)?;
-        stream.filter_state.insert(path.to_vec(), value.to_vec());
-        Ok(())
+        property::set(&mut self.state(), path, value)
     }
 
     fn proxy_continue_stream(&self, stream_type: u32) -> Result<()> {
@@ -276,6 +271,52 @@ impl HostFunctions for Functions {
             });
         }
         Ok(())
+    }
+
+    fn proxy_set_shared_data(&self, key: &[u8], value: &[u8], cas: u32) -> Result<()> {
+        self.state().shared_data.set(key, value, cas)
+    }
+
+    fn proxy_get_shared_data(&self, key: &[u8]) -> Result<(Vec<u8>, u32)> {
+        self.state().shared_data.get(key)
+    }
+
+    fn proxy_register_shared_queue(&self, name: &[u8]) -> Result<u32> {
+        Ok(self.state().queues.register(name))
+    }
+
+    fn proxy_resolve_shared_queue(&self, vm_id: &[u8], name: &[u8]) -> Result<u32> {
+        let state = self.state();
+        let own = vm_id.is_empty() || vm_id == state.settings.vm_id.as_bytes();
+        if own { state.queues.resolve(name) } else { Err(Status::NOT_FOUND) }
+    }
+
+    fn proxy_enqueue_shared_queue(&self, queue: u32, item: &[u8]) -> Result<()> {
+        self.state().queues.enqueue(queue, item)
+    }
+
+    fn proxy_dequeue_shared_queue(&self, queue: u32) -> Result<Vec<u8>> {
+        self.state().queues.dequeue(queue)
+    }
+
+    fn proxy_define_metric(&self, metric_type: u32, name: &[u8]) -> Result<u32> {
+        self.state().metrics.define(metric_type, name)
+    }
+
+    fn proxy_increment_metric(&self, metric: u32, offset: i64) -> Result<()> {
+        self.state().metrics.increment(metric, offset)
+    }
+
+    fn proxy_record_metric(&self, metric: u32, value: u64) -> Result<()> {
+        self.state().metrics.record(metric, value)
+    }
+
+    fn proxy_get_metric(&self, metric: u32) -> Result<u64> {
+        self.state().metrics.get(metric)
+    }
+
+    fn proxy_call_foreign_function(&self, name: &[u8], argument: &[u8]) -> Result<Vec<u8>> {
+        foreign::call(&mut self.state(), name, argument)
     }
 
     fn proxy_done(&self) -> Result<()> {

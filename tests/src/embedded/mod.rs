@@ -1,12 +1,20 @@
 //! The embedded host: the life of a plugin and of HTTP streams, as Envoy 1.40 plays it.
 
 pub(crate) mod abi;
+mod attribute;
 mod body;
 mod exchange;
 mod fields;
+mod foreign;
 mod functions;
+mod metadata;
+#[cfg(feature = "wasmtime")]
+mod meter;
+mod metric;
 mod property;
+mod shared;
 mod state;
+mod time;
 mod vm;
 mod wire;
 
@@ -18,6 +26,7 @@ use crate::record::{Event, Record};
 use exchange::Exchange;
 use functions::Functions;
 use std::sync::Arc;
+use std::time::Duration;
 use vm::Vm;
 
 /// The id of the root context. Streams are numbered after it.
@@ -65,6 +74,7 @@ impl Embedded {
         if configured == Some(0) {
             return Err("Failed to configure base Wasm plugin".into());
         }
+        time::tell(&mut vm, &self.functions, ROOT);
         Ok(vm)
     }
 }
@@ -90,6 +100,17 @@ impl Backend for Embedded {
         let (response, upstream) = Exchange::new(vm, &self.functions, id, request).play(answer);
         self.functions.state().stream = None;
         Record { response, upstream, events: self.events(), failure: None }
+    }
+
+    fn advance(&mut self, by: Duration) -> Record {
+        if let Some(vm) = &mut self.vm {
+            time::advance(vm, &self.functions, ROOT, by);
+        }
+        Record { events: self.events(), ..Record::default() }
+    }
+
+    fn metric(&mut self, name: &str) -> Option<u64> {
+        self.functions.state().metrics.named(name)
     }
 
     fn stop(&mut self) -> Vec<Event> {

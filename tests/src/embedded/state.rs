@@ -1,6 +1,10 @@
 //! What the embedded host knows: the contexts of the VM, the stream that is being played, and all that has happened.
 
+use super::attribute::Info;
 use super::fields::Map;
+use super::metric::Metrics;
+use super::shared::{Data, Queues};
+use super::time::Clock;
 use crate::backend::Settings;
 use crate::message::Fields;
 use crate::record::{Event, LogLine};
@@ -108,7 +112,9 @@ pub(crate) struct Stream {
     pub(crate) local_reply: Option<LocalReply>,
     pub(crate) closed: bool,
     pub(crate) filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub(crate) attributes: BTreeMap<&'static str, Vec<u8>>,
+    /// Envoy's own objects in the filter state, as text.
+    pub(crate) objects: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) info: Info,
 }
 
 impl Stream {
@@ -123,7 +129,8 @@ impl Stream {
             local_reply: None,
             closed: false,
             filter_state: BTreeMap::new(),
-            attributes: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            info: Info::new(),
         }
     }
 }
@@ -147,8 +154,13 @@ pub(crate) struct State {
     pub(crate) permission: Permission,
     /// `proxy_on_configure` runs.
     pub(crate) configuring: bool,
+    /// Names of filter state that are declared, and whether they are read-only.
+    pub(crate) declared: BTreeMap<Vec<u8>, bool>,
     pub(crate) stream: Option<Stream>,
-    pub(crate) tick_period: u32,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) shared_data: Data,
+    pub(crate) queues: Queues,
     pub(crate) events: Vec<Event>,
     pub(crate) violations: Vec<String>,
 }
@@ -161,8 +173,12 @@ impl State {
             current: 0,
             permission: Permission::All,
             configuring: false,
+            declared: BTreeMap::new(),
             stream: None,
-            tick_period: 0,
+            clock: Clock::new(),
+            metrics: Metrics::default(),
+            shared_data: Data::default(),
+            queues: Queues::default(),
             events: Vec::new(),
             violations: Vec::new(),
         }

@@ -2,8 +2,10 @@
 
 use super::abi::{self, Native};
 use super::functions::Functions;
+#[cfg(feature = "wasmtime")]
+use super::meter::Meter;
 use super::state::Permission;
-use crate::engine::{self, Instance, Trap};
+use crate::engine::{self, Engine, Instance, Trap};
 use crate::record::Event;
 use proxy_filter::__private::{Export, Module as NativeModule};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +18,7 @@ use std::thread;
 #[derive(Clone)]
 pub(crate) enum Guest {
     Native(NativeModule),
-    Wasm(Arc<[u8]>),
+    Wasm(Arc<[u8]>, Engine),
 }
 
 /// A VM and the host functions its module calls.
@@ -25,6 +27,8 @@ pub(crate) struct Vm {
     functions: Arc<Functions>,
     /// Why the VM failed. A failed VM is never entered again.
     failed: Option<Trap>,
+    #[cfg(feature = "wasmtime")]
+    meter: Meter,
 }
 
 impl Vm {
@@ -32,9 +36,15 @@ impl Vm {
     pub(crate) fn start(guest: &Guest, functions: Arc<Functions>) -> Result<Self, String> {
         let instance = match guest {
             Guest::Native(module) => Box::new(Thread::spawn(*module, Arc::clone(&functions))?) as Box<dyn Instance>,
-            Guest::Wasm(bytes) => engine::load(bytes, abi::imports(&functions))?,
+            Guest::Wasm(bytes, engine) => engine::load(*engine, bytes, abi::imports(&functions))?,
         };
-        let mut vm = Self { instance, functions, failed: None };
+        let mut vm = Self {
+            instance,
+            functions,
+            failed: None,
+            #[cfg(feature = "wasmtime")]
+            meter: Meter::default(),
+        };
         vm.functions.state().permission = Permission::LogOnly("_initialize");
         for initialise in ["_initialize", "_start"] {
             if vm.instance.exports(initialise) {
@@ -61,7 +71,11 @@ impl Vm {
             let arguments = arguments.iter().map(|argument| u64::from(*argument)).collect();
             state.events.push(Event::Callback { name: name.into(), arguments });
         }
+        #[cfg(feature = "wasmtime")]
+        self.meter.enter(&*self.instance);
         let result = self.instance.call(name, arguments);
+        #[cfg(feature = "wasmtime")]
+        self.meter.left(name, &*self.instance);
         let mut state = self.functions.state();
         state.current = 0;
         match result {
@@ -76,6 +90,12 @@ impl Vm {
                 None
             }
         }
+    }
+
+    /// What the module has done since this was last asked.
+    #[cfg(feature = "wasmtime")]
+    pub(crate) fn take_counts(&mut self) -> super::meter::Counts {
+        self.meter.take(&*self.instance)
     }
 
     pub(crate) fn trap(&self) -> Option<&Trap> {

@@ -1,5 +1,6 @@
 //! Messages on their way between client, module and upstream: what Envoy changes when it takes them from the wire or puts them there.
 
+use super::attribute::grpc_status;
 use super::fields::{Kind, Map};
 use super::state::LocalReply;
 use crate::message::{Body, Fields, Protocol, Received, Reply, Request};
@@ -205,24 +206,74 @@ pub(crate) fn client(
 
 /// What Envoy answers when the upstream's connection ends before a response.
 pub(crate) fn upstream_reset() -> LocalReply {
-    plain(503, "upstream connect error or disconnect/reset before headers. reset reason: connection termination")
+    plain(
+        503,
+        "upstream_reset_before_response_started{connection_termination}",
+        "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+    )
 }
 
 /// What Envoy answers when no route matches.
 pub(crate) fn no_route() -> LocalReply {
-    plain(404, "")
+    plain(404, "route_not_found", "")
 }
 
 /// What Envoy answers when more of a request is to be buffered than it may.
 pub(crate) fn payload_too_large() -> LocalReply {
-    plain(413, "Payload Too Large")
+    plain(413, "request_payload_too_large", "Payload Too Large")
 }
 
 /// What Envoy answers when the module's VM has failed.
 pub(crate) fn failed() -> LocalReply {
-    plain(503, "")
+    plain(503, "wasm_fail_stream", "")
 }
 
-fn plain(status: u32, body: &str) -> LocalReply {
-    LocalReply { status, details: Vec::new(), body: body.into(), headers: Fields::new(), grpc_status: -1 }
+/// What Envoy answers to a request without a host, before its filters run.
+pub(crate) fn no_host() -> LocalReply {
+    plain(400, "missing_host_header", "")
+}
+
+fn plain(status: u32, details: &str, body: &str) -> LocalReply {
+    LocalReply { status, details: details.into(), body: body.into(), headers: Fields::new(), grpc_status: -1 }
+}
+
+/// A local reply to a gRPC request is a gRPC error.
+pub(crate) fn as_grpc(reply: &LocalReply, request: &Request) -> LocalReply {
+    let grpc = request.headers.iter().any(|(name, value)| {
+        name.eq_ignore_ascii_case(b"content-type")
+            && (value == b"application/grpc" || value.starts_with(b"application/grpc+"))
+    });
+    if !grpc {
+        return reply.clone();
+    }
+    let status = match reply.grpc_status {
+        status @ 0..=16 => i64::from(status),
+        _ => grpc_status(reply.status),
+    };
+    let mut headers: Fields =
+        reply.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"content-type")).cloned().collect();
+    headers.push((b"content-type".into(), b"application/grpc".into()));
+    headers.push((b"grpc-status".into(), status.to_string().into_bytes()));
+    if !reply.body.is_empty() {
+        headers.push((b"grpc-message".into(), percent_encode(&reply.body)));
+    }
+    LocalReply {
+        status: 200,
+        details: reply.details.clone(),
+        body: Vec::new(),
+        headers,
+        grpc_status: reply.grpc_status,
+    }
+}
+
+/// Encodes a gRPC message for a header.
+fn percent_encode(message: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    for byte in message {
+        match byte {
+            b' '..=b'~' if *byte != b'%' => encoded.push(*byte),
+            _ => encoded.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+        }
+    }
+    encoded
 }

@@ -1,10 +1,41 @@
-//! What the embedded host needs of a wasm engine.
+//! What the embedded host needs of a wasm engine, and the choice of one.
 
+mod check;
 mod wasmi;
-
-pub(crate) use self::wasmi::load;
+#[cfg(feature = "wasmtime")]
+mod wasmtime;
 
 use std::fmt;
+
+/// The wasm engine a module runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Engine {
+    /// `wasmi`, an interpreter: it builds in seconds and starts at once.
+    #[default]
+    Wasmi,
+    /// `wasmtime`, a compiler: what it runs is as fast as in a proxy.
+    #[cfg(feature = "wasmtime")]
+    Wasmtime,
+    /// `wasmtime`, counting instructions: its fuel, at its own prices.
+    ///
+    /// Each operator the module executes is 1, except those that compile to nothing (`nop`, `drop`, `block`, `loop`, `else`, `end`,
+    /// `return`, `unreachable`); `memory.copy` and `memory.fill` are 1 more for each byte. What a host function does is not counted, what it
+    /// makes the module do (allocate) is. The count depends on the module only, not on the machine.
+    #[cfg(feature = "wasmtime")]
+    Counting,
+}
+
+/// Loads a module with the checks and the messages of Envoy, and links it. Nothing of it has run yet, except a start section.
+pub(crate) fn load(engine: Engine, bytes: &[u8], imports: Vec<Import>) -> Result<Box<dyn Instance>, String> {
+    match engine {
+        Engine::Wasmi => wasmi::load(bytes, imports),
+        #[cfg(feature = "wasmtime")]
+        Engine::Wasmtime => wasmtime::load(bytes, imports, false),
+        #[cfg(feature = "wasmtime")]
+        Engine::Counting => wasmtime::load(bytes, imports, true),
+    }
+}
 
 /// The module trapped, or did something for which a host fails its VM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,4 +82,14 @@ pub(crate) trait Instance {
     fn exports(&self, name: &str) -> bool;
     /// Calls an export with `i32` arguments. `None` for an export without a result.
     fn call(&mut self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Trap>;
+    /// The instructions executed since the module was loaded; 0 where nobody counts.
+    #[cfg(feature = "wasmtime")]
+    fn instructions(&self) -> u64 {
+        0
+    }
+    /// The pages of its memory, 64 KiB each; 0 where nobody counts.
+    #[cfg(feature = "wasmtime")]
+    fn pages(&self) -> u64 {
+        0
+    }
 }

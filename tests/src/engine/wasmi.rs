@@ -1,56 +1,27 @@
 //! The engine `wasmi`: an interpreter that builds in seconds.
 
+use super::check::{self, Signature};
 use super::{Import, Instance, Memory, Trap, WireType};
 use crate::embedded::abi;
-use wasmi::{Caller, Engine, Extern, ExternType, Func, FuncType, Linker, Module, Store, Val, ValType};
+use wasmi::{Caller, Engine, Extern, Func, FuncType, Linker, Module, Store, Val, ValType};
 
-/// Loads a module with the checks and the messages of Envoy, and links it. Nothing of it has run yet, except a start section.
-pub(crate) fn load(bytes: &[u8], imports: Vec<Import>) -> Result<Box<dyn Instance>, String> {
+pub(super) fn load(bytes: &[u8], imports: Vec<Import>) -> Result<Box<dyn Instance>, String> {
     let engine = Engine::default();
     let module = Module::new(&engine, bytes).map_err(|error| format!("Failed to load Wasm bytecode: {error}"))?;
-    check_exports(&module)?;
+    check::exports(module.exports().filter_map(|export| Some((export.name(), signature(export.ty().func()?)))))?;
+    check::imports(module.imports().map(|import| (import.module(), import.name())), &imports)?;
     let mut store = Store::new(&engine, ());
     let mut linker = <Linker<()>>::new(&engine);
-    let offered: Vec<&str> = imports.iter().map(|import| import.name).collect();
     for import in imports {
         define(&mut linker, import)?;
-    }
-    for import in module.imports() {
-        if import.module() != "env" || !offered.contains(&import.name()) {
-            return Err(format!("missing import: {}.{}", import.module(), import.name()));
-        }
     }
     let instance = linker.instantiate_and_start(&mut store, &module).map_err(|error| error.to_string())?;
     Ok(Box::new(Wasmi { store, instance }))
 }
 
-/// What Envoy checks before it instantiates: the ABI version, an allocator, and the types of the exports it knows.
-fn check_exports(module: &Module) -> Result<(), String> {
-    let mut marker = false;
-    let mut allocator = false;
-    for export in module.exports() {
-        let ExternType::Func(found) = export.ty() else { continue };
-        let name = export.name();
-        marker |= abi::VERSION_MARKERS.contains(&name);
-        allocator |= abi::ALLOCATORS.contains(&name);
-        let Some((parameters, result)) = abi::signature(name) else { continue };
-        let expected = FuncType::new(vec![ValType::I32; parameters], vec![ValType::I32; usize::from(result)]);
-        if *found != expected {
-            return Err(format!(
-                "Bad function signature for: {name}, want: {expected:?}, but the module exports: {found:?}"
-            ));
-        }
-    }
-    if !marker {
-        return Err(
-            "Missing or unknown Proxy-Wasm ABI version: is a root context registered with #[proxy_filter::root]?"
-                .into(),
-        );
-    }
-    if !allocator {
-        return Err("Wasm module is missing malloc function.".into());
-    }
-    Ok(())
+fn signature(ty: &FuncType) -> Signature {
+    let names = |types: &[ValType]| types.iter().map(|ty| format!("{ty:?}").to_lowercase()).collect();
+    Signature { parameters: names(ty.params()), results: names(ty.results()) }
 }
 
 fn define(linker: &mut Linker<()>, import: Import) -> Result<(), String> {

@@ -42,6 +42,19 @@ impl Admin {
         Ok(text.lines().filter_map(stat).collect())
     }
 
+    /// The value of a counter or gauge that the module defined.
+    pub(super) fn metric(&self, name: &str) -> io::Result<Option<u64>> {
+        let text = self.ask("GET", "/stats?filter=%5Ewasmcustom%5C.")?;
+        let value = |line: &str| line.strip_prefix("wasmcustom.")?.strip_prefix(name)?.strip_prefix(": ")?.parse().ok();
+        Ok(text.lines().find_map(value))
+    }
+
+    /// The statistics whose names match, as Prometheus reads them.
+    #[cfg(test)]
+    pub(super) fn prometheus(&self, filter: &str) -> io::Result<String> {
+        self.ask("GET", &format!("/stats?format=prometheus&filter={}", filter.replace('^', "%5E")))
+    }
+
     /// Asks Envoy to shut down, which gives the module its last callbacks.
     pub(super) fn quit(&self) -> io::Result<()> {
         self.ask("POST", "/quitquitquit").map(drop)

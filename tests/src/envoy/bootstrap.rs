@@ -1,6 +1,7 @@
 //! Envoy's configuration for one module.
 
 use crate::backend::Settings;
+use crate::fixture::{self, Metadata, MetadataOf};
 use proxy_filter::LogLevel;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -24,18 +25,26 @@ pub(super) fn json(settings: &Settings, module: &Path, upstream: SocketAddr) -> 
     let mut listener = json!({
         "name": "listener",
         "address": address("127.0.0.1", 0),
-        "filter_chains": [{ "filters": [{
+        "traffic_direction": "INBOUND",
+        "metadata": metadata(&settings.metadata, MetadataOf::Listener),
+        "filter_chains": [{ "name": fixture::FILTER_CHAIN, "filters": [{
             "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": connection_manager(&plugin(settings, module)),
+            "typed_config": connection_manager(settings, &plugin(settings, module)),
         }] }],
     });
+    let [region, zone, sub_zone] = fixture::LOCALITY;
     let mut cluster = json!({
-        "name": "upstream",
+        "name": fixture::CLUSTER,
         "type": "STATIC",
         "connect_timeout": "5s",
-        "load_assignment": { "cluster_name": "upstream", "endpoints": [{ "lb_endpoints": [{
-            "endpoint": { "address": address(&upstream.ip().to_string(), upstream.port()) },
-        }] }] },
+        "metadata": metadata(&settings.metadata, MetadataOf::Cluster),
+        "load_assignment": { "cluster_name": fixture::CLUSTER, "endpoints": [{
+            "locality": { "region": region, "zone": zone, "sub_zone": sub_zone },
+            "lb_endpoints": [{
+                "endpoint": { "address": address(&upstream.ip().to_string(), upstream.port()) },
+                "metadata": metadata(&settings.metadata, MetadataOf::UpstreamHost),
+            }],
+        }] },
         "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": type_url("extensions.upstreams.http.v3.HttpProtocolOptions"),
             "common_http_protocol_options": {
@@ -53,13 +62,16 @@ pub(super) fn json(settings: &Settings, module: &Path, upstream: SocketAddr) -> 
             }
         }
     }
+    let tag = |(name, regex): &(String, String)| json!({ "tag_name": name, "regex": regex });
     json!({
+        "stats_config": { "stats_tags": settings.stats_tags.iter().map(tag).collect::<Vec<_>>() },
+        "node": { "id": fixture::NODE_ID, "cluster": fixture::NODE_CLUSTER, "metadata": settings.metadata.get(MetadataOf::Node) },
         "static_resources": { "listeners": [listener], "clusters": [cluster] },
         "admin": { "address": address("127.0.0.1", 0) },
     })
 }
 
-fn connection_manager(plugin: &Value) -> Value {
+fn connection_manager(settings: &Settings, plugin: &Value) -> Value {
     json!({
         "@type": type_url("extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "ingress",
@@ -70,16 +82,35 @@ fn connection_manager(plugin: &Value) -> Value {
         "common_http_protocol_options": { "max_headers_count": 1000 },
         "delayed_close_timeout": "0.3s",
         "route_config": { "name": "routes", "virtual_hosts": [{
-            "name": "all", "domains": ["*"],
-            "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": "upstream", "timeout": "15s" } }],
+            "name": fixture::VIRTUAL_HOST, "domains": ["*"], "metadata": metadata(&settings.metadata, MetadataOf::VirtualHost),
+            "routes": [{
+                "name": fixture::ROUTE, "match": { "prefix": "/" }, "metadata": metadata(&settings.metadata, MetadataOf::Route),
+                "route": { "cluster": fixture::CLUSTER, "timeout": "15s" },
+            }],
         }] },
         "http_filters": [
+            set_metadata(&settings.metadata),
             { "name": "envoy.filters.http.wasm",
               "typed_config": { "@type": type_url("extensions.filters.http.wasm.v3.Wasm"), "config": plugin } },
             { "name": "envoy.filters.http.router",
               "typed_config": { "@type": type_url("extensions.filters.http.router.v3.Router") } },
         ],
     })
+}
+
+/// A filter before the plugin's that notes something about each request.
+fn set_metadata(metadata: &Metadata) -> Value {
+    let note = |(namespace, value)| json!({ "metadata_namespace": namespace, "value": value });
+    let notes: Vec<_> = metadata.get(MetadataOf::Request).iter().map(note).collect();
+    json!({
+        "name": "envoy.filters.http.set_metadata",
+        "typed_config": { "@type": type_url("extensions.filters.http.set_metadata.v3.Config"), "metadata": notes },
+    })
+}
+
+/// A `core.v3.Metadata`.
+fn metadata(metadata: &Metadata, of: MetadataOf) -> Value {
+    json!({ "filter_metadata": metadata.get(of) })
 }
 
 fn plugin(settings: &Settings, module: &Path) -> Value {

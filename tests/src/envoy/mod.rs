@@ -15,6 +15,8 @@ mod http2;
 mod journal;
 mod line;
 mod process;
+#[cfg(test)]
+mod stats;
 mod upstream;
 mod wire;
 
@@ -98,6 +100,18 @@ impl Backend for Envoy {
         }
     }
 
+    fn advance(&mut self, by: Duration) -> Record {
+        std::thread::sleep(by + SETTLE);
+        match &mut self.running {
+            Some(running) => running.aside(),
+            None => Record::default(),
+        }
+    }
+
+    fn metric(&mut self, name: &str) -> Option<u64> {
+        self.running.as_ref()?.process.admin().metric(name).ok().flatten()
+    }
+
     fn stop(&mut self) -> Vec<Event> {
         self.running.take().map(|running| running.process.stop()).unwrap_or_default()
     }
@@ -116,6 +130,13 @@ impl Running {
             Ok(_) => None,
         };
         Record { response: response.unwrap_or_default(), upstream, events, failure }
+    }
+
+    /// What happened without an exchange.
+    fn aside(&mut self) -> Record {
+        let failure =
+            self.process.has_ended().then(|| self.process.obituary("Envoy ended while nobody asked it anything"));
+        Record { events: self.process.journal().take(), failure, ..Record::default() }
     }
 
     fn request(&self, request: &Request) -> io::Result<Option<Received>> {

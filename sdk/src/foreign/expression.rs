@@ -1,0 +1,105 @@
+//! [`Expression`]: CEL, evaluated by Envoy.
+
+use super::typed;
+use crate::abi::Status;
+use crate::error::{Error, ErrorKind, Result};
+use crate::stream_info::attribute;
+
+/// An expression in CEL about the attributes of a stream, compiled and evaluated by Envoy.
+///
+/// Compile it once, in `on_configure`, and evaluate it for each stream. It belongs to the root context, and is given back when this is
+/// dropped; a root context that goes away takes its expressions with it.
+///
+/// ```
+/// use proxy_filter::prelude::*;
+/// use proxy_filter::foreign::Expression;
+/// use std::rc::Rc;
+///
+/// #[derive(Default)]
+/// struct Root {
+///     internal: Option<Rc<Expression>>,
+/// }
+///
+/// #[proxy_filter::root]
+/// impl RootContext for Root {
+///     type Context = Stream;
+///
+///     fn on_configure(&mut self, _configuration: Configuration) -> Result<()> {
+///         self.internal = Some(Rc::new(Expression::new("request.headers['x-internal'] == '1'")?));
+///         Ok(())
+///     }
+///
+///     fn new_context(&self) -> Stream {
+///         Stream { internal: self.internal.clone() }
+///     }
+/// }
+///
+/// struct Stream {
+///     internal: Option<Rc<Expression>>,
+/// }
+///
+/// #[proxy_filter::context]
+/// impl Context for Stream {
+///     fn on_request_headers(&mut self, request: &mut RequestHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+///         if let Some(internal) = &self.internal {
+///             // An attribute that does not exist makes the evaluation fail: a request without the header is not internal.
+///             if internal.matches().unwrap_or(false) {
+///                 request.replace("x-checked", "internal")?;
+///             }
+///         }
+///         Ok(FilterHeadersStatus::Continue)
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// Envoy evaluates it for the context whose callback runs, even while another context is selected: in a callback of the root
+/// context there are no attributes of a stream. Only Envoy has expressions; the embedded host answers
+/// [`NotFound`](ErrorKind::NotFound).
+///
+/// Source: Envoy 1.40, foreign functions `expr_create`, `expr_evaluate`, `expr_delete`.
+#[doc(alias = "CEL")]
+#[doc(alias = "expr_create")]
+#[doc(alias = "expr_evaluate")]
+#[doc(alias = "expr_delete")]
+#[derive(Debug)]
+pub struct Expression {
+    token: Vec<u8>,
+}
+
+impl Expression {
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a text that is no expression; [`NotFound`](ErrorKind::NotFound) on hosts without the
+    /// function.
+    pub fn new(text: &str) -> Result<Self> {
+        let bad = |status| (status == Status::BAD_ARGUMENT).then_some(ErrorKind::InvalidInput);
+        Ok(Self { token: typed("expr_create", text.as_bytes(), bad)? })
+    }
+
+    /// The value in the host's encoding, which is that of [`property::get`](crate::property::get).
+    ///
+    /// # Errors
+    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the evaluation fails: an attribute that it needs does not exist (here, or at all), or
+    /// has another type. [`Refused`](ErrorKind::Refused) with [`SERIALIZATION_FAILURE`](Status::SERIALIZATION_FAILURE) for a value that is null.
+    pub fn evaluate(&self) -> Result<Vec<u8>> {
+        let failed = |status| (status == Status::INTERNAL_FAILURE).then_some(ErrorKind::NotAvailableHere);
+        typed("expr_evaluate", &self.token, failed)
+    }
+
+    /// Whether the expression is true.
+    ///
+    /// # Errors
+    /// [`Malformed`](ErrorKind::Malformed) if the value is no boolean, and as [`evaluate`](Self::evaluate).
+    pub fn matches(&self) -> Result<bool> {
+        let refuse = || Error::refused(ErrorKind::Malformed, "the value of the expression is not a boolean");
+        attribute::boolean(&self.evaluate()?).ok_or_else(refuse)
+    }
+}
+
+impl Drop for Expression {
+    fn drop(&mut self) {
+        let _ = super::call("expr_delete", &self.token);
+    }
+}

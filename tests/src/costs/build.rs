@@ -1,0 +1,109 @@
+//! Builds the bench filters.
+
+use super::{FILTERS, Failure, Maker};
+use crate::guest;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// How the modules are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Profile {
+    /// The workspace's release profile, which is the one the documentation recommends: small, link-time optimised, stripped.
+    Workspace,
+    /// Cargo's own release profile, as a package has it that says nothing: fast, not link-time optimised, with names.
+    Plain,
+}
+
+impl Profile {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Workspace, Self::Plain];
+
+    /// The name in tables and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Workspace => "workspace",
+            Self::Plain => "plain",
+        }
+    }
+
+    /// The arguments for cargo. They undo every setting of the workspace's profile for the plain one.
+    fn arguments(self) -> Vec<String> {
+        let mut arguments = vec!["--profile".to_owned()];
+        match self {
+            Self::Workspace => arguments.push("release".to_owned()),
+            Self::Plain => {
+                arguments.push("plain".to_owned());
+                for setting in [
+                    "inherits=\"release\"",
+                    "opt-level=3",
+                    "lto=false",
+                    "codegen-units=16",
+                    "panic=\"unwind\"",
+                    "strip=\"debuginfo\"",
+                ] {
+                    arguments.extend(["--config".to_owned(), format!("profile.plain.{setting}")]);
+                }
+            }
+        }
+        arguments
+    }
+}
+
+/// The compiled bench filters.
+#[derive(Clone, Debug)]
+pub struct Modules {
+    paths: BTreeMap<(Maker, &'static str), PathBuf>,
+}
+
+impl Modules {
+    /// Builds all of them, in one run of cargo.
+    ///
+    /// # Errors
+    /// cargo's own error output.
+    pub fn build(profile: Profile) -> Result<Self, Failure> {
+        let mut arguments = profile.arguments();
+        for maker in Maker::ALL {
+            arguments.extend(["--package".to_owned(), maker.package().to_owned()]);
+        }
+        arguments.push("--examples".to_owned());
+        let artifacts =
+            guest::build_modules(Path::new(env!("CARGO_MANIFEST_DIR")), &arguments).map_err(Failure::new)?;
+        let mut paths = BTreeMap::new();
+        for maker in Maker::ALL {
+            for filter in FILTERS {
+                let name = format!("{maker}_{filter}");
+                let path = artifacts.iter().find_map(|artifact| file(artifact, &name));
+                let path = path.ok_or_else(|| Failure::new(format!("{} made no module {name}", maker.package())))?;
+                paths.insert((maker, filter), path);
+            }
+        }
+        Ok(Self { paths })
+    }
+
+    /// The file of one filter.
+    ///
+    /// # Errors
+    /// There is no filter of that name.
+    pub fn path(&self, maker: Maker, filter: &str) -> Result<&Path, Failure> {
+        let found = self.paths.iter().find(|((of, name), _)| *of == maker && *name == filter);
+        found.map(|(_, path)| path.as_path()).ok_or_else(|| Failure::new(format!("there is no bench filter {filter}")))
+    }
+
+    /// The bytes of one filter.
+    ///
+    /// # Errors
+    /// There is no filter of that name, or its file cannot be read.
+    pub fn read(&self, maker: Maker, filter: &str) -> Result<Vec<u8>, Failure> {
+        let path = self.path(maker, filter)?;
+        std::fs::read(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
+    }
+}
+
+/// The module in a message of cargo, if the message is about the target of this name.
+fn file(artifact: &Value, name: &str) -> Option<PathBuf> {
+    (artifact.get("target")?.get("name")?.as_str()? == name).then_some(())?;
+    let files = artifact.get("filenames")?.as_array()?;
+    files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".wasm")).map(PathBuf::from)
+}

@@ -1,0 +1,177 @@
+//! The file with our exact figures, and the limits no filter may exceed.
+
+use super::build::Profile;
+use super::measure::Costs;
+use super::table::Table;
+use super::{FILTERS, Failure, Maker};
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The most a filter may cost in the workspace's release profile: its name, bytes, instructions for a request.
+pub const LIMITS: [(&str, u64, u64); 5] = [
+    ("noop", 16_000, 100),
+    ("add_header", 18_000, 150),
+    ("check_auth", 20_000, 450),
+    ("body_rewrite", 20_000, 450),
+    ("dump_headers", 28_000, 20_000),
+];
+
+/// How to write the file anew.
+pub const HOW_TO_BLESS: &str = "to accept the new figures: cargo costs --bless, and commit tests/costs.json";
+
+/// Figures that are not kept: they depend on tools outside of the toolchain.
+const NOT_KEPT: &str = "optimised";
+
+/// The file.
+#[must_use]
+pub fn path() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/costs.json"))
+}
+
+/// Our figures as they are now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ledger {
+    rustc: String,
+    filters: Map<String, Value>,
+}
+
+impl Ledger {
+    /// The figures of a table.
+    ///
+    /// # Errors
+    /// rustc does not say its version.
+    pub fn of(table: &Table) -> Result<Self, Failure> {
+        let mut filters = Map::new();
+        for filter in FILTERS {
+            let mut profiles = Map::new();
+            for profile in Profile::ALL {
+                if let Some(costs) = table.costs(filter, Maker::Ours, profile) {
+                    profiles.insert(profile.name().into(), Value::Object(kept(costs)));
+                }
+            }
+            filters.insert(filter.into(), Value::Object(profiles));
+        }
+        Ok(Self { rustc: rustc()?, filters })
+    }
+
+    /// The figures in the file.
+    ///
+    /// # Errors
+    /// The file is not there or not what [`bless`](Self::bless) wrote.
+    pub fn read() -> Result<Self, Failure> {
+        let wrong = |why: &dyn std::fmt::Display| Failure::new(format!("{}: {why}; {HOW_TO_BLESS}", path().display()));
+        let text = std::fs::read_to_string(path()).map_err(|error| wrong(&error))?;
+        let value: Value = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+        let rustc = value.get("rustc").and_then(Value::as_str);
+        let filters = value.get("filters").and_then(Value::as_object);
+        match (rustc, filters) {
+            (Some(rustc), Some(filters)) => Ok(Self { rustc: rustc.into(), filters: filters.clone() }),
+            _ => Err(wrong(&"it has no `rustc` or no `filters`")),
+        }
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn bless(&self) -> Result<(), Failure> {
+        let value = json!({ "rustc": self.rustc, "filters": self.filters });
+        Ok(std::fs::write(path(), format!("{value:#}\n"))?)
+    }
+
+    /// What is worse than in `before`, a sentence each.
+    ///
+    /// With the compiler that made `before`, any figure that is higher is worse. Another compiler brings another standard library: then
+    /// a figure is worse when it is more than a twentieth higher.
+    #[must_use]
+    pub fn worse_than(&self, before: &Self) -> Vec<String> {
+        let slack = if self.rustc == before.rustc { 0 } else { 20 };
+        let mut worse = Vec::new();
+        for (filter, profile, figure, now) in self.figures() {
+            let then = before.filters.get(filter).and_then(|profiles| profiles.get(profile)?.get(figure)?.as_u64());
+            match then {
+                Some(then) if now > then + then.checked_div(slack).unwrap_or(0) => {
+                    worse.push(format!("{filter} ({profile}): {figure} was {then} and is {now}"));
+                }
+                Some(_) => {}
+                None => worse.push(format!("{filter} ({profile}): {figure} is not in the file")),
+            }
+        }
+        worse
+    }
+
+    /// What exceeds [`LIMITS`], a sentence each.
+    #[must_use]
+    pub fn beyond_limits(&self) -> Vec<String> {
+        let mut beyond = Vec::new();
+        for (filter, profile, figure, now) in
+            self.figures().filter(|(_, profile, ..)| *profile == Profile::Workspace.name())
+        {
+            for (limited, bytes, instructions) in LIMITS {
+                let limit = match figure {
+                    "bytes" => bytes,
+                    "instructions" => instructions,
+                    _ => continue,
+                };
+                if limited == filter && now > limit {
+                    beyond.push(format!("{filter} ({profile}): {figure} may be {limit} and is {now}"));
+                }
+            }
+        }
+        beyond
+    }
+
+    /// Filter, profile, figure, value.
+    fn figures(&self) -> impl Iterator<Item = (&str, &str, &str, u64)> {
+        self.filters.iter().flat_map(|(filter, profiles)| {
+            profiles.as_object().into_iter().flatten().flat_map(move |(profile, figures)| {
+                figures.as_object().into_iter().flatten().filter_map(move |(figure, value)| {
+                    Some((filter.as_str(), profile.as_str(), figure.as_str(), value.as_u64()?))
+                })
+            })
+        })
+    }
+}
+
+fn kept(costs: &Costs) -> Map<String, Value> {
+    let mut figures = costs.to_json();
+    figures.remove(NOT_KEPT);
+    figures
+}
+
+/// The compiler's version.
+fn rustc() -> Result<String, Failure> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("--version").output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(rustc: &str, instructions: u64) -> Ledger {
+        let filters = json!({ "noop": { "workspace": { "bytes": 100, "instructions": instructions } } });
+        Ledger { rustc: rustc.into(), filters: filters.as_object().cloned().unwrap() }
+    }
+
+    #[test]
+    fn a_figure_that_is_one_higher_is_worse() {
+        let worse = ledger("1.0", 100).worse_than(&ledger("1.0", 99));
+        assert_eq!(worse, ["noop (workspace): instructions was 99 and is 100"]);
+        assert_eq!(ledger("1.0", 99).worse_than(&ledger("1.0", 99)), [""; 0]);
+    }
+
+    #[test]
+    fn another_compiler_may_cost_a_twentieth_more() {
+        assert_eq!(ledger("2.0", 105).worse_than(&ledger("1.0", 100)), [""; 0]);
+        assert_eq!(ledger("2.0", 106).worse_than(&ledger("1.0", 100)).len(), 1);
+    }
+
+    #[test]
+    fn a_limit_is_the_highest_value_that_is_allowed() {
+        assert_eq!(ledger("1.0", 100).beyond_limits(), [""; 0]);
+        assert_eq!(ledger("1.0", 101).beyond_limits(), ["noop (workspace): instructions may be 100 and is 101"]);
+    }
+}

@@ -1,0 +1,165 @@
+//! The costs of one module.
+
+use super::{Failure, optimise, shape};
+use crate::backend::{Answer, Backend, Settings};
+use crate::embedded::{Embedded, Guest};
+use crate::engine::Engine;
+use crate::module::ModuleReport;
+use crate::record::Event;
+use proxy_filter::LogLevel;
+use serde_json::{Map, Value};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Requests before the first that counts: allocators and caches have grown to what the filter needs.
+const WARM_UP: u32 = 64;
+/// Requests that count. A filter may do something only now and then (ours reads the log level every 32 streams): the average of a
+/// multiple of 32 is the same in every run.
+const COUNTED: u32 = 64;
+
+/// What one module costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Costs {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// Bytes after `wasm-opt -O`; `None` where that is not installed.
+    pub optimised: Option<u64>,
+    /// Imported functions.
+    pub imports: u64,
+    /// Exported functions.
+    pub exports: u64,
+    /// Instructions from loading until the plugin is configured.
+    pub start: u64,
+    /// Callbacks the host enters for a request.
+    pub callbacks: u64,
+    /// Host functions the module calls for a request, log lines included.
+    pub host_calls: u64,
+    /// Instructions for a request, from the creation of its context to its deletion; the average, rounded up.
+    pub instructions: u64,
+    /// Pages of memory (64 KiB) after the start.
+    pub pages: u64,
+    /// Pages of memory after many requests.
+    pub pages_after: u64,
+}
+
+impl Costs {
+    /// The figures by name, in the order of the table.
+    #[must_use]
+    pub fn figures(&self) -> [(&'static str, Option<u64>); 10] {
+        [
+            ("bytes", Some(self.bytes)),
+            ("optimised", self.optimised),
+            ("imports", Some(self.imports)),
+            ("exports", Some(self.exports)),
+            ("start", Some(self.start)),
+            ("callbacks", Some(self.callbacks)),
+            ("host_calls", Some(self.host_calls)),
+            ("instructions", Some(self.instructions)),
+            ("pages", Some(self.pages)),
+            ("pages_after", Some(self.pages_after)),
+        ]
+    }
+
+    /// The figures as JSON; one that is not known is left out.
+    #[must_use]
+    pub fn to_json(&self) -> Map<String, Value> {
+        let known = self.figures().into_iter().filter_map(|(name, figure)| Some((name.to_owned(), figure?.into())));
+        known.collect()
+    }
+}
+
+/// A plugin in the embedded host, and what it does is counted.
+struct Bench {
+    host: Embedded,
+    answer: Answer,
+}
+
+/// What one request cost.
+struct Spent {
+    callbacks: u64,
+    host_calls: u64,
+    instructions: u64,
+}
+
+impl Bench {
+    fn start(module: &[u8]) -> Result<Self, Failure> {
+        let mut host = Embedded::new(Guest::Wasm(module.into(), Engine::Counting));
+        // At info, as an operator would who wants to see what `dump_headers` writes.
+        let settings = Settings { log_level: LogLevel::Info, ..Settings::default() };
+        host.start(&settings).map_err(Failure::new)?;
+        Ok(Self { host, answer: Arc::new(|_| shape::reply()) })
+    }
+
+    fn request(&mut self) -> Spent {
+        let record = self.host.exchange(&shape::request(), &self.answer);
+        let counts = self.host.take_counts();
+        let host_call = |event: &&Event| matches!(event, Event::HostCall { .. } | Event::Log(_));
+        Spent {
+            callbacks: count(counts.callbacks.len()),
+            host_calls: count(record.events.iter().filter(host_call).count()),
+            instructions: counts.instructions,
+        }
+    }
+
+    /// The average of [`COUNTED`] requests after [`WARM_UP`], rounded up.
+    fn average(&mut self) -> Spent {
+        for _ in 0..WARM_UP {
+            self.request();
+        }
+        let mut sum = Spent { callbacks: 0, host_calls: 0, instructions: 0 };
+        for _ in 0..COUNTED {
+            let spent = self.request();
+            sum.callbacks += spent.callbacks;
+            sum.host_calls += spent.host_calls;
+            sum.instructions += spent.instructions;
+        }
+        let average = |sum: u64| sum.div_ceil(u64::from(COUNTED));
+        Spent {
+            callbacks: average(sum.callbacks),
+            host_calls: sum.host_calls / u64::from(COUNTED),
+            instructions: average(sum.instructions),
+        }
+    }
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+/// Measures a module. `requests` is how many it has seen when its memory is measured the second time.
+///
+/// # Errors
+/// The file cannot be read, the module is refused, or `wasm-opt` fails.
+pub fn measure(module: &Path, requests: u32) -> Result<Costs, Failure> {
+    let bytes = std::fs::read(module).map_err(|error| Failure::new(format!("{}: {error}", module.display())))?;
+    let report = ModuleReport::read(&bytes).map_err(Failure::new)?;
+    let mut bench = Bench::start(&bytes)?;
+    let started = bench.host.take_counts();
+    let spent = bench.average();
+    for _ in WARM_UP + COUNTED..requests {
+        bench.request();
+    }
+    Ok(Costs {
+        bytes: count(bytes.len()),
+        optimised: optimise::size(module)?,
+        imports: count(report.imports.len()),
+        exports: count(report.exports.len()),
+        start: started.instructions,
+        callbacks: spent.callbacks,
+        host_calls: spent.host_calls,
+        instructions: spent.instructions,
+        pages: started.pages,
+        pages_after: bench.host.take_counts().pages,
+    })
+}
+
+/// The instructions of a request while `alive` other streams are: the average of many requests, rounded up.
+///
+/// # Errors
+/// The module is refused.
+pub fn among(module: &[u8], alive: u32) -> Result<u64, Failure> {
+    let mut bench = Bench::start(module)?;
+    bench.host.create_streams(alive);
+    bench.host.take_counts();
+    Ok(bench.average().instructions)
+}

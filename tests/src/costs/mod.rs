@@ -1,0 +1,89 @@
+//! What a filter costs: bytes, callbacks, host calls, instructions and memory, each beside the peer's and the floor's.
+//!
+//! Five behaviours exist three times, as packages under `tests/bench`: on this SDK, on `proxy-wasm` 0.2.5 and by hand. They are built
+//! together and run in the embedded host on [`Engine::Counting`], so that every figure is exact and the same on every machine.
+//! `cargo costs` prints them; a test compares ours with the file `tests/costs.json`.
+
+pub mod build;
+pub mod ledger;
+pub mod measure;
+mod optimise;
+pub mod shape;
+pub mod table;
+
+use std::fmt;
+
+/// What the bench filters do: the names of the modules without their prefix.
+///
+/// * `noop` is registered and implements nothing;
+/// * `add_header` adds one response header;
+/// * `check_auth` takes the bearer token out of `authorization` and hands it on as `x-user`, or answers with 401;
+/// * `body_rewrite` drops `content-length`, buffers the response's body and replaces it;
+/// * `dump_headers` logs every request and response header at info.
+pub const FILTERS: [&str; 5] = ["noop", "add_header", "check_auth", "body_rewrite", "dump_headers"];
+
+/// Who made a bench filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Maker {
+    /// An expert by hand, against the raw ABI and without the standard library.
+    Floor,
+    /// This SDK.
+    Ours,
+    /// `proxy-wasm` 0.2.5.
+    Peer,
+}
+
+impl Maker {
+    /// All of them, in the order of the table.
+    pub const ALL: [Self; 3] = [Self::Floor, Self::Ours, Self::Peer];
+
+    /// The name, which is also the prefix of the modules.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Ours => "ours",
+            Self::Peer => "peer",
+        }
+    }
+
+    /// The package with the filters.
+    #[must_use]
+    pub const fn package(self) -> &'static str {
+        match self {
+            Self::Floor => "proxy-filter-bench-floor",
+            Self::Ours => "proxy-filter-bench-ours",
+            Self::Peer => "proxy-filter-bench-peer",
+        }
+    }
+}
+
+impl fmt::Display for Maker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A measurement that could not be made, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure(String);
+
+impl Failure {
+    pub(crate) fn new(why: impl fmt::Display) -> Self {
+        Self(why.to_string())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(error)
+    }
+}

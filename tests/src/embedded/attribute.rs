@@ -1,0 +1,253 @@
+//! The attributes of a stream, as Envoy 1.40 has them in each phase.
+
+use super::fields::{Map, encode};
+use super::metadata::get as inside;
+use super::state::{Phase, Stream};
+use crate::fixture::{self, Metadata, MetadataOf};
+use crate::message::{Fields, Protocol};
+use proxy_filter::Status;
+
+/// Whose response it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The host's or a filter's, or there is none yet.
+    Own,
+    /// The upstream's.
+    Upstreams,
+    /// The upstream's, and it has come to its end.
+    Ended,
+}
+
+/// What the host knows about a stream beside its messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Info {
+    pub(crate) protocol: Protocol,
+    /// When the request began, in nanoseconds since 1970.
+    pub(crate) started: u64,
+    /// Bytes of the request's body that have arrived.
+    pub(crate) received: u64,
+    /// Bytes of the response's body that have gone on.
+    pub(crate) sent: u64,
+    /// Status of the response and why it is that.
+    pub(crate) code: Option<(u32, Vec<u8>)>,
+    /// The bits of `ResponseFlags`.
+    pub(crate) flags: u64,
+    /// There is a route.
+    pub(crate) routed: bool,
+    /// The request has reached the upstream.
+    pub(crate) upstream: bool,
+    pub(crate) whose: Whose,
+    /// The filter never let the request's headers go: Envoy lets it read them to the end of the stream.
+    pub(crate) held: bool,
+}
+
+impl Info {
+    pub(crate) const fn new() -> Self {
+        Self {
+            protocol: Protocol::Http1,
+            started: 0,
+            received: 0,
+            sent: 0,
+            code: None,
+            flags: 0,
+            routed: true,
+            upstream: false,
+            whose: Whose::Own,
+            held: false,
+        }
+    }
+}
+
+/// A connection on one machine: the client's port, the host's, the port the host connects from, and the upstream's.
+const PORTS: [u16; 4] = [50_000, 10_000, 40_000, 8_080];
+/// How long whatever takes time has taken.
+const MILLISECOND: u64 = 1_000_000;
+
+type Found = Result<Vec<u8>, Status>;
+
+#[allow(clippy::unnecessary_wraps, reason = "an arm of a match beside others that can fail")]
+fn number(value: u64) -> Found {
+    Ok(value.to_le_bytes().to_vec())
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "an arm of a match beside others that can fail")]
+fn text(value: &str) -> Found {
+    Ok(value.as_bytes().to_vec())
+}
+
+fn address(port: u16) -> Found {
+    text(&format!("127.0.0.1:{port}"))
+}
+
+fn when<T>(condition: bool, value: T) -> Result<T, Status> {
+    condition.then_some(value).ok_or(Status::NOT_FOUND)
+}
+
+/// The maps that attributes are read from: those the module can reach, and the access log's during `on_log`.
+struct Maps<'a> {
+    request: Option<&'a Map>,
+    response: Option<&'a Map>,
+    trailers: Option<&'a Map>,
+}
+
+impl<'a> Maps<'a> {
+    fn of(stream: &'a Stream) -> Self {
+        let logged = |map: &'a Option<Map>| map.as_ref().filter(|_| stream.phase == Phase::Log);
+        Self {
+            request: match &stream.request.headers.value {
+                Some(map) if stream.info.held => Some(map),
+                _ => stream.request.headers.get().or_else(|| logged(&stream.logged.0)),
+            },
+            response: stream.response.headers.get().or_else(|| logged(&stream.logged.1)),
+            trailers: stream.response.trailers.get().or_else(|| logged(&stream.logged.2)),
+        }
+    }
+}
+
+/// The value of an attribute of a stream.
+pub(super) fn get(stream: &Stream, metadata: &Metadata, parts: &[&[u8]]) -> Found {
+    let info = &stream.info;
+    let [client, host, local, upstream] = PORTS;
+    match parts {
+        [b"request", rest @ ..] => request(stream, rest),
+        [b"response", rest @ ..] => response(stream, rest),
+        [b"source", b"address"] => address(client),
+        [b"source", b"port"] => number(client.into()),
+        [b"destination", b"address"] => address(host),
+        [b"destination", b"port"] => number(host.into()),
+        [b"connection_id"] | [b"connection", b"id"] => number(stream.id.into()),
+        [b"connection", b"mtls"] => Ok(vec![0]),
+        [b"connection", b"requested_server_name"] => text(""),
+        [b"upstream", b"request_attempt_count"] => number(info.upstream.into()),
+        [b"upstream", ..] if !info.upstream => Err(Status::NOT_FOUND),
+        [b"upstream", b"address"] => address(upstream),
+        [b"upstream", b"port"] => number(upstream.into()),
+        [b"upstream", b"local_address"] => address(local),
+        [b"upstream", b"transport_failure_reason"] => Ok(Vec::new()),
+        [b"upstream", b"cx_pool_ready_duration"] => number(MILLISECOND),
+        [b"upstream", b"locality"] => Ok(super::metadata::strings(&fixture::LOCALITY)),
+        [b"metadata", rest @ ..] => inside(metadata.get(MetadataOf::Request), rest),
+        [b"xds", rest @ ..] => xds(info, metadata, rest),
+        _ => Err(Status::NOT_FOUND),
+    }
+}
+
+fn xds(info: &Info, metadata: &Metadata, parts: &[&[u8]]) -> Found {
+    match parts {
+        [b"listener_direction"] => number(fixture::DIRECTION.cast_unsigned()),
+        [b"listener_metadata", rest @ ..] => inside(metadata.get(MetadataOf::Listener), rest),
+        [b"filter_chain_name"] => text(fixture::FILTER_CHAIN),
+        [b"upstream_host_metadata", rest @ ..] if info.upstream => inside(metadata.get(MetadataOf::UpstreamHost), rest),
+        [b"virtual_host_name"] => text(fixture::VIRTUAL_HOST),
+        [b"virtual_host_metadata", rest @ ..] => inside(metadata.get(MetadataOf::VirtualHost), rest),
+        _ if !info.routed => Err(Status::NOT_FOUND),
+        [b"route_name"] => text(fixture::ROUTE),
+        [b"route_metadata", rest @ ..] => inside(metadata.get(MetadataOf::Route), rest),
+        [b"cluster_name"] => text(fixture::CLUSTER),
+        [b"cluster_metadata", rest @ ..] => inside(metadata.get(MetadataOf::Cluster), rest),
+        _ => Err(Status::NOT_FOUND),
+    }
+}
+
+fn request(stream: &Stream, parts: &[&[u8]]) -> Found {
+    let info = &stream.info;
+    let map = Maps::of(stream).request;
+    let header = |name: &[u8]| map.and_then(|map| map.get(name)).map(<[u8]>::to_vec).ok_or(Status::NOT_FOUND);
+    let split_path = || {
+        let path = header(b":path")?;
+        let at = path.iter().position(|byte| *byte == b'?');
+        let (path, query) = path.split_at_checked(at.unwrap_or(path.len())).unwrap_or_default();
+        Ok((path.to_vec(), query.get(1..).unwrap_or_default().to_vec()))
+    };
+    match parts {
+        [b"path"] => header(b":path"),
+        [b"url_path"] => split_path().map(|(path, _)| path),
+        [b"query"] => split_path().map(|(_, query)| query),
+        [b"host"] => header(b":authority"),
+        [b"scheme"] => header(b":scheme"),
+        [b"method"] => header(b":method"),
+        [b"referer"] => header(b"referer"),
+        [b"useragent"] => header(b"user-agent"),
+        [b"id"] => header(b"x-request-id"),
+        [b"headers", rest @ ..] => joined(map, rest),
+        [b"protocol"] => text(if info.protocol == Protocol::Http2 { "HTTP/2" } else { "HTTP/1.1" }),
+        [b"time"] => number(info.started),
+        [b"duration"] => when(matches!(stream.phase, Phase::Log | Phase::Done | Phase::Delete), ())
+            .and_then(|()| number(MILLISECOND)),
+        [b"size"] => match header(b"content-length") {
+            Ok(length) => number(String::from_utf8_lossy(&length).parse().map_err(|_| Status::NOT_FOUND)?),
+            Err(_) => number(info.received),
+        },
+        [b"headers_bytes"] => number(size(map)),
+        [b"total_size"] => number(info.received + size(map)),
+        _ => Err(Status::NOT_FOUND),
+    }
+}
+
+fn response(stream: &Stream, parts: &[&[u8]]) -> Found {
+    let info = &stream.info;
+    let maps = Maps::of(stream);
+    match parts {
+        [b"code"] => number(info.code.as_ref().ok_or(Status::NOT_FOUND)?.0.into()),
+        [b"code_details"] => {
+            let (_, details) = info.code.as_ref().ok_or(Status::NOT_FOUND)?;
+            Ok(details.iter().map(|byte| if byte.is_ascii_whitespace() { b'_' } else { *byte }).collect())
+        }
+        [b"flags"] => number(info.flags),
+        [b"grpc_status"] => {
+            let (code, _) = info.code.as_ref().ok_or(Status::NOT_FOUND)?;
+            let said = [maps.trailers, maps.response].into_iter().flatten().find_map(|map| map.get(b"grpc-status"));
+            let status = said.map_or_else(
+                || grpc_status(*code),
+                |said| String::from_utf8_lossy(said).parse().ok().filter(|status| *status <= 16).unwrap_or(-1),
+            );
+            number(status.cast_unsigned())
+        }
+        [b"headers", rest @ ..] => joined(maps.response, rest),
+        [b"trailers", rest @ ..] => joined(maps.trailers, rest),
+        [b"headers_bytes"] => number(size(maps.response)),
+        [b"size"] => number(info.sent),
+        [b"total_size"] => number(info.sent + size(maps.response) + size(maps.trailers)),
+        [b"backend_latency"] => when(info.whose == Whose::Ended, MILLISECOND).and_then(number),
+        _ => Err(Status::NOT_FOUND),
+    }
+}
+
+/// The gRPC status that belongs to an HTTP status.
+pub(super) const fn grpc_status(code: u32) -> i64 {
+    match code {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
+}
+
+fn size(map: Option<&Map>) -> u64 {
+    map.map_or(0, |map| map.byte_size().into())
+}
+
+/// The fields of a map, or one of them, repeated ones joined.
+fn joined(map: Option<&Map>, parts: &[&[u8]]) -> Found {
+    let mut all = Fields::new();
+    for (name, value) in map.into_iter().flat_map(Map::fields) {
+        match all.iter_mut().find(|(found, _)| found == name) {
+            Some((_, joined)) => {
+                joined.push(b',');
+                joined.extend_from_slice(value);
+            }
+            None => all.push((name.clone(), value.clone())),
+        }
+    }
+    match parts {
+        [] if all.is_empty() => Ok(vec![0; 4]),
+        [] => Ok(encode(&all)),
+        [name] => {
+            let found = all.into_iter().find(|(found, _)| found.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value).ok_or(Status::NOT_FOUND)
+        }
+        _ => Err(Status::NOT_FOUND),
+    }
+}

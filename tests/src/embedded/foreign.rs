@@ -1,0 +1,107 @@
+//! Envoy's foreign functions, as far as they need neither an expression language nor cryptography.
+
+use super::state::State;
+use proxy_filter::Status;
+
+/// Objects of Envoy that can be made from text: those the scenarios set. Envoy 1.40 has more.
+const OBJECTS: [&[u8]; 2] = [b"envoy.network.upstream_server_name", b"envoy.tcp_proxy.cluster"];
+/// An object that is made from the number of a port only.
+const PORT: &[u8] = b"envoy.upstream.dynamic_port";
+
+/// Calls a function. One that is not here does not exist, expressions and signatures included.
+pub(super) fn call(state: &mut State, name: &[u8], argument: &[u8]) -> Result<Vec<u8>, Status> {
+    match name {
+        b"compress" => Ok(miniz_oxide::deflate::compress_to_vec_zlib(argument, 6)),
+        b"uncompress" => {
+            miniz_oxide::inflate::decompress_to_vec_zlib(argument).map_err(|_| Status::SERIALIZATION_FAILURE)
+        }
+        b"clear_route_cache" => Ok(Vec::new()),
+        b"declare_property" => declare(state, &parse(argument)?),
+        b"set_envoy_filter_state" => set_object(state, &parse(argument)?),
+        _ => Err(Status::NOT_FOUND),
+    }
+}
+
+/// `DeclarePropertyArguments`: name, and whether it is read-only. From a stream it has no effect.
+fn declare(state: &mut State, fields: &[(u64, Field)]) -> Result<Vec<u8>, Status> {
+    let name = bytes(fields, 1);
+    let root = state.current == state.root;
+    if root && state.declared.contains_key(&name) {
+        return Err(Status::BAD_ARGUMENT);
+    }
+    if root {
+        state.declared.insert(name, number(fields, 2) != 0);
+    }
+    Ok(Vec::new())
+}
+
+/// `SetEnvoyFilterStateArguments`: the object's name and its text.
+fn set_object(state: &mut State, fields: &[(u64, Field)]) -> Result<Vec<u8>, Status> {
+    let stream = state.stream().ok_or(Status::NOT_FOUND)?;
+    let name = bytes(fields, 1);
+    let text = bytes(fields, 2);
+    match name.as_slice() {
+        PORT if !String::from_utf8_lossy(&text).parse::<u16>().is_ok_and(|port| port > 0) => {
+            return Err(Status::BAD_ARGUMENT);
+        }
+        name if name != PORT && !OBJECTS.contains(&name) => return Err(Status::NOT_FOUND),
+        _ => {}
+    }
+    stream.objects.insert(name, text);
+    Ok(Vec::new())
+}
+
+/// The value of a protocol buffers field.
+enum Field {
+    Number(u64),
+    Bytes(Vec<u8>),
+}
+
+fn bytes(fields: &[(u64, Field)], wanted: u64) -> Vec<u8> {
+    let found = fields.iter().rev().find_map(|(number, field)| match field {
+        Field::Bytes(bytes) if *number == wanted => Some(bytes.clone()),
+        _ => None,
+    });
+    found.unwrap_or_default()
+}
+
+fn number(fields: &[(u64, Field)], wanted: u64) -> u64 {
+    let found = fields.iter().rev().find_map(|(number, field)| match field {
+        Field::Number(value) if *number == wanted => Some(*value),
+        _ => None,
+    });
+    found.unwrap_or_default()
+}
+
+/// The fields of a message; Envoy refuses bytes that are none.
+fn parse(mut message: &[u8]) -> Result<Vec<(u64, Field)>, Status> {
+    let mut fields = Vec::new();
+    while !message.is_empty() {
+        let tag = varint(&mut message)?;
+        let field = match tag & 7 {
+            0 => Field::Number(varint(&mut message)?),
+            2 => {
+                let length = usize::try_from(varint(&mut message)?).map_err(|_| Status::BAD_ARGUMENT)?;
+                let (value, rest) = message.split_at_checked(length).ok_or(Status::BAD_ARGUMENT)?;
+                message = rest;
+                Field::Bytes(value.to_vec())
+            }
+            _ => return Err(Status::BAD_ARGUMENT),
+        };
+        fields.push((tag >> 3, field));
+    }
+    Ok(fields)
+}
+
+fn varint(message: &mut &[u8]) -> Result<u64, Status> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = message.split_first().ok_or(Status::BAD_ARGUMENT)?;
+        *message = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(Status::BAD_ARGUMENT)
+}

@@ -1,0 +1,137 @@
+//! The engine `wasmtime`: it compiles a module to machine code before it runs.
+
+use super::check::{self, Signature};
+use super::{Import, Instance, Memory, Trap, WireType};
+use crate::embedded::abi;
+use std::collections::BTreeMap;
+use wasmtime::{Caller, Config, Engine, Extern, Func, FuncType, Linker, Module, Store, Val, ValType};
+
+/// More than any test uses.
+const FUEL: u64 = 1 << 62;
+
+pub(super) fn load(bytes: &[u8], imports: Vec<Import>, counting: bool) -> Result<Box<dyn Instance>, String> {
+    let mut config = Config::new();
+    config.consume_fuel(counting);
+    let engine = Engine::new(&config).map_err(|error| error.to_string())?;
+    let module = Module::new(&engine, bytes).map_err(|error| format!("Failed to load Wasm bytecode: {error}"))?;
+    check::exports(module.exports().filter_map(|export| Some((export.name(), signature(export.ty().func()?)))))?;
+    check::imports(module.imports().map(|import| (import.module(), import.name())), &imports)?;
+    let mut store = Store::new(&engine, ());
+    if counting {
+        store.set_fuel(FUEL).map_err(|error| error.to_string())?;
+    }
+    let mut linker = <Linker<()>>::new(&engine);
+    for import in imports {
+        define(&engine, &mut linker, import)?;
+    }
+    let instance = linker.instantiate(&mut store, &module).map_err(|error| error.to_string())?;
+    let memory = instance.get_memory(&mut store, "memory");
+    let exports: Vec<_> =
+        instance.exports(&mut store).map(|export| (export.name().to_owned(), export.into_func())).collect();
+    let functions = exports.into_iter().filter_map(|(name, function)| Some((name, function?))).collect();
+    Ok(Box::new(Wasmtime { store, functions, memory, counting }))
+}
+
+fn signature(ty: &FuncType) -> Signature {
+    let name = |ty: ValType| format!("{ty:?}").to_lowercase();
+    Signature { parameters: ty.params().map(name).collect(), results: ty.results().map(name).collect() }
+}
+
+fn define(engine: &Engine, linker: &mut Linker<()>, import: Import) -> Result<(), String> {
+    let parameters = import.parameters.iter().map(|parameter| match parameter {
+        WireType::I32 => ValType::I32,
+        WireType::I64 => ValType::I64,
+    });
+    let ty = FuncType::new(engine, parameters, [ValType::I32]);
+    let Import { name, call, .. } = import;
+    let body = move |caller: Caller<'_, ()>, arguments: &[Val], results: &mut [Val]| -> wasmtime::Result<()> {
+        let arguments: Vec<u64> = arguments
+            .iter()
+            .map(|argument| match argument {
+                Val::I32(number) => u64::from(number.cast_unsigned()),
+                Val::I64(number) => number.cast_unsigned(),
+                _ => 0,
+            })
+            .collect();
+        let status = call(&mut Guest::new(caller), &arguments).map_err(|Trap(why)| wasmtime::Error::msg(why))?;
+        if let Some(result) = results.first_mut() {
+            *result = Val::I32(status.cast_signed());
+        }
+        Ok(())
+    };
+    linker.func_new("env", name, ty, body).map(|_| ()).map_err(|error| error.to_string())
+}
+
+struct Guest<'a> {
+    caller: Caller<'a, ()>,
+    memory: Option<wasmtime::Memory>,
+}
+
+impl<'a> Guest<'a> {
+    fn new(mut caller: Caller<'a, ()>) -> Self {
+        let memory = caller.get_export("memory").and_then(Extern::into_memory);
+        Self { caller, memory }
+    }
+}
+
+impl Memory for Guest<'_> {
+    fn read(&self, pointer: u32, size: u32) -> Option<Vec<u8>> {
+        let start = pointer as usize;
+        let end = start.checked_add(size as usize)?;
+        self.memory?.data(&self.caller).get(start..end).map(<[u8]>::to_vec)
+    }
+
+    fn write(&mut self, pointer: u32, bytes: &[u8]) -> Option<()> {
+        let start = pointer as usize;
+        let end = start.checked_add(bytes.len())?;
+        let memory = self.memory?;
+        memory.data_mut(&mut self.caller).get_mut(start..end)?.copy_from_slice(bytes);
+        Some(())
+    }
+
+    fn allocate(&mut self, size: u32) -> Result<u32, Trap> {
+        let allocator =
+            abi::ALLOCATORS.iter().find_map(|name| self.caller.get_export(name).and_then(Extern::into_func));
+        let Some(allocator) = allocator else { return Ok(0) };
+        let mut result = [Val::I32(0)];
+        allocator
+            .call(&mut self.caller, &[Val::I32(size.cast_signed())], &mut result)
+            .map_err(|error| Trap(error.to_string()))?;
+        match result {
+            [Val::I32(pointer)] => Ok(pointer.cast_unsigned()),
+            _ => Ok(0),
+        }
+    }
+}
+
+struct Wasmtime {
+    store: Store<()>,
+    functions: BTreeMap<String, Func>,
+    memory: Option<wasmtime::Memory>,
+    counting: bool,
+}
+
+impl Instance for Wasmtime {
+    fn exports(&self, name: &str) -> bool {
+        self.functions.contains_key(name)
+    }
+
+    fn call(&mut self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Trap> {
+        let function = self.functions.get(name).ok_or_else(|| Trap(format!("the module does not export {name}")))?;
+        let arguments: Vec<Val> = arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
+        let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
+        function.call(&mut self.store, &arguments, &mut results).map_err(|error| Trap(error.to_string()))?;
+        Ok(match results.first() {
+            Some(Val::I32(result)) => Some(result.cast_unsigned()),
+            _ => None,
+        })
+    }
+
+    fn instructions(&self) -> u64 {
+        if self.counting { FUEL.saturating_sub(self.store.get_fuel().unwrap_or(FUEL)) } else { 0 }
+    }
+
+    fn pages(&self) -> u64 {
+        self.memory.map_or(0, |memory| memory.size(&self.store))
+    }
+}

@@ -1,0 +1,338 @@
+//! What a reader copies works: the files of the examples, the filter in the README, and every command and path in a page.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
+
+use proxy_filter_host::{Host, build_guest};
+use saphyr::{LoadableYamlNode, Yaml};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn names_in(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+fn examples() -> Vec<String> {
+    let examples = names_in(&root().join("examples"));
+    assert!(examples.len() >= 5, "{examples:?}");
+    examples
+}
+
+/// A directory of this process, deleted on drop. Outside of the repository, whose workspace would claim a package in it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("proxy-filter-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, path: &str, contents: impl AsRef<[u8]>) {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What an example's `envoy.yaml` says about its plugin.
+struct Plugin {
+    name: String,
+    filename: String,
+    configuration: String,
+}
+
+fn get<'a, 'y>(yaml: &'a Yaml<'y>, path: &str) -> Option<&'a Yaml<'y>> {
+    path.split('.').try_fold(yaml, |yaml, key| match key.parse() {
+        Ok(index) => yaml.as_sequence_get(index),
+        Err(_) => yaml.as_mapping_get(key),
+    })
+}
+
+fn text(yaml: &Yaml<'_>, path: &str) -> String {
+    get(yaml, path).and_then(Yaml::as_str).unwrap_or_else(|| panic!("no text at {path}")).to_owned()
+}
+
+fn port(yaml: &Yaml<'_>, path: &str) -> (String, i64) {
+    let port = get(yaml, &format!("{path}.socket_address.port_value")).and_then(Yaml::as_integer).unwrap();
+    (text(yaml, &format!("{path}.socket_address.address")), port)
+}
+
+fn plugin(filter: &Yaml<'_>) -> Plugin {
+    assert_eq!(text(filter, "name"), "envoy.filters.http.wasm");
+    assert_eq!(text(filter, "typed_config.config.vm_config.runtime"), "envoy.wasm.runtime.v8");
+    let configuration = get(filter, "typed_config.config.configuration.value").and_then(Yaml::as_str);
+    Plugin {
+        name: text(filter, "typed_config.config.name"),
+        filename: text(filter, "typed_config.config.vm_config.code.local.filename"),
+        configuration: configuration.unwrap_or_default().to_owned(),
+    }
+}
+
+fn bootstrap(example: &str) -> Plugin {
+    let yaml = read(&root().join("examples").join(example).join("envoy.yaml"));
+    let yaml = Yaml::load_from_str(&yaml).unwrap_or_else(|error| panic!("{example}: {error}"));
+    assert_eq!(yaml.len(), 1, "{example}: one document");
+    let (yaml, resources) = (&yaml[0], "static_resources");
+    assert_eq!(port(yaml, &format!("{resources}.listeners.0.address")), ("127.0.0.1".into(), 10000));
+    let upstream = format!("{resources}.clusters.0.load_assignment.endpoints.0.lb_endpoints.0.endpoint.address");
+    assert_eq!(port(yaml, &upstream), ("127.0.0.1".into(), 8000));
+    let filters = format!("{resources}.listeners.0.filter_chains.0.filters.0.typed_config.http_filters");
+    assert_eq!(text(yaml, &format!("{filters}.1.name")), "envoy.filters.http.router");
+    plugin(get(yaml, &format!("{filters}.0")).unwrap())
+}
+
+fn module_path(package: &str) -> String {
+    format!("target/wasm32-unknown-unknown/release/{package}.wasm")
+}
+
+#[test]
+fn every_example_has_a_readme_a_bootstrap_and_tests() {
+    let list = read(&root().join("README.md"));
+    for example in examples() {
+        let directory = root().join("examples").join(&example);
+        for file in ["Cargo.toml", "README.md", "envoy.yaml", "src/lib.rs", "src/tests.rs"] {
+            assert!(directory.join(file).is_file(), "{example} has no {file}");
+        }
+        assert!(
+            read(&directory.join("src/tests.rs")).contains("#[proxy_filter_host::test]"),
+            "{example} tests nothing"
+        );
+        assert!(list.contains(&format!("(examples/{example})")), "README.md does not list {example}");
+    }
+}
+
+#[test]
+fn every_bootstrap_names_the_module_its_package_builds() {
+    for example in examples() {
+        let plugin = bootstrap(&example);
+        assert_eq!(plugin.name, example);
+        assert_eq!(plugin.filename, module_path(&example));
+        let built = build_guest(&root(), &example, None).unwrap_or_else(|error| panic!("{error}"));
+        assert!(plugin.filename.ends_with(built.file_name().unwrap().to_str().unwrap()), "{}", built.display());
+    }
+}
+
+#[test]
+fn every_configuration_is_accepted_by_its_filter() {
+    for example in examples() {
+        let module = fs::read(build_guest(&root(), &example, None).unwrap()).unwrap();
+        let configured = Host::for_module(&module).configure(bootstrap(&example).configuration);
+        configured.unwrap_or_else(|refused| panic!("{example}: {refused}"));
+    }
+}
+
+#[test]
+#[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
+fn envoy_accepts_every_bootstrap() {
+    let envoy = PathBuf::from(std::env::var_os("ENVOY").expect("ENVOY names an Envoy"));
+    // A name is looked up on PATH; a path starts where the test does, which Envoy does not.
+    let envoy = if envoy.components().count() > 1 { std::path::absolute(envoy).unwrap() } else { envoy };
+    for example in examples() {
+        // Paths in a bootstrap start where Envoy does. The modules may be in another target directory than the repository's own.
+        let scratch = Scratch::new(&example);
+        scratch.write(&module_path(&example), fs::read(build_guest(&root(), &example, None).unwrap()).unwrap());
+        let log = scratch.0.join("log");
+        let mut child = Command::new(&envoy)
+            .args(["--mode", "validate", "--disable-hot-restart", "-c"])
+            .arg(root().join("examples").join(&example).join("envoy.yaml"))
+            .current_dir(&scratch.0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let limit = Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() < limit => thread::sleep(Duration::from_millis(20)),
+                None => {
+                    child.kill().unwrap();
+                    break child.wait().unwrap();
+                }
+            }
+        };
+        assert!(status.success(), "{example}: {status}\n{}", read(&log));
+    }
+}
+
+/// The block that follows a line with the file's name, as in the README: `` `src/lib.rs`: ``.
+fn file_in_readme(readme: &str, name: &str) -> String {
+    let (_, rest) = readme.split_once(&format!("\n`{name}`:\n")).unwrap_or_else(|| panic!("no {name} in the README"));
+    let (fence, rest) = rest.trim_start().split_once('\n').unwrap();
+    assert!(fence.starts_with("```"), "{name} is followed by {fence}");
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_filter_in_the_readme_is_a_package_outside_of_this_repository_and_passes_its_tests() {
+    let readme = read(&root().join("README.md"));
+    let scratch = Scratch::new("readme");
+    for name in ["Cargo.toml", "src/lib.rs", "src/tests.rs"] {
+        scratch.write(name, file_in_readme(&readme, name));
+    }
+    // The packages come from here, and everything else is what this repository has already.
+    let package = |name: &str, directory: &str| format!("{name} = {{ path = {:?} }}\n", root().join(directory));
+    let ours = [
+        package("proxy-filter", "sdk"),
+        package("proxy-filter-macros", "macros"),
+        package("proxy-filter-host", "tests"),
+    ];
+    scratch.write(".cargo/config.toml", format!("[net]\noffline = true\n[patch.crates-io]\n{}", ours.concat()));
+    scratch.write("Cargo.lock", read(&root().join("Cargo.lock")));
+    let output = Command::new(env!("CARGO"))
+        .arg("test")
+        .current_dir(&scratch.0)
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap())
+        // As this workspace builds them, so that the dependencies are there already.
+        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
+        .output()
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    assert!(!err.contains("warning: `guard`"), "the compiler warns:\n{err}");
+    for test in file_in_readme(&readme, "src/tests.rs").split("\nfn ").skip(1) {
+        let name = test.split('(').next().unwrap();
+        for host in ["native", "wasm"] {
+            assert!(out.contains(&format!("test tests::{name}::{host} ... ok")), "{name}::{host}:\n{out}");
+        }
+    }
+    let snippet = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let plugin = plugin(&Yaml::load_from_str(snippet).unwrap()[0][0]);
+    assert_eq!((plugin.name.as_str(), plugin.filename), ("guard", module_path("guard")));
+    let module = build_guest(&root(), "http_config", None).unwrap().with_file_name("guard.wasm");
+    Host::for_module(&fs::read(module).unwrap()).configure(plugin.configuration).unwrap();
+}
+
+#[test]
+fn the_readme_shows_the_release_profile_of_this_repository() {
+    let settings = |text: &str| -> Vec<String> {
+        let (_, profile) = text.split_once("[profile.release]\n").unwrap();
+        let lines = profile.lines().take_while(|line| !line.is_empty() && !line.starts_with("```"));
+        lines.map(|line| line.split('#').next().unwrap().trim().to_owned()).collect()
+    };
+    let ours = settings(&read(&root().join("Cargo.toml")));
+    assert_eq!(settings(&file_in_readme(&read(&root().join("README.md")), "Cargo.toml")), ours);
+    let page = read(&root().join("sdk/src/lib.rs")).replace("//! ", "");
+    assert_eq!(settings(&page), ours, "the crate page");
+}
+
+#[test]
+fn every_feature_is_on_the_crate_page() {
+    let manifest = read(&root().join("sdk/Cargo.toml"));
+    let (_, features) = manifest.split_once("[features]\n").unwrap();
+    let names = features.lines().take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once(" = "));
+    let page = read(&root().join("sdk/src/lib.rs"));
+    for (name, _) in names.filter(|(name, _)| *name != "default") {
+        assert!(page.contains(&format!("//! | `{name}` |")), "{name}");
+    }
+}
+
+/// Every page people read.
+fn pages() -> Vec<PathBuf> {
+    let documents = names_in(&root().join("docs")).into_iter().map(|name| root().join("docs").join(name));
+    let examples = examples().into_iter().map(|example| root().join("examples").join(example).join("README.md"));
+    [root().join("README.md")].into_iter().chain(documents).chain(examples).collect()
+}
+
+#[test]
+fn every_link_to_a_file_leads_to_one() {
+    for page in pages() {
+        for link in read(&page).split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap();
+            if target.is_empty() || target.starts_with("https://") {
+                continue;
+            }
+            assert!(page.parent().unwrap().join(target).exists(), "{} links to {target}", page.display());
+        }
+    }
+}
+
+/// The commands of a page: the lines of its `sh` blocks, those after `$ ` in its `console` blocks, and what starts with `cargo ` in
+/// a line of text.
+fn commands(page: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    for (index, part) in page.split("```").enumerate() {
+        let (language, body) = part.split_once('\n').unwrap_or(("", part));
+        match (index % 2, language) {
+            (1, "sh") => commands.extend(body.lines().map(str::to_owned)),
+            (1, "console") => {
+                commands.extend(body.lines().filter_map(|line| line.strip_prefix("$ ")).map(str::to_owned));
+            }
+            (0, _) => {
+                let code = part.split('`').skip(1).step_by(2);
+                commands.extend(code.filter(|code| code.starts_with("cargo ")).map(str::to_owned));
+            }
+            _ => {}
+        }
+    }
+    commands
+}
+
+#[test]
+fn every_command_in_a_page_exists() {
+    let aliases = read(&root().join(".cargo/config.toml"));
+    let packages: Vec<String> = ["sdk", "macros", "tests"]
+        .map(|directory| read(&root().join(directory).join("Cargo.toml")))
+        .iter()
+        .map(|manifest| manifest.split('"').nth(1).unwrap().to_owned())
+        .chain(examples())
+        .collect();
+    let mut seen = 0;
+    for page in pages() {
+        for command in commands(&read(&page)) {
+            let words: Vec<&str> = command.split_whitespace().collect();
+            let assignments = words.iter().take_while(|word| word.contains('=') && !word.starts_with('-')).count();
+            // `ENVOY=$(a command with words) cargo test` is one assignment.
+            let words = match command.rsplit_once(") ") {
+                Some((_, rest)) => rest.split_whitespace().collect(),
+                None => words[assignments..].to_vec(),
+            };
+            let context = format!("{}: {command}", page.display());
+            let after = |flags: &[&str]| {
+                let at = words.iter().position(|word| flags.contains(word))?;
+                words.get(at + 1).copied()
+            };
+            match words.as_slice() {
+                ["cargo", "build" | "test" | "doc" | "clippy", ..] => {
+                    if let Some(package) = after(&["--package", "-p"]) {
+                        assert!(packages.iter().any(|known| known == package), "{context}: no package {package}");
+                    }
+                }
+                ["cargo", alias, rest @ ..] => {
+                    assert!(aliases.contains(&format!("\n{alias} = ")), "{context}: no command `cargo {alias}`");
+                    if let Some(example) = rest.first().filter(|word| !word.starts_with('-')) {
+                        assert!(examples().iter().any(|known| known == example), "{context}: no example {example}");
+                    }
+                }
+                ["envoy", ..] => {
+                    let file = after(&["-c"]).unwrap_or_else(|| panic!("{context}: no -c"));
+                    assert!(root().join(file).is_file(), "{context}: no file {file}");
+                }
+                ["curl" | "echo" | "pip" | "python3" | "rustup", ..] => {}
+                _ => panic!("{context}: nobody knows this command"),
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen} commands: this test reads pages that are not there");
+}

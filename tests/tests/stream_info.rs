@@ -1,0 +1,381 @@
+//! What the host knows about a stream, read and noted with types: the same in the embedded host and in Envoy.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
+
+use proxy_filter_host::{Exchange, Host, MetadataOf, ModuleReport, Reply, build_guest};
+use serde_json::json;
+use std::path::Path;
+
+/// Fails unless the guest logged all these lines.
+#[track_caller]
+fn expect(exchange: &Exchange, lines: &[&str]) {
+    for line in lines {
+        assert!(exchange.messages().contains(line), "{line}: {exchange}");
+    }
+}
+
+/// Metadata beside everything that can have some, with each kind of value beside the route.
+fn with_metadata(mut host: Host) -> Host {
+    let route = json!({
+        "example.route": {
+            "text": "text of the route", "eight": "12345678", "empty": "",
+            "number": 42, "ratio": 1.5, "flag": true, "off": false,
+            "list": [1, "two", false, null],
+            "nested": { "inner": { "deep": "x" }, "n": -7 },
+            "empty_list": [], "empty_map": {},
+        },
+        "example.null": { "nothing": null, "text": "t" },
+    });
+    host.metadata(MetadataOf::Route, route);
+    host.metadata(MetadataOf::VirtualHost, json!({ "example.virtual_host": { "text": "text of the virtual host" } }));
+    host.metadata(MetadataOf::Listener, json!({ "example.listener": { "text": "text of the listener" } }));
+    host.metadata(MetadataOf::Cluster, json!({ "example.cluster": { "text": "text of the cluster" } }));
+    let endpoint = json!({ "example.endpoint": { "text": "text of the endpoint", "weight": 3 } });
+    host.metadata(MetadataOf::UpstreamHost, endpoint);
+    host.metadata(MetadataOf::Request, json!({ "example.request": { "text": "text of the request", "number": 7 } }));
+    host.metadata(MetadataOf::Node, json!({ "stage": "test", "shard": 3, "canary": false }));
+    host
+}
+
+/// What the guest logged in one phase.
+fn phase<'a>(exchange: &'a Exchange, name: &str) -> Vec<&'a str> {
+    let title = format!("--- {name}");
+    let lines = exchange.messages().into_iter();
+    lines.skip_while(|line| **line != title).skip(1).take_while(|line| !line.starts_with("---")).collect()
+}
+
+#[track_caller]
+fn expect_in(exchange: &Exchange, name: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(phase(exchange, name).contains(line), "{line} in {name}: {exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn a_root_context_sees_the_plugin_and_the_node_only(host: Host) {
+    let mut host = with_metadata(host);
+    host.root_id("the root");
+    host.configure("").unwrap();
+    let lines: Vec<_> = host.start_logs().into_iter().map(|line| line.message).collect();
+    assert_eq!(
+        lines,
+        [
+            "declared again: InvalidInput",
+            r#"plugin.name: Some("plugin")"#,
+            r#"plugin.root_id: Some("the root")"#,
+            r#"plugin.vm_id: Some("vm")"#,
+            r#"xds.node_id: Some("node")"#,
+            r#"xds.node_cluster: Some("fleet")"#,
+            "request.path: None",
+            "xds.route_name: None",
+            r#"node: Some("test")"#,
+            "state: NotFound",
+            "envoy state: NotFound",
+            "route cache: ()",
+        ]
+    );
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn the_attributes_of_a_request_have_types(mut host: Host) {
+    for http2 in [false, true] {
+        let request = host.get("/request?a=b&c").header("x-a", "1").header("x-a", "2").header("referer", "r");
+        let request = request.header("user-agent", b"\xff").header("x-request-id", "7");
+        let exchange = if http2 { request.http2() } else { request }.send();
+        expect(
+            &exchange,
+            &[
+                r#"request.path: Some("/request?a=b&c")"#,
+                r#"request.url_path: Some("/request")"#,
+                r#"request.query: Some("a=b&c")"#,
+                r#"request.host: Some("example.com")"#,
+                r#"request.scheme: Some("http")"#,
+                r#"request.method: Some("GET")"#,
+                r#"request.referer: Some("r")"#,
+                r#"request.user_agent: Some("\xff")"#,
+                r#"request.id: Some("7")"#,
+                "request.size: Some(0)",
+                "ip: Some(127.0.0.1)",
+                "source port: true",
+                "destination port: true",
+                "after 2020: true",
+                "xds.listener_direction: Some(Inbound)",
+                "connection.id: true",
+                if http2 { "request.protocol: Some(Http2)" } else { "request.protocol: Some(Http11)" },
+            ],
+        );
+        assert!(exchange.messages().iter().any(|line| line.contains(r#""x-a=1,2""#)), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn attributes_come_and_go_with_the_phases(host: Host) {
+    let mut host = with_metadata(host);
+    host.upstream(|_| Reply::new(200).header("x-upstream", "1").chunks(["one", "two"]).trailer("x-t", "2"));
+    let exchange = host.post("/phases").header("x-client", "1").chunks(["ab", "c"]).send();
+    expect_in(
+        &exchange,
+        "request headers",
+        &[r#"request header: Some("1")"#, "response.code: None", "state: None", r#"xds.route_name: Some("route")"#],
+    );
+    expect_in(&exchange, "request body", &["request.path: None", "request.size: Some(2)", "state: Some([120])"]);
+    expect_in(
+        &exchange,
+        "response headers",
+        &[
+            "request header: None",
+            "response.code: Some(200)",
+            r#"response header: Some("1")"#,
+            "response.size: Some(0)",
+            "upstream address: Some(127.0.0.1)",
+            r#"upstream.locality: Some(Locality { region: "region", zone: "zone", sub_zone: "rack" })"#,
+            r#"host metadata: Some("text of the endpoint")"#,
+            "request.duration: false",
+        ],
+    );
+    expect_in(
+        &exchange,
+        "log",
+        &[
+            r#"request.path: Some("/phases")"#,
+            r#"request header: Some("1")"#,
+            "request.size: Some(3)",
+            "request.duration: true",
+            "response.backend_latency: true",
+            "response.size: Some(6)",
+            r#"response trailer: Some("2")"#,
+            "upstream.request_attempt_count: Some(1)",
+        ],
+    );
+    expect_in(&exchange, "done", &["request.path: None", "response.code: Some(200)", "state: Some([120])"]);
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn the_phases_of_other_messages_are_the_same(mut host: Host) {
+    host.upstream(|_| Reply::new(404).header("grpc-status", "5").body("four"));
+    let exchange = host.get("/phases").send();
+    expect_in(&exchange, "response headers", &["response.grpc_status: Some(5)", "response.backend_latency: false"]);
+    expect_in(&exchange, "response body", &["response.grpc_status: Some(12)"]);
+    expect_in(&exchange, "log", &["response.grpc_status: Some(5)", "response.size: Some(4)"]);
+    host.upstream(|_| Reply::new(200).chunks(["a"]).trailer("grpc-status", "none"));
+    let exchange = host.post("/phases").body("abc").http2().send();
+    expect_in(&exchange, "request headers", &["request.size: Some(3)"]);
+    expect_in(&exchange, "log", &["response.grpc_status: Some(-1)"]);
+    host.upstream(|_| Reply::new(204));
+    let exchange = host.get("/phases").send();
+    expect_in(&exchange, "response headers", &["response.code: Some(204)", "response.backend_latency: true"]);
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn a_response_that_is_not_the_upstreams_has_no_upstream(mut host: Host) {
+    let exchange = host.get("/phases-reply").send();
+    for phase in ["response headers", "log"] {
+        expect_in(&exchange, phase, &["response.code: Some(403)", "upstream address: None", "upstream.port: false"]);
+    }
+    expect_in(&exchange, "log", &[r#"xds.cluster_name: Some("upstream")"#, "upstream.request_attempt_count: Some(0)"]);
+    let exchange = host.get("/phases-no-route").send();
+    expect_in(
+        &exchange,
+        "log",
+        &["response.code: Some(404)", "xds.route_name: None", r#"xds.virtual_host_name: Some("all")"#],
+    );
+    let exchange = host.get("/phases-fail").send();
+    expect_in(&exchange, "log", &["response.code: Some(500)"]);
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn an_upstream_that_resets_is_known_all_the_same(mut host: Host) {
+    host.upstream(|_| Reply::reset());
+    let exchange = host.get("/phases").send();
+    expect_in(&exchange, "log", &["response.code: Some(503)", "upstream address: Some(127.0.0.1)"]);
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn a_body_beyond_the_limit_has_a_reason(mut host: Host) {
+    host.buffer_limit(1024);
+    let exchange = host.post("/phases-buffer").chunks(["x".repeat(700), "y".repeat(700)]).send();
+    expect_in(
+        &exchange,
+        "log",
+        &["response.code: Some(413)", r#"response.code_details: Some("request_payload_too_large")"#],
+    );
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn why_a_response_is_what_it_is_can_be_read(mut host: Host) {
+    let exchange = host.get("/").send();
+    expect(&exchange, &[r#"response.code_details: Some("via_upstream")"#, "response.flags: Some(ResponseFlags(0x0 ))"]);
+    let exchange = host.get("/reply").send();
+    expect(&exchange, &["response.code: Some(403)", r#"response.code_details: Some("no_entry")"#]);
+    let exchange = host.get("/no-route").send();
+    expect(
+        &exchange,
+        &[
+            "response.code: Some(404)",
+            r#"response.code_details: Some("route_not_found")"#,
+            "response.flags: Some(ResponseFlags(0x100 NR))",
+        ],
+    );
+    let exchange = host.get("/").without_authority().send();
+    expect(&exchange, &["response.code: Some(400)", r#"response.code_details: Some("missing_host_header")"#]);
+    host.upstream(|_| Reply::reset());
+    let exchange = host.get("/").send();
+    expect(&exchange, &["response.code: Some(503)", "response.flags: Some(ResponseFlags(0x40 UC))"]);
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn one_value_of_metadata_is_read_as_the_type_it_has(host: Host) {
+    let mut host = with_metadata(host);
+    let exchange = host.get("/metadata").send();
+    expect(
+        &exchange,
+        &[
+            r#"text: Some("text of the route")"#,
+            r#"empty: Some("")"#,
+            "missing: None",
+            "number number: Some(42.0)",
+            "number ratio: Some(1.5)",
+            "number text: Malformed",
+            "number missing: None",
+            "boolean flag: Some(true)",
+            "boolean off: Some(false)",
+            "boolean number: Malformed",
+            r#"virtual host: Some("text of the virtual host")"#,
+            r#"listener: Some("text of the listener")"#,
+            r#"cluster: Some("text of the cluster")"#,
+            r#"request: Some("text of the request")"#,
+            "node: Some(3.0)",
+            "node: Some(false)",
+        ],
+    );
+    let endpoint: Vec<_> = exchange.messages().into_iter().filter(|line| line.starts_with("endpoint")).collect();
+    assert_eq!(
+        endpoint,
+        [
+            "endpoint: None",
+            "endpoint: None",
+            r#"endpoint: Some(String("text of the endpoint"))"#,
+            "endpoint: Some(3.0)"
+        ],
+        "there is no upstream host before the response"
+    );
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn a_value_from_the_whole_metadata_keeps_its_type(host: Host) {
+    let mut host = with_metadata(host);
+    let exchange = host.get("/metadata").send();
+    expect(
+        &exchange,
+        &[
+            r#"value text: Some(String("text of the route"))"#,
+            "value number: Some(Number(42.0))",
+            "value flag: Some(Boolean(true))",
+            r#"value list: Some(List([Number(1.0), String("two"), Boolean(false), Null]))"#,
+            r#"value empty: Some(String(""))"#,
+            "value empty_list: Some(List([]))",
+            "value empty_map: Some(Struct(Struct { fields: [] }))",
+            "value missing: None",
+            "node: Some(Number(3.0))",
+        ],
+    );
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn null_is_refused_alone_and_read_from_the_whole(host: Host) {
+    let mut host = with_metadata(host);
+    let exchange = host.get("/metadata").send();
+    expect(
+        &exchange,
+        &[
+            "null: Refused(SerializationFailure (3))",
+            "value null: Some(Null)",
+            r#"namespace: Some(Struct { fields: [("nothing", Null), ("text", String("t"))] })"#,
+            "no namespace: None",
+        ],
+    );
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn a_namespace_is_read_as_the_filters_own_type(host: Host) {
+    let mut host = with_metadata(host);
+    let exchange = host.get("/json").send();
+    expect(
+        &exchange,
+        &[
+            "route: Some(Route { number: 42, ratio: 1.5, flag: true, text: \"text of the route\", list: (1, \"two\", false, None), \
+             nested: Nested { inner: {\"deep\": \"x\"}, n: -7 }, missing: None })",
+            "missing: None",
+            "metadata: missing field `number`",
+        ],
+    );
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn where_there_is_no_metadata_nothing_is_read(mut host: Host) {
+    let exchange = host.get("/metadata").send();
+    let values: Vec<_> = exchange.messages().into_iter().filter(|line| line.contains("Some")).collect();
+    assert_eq!(values[0], "node: Some(0)", "the node has an empty set of keys: {exchange}");
+    assert!(values[1..].iter().all(|line| line.starts_with("response.") || line.starts_with("xds.")), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn filter_state_is_kept_with_the_stream(mut host: Host) {
+    let exchange = host.get("/state").send();
+    expect(
+        &exchange,
+        &[
+            "before: None",
+            r#"get: Some("one")"#,
+            "get: Some([255, 0])",
+            "empty: Some([])",
+            "a built-in name: Some([109, 105, 110, 101])",
+            "read-only: ()",
+            "read-only again: NotAvailableHere",
+            r#"read-only: Some("first")"#,
+        ],
+    );
+    expect(&host.get("/state").send(), &["before: None"]);
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn objects_of_envoy_are_set_from_text(mut host: Host) {
+    let exchange = host.get("/state").send();
+    expect(
+        &exchange,
+        &[
+            "envoy before: None",
+            "envoy set: ()",
+            r#"envoy: Some("example.com")"#,
+            "envoy with a bad value: InvalidInput",
+            "envoy unknown: NotFound",
+        ],
+    );
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn foreign_functions_answer_or_say_why_not(mut host: Host) {
+    let exchange = host.get("/foreign").send();
+    expect(
+        &exchange,
+        &[
+            "smaller: true",
+            "uncompress: true",
+            "empty: []",
+            "garbage: Malformed",
+            "nothing: Malformed",
+            "cut: Malformed",
+            "route cache: ()",
+            "unknown: NotFound",
+            "a message that is none: NotAvailableHere",
+        ],
+    );
+}
+
+#[test]
+fn attributes_and_metadata_take_one_host_function() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let module = std::fs::read(build_guest(root, "proxy-filter-guests", Some("one_attribute")).unwrap()).unwrap();
+    let report = ModuleReport::read(&module).unwrap();
+    let imports = ["env.proxy_add_header_map_value", "env.proxy_get_property", "env.proxy_log"];
+    assert_eq!(report.imports, imports, "{report}");
+}
