@@ -39,7 +39,7 @@ use proc_macro::TokenStream;
 ///
 /// | Export | If the filter has |
 /// |---|---|
-/// | `proxy_abi_version_0_2_1`, `_initialize`, `proxy_on_context_create`, `proxy_on_delete` | (always) |
+/// | `proxy_abi_version_0_2_1`, `_initialize`, `proxy_on_memory_allocate`, `proxy_on_context_create`, `proxy_on_delete` | (always) |
 /// | `proxy_on_vm_start` | `RootContext::on_start`, or a `root_id` |
 /// | `proxy_on_configure` | `RootContext::on_configure` |
 /// | `proxy_on_done` | `on_done`, of either trait |
@@ -146,7 +146,8 @@ pub fn __export(facts: TokenStream) -> TokenStream {
 /// The function becomes three tests, which cargo lists as `refuses_without_a_token::native`, `…::wasm` and `…::envoy`. The last
 /// one is ignored unless asked for: `ENVOY=/path/to/envoy cargo test -- --include-ignored`.
 ///
-/// The filter is the one in the library of the test's package, so this works in `tests/*.rs` and in the library itself.
+/// The filter is the one in the library of the test's package: put the tests in `src/tests.rs`. In `tests/*.rs` it works as well if the
+/// library is also an `rlib`, which costs the module its link-time optimisation.
 ///
 /// - `#[test(module = some::path)]` tests the filter whose `#[proxy_filter::root]` or `module!` is in another module.
 /// - `#[test(guest = "name")]` tests a wasm module that is an example of the package `proxy-filter-guests`; it has no native
