@@ -1,4 +1,4 @@
-//! The macros of [`proxy-filter`](https://docs.rs/proxy-filter), which re-exports and explains them.
+//! The macros of `proxy-filter`, which re-exports and explains them.
 //!
 //! This crate has no dependencies: a filter would otherwise spend most of its build on `syn`. What it needs of Rust's grammar
 //! is small: the header of an impl, and the signatures in it. Each macro parses into a model (`impl_block`, `filter`), validates

@@ -141,3 +141,37 @@ fn an_allocator_that_has_nothing_is_a_status() {
     let mut host = Host::for_module(&wat::parse_str(text).unwrap());
     assert_eq!(host.get("/").send().status(), 200);
 }
+
+#[test]
+fn a_call_that_fails_leaves_its_outs_untouched() {
+    let bytes = module(
+        r#"(import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+           (data (i32.const 16) "x-missing")"#,
+        r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (i32.store (i32.const 64) (i32.const 1234)) (i32.store (i32.const 68) (i32.const 5678))
+            (if (i32.ne (call $get (i32.const 0) (i32.const 16) (i32.const 9) (i32.const 64) (i32.const 68)) (i32.const 1)) (then unreachable))
+            (if (i32.ne (i32.load (i32.const 64)) (i32.const 1234)) (then unreachable))
+            (if (i32.ne (i32.load (i32.const 68)) (i32.const 5678)) (then unreachable))
+            (i32.const 0))"#,
+    );
+    assert_eq!(violation(&bytes), "");
+    assert_eq!(Host::for_module(&bytes).get("/").send().status(), 200, "the module did not trap");
+}
+
+#[test]
+fn an_empty_value_is_null_and_asks_for_no_memory() {
+    let text = r#"(module
+        (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 16) "x-empty")
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) (unreachable))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (i32.store (i32.const 64) (i32.const 1234)) (i32.store (i32.const 68) (i32.const 5678))
+            (if (call $get (i32.const 0) (i32.const 16) (i32.const 7) (i32.const 64) (i32.const 68)) (then unreachable))
+            (if (i32.load (i32.const 64)) (then unreachable))
+            (if (i32.load (i32.const 68)) (then unreachable))
+            (i32.const 0)))"#;
+    let mut host = Host::for_module(&wat::parse_str(text).unwrap());
+    assert_eq!(host.get("/").header("x-empty", "").send().status(), 200, "the module did not trap");
+}
