@@ -98,6 +98,15 @@ pub(crate) fn build_modules(directory: &Path, arguments: &[String]) -> Result<Ve
     run(directory, arguments)
 }
 
+/// The module in a message of cargo, if the message is about the target of this name.
+pub(crate) fn module_in(message: &Value, name: &str) -> Option<PathBuf> {
+    let target = message.get("target")?;
+    (target.get("name")?.as_str()?.replace('-', "_") == name).then_some(())?;
+    let files = message.get("filenames")?.as_array()?;
+    let is_module = |file: &&str| Path::new(file).extension().is_some_and(|extension| extension == "wasm");
+    files.iter().filter_map(Value::as_str).find(is_module).map(PathBuf::from)
+}
+
 fn build(directory: &Path, artifact: &Artifact) -> Result<PathBuf, BuildError> {
     let (arguments, name) = match artifact {
         Artifact::Library(package) => {
@@ -109,16 +118,7 @@ fn build(directory: &Path, artifact: &Artifact) -> Result<PathBuf, BuildError> {
     };
     let arguments = [vec!["--release".to_owned()], arguments].concat();
     let messages = run(directory, &arguments)?;
-    let mut modules = messages.iter().filter_map(|message| {
-        let target = message.get("target")?;
-        (target.get("name")?.as_str()?.replace('-', "_") == name).then_some(())?;
-        let files = message.get("filenames")?.as_array()?;
-        files
-            .iter()
-            .filter_map(Value::as_str)
-            .find(|file| Path::new(file).extension().is_some_and(|extension| extension == "wasm"))
-            .map(PathBuf::from)
-    });
+    let mut modules = messages.iter().filter_map(|message| module_in(message, &name));
     modules.next_back().ok_or_else(|| {
         BuildError(format!(
             "cargo build {} made no .wasm file for `{name}`: does its [lib] have crate-type = [\"cdylib\"]?",

@@ -193,7 +193,10 @@ impl Host {
             "the exchange could not be played: {}",
             record.failure.as_deref().unwrap_or_default()
         );
-        self.transcript.exchanges.push(record.clone());
+        // Nobody asks a tool's host for them, and a tool may send many.
+        if self.observer.is_some() {
+            self.transcript.exchanges.push(record.clone());
+        }
         Exchange::new(record)
     }
 

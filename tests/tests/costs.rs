@@ -1,5 +1,6 @@
 //! What a filter costs does not get worse, and stays within its limits.
 #![cfg(feature = "wasmtime")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::costs::build::{Modules, Profile};
 use proxy_filter_host::costs::ledger::{HOW_TO_BLESS, Ledger};

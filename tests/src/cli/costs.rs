@@ -16,22 +16,40 @@ pub(super) use counting::run;
 mod counting {
     use super::{Parser, Result};
     use lexopt::prelude::*;
+    use proxy_filter_host::costs::FILTERS;
+    use proxy_filter_host::costs::envoy::{self, Options};
     use proxy_filter_host::costs::ledger::{self, Ledger};
     use proxy_filter_host::costs::table::Table;
+    use std::time::Duration;
 
     /// Requests before the memory is measured the second time.
     const REQUESTS: u32 = 100_000;
 
     /// Measures and prints. With `--bless`, our figures become the ones the tests hold us to.
     pub(in super::super) fn run(mut parser: Parser) -> Result<()> {
-        let (mut json, mut bless, mut requests) = (false, false, REQUESTS);
+        let (mut json, mut bless, mut envoy, mut requests) = (false, false, false, REQUESTS);
+        let mut options = Options::default();
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("json") => json = true,
                 Long("bless") => bless = true,
+                Long("envoy") => envoy = true,
+                Long("filter") => options.filters = vec![filter(&parser.value()?.string()?)?],
+                Long("workers") => options.workers = vec![parser.value()?.parse()?],
+                Long("seconds") => options.time = Duration::from_secs(parser.value()?.parse()?),
                 Long("requests") => requests = parser.value()?.parse()?,
                 other => return Err(other.unexpected().into()),
             }
+        }
+        if envoy {
+            eprintln!("measuring in Envoy, about {} s …", options.time.as_secs());
+            let report = envoy::measure(&options)?;
+            if json {
+                println!("{:#}", report.to_json());
+            } else {
+                println!("{report}");
+            }
+            return Ok(());
         }
         eprintln!("building and measuring the bench filters …");
         let table = Table::measure(requests)?;
@@ -53,5 +71,12 @@ mod counting {
             eprintln!("beyond its limit: {sentence}");
         }
         Ok(())
+    }
+
+    fn filter(name: &str) -> Result<&'static str> {
+        let known = FILTERS.iter().find(|filter| **filter == name);
+        known
+            .copied()
+            .ok_or_else(|| format!("there is no bench filter {name}; there are: {}", FILTERS.join(", ")).into())
     }
 }

@@ -2,7 +2,6 @@
 
 use super::{FILTERS, Failure, Maker};
 use crate::guest;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -74,7 +73,7 @@ impl Modules {
         for maker in Maker::ALL {
             for filter in FILTERS {
                 let name = format!("{maker}_{filter}");
-                let path = artifacts.iter().find_map(|artifact| file(artifact, &name));
+                let path = artifacts.iter().find_map(|artifact| guest::module_in(artifact, &name));
                 let path = path.ok_or_else(|| Failure::new(format!("{} made no module {name}", maker.package())))?;
                 paths.insert((maker, filter), path);
             }
@@ -99,11 +98,4 @@ impl Modules {
         let path = self.path(maker, filter)?;
         std::fs::read(path).map_err(|error| Failure::new(format!("{}: {error}", path.display())))
     }
-}
-
-/// The module in a message of cargo, if the message is about the target of this name.
-fn file(artifact: &Value, name: &str) -> Option<PathBuf> {
-    (artifact.get("target")?.get("name")?.as_str()? == name).then_some(())?;
-    let files = artifact.get("filenames")?.as_array()?;
-    files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".wasm")).map(PathBuf::from)
 }

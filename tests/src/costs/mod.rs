@@ -5,6 +5,8 @@
 //! `cargo costs` prints them; a test compares ours with the file `tests/costs.json`.
 
 pub mod build;
+#[cfg(feature = "envoy")]
+pub mod envoy;
 pub mod ledger;
 pub mod measure;
 mod optimise;

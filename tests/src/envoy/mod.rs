@@ -7,10 +7,10 @@
 //! [`LogLevel::Trace`]: proxy_filter::LogLevel::Trace
 
 mod admin;
-mod binary;
+pub(crate) mod binary;
 mod bootstrap;
 mod hpack;
-mod http1;
+pub(crate) mod http1;
 mod http2;
 mod journal;
 mod line;

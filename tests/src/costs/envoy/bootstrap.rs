@@ -1,0 +1,89 @@
+//! Envoy's configuration: a listener for each variant, and no upstream.
+
+use super::super::build::Modules;
+use super::super::{Failure, shape};
+use super::Variant;
+use serde_json::{Value, json};
+
+/// The configuration with these listeners, each once.
+pub(super) fn json(modules: &Modules, variants: &[(&str, Variant)]) -> Result<Value, Failure> {
+    let mut listeners: Vec<Value> = Vec::new();
+    for (filter, variant) in variants {
+        let name = variant.listener(filter);
+        if listeners.iter().any(|listener| listener.get("name") == Some(&Value::from(name.as_str()))) {
+            continue;
+        }
+        listeners.push(json!({
+            "name": name,
+            "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
+            "filter_chains": [{ "filters": [{
+                "name": "envoy.filters.network.http_connection_manager",
+                "typed_config": {
+                    "@type": type_url("filters.network.http_connection_manager.v3.HttpConnectionManager"),
+                    "stat_prefix": name,
+                    "codec_type": "AUTO",
+                    "generate_request_id": false,
+                    "route_config": routes(),
+                    "http_filters": filters(modules, &name, filter, *variant)?,
+                },
+            }] }],
+        }));
+    }
+    Ok(json!({
+        "static_resources": { "listeners": listeners },
+        "admin": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } } },
+    }))
+}
+
+/// The filter under test, then one that waits for the whole request: the answer would otherwise come before the request's body.
+fn filters(modules: &Modules, name: &str, filter: &str, variant: Variant) -> Result<Vec<Value>, Failure> {
+    let mut filters = Vec::new();
+    if let Variant::Filter(maker) = variant {
+        filters.push(json!({
+            "name": "envoy.filters.http.wasm",
+            "typed_config": { "@type": type_url("filters.http.wasm.v3.Wasm"), "config": {
+                "name": name,
+                "vm_config": {
+                    "vm_id": name,
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": { "local": { "filename": modules.path(maker, filter)? } },
+                },
+            } },
+        }));
+    }
+    filters.push(json!({
+        "name": "envoy.filters.http.buffer",
+        "typed_config": { "@type": type_url("filters.http.buffer.v3.Buffer"), "max_request_bytes": 65_536 },
+    }));
+    filters.push(json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": { "@type": type_url("filters.http.router.v3.Router") },
+    }));
+    Ok(filters)
+}
+
+/// Answers with the response of [`shape`]: Envoy adds `:status` and `content-length`, and one header more makes them eight.
+fn routes() -> Value {
+    let more = [("x-frame-options", "DENY")];
+    let headers: Vec<Value> = shape::RESPONSE_HEADERS
+        .iter()
+        .chain(&more)
+        .map(|(key, value)| {
+            json!({ "header": { "key": key, "value": value }, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD" })
+        })
+        .collect();
+    json!({ "name": "routes", "virtual_hosts": [{
+        "name": "all", "domains": ["*"],
+        "routes": [{
+            "match": { "prefix": "/" },
+            "direct_response": {
+                "status": 200, "body": { "inline_string": String::from_utf8_lossy(&shape::response_body()) },
+            },
+            "response_headers_to_add": headers,
+        }],
+    }] })
+}
+
+fn type_url(name: &str) -> String {
+    format!("type.googleapis.com/envoy.extensions.{name}")
+}

@@ -1,0 +1,158 @@
+//! What a filter adds to a real Envoy: CPU time, throughput, latency and memory, without a filter, by hand, on this SDK and on the peer.
+//!
+//! One Envoy serves every variant at once, each on a listener of its own, and answers itself (a direct response passes through the
+//! filters as an upstream's does). The load goes to one listener after the other in short bursts, round after round, so that what
+//! disturbs the machine disturbs all of them; the CPU time of the Envoy process over a burst, divided by its requests, is the figure.
+//! What is compared is the difference to the bursts without a filter.
+
+mod bootstrap;
+mod burst;
+mod proxy;
+mod report;
+mod series;
+
+pub use report::Report;
+
+use super::build::{Modules, Profile};
+use super::{FILTERS, Failure, Maker};
+use burst::{Load, Protocol};
+use proxy::Proxy;
+use series::Series;
+use std::time::{Duration, Instant};
+
+/// What is in the way of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Variant {
+    /// No filter.
+    None,
+    /// The filter of one maker.
+    Filter(Maker),
+}
+
+impl Variant {
+    const ALL: [Self; 4] =
+        [Self::None, Self::Filter(Maker::Floor), Self::Filter(Maker::Ours), Self::Filter(Maker::Peer)];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Filter(maker) => maker.name(),
+        }
+    }
+
+    /// The name of the listener; the one without a filter serves all.
+    fn listener(self, filter: &str) -> String {
+        match self {
+            Self::None => "none".to_owned(),
+            Self::Filter(maker) => format!("{maker}_{filter}"),
+        }
+    }
+}
+
+/// What to measure, and how long.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The filters.
+    pub filters: Vec<&'static str>,
+    /// Worker threads of Envoy; measured one after the other.
+    pub workers: Vec<u32>,
+    /// How long all of it takes, roughly.
+    pub time: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { filters: FILTERS.to_vec(), workers: vec![1, 2], time: Duration::from_secs(180) }
+    }
+}
+
+/// The share of the time one worker gets. That is where CPU time is compared; with more workers the load generator competes for cores.
+const FIRST_SHARE: u32 = 3;
+const SHARES: u32 = 4;
+
+/// Measures. Progress goes to standard error.
+///
+/// # Errors
+/// A module cannot be built, there is no Envoy (`ENVOY`) or no `h2load`, or one of them fails.
+pub fn measure(options: &Options) -> Result<Report, Failure> {
+    let modules = Modules::build(Profile::Workspace)?;
+    let load = Load::prepare()?;
+    let mut report = Report::default();
+    for (index, workers) in options.workers.iter().enumerate() {
+        let share = if options.workers.len() == 1 {
+            options.time
+        } else if index == 0 {
+            options.time * FIRST_SHARE / SHARES
+        } else {
+            options.time / SHARES / u32::try_from(options.workers.len() - 1).unwrap_or(1)
+        };
+        let mut envoy = Proxy::start(&modules, &options.filters, *workers)?;
+        rounds(&mut envoy, &load, options, share, &mut report)?;
+    }
+    eprintln!("memory, in an Envoy for each …");
+    for filter in &options.filters {
+        for variant in Variant::ALL {
+            let mut envoy = Proxy::start_one(&modules, filter, variant)?;
+            load.warm_up(&envoy, &variant.listener(filter))?;
+            report.add_memory(filter, variant, envoy.memory()?);
+        }
+    }
+    Ok(report)
+}
+
+/// Bursts on every listener, round after round, until the time is over.
+fn rounds(
+    envoy: &mut Proxy,
+    load: &Load,
+    options: &Options,
+    time: Duration,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let end = Instant::now() + time;
+    for filter in &options.filters {
+        for variant in Variant::ALL {
+            load.warm_up(envoy, &variant.listener(filter))?;
+        }
+    }
+    let mut round = 0;
+    while round == 0 || Instant::now() < end {
+        eprintln!("{} worker(s), round {} …", envoy.workers(), round + 1);
+        for filter in &options.filters {
+            for protocol in Protocol::ALL {
+                let series = report.series(filter, protocol, envoy.workers());
+                one_round(envoy, load, filter, protocol, round, series)?;
+            }
+        }
+        round += 1;
+    }
+    Ok(())
+}
+
+/// A burst on each variant of a filter, every other time in the opposite order.
+fn one_round(
+    envoy: &mut Proxy,
+    load: &Load,
+    filter: &str,
+    protocol: Protocol,
+    round: usize,
+    series: &mut Series,
+) -> Result<(), Failure> {
+    let mut order = Variant::ALL;
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    for variant in order {
+        let listener = envoy.listener(&variant.listener(filter))?;
+        let before = envoy.cpu_time()?;
+        let burst = load.busy(listener, protocol)?;
+        let cpu = envoy.cpu_time()?.saturating_sub(before);
+        series.add_burst(variant, &burst, cpu);
+        if round < LATENCY_ROUNDS {
+            series.add_latencies(variant, load.alone(listener, protocol)?);
+        }
+    }
+    Ok(())
+}
+
+/// Rounds in which latencies are taken as well.
+const LATENCY_ROUNDS: usize = 2;

@@ -1,0 +1,144 @@
+//! The figures of one filter under one kind of load, and what they say.
+
+use super::Variant;
+use super::burst::Burst;
+use std::time::Duration;
+
+/// What the bursts on one variant showed.
+#[derive(Clone, Debug, Default)]
+struct Samples {
+    /// Microseconds of CPU time for a request, a figure each round.
+    cpu: Vec<f64>,
+    /// Requests a second, a figure each round.
+    rate: Vec<f64>,
+    /// Microseconds from a request to the end of its response.
+    latency: Vec<f64>,
+}
+
+/// The bursts on the variants of one filter, with one protocol and one number of workers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Series {
+    samples: [Samples; Variant::ALL.len()],
+}
+
+/// CPU time a filter adds to a request, in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Added {
+    pub(super) time: f64,
+    /// Half the difference between what the even and the odd rounds say.
+    pub(super) uncertainty: f64,
+}
+
+/// The part of the rounds that are taken to be undisturbed. Whatever else runs on the machine makes a request more expensive (it takes
+/// the caches), never cheaper, so that the lower end of the samples is what the request costs.
+const UNDISTURBED: f64 = 0.25;
+
+impl Series {
+    fn of(&self, variant: Variant) -> &Samples {
+        let [none, floor, ours, peer] = &self.samples;
+        match variant.name() {
+            "floor" => floor,
+            "ours" => ours,
+            "peer" => peer,
+            _ => none,
+        }
+    }
+
+    fn of_mut(&mut self, variant: Variant) -> &mut Samples {
+        let [none, floor, ours, peer] = &mut self.samples;
+        match variant.name() {
+            "floor" => floor,
+            "ours" => ours,
+            "peer" => peer,
+            _ => none,
+        }
+    }
+
+    pub(super) fn add_burst(&mut self, variant: Variant, burst: &Burst, cpu: Duration) {
+        let samples = self.of_mut(variant);
+        samples.cpu.push(cpu.as_secs_f64() * 1e6 / f64::from(burst.requests));
+        samples.rate.push(burst.rate);
+    }
+
+    pub(super) fn add_latencies(&mut self, variant: Variant, latencies: Vec<u32>) {
+        self.of_mut(variant).latency.extend(latencies.into_iter().map(f64::from));
+    }
+
+    /// Rounds.
+    pub(super) fn rounds(&self) -> usize {
+        self.of(Variant::None).cpu.len()
+    }
+
+    /// Requests a second.
+    pub(super) fn rate(&self, variant: Variant) -> f64 {
+        quantile(&self.of(variant).rate, 0.5)
+    }
+
+    /// Microseconds of CPU time for a request.
+    pub(super) fn cpu(&self, variant: Variant) -> f64 {
+        quantile(&self.of(variant).cpu, UNDISTURBED)
+    }
+
+    /// Microseconds from a request to the end of its response: so many of them are not longer.
+    pub(super) fn latency(&self, variant: Variant, part: f64) -> f64 {
+        quantile(&self.of(variant).latency, part)
+    }
+
+    /// What a filter adds, compared with the bursts without one.
+    pub(super) fn added(&self, variant: Variant) -> Added {
+        let added = |rounds: &dyn Fn(usize) -> bool| {
+            let low = |variant| {
+                let samples = self.of(variant).cpu.iter().enumerate().filter(|(round, _)| rounds(*round));
+                quantile(&samples.map(|(_, cpu)| *cpu).collect::<Vec<_>>(), UNDISTURBED)
+            };
+            low(variant) - low(Variant::None)
+        };
+        let halves = added(&|round| round % 2 == 0) - added(&|round| round % 2 == 1);
+        Added { time: added(&|_| true), uncertainty: halves.abs() / 2.0 }
+    }
+}
+
+/// The value that a part of the samples does not exceed; 0 for none.
+fn quantile(samples: &[f64], part: f64) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index between 0 and the last"
+    )]
+    let (below, above) = ((last as f64 * part).floor() as usize, (last as f64 * part).ceil() as usize);
+    match (sorted.get(below), sorted.get(above)) {
+        (Some(below), Some(above)) => f64::midpoint(*below, *above),
+        _ => 0.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Maker;
+    use super::*;
+
+    #[test]
+    fn quantiles_are_between_the_samples() {
+        assert_eq!(quantile(&[], 0.5).to_bits(), 0.0_f64.to_bits());
+        assert!((quantile(&[3.0, 1.0, 2.0], 0.5) - 2.0).abs() < 1e-9);
+        assert!((quantile(&[1.0, 2.0], 0.5) - 1.5).abs() < 1e-9);
+        assert!((quantile(&[1.0, 2.0, 3.0], 1.0) - 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_disturbed_round_does_not_count() {
+        let mut series = Series::default();
+        let burst = Burst { requests: 1, rate: 1.0 };
+        let micros = Duration::from_micros;
+        for (without, with) in [(10, 13), (10, 13), (90, 13), (10, 70), (10, 13)] {
+            series.add_burst(Variant::None, &burst, micros(without));
+            series.add_burst(Variant::Filter(Maker::Ours), &burst, micros(with));
+        }
+        let added = series.added(Variant::Filter(Maker::Ours));
+        assert!((added.time - 3.0).abs() < 1e-6 && added.uncertainty < 1e-6, "{added:?}");
+    }
+}
