@@ -78,6 +78,15 @@ fn a_host_call_in_initialize_fails_the_vm() {
 }
 
 #[test]
+fn a_host_call_in_the_start_section_is_a_violation() {
+    let bytes = module(TICK, "(func $start (drop (call $tick (i32.const 1)))) (start $start)");
+    let mut host = Host::for_module(&bytes);
+    assert!(host.configure("").unwrap_err().to_string().contains("called from the start section"));
+    assert!(host.violations().join("\n").contains("from the module's start section"));
+    catch_unwind(AssertUnwindSafe(|| drop(host))).unwrap_err();
+}
+
+#[test]
 fn a_reply_in_on_log_is_a_violation() {
     let zeros = "(i32.const 0)".repeat(6);
     let bytes = module(

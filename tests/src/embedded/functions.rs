@@ -26,7 +26,14 @@ impl Functions {
 
     /// Whether the module may call this function now. If not, Envoy fails the VM.
     pub(crate) fn permit(&self, function: &str) -> std::result::Result<(), Trap> {
-        match self.state().permission {
+        let mut state = self.state();
+        match state.permission {
+            Permission::Nothing => {
+                state.violations.push(format!(
+                    "{function} was called from the module's start section: Envoy 1.40 crashes with a segmentation fault"
+                ));
+                Err(Trap(format!("{function} was called from the start section")))
+            }
             Permission::LogOnly(when) if function != "proxy_log" => {
                 Err(Trap(format!("restricted_callback: {function} was called during {when}")))
             }
@@ -171,7 +178,7 @@ impl HostFunctions for Functions {
             stream.response.continued = true;
         }
         // The request side is out of reach at once, whichever side is continued.
-        stream.request.close();
+        stream.request.continued();
         if early {
             state.violations.push(
                 "proxy_continue_stream for a response that does not exist yet: Envoy 1.40 crashes with a segmentation fault".into(),

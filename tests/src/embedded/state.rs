@@ -74,6 +74,8 @@ pub(crate) struct Side {
     pub(crate) body: Gated<Vec<u8>>,
     /// `proxy_continue_stream` was called for this side.
     pub(crate) continued: bool,
+    /// The body that the module sees is what the host holds for it.
+    pub(crate) holds_body: bool,
     /// The headers have gone on.
     pub(crate) gone: bool,
     /// The headers as they went on, where the module can still reach, and in vain change, what the host keeps.
@@ -87,6 +89,7 @@ impl Side {
             trailers: Gated::empty(),
             body: Gated::empty(),
             continued: false,
+            holds_body: false,
             gone: false,
             sent: None,
         }
@@ -103,6 +106,13 @@ impl Side {
         self.headers.open = false;
         self.trailers.open = false;
         self.body.open = false;
+    }
+
+    /// The module continues the message. Only a body that the host holds stays within reach until it goes on.
+    pub(crate) const fn continued(&mut self) {
+        let body = self.body.open && self.holds_body;
+        self.close();
+        self.body.open = body;
     }
 }
 
@@ -157,6 +167,8 @@ impl Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permission {
     All,
+    /// While the module's start section runs: Envoy has no context yet, and crashes.
+    Nothing,
     /// While `_initialize` or the module's allocator runs: the log only. Anything else fails the VM.
     LogOnly(&'static str),
 }

@@ -36,7 +36,10 @@ impl Vm {
     pub(crate) fn start(guest: &Guest, functions: Arc<Functions>) -> Result<Self, String> {
         let instance = match guest {
             Guest::Native(module) => Box::new(Thread::spawn(*module, Arc::clone(&functions))?) as Box<dyn Instance>,
-            Guest::Wasm(bytes, engine) => engine::load(*engine, bytes, abi::imports(&functions))?,
+            Guest::Wasm(bytes, engine) => {
+                functions.state().permission = Permission::Nothing;
+                engine::load(*engine, bytes, abi::imports(&functions))?
+            }
         };
         let mut vm = Self {
             instance,
