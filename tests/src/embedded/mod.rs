@@ -10,6 +10,8 @@ mod exchange;
 mod fields;
 mod foreign;
 mod functions;
+mod grpc_service;
+mod happening;
 mod incoming;
 mod metadata;
 #[cfg(feature = "wasmtime")]
@@ -18,6 +20,8 @@ mod metric;
 mod pause;
 mod property;
 mod reply;
+mod rpc;
+mod rpc_server;
 mod shared;
 mod state;
 mod time;

@@ -4,6 +4,7 @@ use super::attribute::Info;
 use super::callout::Callouts;
 use super::fields::Map;
 use super::metric::Metrics;
+use super::rpc::Rpcs;
 use super::shared::{Data, Queues};
 use super::time::Clock;
 use crate::backend::Settings;
@@ -191,6 +192,7 @@ pub(crate) struct State {
     pub(crate) stream: Option<Stream>,
     pub(crate) clock: Clock,
     pub(crate) callouts: Callouts,
+    pub(crate) rpcs: Rpcs,
     pub(crate) metrics: Metrics,
     pub(crate) shared_data: Data,
     pub(crate) queues: Queues,
@@ -211,6 +213,7 @@ impl State {
             stream: None,
             clock: Clock::new(),
             callouts: Callouts::default(),
+            rpcs: Rpcs::default(),
             metrics: Metrics::default(),
             shared_data: Data::default(),
             queues: Queues::default(),
