@@ -1,7 +1,7 @@
 //! gRPC as the host plays it, seen by a module that makes any host call: what an SDK is built on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, Reply, Turn};
+use proxy_filter_host::{__private, Exchange, Host, Reply, Subject, Turn};
 use std::time::Duration;
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -252,4 +252,63 @@ fn answers_of_calls_come_in_the_order_of_their_times(mut host: Host) {
         .leave_after(ms(500))
         .send();
     assert_eq!(exchange.messages(), ["buffer: 5 bytes: first", "buffer: 6 bytes: second"], "{exchange}");
+}
+
+/// A module of plain functions, as the SDK makes them from a filter.
+mod plain {
+    use proxy_filter::__private::Module;
+    use proxy_filter::sys;
+
+    /// `GrpcService` with the cluster `empty`.
+    const EMPTY: &[u8] = b"\x0a\x07\x0a\x05empty";
+
+    fn on_request_headers(_arguments: [u32; 5]) -> u32 {
+        sys::proxy_set_effective_context(1).unwrap();
+        let opened = sys::proxy_grpc_stream(EMPTY, b"pkg.Service", b"Talk", b"");
+        // The callbacks inside had contexts of their own: this one's is what it was, the root, which has no headers.
+        let path = sys::proxy_get_header_map_value(0, b":path");
+        sys::proxy_log(2, format!("opened: {opened:?}, path: {path:?}").as_bytes()).unwrap();
+        0
+    }
+
+    fn on_initial(arguments: [u32; 5]) -> u32 {
+        sys::proxy_log(2, format!("initial {:?}", &arguments[..3]).as_bytes()).unwrap();
+        0
+    }
+
+    fn on_close(arguments: [u32; 5]) -> u32 {
+        let status = sys::proxy_get_status().unwrap();
+        sys::proxy_log(2, format!("close {:?} {}", &arguments[..3], String::from_utf8_lossy(&status.1)).as_bytes())
+            .unwrap();
+        0
+    }
+
+    pub(super) fn module() -> Module {
+        Module {
+            exports: &[
+                ("proxy_on_request_headers", on_request_headers),
+                ("proxy_on_grpc_receive_initial_metadata", on_initial),
+                ("proxy_on_grpc_close", on_close),
+            ],
+        }
+    }
+}
+
+#[test]
+fn callbacks_run_inside_of_a_host_function_of_a_native_module_too() {
+    let subject = Subject { package: "", manifest_dir: "", guest: None, module: Some(plain::module) };
+    __private::native(&subject, |mut host| {
+        host.cluster_without_hosts("empty");
+        host.configure("").unwrap();
+        let exchange = host.get("/").send();
+        assert_eq!(
+            exchange.messages(),
+            [
+                "initial [1, 6, 0]",
+                "opened: Err(InternalFailure (10)), path: Err(BadArgument (2))",
+                "close [1, 6, 14] no healthy upstream{no_healthy_upstream}"
+            ],
+            "{exchange}"
+        );
+    });
 }
