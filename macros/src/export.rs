@@ -80,11 +80,13 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_request_headers", 3, true, context(&["on_request_headers", "on_request_body"])),
     export("proxy_on_request_body", 3, true, context(&["on_request_body"])),
     export("proxy_on_request_trailers", 2, true, context(&["on_request_trailers", "on_request_body"])),
+    export("proxy_on_request_metadata", 2, true, context(&["on_request_metadata"])),
     export("proxy_on_response_headers", 3, true, context(&["on_response_headers", "on_response_body"])),
     export("proxy_on_response_body", 3, true, context(&["on_response_body"])),
     export("proxy_on_response_trailers", 2, true, context(&["on_response_trailers", "on_response_body"])),
+    export("proxy_on_response_metadata", 2, true, context(&["on_response_metadata"])),
     export("proxy_on_done", 1, true, Needed::For { root: &["on_done"], context: &["on_done"] }),
-    export("proxy_on_log", 1, false, context(&["on_log"])),
+    export("proxy_on_log", 1, false, Needed::For { root: &["on_log"], context: &["on_log"] }),
     export("proxy_on_delete", 1, false, Needed::Always),
     export("proxy_on_tick", 1, false, root(&["on_tick"])),
     export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready"])),
@@ -184,11 +186,13 @@ pub(crate) fn impls(members: &[Member]) -> TokenStream {
     let mut output = TokenStream::new();
     let mut contexts: Vec<&str> = Vec::new();
     for Member { listed: Listed { alias, .. }, filter } in members {
+        let logs = filter.has(&["on_log"], &[]);
         // A missing `Default` is a fault of the type in the author's impl.
         output.extend(quote_at(
             filter.root.name.span(),
             &format!(
                 "impl sdk::NewContext for {alias} {{
+                    const LOGS: bool = {logs};
                     fn new_root() -> sdk::Result<Self> {{
                         ::core::result::Result::Ok(::core::default::Default::default())
                     }}
@@ -227,6 +231,7 @@ fn dispatch(members: &[Member]) -> TokenStream {
             enum Root {{ #roots }}
             enum Stream {{ #streams }}
             impl sdk::NewContext for Root {{
+                const LOGS: bool = false #logs;
                 fn new_root() -> sdk::Result<Self> {{
                     let found = sdk::root_id()?;
                     #choices
@@ -257,6 +262,7 @@ fn dispatch(members: &[Member]) -> TokenStream {
                     }",
                 ),
             ),
+            ("logs", for_each("|| <@ as sdk::NewContext>::LOGS")),
             ("ids", for_each("#root_id,")),
             ("sets", for_each(".union(<<@ as sdk::RootContext>::Context as sdk::Callbacks>::SET)")),
         ],

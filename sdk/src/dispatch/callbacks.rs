@@ -25,6 +25,8 @@ callbacks! {
     ON_DONE = 7,
     ON_LOG = 8,
     ON_DELETE = 9,
+    ON_REQUEST_METADATA = 24,
+    ON_RESPONSE_METADATA = 25,
 }
 
 impl CallbackSet {

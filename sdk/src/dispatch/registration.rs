@@ -6,6 +6,9 @@ use crate::property;
 
 /// Makes the root context a host asks for. The registration implements it.
 pub trait NewContext: RootContext {
+    /// Whether it has `on_log`, so that the id in `proxy_on_log` may be its own.
+    const LOGS: bool;
+
     /// The new root context, or why there is none.
     fn new_root() -> Result<Self>;
 }
