@@ -27,6 +27,7 @@
 //! `content-length`.
 
 mod backend;
+mod cluster;
 mod compare;
 #[cfg(feature = "wasmtime")]
 pub mod costs;

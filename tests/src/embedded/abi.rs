@@ -123,7 +123,13 @@ macro_rules! imports {
                                     $(imports!(@put $out_kind $out wire);)*
                                     Ok(0)
                                 }
-                                Err(status) => Ok(Status::raw(status)),
+                                Err(status) => {
+                                    // Envoy writes this out before it knows whether the call is possible.
+                                    if stringify!($name) == "proxy_http_call" {
+                                        wire.put(&0_u32.to_le_bytes())?;
+                                    }
+                                    Ok(Status::raw(status))
+                                }
                             }
                         };
                         let status = match answer() {

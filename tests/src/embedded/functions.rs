@@ -1,8 +1,8 @@
 //! The host functions, as Envoy 1.40 answers them.
 
-use super::fields::{self, Kind, Map, UNAVAILABLE};
+use super::fields::{self, Map, UNAVAILABLE};
 use super::state::{LocalReply, Permission, Phase, State, Stream};
-use super::{foreign, property};
+use super::{callout, foreign, property};
 use crate::engine::Trap;
 use crate::record::{Event, LogLine};
 use proxy_filter::sys::HostFunctions;
@@ -49,63 +49,6 @@ impl Functions {
         result
     }
 
-    /// Reads a map for `get` and `pairs`: during `on_log` the maps of the access log serve as well.
-    fn read_map<T>(&self, map: u32, read: impl FnOnce(Option<&Map>, bool) -> Result<T>) -> Result<T> {
-        let mut state = self.state();
-        if map > 7 {
-            return Err(Status::BAD_ARGUMENT);
-        }
-        let Some(stream) = state.stream() else { return read(None, false) };
-        let logging = stream.phase == Phase::Log;
-        let found = match map {
-            0 => stream.request.headers.get().or_else(|| stream.logged.0.as_ref().filter(|_| logging)),
-            1 => stream.request.trailers.get(),
-            2 => stream.response.headers.get().or_else(|| stream.logged.1.as_ref().filter(|_| logging)),
-            3 => stream.response.trailers.get().or_else(|| stream.logged.2.as_ref().filter(|_| logging)),
-            _ => None,
-        };
-        read(found, logging)
-    }
-
-    /// Reaches a map for everything that changes it. At the end of a body the trailers come into being.
-    fn edit_map<T>(&self, map: u32, edit: impl FnOnce(&mut Map) -> T) -> Result<T> {
-        let mut state = self.state();
-        let stream = state.stream().ok_or(UNAVAILABLE)?;
-        let (side, trailers, at_end) = match map {
-            0 => (&mut stream.request, false, false),
-            1 => (&mut stream.request, true, stream.phase == Phase::RequestBody { end_of_stream: true }),
-            2 => (&mut stream.response, false, false),
-            3 => (&mut stream.response, true, stream.phase == Phase::ResponseBody { end_of_stream: true }),
-            _ => return Err(Status::BAD_ARGUMENT),
-        };
-        let slot = if trailers { &mut side.trailers } else { &mut side.headers };
-        if at_end && slot.value.is_none() {
-            slot.show(Map::new(Kind::Trailers));
-        }
-        slot.get_mut().map(edit).ok_or(UNAVAILABLE)
-    }
-
-    fn body(stream: &mut Stream, buffer: u32) -> Option<&mut Vec<u8>> {
-        match buffer {
-            0 => stream.request.body.get_mut(),
-            1 => stream.response.body.get_mut(),
-            _ => None,
-        }
-    }
-
-    /// The bytes of a buffer; `Ok` and nothing for one that is not there now.
-    fn buffer(&self, buffer: u32) -> Result<Vec<u8>> {
-        let mut state = self.state();
-        match buffer {
-            0 | 1 => Ok(state.stream().and_then(|stream| Self::body(stream, buffer)).cloned().unwrap_or_default()),
-            2 | 3 | 5 | 8 => Ok(Vec::new()),
-            6 => Ok(state.settings.vm_configuration.clone()),
-            7 if state.configuring => Ok(state.settings.configuration.clone()),
-            4 | 7 => Err(Status::NOT_FOUND),
-            _ => Err(Status::BAD_ARGUMENT),
-        }
-    }
-
     /// Whether answering or resetting the stream here would crash Envoy.
     fn too_late(stream: &Stream) -> bool {
         matches!(stream.phase, Phase::Log | Phase::Done | Phase::Delete)
@@ -144,7 +87,12 @@ impl HostFunctions for Functions {
 
     fn proxy_set_buffer_bytes(&self, buffer_type: u32, start: u32, size: u32, bytes: &[u8]) -> Result<()> {
         let mut state = self.state();
-        if buffer_type == 4 || (buffer_type == 7 && !state.configuring) {
+        let absent = match buffer_type {
+            4 => state.callouts.response.is_none(),
+            7 => !state.configuring,
+            _ => false,
+        };
+        if absent {
             return Err(Status::NOT_FOUND);
         }
         let stream = state.stream().ok_or(Status::BAD_ARGUMENT)?;
@@ -270,6 +218,32 @@ impl HostFunctions for Functions {
                 grpc_status,
             });
         }
+        Ok(())
+    }
+
+    fn proxy_http_call(
+        &self,
+        upstream: &[u8],
+        headers: &[u8],
+        body: &[u8],
+        _trailers: &[u8],
+        timeout: u32,
+    ) -> Result<u32> {
+        // Envoy 1.40 never sends the trailers.
+        callout::call(&mut self.state(), upstream, headers, body, timeout)
+    }
+
+    fn proxy_get_status(&self) -> Result<(u32, Vec<u8>)> {
+        Ok(self.state().callouts.status.clone())
+    }
+
+    fn proxy_set_effective_context(&self, context_id: u32) -> Result<()> {
+        let mut state = self.state();
+        let stream = state.stream.as_ref().map(|stream| stream.id);
+        if context_id != 0 && context_id != state.root && stream != Some(context_id) {
+            return Err(Status::BAD_ARGUMENT);
+        }
+        state.effective = context_id;
         Ok(())
     }
 

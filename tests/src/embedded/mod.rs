@@ -1,17 +1,23 @@
 //! The embedded host: the life of a plugin and of HTTP streams, as Envoy 1.40 plays it.
 
 pub(crate) mod abi;
+mod access;
 mod attribute;
 mod body;
+mod callout;
+mod event;
 mod exchange;
 mod fields;
 mod foreign;
 mod functions;
+mod incoming;
 mod metadata;
 #[cfg(feature = "wasmtime")]
 mod meter;
 mod metric;
+mod pause;
 mod property;
+mod reply;
 mod shared;
 mod state;
 mod time;
@@ -21,10 +27,11 @@ mod wire;
 pub(crate) use vm::Guest;
 
 use crate::backend::{Answer, Backend, Refused, Settings};
-use crate::message::Request;
+use crate::message::{Received, Request};
 use crate::record::{Event, Record};
 use exchange::Exchange;
 use functions::Functions;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use vm::Vm;
@@ -47,6 +54,10 @@ impl Embedded {
 
     fn events(&self) -> Vec<Event> {
         std::mem::take(&mut self.functions.state().events)
+    }
+
+    fn calls(&self) -> BTreeMap<String, Vec<Received>> {
+        self.functions.state().callouts.take_received()
     }
 
     fn size(bytes: &[u8]) -> u32 {
@@ -75,6 +86,7 @@ impl Embedded {
             return Err("Failed to configure base Wasm plugin".into());
         }
         time::tell(&mut vm, &self.functions, ROOT);
+        event::deliver_due(&mut vm, &self.functions);
         Ok(vm)
     }
 }
@@ -97,16 +109,17 @@ impl Backend for Embedded {
         let Some(vm) = &mut self.vm else { return Record::default() };
         let id = self.next_context;
         self.next_context += 1;
+        self.functions.state().callouts.take_received();
         let (response, upstream) = Exchange::new(vm, &self.functions, id, request).play(answer);
-        self.functions.state().stream = None;
-        Record { response, upstream, events: self.events(), failure: None }
+        Record { response, upstream, calls: self.calls(), events: self.events(), failure: None }
     }
 
     fn advance(&mut self, by: Duration) -> Record {
+        self.functions.state().callouts.take_received();
         if let Some(vm) = &mut self.vm {
             time::advance(vm, &self.functions, ROOT, by);
         }
-        Record { events: self.events(), ..Record::default() }
+        Record { calls: self.calls(), events: self.events(), ..Record::default() }
     }
 
     fn metric(&mut self, name: &str) -> Option<u64> {

@@ -67,7 +67,7 @@ impl Vm {
         }
         {
             let mut state = self.functions.state();
-            state.current = arguments.first().copied().unwrap_or_default();
+            (state.current, state.effective) = (arguments.first().copied().unwrap_or_default(), 0);
             let arguments = arguments.iter().map(|argument| u64::from(*argument)).collect();
             state.events.push(Event::Callback { name: name.into(), arguments });
         }
@@ -77,7 +77,7 @@ impl Vm {
         #[cfg(feature = "wasmtime")]
         self.meter.left(name, &*self.instance);
         let mut state = self.functions.state();
-        state.current = 0;
+        (state.current, state.effective) = (0, 0);
         match result {
             Ok(result) => {
                 state.events.push(Event::Returned { name: name.into(), result: result.map(u64::from) });

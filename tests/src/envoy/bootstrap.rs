@@ -1,9 +1,11 @@
 //! Envoy's configuration for one module.
 
 use crate::backend::Settings;
+use crate::cluster::{Cluster, Endpoint};
 use crate::fixture::{self, Metadata, MetadataOf};
 use proxy_filter::LogLevel;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -13,6 +15,11 @@ pub(super) const ACTIVE_REQUESTS: &str = "http.ingress.downstream_rq_active";
 pub(super) const UPSTREAM_ACTIVE: &str = "cluster.upstream.upstream_cx_active";
 /// Statistic: connections to the upstream that were ever opened.
 pub(super) const UPSTREAM_TOTAL: &str = "cluster.upstream.upstream_cx_total";
+/// Statistic: connections to a cluster that the module calls that were ever opened.
+pub(super) fn connections_to(cluster: &str) -> String {
+    format!("cluster.{cluster}.upstream_cx_total")
+}
+
 /// Statistic: whether the worker threads have started.
 pub(super) const WORKERS_STARTED: &str = "listener_manager.workers_started";
 
@@ -21,7 +28,14 @@ pub(super) const WORKERS_STARTED: &str = "listener_manager.workers_started";
 /// The limits are above what the scenarios send (300 headers, a value of 60 KiB), trailers are on for HTTP/1, and no request id is
 /// made up, so that a filter sees what the client sent and what Envoy always adds. The upstream speaks the client's protocol. A
 /// connection to the upstream serves one request, so that what a filter does to one exchange cannot reach the next.
-pub(super) fn json(settings: &Settings, module: &Path, upstream: SocketAddr) -> Value {
+///
+/// Each cluster that the module calls has the address of its server here.
+pub(super) fn json(
+    settings: &Settings,
+    module: &Path,
+    upstream: SocketAddr,
+    servers: &BTreeMap<String, SocketAddr>,
+) -> Value {
     let mut listener = json!({
         "name": "listener",
         "address": address("127.0.0.1", 0),
@@ -62,12 +76,40 @@ pub(super) fn json(settings: &Settings, module: &Path, upstream: SocketAddr) -> 
             }
         }
     }
+    let mut clusters = vec![cluster];
+    clusters.extend(settings.clusters.iter().map(|cluster| called(cluster, servers.get(&cluster.name).copied())));
     let tag = |(name, regex): &(String, String)| json!({ "tag_name": name, "regex": regex });
     json!({
         "stats_config": { "stats_tags": settings.stats_tags.iter().map(tag).collect::<Vec<_>>() },
         "node": { "id": fixture::NODE_ID, "cluster": fixture::NODE_CLUSTER, "metadata": settings.metadata.get(MetadataOf::Node) },
-        "static_resources": { "listeners": [listener], "clusters": [cluster] },
+        "static_resources": { "listeners": [listener], "clusters": clusters },
         "admin": { "address": address("127.0.0.1", 0) },
+    })
+}
+
+/// A port where nobody listens.
+const CLOSED: u16 = 1;
+
+/// A cluster that the module calls.
+fn called(cluster: &Cluster, server: Option<SocketAddr>) -> Value {
+    let host = match cluster.endpoint {
+        Endpoint::Server(_) => server.map(|server| address(&server.ip().to_string(), server.port())),
+        Endpoint::Refusing => Some(address("127.0.0.1", CLOSED)),
+        Endpoint::Absent => None,
+    };
+    let hosts: Vec<Value> = host.into_iter().map(|address| json!({ "endpoint": { "address": address } })).collect();
+    json!({
+        "name": cluster.name,
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "load_assignment": { "cluster_name": cluster.name, "endpoints": [{ "lb_endpoints": hosts }] },
+        "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": type_url("extensions.upstreams.http.v3.HttpProtocolOptions"),
+            "common_http_protocol_options": {
+                "max_headers_count": 1000, "max_response_headers_kb": 96, "max_requests_per_connection": 1,
+            },
+            "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } },
+        } },
     })
 }
 

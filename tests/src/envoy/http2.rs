@@ -4,7 +4,7 @@
 //! wants to send, and hide where a body ended.
 
 use super::hpack;
-use super::wire::{LIMIT, PAUSE, Wire};
+use super::wire::{LIMIT, PAUSE, Pace, Wire};
 use crate::message::{Body, Fields, Received, Reply, Request};
 use httlib_hpack::Decoder;
 use std::io::{self, ErrorKind};
@@ -57,16 +57,18 @@ pub(super) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Opt
     ];
     head.extend(request.authority.iter().map(|authority| (b":authority".to_vec(), authority.clone().into_bytes())));
     channel.send_message(head, &request.headers, &request.body, &request.trailers);
+    channel.wire.leave_after(request.leave_after);
     channel.receive(&[b":status"]);
     Ok(channel.take_received())
 }
 
 /// Serves one request: hands over what came, complete or not, and sends the reply unless there is none.
-pub(super) fn serve(mut wire: Wire, answer: impl FnOnce(&Received) -> Option<Reply>) {
+pub(super) fn serve(mut wire: Wire, pace: Pace, answer: impl FnOnce(&Received) -> Option<Reply>) {
     if wire.exactly(PREFACE.len()).is_err() {
         return;
     }
     let Ok(mut channel) = Channel::open(wire, 0) else { return };
+    channel.pace = pace;
     channel.receive(&[b":method", b":path", b":authority"]);
     let Some(request) = channel.take_received() else { return };
     let is_head = request.headers.first().is_some_and(|(_, method)| method == b"HEAD");
@@ -79,16 +81,23 @@ pub(super) fn serve(mut wire: Wire, answer: impl FnOnce(&Received) -> Option<Rep
         reply.body
     };
     let status = (b":status".to_vec(), reply.status.to_string().into_bytes());
+    if reply.cut_off {
+        channel.send_beginning(vec![status], &headers, &body);
+        return;
+    }
     channel.send_message(vec![status], &headers, &body, &reply.trailers);
     channel.wire.drain();
 }
 
 /// Adds the `content-length` of a body of known length, unless the scenario wrote one.
 fn announce(headers: &mut Fields, body: &Body) {
-    let told = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"content-length"));
-    if let (Body::Sized(bytes), false) = (body, told) {
+    if let (Body::Sized(bytes), false) = (body, has_length(headers)) {
         headers.push((b"content-length".to_vec(), bytes.len().to_string().into_bytes()));
     }
+}
+
+fn has_length(headers: &Fields) -> bool {
+    headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"content-length"))
 }
 
 /// The one stream of a connection, with the connection.
@@ -109,6 +118,7 @@ struct Channel {
     has_headers: bool,
     /// Nothing more comes on the stream.
     ended: bool,
+    pace: Pace,
 }
 
 impl Channel {
@@ -126,6 +136,7 @@ impl Channel {
             received: Received::default(),
             has_headers: false,
             ended: false,
+            pace: Pace::Parts,
         };
         let mut settings = Vec::new();
         // No table for compressed headers, no push, the largest window.
@@ -148,6 +159,17 @@ impl Channel {
         announce(&mut head, body);
         // A failure shows as a stream that has ended; what came before is still to be read.
         let _ = self.try_send_message(&head, body, trailers);
+    }
+
+    /// Sends the message without its end.
+    fn send_beginning(&mut self, mut head: Fields, headers: &Fields, body: &Body) {
+        head.extend(headers.iter().cloned());
+        if let (Body::Sized(bytes), false) = (body, has_length(&head)) {
+            head.push((b"content-length".to_vec(), (bytes.len() + 1).to_string().into_bytes()));
+        }
+        let sent = self.send_headers(&head, false);
+        // As above.
+        let _ = sent.and_then(|()| if self.pause() { Ok(()) } else { self.send_data(&body.bytes(), false) });
     }
 
     fn try_send_message(&mut self, head: &Fields, body: &Body, trailers: &Fields) -> io::Result<()> {
@@ -230,6 +252,9 @@ impl Channel {
     fn pause(&mut self) -> bool {
         let end = Instant::now() + PAUSE;
         loop {
+            if self.pace == Pace::AtOnce {
+                return self.ended;
+            }
             let left = end.saturating_duration_since(Instant::now());
             if self.ended || left.is_zero() {
                 return self.ended;

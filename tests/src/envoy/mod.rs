@@ -21,13 +21,16 @@ mod upstream;
 mod wire;
 
 use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::cluster::{Cluster, Endpoint};
 use crate::message::{Protocol, Received, Request};
 use crate::record::{Event, Record};
 use process::Process;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use upstream::Upstream;
+use wire::Pace;
 
 /// How long a stream may take to end after the client has its response.
 const END_OF_STREAM: Duration = Duration::from_secs(3);
@@ -47,6 +50,8 @@ pub(crate) struct Envoy {
 struct Running {
     process: Process,
     upstream: Upstream,
+    /// The servers that the module calls, by the name of their cluster.
+    servers: BTreeMap<String, Upstream>,
     /// Whether Envoy's log tells the end of a stream: at trace level, for a module that exports `proxy_on_delete`.
     told: bool,
 }
@@ -62,8 +67,10 @@ impl Envoy {
         let unreadable = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.module.display()));
         let module = std::fs::read(&self.module).map_err(unreadable)?;
         let told = bootstrap::is_trace(settings) && exports_on_delete(&module);
-        let upstream = Upstream::start()?;
-        let bootstrap = bootstrap::json(settings, &self.module, upstream.address());
+        let upstream = Upstream::start(Pace::Parts)?;
+        let servers = servers(&settings.clusters)?;
+        let addresses = servers.iter().map(|(name, server)| (name.clone(), server.address())).collect();
+        let bootstrap = bootstrap::json(settings, &self.module, upstream.address(), &addresses);
         match Process::start(&self.binary, &bootstrap, settings)? {
             Ok(process) => {
                 if bootstrap::is_trace(settings) {
@@ -71,7 +78,7 @@ impl Envoy {
                 }
                 process.journal().settle(SETTLE);
                 let events = process.journal().take();
-                Ok(Ok((Running { process, upstream, told }, events)))
+                Ok(Ok((Running { process, upstream, servers, told }, events)))
             }
             Err(refused) => Ok(Err(refused)),
         }
@@ -120,23 +127,31 @@ impl Backend for Envoy {
 impl Running {
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
         self.upstream.expect(answer);
+        self.calls();
         let response = self.request(request);
         self.wait_for_the_end();
-        let upstream = self.upstream.take();
+        let upstream = self.upstream.take().pop();
+        let calls = self.calls();
         let events = self.process.journal().take();
         let failure = match &response {
             _ if self.process.has_ended() => Some(self.process.obituary("Envoy ended during the exchange")),
             Err(error) => Some(self.process.obituary(&format!("the client could not talk to Envoy: {error}"))),
             Ok(_) => None,
         };
-        Record { response: response.unwrap_or_default(), upstream, events, failure }
+        Record { response: response.unwrap_or_default(), upstream, calls, events, failure }
     }
 
     /// What happened without an exchange.
     fn aside(&mut self) -> Record {
         let failure =
             self.process.has_ended().then(|| self.process.obituary("Envoy ended while nobody asked it anything"));
-        Record { events: self.process.journal().take(), failure, ..Record::default() }
+        Record { calls: self.calls(), events: self.process.journal().take(), failure, ..Record::default() }
+    }
+
+    /// What the servers received since this was last asked.
+    fn calls(&self) -> BTreeMap<String, Vec<Received>> {
+        let calls = self.servers.iter().map(|(name, server)| (name.clone(), server.take()));
+        calls.filter(|(_, received)| !received.is_empty()).collect()
     }
 
     fn request(&self, request: &Request) -> io::Result<Option<Received>> {
@@ -165,16 +180,30 @@ impl Running {
     }
 
     fn is_idle(&self) -> io::Result<bool> {
-        let stats = self.process.admin().stats(&[
-            bootstrap::ACTIVE_REQUESTS,
-            bootstrap::UPSTREAM_ACTIVE,
-            bootstrap::UPSTREAM_TOTAL,
-        ])?;
+        let totals: BTreeMap<_, _> =
+            self.servers.iter().map(|(name, server)| (bootstrap::connections_to(name), server)).collect();
+        let mut names = vec![bootstrap::ACTIVE_REQUESTS, bootstrap::UPSTREAM_ACTIVE, bootstrap::UPSTREAM_TOTAL];
+        names.extend(totals.keys().map(String::as_str));
+        let stats = self.process.admin().stats(&names)?;
         let of = |name: &str| stats.get(name).copied().unwrap_or(0);
         Ok(of(bootstrap::ACTIVE_REQUESTS) == 0
             && of(bootstrap::UPSTREAM_ACTIVE) == 0
-            && self.upstream.is_idle_after(of(bootstrap::UPSTREAM_TOTAL)))
+            && self.upstream.is_idle_after(of(bootstrap::UPSTREAM_TOTAL))
+            && totals.iter().all(|(total, server)| server.is_idle_after(of(total))))
     }
+}
+
+/// A server for each cluster that has one.
+fn servers(clusters: &[Cluster]) -> io::Result<BTreeMap<String, Upstream>> {
+    let mut servers = BTreeMap::new();
+    for cluster in clusters {
+        if let Endpoint::Server(answer) = &cluster.endpoint {
+            let server = Upstream::start(Pace::AtOnce)?;
+            server.expect(answer);
+            servers.insert(cluster.name.clone(), server);
+        }
+    }
+    Ok(servers)
 }
 
 /// Whether the module's bytes contain the export's name, which is how it would be stored.

@@ -1,6 +1,6 @@
-//! The server behind Envoy.
+//! The servers behind Envoy: the upstream of requests, and those that a module calls.
 
-use super::wire::{LIMIT, Wire};
+use super::wire::{LIMIT, Pace, Wire};
 use super::{http1, http2};
 use crate::backend::Answer;
 use crate::message::{Received, Reply};
@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A server that answers as the current exchange says and keeps what it received.
+/// A server that answers as it is told and keeps what it received.
 pub(super) struct Upstream {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -19,17 +19,20 @@ pub(super) struct Upstream {
 #[derive(Default)]
 struct State {
     answer: Option<Answer>,
-    received: Option<Received>,
+    /// What came, with the number of its connection: Envoy makes them in the order in which it calls, but their threads race.
+    received: Vec<(usize, Received)>,
     /// What an answer panicked with: a failed assertion in a test, which belongs on the test's own thread.
     panic: Option<Box<dyn Any + Send>>,
     accepted: usize,
     active: usize,
+    /// Of the active connections those that answer later.
+    waiting: usize,
     stopping: bool,
 }
 
 impl Upstream {
-    /// Starts the server on a port that the kernel chooses.
-    pub(super) fn start() -> io::Result<Self> {
+    /// Starts a server on a port that the kernel chooses.
+    pub(super) fn start(pace: Pace) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let state = Arc::new(Mutex::new(State::default()));
@@ -43,9 +46,10 @@ impl Upstream {
                 if let Ok(stream) = stream {
                     current.accepted += 1;
                     current.active += 1;
+                    let number = current.accepted;
                     let shared = Arc::clone(&shared);
                     std::thread::spawn(move || {
-                        serve(stream, &shared);
+                        serve(stream, number, pace, &shared);
                         lock(&shared).active -= 1;
                     });
                 }
@@ -59,28 +63,28 @@ impl Upstream {
         self.address
     }
 
-    /// Begins an exchange.
+    /// How it answers from now on. What it has received is forgotten.
     pub(super) fn expect(&self, answer: &Answer) {
         let mut state = lock(&self.state);
         state.answer = Some(Arc::clone(answer));
-        state.received = None;
+        state.received.clear();
     }
 
-    /// Ends an exchange: what was received in it, the last request if there were several. A panic of the answer goes on here.
-    pub(super) fn take(&self) -> Option<Received> {
+    /// What was received since this was last asked, in the order in which Envoy connected. A panic of an answer goes on here.
+    pub(super) fn take(&self) -> Vec<Received> {
         let mut state = lock(&self.state);
-        state.answer = None;
         if let Some(panic) = state.panic.take() {
             drop(state);
             resume_unwind(panic);
         }
-        state.received.take()
+        state.received.sort_by_key(|(connection, _)| *connection);
+        state.received.drain(..).map(|(_, received)| received).collect()
     }
 
-    /// Whether as many connections as Envoy counts have come and are done.
+    /// Whether as many connections as Envoy counts have come and are done, or take their time to answer.
     pub(super) fn is_idle_after(&self, connections: usize) -> bool {
         let state = lock(&self.state);
-        state.active == 0 && state.accepted >= connections
+        state.active == state.waiting && state.accepted >= connections
     }
 }
 
@@ -92,7 +96,7 @@ impl Drop for Upstream {
     }
 }
 
-fn serve(stream: TcpStream, state: &Mutex<State>) {
+fn serve(stream: TcpStream, number: usize, pace: Pace, state: &Mutex<State>) {
     let Ok(mut wire) = Wire::new(stream) else { return };
     while wire.buffered().len() < 3 {
         if wire.fill(LIMIT).is_err() {
@@ -101,20 +105,27 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
     }
     // No method begins with `PRI`: it is the connection preface of HTTP/2.
     if wire.buffered().starts_with(b"PRI") {
-        http2::serve(wire, |request| answer(state, request));
+        http2::serve(wire, pace, |request| answer(state, number, request));
     } else {
-        http1::serve(wire, |request| answer(state, request));
+        http1::serve(wire, pace, |request| answer(state, number, request));
     }
 }
 
-fn answer(state: &Mutex<State>, request: &Received) -> Option<Reply> {
+fn answer(state: &Mutex<State>, number: usize, request: &Received) -> Option<Reply> {
     let answer = {
         let mut state = lock(state);
-        state.received = Some(request.clone());
+        state.received.push((number, request.clone()));
         state.answer.clone().filter(|_| request.complete)
     }?;
     match catch_unwind(AssertUnwindSafe(|| answer(request))) {
-        Ok(reply) => Some(reply),
+        Ok(reply) => {
+            if !reply.after.is_zero() {
+                lock(state).waiting += 1;
+                std::thread::sleep(reply.after);
+                lock(state).waiting -= 1;
+            }
+            Some(reply)
+        }
         Err(panic) => {
             lock(state).panic = Some(panic);
             None
@@ -132,19 +143,20 @@ mod tests {
 
     use super::*;
     use crate::message::{Body, Fields, Protocol, Request};
+    use std::time::{Duration, Instant};
 
     const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
     const LONG: &[u8] = &[b'v'; 60 * 1024];
 
     fn exchange(request: &Request, reply: Reply) -> (Option<Received>, Option<Received>) {
-        let upstream = Upstream::start().unwrap();
+        let upstream = Upstream::start(Pace::Parts).unwrap();
         let answer: Answer = Arc::new(move |_| reply.clone());
         upstream.expect(&answer);
         let response = match request.protocol {
             Protocol::Http1 => http1::exchange(upstream.address(), request),
             Protocol::Http2 => http2::exchange(upstream.address(), request),
         };
-        (upstream.take(), response.unwrap())
+        (upstream.take().pop(), response.unwrap())
     }
 
     fn request(protocol: Protocol, method: &str) -> Request {
@@ -158,11 +170,12 @@ mod tests {
             headers,
             body: Body::Absent,
             trailers: Vec::new(),
+            leave_after: None,
         }
     }
 
     fn reply(body: Body) -> Reply {
-        Reply { status: 200, headers: odd_fields(), body, trailers: Vec::new(), reset: false }
+        Reply { headers: odd_fields(), body, ..Reply::new(200) }
     }
 
     fn odd_fields() -> Fields {
@@ -247,12 +260,38 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_cuts_off_announces_more_than_it_sends() {
+        for protocol in PROTOCOLS {
+            for body in [Body::Sized(b"abc".to_vec()), Body::Chunked(vec![b"abc".to_vec()]), Body::Absent] {
+                let sent = body.bytes();
+                let (_, response) = exchange(&request(protocol, "GET"), reply(body).cut_off());
+                let response = response.unwrap();
+                assert!(!response.complete && response.body == sent, "{response:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_comes_after_its_time_and_a_client_leaves_after_its_own() {
+        for protocol in PROTOCOLS {
+            let late = || reply(Body::Absent).after(Duration::from_millis(300));
+            let begin = Instant::now();
+            let (received, response) = exchange(&request(protocol, "GET"), late());
+            assert!(received.is_some() && response.is_some_and(|response| response.complete));
+            assert!(begin.elapsed() >= Duration::from_millis(300));
+            let impatient = Request { leave_after: Some(Duration::from_millis(100)), ..request(protocol, "GET") };
+            let (received, response) = exchange(&impatient, late());
+            assert!(received.is_some() && response.is_none());
+        }
+    }
+
+    #[test]
     fn bytes_that_are_no_request_are_kept_for_the_test_to_show() {
-        let upstream = Upstream::start().unwrap();
+        let upstream = Upstream::start(Pace::Parts).unwrap();
         let mut wire = Wire::connect(upstream.address()).unwrap();
         wire.send(b"\x00nonsense\r\n\r\n").unwrap();
         wire.drain();
-        let received = upstream.take().unwrap();
+        let received = upstream.take().pop().unwrap();
         assert!(!received.complete && received.body.starts_with(b"\0nonsense"), "{received:?}");
     }
 }

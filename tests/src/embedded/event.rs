@@ -1,0 +1,45 @@
+//! What comes to the root context by itself, in the order of its time: ticks, and what callouts end with.
+
+use super::functions::Functions;
+use super::vm::Vm;
+use super::{callout, time};
+use std::time::Duration;
+
+/// What is due next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Event {
+    Callout,
+    Tick,
+}
+
+/// Goes on to the next event, if it comes no later than this, and tells the module. Whether there was one.
+///
+/// Of events at the same time a callout's end comes before the tick, and callouts end in the order in which they were made.
+pub(super) fn next(vm: &mut Vm, functions: &Functions, until: Duration) -> bool {
+    if vm.failed() {
+        return false;
+    }
+    callout::ask_servers(functions);
+    let event = {
+        let mut state = functions.state();
+        let callout = state.callouts.due().map(|due| (due, Event::Callout));
+        let tick = state.clock.tick_due().map(|due| (due, Event::Tick));
+        let earliest = [callout, tick].into_iter().flatten().min_by_key(|(due, _)| *due);
+        let Some((due, event)) = earliest.filter(|(due, _)| *due <= until) else { return false };
+        state.clock.go_on_to(due);
+        event
+    };
+    match event {
+        Event::Callout => callout::deliver(vm, functions),
+        Event::Tick => time::tick(vm, functions),
+    }
+    let root = functions.state().root;
+    time::tell(vm, functions, root);
+    true
+}
+
+/// Delivers what is due by now.
+pub(super) fn deliver_due(vm: &mut Vm, functions: &Functions) {
+    let now = functions.state().clock.now();
+    while next(vm, functions, now) {}
+}
