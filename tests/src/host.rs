@@ -1,12 +1,12 @@
 //! [`Host`]: what a test talks to.
 
-use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::backend::{Answer, Backend, Plugin, Refused, Settings};
 use crate::cluster::{Cluster, Endpoint};
 use crate::engine::Engine;
-use crate::exchange::{Exchange, ExchangeBuilder};
+use crate::exchange::{Exchange, ExchangeBuilder, Meanwhile};
 use crate::fixture::MetadataOf;
 use crate::message::{Received, Reply, Request};
-use crate::record::{Event, LogLine, Record};
+use crate::record::{Event, LogLine, Record, VmOf};
 use proxy_filter::LogLevel;
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub(crate) struct Transcript {
     pub(crate) start: Vec<Event>,
     pub(crate) refused: Option<Vec<Event>>,
     pub(crate) exchanges: Vec<Record>,
+    /// There are several VMs, and what each does at which time is not certain in a real Envoy.
+    pub(crate) several_vms: bool,
 }
 
 /// A host with one plugin, ready for a test.
@@ -32,6 +34,7 @@ pub struct Host {
     transcript: Transcript,
     /// Receives the transcript when the host is dropped.
     observer: Option<Box<dyn FnOnce(Transcript) + Send>>,
+    started_elsewhere: Vec<(VmOf, Vec<Event>)>,
 }
 
 impl Host {
@@ -45,6 +48,7 @@ impl Host {
             started: false,
             transcript: Transcript::default(),
             observer: None,
+            started_elsewhere: Vec::new(),
         }
     }
 
@@ -91,6 +95,58 @@ impl Host {
     /// The VM's configuration: JSON or any text.
     pub fn vm_configuration(&mut self, configuration: impl fmt::Display) {
         self.settings.vm_configuration = configuration.to_string().into_bytes();
+    }
+
+    /// Adds a filter to the chain, after those that are there: another root context of the same module, in the same VM, with a configuration of
+    /// its own.
+    ///
+    /// Requests pass the filters in order, responses in reverse; all log in order, and then one after the other ends. The first filter is
+    /// that of [`root_id`](Self::root_id) and [`configure`](Self::configure).
+    ///
+    /// The embedded host does not play a filter beside others that holds a body or response headers; it says so when the host is dropped.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.root_id("auth");
+    /// host.plugin("stamp", r#"{ "header": "x-stamp" }"#);
+    /// host.configure(r#"{ "token": "secret" }"#).unwrap();
+    /// # }
+    /// ```
+    pub fn plugin(&mut self, root_id: &str, configuration: impl fmt::Display) {
+        let number = self.settings.more_plugins.len() + 2;
+        self.settings.more_plugins.push(Plugin {
+            name: format!("plugin{number}"),
+            root_id: root_id.into(),
+            configuration: configuration.to_string().into_bytes(),
+        });
+    }
+
+    /// Runs the plugin as an access logger (`envoy.access_loggers.wasm`) instead of a filter: it logs the requests of the listener in
+    /// [`RootContext::on_log`](proxy_filter::RootContext::on_log).
+    pub fn access_logger(&mut self) {
+        self.settings.access_logger = true;
+    }
+
+    /// Runs so many worker threads, each with a VM of its own, and shows all VMs: the trial (the canary, which is started and thrown away), the
+    /// main thread's, and the workers'. They share data, queues and metrics, and each runs `on_start`, `on_configure` and `on_tick`.
+    ///
+    /// Without it there is one worker, and a test sees nothing of other VMs. With it, requests go to the workers in turn, or where
+    /// [`on_worker`](ExchangeBuilder::on_worker) says; the VM that registered a queue last is told of its items.
+    ///
+    /// The threads of a real Envoy run at the same time, and it chooses the worker. So a test with workers is compared only by what client and
+    /// upstream see; what it asserts itself, about metrics for example, has to hold in any order.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.workers(2);
+    /// host.configure("").unwrap();
+    /// assert_eq!(host.metric("configured"), Some(4), "in the canary, on the main thread, and on two workers");
+    /// # }
+    /// ```
+    pub fn workers(&mut self, workers: usize) {
+        self.settings.workers = workers;
     }
 
     /// The least severe level the host logs; [`LogLevel::Trace`] unless said otherwise.
@@ -188,11 +244,38 @@ impl Host {
         self.start()
     }
 
+    /// Gives the plugin a new configuration while it runs, as an update of the listener does. With several [plugins](Self::plugin) it is
+    /// the first one's.
+    ///
+    /// A new root context is created, started and configured in each VM. New streams go to it; those that are under way
+    /// ([`meanwhile`](ExchangeBuilder::meanwhile)) stay with the old one. The old one is done when its last stream is over.
+    ///
+    /// # Errors
+    /// The plugin refused it. The old configuration stays.
+    pub fn reconfigure(&mut self, configuration: impl fmt::Display) -> Result<Exchange, Refused> {
+        if !self.started {
+            self.start()?;
+        }
+        let settings = Settings { configuration: configuration.to_string().into_bytes(), ..self.settings.clone() };
+        match self.backend.reconfigure(&settings) {
+            Ok(record) => {
+                self.settings = settings;
+                Ok(self.note(record))
+            }
+            Err(refused) => {
+                self.transcript.refused.get_or_insert_default().extend(refused.events.iter().cloned());
+                Err(refused)
+            }
+        }
+    }
+
     fn start(&mut self) -> Result<(), Refused> {
         self.started = true;
+        self.transcript.several_vms = self.settings.workers > 0;
         match self.backend.start(&self.settings) {
             Ok(events) => {
                 self.transcript.start = events;
+                self.started_elsewhere = self.backend.started_elsewhere();
                 Ok(())
             }
             Err(refused) => {
@@ -222,13 +305,29 @@ impl Host {
         ExchangeBuilder::new(self, method, path)
     }
 
-    pub(crate) fn send(&mut self, request: &Request) -> Exchange {
+    pub(crate) fn send(
+        &mut self,
+        request: &Request,
+        worker: Option<usize>,
+        meanwhile: Option<Meanwhile<'_>>,
+    ) -> Exchange {
         if !self.started
             && let Err(refused) = self.start()
         {
             return Exchange::refused(refused);
         }
-        let record = self.backend.exchange(request, &self.answer);
+        if let Some(worker) = worker {
+            self.backend.choose_worker(worker);
+        }
+        let record = match meanwhile {
+            None => self.backend.exchange(request, &self.answer),
+            Some(meanwhile) => {
+                if self.backend.begin(request, &self.answer) {
+                    meanwhile(self);
+                }
+                self.backend.finish()
+            }
+        };
         self.note(record)
     }
 
@@ -252,7 +351,8 @@ impl Host {
     /// its ticks by itself, or leaves a good part of a period between the last tick and the end: in Envoy the next period begins when a tick
     /// is over.
     ///
-    /// In Envoy every VM of the plugin ticks; what the one on the worker thread does is what is returned.
+    /// In Envoy every VM of the plugin ticks; what the one on the worker thread does is what is returned. With [`workers`](Self::workers), each
+    /// VM's part is what [`Exchange::messages_of`] returns.
     pub fn advance(&mut self, by: Duration) -> Exchange {
         if !self.started
             && let Err(refused) = self.start()
@@ -277,6 +377,16 @@ impl Host {
     pub fn start_logs(&self) -> Vec<LogLine> {
         let events = self.transcript.refused.as_ref().unwrap_or(&self.transcript.start);
         events.iter().filter_map(Event::log_line).cloned().collect()
+    }
+
+    /// What the plugin logged in one of its VMs while it started, if there are [several](Self::workers).
+    #[must_use]
+    pub fn start_logs_of(&self, of: VmOf) -> Vec<LogLine> {
+        if of == VmOf::Worker(0) {
+            return self.start_logs();
+        }
+        let events = self.started_elsewhere.iter().filter(|(found, _)| *found == of).flat_map(|(_, events)| events);
+        events.filter_map(Event::log_line).cloned().collect()
     }
 
     /// Rules of the host that the module has broken so far, although the host did not say so.

@@ -33,8 +33,7 @@ pub(super) fn next(vm: &mut Vm, functions: &Functions, until: Duration) -> bool 
         Event::Callout => callout::deliver(vm, functions),
         Event::Tick => time::tick(vm, functions),
     }
-    let root = functions.state().root;
-    time::tell(vm, functions, root);
+    time::tell(vm, functions);
     true
 }
 

@@ -4,6 +4,7 @@ use super::abi::{self, Native};
 use super::functions::Functions;
 #[cfg(feature = "wasmtime")]
 use super::meter::Meter;
+use super::root::Stage;
 use super::state::Permission;
 use crate::engine::{self, Engine, Instance, Trap};
 use crate::record::Event;
@@ -81,6 +82,8 @@ impl Vm {
         match result {
             Ok(result) => {
                 state.events.push(Event::Returned { name: name.into(), result: result.map(u64::from) });
+                drop(state);
+                self.delete_released();
                 result
             }
             Err(trap) => {
@@ -89,6 +92,17 @@ impl Vm {
                 self.failed = Some(trap);
                 None
             }
+        }
+    }
+
+    /// Deletes the root contexts that have said in this callback that they are done.
+    fn delete_released(&mut self) {
+        let released = self.functions.state().roots.at(Stage::Released);
+        for root in released {
+            // Not released any more: the callback ends like any other.
+            self.functions.state().roots.set(root, Stage::Retired);
+            self.call("proxy_on_delete", &[root]);
+            self.functions.state().roots.remove(root);
         }
     }
 
