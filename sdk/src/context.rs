@@ -158,8 +158,8 @@ pub trait RootContext: Sized + 'static {
 
     /// The plugin is going away. `true`: there is nothing left to do, and the context is dropped.
     ///
-    /// `false`: there is, and [`plugin::done`](crate::plugin::done) says when it is done. Until then the context stays; it gets no ticks any more,
-    /// but answers to calls and items of queues. A host waits only if the VM lives on, as it does when the plugin is
+    /// `false`: there is, and [`plugin::done`](crate::plugin::done) says when it is done. Until then the context stays: it gets answers to
+    /// calls, items of queues, and its ticks. A host waits only if the VM lives on, as it does when the plugin is
     /// reconfigured; otherwise nothing of the context runs after this.
     ///
     /// Envoy calls it when the last stream of the root context is over: after a new configuration, that is when old connections

@@ -7,7 +7,7 @@ use crate::sys;
 /// the running callback has returned.
 ///
 /// Call it in a callback of that root context, such as the answer to a call that was made in `on_done`, or an item of a queue. From a callback
-/// of another context, of a stream of the newer root context for example, it is an error. There are no ticks any more.
+/// of another context, of a stream of the newer root context for example, it is an error.
 ///
 /// Only a plugin whose VM lives on can wait: one that is reconfigured, or that shares its VM with another plugin. When the last plugin of a
 /// VM goes, when the listener is removed and when the process ends, Envoy ends the VM without waiting.

@@ -2,7 +2,6 @@
 
 use super::fields::{self, Map, UNAVAILABLE};
 use super::process::Process;
-use super::root::Stage;
 use super::state::{LocalReply, Permission, Phase, State, Stream};
 use super::{callout, foreign, property};
 use crate::engine::Trap;
@@ -77,7 +76,7 @@ impl HostFunctions for Functions {
 
     fn proxy_set_tick_period_milliseconds(&self, period: u32) -> Result<()> {
         let mut state = self.state();
-        let root = state.root().filter(|root| root.stage != Stage::Waiting).map(|root| root.id);
+        let root = state.root().map(|root| root.id);
         if let Some(root) = root {
             state.clock.set_tick_period(root, period);
         }

@@ -92,13 +92,12 @@ impl Roots {
     }
 }
 
-/// Ends a root context that no stream needs any more, unless it wants to wait.
+/// Ends a root context that no stream needs any more, unless it wants to wait. Then its tick goes on.
 pub(super) fn end(vm: &mut Vm, functions: &Functions, id: u32) {
-    functions.state().clock.set_tick_period(id, 0);
     if vm.call("proxy_on_done", &[id]) == Some(0) {
-        functions.state().clock.set_tick_period(id, 0);
         functions.state().roots.set(id, Stage::Waiting);
     } else {
+        functions.state().clock.set_tick_period(id, 0);
         vm.call("proxy_on_delete", &[id]);
         functions.state().roots.remove(id);
     }

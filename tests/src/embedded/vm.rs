@@ -101,6 +101,7 @@ impl Vm {
         for root in released {
             // Not released any more: the callback ends like any other.
             self.functions.state().roots.set(root, Stage::Retired);
+            self.functions.state().clock.set_tick_period(root, 0);
             self.call("proxy_on_delete", &[root]);
             self.functions.state().roots.remove(root);
         }
