@@ -39,8 +39,7 @@ impl Exchange<'_> {
 
     /// Queued items are told when Envoy has worked off what it has read: the head, a piece of the body, or the end and what follows it.
     pub(super) fn tell(&mut self) {
-        let root = self.functions.state().root;
-        time::tell(self.vm, self.functions, root);
+        time::tell(self.vm, self.functions);
     }
 
     /// The client has received a part of the response, and waits for the next one.
