@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) vm_configuration: Vec<u8>,
     /// Filters of the chain after the first plugin, in the same VM.
     pub(crate) more_plugins: Vec<Plugin>,
+    /// A plugin that runs once, on the main thread, and filters nothing.
+    pub(crate) service: Option<Plugin>,
     /// The plugin logs the requests of the listener, and filters none.
     pub(crate) access_logger: bool,
     /// Worker threads; 0 for one worker, whose VM is the only one that a test sees.
@@ -50,6 +52,7 @@ impl Default for Settings {
             configuration: Vec::new(),
             vm_configuration: Vec::new(),
             more_plugins: Vec::new(),
+            service: None,
             access_logger: false,
             workers: 0,
             log_level: LogLevel::Trace,

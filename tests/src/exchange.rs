@@ -187,7 +187,8 @@ impl Exchange {
         self.record.events.iter().filter_map(Event::callback).collect()
     }
 
-    /// The texts of the lines that another VM of the plugin logged meanwhile, if the host has [several](Host::workers).
+    /// The texts of the lines that another VM of the plugin logged meanwhile, if the host has [several](Host::workers) or a
+    /// [service](Host::service).
     ///
     /// [`messages`](Self::messages) are those of the VM that served the request; where no request was served, as in [`Host::advance`],
     /// those of each VM are here.

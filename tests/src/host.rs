@@ -128,6 +128,28 @@ impl Host {
         self.settings.access_logger = true;
     }
 
+    /// Adds a plugin that runs once, on the main thread: a singleton service (`envoy.bootstrap.wasm`). It is another root context of the same
+    /// module with the same `vm_id`, and filters nothing: it ticks, and is told of the items of the queues it registers.
+    ///
+    /// What it logs is that of [`VmOf::Main`].
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, VmOf};
+    /// # fn body(mut host: Host) {
+    /// host.root_id("reporter");
+    /// host.service("collector", r#"{ "queue": "events" }"#);
+    /// let exchange = host.get("/").send();
+    /// assert_eq!(exchange.messages_of(VmOf::Main), ["one event"]);
+    /// # }
+    /// ```
+    pub fn service(&mut self, root_id: &str, configuration: impl fmt::Display) {
+        self.settings.service = Some(Plugin {
+            name: "service".into(),
+            root_id: root_id.into(),
+            configuration: configuration.to_string().into_bytes(),
+        });
+    }
+
     /// Runs so many worker threads, each with a VM of its own, and shows all VMs: the trial (the canary, which is started and thrown away), the
     /// main thread's, and the workers'. They share data, queues and metrics, and each runs `on_start`, `on_configure` and `on_tick`.
     ///

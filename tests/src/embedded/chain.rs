@@ -55,7 +55,7 @@ impl Exchange<'_> {
     fn log_access(&mut self) {
         let logger = {
             let mut state = self.functions.state();
-            let roots = if state.settings.access_logger { state.roots.serving() } else { Vec::new() };
+            let roots = if state.settings.access_logger { state.roots.serving(1) } else { Vec::new() };
             let Some(stream) = &mut state.stream else { return };
             stream.logger = roots.first().copied();
             stream.logger
