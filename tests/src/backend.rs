@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) workers: usize,
     pub(crate) log_level: LogLevel,
     pub(crate) allow_on_headers_stop_iteration: bool,
+    /// METADATA frames of HTTP/2 pass.
+    pub(crate) allow_metadata: bool,
     /// `per_connection_buffer_limit_bytes`.
     pub(crate) buffer_limit: Option<u32>,
     /// `stats_config.stats_tags`: names of labels, and the regular expressions that find them in names of metrics.
@@ -57,6 +59,7 @@ impl Default for Settings {
             workers: 0,
             log_level: LogLevel::Trace,
             allow_on_headers_stop_iteration: false,
+            allow_metadata: false,
             buffer_limit: None,
             stats_tags: Vec::new(),
             metadata: Arc::default(),

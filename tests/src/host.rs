@@ -189,6 +189,11 @@ impl Host {
         self.settings.buffer_limit = Some(bytes);
     }
 
+    /// Lets METADATA frames of HTTP/2 pass: `allow_metadata` in the `http2_protocol_options` of the listener and the upstream cluster.
+    pub fn allow_metadata(&mut self) {
+        self.settings.allow_metadata = true;
+    }
+
     /// Metadata in the host's configuration, or of each request: JSON, an object of namespaces. There is none unless said here.
     ///
     /// ```

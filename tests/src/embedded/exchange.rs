@@ -166,6 +166,7 @@ impl<'a> Exchange<'a> {
         let passed = if end {
             Passed::default()
         } else {
+            self.metadata(Which::Request, &request.metadata)?;
             self.pass(Which::Request, incoming).inspect_err(|_| self.abandon_upstream())?
         };
         if held {
@@ -228,7 +229,11 @@ impl<'a> Exchange<'a> {
         }
         let passed = self.headers(Which::Response, map, end).and_then(|()| {
             self.encourage();
-            if end { Ok(Passed::default()) } else { self.pass(Which::Response, incoming) }
+            if end {
+                return Ok(Passed::default());
+            }
+            self.metadata(Which::Response, &reply.metadata)?;
+            self.pass(Which::Response, incoming)
         });
         let (map, held) = self.with_side(Which::Response, |side| (side.take_headers(), !side.gone));
         let finished = wire::finished(&map?);

@@ -59,7 +59,8 @@ pub(super) fn json(
                 "max_headers_count": 1000, "max_response_headers_kb": 96, "max_requests_per_connection": 1,
             },
             "use_downstream_protocol_config": {
-                "http_protocol_options": { "enable_trailers": true }, "http2_protocol_options": {},
+                "http_protocol_options": { "enable_trailers": true },
+                "http2_protocol_options": { "allow_metadata": settings.allow_metadata },
             },
         } },
     });
@@ -161,6 +162,7 @@ fn connection_manager(settings: &Settings, module: &Path) -> Value {
         "codec_type": "AUTO",
         "generate_request_id": false,
         "http_protocol_options": { "enable_trailers": true },
+        "http2_protocol_options": { "allow_metadata": settings.allow_metadata },
         "max_request_headers_kb": 96,
         "common_http_protocol_options": { "max_headers_count": 1000 },
         "delayed_close_timeout": "0.3s",

@@ -34,6 +34,8 @@ mod kind {
     pub(super) const GOAWAY: u8 = 7;
     pub(super) const WINDOW_UPDATE: u8 = 8;
     pub(super) const CONTINUATION: u8 = 9;
+    /// Envoy's own.
+    pub(super) const METADATA: u8 = 0x4d;
 }
 
 /// The frame flags of RFC 9113, section 6.
@@ -56,6 +58,7 @@ pub(super) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Opt
         (b":scheme".to_vec(), b"http".to_vec()),
     ];
     head.extend(request.authority.iter().map(|authority| (b":authority".to_vec(), authority.clone().into_bytes())));
+    channel.metadata.clone_from(&request.metadata);
     channel.send_message(head, &request.headers, &request.body, &request.trailers);
     channel.wire.leave_after(request.leave_after);
     channel.receive(&[b":status"]);
@@ -81,6 +84,7 @@ pub(super) fn serve(mut wire: Wire, pace: Pace, answer: impl FnOnce(&Received) -
         reply.body
     };
     let status = (b":status".to_vec(), reply.status.to_string().into_bytes());
+    channel.metadata.clone_from(&reply.metadata);
     if reply.cut_off {
         channel.send_beginning(vec![status], &headers, &body);
         return;
@@ -102,6 +106,8 @@ fn has_length(headers: &Fields) -> bool {
 
 /// The one stream of a connection, with the connection.
 struct Channel {
+    /// What a METADATA frame after the headers says, if there is one.
+    metadata: Fields,
     wire: Wire,
     /// Its id; 0 until the client has opened one.
     id: u32,
@@ -125,6 +131,7 @@ impl Channel {
     /// Exchanges settings.
     fn open(wire: Wire, id: u32) -> io::Result<Self> {
         let mut channel = Self {
+            metadata: Fields::new(),
             wire,
             id,
             decoder: Decoder::default(),
@@ -181,6 +188,10 @@ impl Channel {
         };
         let has_data = !pieces.is_empty() || matches!(body, Body::Chunked(_));
         self.send_headers(head, !has_data && trailers.is_empty())?;
+        if !self.metadata.is_empty() && !self.pause() {
+            let block = hpack::encode(&self.metadata)?;
+            self.send_frame(kind::METADATA, flag::END_HEADERS, self.id, &block)?;
+        }
         for (index, piece) in pieces.iter().enumerate() {
             if self.pause() {
                 return Ok(());
