@@ -41,6 +41,7 @@ mod guest;
 mod host;
 mod message;
 mod module;
+mod plugins;
 mod record;
 mod run;
 mod trace;

@@ -1,4 +1,5 @@
 //! The life of root contexts: new configurations, an end that takes its time, and several plugins in one VM.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Exchange, Host, Reply};
 use std::time::Duration;
@@ -218,7 +219,7 @@ fn closes(mut host: Host, http2: bool) {
         assert!(!exchange.response().complete, "{phase}: {exchange}");
         assert_eq!(exchange.messages().iter().rev().take(3).collect::<Vec<_>>(), [&"a delete", &"a done", &"a log"]);
         let last = exchange.messages().iter().rev().nth(3).copied().unwrap_or_default().replace(' ', "-");
-        let headers = if phase.contains("-") { "" } else { "-headers" };
+        let headers = if phase.contains('-') { "" } else { "-headers" };
         assert!(last.starts_with(&format!("a-{phase}{headers}")), "{phase}, then {last}: {exchange}");
     }
 }

@@ -11,12 +11,15 @@ const STEP: u32 = 4;
 const COUNTER: u32 = 0;
 const GAUGE: u32 = 1;
 
-/// The metrics of a process: values by type and name. A histogram's are not kept: no module can read them.
+/// Values by type and name. A histogram's are not kept: no module can read them.
+type Map = BTreeMap<(u32, Vec<u8>), u64>;
+
+/// The metrics of a process.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Values(Arc<Mutex<BTreeMap<(u32, Vec<u8>), u64>>>);
+pub(crate) struct Values(Arc<Mutex<Map>>);
 
 impl Values {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(u32, Vec<u8>), u64>> {
+    fn lock(&self) -> MutexGuard<'_, Map> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

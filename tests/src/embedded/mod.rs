@@ -3,6 +3,7 @@
 pub(crate) mod abi;
 mod access;
 mod attribute;
+mod begun;
 mod body;
 mod callout;
 mod chain;
@@ -33,7 +34,8 @@ pub(crate) use vm::Guest;
 use crate::backend::{Answer, Backend, Refused, Settings};
 use crate::message::Request;
 use crate::record::{Event, Record, VmOf};
-use exchange::{Begun, Exchange};
+use begun::Begun;
+use exchange::Exchange;
 use machine::Machine;
 use process::Process;
 use std::time::Duration;
