@@ -1,4 +1,5 @@
 //! What becomes of a local reply to a gRPC request: the same in the embedded host and in Envoy.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Exchange, Host};
 
