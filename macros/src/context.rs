@@ -1,7 +1,8 @@
 //! `#[proxy_filter::context]`.
 
-use crate::callback::{CONTEXT, Method};
-use crate::error::{Error, Faults};
+use crate::args;
+use crate::callback::{self, CONTEXT, Capability, Method};
+use crate::error::Faults;
 use crate::filter::{self, Context};
 use crate::impl_block::ImplBlock;
 use crate::quote::quote;
@@ -10,10 +11,8 @@ use proc_macro::{TokenStream, TokenTree};
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
-    let arguments: Vec<_> = arguments.into_iter().collect();
-    if !arguments.is_empty() {
-        faults.push(Error::at(&arguments, "#[proxy_filter::context] takes no arguments"));
-    }
+    let words = args::parse(arguments, &[], &callback::words(), &usage(), &mut faults);
+    let capabilities: Vec<_> = words.iter().filter_map(|word| Capability::find(&word.name)).collect();
     let mut output = item.clone();
     if let Some(block) = faults.take(ImplBlock::parse(item, "an `impl Context for …`")) {
         if let Some(valid) = ValidImpl::check(&block, &CONTEXT, &mut faults) {
@@ -21,27 +20,38 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
                 output = block.without(&valid.misfits);
             }
             // Even after a fault: it is reported, and need not lead to others.
-            output.extend(registration(&valid));
+            output.extend(registration(&valid, &capabilities));
         }
     }
     output.extend(faults.into_tokens());
     output
 }
 
-fn registration(valid: &ValidImpl) -> TokenStream {
-    let union = |method: &&Method| format!(".union(sdk::CallbackSet::{})", method.constant());
-    let set = valid.callbacks.iter().map(union).collect::<Vec<_>>().concat();
+fn usage() -> String {
+    format!(
+        "expected `#[proxy_filter::context]`, or what the context waits for: `#[proxy_filter::context({})]`",
+        callback::words().join(", ")
+    )
+}
+
+fn registration(valid: &ValidImpl, capabilities: &[&Capability]) -> TokenStream {
+    let callbacks = valid.callbacks.iter().copied().map(Method::constant);
+    let constants = callbacks.chain(capabilities.iter().map(|capability| capability.constant()));
+    let set = callback::set(constants);
+    let awaits: String = capabilities.iter().map(|capability| capability.implementation()).collect();
+    let names = valid.callbacks.iter().map(|method| method.name);
     let context = Context {
         identity: filter::identity(&valid.name),
-        callbacks: valid.callbacks.iter().map(|method| method.name.to_owned()).collect(),
+        callbacks: names.chain(capabilities.iter().map(|capability| capability.word)).map(str::to_owned).collect(),
     };
     let mut output = quote(
         &format!(
             "const _: () = {{
                 use ::proxy_filter::__private as sdk;
                 impl sdk::Callbacks for #Name {{
-                    const SET: sdk::CallbackSet = sdk::CallbackSet::EMPTY{set};
+                    const SET: sdk::CallbackSet = {set};
                 }}
+                {awaits}
                 sdk::assert_created_by_root::<#Name>()
             }};"
         ),

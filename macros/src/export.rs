@@ -1,7 +1,8 @@
 //! What a module consists of: its exports and, natively, their table.
 
-use crate::callback::{CONTEXT, Method, ROOT_CONTEXT, Trait};
+use crate::callback::{self, CONTEXT, Capability, Method, ROOT_CONTEXT, Trait};
 use crate::cursor::Cursor;
+use crate::error::Error;
 use crate::filter::Filter;
 use crate::module::Listed;
 use crate::quote::{quote, quote_at};
@@ -88,8 +89,9 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_done", 1, true, Needed::For { root: &["on_done"], context: &["on_done"] }),
     export("proxy_on_log", 1, false, Needed::For { root: &["on_log"], context: &["on_log"] }),
     export("proxy_on_delete", 1, false, Needed::Always),
-    export("proxy_on_tick", 1, false, root(&["on_tick"])),
+    export("proxy_on_tick", 1, false, Needed::For { root: &["on_tick", "timers"], context: &["timers"] }),
     export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready"])),
+    export("proxy_on_http_call_response", 5, false, Needed::For { root: &["http_calls"], context: &["http_calls"] }),
 ];
 
 impl Export {
@@ -103,7 +105,7 @@ impl Export {
 
     /// A name for each of its arguments.
     fn names(&self) -> &'static [&'static str] {
-        ["a", "b", "c"].get(..self.arguments).unwrap_or_default()
+        ["a", "b", "c", "d", "e"].get(..self.arguments).unwrap_or_default()
     }
 
     fn call(&self) -> String {
@@ -131,11 +133,15 @@ impl Export {
 
     /// The function as an entry of the table that stands for the exports natively.
     fn entry(&self) -> String {
-        let pattern = [self.names(), &[".."]].concat().join(", ");
+        let rest: &[&str] = if self.arguments < NATIVE_ARGUMENTS { &[".."] } else { &[] };
+        let pattern = [self.names(), rest].concat().join(", ");
         let zero = if self.returns { "" } else { "; 0" };
         format!("({:?}, |[{pattern}]: [u32; 5]| {{ {}{zero} }}),\n", self.name, self.call())
     }
 }
+
+/// How many arguments every native export takes.
+const NATIVE_ARGUMENTS: usize = 5;
 
 /// Part of the message that rustc reports when a crate has two modules.
 const ONE_MODULE: &str = "give_each_root_a_root_id_and_list_all_in_one_proxy_filter_module";
@@ -144,11 +150,20 @@ const ONE_MODULE: &str = "give_each_root_a_root_id_and_list_all_in_one_proxy_fil
 /// chooses this one.
 pub(crate) const ONLY_ROOT: &str = "OnlyRootOfThisProxyFilter";
 
+/// What cannot be in one filter: the host has one tick for each root.
+fn conflict(filter: &Filter) -> Option<Error> {
+    let both = filter.has(&["on_tick"], &[]) && filter.has(&["timers"], &["timers"]);
+    let message =
+        "`on_tick` and `timers` would share the host's one tick: start a periodic `Timer` instead of `on_tick`";
+    both.then(|| Error::new(filter.root.name.span(), message))
+}
+
 /// The content of the lookup of a module that consists of `members`: one without `root_id`, or any number with one.
 pub(crate) fn expand(members: &[Member]) -> TokenStream {
     let exports = EXPORTS.iter().filter(|export| members.iter().any(|member| export.is_needed_by(&member.filter)));
     let (functions, entries): (String, String) = exports.map(|export| (export.function(), export.entry())).unzip();
     let mut output = impls(members);
+    output.extend(members.iter().filter_map(|member| conflict(&member.filter)).map(Error::into_tokens));
     let several = members.iter().any(|member| member.filter.root.id.is_some());
     let root = if several { "Root" } else { ONLY_ROOT };
     if several {
@@ -187,12 +202,15 @@ pub(crate) fn impls(members: &[Member]) -> TokenStream {
     let mut contexts: Vec<&str> = Vec::new();
     for Member { listed: Listed { alias, .. }, filter } in members {
         let logs = filter.has(&["on_log"], &[]);
+        let capabilities = filter.root.callbacks.iter().filter_map(|name| Capability::find(name));
+        let awaits = callback::set(capabilities.map(Capability::constant));
         // A missing `Default` is a fault of the type in the author's impl.
         output.extend(quote_at(
             filter.root.name.span(),
             &format!(
                 "impl sdk::NewContext for {alias} {{
                     const LOGS: bool = {logs};
+                    const AWAITS: sdk::CallbackSet = {awaits};
                     fn new_root() -> sdk::Result<Self> {{
                         ::core::result::Result::Ok(::core::default::Default::default())
                     }}
@@ -232,10 +250,14 @@ fn dispatch(members: &[Member]) -> TokenStream {
             enum Stream {{ #streams }}
             impl sdk::NewContext for Root {{
                 const LOGS: bool = false #logs;
+                const AWAITS: sdk::CallbackSet = sdk::CallbackSet::EMPTY #awaits;
                 fn new_root() -> sdk::Result<Self> {{
                     let found = sdk::root_id()?;
                     #choices
                     ::core::result::Result::Err(sdk::unknown_root_id(&found, &[#ids]))
+                }}
+                fn as_any(&mut self) -> &mut dyn ::core::any::Any {{
+                    match self {{ #anys }}
                 }}
             }}
             impl sdk::RootContext for Root {{
@@ -244,6 +266,9 @@ fn dispatch(members: &[Member]) -> TokenStream {
             }}
             impl sdk::Callbacks for Stream {{
                 const SET: sdk::CallbackSet = sdk::CallbackSet::EMPTY #sets;
+                fn as_any(&mut self) -> &mut dyn ::core::any::Any {{
+                    match self {{ #contexts }}
+                }}
             }}
             impl sdk::Context for Stream {{
                 {}
@@ -264,6 +289,9 @@ fn dispatch(members: &[Member]) -> TokenStream {
             ),
             ("logs", for_each("|| <@ as sdk::NewContext>::LOGS")),
             ("ids", for_each("#root_id,")),
+            ("anys", for_each("Self::@(root) => root,")),
+            ("contexts", for_each("Self::@(context) => context,")),
+            ("awaits", for_each(".union(<@ as sdk::NewContext>::AWAITS)")),
             ("sets", for_each(".union(<<@ as sdk::RootContext>::Context as sdk::Callbacks>::SET)")),
         ],
     )

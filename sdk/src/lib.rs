@@ -281,6 +281,7 @@ extern crate self as proxy_filter;
 
 mod abi;
 mod body;
+mod callout_error;
 pub mod clock;
 mod close_stream;
 mod config;
@@ -293,6 +294,7 @@ mod filter_status;
 pub mod foreign;
 mod header_value;
 mod headers;
+mod http_call;
 mod local_reply;
 pub mod log;
 pub mod metadata;
@@ -311,18 +313,22 @@ pub mod timer;
 
 pub use abi::{LogLevel, Status};
 pub use body::{Body, RequestBody, ResponseBody};
+pub use callout_error::CalloutError;
 pub use config::{Configuration, VmConfiguration};
 pub use context::{Context, LogContext, RootContext};
+pub use dispatch::{Awaits, Callout};
 pub use error::{Error, ErrorKind, Result};
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter, Printable, printable};
 pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
+pub use http_call::{HttpCall, HttpCallResponse};
 pub use local_reply::LocalReply;
 #[doc(hidden)]
 pub use proxy_filter_macros::__export;
 pub use proxy_filter_macros::{context, module, root};
 pub use runtime::ignored_events;
 pub use shared_queue::{Drain, SharedQueue};
+pub use timer::{Interval, RunningInterval, Timer};
 
 #[cfg(all(target_family = "wasm", feature = "wee_alloc"))]
 #[global_allocator]
@@ -331,10 +337,10 @@ static ALLOCATOR: wee_alloc::WeeAlloc<'static> = wee_alloc::WeeAlloc::INIT;
 /// What a filter needs, in one `use proxy_filter::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Body, Configuration, Context, Error, ErrorKind, FailurePolicy, FilterDataStatus, FilterHeadersStatus,
-        FilterTrailersStatus, HeaderMap, HeaderValue, LocalReply, LogContext, RequestBody, RequestHeaders,
-        RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue,
-        VmConfiguration, printable,
+        Body, CalloutError, Configuration, Context, Error, ErrorKind, FailurePolicy, FilterDataStatus,
+        FilterHeadersStatus, FilterTrailersStatus, HeaderMap, HeaderValue, HttpCall, LocalReply, LogContext,
+        RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Result,
+        RootContext, SharedQueue, Timer, VmConfiguration, printable,
     };
 }
 
@@ -342,8 +348,8 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::dispatch::{
-        CallbackSet, Callbacks, CreatedByRoot, NewContext, Runtime, assert_created_by_root, initialize, root_id,
-        unknown_root_id,
+        Awaits, CallbackSet, Callbacks, CreatedByRoot, NewContext, Runtime, assert_created_by_root, initialize,
+        root_id, unknown_root_id,
     };
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};

@@ -1,6 +1,7 @@
 //! Clusters of the host's configuration that a filter calls by name.
 
 use crate::backend::Answer;
+use crate::grpc::Turns;
 use std::fmt;
 
 /// A cluster besides the one that requests are routed to.
@@ -13,8 +14,12 @@ pub(crate) struct Cluster {
 /// What is at the other end of a cluster.
 #[derive(Clone)]
 pub(crate) enum Endpoint {
-    /// A server that answers.
+    /// A server that answers, over HTTP/1.1.
     Server(Answer),
+    /// A server that answers a gRPC call when all of it has come.
+    Grpc(Answer),
+    /// A server that answers each message of a gRPC stream.
+    GrpcStream(Turns),
     /// No host at all.
     Absent,
     /// A host that refuses connections.
@@ -25,6 +30,8 @@ impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Server(_) => "Server",
+            Self::Grpc(_) => "Grpc",
+            Self::GrpcStream(_) => "GrpcStream",
             Self::Absent => "Absent",
             Self::Refusing => "Refusing",
         })

@@ -5,6 +5,7 @@ use crate::cluster::{Cluster, Endpoint};
 use crate::engine::Engine;
 use crate::exchange::{Exchange, ExchangeBuilder, Meanwhile};
 use crate::fixture::MetadataOf;
+use crate::grpc::Turn;
 use crate::message::{Received, Reply, Request};
 use crate::record::{Event, LogLine, Record, VmOf};
 use proxy_filter::LogLevel;
@@ -178,6 +179,44 @@ impl Host {
     /// ```
     pub fn cluster_that_refuses(&mut self, name: &str) {
         self.add_cluster(name, Endpoint::Refusing);
+    }
+
+    /// Gives the host a cluster with one gRPC server, which answers each call when all of it has come: with [`Reply::grpc`],
+    /// [`Reply::grpc_messages`] or [`Reply::grpc_status`]. What it received is in [`Exchange::calls`], with
+    /// [`Received::grpc_messages`].
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Reply};
+    /// # fn body(mut host: Host) {
+    /// host.grpc_cluster("authz", |call| match call.grpc_messages().as_slice() {
+    ///     [message] if message == b"let me in" => Reply::grpc(b"welcome"),
+    ///     _ => Reply::grpc_status(7, "not you"),
+    /// });
+    /// # }
+    /// ```
+    pub fn grpc_cluster(&mut self, name: &str, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
+        self.add_cluster(name, Endpoint::Grpc(Arc::new(answer)));
+    }
+
+    /// Gives the host a cluster with one gRPC server for bidirectional streams. It opens its half at once and answers each message as it
+    /// comes; when the client has ended its half, it ends the stream with the status OK.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Turn};
+    /// # fn body(mut host: Host) {
+    /// host.grpc_stream_cluster("echo", |message| vec![message.to_vec()]);
+    /// host.grpc_stream_cluster("strict", |message| match message {
+    ///     b"bad" => Turn::default().end(3, "that was bad"),
+    ///     good => vec![good.to_vec()].into(),
+    /// });
+    /// # }
+    /// ```
+    pub fn grpc_stream_cluster<T: Into<Turn>>(
+        &mut self,
+        name: &str,
+        answer: impl Fn(&[u8]) -> T + Send + Sync + 'static,
+    ) {
+        self.add_cluster(name, Endpoint::GrpcStream(Arc::new(move |message: &[u8]| answer(message).into())));
     }
 
     fn add_cluster(&mut self, name: &str, endpoint: Endpoint) {

@@ -27,6 +27,7 @@
 //! `content-length`.
 
 mod backend;
+mod base64;
 mod cluster;
 mod compare;
 #[cfg(feature = "wasmtime")]
@@ -37,6 +38,7 @@ mod engine;
 mod envoy;
 mod exchange;
 mod fixture;
+mod grpc;
 mod guest;
 mod host;
 mod message;
@@ -50,6 +52,7 @@ pub use backend::Refused;
 pub use engine::{Engine, Trap};
 pub use exchange::{Exchange, ExchangeBuilder};
 pub use fixture::MetadataOf;
+pub use grpc::Turn;
 pub use guest::{BuildError, build_guest};
 pub use host::Host;
 pub use message::{Body, Fields, Protocol, Received, Reply, Request};

@@ -5,6 +5,7 @@ pub(crate) struct BufferType(u32);
 impl BufferType {
     pub(crate) const REQUEST_BODY: Self = Self(0);
     pub(crate) const RESPONSE_BODY: Self = Self(1);
+    pub(crate) const HTTP_CALL_RESPONSE_BODY: Self = Self(4);
     pub(crate) const VM_CONFIGURATION: Self = Self(6);
     pub(crate) const PLUGIN_CONFIGURATION: Self = Self(7);
 

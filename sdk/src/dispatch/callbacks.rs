@@ -1,5 +1,7 @@
 //! Which callbacks a stream context has: known at compile time, so that a module pays only for those.
 
+use core::any::Any;
+
 /// A set of callbacks of [`Context`](crate::Context).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallbackSet(u32);
@@ -27,9 +29,14 @@ callbacks! {
     ON_DELETE = 9,
     ON_REQUEST_METADATA = 24,
     ON_RESPONSE_METADATA = 25,
+    HTTP_CALLS = 10,
+    TIMERS = 11,
 }
 
 impl CallbackSet {
+    /// Completions: what a context waits for comes back in them, and they need to know what of the stream is held.
+    pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS);
+
     /// No callback.
     pub const EMPTY: Self = Self(0);
 
@@ -53,7 +60,24 @@ impl CallbackSet {
 pub trait Callbacks {
     /// The callbacks.
     const SET: CallbackSet;
+
+    /// The author's type, for completions that name it: one of several in the type that stands for all contexts of a module.
+    fn as_any(&mut self) -> &mut dyn Any
+    where
+        Self: Sized + 'static,
+    {
+        self
+    }
 }
+
+/// Contexts that can wait for an `A`. The arguments of their attribute implement it: the host then finds the function in the module that it
+/// tells the answer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say that it waits for a `{A}`",
+    label = "the host would not find a function in this module to tell the answer",
+    note = "say it in the attribute on its impl: `#[proxy_filter::context(http_calls)]` or `#[proxy_filter::root(http_calls)]` for an `HttpCall`, `timers` for a `Timer`"
+)]
+pub trait Awaits<A>: 'static {}
 
 /// Stream contexts that a registered root context creates. The registration of a root context implements it.
 #[diagnostic::on_unimplemented(

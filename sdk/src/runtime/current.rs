@@ -1,49 +1,44 @@
 use std::cell::Cell;
 
-/// A callback of the Proxy-Wasm ABI, for messages about it.
+/// A callback of the Proxy-Wasm ABI, for messages about it: a place that has its name in [`RootContext`](crate::RootContext) or
+/// [`Context`](crate::Context). A module has the names of those callbacks only that it enters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Callback {
-    Initialize,
-    ContextCreate,
-    Start,
-    Configure,
-    Tick,
-    QueueReady,
-    RequestHeaders,
-    RequestBody,
-    RequestTrailers,
-    ResponseHeaders,
-    ResponseBody,
-    ResponseTrailers,
-    RequestMetadata,
-    ResponseMetadata,
-    Done,
-    Log,
-    Delete,
+pub(crate) struct Callback(&'static &'static str);
+
+macro_rules! callbacks {
+    ($($name:ident = $text:literal;)*) => {
+        impl Callback {
+            $(pub(crate) const $name: Self = Self(&$text);)*
+        }
+    };
+}
+
+callbacks! {
+    INITIALIZE = "_initialize";
+    CONTEXT_CREATE = "on_create";
+    START = "on_start";
+    CONFIGURE = "on_configure";
+    TICK = "on_tick";
+    QUEUE_READY = "on_queue_ready";
+    HTTP_CALL_RESPONSE = "the completion of an HTTP call";
+    TIMER = "the completion of a timer";
+    REQUEST_HEADERS = "on_request_headers";
+    REQUEST_BODY = "on_request_body";
+    REQUEST_TRAILERS = "on_request_trailers";
+    RESPONSE_HEADERS = "on_response_headers";
+    RESPONSE_BODY = "on_response_body";
+    RESPONSE_TRAILERS = "on_response_trailers";
+    REQUEST_METADATA = "on_request_metadata";
+    RESPONSE_METADATA = "on_response_metadata";
+    DONE = "on_done";
+    LOG = "on_log";
+    DELETE = "on_delete";
 }
 
 impl Callback {
-    /// The callback's name in [`RootContext`](crate::RootContext) and [`Context`](crate::Context).
+    /// Its name.
     pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Initialize => "_initialize",
-            Self::ContextCreate => "on_create",
-            Self::Start => "on_start",
-            Self::Configure => "on_configure",
-            Self::Tick => "on_tick",
-            Self::QueueReady => "on_queue_ready",
-            Self::RequestHeaders => "on_request_headers",
-            Self::RequestBody => "on_request_body",
-            Self::RequestTrailers => "on_request_trailers",
-            Self::ResponseHeaders => "on_response_headers",
-            Self::ResponseBody => "on_response_body",
-            Self::ResponseTrailers => "on_response_trailers",
-            Self::RequestMetadata => "on_request_metadata",
-            Self::ResponseMetadata => "on_response_metadata",
-            Self::Done => "on_done",
-            Self::Log => "on_log",
-            Self::Delete => "on_delete",
-        }
+        self.0
     }
 }
 
@@ -55,7 +50,8 @@ pub(crate) struct Current {
 }
 
 thread_local! {
-    static CURRENT: Cell<Current> = const { Cell::new(Current { callback: Callback::Initialize, context_id: 0 }) };
+    static CURRENT: Cell<Current> = const { Cell::new(Current { callback: Callback::INITIALIZE, context_id: 0 }) };
+    static ROOT: Cell<u32> = const { Cell::new(0) };
     static EPOCH: Cell<u32> = const { Cell::new(1) };
     static NEWEST: Cell<u32> = const { Cell::new(0) };
     static IGNORED: Cell<u32> = const { Cell::new(0) };
@@ -65,6 +61,24 @@ thread_local! {
 #[cfg(feature = "panic-hook")]
 pub(crate) fn current() -> Current {
     CURRENT.get()
+}
+
+/// The context whose callback runs.
+#[inline]
+pub(crate) fn context_id() -> u32 {
+    CURRENT.get().context_id
+}
+
+/// The root context of the callback that runs. Known in modules with timers only.
+#[inline]
+pub(crate) fn root_id() -> u32 {
+    ROOT.get()
+}
+
+/// Notes the root context of the callback that runs.
+#[inline]
+pub(crate) fn set_root_id(root: u32) {
+    ROOT.set(root);
 }
 
 /// Notes that a callback runs.

@@ -12,6 +12,8 @@ impl Functions {
     pub(super) fn read_map<T>(&self, map: u32, read: impl FnOnce(Option<&Map>, bool) -> Result<T>) -> Result<T> {
         let mut state = self.state();
         match map {
+            4 => return read(state.rpcs.initial.as_ref(), false),
+            5 => return read(state.rpcs.trailing.as_ref(), false),
             6 | 7 => {
                 let response = state.callouts.response.as_ref();
                 let headers = response.map(|response| &response.headers);
@@ -64,7 +66,8 @@ impl Functions {
         let mut state = self.state();
         match buffer {
             0 | 1 => Ok(state.stream().and_then(|stream| Self::body(stream, buffer)).cloned().unwrap_or_default()),
-            2 | 3 | 5 | 8 => Ok(Vec::new()),
+            5 => Ok(state.rpcs.message.clone().unwrap_or_default()),
+            2 | 3 | 8 => Ok(Vec::new()),
             6 => Ok(state.settings.vm_configuration.clone()),
             4 => {
                 let response = state.callouts.response.as_ref();

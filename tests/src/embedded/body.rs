@@ -98,7 +98,7 @@ impl Exchange<'_> {
     fn until(&mut self, way: &mut Way, time: Option<Duration>) -> Result<(), Ended> {
         let Some(time) = time else { return Ok(()) };
         if way.buffering {
-            self.with_side(way.which, |side| side.body.show(std::mem::take(&mut way.held)));
+            self.show_body(way);
         }
         let waited = self.let_pass_until(time);
         let continued = self.take_body(way);
@@ -112,8 +112,10 @@ impl Exchange<'_> {
 
     /// Takes what the filter buffers out of its reach. Whether the filter has continued the message.
     fn take_body(&mut self, way: &mut Way) -> bool {
-        let (body, continued) = self
-            .with_side(way.which, |side| (side.body.take().unwrap_or_default(), std::mem::take(&mut side.continued)));
+        let (body, continued) = self.with_side(way.which, |side| {
+            side.holds_body = false;
+            (side.body.take().unwrap_or_default(), std::mem::take(&mut side.continued))
+        });
         if way.buffering {
             way.held = body;
         }
@@ -206,7 +208,10 @@ impl Exchange<'_> {
 
     fn show_body(&mut self, way: &mut Way) {
         let visible = if way.buffering { std::mem::take(&mut way.held) } else { Vec::new() };
-        self.with_side(way.which, |side| side.body.show(visible));
+        self.with_side(way.which, |side| {
+            side.body.show(visible);
+            side.holds_body = true;
+        });
     }
 
     /// Holds all that there is of the message until the filter continues it.

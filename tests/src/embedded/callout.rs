@@ -32,8 +32,8 @@ pub(crate) struct Callouts {
     pub(crate) response: Option<Response>,
     /// What `proxy_get_status` tells. The code stays what the last failure made it.
     pub(crate) status: (u32, Vec<u8>),
-    /// What each cluster has received.
-    received: BTreeMap<String, Vec<Received>>,
+    /// What each cluster has received, with the token of the call.
+    received: BTreeMap<String, Vec<(u32, Received)>>,
 }
 
 /// A response as the module sees it.
@@ -68,7 +68,17 @@ enum End {
 impl Callouts {
     /// What the clusters have received since this was last asked.
     pub(crate) fn take_received(&mut self) -> BTreeMap<String, Vec<Received>> {
-        std::mem::take(&mut self.received)
+        let of = |calls: Vec<(u32, Received)>| calls.into_iter().map(|(_, received)| received).collect();
+        std::mem::take(&mut self.received).into_iter().map(|(cluster, calls)| (cluster, of(calls))).collect()
+    }
+
+    /// Keeps what has come with a call, in place of what had come before.
+    pub(super) fn note(&mut self, cluster: &str, token: u32, request: Received) {
+        let calls = self.received.entry(cluster.into()).or_default();
+        match calls.iter_mut().find(|(noted, _)| *noted == token) {
+            Some((_, before)) => *before = request,
+            None => calls.push((token, request)),
+        }
     }
 
     /// When the next callout ends, as far as its end is known.
@@ -131,8 +141,8 @@ pub(super) fn call(
         map.overwrite(b"x-envoy-expected-rq-timeout-ms", milliseconds.to_string().as_bytes());
     }
     let request = wire::upstream(&map, body, None, true, Protocol::Http1);
-    if matches!(endpoint, Endpoint::Server(_)) {
-        callouts.received.entry(name).or_default().push(request.clone());
+    if matches!(endpoint, Endpoint::Server(_) | Endpoint::Grpc(_)) {
+        callouts.note(&name, token, request.clone());
     }
     callouts.pending.push(Callout { root, token, made, timeout, request, endpoint, end: None });
     Ok(token)
@@ -144,7 +154,7 @@ pub(super) fn ask_servers(functions: &Functions) {
     loop {
         let (answer, request) = match functions.state().callouts.unanswered() {
             None => return,
-            Some(Callout { endpoint: Endpoint::Server(answer), request, .. }) => {
+            Some(Callout { endpoint: Endpoint::Server(answer) | Endpoint::Grpc(answer), request, .. }) => {
                 (Answer::clone(answer), request.clone())
             }
             Some(callout) => {

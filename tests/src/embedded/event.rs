@@ -1,36 +1,40 @@
-//! What comes to the root context by itself, in the order of its time: ticks, and what callouts end with.
+//! What comes to the root context by itself, in the order of its time: ticks, and what comes back of HTTP callouts and gRPC.
 
 use super::functions::Functions;
 use super::vm::Vm;
-use super::{callout, time};
+use super::{callout, rpc, rpc_server, time};
 use std::time::Duration;
 
 /// What is due next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
     Callout,
+    Rpc,
     Tick,
 }
 
 /// Goes on to the next event, if it comes no later than this, and tells the module. Whether there was one.
 ///
-/// Of events at the same time a callout's end comes before the tick, and callouts end in the order in which they were made.
+/// Of events at the same time the end of an HTTP callout comes first, then gRPC, then the tick; what was called first comes first.
 pub(super) fn next(vm: &mut Vm, functions: &Functions, until: Duration) -> bool {
     if vm.failed() {
         return false;
     }
     callout::ask_servers(functions);
+    rpc_server::work(functions);
     let event = {
         let mut state = functions.state();
         let callout = state.callouts.due().map(|due| (due, Event::Callout));
+        let rpc = state.rpcs.due().map(|due| (due, Event::Rpc));
         let tick = state.clock.tick_due().map(|due| (due, Event::Tick));
-        let earliest = [callout, tick].into_iter().flatten().min_by_key(|(due, _)| *due);
+        let earliest = [callout, rpc, tick].into_iter().flatten().min_by_key(|(due, _)| *due);
         let Some((due, event)) = earliest.filter(|(due, _)| *due <= until) else { return false };
         state.clock.go_on_to(due);
         event
     };
     match event {
         Event::Callout => callout::deliver(vm, functions),
+        Event::Rpc => rpc::deliver(vm, functions),
         Event::Tick => time::tick(vm, functions),
     }
     time::tell(vm, functions);

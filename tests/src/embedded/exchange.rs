@@ -10,7 +10,7 @@ use super::state::{LocalReply, Phase, Side, Stream};
 use super::vm::Vm;
 use super::wire;
 use crate::backend::Answer;
-use crate::message::{Body, Protocol, Received, Reply, Request};
+use crate::message::{Protocol, Received, Reply, Request};
 
 /// Which message of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,15 +130,12 @@ impl Exchange<'_> {
         if routable { Ok(()) } else { Err(Ended::Reply(wire::no_route())) }
     }
 
-    /// The request ends early. If its headers had gone on, the upstream has seen a part of it, unless all came in one segment.
+    /// The request ends early. If its headers had gone on, the upstream has seen a part of it.
     fn abandon_upstream(&mut self) {
         let headers = self.with_side(Which::Request, |side| side.headers.value.clone().filter(|_| side.gone));
         let Some(headers) = headers else { return };
         let routed = wire::routed(&headers);
-        let one_segment = self.request.protocol == Protocol::Http1 && matches!(self.request.body, Body::Sized(_));
-        if !one_segment {
-            self.upstream = Some(wire::upstream(&routed, &self.cut, None, false, self.request.protocol));
-        }
+        self.upstream = Some(wire::upstream(&routed, &self.cut, None, false, self.request.protocol));
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.0 = Some(routed);
         }

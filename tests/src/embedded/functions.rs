@@ -2,9 +2,10 @@
 
 use super::fields::{self, Map, UNAVAILABLE};
 use super::process::Process;
+use super::rpc::{self, Address};
 use super::state::{LocalReply, Permission, Phase, State, Stream};
 use super::{callout, foreign, property};
-use crate::engine::Trap;
+use crate::engine::{Reentrant, Trap};
 use crate::record::{Event, LogLine};
 use proxy_filter::sys::HostFunctions;
 use proxy_filter::{LogLevel, Status};
@@ -27,7 +28,14 @@ impl Functions {
 
     /// Whether the module may call this function now. If not, Envoy fails the VM.
     pub(crate) fn permit(&self, function: &str) -> std::result::Result<(), Trap> {
-        match self.state().permission {
+        let mut state = self.state();
+        match state.permission {
+            Permission::Nothing => {
+                state.violations.push(format!(
+                    "{function} was called from the module's start section: Envoy 1.40 crashes with a segmentation fault"
+                ));
+                Err(Trap(format!("{function} was called from the start section")))
+            }
             Permission::LogOnly(when) if function != "proxy_log" => {
                 Err(Trap(format!("restricted_callback: {function} was called during {when}")))
             }
@@ -39,6 +47,37 @@ impl Functions {
     pub(crate) fn called(&self, name: &'static str, status: u32) {
         if name != "proxy_log" {
             self.state().events.push(Event::HostCall { name: name.into(), status });
+        }
+    }
+
+    /// Notes that a callback begins: it acts on its own context. What it acted on before is to be given back.
+    pub(crate) fn enter(&self, name: &str, arguments: &[u32]) -> (u32, u32) {
+        let mut state = self.state();
+        let outer = (state.current, state.effective);
+        (state.current, state.effective) = (arguments.first().copied().unwrap_or_default(), 0);
+        let arguments = arguments.iter().map(|argument| u64::from(*argument)).collect();
+        state.events.push(Event::Callback { name: name.into(), arguments });
+        outer
+    }
+
+    /// Notes that a callback is over, with its result if it has one.
+    pub(crate) fn leave(&self, name: &str, result: Option<u32>, outer: (u32, u32)) {
+        let mut state = self.state();
+        (state.current, state.effective) = outer;
+        state.events.push(Event::Returned { name: name.into(), result: result.map(u64::from) });
+    }
+
+    /// Runs the callbacks that the host enters while a host function runs, as far as the module exports them.
+    pub(crate) fn call_inside(&self, module: &mut dyn Reentrant) -> std::result::Result<(), Trap> {
+        loop {
+            let next = rpc::next_inside(&mut self.state());
+            let Some((name, arguments)) = next else { return Ok(()) };
+            if module.exports(name) {
+                let outer = self.enter(name, &arguments);
+                let called = module.call(name, &arguments);
+                self.leave(name, None, outer);
+                called?;
+            }
         }
     }
 
@@ -176,7 +215,7 @@ impl HostFunctions for Functions {
             stream.response.continued = true;
         }
         // The request side is out of reach at once, whichever side is continued.
-        stream.request.close();
+        stream.request.continued();
         if early {
             state.violations.push(
                 "proxy_continue_stream for a response that does not exist yet: Envoy 1.40 crashes with a segmentation fault".into(),
@@ -236,6 +275,35 @@ impl HostFunctions for Functions {
     ) -> Result<u32> {
         // Envoy 1.40 never sends the trailers.
         callout::call(&mut self.state(), upstream, headers, body, timeout)
+    }
+
+    fn proxy_grpc_call(
+        &self,
+        upstream: &[u8],
+        service: &[u8],
+        method: &[u8],
+        metadata: &[u8],
+        message: &[u8],
+        timeout: u32,
+    ) -> Result<u32> {
+        let address = Address { upstream, service, method, metadata };
+        rpc::call(&mut self.state(), &address, message, timeout)
+    }
+
+    fn proxy_grpc_stream(&self, upstream: &[u8], service: &[u8], method: &[u8], metadata: &[u8]) -> Result<u32> {
+        rpc::stream(&mut self.state(), &Address { upstream, service, method, metadata })
+    }
+
+    fn proxy_grpc_send(&self, token: u32, message: &[u8], end_of_stream: u32) -> Result<()> {
+        rpc::send(&mut self.state(), token, message, end_of_stream != 0)
+    }
+
+    fn proxy_grpc_cancel(&self, token: u32) -> Result<()> {
+        rpc::cancel(&mut self.state(), token)
+    }
+
+    fn proxy_grpc_close(&self, token: u32) -> Result<()> {
+        rpc::close(&mut self.state(), token)
     }
 
     fn proxy_get_status(&self) -> Result<(u32, Vec<u8>)> {

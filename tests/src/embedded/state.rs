@@ -6,6 +6,7 @@ use super::fields::Map;
 use super::metric::Metrics;
 use super::process::Process;
 use super::root::{Root, Roots};
+use super::rpc::Rpcs;
 use super::shared::{Data, Queues, Registrant};
 use super::time::Clock;
 use crate::backend::Settings;
@@ -76,6 +77,8 @@ pub(crate) struct Side {
     pub(crate) body: Gated<Vec<u8>>,
     /// `proxy_continue_stream` was called for this side.
     pub(crate) continued: bool,
+    /// The body that the module sees is what the host holds for it.
+    pub(crate) holds_body: bool,
     /// The headers have gone on.
     pub(crate) gone: bool,
     /// The headers as they went on, where the module can still reach, and in vain change, what the host keeps.
@@ -89,6 +92,7 @@ impl Side {
             trailers: Gated::empty(),
             body: Gated::empty(),
             continued: false,
+            holds_body: false,
             gone: false,
             sent: None,
         }
@@ -105,6 +109,13 @@ impl Side {
         self.headers.open = false;
         self.trailers.open = false;
         self.body.open = false;
+    }
+
+    /// The module continues the message. Only a body that the host holds stays within reach until it goes on.
+    pub(crate) const fn continued(&mut self) {
+        let body = self.body.open && self.holds_body;
+        self.close();
+        self.body.open = body;
     }
 }
 
@@ -184,6 +195,8 @@ impl Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permission {
     All,
+    /// While the module's start section runs: Envoy has no context yet, and crashes.
+    Nothing,
     /// While `_initialize` or the module's allocator runs: the log only. Anything else fails the VM.
     LogOnly(&'static str),
 }
@@ -209,6 +222,7 @@ pub(crate) struct State {
     pub(crate) parked: Vec<Stream>,
     pub(crate) clock: Clock,
     pub(crate) callouts: Callouts,
+    pub(crate) rpcs: Rpcs,
     pub(crate) metrics: Metrics,
     pub(crate) shared_data: Data,
     pub(crate) queues: Queues,
@@ -231,6 +245,7 @@ impl State {
             parked: Vec::new(),
             clock: Clock::new(),
             callouts: Callouts::default(),
+            rpcs: Rpcs::default(),
             metrics: Metrics::new(process.metrics.clone()),
             shared_data: process.data.clone(),
             queues: process.queues.clone(),

@@ -1,6 +1,7 @@
 //! Envoy's configuration for one module.
 
 use crate::backend::{Plugin, Settings};
+use crate::base64;
 use crate::cluster::{Cluster, Endpoint};
 use crate::fixture::{self, Metadata, MetadataOf};
 use proxy_filter::LogLevel;
@@ -115,9 +116,17 @@ const CLOSED: u16 = 1;
 /// A cluster that the module calls.
 fn called(cluster: &Cluster, server: Option<SocketAddr>) -> Value {
     let host = match cluster.endpoint {
-        Endpoint::Server(_) => server.map(|server| address(&server.ip().to_string(), server.port())),
+        Endpoint::Server(_) | Endpoint::Grpc(_) | Endpoint::GrpcStream(_) => {
+            server.map(|server| address(&server.ip().to_string(), server.port()))
+        }
         Endpoint::Refusing => Some(address("127.0.0.1", CLOSED)),
         Endpoint::Absent => None,
+    };
+    let grpc = matches!(cluster.endpoint, Endpoint::Grpc(_) | Endpoint::GrpcStream(_));
+    let protocol = if grpc {
+        json!({ "http2_protocol_options": {} })
+    } else {
+        json!({ "http_protocol_options": { "enable_trailers": true } })
     };
     let hosts: Vec<Value> = host.into_iter().map(|address| json!({ "endpoint": { "address": address } })).collect();
     json!({
@@ -130,7 +139,7 @@ fn called(cluster: &Cluster, server: Option<SocketAddr>) -> Value {
             "common_http_protocol_options": {
                 "max_headers_count": 1000, "max_response_headers_kb": 96, "max_requests_per_connection": 1,
             },
-            "explicit_http_config": { "http_protocol_options": { "enable_trailers": true } },
+            "explicit_http_config": protocol,
         } },
     })
 }
@@ -235,32 +244,5 @@ fn address(ip: &str, port: u16) -> Value {
 
 /// A configuration as bytes: unlike a `StringValue`, it need not be UTF-8.
 fn bytes(value: &[u8]) -> Value {
-    json!({ "@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64(value) })
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        for position in 0..4 {
-            let index = bits >> (18 - 6 * position) & 63;
-            let digit = ALPHABET.get(index as usize).filter(|_| position <= group.len());
-            text.push(digit.map_or('=', |digit| char::from(*digit)));
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_padded_to_groups_of_four() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-        assert_eq!(base64(&[0xff, 0xfe, 0xfd, 0x00]), "//79AA==");
-    }
+    json!({ "@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64::encode(value) })
 }

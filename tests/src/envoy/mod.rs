@@ -9,6 +9,7 @@
 mod admin;
 pub(crate) mod binary;
 mod bootstrap;
+mod channel;
 mod held;
 mod hpack;
 pub(crate) mod http1;
@@ -281,11 +282,13 @@ fn send(listener: SocketAddr, request: &Request) -> io::Result<Option<Received>>
 fn servers(clusters: &[Cluster]) -> io::Result<BTreeMap<String, Upstream>> {
     let mut servers = BTreeMap::new();
     for cluster in clusters {
-        if let Endpoint::Server(answer) = &cluster.endpoint {
-            let server = Upstream::start(Pace::AtOnce)?;
-            server.expect(answer);
-            servers.insert(cluster.name.clone(), server);
+        let server = Upstream::start(Pace::AtOnce)?;
+        match &cluster.endpoint {
+            Endpoint::Server(answer) | Endpoint::Grpc(answer) => server.expect(answer),
+            Endpoint::GrpcStream(turns) => server.converse(turns),
+            Endpoint::Absent | Endpoint::Refusing => continue,
         }
+        servers.insert(cluster.name.clone(), server);
     }
     Ok(servers)
 }

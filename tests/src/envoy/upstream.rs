@@ -3,12 +3,14 @@
 use super::wire::{LIMIT, Pace, Wire};
 use super::{http1, http2};
 use crate::backend::Answer;
+use crate::grpc::{Turn, Turns};
 use crate::message::{Received, Reply};
 use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A server that answers as it is told and keeps what it received.
 pub(super) struct Upstream {
@@ -19,6 +21,8 @@ pub(super) struct Upstream {
 #[derive(Default)]
 struct State {
     answer: Option<Answer>,
+    /// How a server of gRPC streams answers their messages.
+    turns: Option<Turns>,
     /// What came, with the number of its connection: Envoy makes them in the order in which it calls, but their threads race.
     received: Vec<(usize, Received)>,
     /// What an answer panicked with: a failed assertion in a test, which belongs on the test's own thread.
@@ -46,11 +50,10 @@ impl Upstream {
                 if let Ok(stream) = stream {
                     current.accepted += 1;
                     current.active += 1;
-                    let number = current.accepted;
-                    let shared = Arc::clone(&shared);
+                    let visit = Visit { number: current.accepted, state: Arc::clone(&shared) };
                     std::thread::spawn(move || {
-                        serve(stream, number, pace, &shared);
-                        lock(&shared).active -= 1;
+                        serve(stream, pace, &visit);
+                        lock(&visit.state).active -= 1;
                     });
                 }
             }
@@ -68,6 +71,11 @@ impl Upstream {
         let mut state = lock(&self.state);
         state.answer = Some(Arc::clone(answer));
         state.received.clear();
+    }
+
+    /// Answers each message of gRPC streams from now on.
+    pub(super) fn converse(&self, turns: &Turns) {
+        lock(&self.state).turns = Some(Arc::clone(turns));
     }
 
     /// What was received since this was last asked, in the order in which Envoy connected. A panic of an answer goes on here.
@@ -97,40 +105,73 @@ impl Drop for Upstream {
     }
 }
 
-fn serve(stream: TcpStream, number: usize, pace: Pace, state: &Mutex<State>) {
+fn serve(stream: TcpStream, pace: Pace, visit: &Visit) {
     let Ok(mut wire) = Wire::new(stream) else { return };
     while wire.buffered().len() < 3 {
         if wire.fill(LIMIT).is_err() {
             return;
         }
     }
-    // No method begins with `PRI`: it is the connection preface of HTTP/2.
-    if wire.buffered().starts_with(b"PRI") {
-        http2::serve(wire, pace, |request| answer(state, number, request));
+    let converses = lock(&visit.state).turns.is_some();
+    if converses {
+        // A failure is a client that has left.
+        let _ = http2::converse(wire, visit);
+    } else if wire.buffered().starts_with(b"PRI") {
+        // No method begins so: it is the connection preface of HTTP/2.
+        http2::serve(wire, pace, |request| visit.answer(request));
     } else {
-        http1::serve(wire, pace, |request| answer(state, number, request));
+        http1::serve(wire, pace, |request| visit.answer(request));
     }
 }
 
-fn answer(state: &Mutex<State>, number: usize, request: &Received) -> Option<Reply> {
-    let answer = {
-        let mut state = lock(state);
-        state.received.push((number, request.clone()));
-        state.answer.clone().filter(|_| request.complete)
-    }?;
-    match catch_unwind(AssertUnwindSafe(|| answer(request))) {
-        Ok(reply) => {
-            if !reply.after.is_zero() {
-                lock(state).waiting += 1;
-                std::thread::sleep(reply.after);
-                lock(state).waiting -= 1;
-            }
-            Some(reply)
+/// One connection of a client.
+pub(super) struct Visit {
+    number: usize,
+    state: Arc<Mutex<State>>,
+}
+
+impl Visit {
+    /// Keeps what has come on this connection, in place of what had come before.
+    pub(super) fn note(&self, request: &Received) {
+        let mut state = lock(&self.state);
+        state.received.retain(|(number, _)| *number != self.number);
+        state.received.push((self.number, request.clone()));
+    }
+
+    /// How to answer this request; `None`: not at all.
+    fn answer(&self, request: &Received) -> Option<Reply> {
+        self.note(request);
+        let answer = lock(&self.state).answer.clone().filter(|_| request.complete)?;
+        let reply = self.guarded(|| answer(request))?;
+        self.sleep(reply.after);
+        Some(reply)
+    }
+
+    /// How to answer this message of a stream; `None`: not at all.
+    pub(super) fn turn(&self, message: &[u8]) -> Option<Turn> {
+        let turns = lock(&self.state).turns.clone()?;
+        let turn = self.guarded(|| turns(message))?;
+        self.sleep(turn.after);
+        Some(turn)
+    }
+
+    /// Runs a part of the test, which may panic.
+    fn guarded<T>(&self, body: impl FnOnce() -> T) -> Option<T> {
+        catch_unwind(AssertUnwindSafe(body)).map_err(|panic| lock(&self.state).panic = Some(panic)).ok()
+    }
+
+    fn sleep(&self, time: Duration) {
+        if !time.is_zero() {
+            self.wait(|| std::thread::sleep(time));
         }
-        Err(panic) => {
-            lock(state).panic = Some(panic);
-            None
-        }
+    }
+
+    /// Does something that takes its time: nobody has to wait for it.
+    pub(super) fn wait<T>(&self, body: impl FnOnce() -> T) -> T {
+        lock(&self.state).waiting += 1;
+        let result = body();
+        lock(&self.state).waiting -= 1;
+        result
     }
 }
 
@@ -144,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::message::{Body, Fields, Protocol, Request};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
     const LONG: &[u8] = &[b'v'; 60 * 1024];
