@@ -40,8 +40,10 @@ use crate::message::Request;
 use crate::record::{Event, Record, VmOf};
 use begun::Begun;
 use exchange::Exchange;
+use functions::Functions;
 use machine::Machine;
 use process::Process;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The embedded host: the VMs of one process.
@@ -91,7 +93,10 @@ impl Embedded {
 
     fn boot(&mut self, process: &Process, of: VmOf, settings: &Settings) -> Result<Machine, Refused> {
         self.vms += 1;
-        Machine::boot(&self.guest, process, self.vms, of, settings)
+        let functions = Arc::new(Functions::new(process, self.vms));
+        functions.state().settings = settings.clone();
+        let booted = Machine::boot(&self.guest, Arc::clone(&functions), of);
+        booted.inspect_err(|_| self.violations.append(&mut functions.state().violations))
     }
 
     /// Tries a configuration in a VM that is thrown away, without a word to the module. What it did.
@@ -205,7 +210,12 @@ impl Backend for Embedded {
         self.settings = settings.clone();
         // The first exchange goes to the first worker.
         self.worker = settings.workers.max(1) - 1;
-        self.start_all(settings).inspect_err(|_| self.machines.clear())?;
+        if let Err(refused) = self.start_all(settings) {
+            for machine in std::mem::take(&mut self.machines) {
+                self.retire(&machine);
+            }
+            return Err(refused);
+        }
         let Record { events, elsewhere, .. } = self.record(self.index_of(0));
         self.started_elsewhere.extend(elsewhere);
         Ok(events)
