@@ -40,7 +40,7 @@ fn every_worker_answers_with_its_own_root(mut host: Host) {
 fn ticks_come_on_the_main_thread_and_on_each_worker(mut host: Host) {
     host.workers(2);
     host.configure("a tick").unwrap();
-    let meanwhile = host.advance(Duration::from_millis(1000));
+    let meanwhile = host.advance(Duration::from_secs(1));
     assert_eq!(host.metric("ticks"), Some(3), "{:?}", meanwhile.messages_of_all());
 }
 
