@@ -64,7 +64,7 @@ impl Host {
     /// main thread's, and the workers'. They share data, queues and metrics, and each runs `on_start`, `on_configure` and `on_tick`.
     ///
     /// Without it there is one worker, and a test sees nothing of other VMs. With it, requests go to the workers in turn, or where
-    /// [`on_worker`](ExchangeBuilder::on_worker) says; the VM that registered a queue last is told of its items.
+    /// [`on_worker`](crate::ExchangeBuilder::on_worker) says; the VM that registered a queue last is told of its items.
     ///
     /// The threads of a real Envoy run at the same time, and it chooses the worker. So a test with workers is compared only by what client and
     /// upstream see; what it asserts itself, about metrics for example, has to hold in any order.
@@ -85,7 +85,7 @@ impl Host {
     /// the first one's.
     ///
     /// A new root context is created, started and configured in each VM. New streams go to it; those that are under way
-    /// ([`meanwhile`](ExchangeBuilder::meanwhile)) stay with the old one. The old one is done when its last stream is over.
+    /// ([`meanwhile`](crate::ExchangeBuilder::meanwhile)) stay with the old one. The old one is done when its last stream is over.
     ///
     /// # Errors
     /// The plugin refused it. The old configuration stays.
