@@ -201,16 +201,16 @@ pub(crate) fn impls(members: &[Member]) -> TokenStream {
     let mut output = TokenStream::new();
     let mut contexts: Vec<&str> = Vec::new();
     for Member { listed: Listed { alias, .. }, filter } in members {
-        let logs = filter.has(&["on_log"], &[]);
         let capabilities = filter.root.callbacks.iter().filter_map(|name| Capability::find(name));
         let awaits = callback::set(capabilities.map(Capability::constant));
+        let logs = filter.has(&["on_log"], &[]);
         // A missing `Default` is a fault of the type in the author's impl.
         output.extend(quote_at(
             filter.root.name.span(),
             &format!(
                 "impl sdk::NewContext for {alias} {{
-                    const LOGS: bool = {logs};
                     const AWAITS: sdk::CallbackSet = {awaits};
+                    const LOGS: bool = {logs};
                     fn new_root() -> sdk::Result<Self> {{
                         ::core::result::Result::Ok(::core::default::Default::default())
                     }}
@@ -249,8 +249,8 @@ fn dispatch(members: &[Member]) -> TokenStream {
             enum Root {{ #roots }}
             enum Stream {{ #streams }}
             impl sdk::NewContext for Root {{
-                const LOGS: bool = false #logs;
                 const AWAITS: sdk::CallbackSet = sdk::CallbackSet::EMPTY #awaits;
+                const LOGS: bool = false #logs;
                 fn new_root() -> sdk::Result<Self> {{
                     let found = sdk::root_id()?;
                     #choices

@@ -43,7 +43,6 @@ mod guest;
 mod host;
 mod message;
 mod module;
-mod plugins;
 mod record;
 mod run;
 mod trace;

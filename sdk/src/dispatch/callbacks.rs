@@ -27,10 +27,10 @@ callbacks! {
     ON_DONE = 7,
     ON_LOG = 8,
     ON_DELETE = 9,
-    ON_REQUEST_METADATA = 24,
-    ON_RESPONSE_METADATA = 25,
     HTTP_CALLS = 10,
     TIMERS = 11,
+    ON_REQUEST_METADATA = 24,
+    ON_RESPONSE_METADATA = 25,
 }
 
 impl CallbackSet {

@@ -8,10 +8,10 @@ use core::any::Any;
 
 /// Makes the root context a host asks for. The registration implements it.
 pub trait NewContext: RootContext {
-    /// Whether it has `on_log`, so that the id in `proxy_on_log` may be its own.
-    const LOGS: bool;
     /// What the root contexts of the module say that they wait for.
     const AWAITS: CallbackSet;
+    /// Whether it has `on_log`, so that the id in `proxy_on_log` may be its own.
+    const LOGS: bool;
 
     /// The new root context, or why there is none.
     fn new_root() -> Result<Self>;

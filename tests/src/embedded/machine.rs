@@ -5,7 +5,7 @@ use super::root::{self, Stage};
 use super::state::{Filter, Stream};
 use super::vm::{Guest, Vm};
 use super::{event, time};
-use crate::backend::{Plugin, Refused};
+use crate::backend::{Plugin, Refused, Settings};
 use crate::record::{Event, VmOf};
 use std::sync::Arc;
 
@@ -29,8 +29,13 @@ fn size(bytes: &[u8]) -> u32 {
 
 impl Machine {
     /// Loads the module and starts each plugin. What the module did until it was refused, otherwise.
-    pub(super) fn boot(guest: &Guest, functions: Arc<Functions>, of: VmOf) -> Result<Self, Refused> {
-        let settings = functions.state().settings.clone();
+    pub(super) fn boot(
+        guest: &Guest,
+        functions: Arc<Functions>,
+        of: VmOf,
+        settings: &Settings,
+    ) -> Result<Self, Refused> {
+        functions.state().settings = settings.clone();
         let refused = |reason: String| Refused { events: std::mem::take(&mut functions.state().events), reason };
         let vm = Vm::start(guest, Arc::clone(&functions)).map_err(refused)?;
         let mut machine = Self { of, vm, functions, next_context: FIRST };

@@ -11,15 +11,14 @@ const STEP: u32 = 4;
 const COUNTER: u32 = 0;
 const GAUGE: u32 = 1;
 
-/// Values by type and name. A histogram's are not kept: no module can read them.
-type Map = BTreeMap<(u32, Vec<u8>), u64>;
-
-/// The metrics of a process.
+/// The metrics of a process: values by type and name. A histogram's are not kept: no module can read them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Values(Arc<Mutex<Map>>);
+pub(crate) struct Values(Arc<Mutex<ByName>>);
+
+type ByName = BTreeMap<(u32, Vec<u8>), u64>;
 
 impl Values {
-    fn lock(&self) -> MutexGuard<'_, Map> {
+    fn lock(&self) -> MutexGuard<'_, ByName> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -94,9 +94,8 @@ impl Embedded {
     fn boot(&mut self, process: &Process, of: VmOf, settings: &Settings) -> Result<Machine, Refused> {
         self.vms += 1;
         let functions = Arc::new(Functions::new(process, self.vms));
-        functions.state().settings = settings.clone();
-        let booted = Machine::boot(&self.guest, Arc::clone(&functions), of);
-        booted.inspect_err(|_| self.violations.append(&mut functions.state().violations))
+        Machine::boot(&self.guest, Arc::clone(&functions), of, settings)
+            .inspect_err(|_| self.violations.append(&mut functions.state().violations))
     }
 
     /// Tries a configuration in a VM that is thrown away, without a word to the module. What it did.

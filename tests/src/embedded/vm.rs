@@ -88,7 +88,9 @@ impl Vm {
         });
         let result = result.ok().flatten();
         self.functions.leave(name, result, outer);
-        self.delete_released();
+        if self.failed.is_none() {
+            self.delete_released();
+        }
         result
     }
 

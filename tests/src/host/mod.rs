@@ -1,14 +1,12 @@
 //! [`Host`]: what a test talks to.
 
+mod setup;
+
 use crate::backend::{Answer, Backend, Refused, Settings};
-use crate::cluster::{Cluster, Endpoint};
 use crate::engine::Engine;
 use crate::exchange::{Exchange, ExchangeBuilder, Meanwhile};
-use crate::fixture::MetadataOf;
-use crate::grpc::Turn;
 use crate::message::{Received, Reply, Request};
 use crate::record::{Event, LogLine, Record, VmOf};
-use proxy_filter::LogLevel;
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
@@ -28,14 +26,14 @@ pub(crate) struct Transcript {
 ///
 /// Settings are made first; [`configure`](Self::configure) starts the plugin, or the first exchange does with an empty configuration.
 pub struct Host {
-    pub(crate) backend: Box<dyn Backend>,
-    pub(crate) settings: Settings,
+    backend: Box<dyn Backend>,
+    settings: Settings,
     answer: Answer,
-    pub(crate) started: bool,
-    pub(crate) transcript: Transcript,
+    started: bool,
+    transcript: Transcript,
     /// Receives the transcript when the host is dropped.
     observer: Option<Box<dyn FnOnce(Transcript) + Send>>,
-    pub(crate) started_elsewhere: Vec<(VmOf, Vec<Event>)>,
+    started_elsewhere: Vec<(VmOf, Vec<Event>)>,
 }
 
 impl Host {
@@ -88,142 +86,6 @@ impl Host {
         self.observer = Some(Box::new(observer));
     }
 
-    /// The plugin's `root_id`.
-    pub fn root_id(&mut self, root_id: &str) {
-        self.settings.root_id = root_id.into();
-    }
-
-    /// The VM's configuration: JSON or any text.
-    pub fn vm_configuration(&mut self, configuration: impl fmt::Display) {
-        self.settings.vm_configuration = configuration.to_string().into_bytes();
-    }
-
-    /// The least severe level the host logs; [`LogLevel::Trace`] unless said otherwise.
-    ///
-    /// A real Envoy reports callbacks and host calls at that level only: at others, only what the client, the upstream and the log
-    /// say is compared.
-    pub fn log_level(&mut self, level: LogLevel) {
-        self.settings.log_level = level;
-    }
-
-    /// The plugin's `allow_on_headers_stop_iteration`: whether `StopIteration` in a headers callback holds only the headers.
-    pub fn allow_on_headers_stop_iteration(&mut self, allow: bool) {
-        self.settings.allow_on_headers_stop_iteration = allow;
-    }
-
-    /// The listener's `per_connection_buffer_limit_bytes`: 1 MiB unless said otherwise.
-    pub fn buffer_limit(&mut self, bytes: u32) {
-        self.settings.buffer_limit = Some(bytes);
-    }
-
-    /// Lets METADATA frames of HTTP/2 pass: `allow_metadata` in the `http2_protocol_options` of the listener and the upstream cluster.
-    pub fn allow_metadata(&mut self) {
-        self.settings.allow_metadata = true;
-    }
-
-    /// Metadata in the host's configuration, or of each request: JSON, an object of namespaces. There is none unless said here.
-    ///
-    /// ```
-    /// # use proxy_filter_host::{Host, MetadataOf};
-    /// # fn body(mut host: Host) {
-    /// host.metadata(MetadataOf::Route, r#"{ "com.example.limits": { "requests": 5 } }"#);
-    /// # }
-    /// ```
-    ///
-    /// The names of what has the metadata are the same for every test: the route is `route` of the virtual host `all`, the cluster
-    /// `upstream`, the filter chain `chain`, and the node `node` of the fleet `fleet`.
-    ///
-    /// # Panics
-    /// The text is not a JSON object.
-    #[allow(clippy::panic, reason = "this is how a test with a mistake fails")]
-    pub fn metadata(&mut self, of: MetadataOf, json: impl fmt::Display) {
-        let fields = serde_json::from_str(&json.to_string());
-        let fields = fields.unwrap_or_else(|error| panic!("the metadata is not a JSON object: {error}"));
-        Arc::make_mut(&mut self.settings.metadata).set(of, fields);
-    }
-
-    /// Gives the host a cluster with one server, which answers what the plugin calls. Clusters are made before
-    /// [`configure`](Self::configure); one of the same name is replaced.
-    ///
-    /// The server speaks HTTP/1.1. What it received during an exchange is in [`Exchange::calls`].
-    ///
-    /// ```
-    /// # use proxy_filter_host::{Host, Reply};
-    /// # fn body(mut host: Host) {
-    /// host.cluster("authz", |call| Reply::new(if call.header("authorization").is_some() { 200 } else { 403 }));
-    /// # }
-    /// ```
-    pub fn cluster(&mut self, name: &str, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
-        self.add_cluster(name, Endpoint::Server(Arc::new(answer)));
-    }
-
-    /// Gives the host a cluster that has no host: a call to it fails at once, without a response.
-    ///
-    /// ```
-    /// # use proxy_filter_host::Host;
-    /// # fn body(mut host: Host) {
-    /// host.cluster_without_hosts("empty");
-    /// # }
-    /// ```
-    pub fn cluster_without_hosts(&mut self, name: &str) {
-        self.add_cluster(name, Endpoint::Absent);
-    }
-
-    /// Gives the host a cluster whose only host refuses connections.
-    ///
-    /// ```
-    /// # use proxy_filter_host::Host;
-    /// # fn body(mut host: Host) {
-    /// host.cluster_that_refuses("down");
-    /// # }
-    /// ```
-    pub fn cluster_that_refuses(&mut self, name: &str) {
-        self.add_cluster(name, Endpoint::Refusing);
-    }
-
-    /// Gives the host a cluster with one gRPC server, which answers each call when all of it has come: with [`Reply::grpc`],
-    /// [`Reply::grpc_messages`] or [`Reply::grpc_status`]. What it received is in [`Exchange::calls`], with
-    /// [`Received::grpc_messages`].
-    ///
-    /// ```
-    /// # use proxy_filter_host::{Host, Reply};
-    /// # fn body(mut host: Host) {
-    /// host.grpc_cluster("authz", |call| match call.grpc_messages().as_slice() {
-    ///     [message] if message == b"let me in" => Reply::grpc(b"welcome"),
-    ///     _ => Reply::grpc_status(7, "not you"),
-    /// });
-    /// # }
-    /// ```
-    pub fn grpc_cluster(&mut self, name: &str, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
-        self.add_cluster(name, Endpoint::Grpc(Arc::new(answer)));
-    }
-
-    /// Gives the host a cluster with one gRPC server for bidirectional streams. It opens its half at once and answers each message as it
-    /// comes; when the client has ended its half, it ends the stream with the status OK.
-    ///
-    /// ```
-    /// # use proxy_filter_host::{Host, Turn};
-    /// # fn body(mut host: Host) {
-    /// host.grpc_stream_cluster("echo", |message| vec![message.to_vec()]);
-    /// host.grpc_stream_cluster("strict", |message| match message {
-    ///     b"bad" => Turn::default().end(3, "that was bad"),
-    ///     good => vec![good.to_vec()].into(),
-    /// });
-    /// # }
-    /// ```
-    pub fn grpc_stream_cluster<T: Into<Turn>>(
-        &mut self,
-        name: &str,
-        answer: impl Fn(&[u8]) -> T + Send + Sync + 'static,
-    ) {
-        self.add_cluster(name, Endpoint::GrpcStream(Arc::new(move |message: &[u8]| answer(message).into())));
-    }
-
-    fn add_cluster(&mut self, name: &str, endpoint: Endpoint) {
-        self.settings.clusters.retain(|cluster| cluster.name != name);
-        self.settings.clusters.push(Cluster { name: name.into(), endpoint });
-    }
-
     /// Starts the plugin with a configuration: JSON or any text. A plugin that runs already is ended first.
     ///
     /// # Errors
@@ -236,7 +98,32 @@ impl Host {
         self.start()
     }
 
-    pub(crate) fn start(&mut self) -> Result<(), Refused> {
+    /// Gives the plugin a new configuration while it runs, as an update of the listener does. With several [plugins](Self::plugin) it is
+    /// the first one's.
+    ///
+    /// A new root context is created, started and configured in each VM. New streams go to it; those that are under way
+    /// ([`meanwhile`](ExchangeBuilder::meanwhile)) stay with the old one. The old one is done when its last stream is over.
+    ///
+    /// # Errors
+    /// The plugin refused it. The old configuration stays.
+    pub fn reconfigure(&mut self, configuration: impl fmt::Display) -> Result<Exchange, Refused> {
+        if !self.started {
+            self.start()?;
+        }
+        let settings = Settings { configuration: configuration.to_string().into_bytes(), ..self.settings.clone() };
+        match self.backend.reconfigure(&settings) {
+            Ok(record) => {
+                self.settings = settings;
+                Ok(self.note(record))
+            }
+            Err(refused) => {
+                self.transcript.refused.get_or_insert_default().extend(refused.events.iter().cloned());
+                Err(refused)
+            }
+        }
+    }
+
+    fn start(&mut self) -> Result<(), Refused> {
         self.started = true;
         self.transcript.several_vms = self.settings.workers > 0;
         match self.backend.start(&self.settings) {
@@ -298,7 +185,7 @@ impl Host {
         self.note(record)
     }
 
-    pub(crate) fn note(&mut self, record: Record) -> Exchange {
+    fn note(&mut self, record: Record) -> Exchange {
         assert!(
             record.failure.is_none(),
             "the exchange could not be played: {}",
@@ -344,6 +231,16 @@ impl Host {
     pub fn start_logs(&self) -> Vec<LogLine> {
         let events = self.transcript.refused.as_ref().unwrap_or(&self.transcript.start);
         events.iter().filter_map(Event::log_line).cloned().collect()
+    }
+
+    /// What the plugin logged in one of its VMs while it started, if there are [several](Self::workers).
+    #[must_use]
+    pub fn start_logs_of(&self, of: VmOf) -> Vec<LogLine> {
+        if of == VmOf::Worker(0) {
+            return self.start_logs();
+        }
+        let events = self.started_elsewhere.iter().filter(|(found, _)| *found == of).flat_map(|(_, events)| events);
+        events.filter_map(Event::log_line).cloned().collect()
     }
 
     /// Rules of the host that the module has broken so far, although the host did not say so.
