@@ -232,6 +232,7 @@ const WRAPPED: &[&str] = &[
     "proxy_get_shared_data",
     "proxy_register_shared_queue",
     "proxy_resolve_shared_queue",
+    "proxy_done",
     "proxy_enqueue_shared_queue",
     "proxy_dequeue_shared_queue",
     "proxy_define_metric",
