@@ -2,7 +2,6 @@
 
 use super::attribute::{Info, Whose};
 use super::body::Passed;
-use super::event;
 use super::fields::Map;
 use super::functions::Functions;
 use super::incoming::Incoming;
@@ -12,7 +11,6 @@ use super::vm::Vm;
 use super::wire;
 use crate::backend::Answer;
 use crate::message::{Protocol, Received, Reply, Request};
-use proxy_filter::sys::HostFunctions;
 
 /// Which message of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,31 +49,6 @@ const NO_ROUTE_FOUND: u64 = 1 << 8;
 /// Envoy's default for `per_connection_buffer_limit_bytes`.
 const BUFFER_LIMIT: u32 = 1024 * 1024;
 
-/// A stream whose upstream has the request, or that has ended before.
-pub(super) struct Begun {
-    patience: Patience,
-    cut: Vec<u8>,
-    upstream: Option<Received>,
-    asked: Asked,
-}
-
-/// How far a request has come.
-enum Asked {
-    /// The connection was closed at once.
-    Nobody,
-    /// The host refuses it before its filters run.
-    Host,
-    /// It went through the filters.
-    Upstream(Result<(), Ended>),
-}
-
-impl Begun {
-    /// Whether the upstream has the request.
-    pub(super) const fn reached_the_upstream(&self) -> bool {
-        matches!(self.asked, Asked::Upstream(Ok(())))
-    }
-}
-
 /// The stream that is being played.
 pub(super) struct Exchange<'a> {
     pub(super) vm: &'a mut Vm,
@@ -86,52 +59,12 @@ pub(super) struct Exchange<'a> {
     pub(super) patience: Patience,
     /// What had gone on of a message when it ended early.
     pub(super) cut: Vec<u8>,
-    upstream: Option<Received>,
+    pub(super) upstream: Option<Received>,
 }
 
-impl<'a> Exchange<'a> {
-    /// Plays a new stream until the upstream has the request, or the request has ended.
-    pub(super) fn begin(vm: &'a mut Vm, functions: &'a Functions, stream: Stream, request: &'a Request) -> Begun {
-        let patience = Patience::of(request, functions.state().clock.now());
-        let started = functions.proxy_get_current_time_nanoseconds().unwrap_or_default();
-        functions.state().stream = Some(stream);
-        let mut exchange = Self { vm, functions, filter: 0, request, patience, cut: Vec::new(), upstream: None };
-        exchange.with_info(|info| (info.protocol, info.started) = (request.protocol, started));
-        let asked = match &request.authority {
-            None if request.protocol == Protocol::Http2 => Asked::Nobody,
-            None => Asked::Host,
-            Some(authority) => Asked::Upstream(exchange.request(authority)),
-        };
-        Begun { patience: exchange.patience, cut: exchange.cut, upstream: exchange.upstream, asked }
-    }
-
-    /// Plays the rest of the stream. What the client received, and what the upstream did.
-    pub(super) fn finish(
-        vm: &'a mut Vm,
-        functions: &'a Functions,
-        begun: Begun,
-        request: &'a Request,
-        answer: &Answer,
-    ) -> (Option<Received>, Option<Received>) {
-        let Begun { patience, cut, upstream, asked } = begun;
-        let mut exchange = Self { vm, functions, filter: 0, request, patience, cut, upstream };
-        let client = match asked {
-            Asked::Nobody => {
-                functions.state().stream = None;
-                return (None, None);
-            }
-            Asked::Host => Some(exchange.refused()),
-            Asked::Upstream(asked) => exchange.forward(asked, answer),
-        };
-        exchange.end();
-        functions.state().stream = None;
-        exchange.tell();
-        event::deliver_due(exchange.vm, functions);
-        (client, exchange.upstream)
-    }
-
+impl Exchange<'_> {
     /// The upstream's answer, and the response on its way back.
-    fn forward(&mut self, asked: Result<(), Ended>, answer: &Answer) -> Option<Received> {
+    pub(super) fn forward(&mut self, asked: Result<(), Ended>, answer: &Answer) -> Option<Received> {
         let asked = asked.and_then(|()| {
             // Meanwhile the module may have answered or closed the stream.
             self.asked()?;
@@ -152,7 +85,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Takes the request through the filter and to the upstream.
-    fn request(&mut self, authority: &str) -> Result<(), Ended> {
+    pub(super) fn request(&mut self, authority: &str) -> Result<(), Ended> {
         let request = self.request;
         let map = wire::request_map(request, authority);
         let end = wire::ends_with_headers(&request.body, &request.trailers);
@@ -166,6 +99,7 @@ impl<'a> Exchange<'a> {
         let passed = if end {
             Passed::default()
         } else {
+            self.metadata(Which::Request, &request.metadata)?;
             self.pass(Which::Request, incoming).inspect_err(|_| self.abandon_upstream())?
         };
         if held {
@@ -225,7 +159,11 @@ impl<'a> Exchange<'a> {
         }
         let passed = self.headers(Which::Response, map, end).and_then(|()| {
             self.encourage();
-            if end { Ok(Passed::default()) } else { self.pass(Which::Response, incoming) }
+            if end {
+                return Ok(Passed::default());
+            }
+            self.metadata(Which::Response, &reply.metadata)?;
+            self.pass(Which::Response, incoming)
         });
         let (map, held) = self.with_side(Which::Response, |side| (side.take_headers(), !side.gone));
         let finished = wire::finished(&map?);
@@ -318,7 +256,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The end of the stream, in Envoy's order.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if let Some(stream) = &mut self.functions.state().stream {
             if stream.logged.0.is_none() {
                 stream.logged.0.clone_from(&stream.request.headers.value);

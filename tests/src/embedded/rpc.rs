@@ -284,7 +284,10 @@ fn tell(vm: &mut Vm, functions: &Functions, root: u32, token: u32, happening: Ha
         }
         show(&mut state, happening)
     };
-    vm.call(name, &[root, token, argument]);
+    // A root context that is gone is told of nothing.
+    if functions.state().roots.contains(root) {
+        vm.call(name, &[root, token, argument]);
+    }
     let mut state = functions.state();
     hide(&mut state);
     let over = |rpc: &Rpc| kind(token) == CALL || rpc.closed;

@@ -23,6 +23,7 @@ pub(super) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Opt
         (b":scheme".to_vec(), b"http".to_vec()),
     ];
     head.extend(request.authority.iter().map(|authority| (b":authority".to_vec(), authority.clone().into_bytes())));
+    channel.metadata.clone_from(&request.metadata);
     channel.send_message(head, &request.headers, &request.body, &request.trailers);
     channel.wire.leave_after(request.leave_after);
     channel.receive(&[b":status"]);
@@ -48,6 +49,7 @@ pub(super) fn serve(mut wire: Wire, pace: Pace, answer: impl FnOnce(&Received) -
         reply.body
     };
     let status = (b":status".to_vec(), reply.status.to_string().into_bytes());
+    channel.metadata.clone_from(&reply.metadata);
     if reply.cut_off {
         channel.send_beginning(vec![status], &headers, &body);
         return;

@@ -213,6 +213,7 @@ mod tests {
             body: Body::Absent,
             trailers: Vec::new(),
             leave_after: None,
+            metadata: Vec::new(),
         }
     }
 
