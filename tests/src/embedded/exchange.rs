@@ -47,6 +47,8 @@ pub(super) enum Ended {
 /// A bit of `ResponseFlags`.
 pub(super) const UPSTREAM_CONNECTION_TERMINATION: u64 = 1 << 6;
 /// A bit of `ResponseFlags`.
+const DOWNSTREAM_CONNECTION_TERMINATION: u64 = 1 << 14;
+/// A bit of `ResponseFlags`.
 const NO_ROUTE_FOUND: u64 = 1 << 8;
 /// Envoy's default for `per_connection_buffer_limit_bytes`.
 const BUFFER_LIMIT: u32 = 1024 * 1024;
@@ -79,6 +81,7 @@ impl<'a> Exchange<'a> {
         };
         self.with_info(|info| (info.protocol, info.started) = (self.request.protocol, started));
         if self.request.authority.is_none() && self.request.protocol == Protocol::Http2 {
+            self.functions.state().stream = None;
             return (None, None);
         }
         self.vm.call("proxy_on_context_create", &[self.id, root]);
@@ -189,7 +192,12 @@ impl<'a> Exchange<'a> {
             if end { Ok(Passed::default()) } else { self.pass(Which::Response, incoming) }
         });
         let (map, held) = self.with_side(Which::Response, |side| (side.take_headers(), !side.gone));
-        let finished = wire::finished(&map?);
+        let map = map?;
+        if held && let Some(stream) = &mut self.functions.state().stream {
+            // What the filter still holds is what access logs see, unless something replaces it.
+            stream.logged.1 = Some(map.clone());
+        }
+        let finished = wire::finished(&map);
         match passed {
             Ok(passed) => {
                 if !end {
@@ -210,6 +218,16 @@ impl<'a> Exchange<'a> {
                 Some(wire::client(&finished, &self.cut, None, false, complete, self.request))
             }
         }
+    }
+
+    /// The client leaves.
+    pub(super) fn left(&self) -> Ended {
+        self.with_info(|info| {
+            info.flags |= DOWNSTREAM_CONNECTION_TERMINATION;
+            let code = info.code.as_ref().map_or(0, |(code, _)| *code);
+            info.code = Some((code, b"downstream_remote_disconnect".to_vec()));
+        });
+        Ended::Left
     }
 
     /// Takes headers through the filter. They stay in the side, out of the module's reach once they have gone on.

@@ -65,7 +65,7 @@ impl Exchange<'_> {
             self.asked()?;
         }
         self.functions.state().clock.go_on_to(end);
-        if leaves { Err(Ended::Left) } else { Ok(()) }
+        if leaves { Err(self.left()) } else { Ok(()) }
     }
 
     /// Waits until the module continues this message.
@@ -80,7 +80,7 @@ impl Exchange<'_> {
                 if self.patience.fixed {
                     self.functions.state().clock.go_on_to(self.patience.until);
                 }
-                return Err(Ended::Left);
+                return Err(self.left());
             }
         }
     }
