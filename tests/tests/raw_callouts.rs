@@ -151,7 +151,7 @@ fn an_answer_may_close_the_stream(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "script")]
 fn an_answer_after_the_end_of_its_stream_comes_all_the_same(mut host: Host) {
-    host.cluster("authz", |_call| Reply::new(200).after(ms(400)));
+    host.cluster("authz", |_call| Reply::new(200).after(ms(800)));
     host.configure("").unwrap();
     let exchange = host
         .get("/")
@@ -160,18 +160,18 @@ fn an_answer_after_the_end_of_its_stream_comes_all_the_same(mut host: Host) {
         .leave_after(ms(100))
         .send();
     assert_eq!((exchange.status(), exchange.messages().len()), (0, 0), "{exchange}");
-    let later = host.advance(ms(600));
+    let later = host.advance(ms(1200));
     assert_eq!(later.messages().len(), 2, "{later}");
 }
 
 #[proxy_filter_host::test(guest = "script")]
 fn a_call_in_on_log_is_answered_on_the_root(mut host: Host) {
-    host.cluster("authz", |_call| Reply::new(200).after(ms(100)));
+    host.cluster("authz", |_call| Reply::new(200).after(ms(600)));
     host.configure("").unwrap();
     let exchange =
         host.get("/").header("x-log", "call authz /log 1000").header("x-answer", "context 2; get 6 :status").send();
     assert_eq!(exchange.status(), 200, "{exchange}");
-    let later = host.advance(ms(300));
+    let later = host.advance(ms(1000));
     assert_eq!(later.messages(), [":status: 3 bytes: 200"], "{later}");
 }
 
@@ -356,7 +356,7 @@ fn large_bodies_go_both_ways(mut host: Host) {
 fn the_root_calls_from_its_own_callbacks(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(100)));
     host.configure("configure: tick 200\ntick: tick 0; call authz /tick 0\nanswer: get 6 :status").unwrap();
-    let passed = host.advance(ms(500));
+    let passed = host.advance(ms(900));
     assert_eq!(passed.messages(), [":status: 3 bytes: 200"], "{passed}");
 }
 
