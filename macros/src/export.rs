@@ -81,11 +81,13 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_request_headers", 3, true, context(&["on_request_headers", "on_request_body"])),
     export("proxy_on_request_body", 3, true, context(&["on_request_body"])),
     export("proxy_on_request_trailers", 2, true, context(&["on_request_trailers", "on_request_body"])),
+    export("proxy_on_request_metadata", 2, true, context(&["on_request_metadata"])),
     export("proxy_on_response_headers", 3, true, context(&["on_response_headers", "on_response_body"])),
     export("proxy_on_response_body", 3, true, context(&["on_response_body"])),
     export("proxy_on_response_trailers", 2, true, context(&["on_response_trailers", "on_response_body"])),
+    export("proxy_on_response_metadata", 2, true, context(&["on_response_metadata"])),
     export("proxy_on_done", 1, true, Needed::For { root: &["on_done"], context: &["on_done"] }),
-    export("proxy_on_log", 1, false, context(&["on_log"])),
+    export("proxy_on_log", 1, false, Needed::For { root: &["on_log"], context: &["on_log"] }),
     export("proxy_on_delete", 1, false, Needed::Always),
     export("proxy_on_tick", 1, false, Needed::For { root: &["on_tick", "timers"], context: &["timers"] }),
     export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready"])),
@@ -201,12 +203,14 @@ pub(crate) fn impls(members: &[Member]) -> TokenStream {
     for Member { listed: Listed { alias, .. }, filter } in members {
         let capabilities = filter.root.callbacks.iter().filter_map(|name| Capability::find(name));
         let awaits = callback::set(capabilities.map(Capability::constant));
+        let logs = filter.has(&["on_log"], &[]);
         // A missing `Default` is a fault of the type in the author's impl.
         output.extend(quote_at(
             filter.root.name.span(),
             &format!(
                 "impl sdk::NewContext for {alias} {{
                     const AWAITS: sdk::CallbackSet = {awaits};
+                    const LOGS: bool = {logs};
                     fn new_root() -> sdk::Result<Self> {{
                         ::core::result::Result::Ok(::core::default::Default::default())
                     }}
@@ -246,6 +250,7 @@ fn dispatch(members: &[Member]) -> TokenStream {
             enum Stream {{ #streams }}
             impl sdk::NewContext for Root {{
                 const AWAITS: sdk::CallbackSet = sdk::CallbackSet::EMPTY #awaits;
+                const LOGS: bool = false #logs;
                 fn new_root() -> sdk::Result<Self> {{
                     let found = sdk::root_id()?;
                     #choices
@@ -282,6 +287,7 @@ fn dispatch(members: &[Member]) -> TokenStream {
                     }",
                 ),
             ),
+            ("logs", for_each("|| <@ as sdk::NewContext>::LOGS")),
             ("ids", for_each("#root_id,")),
             ("anys", for_each("Self::@(root) => root,")),
             ("contexts", for_each("Self::@(context) => context,")),

@@ -43,7 +43,8 @@ use proc_macro::TokenStream;
 /// | `proxy_on_vm_start` | `RootContext::on_start`, or a `root_id` |
 /// | `proxy_on_configure` | `RootContext::on_configure` |
 /// | `proxy_on_done` | `on_done`, of either trait |
-/// | `proxy_on_log` | `Context::on_log` |
+/// | `proxy_on_log` | `on_log`, of either trait |
+/// | `proxy_on_request_metadata`, `proxy_on_response_metadata` | the callback of that name |
 /// | `proxy_on_request_headers`, `proxy_on_response_headers` | the headers or the body callback of that side |
 /// | `proxy_on_request_body`, `proxy_on_response_body` | the body callback of that side |
 /// | `proxy_on_request_trailers`, `proxy_on_response_trailers` | the trailers or the body callback of that side |

@@ -110,9 +110,60 @@ pub trait RootContext: Sized + 'static {
         Ok(())
     }
 
-    /// The plugin is going away. `true`: there is nothing left to do.
+    /// A request of the listener is over, and what is known about it can be read: the plugin is an access logger
+    /// (`envoy.access_loggers.wasm`). A plugin that is a filter has [`Context::on_log`] instead; this does not run for it.
     ///
-    /// Not every end of a VM is announced: the canary and a process that exits are not.
+    /// An access logger has no stream contexts. It sees every request of the listener, those included that were answered before any
+    /// filter ran. What can be read is what [`Context::on_log`] reads: the fields of `log`, [`stream_info`](crate::stream_info) and
+    /// [`property`](crate::property), [`metadata`](crate::metadata).
+    ///
+    /// ```
+    /// use proxy_filter::prelude::*;
+    ///
+    /// #[derive(Default)]
+    /// struct Root;
+    ///
+    /// #[proxy_filter::root]
+    /// impl RootContext for Root {
+    ///     type Context = NoStream;
+    ///
+    ///     fn on_log(&mut self, log: &LogContext) -> Result<()> {
+    ///         let path = log.request_headers().get(":path")?.unwrap_or_default();
+    ///         log::info!("{path}");
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn new_context(&self) -> NoStream {
+    ///         NoStream
+    ///     }
+    /// }
+    ///
+    /// struct NoStream;
+    ///
+    /// #[proxy_filter::context]
+    /// impl Context for NoStream {}
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// An `Err` is logged, and nothing else happens.
+    ///
+    /// Source: Envoy 1.40, `WasmAccessLog`.
+    #[doc(alias = "proxy_on_log")]
+    #[doc(alias = "onLog")]
+    fn on_log(&mut self, log: &LogContext) -> Result<()> {
+        let _ = log;
+        Ok(())
+    }
+
+    /// The plugin is going away. `true`: there is nothing left to do, and the context is dropped.
+    ///
+    /// `false`: there is, and [`plugin::done`](crate::plugin::done) says when it is done. Until then the context stays: it gets answers to
+    /// calls, items of queues, and its ticks. A host waits only if the VM lives on, as it does when the plugin is
+    /// reconfigured; otherwise nothing of the context runs after this.
+    ///
+    /// Envoy calls it when the last stream of the root context is over: after a new configuration, that is when old connections
+    /// are drained. Not every end of a VM is announced: the canary and a process that exits are not.
     #[doc(alias = "proxy_on_done")]
     #[doc(alias = "onDone")]
     fn on_done(&mut self) -> bool {
@@ -209,6 +260,36 @@ pub trait Context: Sized + 'static {
     fn on_response_trailers(&mut self, trailers: &mut ResponseTrailers) -> Result<FilterTrailersStatus> {
         let _ = trailers;
         Ok(FilterTrailersStatus::Continue)
+    }
+
+    /// A METADATA frame of HTTP/2 came with the request: so many entries. What they are cannot be read; the ABI has no call for it.
+    ///
+    /// Envoy only, and only where the listener has `allow_metadata` in its `http2_protocol_options`. It comes wherever the client sends such
+    /// frames: after the headers, between pieces of the body. The frame goes on whatever happens here.
+    ///
+    /// # Errors
+    /// An `Err` is logged, and nothing else happens.
+    ///
+    /// Source: Envoy 1.40, `Context::decodeMetadata`.
+    #[doc(alias = "proxy_on_request_metadata")]
+    #[doc(alias = "onRequestMetadata")]
+    fn on_request_metadata(&mut self, entries: u32) -> Result<()> {
+        let _ = entries;
+        Ok(())
+    }
+
+    /// A METADATA frame of HTTP/2 came with the response. As [`on_request_metadata`](Self::on_request_metadata), with `allow_metadata` in the
+    /// cluster's options.
+    ///
+    /// # Errors
+    /// An `Err` is logged, and nothing else happens.
+    ///
+    /// Source: Envoy 1.40, `Context::encodeMetadata`.
+    #[doc(alias = "proxy_on_response_metadata")]
+    #[doc(alias = "onResponseMetadata")]
+    fn on_response_metadata(&mut self, entries: u32) -> Result<()> {
+        let _ = entries;
+        Ok(())
     }
 
     /// The stream is over.

@@ -12,6 +12,7 @@ use crate::local_reply::LocalReply;
 /// | [`StopAllIterationAndBuffer`](Self::StopAllIterationAndBuffer) | the headers are held, no further callback comes, the body is buffered up to the limit (then 413) | an error |
 /// | [`StopAllIterationAndWatermark`](Self::StopAllIterationAndWatermark) | the headers are held, no further callback comes, the sender is slowed down | an error |
 /// | [`LocalReply`](Self::LocalReply) | the client gets the reply, and the upstream nothing | the same |
+/// | [`StreamClosed`](Self::StreamClosed) | the stream is reset once the callback has returned | **traps**: `proxy_close_stream` is missing |
 ///
 /// To wait for something, return [`PAUSE`](Self::PAUSE): it means the same in Envoy with and without
 /// `allow_on_headers_stop_iteration`, which `StopIteration` does not.
@@ -32,6 +33,8 @@ pub enum FilterHeadersStatus {
     StopAllIterationAndWatermark,
     /// The client is answered, and the stream ends here. Made by `request.reply(…)`.
     LocalReply(LocalReply),
+    /// The stream is reset. Made by `close_stream` of the handle.
+    StreamClosed,
 }
 
 impl FilterHeadersStatus {
@@ -53,7 +56,7 @@ impl FilterHeadersStatus {
     pub(crate) fn into_raw(self) -> Result<u32, LocalReply> {
         Ok(match self {
             Self::Continue => 0,
-            Self::StopIteration => 1,
+            Self::StopIteration | Self::StreamClosed => 1,
             Self::ContinueAndEndStream => 2,
             Self::StopAllIterationAndBuffer => 3,
             Self::StopAllIterationAndWatermark => 4,
@@ -71,6 +74,7 @@ impl FilterHeadersStatus {
 /// | [`StopIterationAndWatermark`](Self::StopIterationAndWatermark) | the piece is kept by the host, but the next callback sees the next piece only; the sender is slowed down | an error |
 /// | [`StopIterationNoBuffer`](Self::StopIterationNoBuffer) | the piece is **dropped** | an error |
 /// | [`LocalReply`](Self::LocalReply) | the client gets the reply if no response headers were sent yet; otherwise the stream is reset | the same |
+/// | [`StreamClosed`](Self::StreamClosed) | the stream is reset once the callback has returned | **traps**: `proxy_close_stream` is missing |
 ///
 /// `Continue` and `StopIterationAndBuffer` mean the same everywhere. [`PAUSE`](Self::PAUSE) is the latter.
 ///
@@ -88,6 +92,8 @@ pub enum FilterDataStatus {
     StopIterationNoBuffer,
     /// The client is answered, and the stream ends here. Made by `body.reply(…)`.
     LocalReply(LocalReply),
+    /// The stream is reset. Made by `close_stream` of the handle.
+    StreamClosed,
 }
 
 impl FilterDataStatus {
@@ -103,7 +109,7 @@ impl FilterDataStatus {
     pub(crate) fn into_raw(self) -> Result<u32, LocalReply> {
         Ok(match self {
             Self::Continue => 0,
-            Self::StopIterationAndBuffer => 1,
+            Self::StopIterationAndBuffer | Self::StreamClosed => 1,
             Self::StopIterationAndWatermark => 2,
             Self::StopIterationNoBuffer => 3,
             Self::LocalReply(reply) => return Err(reply),
@@ -125,6 +131,8 @@ pub enum FilterTrailersStatus {
     StopIteration,
     /// The client is answered if no response headers were sent yet; otherwise the stream is reset. Made by `trailers.reply(…)`.
     LocalReply(LocalReply),
+    /// The stream is reset. Made by `close_stream` of the handle.
+    StreamClosed,
 }
 
 impl FilterTrailersStatus {
@@ -140,7 +148,7 @@ impl FilterTrailersStatus {
     pub(crate) fn into_raw(self) -> Result<u32, LocalReply> {
         Ok(match self {
             Self::Continue => 0,
-            Self::StopIteration => 1,
+            Self::StopIteration | Self::StreamClosed => 1,
             Self::LocalReply(reply) => return Err(reply),
         })
     }

@@ -111,11 +111,13 @@
 //! | Treat values that need not be UTF-8 | [`HeaderValue`], [`printable`] |
 //! | Let a message go on, hold it, or drop a part | [`FilterHeadersStatus`], [`FilterDataStatus`], [`FilterTrailersStatus`] |
 //! | Answer the client | [`LocalReply`] |
+//! | Reset a stream | [`close_stream`](RequestHeaders::close_stream) of the handles |
 //! | Read the configuration | [`Configuration`] in [`RootContext::on_configure`], [`VmConfiguration`] in [`RootContext::on_start`] |
 //! | Log | the macros of the crate `log`, which a filter adds to its dependencies; there is nothing to set up, see [`log`](mod@log) |
-//! | Log access | [`Context::on_log`] |
+//! | Log access | [`Context::on_log`]; as an access logger that sees all requests of a listener, [`RootContext::on_log`] |
 //! | Read and set properties (Envoy: attributes, filter state) | [`property`] |
 //! | Know what time it is | [`clock::now`] |
+//! | Do something before the plugin ends | [`RootContext::on_done`], [`plugin::done`] |
 //! | Do something again and again | [`timer::set_tick_period`], [`RootContext::on_tick`] |
 //! | Count and measure for operators | [`metric`] |
 //! | Share values between workers | [`shared_data`] |
@@ -232,7 +234,7 @@
 //! | `on_create` | as if the stream's next callback had failed | the same |
 //! | a request callback, `on_response_headers` | the client gets a 500 | the message goes on |
 //! | `on_response_body`, `on_response_trailers` | the stream is reset; a 500 if the response headers are still held | the message goes on |
-//! | `on_log`, `on_done`, `on_delete`, `on_tick`, `on_queue_ready` | only the log | only the log |
+//! | `on_log`, `on_done`, `on_delete`, `on_tick`, `on_queue_ready`, the metadata callbacks | only the log | only the log |
 //!
 //! [`Context::failure_policy`] chooses. The 500 carries the response code details `proxy_filter_error`, which Envoy's access log prints.
 //!
@@ -281,6 +283,7 @@ mod abi;
 mod body;
 mod callout_error;
 pub mod clock;
+mod close_stream;
 mod config;
 mod context;
 mod dispatch;
@@ -298,6 +301,7 @@ pub mod metadata;
 pub mod metric;
 #[cfg(feature = "panic-hook")]
 mod panic_hook;
+pub mod plugin;
 pub mod property;
 mod runtime;
 pub mod shared_data;

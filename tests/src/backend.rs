@@ -3,10 +3,18 @@
 use crate::cluster::Cluster;
 use crate::fixture::Metadata;
 use crate::message::{Received, Reply, Request};
-use crate::record::{Event, Record};
+use crate::record::{Event, Record, VmOf};
 use proxy_filter::LogLevel;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// One plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plugin {
+    pub(crate) name: String,
+    pub(crate) root_id: String,
+    pub(crate) configuration: Vec<u8>,
+}
 
 /// How the plugin is set up.
 #[derive(Clone, Debug)]
@@ -16,6 +24,12 @@ pub(crate) struct Settings {
     pub(crate) vm_id: String,
     pub(crate) configuration: Vec<u8>,
     pub(crate) vm_configuration: Vec<u8>,
+    /// Filters of the chain after the first plugin, in the same VM.
+    pub(crate) more_plugins: Vec<Plugin>,
+    /// The plugin logs the requests of the listener, and filters none.
+    pub(crate) access_logger: bool,
+    /// Worker threads; 0 for one worker, whose VM is the only one that a test sees.
+    pub(crate) workers: usize,
     pub(crate) log_level: LogLevel,
     pub(crate) allow_on_headers_stop_iteration: bool,
     /// `per_connection_buffer_limit_bytes`.
@@ -35,6 +49,9 @@ impl Default for Settings {
             vm_id: "vm".into(),
             configuration: Vec::new(),
             vm_configuration: Vec::new(),
+            more_plugins: Vec::new(),
+            access_logger: false,
+            workers: 0,
             log_level: LogLevel::Trace,
             allow_on_headers_stop_iteration: false,
             buffer_limit: None,
@@ -42,6 +59,15 @@ impl Default for Settings {
             metadata: Arc::default(),
             clusters: Vec::new(),
         }
+    }
+}
+
+impl Settings {
+    /// The plugins in the order of the chain.
+    pub(crate) fn plugins(&self) -> Vec<Plugin> {
+        let (name, root_id) = (self.plugin_name.clone(), self.root_id.clone());
+        let first = Plugin { name, root_id, configuration: self.configuration.clone() };
+        std::iter::once(first).chain(self.more_plugins.iter().cloned()).collect()
     }
 }
 
@@ -76,6 +102,21 @@ pub(crate) trait Backend {
 
     /// Plays one exchange.
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record;
+
+    /// Plays an exchange until the upstream has the request, and has not answered yet. Whether it got that far.
+    fn begin(&mut self, request: &Request, answer: &Answer) -> bool;
+
+    /// Plays the rest of the exchange that was begun last.
+    fn finish(&mut self) -> Record;
+
+    /// Which worker serves the next exchange, where that can be chosen.
+    fn choose_worker(&mut self, worker: usize);
+
+    /// Gives the first plugin another configuration while it runs. What happened, or why the host keeps the old one.
+    fn reconfigure(&mut self, settings: &Settings) -> Result<Record, Refused>;
+
+    /// What the VMs beside the one that [`start`](Self::start) tells of did while the plugin started.
+    fn started_elsewhere(&mut self) -> Vec<(VmOf, Vec<Event>)>;
 
     /// Lets time pass: what the plugin does on its own meanwhile.
     fn advance(&mut self, by: Duration) -> Record;

@@ -3,18 +3,22 @@
 use crate::backend::Refused;
 use crate::host::Host;
 use crate::message::{Body, Protocol, Received, Request};
-use crate::record::{Event, LogLine, Record};
+use crate::record::{Event, LogLine, Record, VmOf};
 use crate::trace::{self, Colour};
 use std::fmt;
 use std::time::Duration;
 
 /// A request that is being put together; made by [`Host::get`] and its siblings.
-#[derive(Debug)]
 #[must_use = "the request goes out when `send` is called"]
 pub struct ExchangeBuilder<'a> {
     host: &'a mut Host,
     request: Request,
+    worker: Option<usize>,
+    meanwhile: Option<Meanwhile<'a>>,
 }
+
+/// What a test does while an exchange is under way.
+pub(crate) type Meanwhile<'a> = Box<dyn FnOnce(&mut Host) + 'a>;
 
 impl<'a> ExchangeBuilder<'a> {
     pub(crate) fn new(host: &'a mut Host, method: &str, path: &str) -> Self {
@@ -28,7 +32,7 @@ impl<'a> ExchangeBuilder<'a> {
             trailers: Vec::new(),
             leave_after: None,
         };
-        Self { host, request }
+        Self { host, request, worker: None, meanwhile: None }
     }
 
     /// Adds a header: text or bytes, repeated names kept.
@@ -80,10 +84,44 @@ impl<'a> ExchangeBuilder<'a> {
         self
     }
 
+    /// The worker that serves the request, counted from 0, if the host has [several](Host::workers); otherwise they take turns.
+    ///
+    /// A real Envoy gives the connection to a worker of its own choice, and this does nothing.
+    pub const fn on_worker(mut self, worker: usize) -> Self {
+        self.worker = Some(worker);
+        self
+    }
+
+    /// What happens while the upstream has the request and has not answered yet: other exchanges, a
+    /// [new configuration](Host::reconfigure), time that passes. It does not run if the request never reaches the upstream.
+    ///
+    /// In the embedded host all of it happens in the same VM, and time stands still for the stream that waits.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// let slow = host.get("/slow").meanwhile(|host| {
+    ///     assert_eq!(host.get("/fast").send().status(), 200);
+    ///     host.reconfigure("new").unwrap();
+    /// });
+    /// assert_eq!(slow.send().status(), 200, "it stays with the root context that made it");
+    /// # }
+    /// ```
+    pub fn meanwhile(mut self, body: impl FnOnce(&mut Host) + 'a) -> Self {
+        self.meanwhile = Some(Box::new(body));
+        self
+    }
+
     /// Sends the request and waits for all that follows.
     #[must_use]
     pub fn send(self) -> Exchange {
-        self.host.send(&self.request)
+        self.host.send(&self.request, self.worker, self.meanwhile)
+    }
+}
+
+impl fmt::Debug for ExchangeBuilder<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExchangeBuilder").field("request", &self.request).finish_non_exhaustive()
     }
 }
 
@@ -147,6 +185,24 @@ impl Exchange {
     #[must_use]
     pub fn callbacks(&self) -> Vec<&str> {
         self.record.events.iter().filter_map(Event::callback).collect()
+    }
+
+    /// The texts of the lines that another VM of the plugin logged meanwhile, if the host has [several](Host::workers).
+    ///
+    /// [`messages`](Self::messages) are those of the VM that served the request; where no request was served, as in [`Host::advance`],
+    /// those of each VM are here.
+    #[must_use]
+    pub fn messages_of(&self, of: VmOf) -> Vec<&str> {
+        let events = self.record.elsewhere.iter().filter(|(found, _)| *found == of).flat_map(|(_, events)| events);
+        events.filter_map(Event::log_line).map(|line| line.message.as_str()).collect()
+    }
+
+    /// The texts of the lines that any VM logged during this exchange: first those of the VM that served it.
+    #[must_use]
+    pub fn messages_of_all(&self) -> Vec<&str> {
+        let elsewhere = self.record.elsewhere.iter().flat_map(|(_, events)| events);
+        let events = self.record.events.iter().chain(elsewhere);
+        events.filter_map(Event::log_line).map(|line| line.message.as_str()).collect()
     }
 
     /// Everything that happened, for tools.

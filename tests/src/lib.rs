@@ -57,7 +57,7 @@ pub use host::Host;
 pub use message::{Body, Fields, Protocol, Received, Reply, Request};
 pub use module::ModuleReport;
 pub use proxy_filter_macros::test;
-pub use record::{Event, LogLine, Record};
+pub use record::{Event, LogLine, Record, VmOf};
 pub use run::Subject;
 pub use trace::{Colour, changes};
 

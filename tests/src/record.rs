@@ -32,6 +32,17 @@ pub enum Event {
     Log(LogLine),
 }
 
+/// Which of the VMs of a plugin: see [`Host::workers`](crate::Host::workers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VmOf {
+    /// The trial of a configuration: the plugin is started in it, and the VM thrown away without a word.
+    Canary,
+    /// The main thread: the plugin ticks there, and serves no request.
+    Main,
+    /// A worker thread, counted from 0. In a real Envoy they are counted in the order in which the plugin started on them.
+    Worker(usize),
+}
+
 /// A line in the host's log, written by the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
@@ -52,6 +63,9 @@ pub struct Record {
     pub calls: BTreeMap<String, Vec<Received>>,
     /// Callbacks, host calls and log lines, in order.
     pub events: Vec<Event>,
+    /// What the plugin's other VMs did meanwhile, if the test has [several](crate::Host::workers). In a real Envoy the time at which they do it
+    /// is not certain.
+    pub elsewhere: Vec<(VmOf, Vec<Event>)>,
     /// Why the exchange could not be played, for example because Envoy crashed. `None` in every exchange that went its way,
     /// however it ended for the client.
     pub failure: Option<String>,

@@ -29,6 +29,8 @@ callbacks! {
     ON_DELETE = 9,
     HTTP_CALLS = 10,
     TIMERS = 11,
+    ON_REQUEST_METADATA = 24,
+    ON_RESPONSE_METADATA = 25,
 }
 
 impl CallbackSet {

@@ -151,7 +151,8 @@ fn headers<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side, end
     }
     let mut held = if status.lets_go() { Held::NOTHING } else { Held::HEADERS };
     if has::<C>(M::BODY) {
-        if end_of_stream && !matches!(status, FilterHeadersStatus::LocalReply(_)) && !side.ended.replace(true) {
+        let over = matches!(status, FilterHeadersStatus::LocalReply(_) | FilterHeadersStatus::StreamClosed);
+        if end_of_stream && !over && !side.ended.replace(true) {
             let end = M::body(context, 0, Edits::Impossible, true).0?;
             held = if status.holds_all() { Held::HEADERS } else { Held::NOTHING };
             if !end.lets_go() {
@@ -200,8 +201,10 @@ fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side) ->
         let edits = if buffered == 0 { Edits::Impossible } else { side.content_length().into() };
         end = M::body(context, buffered, edits, true).0?;
     }
-    if let FilterDataStatus::LocalReply(reply) = end {
-        return Ok(Err(reply));
+    match end {
+        FilterDataStatus::LocalReply(reply) => return Ok(Err(reply)),
+        FilterDataStatus::StreamClosed => return Ok(FilterTrailersStatus::StreamClosed.into_raw()),
+        _ => {}
     }
     let status = if has::<C>(M::TRAILERS) { M::trailers(context)? } else { FilterTrailersStatus::Continue };
     if has::<C>(CallbackSet::COMPLETIONS) {

@@ -10,6 +10,8 @@ use core::any::Any;
 pub trait NewContext: RootContext {
     /// What the root contexts of the module say that they wait for.
     const AWAITS: CallbackSet;
+    /// Whether it has `on_log`, so that the id in `proxy_on_log` may be its own.
+    const LOGS: bool;
 
     /// The new root context, or why there is none.
     fn new_root() -> Result<Self>;

@@ -1,6 +1,7 @@
-//! Events of the root context that are no part of its life: the tick, and items in a queue.
+//! Events of the root context that are no part of its life: the tick, items in a queue, and what an access logger logs.
 
 use super::{NewContext, Runtime, failure};
+use crate::context::LogContext;
 use crate::error::Result;
 use crate::runtime::{Callback, current};
 use crate::shared_queue::SharedQueue;
@@ -18,6 +19,11 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_queue_ready`.
     pub fn on_queue_ready(&self, context_id: u32, queue: u32) {
         self.notify(Callback::QUEUE_READY, context_id, |root| root.on_queue_ready(&SharedQueue::from_id(queue)));
+    }
+
+    /// `proxy_on_log` for an id that is not a stream's: the plugin is an access logger.
+    pub(super) fn root_log(&self, context_id: u32) {
+        self.notify(Callback::LOG, context_id, |root| root.on_log(&LogContext::new()));
     }
 
     /// Runs a callback whose failure is logged. A root context that was refused has none.

@@ -259,7 +259,22 @@ impl<R: NewContext> Runtime<R> {
 
     /// `proxy_on_log`.
     pub fn on_log(&self, context_id: u32) {
+        if R::LOGS && self.streams.get(context_id).is_none() {
+            return self.root_log(context_id);
+        }
         self.observe(Callback::LOG, context_id, |context| context.on_log(&LogContext::new()));
+    }
+
+    /// `proxy_on_request_metadata`. Hosts ignore the result.
+    pub fn on_request_metadata(&self, context_id: u32, entries: u32) -> u32 {
+        self.observe(Callback::REQUEST_METADATA, context_id, |context| context.on_request_metadata(entries));
+        failure::CONTINUE
+    }
+
+    /// `proxy_on_response_metadata`. Hosts ignore the result.
+    pub fn on_response_metadata(&self, context_id: u32, entries: u32) -> u32 {
+        self.observe(Callback::RESPONSE_METADATA, context_id, |context| context.on_response_metadata(entries));
+        failure::CONTINUE
     }
 
     /// `proxy_on_done` of a stream.

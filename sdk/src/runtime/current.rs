@@ -28,6 +28,8 @@ callbacks! {
     RESPONSE_HEADERS = "on_response_headers";
     RESPONSE_BODY = "on_response_body";
     RESPONSE_TRAILERS = "on_response_trailers";
+    REQUEST_METADATA = "on_request_metadata";
+    RESPONSE_METADATA = "on_response_metadata";
     DONE = "on_done";
     LOG = "on_log";
     DELETE = "on_delete";

@@ -73,7 +73,9 @@ impl Functions {
                 let response = state.callouts.response.as_ref();
                 response.map(|response| response.body.clone()).ok_or(Status::NOT_FOUND)
             }
-            7 if state.configuring => Ok(state.settings.configuration.clone()),
+            7 if state.configuring => {
+                Ok(state.root().map(|root| root.plugin.configuration.clone()).unwrap_or_default())
+            }
             7 => Err(Status::NOT_FOUND),
             _ => Err(Status::BAD_ARGUMENT),
         }

@@ -133,14 +133,22 @@ impl Exchange<'_> {
             // Envoy has answered already when it tells the filter of this piece.
             self.tell_code(&wire::payload_too_large());
         }
-        let size = u32::try_from(visible.len()).unwrap_or(u32::MAX);
         self.count(which, new, &way.passed, end_of_stream);
-        self.with_side(which, |side| side.body.show(visible));
         let phase = body_phase(which, end_of_stream);
-        let called = self.callback(phase, &which.name("body"), &[size, u32::from(end_of_stream)]);
-        let (body, continued) =
-            self.with_side(which, |side| (side.body.take().unwrap_or_default(), std::mem::take(&mut side.continued)));
-        let raw = called?;
+        let (mut body, mut raw, mut continued) = (visible, 0, false);
+        for filter in self.chain(which) {
+            self.filter = filter;
+            let size = u32::try_from(body.len()).unwrap_or(u32::MAX);
+            self.with_side(which, |side| side.body.show(body));
+            let called = self.callback(phase, &which.name("body"), &[size, u32::from(end_of_stream)]);
+            (body, continued) = self
+                .with_side(which, |side| (side.body.take().unwrap_or_default(), std::mem::take(&mut side.continued)));
+            raw = called?;
+            if raw != 0 && !continued {
+                self.holds_alone();
+                break;
+            }
+        }
         match if continued { Data::Continue } else { Data::from_raw(raw) } {
             Data::Continue => {
                 way.held.extend_from_slice(&body);
@@ -173,7 +181,6 @@ impl Exchange<'_> {
 
     fn trailers(&mut self, way: &mut Way, fields: &Fields) -> Result<(), Ended> {
         let map = Map::from_fields(Kind::Trailers, fields);
-        let count = map.len();
         self.count(way.which, 0, &way.passed, true);
         self.with_side(way.which, |side| side.trailers.show(map));
         // What the filter buffered is in its reach; after another kind of stop an empty buffer is, which nobody sends.
@@ -184,10 +191,15 @@ impl Exchange<'_> {
             Which::Request => Phase::RequestTrailers,
             Which::Response => Phase::ResponseTrailers,
         };
-        let called = self.callback(phase, &way.which.name("trailers"), &[count]);
-        let continued = self.take_body(way);
-        if called? != 0 && !continued {
-            return self.hold(way);
+        for filter in self.chain(way.which) {
+            self.filter = filter;
+            let count = self.with_side(way.which, |side| side.trailers.value.as_ref().map_or(0, Map::len));
+            let called = self.callback(phase, &way.which.name("trailers"), &[count]);
+            let continued = self.take_body(way);
+            if called? != 0 && !continued {
+                self.holds_alone();
+                return self.hold(way);
+            }
         }
         way.go_on();
         self.release(way.which);

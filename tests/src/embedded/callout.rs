@@ -125,7 +125,7 @@ pub(super) fn call(
     if [":method", ":path", ":authority"].iter().any(|pseudo| map.get(pseudo.as_bytes()).is_none()) {
         return Err(Status::BAD_ARGUMENT);
     }
-    let (root, made) = (state.root, state.clock.now());
+    let (root, made) = (state.root().map_or(0, |root| root.id), state.clock.now());
     let callouts = &mut state.callouts;
     callouts.tokens += 4;
     let token = callouts.tokens;
@@ -209,6 +209,9 @@ fn own(status: u16, body: &str) -> Response {
 /// Tells the root context that a callout has ended. Its stream may be gone.
 pub(super) fn deliver(vm: &mut Vm, functions: &Functions) {
     let Some((callout, end)) = functions.state().callouts.take_due() else { return };
+    if !functions.state().roots.contains(callout.root) {
+        return;
+    }
     let sizes = match end {
         End::Response(response) => {
             let size = u32::try_from(response.body.len()).unwrap_or(u32::MAX);

@@ -37,8 +37,7 @@ pub(super) fn next(vm: &mut Vm, functions: &Functions, until: Duration) -> bool 
         Event::Rpc => rpc::deliver(vm, functions),
         Event::Tick => time::tick(vm, functions),
     }
-    let root = functions.state().root;
-    time::tell(vm, functions, root);
+    time::tell(vm, functions);
     true
 }
 

@@ -47,17 +47,41 @@ pub(super) enum Ended {
 /// A bit of `ResponseFlags`.
 pub(super) const UPSTREAM_CONNECTION_TERMINATION: u64 = 1 << 6;
 /// A bit of `ResponseFlags`.
-const DOWNSTREAM_CONNECTION_TERMINATION: u64 = 1 << 14;
-/// A bit of `ResponseFlags`.
 const NO_ROUTE_FOUND: u64 = 1 << 8;
 /// Envoy's default for `per_connection_buffer_limit_bytes`.
 const BUFFER_LIMIT: u32 = 1024 * 1024;
+
+/// A stream whose upstream has the request, or that has ended before.
+pub(super) struct Begun {
+    patience: Patience,
+    cut: Vec<u8>,
+    upstream: Option<Received>,
+    asked: Asked,
+}
+
+/// How far a request has come.
+enum Asked {
+    /// The connection was closed at once.
+    Nobody,
+    /// The host refuses it before its filters run.
+    Host,
+    /// It went through the filters.
+    Upstream(Result<(), Ended>),
+}
+
+impl Begun {
+    /// Whether the upstream has the request.
+    pub(super) const fn reached_the_upstream(&self) -> bool {
+        matches!(self.asked, Asked::Upstream(Ok(())))
+    }
+}
 
 /// The stream that is being played.
 pub(super) struct Exchange<'a> {
     pub(super) vm: &'a mut Vm,
     pub(super) functions: &'a Functions,
-    id: u32,
+    /// The filter whose callback runs: the id of its context.
+    pub(super) filter: u32,
     pub(super) request: &'a Request,
     pub(super) patience: Patience,
     /// What had gone on of a message when it ended early.
@@ -66,39 +90,51 @@ pub(super) struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(vm: &'a mut Vm, functions: &'a Functions, id: u32, request: &'a Request) -> Self {
+    /// Plays a new stream until the upstream has the request, or the request has ended.
+    pub(super) fn begin(vm: &'a mut Vm, functions: &'a Functions, stream: Stream, request: &'a Request) -> Begun {
         let patience = Patience::of(request, functions.state().clock.now());
-        Self { vm, functions, id, request, patience, cut: Vec::new(), upstream: None }
+        let started = functions.proxy_get_current_time_nanoseconds().unwrap_or_default();
+        functions.state().stream = Some(stream);
+        let mut exchange = Self { vm, functions, filter: 0, request, patience, cut: Vec::new(), upstream: None };
+        exchange.with_info(|info| (info.protocol, info.started) = (request.protocol, started));
+        let asked = match &request.authority {
+            None if request.protocol == Protocol::Http2 => Asked::Nobody,
+            None => Asked::Host,
+            Some(authority) => Asked::Upstream(exchange.request(authority)),
+        };
+        Begun { patience: exchange.patience, cut: exchange.cut, upstream: exchange.upstream, asked }
     }
 
-    /// Plays the stream. What the client received, and what the upstream did.
-    pub(super) fn play(mut self, answer: &Answer) -> (Option<Received>, Option<Received>) {
-        let started = self.functions.proxy_get_current_time_nanoseconds().unwrap_or_default();
-        let root = {
-            let mut state = self.functions.state();
-            state.stream = Some(Stream::new(self.id));
-            state.root
+    /// Plays the rest of the stream. What the client received, and what the upstream did.
+    pub(super) fn finish(
+        vm: &'a mut Vm,
+        functions: &'a Functions,
+        begun: Begun,
+        request: &'a Request,
+        answer: &Answer,
+    ) -> (Option<Received>, Option<Received>) {
+        let Begun { patience, cut, upstream, asked } = begun;
+        let mut exchange = Self { vm, functions, filter: 0, request, patience, cut, upstream };
+        let client = match asked {
+            Asked::Nobody => {
+                functions.state().stream = None;
+                return (None, None);
+            }
+            Asked::Host => Some(exchange.refused()),
+            Asked::Upstream(asked) => exchange.forward(asked, answer),
         };
-        self.with_info(|info| (info.protocol, info.started) = (self.request.protocol, started));
-        if self.request.authority.is_none() && self.request.protocol == Protocol::Http2 {
-            self.functions.state().stream = None;
-            return (None, None);
-        }
-        self.vm.call("proxy_on_context_create", &[self.id, root]);
-        let client = match &self.request.authority {
-            None => Some(self.refused()),
-            Some(authority) => self.forward(authority, answer),
-        };
-        self.end();
-        self.functions.state().stream = None;
-        self.tell();
-        event::deliver_due(self.vm, self.functions);
-        (client, self.upstream)
+        exchange.end();
+        functions.state().stream = None;
+        exchange.tell();
+        event::deliver_due(exchange.vm, functions);
+        (client, exchange.upstream)
     }
 
-    /// The request on its way to the upstream, and the response back.
-    fn forward(&mut self, authority: &str, answer: &Answer) -> Option<Received> {
-        let asked = self.request(authority).and_then(|()| {
+    /// The upstream's answer, and the response on its way back.
+    fn forward(&mut self, asked: Result<(), Ended>, answer: &Answer) -> Option<Received> {
+        let asked = asked.and_then(|()| {
+            // Meanwhile the module may have answered or closed the stream.
+            self.asked()?;
             let reply = self.upstream.as_ref().map(|received| answer(received)).ok_or(Ended::Closed)?;
             self.let_pass(reply.after)?;
             Ok(reply)
@@ -220,56 +256,6 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The client leaves.
-    pub(super) fn left(&self) -> Ended {
-        self.with_info(|info| {
-            info.flags |= DOWNSTREAM_CONNECTION_TERMINATION;
-            let code = info.code.as_ref().map_or(0, |(code, _)| *code);
-            info.code = Some((code, b"downstream_remote_disconnect".to_vec()));
-        });
-        Ended::Left
-    }
-
-    /// Takes headers through the filter. They stay in the side, out of the module's reach once they have gone on.
-    pub(super) fn headers(&mut self, which: Which, map: Map, end: bool) -> Result<(), Ended> {
-        let count = map.len();
-        self.with_side(which, |side| side.headers.show(map));
-        let phase = match which {
-            Which::Request => Phase::RequestHeaders,
-            Which::Response => Phase::ResponseHeaders,
-        };
-        let raw = self.callback(phase, &which.name("headers"), &[count, u32::from(end)])?;
-        let continued = self.with_side(which, |side| std::mem::take(&mut side.continued));
-        let holds_until_body = raw == 1 && self.functions.state().settings.allow_on_headers_stop_iteration;
-        match raw {
-            // 2 is ContinueAndEndStream, which Envoy treats as Continue.
-            0 | 2 => {}
-            _ if continued => {}
-            _ if holds_until_body && !end => return Ok(()),
-            _ => {
-                self.wait(which)?;
-                // Response headers that were held stay within reach, although they have gone on.
-                let keep = which == Which::Response;
-                self.with_side(which, |side| side.sent = side.headers.value.clone().filter(|_| keep));
-                self.with_side(which, |side| side.gone = true);
-                if keep {
-                    return Ok(());
-                }
-            }
-        }
-        self.release(which);
-        Ok(())
-    }
-
-    /// The filter lets the headers go.
-    pub(super) fn release(&mut self, which: Which) {
-        self.with_side(which, |side| {
-            // Those that have gone on already stay as they are.
-            side.headers.open &= side.sent.is_some();
-            side.gone = true;
-        });
-    }
-
     pub(super) fn log_response(&mut self, headers: &Map, trailers: Option<&Map>) {
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.1 = Some(headers.clone());
@@ -287,11 +273,7 @@ impl<'a> Exchange<'a> {
             stream.request.close();
             stream.response.close();
         }
-        for (phase, name) in
-            [(Phase::Log, "proxy_on_log"), (Phase::Done, "proxy_on_done"), (Phase::Delete, "proxy_on_delete")]
-        {
-            let _ = self.callback(phase, name, &[]);
-        }
+        self.close_filters();
     }
 
     /// Enters a callback of the stream, then does what it asked for: its result, or why the message does not go on.
@@ -300,7 +282,7 @@ impl<'a> Exchange<'a> {
             return Err(Ended::Failed);
         }
         self.set_phase(phase);
-        let arguments: Vec<u32> = std::iter::once(self.id).chain(arguments.iter().copied()).collect();
+        let arguments: Vec<u32> = std::iter::once(self.filter).chain(arguments.iter().copied()).collect();
         let raw = self.vm.call(name, &arguments).unwrap_or_default();
         if self.vm.failed() {
             return Err(Ended::Failed);
@@ -328,7 +310,7 @@ impl<'a> Exchange<'a> {
 
     pub(super) fn with_side<T>(&self, which: Which, body: impl FnOnce(&mut Side) -> T) -> T {
         let mut state = self.functions.state();
-        let stream = state.stream.get_or_insert_with(|| Stream::new(self.id));
+        let stream = state.stream.get_or_insert_with(|| Stream::new(self.filter));
         body(match which {
             Which::Request => &mut stream.request,
             Which::Response => &mut stream.response,

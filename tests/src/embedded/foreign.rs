@@ -25,7 +25,7 @@ pub(super) fn call(state: &mut State, name: &[u8], argument: &[u8]) -> Result<Ve
 /// `DeclarePropertyArguments`: name, and whether it is read-only. From a stream it has no effect.
 fn declare(state: &mut State, fields: &[(u64, Field)]) -> Result<Vec<u8>, Status> {
     let name = bytes(fields, 1);
-    let root = state.current == state.root;
+    let root = state.roots.contains(state.current);
     if root && state.declared.contains_key(&name) {
         return Err(Status::BAD_ARGUMENT);
     }

@@ -1,6 +1,7 @@
 //! The host functions, as Envoy 1.40 answers them.
 
 use super::fields::{self, Map, UNAVAILABLE};
+use super::process::Process;
 use super::rpc::{self, Address};
 use super::state::{LocalReply, Permission, Phase, State, Stream};
 use super::{callout, foreign, property};
@@ -17,8 +18,8 @@ type Result<T> = std::result::Result<T, Status>;
 pub(crate) struct Functions(Mutex<State>);
 
 impl Functions {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(State::new()))
+    pub(crate) fn new(process: &Process, vm: usize) -> Self {
+        Self(Mutex::new(State::new(process, vm)))
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -113,7 +114,11 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_set_tick_period_milliseconds(&self, period: u32) -> Result<()> {
-        self.state().clock.set_tick_period(period);
+        let mut state = self.state();
+        let root = state.root().map(|root| root.id);
+        if let Some(root) = root {
+            state.clock.set_tick_period(root, period);
+        }
         Ok(())
     }
 
@@ -307,8 +312,7 @@ impl HostFunctions for Functions {
 
     fn proxy_set_effective_context(&self, context_id: u32) -> Result<()> {
         let mut state = self.state();
-        let stream = state.stream.as_ref().map(|stream| stream.id);
-        if context_id != 0 && context_id != state.root && stream != Some(context_id) {
+        if context_id != 0 && !state.knows(context_id) {
             return Err(Status::BAD_ARGUMENT);
         }
         state.effective = context_id;
@@ -324,7 +328,8 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_register_shared_queue(&self, name: &[u8]) -> Result<u32> {
-        Ok(self.state().queues.register(name))
+        let state = self.state();
+        Ok(state.queues.register(name, state.registrant()))
     }
 
     fn proxy_resolve_shared_queue(&self, vm_id: &[u8], name: &[u8]) -> Result<u32> {
@@ -362,6 +367,8 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_done(&self) -> Result<()> {
-        Err(Status::NOT_FOUND)
+        let mut state = self.state();
+        let context = if state.effective == 0 { state.current } else { state.effective };
+        state.roots.release(context)
     }
 }

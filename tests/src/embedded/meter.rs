@@ -1,7 +1,6 @@
 //! Counts what a module does.
 
-use super::vm::Vm;
-use super::{Embedded, ROOT};
+use super::Embedded;
 use crate::engine::Instance;
 
 /// What a module has done.
@@ -48,16 +47,17 @@ impl Meter {
 impl Embedded {
     /// What the module has done since this was last asked.
     pub(crate) fn take_counts(&mut self) -> Counts {
-        self.vm.as_mut().map(Vm::take_counts).unwrap_or_default()
+        self.machines.first_mut().map(|machine| machine.vm.take_counts()).unwrap_or_default()
     }
 
     /// Creates the contexts of streams that stay as they are: alive, and never called.
     pub(crate) fn create_streams(&mut self, count: u32) {
-        let Some(vm) = &mut self.vm else { return };
+        let Some(machine) = self.machines.first_mut() else { return };
         for _ in 0..count {
-            vm.call("proxy_on_context_create", &[self.next_context, ROOT]);
-            self.next_context += 1;
+            for filter in machine.new_stream().filters {
+                machine.vm.call("proxy_on_context_create", &[filter.id, filter.root]);
+            }
         }
-        self.functions.state().events.clear();
+        machine.functions.state().events.clear();
     }
 }

@@ -2,6 +2,7 @@
 
 use proxy_filter::Status;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The two low bits of an id are the metric's type; each type counts on its own.
 const STEP: u32 = 4;
@@ -10,68 +11,84 @@ const STEP: u32 = 4;
 const COUNTER: u32 = 0;
 const GAUGE: u32 = 1;
 
-/// The metrics of one VM.
+/// The metrics of a process: values by type and name. A histogram's are not kept: no module can read them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Values(Arc<Mutex<ByName>>);
+
+type ByName = BTreeMap<(u32, Vec<u8>), u64>;
+
+impl Values {
+    fn lock(&self) -> MutexGuard<'_, ByName> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The value of a counter or gauge, as an operator sees it.
+    pub(crate) fn named(&self, name: &str) -> Option<u64> {
+        let values = self.lock();
+        let find = |kind| values.get(&(kind, name.as_bytes().to_vec())).copied();
+        find(COUNTER).or_else(|| find(GAUGE))
+    }
+}
+
+/// The metrics as one VM knows them.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
-    /// Values by type and name. A histogram's are not kept: no module can read them.
-    values: BTreeMap<(u32, Vec<u8>), u64>,
+    values: Values,
     /// What each id stands for. A name that is defined again gets another id.
     ids: BTreeMap<u32, (u32, Vec<u8>)>,
     next: [u32; 3],
 }
 
 impl Metrics {
+    pub(crate) fn new(values: Values) -> Self {
+        Self { values, ..Self::default() }
+    }
+
     pub(crate) fn define(&mut self, kind: u32, name: &[u8]) -> Result<u32, Status> {
         let next = self.next.get_mut(kind as usize).ok_or(Status::BAD_ARGUMENT)?;
         *next += STEP;
         let id = *next | kind;
-        self.values.entry((kind, name.to_vec())).or_default();
+        self.values.lock().entry((kind, name.to_vec())).or_default();
         self.ids.insert(id, (kind, name.to_vec()));
         Ok(id)
     }
 
-    fn value(&mut self, id: u32) -> Result<&mut u64, Status> {
+    /// Reads or changes a value.
+    fn value<T>(&self, id: u32, body: impl FnOnce(&mut u64) -> T) -> Result<T, Status> {
         let metric = self.ids.get(&id).ok_or(Status::NOT_FOUND)?;
-        self.values.get_mut(metric).ok_or(Status::NOT_FOUND)
+        self.values.lock().get_mut(metric).map(body).ok_or(Status::NOT_FOUND)
     }
 
     pub(crate) fn increment(&mut self, id: u32, offset: i64) -> Result<(), Status> {
         match id % STEP {
             COUNTER => {
-                let value = self.value(id)?;
-                let offset = u64::try_from(offset).ok().filter(|offset| *offset > 0).ok_or(Status::BAD_ARGUMENT)?;
-                *value = value.wrapping_add(offset);
+                let offset = u64::try_from(offset).ok().filter(|offset| *offset > 0);
+                self.value(id, |value| match offset {
+                    Some(offset) => {
+                        *value = value.wrapping_add(offset);
+                        Ok(())
+                    }
+                    None => Err(Status::BAD_ARGUMENT),
+                })?
             }
-            GAUGE => {
-                let value = self.value(id)?;
-                *value = value.wrapping_add_signed(offset);
-            }
-            _ => return Err(Status::BAD_ARGUMENT),
-        }
-        Ok(())
-    }
-
-    pub(crate) fn record(&mut self, id: u32, value: u64) -> Result<(), Status> {
-        let metric = self.value(id)?;
-        match id % STEP {
-            COUNTER => *metric = metric.wrapping_add(value),
-            GAUGE => *metric = value,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    pub(crate) fn get(&mut self, id: u32) -> Result<u64, Status> {
-        match id % STEP {
-            COUNTER | GAUGE => self.value(id).copied(),
+            GAUGE => self.value(id, |value| *value = value.wrapping_add_signed(offset)),
             _ => Err(Status::BAD_ARGUMENT),
         }
     }
 
-    /// The value of a counter or gauge, as an operator sees it.
-    pub(crate) fn named(&self, name: &str) -> Option<u64> {
-        let find = |kind| self.values.get(&(kind, name.as_bytes().to_vec())).copied();
-        find(COUNTER).or_else(|| find(GAUGE))
+    pub(crate) fn record(&mut self, id: u32, value: u64) -> Result<(), Status> {
+        self.value(id, |metric| match id % STEP {
+            COUNTER => *metric = metric.wrapping_add(value),
+            GAUGE => *metric = value,
+            _ => {}
+        })
+    }
+
+    pub(crate) fn get(&mut self, id: u32) -> Result<u64, Status> {
+        match id % STEP {
+            COUNTER | GAUGE => self.value(id, |value| *value),
+            _ => Err(Status::BAD_ARGUMENT),
+        }
     }
 }
 

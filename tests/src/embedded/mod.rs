@@ -5,6 +5,7 @@ mod access;
 mod attribute;
 mod body;
 mod callout;
+mod chain;
 mod event;
 mod exchange;
 mod fields;
@@ -12,14 +13,18 @@ mod foreign;
 mod functions;
 mod grpc_service;
 mod happening;
+mod headers;
 mod incoming;
+mod machine;
 mod metadata;
 #[cfg(feature = "wasmtime")]
 mod meter;
 mod metric;
 mod pause;
+mod process;
 mod property;
 mod reply;
+mod root;
 mod rpc;
 mod rpc_server;
 mod shared;
@@ -31,115 +36,280 @@ mod wire;
 pub(crate) use vm::Guest;
 
 use crate::backend::{Answer, Backend, Refused, Settings};
-use crate::message::{Received, Request};
-use crate::record::{Event, Record};
-use exchange::Exchange;
+use crate::message::Request;
+use crate::record::{Event, Record, VmOf};
+use exchange::{Begun, Exchange};
 use functions::Functions;
-use std::collections::BTreeMap;
+use machine::Machine;
+use process::Process;
 use std::sync::Arc;
 use std::time::Duration;
-use vm::Vm;
 
-/// The id of the root context. Streams are numbered after it.
-const ROOT: u32 = 1;
-
-/// The embedded host with one plugin in one VM.
+/// The embedded host: the VMs of one process.
 pub(crate) struct Embedded {
     guest: Guest,
-    functions: Arc<Functions>,
-    vm: Option<Vm>,
-    next_context: u32,
+    process: Process,
+    /// One worker's; or the main thread's and those of several workers.
+    machines: Vec<Machine>,
+    /// How many VMs there have been.
+    vms: usize,
+    settings: Settings,
+    /// The worker that serves the next exchange, and whether a test chose it.
+    worker: usize,
+    chosen: bool,
+    /// Exchanges whose upstream has the request, the innermost last.
+    open: Vec<Open>,
+    started_elsewhere: Vec<(VmOf, Vec<Event>)>,
+    /// Of VMs that have ended.
+    violations: Vec<String>,
+}
+
+/// An exchange whose upstream has the request.
+struct Open {
+    machine: usize,
+    request: Request,
+    answer: Answer,
+    begun: Begun,
+    /// What has happened so far, and the calls that were made.
+    before: Record,
 }
 
 impl Embedded {
     pub(crate) fn new(guest: Guest) -> Self {
-        Self { guest, functions: Arc::new(Functions::new()), vm: None, next_context: ROOT }
-    }
-
-    fn events(&self) -> Vec<Event> {
-        std::mem::take(&mut self.functions.state().events)
-    }
-
-    fn calls(&self) -> BTreeMap<String, Vec<Received>> {
-        self.functions.state().callouts.take_received()
-    }
-
-    fn size(bytes: &[u8]) -> u32 {
-        u32::try_from(bytes.len()).unwrap_or(u32::MAX)
-    }
-
-    /// Creates, starts and configures the root context. Why not, otherwise.
-    fn start_root(&mut self, settings: &Settings) -> Result<Vm, String> {
-        self.functions = Arc::new(Functions::new());
-        self.functions.state().settings = settings.clone();
-        let mut vm = Vm::start(&self.guest, Arc::clone(&self.functions))?;
-        self.next_context = ROOT + 1;
-        self.functions.state().root = ROOT;
-        vm.call("proxy_on_context_create", &[ROOT, 0]);
-        let started = vm.call("proxy_on_vm_start", &[ROOT, Self::size(&settings.vm_configuration)]);
-        let trapped = |vm: &Vm| vm.trap().map_or(Ok(()), |trap| Err(format!("the VM failed: {trap}")));
-        trapped(&vm)?;
-        if started == Some(0) {
-            return Err("Failed to start base Wasm".into());
+        Self {
+            guest,
+            process: Process::default(),
+            machines: Vec::new(),
+            vms: 0,
+            settings: Settings::default(),
+            worker: 0,
+            chosen: false,
+            open: Vec::new(),
+            started_elsewhere: Vec::new(),
+            violations: Vec::new(),
         }
-        self.functions.state().configuring = true;
-        let configured = vm.call("proxy_on_configure", &[ROOT, Self::size(&settings.configuration)]);
-        self.functions.state().configuring = false;
-        trapped(&vm)?;
-        if configured == Some(0) {
-            return Err("Failed to configure base Wasm plugin".into());
+    }
+
+    fn boot(&mut self, process: &Process, of: VmOf, settings: &Settings) -> Result<Machine, Refused> {
+        self.vms += 1;
+        let functions = Arc::new(Functions::new(process, self.vms));
+        Machine::boot(&self.guest, Arc::clone(&functions), of, settings)
+            .inspect_err(|_| self.violations.append(&mut functions.state().violations))
+    }
+
+    /// Tries a configuration in a VM that is thrown away, without a word to the module. What it did.
+    fn try_out(&mut self, process: &Process, settings: &Settings) -> Result<Vec<Event>, Refused> {
+        let canary = self.boot(process, VmOf::Canary, settings)?;
+        let events = canary.events();
+        self.retire(&canary);
+        Ok(events)
+    }
+
+    /// Keeps what is to be known of a VM that ends.
+    fn retire(&mut self, machine: &Machine) {
+        self.violations.append(&mut machine.functions.state().violations);
+    }
+
+    fn start_all(&mut self, settings: &Settings) -> Result<(), Refused> {
+        let process = self.process.clone();
+        if settings.workers == 0 {
+            let machine = self.boot(&process, VmOf::Worker(0), settings)?;
+            self.machines.push(machine);
+            return Ok(());
         }
-        time::tell(&mut vm, &self.functions, ROOT);
-        event::deliver_due(&mut vm, &self.functions);
-        Ok(vm)
+        let events = self.try_out(&process, settings)?;
+        self.started_elsewhere.push((VmOf::Canary, events));
+        for of in std::iter::once(VmOf::Main).chain((0..settings.workers).map(VmOf::Worker)) {
+            let machine = self.boot(&process, of, settings)?;
+            self.machines.push(machine);
+        }
+        self.catch_up();
+        Ok(())
+    }
+
+    /// The index of a worker's VM.
+    fn index_of(&self, worker: usize) -> usize {
+        self.machines.iter().position(|machine| machine.of == VmOf::Worker(worker)).unwrap_or_default()
+    }
+
+    /// The worker that serves the next exchange: the chosen one, or one after the other.
+    fn next_worker(&mut self) -> usize {
+        if !std::mem::take(&mut self.chosen) {
+            self.worker += 1;
+        }
+        self.index_of(self.worker % self.settings.workers.max(1))
+    }
+
+    /// Lets all VMs come to the same time, and tells those that have registered queues of their items.
+    fn catch_up(&mut self) {
+        let now = self.machines.iter().map(|machine| machine.functions.state().clock.now()).max().unwrap_or_default();
+        // What one VM is told may make items for another.
+        for _ in 0..self.machines.len() {
+            for machine in &mut self.machines {
+                machine.catch_up(now);
+            }
+        }
+    }
+
+    fn end_retired(&mut self) {
+        for machine in &mut self.machines {
+            machine.end_retired();
+        }
+    }
+
+    /// What the VMs have done since this was last asked: the one that serves, and the others.
+    fn record(&self, serving: usize) -> Record {
+        let mut record = Record::default();
+        for (index, machine) in self.machines.iter().enumerate() {
+            let events = machine.events();
+            for (cluster, mut calls) in machine.functions.state().callouts.take_received() {
+                record.calls.entry(cluster).or_default().append(&mut calls);
+            }
+            if index == serving {
+                record.events = events;
+            } else if !events.is_empty() {
+                record.elsewhere.push((machine.of, events));
+            }
+        }
+        record
+    }
+}
+
+/// Appends what happened later.
+fn append(record: &mut Record, later: Record) {
+    record.events.extend(later.events);
+    for (of, events) in later.elsewhere {
+        match record.elsewhere.iter_mut().find(|(found, _)| *found == of) {
+            Some((_, before)) => before.extend(events),
+            None => record.elsewhere.push((of, events)),
+        }
+    }
+    for (cluster, calls) in later.calls {
+        record.calls.entry(cluster).or_default().extend(calls);
     }
 }
 
 impl Backend for Embedded {
     fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, Refused> {
-        match self.start_root(settings) {
-            Ok(vm) => {
-                self.vm = Some(vm);
-                Ok(self.events())
-            }
-            Err(reason) => {
-                self.vm = None;
-                Err(Refused { events: self.events(), reason })
-            }
-        }
+        self.process = Process::default();
+        self.machines.clear();
+        self.open.clear();
+        self.violations.clear();
+        self.started_elsewhere.clear();
+        self.settings = settings.clone();
+        // The first exchange goes to the first worker.
+        self.worker = settings.workers.max(1) - 1;
+        self.start_all(settings).inspect_err(|_| self.machines.clear())?;
+        let Record { events, elsewhere, .. } = self.record(self.index_of(0));
+        self.started_elsewhere.extend(elsewhere);
+        Ok(events)
     }
 
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
-        let Some(vm) = &mut self.vm else { return Record::default() };
-        let id = self.next_context;
-        self.next_context += 1;
-        self.functions.state().callouts.take_received();
-        let (response, upstream) = Exchange::new(vm, &self.functions, id, request).play(answer);
-        Record { response, upstream, calls: self.calls(), events: self.events(), failure: None }
+        self.begin(request, answer);
+        self.finish()
+    }
+
+    fn begin(&mut self, request: &Request, answer: &Answer) -> bool {
+        let index = self.next_worker();
+        // What happened before belongs to nobody.
+        let mut before = self.record(index);
+        before.calls.clear();
+        let Some(machine) = self.machines.get_mut(index) else { return false };
+        let stream = machine.new_stream();
+        let begun = Exchange::begin(&mut machine.vm, &machine.functions, stream, request);
+        let reached = begun.reached_the_upstream();
+        {
+            let mut state = machine.functions.state();
+            let stream = state.stream.take();
+            state.parked.extend(stream);
+        }
+        append(&mut before, self.record(index));
+        let (request, answer) = (request.clone(), Answer::clone(answer));
+        self.open.push(Open { machine: index, request, answer, begun, before });
+        reached
+    }
+
+    fn finish(&mut self) -> Record {
+        let Some(Open { machine: index, request, answer, begun, before: mut record }) = self.open.pop() else {
+            return Record::default();
+        };
+        let Some(machine) = self.machines.get_mut(index) else { return Record::default() };
+        {
+            let mut state = machine.functions.state();
+            state.stream = state.parked.pop();
+        }
+        (record.response, record.upstream) =
+            Exchange::finish(&mut machine.vm, &machine.functions, begun, &request, &answer);
+        self.end_retired();
+        self.catch_up();
+        append(&mut record, self.record(index));
+        record
+    }
+
+    fn choose_worker(&mut self, worker: usize) {
+        (self.worker, self.chosen) = (worker, true);
+    }
+
+    fn reconfigure(&mut self, settings: &Settings) -> Result<Record, Refused> {
+        // With one VM, the test knows nothing of the trial: it must leave no traces.
+        let process = if settings.workers == 0 { Process::default() } else { self.process.clone() };
+        let events = self.try_out(&process, settings)?;
+        self.settings = settings.clone();
+        let mut record = Record::default();
+        if settings.workers > 0 {
+            record.elsewhere.push((VmOf::Canary, events));
+        }
+        let plugin = settings.plugins().into_iter().next();
+        for machine in &mut self.machines {
+            if let Some(plugin) = &plugin {
+                machine.start_root(0, plugin.clone())?;
+            }
+        }
+        self.end_retired();
+        self.catch_up();
+        append(&mut record, self.record(self.index_of(0)));
+        Ok(record)
+    }
+
+    fn started_elsewhere(&mut self) -> Vec<(VmOf, Vec<Event>)> {
+        std::mem::take(&mut self.started_elsewhere)
     }
 
     fn advance(&mut self, by: Duration) -> Record {
-        self.functions.state().callouts.take_received();
-        if let Some(vm) = &mut self.vm {
-            time::advance(vm, &self.functions, ROOT, by);
+        let end = self.machines.first().map(|machine| machine.functions.state().clock.now() + by).unwrap_or_default();
+        // One after the other what is due first, so that time is the same everywhere.
+        loop {
+            let due = |machine: &Machine| machine.functions.state().clock.tick_due();
+            let next = self.machines.iter().filter_map(due).min().filter(|due| *due <= end);
+            for machine in &mut self.machines {
+                machine.catch_up(next.unwrap_or(end));
+            }
+            if next.is_none() {
+                break;
+            }
         }
-        Record { calls: self.calls(), events: self.events(), ..Record::default() }
+        self.catch_up();
+        self.record(if self.settings.workers == 0 { 0 } else { usize::MAX })
     }
 
     fn metric(&mut self, name: &str) -> Option<u64> {
-        self.functions.state().metrics.named(name)
+        self.process.metrics.named(name)
     }
 
     fn stop(&mut self) -> Vec<Event> {
-        if let Some(mut vm) = self.vm.take()
-            && vm.call("proxy_on_done", &[ROOT]) != Some(0)
-        {
-            vm.call("proxy_on_delete", &[ROOT]);
+        self.open.clear();
+        let mut events = Vec::new();
+        for mut machine in std::mem::take(&mut self.machines) {
+            machine.stop();
+            events.extend(machine.events());
+            self.retire(&machine);
         }
-        self.events()
+        events
     }
 
     fn violations(&self) -> Vec<String> {
-        self.functions.state().violations.clone()
+        let running = self.machines.iter().flat_map(|machine| machine.functions.state().violations.clone());
+        self.violations.iter().cloned().chain(running).collect()
     }
 }

@@ -10,6 +10,9 @@ pub(super) const PAUSE: Duration = Duration::from_millis(50);
 /// How long a client waits unless it says otherwise.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// A bit of `ResponseFlags`.
+const DOWNSTREAM_CONNECTION_TERMINATION: u64 = 1 << 14;
+
 /// When the client leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
@@ -39,8 +42,7 @@ impl Exchange<'_> {
 
     /// Queued items are told when Envoy has worked off what it has read: the head, a piece of the body, or the end and what follows it.
     pub(super) fn tell(&mut self) {
-        let root = self.functions.state().root;
-        time::tell(self.vm, self.functions, root);
+        time::tell(self.vm, self.functions);
     }
 
     /// The client has received a part of the response, and waits for the next one.
@@ -83,5 +85,15 @@ impl Exchange<'_> {
                 return Err(self.left());
             }
         }
+    }
+
+    /// The client leaves.
+    pub(super) fn left(&self) -> Ended {
+        self.with_info(|info| {
+            info.flags |= DOWNSTREAM_CONNECTION_TERMINATION;
+            let code = info.code.as_ref().map_or(0, |(code, _)| *code);
+            info.code = Some((code, b"downstream_remote_disconnect".to_vec()));
+        });
+        Ended::Left
     }
 }

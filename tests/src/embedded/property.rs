@@ -11,8 +11,12 @@ pub(crate) fn get(state: &mut State, path: &[u8]) -> Result<Vec<u8>, Status> {
     let path = path.strip_suffix(b"\0").unwrap_or(path);
     let parts: Vec<&[u8]> = path.split(|byte| *byte == 0).collect();
     match parts.as_slice() {
-        [b"plugin_name"] => return Ok(state.settings.plugin_name.clone().into_bytes()),
-        [b"plugin_root_id"] => return Ok(state.settings.root_id.clone().into_bytes()),
+        [b"plugin_name"] => {
+            return Ok(state.root().map(|root| root.plugin.name.clone()).unwrap_or_default().into_bytes());
+        }
+        [b"plugin_root_id"] => {
+            return Ok(state.root().map(|root| root.plugin.root_id.clone()).unwrap_or_default().into_bytes());
+        }
         [b"plugin_vm_id"] => return Ok(state.settings.vm_id.clone().into_bytes()),
         [b"xds", b"node", rest @ ..] => return metadata::node(state.settings.metadata.get(MetadataOf::Node), rest),
         [b"" | b"request" | b"xds" | b"filter_state"] => return Err(Status::SERIALIZATION_FAILURE),

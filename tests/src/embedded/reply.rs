@@ -56,6 +56,9 @@ impl Exchange<'_> {
         let reply = wire::no_host();
         self.tell_code(&reply);
         self.with_info(|info| info.routed = false);
+        if let Some(stream) = &mut self.functions.state().stream {
+            stream.logged.0 = Some(wire::request_without_host(self.request));
+        }
         let finished = wire::finished(&wire::local_reply_map(&reply));
         let client = wire::client(&finished, &[], None, true, true, self.request);
         self.log_response(&finished, None);

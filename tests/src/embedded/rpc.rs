@@ -147,7 +147,7 @@ fn start(state: &mut State, address: &Address<'_>, call: Option<(&[u8], u32)>) -
             return Err(Status::BAD_ARGUMENT);
         }
     };
-    let (root, made) = (state.root, state.clock.now());
+    let (root, made) = (state.root().map_or(0, |root| root.id), state.clock.now());
     let rpcs = &mut state.rpcs;
     let token = if call.is_some() {
         rpcs.calls += 4;

@@ -4,8 +4,10 @@ use super::attribute::Info;
 use super::callout::Callouts;
 use super::fields::Map;
 use super::metric::Metrics;
+use super::process::Process;
+use super::root::{Root, Roots};
 use super::rpc::Rpcs;
-use super::shared::{Data, Queues};
+use super::shared::{Data, Queues, Registrant};
 use super::time::Clock;
 use crate::backend::Settings;
 use crate::message::Fields;
@@ -131,6 +133,10 @@ pub(crate) struct LocalReply {
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
     pub(crate) id: u32,
+    /// The filters of the chain, in its order.
+    pub(crate) filters: Vec<Filter>,
+    /// The root context that logs the stream, during `on_log`.
+    pub(crate) logger: Option<u32>,
     pub(crate) phase: Phase,
     pub(crate) request: Side,
     pub(crate) response: Side,
@@ -146,10 +152,21 @@ pub(crate) struct Stream {
     pub(crate) info: Info,
 }
 
+/// A filter of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) id: u32,
+    pub(crate) root: u32,
+    /// The module knows the context.
+    pub(crate) created: bool,
+}
+
 impl Stream {
     pub(crate) const fn new(id: u32) -> Self {
         Self {
             id,
+            filters: Vec::new(),
+            logger: None,
             phase: Phase::Idle,
             request: Side::new(),
             response: Side::new(),
@@ -161,6 +178,16 @@ impl Stream {
             objects: BTreeMap::new(),
             info: Info::new(),
         }
+    }
+
+    /// Whether what a context does is done to this stream.
+    fn has(&self, context: u32) -> bool {
+        self.logger == Some(context) || self.filter(context).is_some()
+    }
+
+    /// The filter with this context.
+    pub(crate) fn filter(&self, context: u32) -> Option<&Filter> {
+        self.filters.iter().find(|filter| filter.id == context)
     }
 }
 
@@ -178,8 +205,9 @@ pub(crate) enum Permission {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) settings: Settings,
-    /// The root context, once it is created.
-    pub(crate) root: u32,
+    /// The number of the VM.
+    pub(crate) vm: usize,
+    pub(crate) roots: Roots,
     /// The context whose callback runs.
     pub(crate) current: u32,
     /// The context that the callback chose to act on; 0 for its own.
@@ -190,6 +218,8 @@ pub(crate) struct State {
     /// Names of filter state that are declared, and whether they are read-only.
     pub(crate) declared: BTreeMap<Vec<u8>, bool>,
     pub(crate) stream: Option<Stream>,
+    /// Streams that wait for their upstream while others are played.
+    pub(crate) parked: Vec<Stream>,
     pub(crate) clock: Clock,
     pub(crate) callouts: Callouts,
     pub(crate) rpcs: Rpcs,
@@ -201,31 +231,58 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(process: &Process, vm: usize) -> Self {
         Self {
             settings: Settings::default(),
-            root: 0,
+            vm,
+            roots: Roots::default(),
             current: 0,
             effective: 0,
             permission: Permission::All,
             configuring: false,
             declared: BTreeMap::new(),
             stream: None,
+            parked: Vec::new(),
             clock: Clock::new(),
             callouts: Callouts::default(),
             rpcs: Rpcs::default(),
-            metrics: Metrics::default(),
-            shared_data: Data::default(),
-            queues: Queues::default(),
+            metrics: Metrics::new(process.metrics.clone()),
+            shared_data: process.data.clone(),
+            queues: process.queues.clone(),
             events: Vec::new(),
             violations: Vec::new(),
         }
     }
 
-    /// The stream that the running callback belongs to, or has chosen to act on.
+    /// The context that the running callback belongs to, or has chosen to act on.
+    const fn context(&self) -> u32 {
+        if self.effective == 0 { self.current } else { self.effective }
+    }
+
+    /// The stream of that context.
     pub(crate) fn stream(&mut self) -> Option<&mut Stream> {
-        let current = if self.effective == 0 { self.current } else { self.effective };
-        self.stream.as_mut().filter(|stream| stream.id == current)
+        let context = self.context();
+        self.stream.iter_mut().chain(&mut self.parked).find(|stream| stream.has(context))
+    }
+
+    /// The root context of that context: itself, or that of the stream's filter.
+    pub(crate) fn root(&self) -> Option<&Root> {
+        let context = self.context();
+        let streams = self.stream.iter().chain(&self.parked);
+        let filter = streams.flat_map(|stream| &stream.filters).find(|filter| filter.id == context);
+        self.roots.get(filter.map_or(context, |filter| filter.root))
+    }
+
+    /// Whether the module knows a context.
+    pub(crate) fn knows(&self, context: u32) -> bool {
+        let streams = self.stream.iter().chain(&self.parked);
+        let mut filters = streams.flat_map(|stream| &stream.filters);
+        self.roots.contains(context) || filters.any(|filter| filter.created && filter.id == context)
+    }
+
+    /// Who registers a queue now.
+    pub(crate) fn registrant(&self) -> Registrant {
+        Registrant { vm: self.vm, root: self.root().map_or(0, |root| root.id) }
     }
 
     pub(crate) fn log(&mut self, line: LogLine) {

@@ -3,44 +3,51 @@
 use super::event;
 use super::functions::Functions;
 use super::vm::Vm;
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The time of the host. It stands still unless a test advances it.
 #[derive(Debug)]
 pub(crate) struct Clock {
     now: Duration,
-    period: Duration,
-    /// When the tick is due next.
-    due: Option<Duration>,
+    /// The ticks of root contexts: how often, and when next.
+    ticks: BTreeMap<u32, (Duration, Duration)>,
 }
 
 impl Clock {
     /// A clock that shows the time at which the host was made.
     pub(crate) fn new() -> Self {
-        Self {
-            now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-            period: Duration::ZERO,
-            due: None,
-        }
+        Self { now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), ticks: BTreeMap::new() }
     }
 
     pub(crate) const fn now(&self) -> Duration {
         self.now
     }
 
-    /// Sets the period; the first tick comes one from now. Zero stops it.
-    pub(crate) fn set_tick_period(&mut self, milliseconds: u32) {
-        self.period = Duration::from_millis(milliseconds.into());
-        self.arm();
+    /// Sets the period of a root context; the first tick comes one from now. Zero stops it.
+    pub(crate) fn set_tick_period(&mut self, root: u32, milliseconds: u32) {
+        let period = Duration::from_millis(milliseconds.into());
+        self.ticks.remove(&root);
+        if !period.is_zero() {
+            self.ticks.insert(root, (period, self.now + period));
+        }
     }
 
-    fn arm(&mut self) {
-        self.due = (!self.period.is_zero()).then(|| self.now + self.period);
+    /// When a tick is due next.
+    pub(super) fn tick_due(&self) -> Option<Duration> {
+        self.ticks.values().map(|(_, due)| *due).min()
     }
 
-    /// When the tick is due next.
-    pub(super) const fn tick_due(&self) -> Option<Duration> {
-        self.due
+    /// The root context whose tick is due first.
+    fn ticks_next(&self) -> Option<u32> {
+        self.ticks.iter().min_by_key(|(_, (_, due))| *due).map(|(root, _)| *root)
+    }
+
+    /// A tick is over, and the next period begins, unless the module has stopped it.
+    fn rearm(&mut self, root: u32) {
+        if let Some((period, due)) = self.ticks.get_mut(&root) {
+            *due = self.now + *period;
+        }
     }
 
     /// Goes on to this time, unless it is past.
@@ -50,26 +57,30 @@ impl Clock {
 }
 
 /// Lets time pass: what is due comes when it is due.
-pub(super) fn advance(vm: &mut Vm, functions: &Functions, root: u32, by: Duration) {
-    let end = functions.state().clock.now() + by;
-    tell(vm, functions, root);
+pub(super) fn advance(vm: &mut Vm, functions: &Functions, end: Duration) {
+    tell(vm, functions);
     while event::next(vm, functions, end) {}
     functions.state().clock.go_on_to(end);
 }
 
-/// The tick of the root context. Envoy starts the next period when it is over.
+/// The tick of a root context. Envoy starts the next period when it is over.
 pub(super) fn tick(vm: &mut Vm, functions: &Functions) {
-    let root = functions.state().root;
+    let Some(root) = functions.state().clock.ticks_next() else { return };
     vm.call("proxy_on_tick", &[root]);
-    functions.state().clock.arm();
+    functions.state().clock.rearm(root);
 }
 
-/// Tells the root context of each item that has come into its queues. Envoy does so as soon as what it has read is worked off.
-pub(super) fn tell(vm: &mut Vm, functions: &Functions, root: u32) {
+/// Tells the root contexts of a VM of each item that has come into their queues. Envoy does so as soon as what it has read is worked off.
+pub(super) fn tell(vm: &mut Vm, functions: &Functions) {
     loop {
         // Not in the loop's condition: nothing is locked while the module runs.
-        let queue = functions.state().queues.tell();
-        let Some(queue) = queue else { break };
-        vm.call("proxy_on_queue_ready", &[root, queue]);
+        let next = {
+            let state = functions.state();
+            state.queues.tell(state.vm)
+        };
+        let Some((root, queue)) = next else { break };
+        if functions.state().roots.contains(root) {
+            vm.call("proxy_on_queue_ready", &[root, queue]);
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::abi::{self, Native, NativeExports};
 use super::functions::Functions;
 #[cfg(feature = "wasmtime")]
 use super::meter::Meter;
+use super::root::Stage;
 use super::rpc;
 use super::state::Permission;
 use crate::engine::{self, Engine, Instance, Trap};
@@ -87,7 +88,22 @@ impl Vm {
         });
         let result = result.ok().flatten();
         self.functions.leave(name, result, outer);
+        if self.failed.is_none() {
+            self.delete_released();
+        }
         result
+    }
+
+    /// Deletes the root contexts that have said in this callback that they are done.
+    fn delete_released(&mut self) {
+        let released = self.functions.state().roots.at(Stage::Released);
+        for root in released {
+            // Not released any more: the callback ends like any other.
+            self.functions.state().roots.set(root, Stage::Retired);
+            self.functions.state().clock.set_tick_period(root, 0);
+            self.call("proxy_on_delete", &[root]);
+            self.functions.state().roots.remove(root);
+        }
     }
 
     /// What the module has done since this was last asked.

@@ -16,6 +16,13 @@ fn trim(value: &[u8]) -> Vec<u8> {
     value.trim_ascii().to_vec()
 }
 
+/// The headers of a request that the host refuses because it names none: an access logger sees them.
+pub(crate) fn request_without_host(request: &Request) -> Map {
+    let mut map = request_map(request, "");
+    map.remove(b":authority");
+    map
+}
+
 /// The request headers as the module sees them.
 pub(crate) fn request_map(request: &Request, authority: &str) -> Map {
     let mut map = Map::new(Kind::Request);

@@ -1,6 +1,6 @@
 //! Envoy's configuration for one module.
 
-use crate::backend::Settings;
+use crate::backend::{Plugin, Settings};
 use crate::base64;
 use crate::cluster::{Cluster, Endpoint};
 use crate::fixture::{self, Metadata, MetadataOf};
@@ -24,29 +24,18 @@ pub(super) fn connections_to(cluster: &str) -> String {
 /// Statistic: whether the worker threads have started.
 pub(super) const WORKERS_STARTED: &str = "listener_manager.workers_started";
 
-/// The configuration: one listener with the module and the router, one cluster, the ports chosen by the kernel.
+/// Statistic: listener configurations that were accepted, and those that were refused.
+pub(super) const LISTENERS_ACCEPTED: &str = "listener_manager.lds.update_success";
+pub(super) const LISTENERS_REFUSED: &str = "listener_manager.lds.update_rejected";
+
+/// The configuration without the listener: the clusters, the ports chosen by the kernel.
 ///
 /// The limits are above what the scenarios send (300 headers, a value of 60 KiB), trailers are on for HTTP/1, and no request id is
 /// made up, so that a filter sees what the client sent and what Envoy always adds. The upstream speaks the client's protocol. A
 /// connection to the upstream serves one request, so that what a filter does to one exchange cannot reach the next.
 ///
 /// Each cluster that the module calls has the address of its server here.
-pub(super) fn json(
-    settings: &Settings,
-    module: &Path,
-    upstream: SocketAddr,
-    servers: &BTreeMap<String, SocketAddr>,
-) -> Value {
-    let mut listener = json!({
-        "name": "listener",
-        "address": address("127.0.0.1", 0),
-        "traffic_direction": "INBOUND",
-        "metadata": metadata(&settings.metadata, MetadataOf::Listener),
-        "filter_chains": [{ "name": fixture::FILTER_CHAIN, "filters": [{
-            "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": connection_manager(settings, &plugin(settings, module)),
-        }] }],
-    });
+pub(super) fn json(settings: &Settings, upstream: SocketAddr, servers: &BTreeMap<String, SocketAddr>) -> Value {
     let [region, zone, sub_zone] = fixture::LOCALITY;
     let mut cluster = json!({
         "name": fixture::CLUSTER,
@@ -70,22 +59,39 @@ pub(super) fn json(
             },
         } },
     });
-    if let Some(limit) = settings.buffer_limit {
-        for part in [&mut listener, &mut cluster] {
-            if let Some(part) = part.as_object_mut() {
-                part.insert("per_connection_buffer_limit_bytes".to_owned(), limit.into());
-            }
-        }
-    }
+    limit_buffers(&mut cluster, settings);
     let mut clusters = vec![cluster];
     clusters.extend(settings.clusters.iter().map(|cluster| called(cluster, servers.get(&cluster.name).copied())));
     let tag = |(name, regex): &(String, String)| json!({ "tag_name": name, "regex": regex });
     json!({
         "stats_config": { "stats_tags": settings.stats_tags.iter().map(tag).collect::<Vec<_>>() },
         "node": { "id": fixture::NODE_ID, "cluster": fixture::NODE_CLUSTER, "metadata": settings.metadata.get(MetadataOf::Node) },
-        "static_resources": { "listeners": [listener], "clusters": clusters },
+        "static_resources": { "clusters": clusters },
         "admin": { "address": address("127.0.0.1", 0) },
     })
+}
+
+/// The listeners, as Envoy reads them from a file again whenever it is replaced: one with the module and the router.
+pub(super) fn listeners(settings: &Settings, module: &Path) -> Value {
+    let mut listener = json!({
+        "@type": type_url("config.listener.v3.Listener"),
+        "name": "listener",
+        "address": address("127.0.0.1", 0),
+        "traffic_direction": "INBOUND",
+        "metadata": metadata(&settings.metadata, MetadataOf::Listener),
+        "filter_chains": [{ "name": fixture::FILTER_CHAIN, "filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": connection_manager(settings, module),
+        }] }],
+    });
+    limit_buffers(&mut listener, settings);
+    json!({ "resources": [listener] })
+}
+
+fn limit_buffers(part: &mut Value, settings: &Settings) {
+    if let (Some(limit), Some(part)) = (settings.buffer_limit, part.as_object_mut()) {
+        part.insert("per_connection_buffer_limit_bytes".to_owned(), limit.into());
+    }
 }
 
 /// A port where nobody listens.
@@ -122,7 +128,27 @@ fn called(cluster: &Cluster, server: Option<SocketAddr>) -> Value {
     })
 }
 
-fn connection_manager(settings: &Settings, plugin: &Value) -> Value {
+fn connection_manager(settings: &Settings, module: &Path) -> Value {
+    let plugins: Vec<Value> = settings.plugins().iter().map(|plugin| configured(settings, plugin, module)).collect();
+    let mut filters = vec![set_metadata(&settings.metadata)];
+    let mut access_loggers = Vec::new();
+    for plugin in plugins {
+        if settings.access_logger {
+            access_loggers.push(json!({
+                "name": "envoy.access_loggers.wasm",
+                "typed_config": { "@type": type_url("extensions.access_loggers.wasm.v3.WasmAccessLog"), "config": plugin },
+            }));
+        } else {
+            filters.push(json!({
+                "name": "envoy.filters.http.wasm",
+                "typed_config": { "@type": type_url("extensions.filters.http.wasm.v3.Wasm"), "config": plugin },
+            }));
+        }
+    }
+    filters.push(json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": { "@type": type_url("extensions.filters.http.router.v3.Router") },
+    }));
     json!({
         "@type": type_url("extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": "ingress",
@@ -139,13 +165,8 @@ fn connection_manager(settings: &Settings, plugin: &Value) -> Value {
                 "route": { "cluster": fixture::CLUSTER, "timeout": "15s" },
             }],
         }] },
-        "http_filters": [
-            set_metadata(&settings.metadata),
-            { "name": "envoy.filters.http.wasm",
-              "typed_config": { "@type": type_url("extensions.filters.http.wasm.v3.Wasm"), "config": plugin } },
-            { "name": "envoy.filters.http.router",
-              "typed_config": { "@type": type_url("extensions.filters.http.router.v3.Router") } },
-        ],
+        "access_log": access_loggers,
+        "http_filters": filters,
     })
 }
 
@@ -164,17 +185,17 @@ fn metadata(metadata: &Metadata, of: MetadataOf) -> Value {
     json!({ "filter_metadata": metadata.get(of) })
 }
 
-fn plugin(settings: &Settings, module: &Path) -> Value {
+fn configured(settings: &Settings, plugin: &Plugin, module: &Path) -> Value {
     json!({
-        "name": settings.plugin_name,
-        "root_id": settings.root_id,
+        "name": plugin.name,
+        "root_id": plugin.root_id,
         "vm_config": {
             "vm_id": settings.vm_id,
             "runtime": "envoy.wasm.runtime.v8",
             "code": { "local": { "filename": module } },
             "configuration": bytes(&settings.vm_configuration),
         },
-        "configuration": bytes(&settings.configuration),
+        "configuration": bytes(&plugin.configuration),
         "allow_on_headers_stop_iteration": settings.allow_on_headers_stop_iteration,
     })
 }

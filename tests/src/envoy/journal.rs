@@ -1,9 +1,9 @@
 //! What Envoy's log has told so far, filled by the thread that reads it.
 
 use super::line::{Line, Names, News};
-use crate::record::Event;
+use crate::record::{Event, VmOf};
 use proxy_filter::LogLevel;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,14 +21,18 @@ pub(super) struct Journal {
 struct State {
     /// The main thread, which writes the first line. It has VMs too: one to load the module, one to try the configuration.
     main: Option<u64>,
-    /// Events of the VM that the main thread created last: the configuration's trial while Envoy starts.
-    trial: Vec<Event>,
-    /// Events of the worker thread's VM, which are not yet taken.
-    events: Vec<Event>,
-    /// Stream contexts of the worker's VM that were created and not deleted.
-    streams: BTreeSet<u64>,
-    /// The context whose `proxy_on_delete` runs.
-    deleting: Option<u64>,
+    /// Events of the VMs that the main thread created, the last at the end: the configuration's trial, then its own while Envoy starts.
+    mains: Vec<Vec<Event>>,
+    /// Events of the worker threads' VMs, with their threads, which are not yet taken.
+    events: Vec<(u64, Event)>,
+    /// The worker threads in the order of their first lines.
+    workers: Vec<u64>,
+    /// Stream contexts of the workers' VMs that were created and not deleted.
+    streams: BTreeSet<(u64, u64)>,
+    /// Root contexts of the workers' VMs that were created and have not come to their end.
+    roots: BTreeSet<(u64, u64)>,
+    /// The context whose callback runs on a thread.
+    running: BTreeMap<u64, u64>,
     /// Envoy's own complaints: about the module, and others.
     complaints: (Vec<String>, Vec<String>),
     /// The last lines, without the long report that follows a crash.
@@ -57,14 +61,49 @@ impl Journal {
         journal
     }
 
-    /// The events of the worker's VM since the last call.
+    /// The events of the workers' VMs since the last call.
     pub(super) fn take(&self) -> Vec<Event> {
-        std::mem::take(&mut self.lock().events)
+        std::mem::take(&mut self.lock().events).into_iter().map(|(_, event)| event).collect()
     }
 
-    /// The events of the VM that tried the configuration.
+    /// The events since the last call, by VM: those of the worker that served a stream first.
+    pub(super) fn take_by_vm(&self) -> (Vec<Event>, Vec<(VmOf, Vec<Event>)>) {
+        let mut state = self.lock();
+        let events = std::mem::take(&mut state.events);
+        let main = state.mains.last_mut().map(std::mem::take).unwrap_or_default();
+        let serves = |event: &Event| matches!(event, Event::Callback { name, arguments } if name == "proxy_on_context_create" && arguments.last() != Some(&0));
+        let serving = events.iter().find(|(_, event)| serves(event)).map(|(thread, _)| *thread);
+        let mut elsewhere = BTreeMap::from([(VmOf::Main, main)]);
+        let mut own = Vec::new();
+        for (thread, event) in events {
+            if Some(thread) == serving {
+                own.push(event);
+            } else {
+                let worker = state.workers.iter().position(|found| *found == thread).unwrap_or_default();
+                elsewhere.entry(VmOf::Worker(worker)).or_default().push(event);
+            }
+        }
+        (own, elsewhere.into_iter().filter(|(_, events)| !events.is_empty()).collect())
+    }
+
+    /// The events of the VM that the main thread created last: the one that tried a configuration, if it was refused.
     pub(super) fn trial(&self) -> Vec<Event> {
-        self.lock().trial.clone()
+        self.lock().mains.last().cloned().unwrap_or_default()
+    }
+
+    /// The events of the VM that tried the configuration, after a start.
+    pub(super) fn canary(&self) -> Vec<Event> {
+        self.lock().mains.iter().rev().nth(1).cloned().unwrap_or_default()
+    }
+
+    /// How many stream contexts there are.
+    pub(super) fn streams(&self) -> usize {
+        self.lock().streams.len()
+    }
+
+    /// Waits until there are no more root contexts than so many that have not come to their end.
+    pub(super) fn wait_for_roots(&self, number: usize, limit: Duration) {
+        self.wait(limit, |state| state.roots.len() <= number || state.ended);
     }
 
     /// Envoy's own error messages, each once: those about the module, or if there are none, all.
@@ -78,9 +117,9 @@ impl Journal {
         self.lock().tail.make_contiguous().join("\n")
     }
 
-    /// Waits until each stream context that was created is deleted, or its VM has failed.
-    pub(super) fn wait_for_deletes(&self, limit: Duration) {
-        self.wait(limit, |state| state.streams.is_empty() || state.ended);
+    /// Waits until each stream context but so many that was created is deleted, or its VM has failed.
+    pub(super) fn wait_for_deletes(&self, but: usize, limit: Duration) {
+        self.wait(limit, |state| state.streams.len() <= but || state.ended);
     }
 
     /// Waits until something has happened since the events were taken.
@@ -136,48 +175,76 @@ impl State {
     fn add(&mut self, line: Line, names: &Names) {
         // The first line of this logger names the signal.
         self.crashed |= line.logger == "backtrace";
+        let thread = line.thread;
         let on_main = *self.main.get_or_insert(line.thread) == line.thread;
         let own = matches!(line.level, LogLevel::Error | LogLevel::Critical).then(|| line.message.clone());
         let complaints = if line.logger == "wasm" { &mut self.complaints.0 } else { &mut self.complaints.1 };
         match line.news(names) {
-            Some(News::Event(event)) if on_main => self.trial.push(event),
+            Some(News::Event(event)) if on_main => push_last(&mut self.mains, event),
             Some(News::Trap(event)) if on_main => {
-                self.trial.push(event);
+                push_last(&mut self.mains, event);
                 complaints.extend(own);
             }
-            Some(News::NewVm) if on_main => self.trial.clear(),
+            Some(News::NewVm) if on_main => self.mains.push(Vec::new()),
             Some(News::Event(event)) => {
-                self.follow(&event);
-                self.events.push(event);
+                self.know(thread);
+                self.follow(thread, &event);
+                self.events.push((thread, event));
             }
             Some(News::Trap(event)) => {
-                self.streams.clear();
-                self.events.push(event);
+                self.forget(thread);
+                self.events.push((thread, event));
             }
-            Some(News::NewVm) => self.streams.clear(),
+            Some(News::NewVm) => {
+                self.know(thread);
+                self.forget(thread);
+            }
             None => complaints.extend(own.filter(|text| !complaints.contains(text))),
         }
     }
 
-    fn follow(&mut self, event: &Event) {
+    /// Counts a worker thread.
+    fn know(&mut self, thread: u64) {
+        if !self.workers.contains(&thread) {
+            self.workers.push(thread);
+        }
+    }
+
+    /// The contexts of a thread's VM are gone with it.
+    fn forget(&mut self, thread: u64) {
+        self.streams.retain(|(found, _)| *found != thread);
+        self.roots.retain(|(found, _)| *found != thread);
+    }
+
+    fn follow(&mut self, thread: u64, event: &Event) {
         match event {
-            Event::Callback { name, arguments } if name == "proxy_on_context_create" => {
-                if let [stream, parent] = arguments.as_slice()
-                    && *parent != 0
-                {
-                    self.streams.insert(*stream);
+            Event::Callback { name, arguments } => {
+                let [context, rest @ ..] = arguments.as_slice() else { return };
+                self.running.insert(thread, *context);
+                if name == "proxy_on_context_create" {
+                    let contexts = if rest == [0] { &mut self.roots } else { &mut self.streams };
+                    contexts.insert((thread, *context));
                 }
             }
-            Event::Callback { name, arguments } if name == "proxy_on_delete" => {
-                self.deleting = arguments.first().copied();
-            }
-            Event::Returned { name, .. } if name == "proxy_on_delete" => {
-                if let Some(stream) = self.deleting.take() {
-                    self.streams.remove(&stream);
+            Event::Returned { name, .. } => {
+                let Some(context) = self.running.remove(&thread) else { return };
+                if name == "proxy_on_delete" {
+                    self.streams.remove(&(thread, context));
+                }
+                // One that is not done yet has nothing to do but to wait.
+                if name == "proxy_on_delete" || name == "proxy_on_done" {
+                    self.roots.remove(&(thread, context));
                 }
             }
             _ => {}
         }
+    }
+}
+
+fn push_last(vms: &mut Vec<Vec<Event>>, event: Event) {
+    match vms.last_mut() {
+        Some(vm) => vm.push(event),
+        None => vms.push(vec![event]),
     }
 }
 

@@ -10,6 +10,7 @@ mod admin;
 pub(crate) mod binary;
 mod bootstrap;
 mod channel;
+mod held;
 mod hpack;
 pub(crate) mod http1;
 mod http2;
@@ -24,10 +25,12 @@ mod wire;
 use crate::backend::{Answer, Backend, Refused, Settings};
 use crate::cluster::{Cluster, Endpoint};
 use crate::message::{Protocol, Received, Request};
-use crate::record::{Event, Record};
+use crate::record::{Event, Record, VmOf};
+use held::Held;
 use process::Process;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use upstream::Upstream;
@@ -45,7 +48,11 @@ pub(crate) struct Envoy {
     binary: PathBuf,
     module: PathBuf,
     running: Option<Running>,
+    started_elsewhere: Vec<(VmOf, Vec<Event>)>,
 }
+
+/// What the VM that serves has done, and what the others have.
+type Started = (Vec<Event>, Vec<(VmOf, Vec<Event>)>);
 
 /// An Envoy that accepted its configuration, and the upstream it knows.
 struct Running {
@@ -53,33 +60,43 @@ struct Running {
     upstream: Upstream,
     /// The servers that the module calls, by the name of their cluster.
     servers: BTreeMap<String, Upstream>,
+    module: PathBuf,
+    settings: Settings,
     /// Whether Envoy's log tells the end of a stream: at trace level, for a module that exports `proxy_on_delete`.
     told: bool,
+    /// Exchanges that were begun and are not finished, the innermost last.
+    open: Vec<Held>,
+    /// There are root contexts that wait for their last stream.
+    retiring: bool,
 }
 
 impl Envoy {
     /// A backend for the compiled module, with the Envoy that the environment variable `ENVOY` names.
     pub(crate) fn new(module: &Path) -> io::Result<Self> {
         let binary = binary::find()?;
-        Ok(Self { binary, module: std::path::absolute(module)?, running: None })
+        Ok(Self { binary, module: std::path::absolute(module)?, running: None, started_elsewhere: Vec::new() })
     }
 
-    fn run(&self, settings: &Settings) -> io::Result<Result<(Running, Vec<Event>), Refused>> {
+    fn run(&self, settings: &Settings) -> io::Result<Result<(Running, Started), Refused>> {
         let unreadable = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.module.display()));
         let module = std::fs::read(&self.module).map_err(unreadable)?;
         let told = bootstrap::is_trace(settings) && exports_on_delete(&module);
         let upstream = Upstream::start(Pace::Parts)?;
         let servers = servers(&settings.clusters)?;
         let addresses = servers.iter().map(|(name, server)| (name.clone(), server.address())).collect();
-        let bootstrap = bootstrap::json(settings, &self.module, upstream.address(), &addresses);
-        match Process::start(&self.binary, &bootstrap, settings)? {
+        let bootstrap = bootstrap::json(settings, upstream.address(), &addresses);
+        let listeners = bootstrap::listeners(settings, &self.module);
+        match Process::start(&self.binary, &bootstrap, &listeners, settings)? {
             Ok(process) => {
                 if bootstrap::is_trace(settings) {
                     process.journal().wait_for_events(FIRST_EVENT);
                 }
                 process.journal().settle(SETTLE);
-                let events = process.journal().take();
-                Ok(Ok((Running { process, upstream, servers, told }, events)))
+                let (settings, module) = (settings.clone(), self.module.clone());
+                let (open, retiring) = (Vec::new(), false);
+                let running = Running { process, upstream, servers, module, settings, told, open, retiring };
+                let events = running.start_events();
+                Ok(Ok((running, events)))
             }
             Err(refused) => Ok(Err(refused)),
         }
@@ -90,8 +107,9 @@ impl Backend for Envoy {
     fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, Refused> {
         self.running = None;
         match self.run(settings) {
-            Ok(Ok((running, events))) => {
+            Ok(Ok((running, (events, elsewhere)))) => {
                 self.running = Some(running);
+                self.started_elsewhere = elsewhere;
                 Ok(events)
             }
             Ok(Err(refused)) => Err(refused),
@@ -106,6 +124,32 @@ impl Backend for Envoy {
                 Record { failure: Some("Envoy is not running: `start` comes first".to_owned()), ..Record::default() }
             }
         }
+    }
+
+    fn begin(&mut self, request: &Request, answer: &Answer) -> bool {
+        self.running.as_mut().is_some_and(|running| running.begin(request, answer))
+    }
+
+    fn finish(&mut self) -> Record {
+        match self.running.as_mut().and_then(Running::finish) {
+            Some(record) => record,
+            None => {
+                Record { failure: Some("Envoy is not running: no exchange was begun".to_owned()), ..Record::default() }
+            }
+        }
+    }
+
+    /// Envoy chooses.
+    fn choose_worker(&mut self, _worker: usize) {}
+
+    fn reconfigure(&mut self, settings: &Settings) -> Result<Record, Refused> {
+        let refused = |reason| Refused { events: Vec::new(), reason };
+        let running = self.running.as_mut().ok_or_else(|| refused("Envoy is not running".to_owned()))?;
+        running.reconfigure(settings).map_err(|error| refused(error.to_string()))?
+    }
+
+    fn started_elsewhere(&mut self) -> Vec<(VmOf, Vec<Event>)> {
+        std::mem::take(&mut self.started_elsewhere)
     }
 
     fn advance(&mut self, by: Duration) -> Record {
@@ -132,21 +176,46 @@ impl Running {
         let response = self.request(request);
         self.wait_for_the_end();
         let upstream = self.upstream.take().pop();
+        self.record(response, upstream)
+    }
+
+    /// An exchange that has ended.
+    fn record(&mut self, response: io::Result<Option<Received>>, upstream: Option<Received>) -> Record {
         let calls = self.calls();
-        let events = self.process.journal().take();
+        let (events, elsewhere) = self.events();
         let failure = match &response {
             _ if self.process.has_ended() => Some(self.process.obituary("Envoy ended during the exchange")),
             Err(error) => Some(self.process.obituary(&format!("the client could not talk to Envoy: {error}"))),
             Ok(_) => None,
         };
-        Record { response: response.unwrap_or_default(), upstream, calls, events, failure }
+        Record { response: response.unwrap_or_default(), upstream, calls, events, elsewhere, failure }
+    }
+
+    /// What the VMs have done since this was last asked: the one that serves, and the others if the test wants to know.
+    fn events(&self) -> Started {
+        match self.settings.workers {
+            0 => (self.process.journal().take(), Vec::new()),
+            _ => self.process.journal().take_by_vm(),
+        }
+    }
+
+    /// What the VMs did while the plugin started. The first worker is the one that the log tells of first.
+    fn start_events(&self) -> Started {
+        let (events, mut elsewhere) = self.events();
+        if self.settings.workers == 0 {
+            return (events, elsewhere);
+        }
+        elsewhere.push((VmOf::Canary, self.process.journal().canary()));
+        let first = elsewhere.iter().position(|(of, _)| *of == VmOf::Worker(0));
+        (first.map(|index| elsewhere.remove(index).1).unwrap_or_default(), elsewhere)
     }
 
     /// What happened without an exchange.
     fn aside(&mut self) -> Record {
         let failure =
             self.process.has_ended().then(|| self.process.obituary("Envoy ended while nobody asked it anything"));
-        Record { calls: self.calls(), events: self.process.journal().take(), failure, ..Record::default() }
+        let (events, elsewhere) = self.events();
+        Record { calls: self.calls(), events, elsewhere, failure, ..Record::default() }
     }
 
     /// What the servers received since this was last asked.
@@ -156,11 +225,7 @@ impl Running {
     }
 
     fn request(&self, request: &Request) -> io::Result<Option<Received>> {
-        let listener = self.process.listener();
-        match request.protocol {
-            Protocol::Http1 => http1::exchange(listener, request),
-            Protocol::Http2 => http2::exchange(listener, request),
-        }
+        send(self.process.listener(), request)
     }
 
     /// Waits until Envoy is done with the stream: both connections gone, the upstream's threads idle, the last callback logged.
@@ -172,10 +237,16 @@ impl Running {
         if self.told {
             // The log may be behind what the client has seen. A VM that has failed says nothing any more.
             self.process.journal().wait_for_events(FIRST_EVENT);
-            self.process.journal().wait_for_deletes(limit.saturating_duration_since(Instant::now()));
+            self.process
+                .journal()
+                .wait_for_deletes(self.held_streams(), limit.saturating_duration_since(Instant::now()));
             // Envoy may call once more for a stream that it has deleted.
             std::thread::sleep(SETTLE / 5);
         } else {
+            self.process.journal().settle(SETTLE);
+        }
+        if self.settings.workers > 0 {
+            // What one VM does for another comes later.
             self.process.journal().settle(SETTLE);
         }
     }
@@ -187,10 +258,19 @@ impl Running {
         names.extend(totals.keys().map(String::as_str));
         let stats = self.process.admin().stats(&names)?;
         let of = |name: &str| stats.get(name).copied().unwrap_or(0);
-        Ok(of(bootstrap::ACTIVE_REQUESTS) == 0
-            && of(bootstrap::UPSTREAM_ACTIVE) == 0
-            && self.upstream.is_idle_after(of(bootstrap::UPSTREAM_TOTAL))
-            && totals.iter().all(|(total, server)| server.is_idle_after(of(total))))
+        let held = self.held();
+        Ok(of(bootstrap::ACTIVE_REQUESTS) == held
+            && of(bootstrap::UPSTREAM_ACTIVE) == held
+            && self.upstream.is_idle_after(of(bootstrap::UPSTREAM_TOTAL), held)
+            && totals.iter().all(|(total, server)| server.is_idle_after(of(total), 0)))
+    }
+}
+
+/// Sends a request as a client, and waits for the response.
+fn send(listener: SocketAddr, request: &Request) -> io::Result<Option<Received>> {
+    match request.protocol {
+        Protocol::Http1 => http1::exchange(listener, request),
+        Protocol::Http2 => http2::exchange(listener, request),
     }
 }
 

@@ -6,7 +6,7 @@ use super::journal::Journal;
 use super::line::{self, Names};
 use crate::backend::{Refused, Settings};
 use crate::record::Event;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,8 +18,16 @@ use tempfile::TempDir;
 
 /// How long Envoy may take from its start until it serves: it compiles the module three times.
 const START: Duration = Duration::from_secs(60);
+/// A pause this long between lines means that there are no more.
+const SETTLE: Duration = Duration::from_millis(30);
 /// How long Envoy may take to shut down when asked.
 const STOP: Duration = Duration::from_secs(5);
+/// How long the connections of an old configuration may live on.
+pub(super) const DRAIN: Duration = Duration::from_secs(3);
+/// The file with the listeners, in Envoy's directory.
+const LISTENERS: &str = "listeners.json";
+/// How long Envoy may take to accept or refuse a listener.
+const UPDATE: Duration = Duration::from_secs(20);
 /// How long an Envoy lives at most, whatever the test that started it does.
 const LIFE: Duration = Duration::from_secs(600);
 
@@ -51,15 +59,27 @@ struct Running {
     /// Dropping it ends the child's standard input.
     leash: Option<Sender<()>>,
     journal: Arc<Journal>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Process {
     /// Starts Envoy and waits until its worker serves. The inner error: Envoy refused the module or its configuration.
-    pub(super) fn start(binary: &Path, bootstrap: &Value, settings: &Settings) -> io::Result<Result<Self, Refused>> {
+    pub(super) fn start(
+        binary: &Path,
+        bootstrap: &Value,
+        listeners: &Value,
+        settings: &Settings,
+    ) -> io::Result<Result<Self, Refused>> {
         let directory = TempDir::with_prefix("proxy-filter-envoy-")?;
         let config = directory.path().join("bootstrap.json");
         let admin = directory.path().join("admin");
+        let source = directory.path().join(LISTENERS);
+        std::fs::write(&source, listeners.to_string())?;
+        let mut bootstrap = bootstrap.clone();
+        if let Some(bootstrap) = bootstrap.as_object_mut() {
+            let source = json!({ "path_config_source": { "path": source }, "resource_api_version": "V3" });
+            bootstrap.insert("dynamic_resources".to_owned(), json!({ "lds_config": source }));
+        }
         std::fs::write(&config, bootstrap.to_string())?;
         let level = bootstrap::level_name(settings.log_level);
         // The main logger's first line at `info` names the main thread.
@@ -71,7 +91,8 @@ impl Process {
             .arg(config)
             .arg("--admin-address-path")
             .arg(&admin)
-            .args(["--concurrency", "1", "--disable-hot-restart"])
+            .args(["--concurrency", &settings.workers.max(1).to_string(), "--disable-hot-restart"])
+            .args(["--drain-time-s", &DRAIN.as_secs().to_string()])
             .args(["--log-level", "warning", "--component-log-level", &levels, "--log-format", line::FORMAT])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -80,8 +101,34 @@ impl Process {
         let leash = child.stdin.take().map(leash);
         let log = child.stderr.take().ok_or_else(|| io::Error::other("Envoy was started without a log"))?;
         let names = Names::new(&settings.plugin_name, &settings.root_id, &settings.vm_id);
-        let running = Running { child, leash, journal: Journal::read(log, names), _directory: directory };
+        let running = Running { child, leash, journal: Journal::read(log, names), directory };
         running.until_it_serves(&admin)
+    }
+
+    /// Gives Envoy another listener. Whether it accepted it.
+    pub(super) fn update(&mut self, listeners: &Value) -> io::Result<bool> {
+        let names = [bootstrap::LISTENERS_ACCEPTED, bootstrap::LISTENERS_REFUSED];
+        let before = self.admin.stats(&names)?;
+        let (new, source) = (self.running.directory.path().join("new"), self.running.directory.path().join(LISTENERS));
+        std::fs::write(&new, listeners.to_string())?;
+        // Envoy sees a file that is moved in place of the old one.
+        std::fs::rename(new, source)?;
+        let limit = Instant::now() + UPDATE;
+        while Instant::now() < limit && !self.has_ended() {
+            let now = self.admin.stats(&names)?;
+            for name in names {
+                if now.get(name) > before.get(name) {
+                    return Ok(name == bootstrap::LISTENERS_ACCEPTED);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, self.obituary("Envoy neither accepts nor refuses the listener")))
+    }
+
+    /// Envoy's own error messages, each once.
+    pub(super) fn complaints(&self) -> String {
+        self.running.journal.complaints().join("\n")
     }
 
     /// What Envoy's log tells.
@@ -137,7 +184,15 @@ impl Running {
             if let Some(status) = self.status() {
                 return Ok(Err(self.refusal(status)));
             }
-            if let Some(admin) = serving(admin_file) {
+            let admin = serving(admin_file);
+            if admin.as_ref().is_some_and(refuses) {
+                // It serves without the listener.
+                self.journal.settle(SETTLE);
+                self.kill();
+                let status = self.child.wait()?;
+                return Ok(Err(self.refusal(status)));
+            }
+            if let Some(admin) = admin {
                 let listener = admin.listener()?;
                 return Ok(Ok(Process { admin, listener, running: self }));
             }
@@ -195,6 +250,12 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Whether Envoy has refused the listener.
+fn refuses(admin: &Admin) -> bool {
+    let stats = admin.stats(&[bootstrap::LISTENERS_REFUSED]).unwrap_or_default();
+    stats.get(bootstrap::LISTENERS_REFUSED).is_some_and(|refused| *refused > 0)
 }
 
 /// The administration interface, once Envoy's worker serves.

@@ -89,10 +89,11 @@ impl Upstream {
         state.received.drain(..).map(|(_, received)| received).collect()
     }
 
-    /// Whether as many connections as Envoy counts have come and are done, or take their time to answer.
-    pub(super) fn is_idle_after(&self, connections: usize) -> bool {
+    /// Whether as many connections as Envoy counts have come and are done, or take their time to answer, or are among so many whose
+    /// answers a test holds back.
+    pub(super) fn is_idle_after(&self, connections: usize, held: usize) -> bool {
         let state = lock(&self.state);
-        state.active == state.waiting && state.accepted >= connections
+        state.active == state.waiting + held && state.accepted >= connections
     }
 }
 

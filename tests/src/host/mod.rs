@@ -1,14 +1,12 @@
 //! [`Host`]: what a test talks to.
 
+mod setup;
+
 use crate::backend::{Answer, Backend, Refused, Settings};
-use crate::cluster::{Cluster, Endpoint};
 use crate::engine::Engine;
-use crate::exchange::{Exchange, ExchangeBuilder};
-use crate::fixture::MetadataOf;
-use crate::grpc::Turn;
+use crate::exchange::{Exchange, ExchangeBuilder, Meanwhile};
 use crate::message::{Received, Reply, Request};
-use crate::record::{Event, LogLine, Record};
-use proxy_filter::LogLevel;
+use crate::record::{Event, LogLine, Record, VmOf};
 use std::fmt;
 use std::sync::Arc;
 use std::thread;
@@ -20,6 +18,8 @@ pub(crate) struct Transcript {
     pub(crate) start: Vec<Event>,
     pub(crate) refused: Option<Vec<Event>>,
     pub(crate) exchanges: Vec<Record>,
+    /// There are several VMs, and what each does at which time is not certain in a real Envoy.
+    pub(crate) several_vms: bool,
 }
 
 /// A host with one plugin, ready for a test.
@@ -33,6 +33,7 @@ pub struct Host {
     transcript: Transcript,
     /// Receives the transcript when the host is dropped.
     observer: Option<Box<dyn FnOnce(Transcript) + Send>>,
+    started_elsewhere: Vec<(VmOf, Vec<Event>)>,
 }
 
 impl Host {
@@ -46,6 +47,7 @@ impl Host {
             started: false,
             transcript: Transcript::default(),
             observer: None,
+            started_elsewhere: Vec::new(),
         }
     }
 
@@ -84,137 +86,6 @@ impl Host {
         self.observer = Some(Box::new(observer));
     }
 
-    /// The plugin's `root_id`.
-    pub fn root_id(&mut self, root_id: &str) {
-        self.settings.root_id = root_id.into();
-    }
-
-    /// The VM's configuration: JSON or any text.
-    pub fn vm_configuration(&mut self, configuration: impl fmt::Display) {
-        self.settings.vm_configuration = configuration.to_string().into_bytes();
-    }
-
-    /// The least severe level the host logs; [`LogLevel::Trace`] unless said otherwise.
-    ///
-    /// A real Envoy reports callbacks and host calls at that level only: at others, only what the client, the upstream and the log
-    /// say is compared.
-    pub fn log_level(&mut self, level: LogLevel) {
-        self.settings.log_level = level;
-    }
-
-    /// The plugin's `allow_on_headers_stop_iteration`: whether `StopIteration` in a headers callback holds only the headers.
-    pub fn allow_on_headers_stop_iteration(&mut self, allow: bool) {
-        self.settings.allow_on_headers_stop_iteration = allow;
-    }
-
-    /// The listener's `per_connection_buffer_limit_bytes`: 1 MiB unless said otherwise.
-    pub fn buffer_limit(&mut self, bytes: u32) {
-        self.settings.buffer_limit = Some(bytes);
-    }
-
-    /// Metadata in the host's configuration, or of each request: JSON, an object of namespaces. There is none unless said here.
-    ///
-    /// ```
-    /// # use proxy_filter_host::{Host, MetadataOf};
-    /// # fn body(mut host: Host) {
-    /// host.metadata(MetadataOf::Route, r#"{ "com.example.limits": { "requests": 5 } }"#);
-    /// # }
-    /// ```
-    ///
-    /// The names of what has the metadata are the same for every test: the route is `route` of the virtual host `all`, the cluster
-    /// `upstream`, the filter chain `chain`, and the node `node` of the fleet `fleet`.
-    ///
-    /// # Panics
-    /// The text is not a JSON object.
-    #[allow(clippy::panic, reason = "this is how a test with a mistake fails")]
-    pub fn metadata(&mut self, of: MetadataOf, json: impl fmt::Display) {
-        let fields = serde_json::from_str(&json.to_string());
-        let fields = fields.unwrap_or_else(|error| panic!("the metadata is not a JSON object: {error}"));
-        Arc::make_mut(&mut self.settings.metadata).set(of, fields);
-    }
-
-    /// Gives the host a cluster with one server, which answers what the plugin calls. Clusters are made before
-    /// [`configure`](Self::configure); one of the same name is replaced.
-    ///
-    /// The server speaks HTTP/1.1. What it received during an exchange is in [`Exchange::calls`].
-    ///
-    /// ```
-    /// # use proxy_filter_host::{Host, Reply};
-    /// # fn body(mut host: Host) {
-    /// host.cluster("authz", |call| Reply::new(if call.header("authorization").is_some() { 200 } else { 403 }));
-    /// # }
-    /// ```
-    pub fn cluster(&mut self, name: &str, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
-        self.add_cluster(name, Endpoint::Server(Arc::new(answer)));
-    }
-
-    /// Gives the host a cluster that has no host: a call to it fails at once, without a response.
-    ///
-    /// ```
-    /// # use proxy_filter_host::Host;
-    /// # fn body(mut host: Host) {
-    /// host.cluster_without_hosts("empty");
-    /// # }
-    /// ```
-    pub fn cluster_without_hosts(&mut self, name: &str) {
-        self.add_cluster(name, Endpoint::Absent);
-    }
-
-    /// Gives the host a cluster whose only host refuses connections.
-    ///
-    /// ```
-    /// # use proxy_filter_host::Host;
-    /// # fn body(mut host: Host) {
-    /// host.cluster_that_refuses("down");
-    /// # }
-    /// ```
-    pub fn cluster_that_refuses(&mut self, name: &str) {
-        self.add_cluster(name, Endpoint::Refusing);
-    }
-
-    /// Gives the host a cluster with one gRPC server, which answers each call when all of it has come: with [`Reply::grpc`],
-    /// [`Reply::grpc_messages`] or [`Reply::grpc_status`]. What it received is in [`Exchange::calls`], with
-    /// [`Received::grpc_messages`].
-    ///
-    /// ```
-    /// # use proxy_filter_host::{Host, Reply};
-    /// # fn body(mut host: Host) {
-    /// host.grpc_cluster("authz", |call| match call.grpc_messages().as_slice() {
-    ///     [message] if message == b"let me in" => Reply::grpc(b"welcome"),
-    ///     _ => Reply::grpc_status(7, "not you"),
-    /// });
-    /// # }
-    /// ```
-    pub fn grpc_cluster(&mut self, name: &str, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
-        self.add_cluster(name, Endpoint::Grpc(Arc::new(answer)));
-    }
-
-    /// Gives the host a cluster with one gRPC server for bidirectional streams. It opens its half at once and answers each message as it
-    /// comes; when the client has ended its half, it ends the stream with the status OK.
-    ///
-    /// ```
-    /// # use proxy_filter_host::{Host, Turn};
-    /// # fn body(mut host: Host) {
-    /// host.grpc_stream_cluster("echo", |message| vec![message.to_vec()]);
-    /// host.grpc_stream_cluster("strict", |message| match message {
-    ///     b"bad" => Turn::default().end(3, "that was bad"),
-    ///     good => vec![good.to_vec()].into(),
-    /// });
-    /// # }
-    /// ```
-    pub fn grpc_stream_cluster<T: Into<Turn>>(
-        &mut self,
-        name: &str,
-        answer: impl Fn(&[u8]) -> T + Send + Sync + 'static,
-    ) {
-        self.add_cluster(name, Endpoint::GrpcStream(Arc::new(move |message: &[u8]| answer(message).into())));
-    }
-
-    fn add_cluster(&mut self, name: &str, endpoint: Endpoint) {
-        self.settings.clusters.retain(|cluster| cluster.name != name);
-        self.settings.clusters.push(Cluster { name: name.into(), endpoint });
-    }
-
     /// Starts the plugin with a configuration: JSON or any text. A plugin that runs already is ended first.
     ///
     /// # Errors
@@ -227,11 +98,38 @@ impl Host {
         self.start()
     }
 
+    /// Gives the plugin a new configuration while it runs, as an update of the listener does. With several [plugins](Self::plugin) it is
+    /// the first one's.
+    ///
+    /// A new root context is created, started and configured in each VM. New streams go to it; those that are under way
+    /// ([`meanwhile`](ExchangeBuilder::meanwhile)) stay with the old one. The old one is done when its last stream is over.
+    ///
+    /// # Errors
+    /// The plugin refused it. The old configuration stays.
+    pub fn reconfigure(&mut self, configuration: impl fmt::Display) -> Result<Exchange, Refused> {
+        if !self.started {
+            self.start()?;
+        }
+        let settings = Settings { configuration: configuration.to_string().into_bytes(), ..self.settings.clone() };
+        match self.backend.reconfigure(&settings) {
+            Ok(record) => {
+                self.settings = settings;
+                Ok(self.note(record))
+            }
+            Err(refused) => {
+                self.transcript.refused.get_or_insert_default().extend(refused.events.iter().cloned());
+                Err(refused)
+            }
+        }
+    }
+
     fn start(&mut self) -> Result<(), Refused> {
         self.started = true;
+        self.transcript.several_vms = self.settings.workers > 0;
         match self.backend.start(&self.settings) {
             Ok(events) => {
                 self.transcript.start = events;
+                self.started_elsewhere = self.backend.started_elsewhere();
                 Ok(())
             }
             Err(refused) => {
@@ -261,13 +159,29 @@ impl Host {
         ExchangeBuilder::new(self, method, path)
     }
 
-    pub(crate) fn send(&mut self, request: &Request) -> Exchange {
+    pub(crate) fn send(
+        &mut self,
+        request: &Request,
+        worker: Option<usize>,
+        meanwhile: Option<Meanwhile<'_>>,
+    ) -> Exchange {
         if !self.started
             && let Err(refused) = self.start()
         {
             return Exchange::refused(refused);
         }
-        let record = self.backend.exchange(request, &self.answer);
+        if let Some(worker) = worker {
+            self.backend.choose_worker(worker);
+        }
+        let record = match meanwhile {
+            None => self.backend.exchange(request, &self.answer),
+            Some(meanwhile) => {
+                if self.backend.begin(request, &self.answer) {
+                    meanwhile(self);
+                }
+                self.backend.finish()
+            }
+        };
         self.note(record)
     }
 
@@ -292,7 +206,8 @@ impl Host {
     /// its ticks by itself, or leaves a good part of a period between the last tick and the end: in Envoy the next period begins when a tick
     /// is over.
     ///
-    /// In Envoy every VM of the plugin ticks; what the one on the worker thread does is what is returned.
+    /// In Envoy every VM of the plugin ticks; what the one on the worker thread does is what is returned. With [`workers`](Self::workers), each
+    /// VM's part is what [`Exchange::messages_of`] returns.
     pub fn advance(&mut self, by: Duration) -> Exchange {
         if !self.started
             && let Err(refused) = self.start()
@@ -317,6 +232,16 @@ impl Host {
     pub fn start_logs(&self) -> Vec<LogLine> {
         let events = self.transcript.refused.as_ref().unwrap_or(&self.transcript.start);
         events.iter().filter_map(Event::log_line).cloned().collect()
+    }
+
+    /// What the plugin logged in one of its VMs while it started, if there are [several](Self::workers).
+    #[must_use]
+    pub fn start_logs_of(&self, of: VmOf) -> Vec<LogLine> {
+        if of == VmOf::Worker(0) {
+            return self.start_logs();
+        }
+        let events = self.started_elsewhere.iter().filter(|(found, _)| *found == of).flat_map(|(_, events)| events);
+        events.filter_map(Event::log_line).cloned().collect()
     }
 
     /// Rules of the host that the module has broken so far, although the host did not say so.

@@ -1,0 +1,84 @@
+//! The filters of a stream: several plugins of one VM, in the order of the configuration.
+
+use super::exchange::{Exchange, Which};
+use super::state::{Filter, Phase};
+
+impl Exchange<'_> {
+    /// The contexts that a message passes: a request's in order, a response's in reverse and only those that the module knows.
+    pub(super) fn chain(&self, which: Which) -> Vec<u32> {
+        let filters = self.filters();
+        match which {
+            Which::Request => filters.iter().map(|filter| filter.id).collect(),
+            Which::Response => filters.iter().rev().filter(|filter| filter.created).map(|filter| filter.id).collect(),
+        }
+    }
+
+    fn filters(&self) -> Vec<Filter> {
+        self.functions.state().stream.as_ref().map(|stream| stream.filters.clone()).unwrap_or_default()
+    }
+
+    /// Makes the context of the filter, unless the module has it already.
+    pub(super) fn create(&mut self) {
+        let id = self.filter;
+        let new = {
+            let mut state = self.functions.state();
+            let filters = state.stream.iter_mut().flat_map(|stream| &mut stream.filters);
+            let mut new = filters.filter(|filter| filter.id == id && !filter.created);
+            new.next().map(|filter| {
+                filter.created = true;
+                filter.root
+            })
+        };
+        if let Some(root) = new {
+            self.vm.call("proxy_on_context_create", &[id, root]);
+        }
+    }
+
+    /// The end of each filter: all log, then one after the other goes.
+    pub(super) fn close_filters(&mut self) {
+        let filters = self.chain(Which::Request);
+        for filter in &filters {
+            self.filter = *filter;
+            // A request that did not reach the filter is logged all the same.
+            self.create();
+            let _ = self.callback(Phase::Log, "proxy_on_log", &[]);
+        }
+        self.log_access();
+        for filter in filters {
+            self.filter = filter;
+            let _ = self.callback(Phase::Done, "proxy_on_done", &[]);
+            let _ = self.callback(Phase::Delete, "proxy_on_delete", &[]);
+        }
+    }
+
+    /// An access logger has no context of the stream: its root context logs.
+    fn log_access(&mut self) {
+        let logger = {
+            let mut state = self.functions.state();
+            let roots = if state.settings.access_logger { state.roots.serving() } else { Vec::new() };
+            let Some(stream) = &mut state.stream else { return };
+            stream.logger = roots.first().copied();
+            stream.logger
+        };
+        if let Some(root) = logger {
+            self.filter = root;
+            let _ = self.callback(Phase::Log, "proxy_on_log", &[]);
+        }
+        if let Some(stream) = &mut self.functions.state().stream {
+            stream.logger = None;
+        }
+    }
+
+    /// Notes that a filter holds a part of a message that stays in its reach: here it has to be the only one. In Envoy each filter has a
+    /// buffer of its own.
+    pub(super) fn holds_alone(&self) {
+        let mut state = self.functions.state();
+        if state.stream.as_ref().is_some_and(|stream| stream.filters.len() > 1) {
+            state.violations.push(
+                "the embedded host does not play a filter that holds response headers or a body beside other filters: \
+                 test it in Envoy"
+                    .into(),
+            );
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! One VM of the process, with the contexts in it.
+
+use super::functions::Functions;
+use super::root::{self, Stage};
+use super::state::{Filter, Stream};
+use super::vm::{Guest, Vm};
+use super::{event, time};
+use crate::backend::{Plugin, Refused, Settings};
+use crate::record::{Event, VmOf};
+use std::sync::Arc;
+
+/// The id of the first context of a VM. Root contexts and streams are counted together.
+const FIRST: u32 = 1;
+
+/// A VM that runs.
+pub(super) struct Machine {
+    pub(super) of: VmOf,
+    pub(super) vm: Vm,
+    pub(super) functions: Arc<Functions>,
+    pub(super) next_context: u32,
+}
+
+fn size(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX)
+}
+
+impl Machine {
+    /// Loads the module and starts each plugin. What the module did until it was refused, otherwise.
+    pub(super) fn boot(
+        guest: &Guest,
+        functions: Arc<Functions>,
+        of: VmOf,
+        settings: &Settings,
+    ) -> Result<Self, Refused> {
+        functions.state().settings = settings.clone();
+        let refused = |reason: String| Refused { events: std::mem::take(&mut functions.state().events), reason };
+        let vm = Vm::start(guest, Arc::clone(&functions)).map_err(refused)?;
+        let mut machine = Self { of, vm, functions, next_context: FIRST };
+        for (position, plugin) in settings.plugins().into_iter().enumerate() {
+            machine.start_root(position, plugin)?;
+        }
+        Ok(machine)
+    }
+
+    /// Creates, starts and configures a root context. The one that was at this position of the chain is retired.
+    pub(super) fn start_root(&mut self, position: usize, plugin: Plugin) -> Result<(), Refused> {
+        let id = self.next_id();
+        let configuration = size(&plugin.configuration);
+        let vm_configuration = {
+            let mut state = self.functions.state();
+            state.roots.add(id, position, plugin);
+            size(&state.settings.vm_configuration)
+        };
+        self.vm.call("proxy_on_context_create", &[id, 0]);
+        let started = self.vm.call("proxy_on_vm_start", &[id, vm_configuration]);
+        self.check(started != Some(0), "Failed to start base Wasm")?;
+        self.functions.state().configuring = true;
+        let configured = self.vm.call("proxy_on_configure", &[id, configuration]);
+        self.functions.state().configuring = false;
+        self.check(configured != Some(0), "Failed to configure base Wasm plugin")?;
+        self.functions.state().roots.serve(id);
+        time::tell(&mut self.vm, &self.functions);
+        event::deliver_due(&mut self.vm, &self.functions);
+        Ok(())
+    }
+
+    fn check(&self, accepted: bool, reason: &str) -> Result<(), Refused> {
+        let reason = match self.vm.trap() {
+            Some(trap) => format!("the VM failed: {trap}"),
+            None if accepted => return Ok(()),
+            None => reason.to_owned(),
+        };
+        Err(Refused { events: self.events(), reason })
+    }
+
+    const fn next_id(&mut self) -> u32 {
+        let id = self.next_context;
+        self.next_context += 1;
+        id
+    }
+
+    /// A stream with a context for each filter.
+    pub(super) fn new_stream(&mut self) -> Stream {
+        let roots = {
+            let state = self.functions.state();
+            if state.settings.access_logger { Vec::new() } else { state.roots.serving() }
+        };
+        let filters = roots.into_iter().map(|root| Filter { id: self.next_id(), root, created: false });
+        let filters: Vec<Filter> = filters.collect();
+        let mut stream = Stream::new(filters.first().map_or(self.next_context, |filter| filter.id));
+        stream.filters = filters;
+        stream
+    }
+
+    /// Ends the retired root contexts that no stream needs any more.
+    pub(super) fn end_retired(&mut self) {
+        let retired = self.functions.state().roots.at(Stage::Retired);
+        for id in retired {
+            let needed = {
+                let state = self.functions.state();
+                let mut streams = state.stream.iter().chain(&state.parked);
+                streams.any(|stream| stream.filters.iter().any(|filter| filter.root == id))
+            };
+            if !needed {
+                root::end(&mut self.vm, &self.functions, id);
+            }
+        }
+    }
+
+    /// Ends all root contexts with the VM: one that wants to wait is not waited for.
+    pub(super) fn stop(&mut self) {
+        for stage in [Stage::Retired, Stage::Serving] {
+            let roots = self.functions.state().roots.at(stage);
+            for id in roots {
+                root::end(&mut self.vm, &self.functions, id);
+            }
+        }
+    }
+
+    /// Catches up with the other VMs: time that has passed there, and items for queues of this one.
+    pub(super) fn catch_up(&mut self, now: std::time::Duration) {
+        time::advance(&mut self.vm, &self.functions, now);
+    }
+
+    /// What the module has done since this was last asked.
+    pub(super) fn events(&self) -> Vec<Event> {
+        std::mem::take(&mut self.functions.state().events)
+    }
+}

@@ -1,0 +1,196 @@
+//! What is set before the plugin starts.
+
+use super::Host;
+use crate::backend::Plugin;
+use crate::cluster::{Cluster, Endpoint};
+use crate::fixture::MetadataOf;
+use crate::grpc::Turn;
+use crate::message::{Received, Reply};
+use proxy_filter::LogLevel;
+use std::fmt;
+use std::sync::Arc;
+
+impl Host {
+    /// The plugin's `root_id`.
+    pub fn root_id(&mut self, root_id: &str) {
+        self.settings.root_id = root_id.into();
+    }
+
+    /// The VM's configuration: JSON or any text.
+    pub fn vm_configuration(&mut self, configuration: impl fmt::Display) {
+        self.settings.vm_configuration = configuration.to_string().into_bytes();
+    }
+
+    /// Adds a filter to the chain, after those that are there: another root context of the same module, in the same VM, with a configuration of
+    /// its own.
+    ///
+    /// Requests pass the filters in order, responses in reverse; all log in order, and then one after the other ends. The first filter is
+    /// that of [`root_id`](Self::root_id) and [`configure`](Self::configure).
+    ///
+    /// The embedded host does not play a filter beside others that holds a body or response headers; it says so when the host is dropped.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.root_id("auth");
+    /// host.plugin("stamp", r#"{ "header": "x-stamp" }"#);
+    /// host.configure(r#"{ "token": "secret" }"#).unwrap();
+    /// # }
+    /// ```
+    pub fn plugin(&mut self, root_id: &str, configuration: impl fmt::Display) {
+        let number = self.settings.more_plugins.len() + 2;
+        self.settings.more_plugins.push(Plugin {
+            name: format!("plugin{number}"),
+            root_id: root_id.into(),
+            configuration: configuration.to_string().into_bytes(),
+        });
+    }
+
+    /// Runs the plugin as an access logger (`envoy.access_loggers.wasm`) instead of a filter: it logs the requests of the listener in
+    /// [`RootContext::on_log`](proxy_filter::RootContext::on_log).
+    pub fn access_logger(&mut self) {
+        self.settings.access_logger = true;
+    }
+
+    /// Runs so many worker threads, each with a VM of its own, and shows all VMs: the trial (the canary, which is started and thrown away), the
+    /// main thread's, and the workers'. They share data, queues and metrics, and each runs `on_start`, `on_configure` and `on_tick`.
+    ///
+    /// Without it there is one worker, and a test sees nothing of other VMs. With it, requests go to the workers in turn, or where
+    /// [`on_worker`](ExchangeBuilder::on_worker) says; the VM that registered a queue last is told of its items.
+    ///
+    /// The threads of a real Envoy run at the same time, and it chooses the worker. So a test with workers is compared only by what client and
+    /// upstream see; what it asserts itself, about metrics for example, has to hold in any order.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.workers(2);
+    /// host.configure("").unwrap();
+    /// assert_eq!(host.metric("configured"), Some(4), "in the canary, on the main thread, and on two workers");
+    /// # }
+    /// ```
+    pub fn workers(&mut self, workers: usize) {
+        self.settings.workers = workers;
+    }
+
+    /// The least severe level the host logs; [`LogLevel::Trace`] unless said otherwise.
+    ///
+    /// A real Envoy reports callbacks and host calls at that level only: at others, only what the client, the upstream and the log
+    /// say is compared.
+    pub fn log_level(&mut self, level: LogLevel) {
+        self.settings.log_level = level;
+    }
+
+    /// The plugin's `allow_on_headers_stop_iteration`: whether `StopIteration` in a headers callback holds only the headers.
+    pub fn allow_on_headers_stop_iteration(&mut self, allow: bool) {
+        self.settings.allow_on_headers_stop_iteration = allow;
+    }
+
+    /// The listener's `per_connection_buffer_limit_bytes`: 1 MiB unless said otherwise.
+    pub fn buffer_limit(&mut self, bytes: u32) {
+        self.settings.buffer_limit = Some(bytes);
+    }
+
+    /// Metadata in the host's configuration, or of each request: JSON, an object of namespaces. There is none unless said here.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, MetadataOf};
+    /// # fn body(mut host: Host) {
+    /// host.metadata(MetadataOf::Route, r#"{ "com.example.limits": { "requests": 5 } }"#);
+    /// # }
+    /// ```
+    ///
+    /// The names of what has the metadata are the same for every test: the route is `route` of the virtual host `all`, the cluster
+    /// `upstream`, the filter chain `chain`, and the node `node` of the fleet `fleet`.
+    ///
+    /// # Panics
+    /// The text is not a JSON object.
+    #[allow(clippy::panic, reason = "this is how a test with a mistake fails")]
+    pub fn metadata(&mut self, of: MetadataOf, json: impl fmt::Display) {
+        let fields = serde_json::from_str(&json.to_string());
+        let fields = fields.unwrap_or_else(|error| panic!("the metadata is not a JSON object: {error}"));
+        Arc::make_mut(&mut self.settings.metadata).set(of, fields);
+    }
+
+    /// Gives the host a cluster with one server, which answers what the plugin calls. Clusters are made before
+    /// [`configure`](Self::configure); one of the same name is replaced.
+    ///
+    /// The server speaks HTTP/1.1. What it received during an exchange is in [`Exchange::calls`].
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Reply};
+    /// # fn body(mut host: Host) {
+    /// host.cluster("authz", |call| Reply::new(if call.header("authorization").is_some() { 200 } else { 403 }));
+    /// # }
+    /// ```
+    pub fn cluster(&mut self, name: &str, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
+        self.add_cluster(name, Endpoint::Server(Arc::new(answer)));
+    }
+
+    /// Gives the host a cluster that has no host: a call to it fails at once, without a response.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.cluster_without_hosts("empty");
+    /// # }
+    /// ```
+    pub fn cluster_without_hosts(&mut self, name: &str) {
+        self.add_cluster(name, Endpoint::Absent);
+    }
+
+    /// Gives the host a cluster whose only host refuses connections.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.cluster_that_refuses("down");
+    /// # }
+    /// ```
+    pub fn cluster_that_refuses(&mut self, name: &str) {
+        self.add_cluster(name, Endpoint::Refusing);
+    }
+
+    /// Gives the host a cluster with one gRPC server, which answers each call when all of it has come: with [`Reply::grpc`],
+    /// [`Reply::grpc_messages`] or [`Reply::grpc_status`]. What it received is in [`Exchange::calls`], with
+    /// [`Received::grpc_messages`].
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Reply};
+    /// # fn body(mut host: Host) {
+    /// host.grpc_cluster("authz", |call| match call.grpc_messages().as_slice() {
+    ///     [message] if message == b"let me in" => Reply::grpc(b"welcome"),
+    ///     _ => Reply::grpc_status(7, "not you"),
+    /// });
+    /// # }
+    /// ```
+    pub fn grpc_cluster(&mut self, name: &str, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
+        self.add_cluster(name, Endpoint::Grpc(Arc::new(answer)));
+    }
+
+    /// Gives the host a cluster with one gRPC server for bidirectional streams. It opens its half at once and answers each message as it
+    /// comes; when the client has ended its half, it ends the stream with the status OK.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Turn};
+    /// # fn body(mut host: Host) {
+    /// host.grpc_stream_cluster("echo", |message| vec![message.to_vec()]);
+    /// host.grpc_stream_cluster("strict", |message| match message {
+    ///     b"bad" => Turn::default().end(3, "that was bad"),
+    ///     good => vec![good.to_vec()].into(),
+    /// });
+    /// # }
+    /// ```
+    pub fn grpc_stream_cluster<T: Into<Turn>>(
+        &mut self,
+        name: &str,
+        answer: impl Fn(&[u8]) -> T + Send + Sync + 'static,
+    ) {
+        self.add_cluster(name, Endpoint::GrpcStream(Arc::new(move |message: &[u8]| answer(message).into())));
+    }
+
+    fn add_cluster(&mut self, name: &str, endpoint: Endpoint) {
+        self.settings.clusters.retain(|cluster| cluster.name != name);
+        self.settings.clusters.push(Cluster { name: name.into(), endpoint });
+    }
+}

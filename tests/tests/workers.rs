@@ -1,0 +1,120 @@
+//! Several VMs of one plugin: the canary, the main thread's and the workers'. They run at the same time in a real Envoy, so what is asserted
+//! holds in any order.
+
+use proxy_filter_host::{Host, VmOf};
+use std::time::Duration;
+
+#[proxy_filter_host::test(guest = "roots")]
+fn every_vm_runs_configure_and_they_share_metrics_and_data(mut host: Host) {
+    host.workers(2);
+    host.configure("a count").unwrap();
+    for of in [VmOf::Canary, VmOf::Main, VmOf::Worker(0), VmOf::Worker(1)] {
+        let logs = host.start_logs_of(of);
+        assert!(logs.iter().any(|line| line.message == "configure a"), "{of:?}: {logs:?}");
+    }
+    assert_eq!(host.metric("configured"), Some(4));
+    let exchange = host.get("/shared").send();
+    assert_eq!(exchange.response().header("x-shared"), Some("4".into()), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "roots")]
+fn the_canary_is_not_told_of_its_end(mut host: Host) {
+    host.workers(1);
+    host.configure("a").unwrap();
+    let logs = host.start_logs_of(VmOf::Canary);
+    assert!(!logs.iter().any(|line| line.message.contains("done") || line.message.contains("drop")), "{logs:?}");
+}
+
+#[proxy_filter_host::test(guest = "roots")]
+fn every_worker_answers_with_its_own_root(mut host: Host) {
+    host.workers(3);
+    host.configure("a").unwrap();
+    for worker in [0, 1, 2, 0] {
+        let exchange = host.get("/").on_worker(worker).send();
+        assert_eq!(exchange.upstream().unwrap().header("x-filters"), Some("a".into()), "{exchange}");
+        assert!(exchange.messages().contains(&"a log"), "what the serving worker logs comes first: {exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "roots")]
+fn ticks_come_on_the_main_thread_and_on_each_worker(mut host: Host) {
+    host.workers(2);
+    host.configure("a tick").unwrap();
+    let meanwhile = host.advance(Duration::from_secs(1));
+    assert_eq!(host.metric("ticks"), Some(3), "{:?}", meanwhile.messages_of_all());
+}
+
+#[proxy_filter_host::test(guest = "roots")]
+fn the_vm_that_registered_last_is_told_of_the_items_of_all(mut host: Host) {
+    host.workers(2);
+    host.configure("a queue").unwrap();
+    for item in 0..6 {
+        let exchange = host.get(&format!("/enqueue/{item}")).send();
+        let line = format!("a takes {item}");
+        assert_eq!(exchange.messages_of_all().iter().filter(|found| ***found == line).count(), 1, "{exchange}");
+    }
+    assert_eq!(host.metric("items"), Some(6));
+}
+
+#[proxy_filter_host::test(guest = "roots")]
+fn a_new_configuration_reaches_every_worker(mut host: Host) {
+    host.workers(2);
+    host.configure("a").unwrap();
+    let _ = host.reconfigure("b").unwrap();
+    assert_eq!(host.metric("configured"), Some(8), "the trial, the main thread and both workers again");
+    for worker in [0, 1] {
+        let exchange = host.get("/").on_worker(worker).send();
+        assert_eq!(exchange.upstream().unwrap().header("x-filters"), Some("b".into()), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "roots")]
+fn a_configuration_that_the_canary_refuses_reaches_nobody(mut host: Host) {
+    host.workers(2);
+    host.configure("a").unwrap();
+    host.reconfigure("b refuse").unwrap_err();
+    assert_eq!(host.metric("configured"), Some(5), "the trial counted before it refused");
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.upstream().unwrap().header("x-filters"), Some("a".into()), "{exchange}");
+}
+
+#[test]
+fn in_the_embedded_host_requests_go_where_the_test_says() {
+    let module = proxy_filter_host::build_guest(
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")),
+        "proxy-filter-guests",
+        Some("roots"),
+    );
+    let mut host = Host::for_module(&std::fs::read(module.unwrap()).unwrap());
+    host.workers(2);
+    host.configure("a queue").unwrap();
+    // The last worker registered the queue last.
+    let exchange = host.get("/enqueue/x").on_worker(0).send();
+    assert_eq!(exchange.messages_of(VmOf::Worker(1)), ["a takes x"], "{exchange}");
+    let exchange = host.get("/enqueue/y").on_worker(1).send();
+    assert!(exchange.messages().contains(&"a takes y"), "{exchange}");
+    assert!(exchange.messages_of(VmOf::Worker(0)).is_empty() && exchange.messages_of(VmOf::Main).is_empty());
+}
+
+#[test]
+fn in_the_embedded_host_a_stream_on_one_worker_waits_while_another_serves() {
+    let module = proxy_filter_host::build_guest(
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")),
+        "proxy-filter-guests",
+        Some("roots"),
+    );
+    let mut host = Host::for_module(&std::fs::read(module.unwrap()).unwrap());
+    host.workers(2);
+    host.configure("a").unwrap();
+    let outer = host.get("/outer").on_worker(0).meanwhile(|host| {
+        for worker in [0, 1] {
+            let exchange = host.get("/inner").on_worker(worker).send();
+            assert_eq!(exchange.status(), 200, "{exchange}");
+        }
+        let update = host.reconfigure("b").unwrap();
+        assert!(update.messages_of(VmOf::Worker(1)).contains(&"a root done"), "no stream there: {update}");
+        assert!(!update.messages().contains(&"a root done"), "{update}");
+    });
+    let exchange = outer.send();
+    assert!(exchange.messages().contains(&"a root done"), "{exchange}");
+}
