@@ -15,10 +15,26 @@ pub(crate) struct Capability {
 pub(crate) const CAPABILITIES: &[Capability] = &[
     Capability { word: "http_calls", awaits: "sdk::HttpCall", generics: "" },
     Capability { word: "timers", awaits: "sdk::Timer", generics: "" },
+    TASKS,
+    QUEUES,
 ];
 
-/// The arguments of [`CAPABILITIES`].
+/// The same for what root tasks wait for.
+const QUEUES: Capability = Capability { word: "queues", awaits: "sdk::SharedQueue", generics: "" };
+/// What `#[proxy_filter::filter]` says of the contexts that it generates. Authors do not.
+const TASKS: Capability = Capability { word: "tasks", awaits: "sdk::StreamTask", generics: "" };
+
+/// The arguments of [`CAPABILITIES`] that authors write.
 pub(crate) fn words() -> Vec<&'static str> {
+    CAPABILITIES
+        .iter()
+        .filter(|capability| ![TASKS.word, QUEUES.word].contains(&capability.word))
+        .map(|capability| capability.word)
+        .collect()
+}
+
+/// The same, and those that only generated code writes.
+pub(crate) fn all_words() -> Vec<&'static str> {
     CAPABILITIES.iter().map(|capability| capability.word).collect()
 }
 

@@ -31,11 +31,13 @@ callbacks! {
     TIMERS = 11,
     ON_REQUEST_METADATA = 24,
     ON_RESPONSE_METADATA = 25,
+    TASKS = 17,
+    QUEUES = 18,
 }
 
 impl CallbackSet {
     /// Completions: what a context waits for comes back in them, and they need to know what of the stream is held.
-    pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS);
+    pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS).union(Self::TASKS);
 
     /// No callback.
     pub const EMPTY: Self = Self(0);
