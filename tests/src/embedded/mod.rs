@@ -14,6 +14,7 @@ mod foreign;
 mod functions;
 mod grpc_service;
 mod happening;
+mod headers;
 mod incoming;
 mod machine;
 mod metadata;

@@ -261,6 +261,10 @@ pub(super) fn cancel(state: &mut State, token: u32) -> Result<(), Status> {
 /// Tells the module what is due next.
 pub(super) fn deliver(vm: &mut Vm, functions: &Functions) {
     let Some((root, token, happening)) = functions.state().rpcs.take_due() else { return };
+    if !functions.state().roots.contains(root) {
+        functions.state().rpcs.forget(token);
+        return;
+    }
     tell(vm, functions, root, token, happening);
 }
 
