@@ -131,7 +131,6 @@ impl FilterTrailersStatus {
 /// use proxy_filter::prelude::*;
 ///
 /// struct Measure;
-/// # impl proxy_filter::__private::Callbacks for Measure { const SET: proxy_filter::__private::CallbackSet = proxy_filter::__private::CallbackSet::EMPTY; }
 /// impl Context for Measure {
 ///     fn failure_policy(&self) -> FailurePolicy {
 ///         FailurePolicy::Open // measuring is never a reason to refuse a request

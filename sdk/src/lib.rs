@@ -279,6 +279,7 @@ extern crate self as proxy_filter;
 
 mod abi;
 mod body;
+mod buffer;
 pub mod clock;
 mod config;
 mod context;
@@ -303,6 +304,7 @@ mod shared_queue;
 pub mod stream_info;
 #[doc(hidden)]
 pub mod sys;
+mod tcp;
 pub mod timer;
 
 pub use abi::{LogLevel, Status};
@@ -316,9 +318,10 @@ pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, R
 pub use local_reply::LocalReply;
 #[doc(hidden)]
 pub use proxy_filter_macros::__export;
-pub use proxy_filter_macros::{context, module, root};
+pub use proxy_filter_macros::{context, module, root, stream_context};
 pub use runtime::ignored_events;
 pub use shared_queue::{Drain, SharedQueue};
+pub use tcp::{DownstreamData, NetworkFilterStatus, PeerType, StreamContext, StreamData, UpstreamData};
 
 #[cfg(all(target_family = "wasm", feature = "wee_alloc"))]
 #[global_allocator]
@@ -327,10 +330,10 @@ static ALLOCATOR: wee_alloc::WeeAlloc<'static> = wee_alloc::WeeAlloc::INIT;
 /// What a filter needs, in one `use proxy_filter::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Body, Configuration, Context, Error, ErrorKind, FailurePolicy, FilterDataStatus, FilterHeadersStatus,
-        FilterTrailersStatus, HeaderMap, HeaderValue, LocalReply, LogContext, RequestBody, RequestHeaders,
-        RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue,
-        VmConfiguration, printable,
+        Body, Configuration, Context, DownstreamData, Error, ErrorKind, FailurePolicy, FilterDataStatus,
+        FilterHeadersStatus, FilterTrailersStatus, HeaderMap, HeaderValue, LocalReply, LogContext, NetworkFilterStatus,
+        PeerType, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
+        Result, RootContext, SharedQueue, StreamContext, StreamData, UpstreamData, VmConfiguration, printable,
     };
 }
 
@@ -338,8 +341,8 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::dispatch::{
-        CallbackSet, Callbacks, CreatedByRoot, NewContext, Runtime, assert_created_by_root, initialize, root_id,
-        unknown_root_id,
+        CallbackSet, Callbacks, CreatedByRoot, Http, Life, NewContext, Runtime, Tcp, assert_created_by_root,
+        initialize, root_id, unknown_root_id,
     };
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};

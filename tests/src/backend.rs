@@ -1,5 +1,6 @@
 //! What runs a plugin: the embedded host, natively or on a wasm engine, or a real Envoy.
 
+use crate::connection::{ConnectionRecord, Step};
 use crate::fixture::Metadata;
 use crate::message::{Received, Reply, Request};
 use crate::record::{Event, Record};
@@ -16,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) configuration: Vec<u8>,
     pub(crate) vm_configuration: Vec<u8>,
     pub(crate) log_level: LogLevel,
+    /// The plugin filters TCP connections, not requests.
+    pub(crate) tcp: bool,
     pub(crate) allow_on_headers_stop_iteration: bool,
     /// `per_connection_buffer_limit_bytes`.
     pub(crate) buffer_limit: Option<u32>,
@@ -33,6 +36,7 @@ impl Default for Settings {
             configuration: Vec::new(),
             vm_configuration: Vec::new(),
             log_level: LogLevel::Trace,
+            tcp: false,
             allow_on_headers_stop_iteration: false,
             buffer_limit: None,
             stats_tags: Vec::new(),
@@ -72,6 +76,9 @@ pub(crate) trait Backend {
 
     /// Plays one exchange.
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record;
+
+    /// Plays one TCP connection.
+    fn connection(&mut self, script: &[Step]) -> ConnectionRecord;
 
     /// Lets time pass: what the plugin does on its own meanwhile.
     fn advance(&mut self, by: Duration) -> Record;

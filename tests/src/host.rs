@@ -1,6 +1,7 @@
 //! [`Host`]: what a test talks to.
 
 use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::connection::{Connection, ConnectionBuilder, ConnectionRecord, Step};
 use crate::engine::Engine;
 use crate::exchange::{Exchange, ExchangeBuilder};
 use crate::fixture::MetadataOf;
@@ -18,6 +19,7 @@ pub(crate) struct Transcript {
     pub(crate) start: Vec<Event>,
     pub(crate) refused: Option<Vec<Event>>,
     pub(crate) exchanges: Vec<Record>,
+    pub(crate) connections: Vec<ConnectionRecord>,
 }
 
 /// A host with one plugin, ready for a test.
@@ -85,6 +87,13 @@ impl Host {
     /// The plugin's `root_id`.
     pub fn root_id(&mut self, root_id: &str) {
         self.settings.root_id = root_id.into();
+    }
+
+    /// The plugin filters TCP connections: in Envoy it is `envoy.filters.network.wasm`, and `tcp_proxy` comes after it.
+    ///
+    /// To be said before [`configure`](Self::configure); [`connect`](Self::connect) says it for a plugin that has not been configured.
+    pub fn tcp(&mut self) {
+        self.settings.tcp = true;
     }
 
     /// The VM's configuration: JSON or any text.
@@ -177,12 +186,50 @@ impl Host {
         ExchangeBuilder::new(self, method, path)
     }
 
+    /// A TCP connection of a client, through the plugin, to an upstream. It is played when [`play`](ConnectionBuilder::play) is called.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{End, Host};
+    /// # fn body(mut host: Host) {
+    /// let connection = host.connect().send("hello").upstream_answers(|received| received.to_ascii_uppercase()).play();
+    /// assert_eq!(connection.client().text(), "HELLO", "{connection}");
+    /// assert_eq!(connection.client().end, End::Finished);
+    /// # }
+    /// ```
+    pub fn connect(&mut self) -> ConnectionBuilder<'_> {
+        ConnectionBuilder::new(self)
+    }
+
+    pub(crate) fn play(&mut self, script: &[Step]) -> Connection {
+        if !self.started {
+            self.settings.tcp = true;
+            if let Err(refused) = self.start() {
+                return Connection::refused(refused);
+            }
+        }
+        assert!(
+            self.settings.tcp,
+            "the plugin was configured for requests: call `host.tcp()` before `host.configure(…)`"
+        );
+        let record = self.backend.connection(script);
+        assert!(
+            record.failure.is_none(),
+            "the connection could not be played: {}",
+            record.failure.as_deref().unwrap_or_default()
+        );
+        if self.observer.is_some() {
+            self.transcript.connections.push(record.clone());
+        }
+        Connection::new(record)
+    }
+
     pub(crate) fn send(&mut self, request: &Request) -> Exchange {
         if !self.started
             && let Err(refused) = self.start()
         {
             return Exchange::refused(refused);
         }
+        assert!(!self.settings.tcp, "the plugin was configured for connections (`host.tcp()`): use `host.connect()`");
         let record = self.backend.exchange(request, &self.answer);
         self.note(record)
     }

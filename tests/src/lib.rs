@@ -28,6 +28,7 @@
 
 mod backend;
 mod compare;
+mod connection;
 #[cfg(feature = "wasmtime")]
 pub mod costs;
 mod embedded;
@@ -45,6 +46,7 @@ mod run;
 mod trace;
 
 pub use backend::Refused;
+pub use connection::{Connection, ConnectionBuilder, ConnectionRecord, End, Heard, Moment};
 pub use engine::{Engine, Trap};
 pub use exchange::{Exchange, ExchangeBuilder};
 pub use fixture::MetadataOf;

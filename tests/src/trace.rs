@@ -1,5 +1,6 @@
 //! The trace of an exchange as text.
 
+use crate::connection::{ConnectionRecord, End, Heard};
 use crate::message::{Fields, Received};
 use crate::record::{Event, Record};
 use proxy_filter::{LogLevel, Status, printable};
@@ -48,6 +49,35 @@ pub(crate) fn render(record: &Record, colour: Colour) -> String {
     text
 }
 
+/// The whole connection: what the module did, then what each step led to.
+pub(crate) fn render_connection(record: &ConnectionRecord, colour: Colour) -> String {
+    let mut text: String = record.events.iter().map(|event| render_event(event, colour)).collect();
+    for moment in &record.moments {
+        let _ = writeln!(text, "{}", colour.paint(BOLD, &moment.title));
+        heard(&mut text, "client", &moment.client);
+        if let Some(upstream) = &moment.upstream {
+            heard(&mut text, "upstream", upstream);
+        }
+    }
+    text
+}
+
+fn heard(text: &mut String, who: &str, heard: &Heard) {
+    if !heard.bytes.is_empty() {
+        let shown = heard.bytes.get(..heard.bytes.len().min(200)).unwrap_or_default();
+        let _ = writeln!(text, "  {who} received {} bytes: {}", heard.bytes.len(), printable(shown));
+    }
+    match heard.end {
+        End::Open => {}
+        End::Finished => {
+            let _ = writeln!(text, "  {who}'s other side has finished");
+        }
+        End::Reset => {
+            let _ = writeln!(text, "  {who}'s other side has reset");
+        }
+    }
+}
+
 /// One event on a line of its own.
 fn render_event(event: &Event, colour: Colour) -> String {
     match event {
@@ -87,7 +117,7 @@ fn meaning(name: &str, result: u64) -> String {
         ]
     } else if name.ends_with("_body") {
         &["Continue", "StopIterationAndBuffer", "StopIterationAndWatermark", "StopIterationNoBuffer"]
-    } else if name.ends_with("_trailers") {
+    } else if name.ends_with("_trailers") || name.ends_with("_data") || name.ends_with("_new_connection") {
         &["Continue", "StopIteration"]
     } else {
         &["false", "true"]

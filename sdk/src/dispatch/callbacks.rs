@@ -1,13 +1,15 @@
 //! Which callbacks a stream context has: known at compile time, so that a module pays only for those.
 
-/// A set of callbacks of [`Context`](crate::Context).
+use super::life::Life;
+
+/// A set of callbacks of [`Context`](crate::Context) or [`StreamContext`](crate::StreamContext).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallbackSet(u32);
 
 macro_rules! callbacks {
     ($($name:ident = $bit:literal),* $(,)?) => {
         /// The callbacks, one by one.
-        #[allow(missing_docs, reason = "each is named as the callback of `Context`")]
+        #[allow(missing_docs, reason = "each is named as its callback")]
         impl CallbackSet {
             $(pub const $name: Self = Self(1 << $bit);)*
         }
@@ -25,6 +27,11 @@ callbacks! {
     ON_DONE = 7,
     ON_LOG = 8,
     ON_DELETE = 9,
+    ON_NEW_CONNECTION = 10,
+    ON_DOWNSTREAM_DATA = 11,
+    ON_UPSTREAM_DATA = 12,
+    ON_DOWNSTREAM_CLOSE = 13,
+    ON_UPSTREAM_CLOSE = 14,
 }
 
 impl CallbackSet {
@@ -43,14 +50,17 @@ impl CallbackSet {
     }
 }
 
-/// The callbacks an `impl Context` contains. `#[proxy_filter::context]` implements it.
+/// The callbacks that the impl of a stream's context contains. `#[proxy_filter::context]` and `#[proxy_filter::stream_context]`
+/// implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not registered as a stream context",
-    label = "`#[proxy_filter::context]` is missing on `impl Context for {Self}`"
+    label = "no `#[proxy_filter::context]` on `impl Context for {Self}`, nor `#[proxy_filter::stream_context]` on `impl StreamContext for {Self}`"
 )]
-pub trait Callbacks {
+pub trait Callbacks: Sized + 'static {
     /// The callbacks.
     const SET: CallbackSet;
+    /// The trait that the context implements: [`Http`](super::Http) or [`Tcp`](super::Tcp).
+    type Kind: Life<Self>;
 }
 
 /// Stream contexts that a registered root context creates. The registration of a root context implements it.

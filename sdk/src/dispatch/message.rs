@@ -1,7 +1,7 @@
 //! The callbacks that carry a message: headers, body and trailers of both sides.
 
 use super::failure::{CONTINUE, Refusal};
-use super::stream::{Raw, Side, has};
+use super::stream::{self, Side, has};
 use super::{CallbackSet, Callbacks, NewContext, Runtime};
 use crate::body::{Edits, RequestBody, ResponseBody};
 use crate::context::Context;
@@ -9,6 +9,8 @@ use crate::error::Result;
 use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 use crate::runtime::Callback;
+
+type Raw = stream::Raw<Refusal>;
 
 /// What a side of a stream is made of: the callbacks and handles of requests, and those of responses.
 trait Message {
@@ -83,7 +85,10 @@ message! {
     ResponseHeaders.on_response_headers, ResponseBody.on_response_body, ResponseTrailers.on_response_trailers
 }
 
-impl<R: NewContext> Runtime<R> {
+impl<R: NewContext> Runtime<R>
+where
+    R::Context: Context,
+{
     /// `proxy_on_request_headers`.
     pub fn on_request_headers(&self, context_id: u32, _number_of_headers: u32, end_of_stream: u32) -> u32 {
         let Some(stream) = self.stream(context_id) else { return CONTINUE };

@@ -1,12 +1,10 @@
 //! Stream contexts: creation, deletion, and the callbacks that only observe.
 
-use super::failure;
-use super::{CallbackSet, Callbacks, NewContext, Runtime};
-use crate::context::{Context, LogContext};
+use super::failure::{self, Refuse};
+use super::{CallbackSet, Callbacks, Life, NewContext, Runtime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::FilterDataStatus;
 use crate::headers::ContentLength;
-use crate::local_reply::LocalReply;
 use crate::runtime::{Callback, Entry, Shared, current};
 use std::cell::{Cell, RefCell};
 
@@ -79,7 +77,10 @@ impl Side {
 const USING_SIDES: CallbackSet = CallbackSet::ON_REQUEST_BODY.union(CallbackSet::ON_RESPONSE_BODY);
 
 /// What a callback's result is to the host: a number, or a reply to send first.
-pub(super) type Raw = core::result::Result<u32, LocalReply>;
+pub(super) type Raw<F> = core::result::Result<u32, <F as Refuse>::Reply>;
+
+/// The life of the contexts of a root.
+type LifeOf<R> = <<R as crate::context::RootContext>::Context as Callbacks>::Kind;
 
 /// Whether a context has one of these callbacks.
 pub(super) const fn has<C: Callbacks>(callbacks: CallbackSet) -> bool {
@@ -95,7 +96,7 @@ impl<R: NewContext> Runtime<R> {
             // The stream exists for the host: its callbacks refuse it rather than let it pass.
             None => current::ignore_event(),
             Some(context) if has::<R::Context>(CallbackSet::ON_CREATE) => {
-                if let Err(error) = context.on_create() {
+                if let Err(error) = LifeOf::<R>::create(context) {
                     failure::report(Callback::ContextCreate, id, &error, "");
                     flags = flag::FAILED;
                 }
@@ -136,7 +137,7 @@ impl<R: NewContext> Runtime<R> {
         // The context is dropped here, outside of every borrow: its destructor may call the host, and the host this module.
         if let Some(mut context) = context {
             if has::<R::Context>(CallbackSet::ON_DELETE) {
-                report(Callback::Delete, id, &context.on_delete());
+                report(Callback::Delete, id, &LifeOf::<R>::delete(&mut context));
             }
         }
     }
@@ -176,13 +177,13 @@ impl<R: NewContext> Runtime<R> {
 
     /// Runs a callback, then sends its reply or applies the failure policy. Returns the callback's result.
     #[inline]
-    pub(super) fn run(
+    pub(super) fn run<F: Refuse>(
         &self,
         callback: Callback,
         id: u32,
         stream: Shared<Entry<Stream<R::Context>>>,
-        refusal: failure::Refusal,
-        body: impl FnOnce(&mut R::Context) -> Result<Raw>,
+        refusal: F,
+        body: impl FnOnce(&mut R::Context) -> Result<Raw<F>>,
     ) -> u32 {
         let run = |context: Option<&mut R::Context>| {
             let Some(context) = context else {
@@ -202,15 +203,15 @@ impl<R: NewContext> Runtime<R> {
             };
             match result {
                 Ok(Ok(status)) => status,
-                Ok(Err(reply)) => failure::reply(callback, id, reply, context.failure_policy()),
-                Err(error) => failure::fail(callback, id, &error, context.failure_policy(), refusal),
+                Ok(Err(reply)) => F::reply(callback, id, reply, LifeOf::<R>::failure_policy(context)),
+                Err(error) => failure::fail(callback, id, &error, LifeOf::<R>::failure_policy(context), refusal),
             }
         };
         self.with_context(callback, id, stream, run).unwrap_or(failure::CONTINUE)
     }
 
     /// Runs a callback whose failure is only logged.
-    fn observe(&self, callback: Callback, id: u32, body: impl FnOnce(&mut R::Context) -> Result<()>) {
+    pub(super) fn observe(&self, callback: Callback, id: u32, body: impl FnOnce(&mut R::Context) -> Result<()>) {
         if let Some(stream) = self.stream(id) {
             self.with_context(callback, id, stream, |context| {
                 context.map(|context| report(callback, id, &body(context)))
@@ -220,13 +221,13 @@ impl<R: NewContext> Runtime<R> {
 
     /// `proxy_on_log`.
     pub fn on_log(&self, context_id: u32) {
-        self.observe(Callback::Log, context_id, |context| context.on_log(&LogContext::new()));
+        self.observe(Callback::Log, context_id, LifeOf::<R>::log);
     }
 
     /// `proxy_on_done` of a stream.
     pub(super) fn stream_done(&self, context_id: u32) {
         if has::<R::Context>(CallbackSet::ON_DONE) {
-            self.observe(Callback::Done, context_id, Context::on_done);
+            self.observe(Callback::Done, context_id, LifeOf::<R>::done);
         }
     }
 }

@@ -15,13 +15,19 @@ pub(crate) enum Callback {
     ResponseHeaders,
     ResponseBody,
     ResponseTrailers,
+    NewConnection,
+    DownstreamData,
+    UpstreamData,
+    DownstreamClose,
+    UpstreamClose,
     Done,
     Log,
     Delete,
 }
 
 impl Callback {
-    /// The callback's name in [`RootContext`](crate::RootContext) and [`Context`](crate::Context).
+    /// The callback's name in [`RootContext`](crate::RootContext) and [`Context`](crate::Context) or
+    /// [`StreamContext`](crate::StreamContext).
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Initialize => "_initialize",
@@ -36,6 +42,11 @@ impl Callback {
             Self::ResponseHeaders => "on_response_headers",
             Self::ResponseBody => "on_response_body",
             Self::ResponseTrailers => "on_response_trailers",
+            Self::NewConnection => "on_new_connection",
+            Self::DownstreamData => "on_downstream_data",
+            Self::UpstreamData => "on_upstream_data",
+            Self::DownstreamClose => "on_downstream_close",
+            Self::UpstreamClose => "on_upstream_close",
             Self::Done => "on_done",
             Self::Log => "on_log",
             Self::Delete => "on_delete",

@@ -1,4 +1,4 @@
-//! The embedded host: the life of a plugin and of HTTP streams, as Envoy 1.40 plays it.
+//! The embedded host: the life of a plugin, of HTTP streams and of TCP connections, as Envoy 1.40 plays it.
 
 pub(crate) mod abi;
 mod attribute;
@@ -14,6 +14,7 @@ mod metric;
 mod property;
 mod shared;
 mod state;
+mod tcp;
 mod time;
 mod vm;
 mod wire;
@@ -21,6 +22,7 @@ mod wire;
 pub(crate) use vm::Guest;
 
 use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::connection::{ConnectionRecord, Step};
 use crate::message::Request;
 use crate::record::{Event, Record};
 use exchange::Exchange;
@@ -100,6 +102,15 @@ impl Backend for Embedded {
         let (response, upstream) = Exchange::new(vm, &self.functions, id, request).play(answer);
         self.functions.state().stream = None;
         Record { response, upstream, events: self.events(), failure: None }
+    }
+
+    fn connection(&mut self, script: &[Step]) -> ConnectionRecord {
+        let Some(vm) = &mut self.vm else { return ConnectionRecord::default() };
+        let id = self.next_context;
+        self.next_context += 1;
+        let moments = tcp::Connection::new(vm, &self.functions, id).play(script);
+        self.functions.state().stream = None;
+        ConnectionRecord { moments, events: self.events(), failure: None }
     }
 
     fn advance(&mut self, by: Duration) -> Record {

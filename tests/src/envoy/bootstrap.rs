@@ -9,6 +9,8 @@ use std::path::Path;
 
 /// Statistic: streams that are under way.
 pub(super) const ACTIVE_REQUESTS: &str = "http.ingress.downstream_rq_active";
+/// Statistic: connections of clients that are open.
+pub(super) const ACTIVE_CONNECTIONS: &str = "listener.ingress.downstream_cx_active";
 /// Statistic: connections to the upstream that are open.
 pub(super) const UPSTREAM_ACTIVE: &str = "cluster.upstream.upstream_cx_active";
 /// Statistic: connections to the upstream that were ever opened.
@@ -25,12 +27,10 @@ pub(super) fn json(settings: &Settings, module: &Path, upstream: SocketAddr) -> 
     let mut listener = json!({
         "name": "listener",
         "address": address("127.0.0.1", 0),
+        "stat_prefix": "ingress",
         "traffic_direction": "INBOUND",
         "metadata": metadata(&settings.metadata, MetadataOf::Listener),
-        "filter_chains": [{ "name": fixture::FILTER_CHAIN, "filters": [{
-            "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": connection_manager(settings, &plugin(settings, module)),
-        }] }],
+        "filter_chains": [{ "name": fixture::FILTER_CHAIN, "filters": network_filters(settings, &plugin(settings, module)) }],
     });
     let [region, zone, sub_zone] = fixture::LOCALITY;
     let mut cluster = json!({
@@ -69,6 +69,24 @@ pub(super) fn json(settings: &Settings, module: &Path, upstream: SocketAddr) -> 
         "static_resources": { "listeners": [listener], "clusters": [cluster] },
         "admin": { "address": address("127.0.0.1", 0) },
     })
+}
+
+/// The module between client and upstream: for connections as a filter of its own, for requests as one of the connection manager's.
+fn network_filters(settings: &Settings, plugin: &Value) -> Value {
+    if settings.tcp {
+        return json!([
+            { "name": "envoy.filters.network.wasm",
+              "typed_config": { "@type": type_url("extensions.filters.network.wasm.v3.Wasm"), "config": plugin } },
+            { "name": "envoy.filters.network.tcp_proxy", "typed_config": {
+                "@type": type_url("extensions.filters.network.tcp_proxy.v3.TcpProxy"),
+                "stat_prefix": "ingress", "cluster": fixture::CLUSTER,
+            } },
+        ]);
+    }
+    json!([{
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": connection_manager(settings, plugin),
+    }])
 }
 
 fn connection_manager(settings: &Settings, plugin: &Value) -> Value {

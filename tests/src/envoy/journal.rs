@@ -62,6 +62,11 @@ impl Journal {
         std::mem::take(&mut self.lock().events)
     }
 
+    /// How many events of the worker's VM have come since they were taken.
+    pub(super) fn count(&self) -> usize {
+        self.lock().events.len()
+    }
+
     /// The events of the VM that tried the configuration.
     pub(super) fn trial(&self) -> Vec<Event> {
         self.lock().trial.clone()

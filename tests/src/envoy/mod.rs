@@ -17,14 +17,17 @@ mod line;
 mod process;
 #[cfg(test)]
 mod stats;
+mod tcp;
 mod upstream;
 mod wire;
 
 use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::connection::{ConnectionRecord, Step};
 use crate::message::{Protocol, Received, Request};
 use crate::record::{Event, Record};
 use process::Process;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use upstream::Upstream;
@@ -36,6 +39,8 @@ const FIRST_EVENT: Duration = Duration::from_secs(1);
 /// A pause this long between lines means that there are no more.
 const SETTLE: Duration = Duration::from_millis(30);
 
+const NOT_RUNNING: &str = "Envoy is not running: `start` comes first";
+
 /// The backend that runs a module in Envoy.
 pub(crate) struct Envoy {
     binary: PathBuf,
@@ -46,9 +51,30 @@ pub(crate) struct Envoy {
 /// An Envoy that accepted its configuration, and the upstream it knows.
 struct Running {
     process: Process,
-    upstream: Upstream,
+    behind: Behind,
     /// Whether Envoy's log tells the end of a stream: at trace level, for a module that exports `proxy_on_delete`.
     told: bool,
+}
+
+/// What is behind Envoy.
+enum Behind {
+    /// A server of requests.
+    Http(Upstream),
+    /// A server of connections, for a plugin that filters those.
+    Tcp(tcp::Server),
+}
+
+impl Behind {
+    fn start(settings: &Settings) -> io::Result<Self> {
+        if settings.tcp { tcp::Server::start().map(Self::Tcp) } else { Upstream::start().map(Self::Http) }
+    }
+
+    fn address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Http(upstream) => Ok(upstream.address()),
+            Self::Tcp(server) => server.address(),
+        }
+    }
 }
 
 impl Envoy {
@@ -62,8 +88,8 @@ impl Envoy {
         let unreadable = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.module.display()));
         let module = std::fs::read(&self.module).map_err(unreadable)?;
         let told = bootstrap::is_trace(settings) && exports_on_delete(&module);
-        let upstream = Upstream::start()?;
-        let bootstrap = bootstrap::json(settings, &self.module, upstream.address());
+        let behind = Behind::start(settings)?;
+        let bootstrap = bootstrap::json(settings, &self.module, behind.address()?);
         match Process::start(&self.binary, &bootstrap, settings)? {
             Ok(process) => {
                 if bootstrap::is_trace(settings) {
@@ -71,7 +97,7 @@ impl Envoy {
                 }
                 process.journal().settle(SETTLE);
                 let events = process.journal().take();
-                Ok(Ok((Running { process, upstream, told }, events)))
+                Ok(Ok((Running { process, behind, told }, events)))
             }
             Err(refused) => Ok(Err(refused)),
         }
@@ -94,9 +120,14 @@ impl Backend for Envoy {
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
         match &mut self.running {
             Some(running) => running.exchange(request, answer),
-            None => {
-                Record { failure: Some("Envoy is not running: `start` comes first".to_owned()), ..Record::default() }
-            }
+            None => Record { failure: Some(NOT_RUNNING.to_owned()), ..Record::default() },
+        }
+    }
+
+    fn connection(&mut self, script: &[Step]) -> ConnectionRecord {
+        match &mut self.running {
+            Some(running) => running.connection(script),
+            None => ConnectionRecord { failure: Some(NOT_RUNNING.to_owned()), ..ConnectionRecord::default() },
         }
     }
 
@@ -119,10 +150,13 @@ impl Backend for Envoy {
 
 impl Running {
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
-        self.upstream.expect(answer);
+        let Behind::Http(upstream) = &self.behind else {
+            return Record { failure: Some("the plugin filters connections".to_owned()), ..Record::default() };
+        };
+        upstream.expect(answer);
         let response = self.request(request);
         self.wait_for_the_end();
-        let upstream = self.upstream.take();
+        let upstream = upstream.take();
         let events = self.process.journal().take();
         let failure = match &response {
             _ if self.process.has_ended() => Some(self.process.obituary("Envoy ended during the exchange")),
@@ -130,6 +164,25 @@ impl Running {
             Ok(_) => None,
         };
         Record { response: response.unwrap_or_default(), upstream, events, failure }
+    }
+
+    fn connection(&mut self, script: &[Step]) -> ConnectionRecord {
+        let Behind::Tcp(server) = &self.behind else {
+            return ConnectionRecord {
+                failure: Some("the plugin filters requests".to_owned()),
+                ..ConnectionRecord::default()
+            };
+        };
+        let progress = || self.process.journal().count();
+        let played = tcp::play(self.process.listener(), server, script, &progress);
+        self.wait_for_the_end();
+        let events = self.process.journal().take();
+        let failure = match &played {
+            _ if self.process.has_ended() => Some(self.process.obituary("Envoy ended during the connection")),
+            Err(error) => Some(self.process.obituary(&format!("the connection could not be played: {error}"))),
+            Ok(_) => None,
+        };
+        ConnectionRecord { moments: played.unwrap_or_default(), events, failure }
     }
 
     /// What happened without an exchange.
@@ -167,13 +220,18 @@ impl Running {
     fn is_idle(&self) -> io::Result<bool> {
         let stats = self.process.admin().stats(&[
             bootstrap::ACTIVE_REQUESTS,
+            bootstrap::ACTIVE_CONNECTIONS,
             bootstrap::UPSTREAM_ACTIVE,
             bootstrap::UPSTREAM_TOTAL,
         ])?;
         let of = |name: &str| stats.get(name).copied().unwrap_or(0);
-        Ok(of(bootstrap::ACTIVE_REQUESTS) == 0
-            && of(bootstrap::UPSTREAM_ACTIVE) == 0
-            && self.upstream.is_idle_after(of(bootstrap::UPSTREAM_TOTAL)))
+        let served = match &self.behind {
+            Behind::Http(upstream) => {
+                of(bootstrap::ACTIVE_REQUESTS) == 0 && upstream.is_idle_after(of(bootstrap::UPSTREAM_TOTAL))
+            }
+            Behind::Tcp(_) => of(bootstrap::ACTIVE_CONNECTIONS) == 0,
+        };
+        Ok(served && of(bootstrap::UPSTREAM_ACTIVE) == 0)
     }
 }
 

@@ -1,0 +1,104 @@
+//! The callbacks of a connection: its beginning, the data of both directions, and its ends.
+
+use super::failure::{CONTINUE, Refuse, STOP};
+use super::{NewContext, Runtime};
+use crate::abi::StreamType;
+use crate::error::Result;
+use crate::filter_status::FailurePolicy;
+use crate::runtime::Callback;
+use crate::sys;
+use crate::tcp::{DownstreamData, NetworkFilterStatus, PeerType, StreamContext, UpstreamData};
+use core::convert::Infallible;
+
+/// A connection is refused by closing it.
+#[derive(Clone, Copy)]
+struct Close;
+
+impl Close {
+    fn close() {
+        // A host that refuses this leaves the connection stopped.
+        let _ = sys::proxy_close_stream(StreamType::DOWNSTREAM.raw());
+    }
+}
+
+impl Refuse for Close {
+    type Reply = Infallible;
+    const GOES_ON: &'static str = "; the connection goes on";
+
+    #[inline]
+    fn consequence(self) -> &'static str {
+        "; the connection is closed"
+    }
+
+    #[inline]
+    fn refuse(self) {
+        Self::close();
+    }
+
+    fn reply(_: Callback, _: u32, reply: Infallible, _: FailurePolicy) -> u32 {
+        match reply {}
+    }
+}
+
+impl<R: NewContext> Runtime<R>
+where
+    R::Context: StreamContext,
+{
+    /// `proxy_on_new_connection`.
+    pub fn on_new_connection(&self, context_id: u32) -> u32 {
+        self.flow(Callback::NewConnection, context_id, StreamContext::on_new_connection)
+    }
+
+    /// `proxy_on_downstream_data`.
+    pub fn on_downstream_data(&self, context_id: u32, data_size: u32, end_of_stream: u32) -> u32 {
+        self.flow(Callback::DownstreamData, context_id, |context| {
+            context.on_downstream_data(&mut DownstreamData::new(data_size as usize), end_of_stream != 0)
+        })
+    }
+
+    /// `proxy_on_upstream_data`.
+    pub fn on_upstream_data(&self, context_id: u32, data_size: u32, end_of_stream: u32) -> u32 {
+        self.flow(Callback::UpstreamData, context_id, |context| {
+            context.on_upstream_data(&mut UpstreamData::new(data_size as usize), end_of_stream != 0)
+        })
+    }
+
+    /// `proxy_on_downstream_connection_close`.
+    pub fn on_downstream_connection_close(&self, context_id: u32, peer: u32) {
+        self.observe(Callback::DownstreamClose, context_id, |context| {
+            context.on_downstream_close(PeerType::from_raw(peer))
+        });
+    }
+
+    /// `proxy_on_upstream_connection_close`.
+    pub fn on_upstream_connection_close(&self, context_id: u32, peer: u32) {
+        self.observe(Callback::UpstreamClose, context_id, |context| {
+            context.on_upstream_close(PeerType::from_raw(peer))
+        });
+    }
+
+    /// Runs a callback that decides how the connection goes on.
+    #[inline]
+    fn flow(
+        &self,
+        callback: Callback,
+        context_id: u32,
+        body: impl FnOnce(&mut R::Context) -> Result<NetworkFilterStatus>,
+    ) -> u32 {
+        let Some(stream) = self.stream(context_id) else { return CONTINUE };
+        self.run(callback, context_id, stream, Close, |context| body(context).map(|status| Ok(act(status))))
+    }
+}
+
+/// Does what a callback returned. Returns the number for the host.
+#[inline]
+fn act(status: NetworkFilterStatus) -> u32 {
+    match status {
+        NetworkFilterStatus::Continue => CONTINUE,
+        NetworkFilterStatus::StopIteration => STOP,
+        NetworkFilterStatus::Close => {
+            Close::close();
+            STOP
+        }
+    }
+}
