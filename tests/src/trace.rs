@@ -52,30 +52,30 @@ pub(crate) fn render(record: &Record, colour: Colour) -> String {
 /// The whole connection: what the module did, then what each step led to.
 pub(crate) fn render_connection(record: &ConnectionRecord, colour: Colour) -> String {
     let mut text: String = record.events.iter().map(|event| render_event(event, colour)).collect();
+    let mut before = (End::Open, End::Open);
     for moment in &record.moments {
         let _ = writeln!(text, "{}", colour.paint(BOLD, &moment.title));
-        heard(&mut text, "client", &moment.client);
+        before.0 = heard(&mut text, "client", &moment.client, before.0);
         if let Some(upstream) = &moment.upstream {
-            heard(&mut text, "upstream", upstream);
+            before.1 = heard(&mut text, "upstream", upstream, before.1);
         }
     }
     text
 }
 
-fn heard(text: &mut String, who: &str, heard: &Heard) {
+/// What one side received in a moment. Its end is told once: what it was before is passed on.
+fn heard(text: &mut String, who: &str, heard: &Heard, before: End) -> End {
     if !heard.bytes.is_empty() {
         let shown = heard.bytes.get(..heard.bytes.len().min(200)).unwrap_or_default();
         let _ = writeln!(text, "  {who} received {} bytes: {}", heard.bytes.len(), printable(shown));
     }
-    match heard.end {
-        End::Open => {}
-        End::Finished => {
-            let _ = writeln!(text, "  {who}'s other side has finished");
-        }
-        End::Reset => {
-            let _ = writeln!(text, "  {who}'s other side has reset");
-        }
-    }
+    let end = match heard.end {
+        End::Finished if before == End::Open => "the end",
+        End::Reset if before == End::Open => "a reset",
+        _ => return heard.end,
+    };
+    let _ = writeln!(text, "  {who} received {end}");
+    heard.end
 }
 
 /// One event on a line of its own.

@@ -295,6 +295,26 @@ fn a_mebibyte_passes_both_ways(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
+fn what_a_host_has_for_requests_does_nothing_to_a_connection(mut host: Host) {
+    mode(&mut host, "raw");
+    let connection = host.connect().send("raw data").play();
+    assert_eq!(connection.upstream().unwrap().text(), "raw data", "{connection}");
+    let answers = "BadArgument [\"Ok\", \"Ok\"] Ok 0 BadArgument Unimplemented";
+    assert_eq!(connection.messages(), [answers, "Ok"]);
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn held_data_of_the_client_can_be_continued_from_another_callback(mut host: Host) {
+    mode(&mut host, "raw");
+    let connection = host.connect().send("wait").upstream_sends("go").play();
+    assert_eq!(upstream_by_step(&connection), ["", "", "wait", "", ""], "{connection}");
+    let connection = host.connect().send("wait").finish().upstream_sends("go").play();
+    assert_eq!(upstream_by_step(&connection), ["", "", "", "wait", ""], "{connection}");
+    let connection = host.connect().send("wait").upstream_sends("wait").upstream_sends("go").play();
+    assert_eq!(connection.client().text(), "", "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
 fn connections_come_one_after_the_other(mut host: Host) {
     mode(&mut host, "watch");
     for text in ["one", "two", "three"] {

@@ -1,7 +1,7 @@
 //! What a filter can do to connections. The plugin's configuration says what it does.
 
 use proxy_filter::prelude::*;
-use proxy_filter::stream_info;
+use proxy_filter::{Status, stream_info, sys};
 use std::rc::Rc;
 
 #[derive(Default)]
@@ -33,6 +33,11 @@ impl Stream {
         let text = data.to_bytes()?;
         match &*self.mode {
             "edit" => edit(data, &text)?,
+            "raw" if text.starts_with(b"raw") => return Ok(raw()),
+            "raw" if text.starts_with(b"wait") => return Ok(NetworkFilterStatus::StopIteration),
+            "raw" if text.starts_with(b"go") => {
+                log::info!("{:?}", sys::proxy_continue_stream(2));
+            }
             "lines" if !text.ends_with(b"\n") && !end_of_stream => return Ok(NetworkFilterStatus::StopIteration),
             "never" => return Ok(NetworkFilterStatus::StopIteration),
             "guard" if text.starts_with(b"bad") => return Ok(NetworkFilterStatus::Close),
@@ -51,6 +56,21 @@ impl Stream {
             log::info!("{}", what());
         }
     }
+}
+
+/// Asks the host for things it has for requests only, and then to let the client's data go on.
+fn raw() -> NetworkFilterStatus {
+    let status =
+        |result: std::result::Result<(), Status>| result.err().map_or("Ok", |status| status.name().unwrap_or("?"));
+    let header = sys::proxy_get_header_map_value(0, b":path").map(drop);
+    let closed = [0, 1].map(|stream| status(sys::proxy_close_stream(stream)));
+    let replied = status(sys::proxy_send_local_response(500, b"", b"", b"", -1));
+    let other = sys::proxy_get_buffer_bytes(3, 0, 10).map_or(99, |bytes| bytes.len());
+    let body = status(sys::proxy_set_buffer_bytes(0, 0, 0, b"x"));
+    let unknown = status(sys::proxy_continue_stream(3));
+    log::info!("{} {closed:?} {replied} {other} {body} {unknown}", status(header));
+    log::info!("{}", status(sys::proxy_continue_stream(2)));
+    NetworkFilterStatus::StopIteration
 }
 
 /// Does what the data says.

@@ -188,10 +188,13 @@ impl<'a> Connection<'a> {
             From::Upstream => "proxy_on_upstream_data",
         };
         let Some(raw) = self.flow(name, &[size, u32::from(end)]) else { return };
-        let continued = self.take_continued() && from == From::Client;
-        if raw == 0 || continued {
-            let data = self.with_flow(from, Gated::take).unwrap_or_default();
-            self.pass(from, &data, end);
+        // Whichever callback asks for it, what is held of the client's data goes on, and the end if it has come.
+        if self.take_continued() {
+            let end = self.down.finished;
+            self.release(From::Client, end);
+        }
+        if raw == 0 {
+            self.release(from, end);
         }
         if from == From::Upstream && end {
             self.callback(Phase::Connection, "proxy_on_upstream_connection_close", &[UNKNOWN]);
@@ -199,14 +202,15 @@ impl<'a> Connection<'a> {
         self.end_if_finished(from);
     }
 
-    /// Hands data on to the other side.
-    fn pass(&mut self, from: From, data: &[u8], end: bool) {
+    /// Hands what the filter has been shown, or has held, on to the other side.
+    fn release(&mut self, from: From, end: bool) {
+        let data = self.with_flow(from, Gated::take).unwrap_or_default();
         self.direction(from).passed |= end;
         let heard = match from {
             From::Client => self.upstream.get_or_insert_default(),
             From::Upstream => &mut self.client,
         };
-        heard.bytes.extend_from_slice(data);
+        heard.bytes.extend_from_slice(&data);
         if end {
             heard.close(End::Finished);
         }
