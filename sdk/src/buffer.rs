@@ -12,15 +12,18 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
+    #[inline]
     pub(crate) const fn new(buffer: BufferType, length: usize) -> Self {
         Self { buffer, length }
     }
 
+    #[inline]
     pub(crate) const fn len(&self) -> usize {
         self.length
     }
 
     /// `length` bytes from `start`; fewer at the end, none after it.
+    #[inline]
     pub(crate) fn bytes(&self, start: usize, length: usize) -> Result<Vec<u8>> {
         if start >= self.length || length == 0 {
             return Ok(Vec::new());
@@ -32,6 +35,7 @@ impl Buffer {
     }
 
     /// Puts `bytes` in the place of everything.
+    #[inline]
     pub(crate) fn replace(&mut self, bytes: &[u8]) -> Result<()> {
         // "From 0, at least the whole length" is the one form of replacement every host knows.
         self.set(0, u32::MAX, bytes)?;
@@ -39,12 +43,14 @@ impl Buffer {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn prepend(&mut self, bytes: &[u8]) -> Result<()> {
         self.set(0, 0, bytes)?;
         self.length += bytes.len();
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.set(size(self.length)?, 0, bytes)?;
         self.length += bytes.len();
@@ -52,6 +58,7 @@ impl Buffer {
     }
 
     /// Takes the first `length` bytes out.
+    #[inline]
     pub(crate) fn drain(&mut self, length: usize) -> Result<()> {
         if length == 0 {
             return Ok(());
@@ -73,6 +80,7 @@ impl Buffer {
         }
     }
 
+    #[inline]
     fn set(&self, start: u32, length: u32, bytes: &[u8]) -> Result<()> {
         sys::proxy_set_buffer_bytes(self.buffer.raw(), start, length, bytes)
             .map_err(|status| Error::host("proxy_set_buffer_bytes", status))
@@ -80,6 +88,7 @@ impl Buffer {
 }
 
 /// A size on the wire.
+#[inline]
 fn size(bytes: usize) -> Result<u32> {
     u32::try_from(bytes).map_err(|_| Error::refused(ErrorKind::TooLarge, "a buffer of more than 4 GiB"))
 }

@@ -139,7 +139,8 @@ impl FilterTrailersStatus {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailurePolicy {
-    /// The stream is refused: a local reply with status 500 while that is possible, a reset after the response headers were sent.
+    /// The stream is refused: a local reply with status 500 while that is possible, a reset after the response headers were sent. A TCP connection
+    /// is closed.
     #[default]
     Closed,
     /// The stream goes on as if the callback had returned `Continue`.

@@ -23,6 +23,8 @@
 //!   the upstream saw, log lines, callbacks and host calls in order. It needs an Envoy, and is ignored without
 //!   `--include-ignored`.
 //!
+//! A filter of TCP connections is tested with [`Host::connect`], which plays a connection step by step.
+//!
 //! When a [`Host`] is dropped it fails the test if the filter broke a rule that Envoy does not report but suffers from, for example a wrong
 //! `content-length`.
 
