@@ -1,5 +1,49 @@
 //! The traits of a filter, method by method.
 
+/// What a context can wait for, said in the arguments of its attribute. It stands among the callbacks of the context: the host calls for
+/// it as for them.
+#[derive(Debug)]
+pub(crate) struct Capability {
+    /// The argument.
+    pub(crate) word: &'static str,
+    /// What the context can then wait for: the type of `Awaits`, with its generics.
+    awaits: &'static str,
+    generics: &'static str,
+}
+
+/// What a context can wait for.
+pub(crate) const CAPABILITIES: &[Capability] = &[
+    Capability { word: "http_calls", awaits: "sdk::HttpCall", generics: "" },
+    Capability { word: "timers", awaits: "sdk::Timer", generics: "" },
+];
+
+/// The arguments of [`CAPABILITIES`].
+pub(crate) fn words() -> Vec<&'static str> {
+    CAPABILITIES.iter().map(|capability| capability.word).collect()
+}
+
+impl Capability {
+    pub(crate) fn find(word: &str) -> Option<&'static Self> {
+        CAPABILITIES.iter().find(|capability| capability.word == word)
+    }
+
+    /// What says that the type `#Name` has the capability.
+    pub(crate) fn implementation(&self) -> String {
+        format!("impl {} sdk::Awaits<{}> for #Name {{}}\n", self.generics, self.awaits)
+    }
+
+    /// Its constant in `CallbackSet`.
+    pub(crate) fn constant(&self) -> String {
+        self.word.to_uppercase()
+    }
+}
+
+/// The expression for the set of these constants of `CallbackSet`.
+pub(crate) fn set(constants: impl Iterator<Item = String>) -> String {
+    let unions: Vec<_> = constants.map(|constant| format!(".union(sdk::CallbackSet::{constant})")).collect();
+    format!("sdk::CallbackSet::EMPTY{}", unions.concat())
+}
+
 /// One of the traits of a filter.
 #[derive(Debug)]
 pub(crate) struct Trait {

@@ -1,7 +1,8 @@
 //! `#[proxy_filter::context]` and `#[proxy_filter::stream_context]`.
 
-use crate::callback::Method;
-use crate::error::{Error, Faults};
+use crate::args;
+use crate::callback::{self, Capability, Method};
+use crate::error::Faults;
 use crate::filter::{self, Context, Kind};
 use crate::impl_block::ImplBlock;
 use crate::quote::quote;
@@ -11,10 +12,8 @@ use proc_macro::{TokenStream, TokenTree};
 pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
     let contract = kind.contract();
     let mut faults = Faults::default();
-    let arguments: Vec<_> = arguments.into_iter().collect();
-    if !arguments.is_empty() {
-        faults.push(Error::at(&arguments, format!("{} takes no arguments", contract.attribute)));
-    }
+    let words = args::parse(arguments, &[], &callback::words(), &usage(kind), &mut faults);
+    let capabilities: Vec<_> = words.iter().filter_map(|word| Capability::find(&word.name)).collect();
     let mut output = item.clone();
     if let Some(block) = faults.take(ImplBlock::parse(item, &format!("an `impl {} for …`", contract.name))) {
         if let Some(valid) = ValidImpl::check(&block, contract, &mut faults) {
@@ -22,29 +21,42 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> T
                 output = block.without(&valid.misfits);
             }
             // Even after a fault: it is reported, and need not lead to others.
-            output.extend(registration(kind, &valid));
+            output.extend(registration(kind, &valid, &capabilities));
         }
     }
     output.extend(faults.into_tokens());
     output
 }
 
-fn registration(kind: Kind, valid: &ValidImpl) -> TokenStream {
-    let union = |method: &&Method| format!(".union(sdk::CallbackSet::{})", method.constant());
-    let set = valid.callbacks.iter().map(union).collect::<Vec<_>>().concat();
+fn usage(kind: Kind) -> String {
+    format!(
+        "expected `{}`, or what the context waits for: `{}({})]`",
+        kind.contract().attribute,
+        kind.contract().attribute.trim_end_matches(']'),
+        callback::words().join(", ")
+    )
+}
+
+fn registration(kind: Kind, valid: &ValidImpl, capabilities: &[&Capability]) -> TokenStream {
+    let callbacks = valid.callbacks.iter().copied().map(Method::constant);
+    let constants = callbacks.chain(capabilities.iter().map(|capability| capability.constant()));
+    let set = callback::set(constants);
+    let awaits: String = capabilities.iter().map(|capability| capability.implementation()).collect();
+    let names = valid.callbacks.iter().map(|method| method.name);
     let context = Context {
         kind,
         identity: filter::identity(&valid.name),
-        callbacks: valid.callbacks.iter().map(|method| method.name.to_owned()).collect(),
+        callbacks: names.chain(capabilities.iter().map(|capability| capability.word)).map(str::to_owned).collect(),
     };
     let mut output = quote(
         &format!(
             "const _: () = {{
                 use ::proxy_filter::__private as sdk;
                 impl sdk::Callbacks for #Name {{
-                    const SET: sdk::CallbackSet = sdk::CallbackSet::EMPTY{set};
+                    const SET: sdk::CallbackSet = {set};
                     type Kind = sdk::{};
                 }}
+                {awaits}
                 sdk::assert_created_by_root::<#Name>()
             }};",
             kind.name(),

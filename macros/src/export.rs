@@ -1,7 +1,8 @@
 //! What a module consists of: its exports and, natively, their table.
 
-use crate::callback::{Method, ROOT_CONTEXT, Trait};
+use crate::callback::{self, Capability, Method, ROOT_CONTEXT, Trait};
 use crate::cursor::Cursor;
+use crate::error::Error;
 use crate::filter::{Filter, Kind};
 use crate::module::Listed;
 use crate::quote::{quote, quote_at};
@@ -91,8 +92,9 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_done", 1, true, Needed::For { root: &["on_done"], context: &["on_done"] }),
     export("proxy_on_log", 1, false, context(&["on_log"])),
     export("proxy_on_delete", 1, false, Needed::Always),
-    export("proxy_on_tick", 1, false, root(&["on_tick"])),
+    export("proxy_on_tick", 1, false, Needed::For { root: &["on_tick", "timers"], context: &["timers"] }),
     export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready"])),
+    export("proxy_on_http_call_response", 5, false, Needed::For { root: &["http_calls"], context: &["http_calls"] }),
 ];
 
 impl Export {
@@ -106,7 +108,7 @@ impl Export {
 
     /// A name for each of its arguments.
     fn names(&self) -> &'static [&'static str] {
-        ["a", "b", "c"].get(..self.arguments).unwrap_or_default()
+        ["a", "b", "c", "d", "e"].get(..self.arguments).unwrap_or_default()
     }
 
     fn call(&self) -> String {
@@ -134,11 +136,15 @@ impl Export {
 
     /// The function as an entry of the table that stands for the exports natively.
     fn entry(&self) -> String {
-        let pattern = [self.names(), &[".."]].concat().join(", ");
+        let rest: &[&str] = if self.arguments < NATIVE_ARGUMENTS { &[".."] } else { &[] };
+        let pattern = [self.names(), rest].concat().join(", ");
         let zero = if self.returns { "" } else { "; 0" };
         format!("({:?}, |[{pattern}]: [u32; 5]| {{ {}{zero} }}),\n", self.name, self.call())
     }
 }
+
+/// How many arguments every native export takes.
+const NATIVE_ARGUMENTS: usize = 5;
 
 /// Part of the message that rustc reports when a crate has two modules.
 const ONE_MODULE: &str = "give_each_root_a_root_id_and_list_all_in_one_proxy_filter_module";
@@ -147,11 +153,20 @@ const ONE_MODULE: &str = "give_each_root_a_root_id_and_list_all_in_one_proxy_fil
 /// chooses this one.
 pub(crate) const ONLY_ROOT: &str = "OnlyRootOfThisProxyFilter";
 
+/// What cannot be in one filter: the host has one tick for each root.
+fn conflict(filter: &Filter) -> Option<Error> {
+    let both = filter.has(&["on_tick"], &[]) && filter.has(&["timers"], &["timers"]);
+    let message =
+        "`on_tick` and `timers` would share the host's one tick: start a periodic `Timer` instead of `on_tick`";
+    both.then(|| Error::new(filter.root.name.span(), message))
+}
+
 /// The content of the lookup of a module that consists of `members`: one without `root_id`, or any number with one.
 pub(crate) fn expand(members: &[Member]) -> TokenStream {
     let exports = EXPORTS.iter().filter(|export| members.iter().any(|member| export.is_needed_by(&member.filter)));
     let (functions, entries): (String, String) = exports.map(|export| (export.function(), export.entry())).unzip();
     let mut output = impls(members);
+    output.extend(members.iter().filter_map(|member| conflict(&member.filter)).map(Error::into_tokens));
     let several = members.iter().any(|member| member.filter.root.id.is_some());
     let root = if several { "Root" } else { ONLY_ROOT };
     if several {
@@ -189,11 +204,14 @@ pub(crate) fn impls(members: &[Member]) -> TokenStream {
     let mut output = TokenStream::new();
     let mut contexts: Vec<&str> = Vec::new();
     for Member { listed: Listed { alias, .. }, filter } in members {
+        let capabilities = filter.root.callbacks.iter().filter_map(|name| Capability::find(name));
+        let awaits = callback::set(capabilities.map(Capability::constant));
         // A missing `Default` is a fault of the type in the author's impl.
         output.extend(quote_at(
             filter.root.name.span(),
             &format!(
                 "impl sdk::NewContext for {alias} {{
+                    const AWAITS: sdk::CallbackSet = {awaits};
                     fn new_root() -> sdk::Result<Self> {{
                         ::core::result::Result::Ok(::core::default::Default::default())
                     }}
@@ -235,10 +253,14 @@ fn dispatch(members: &[Member]) -> TokenStream {
             enum Root {{ #roots }}
             enum Stream {{ #streams }}
             impl sdk::NewContext for Root {{
+                const AWAITS: sdk::CallbackSet = sdk::CallbackSet::EMPTY #awaits;
                 fn new_root() -> sdk::Result<Self> {{
                     let found = sdk::root_id()?;
                     #choices
                     ::core::result::Result::Err(sdk::unknown_root_id(&found, &[#ids]))
+                }}
+                fn as_any(&mut self) -> &mut dyn ::core::any::Any {{
+                    match self {{ #anys }}
                 }}
             }}
             impl sdk::RootContext for Root {{
@@ -248,6 +270,9 @@ fn dispatch(members: &[Member]) -> TokenStream {
             impl sdk::Callbacks for Stream {{
                 const SET: sdk::CallbackSet = sdk::CallbackSet::EMPTY #sets;
                 type Kind = Self;
+                fn as_any(&mut self) -> &mut dyn ::core::any::Any {{
+                    match self {{ #contexts }}
+                }}
             }}
             {life}
             {contexts}"
@@ -264,6 +289,9 @@ fn dispatch(members: &[Member]) -> TokenStream {
                 ),
             ),
             ("ids", for_each("#root_id,")),
+            ("anys", for_each("Self::@(root) => root,")),
+            ("contexts", for_each("Self::@(context) => context,")),
+            ("awaits", for_each(".union(<@ as sdk::NewContext>::AWAITS)")),
             ("sets", for_each(".union(<<@ as sdk::RootContext>::Context as sdk::Callbacks>::SET)")),
         ],
     )

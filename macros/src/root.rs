@@ -1,7 +1,7 @@
 //! `#[proxy_filter::root]`.
 
-use crate::args;
-use crate::callback::ROOT_CONTEXT;
+use crate::args::{self, Argument};
+use crate::callback::{self, Capability, ROOT_CONTEXT};
 use crate::error::{Error, Faults};
 use crate::filter::{self, Root};
 use crate::impl_block::{ImplBlock, ItemKind};
@@ -11,7 +11,8 @@ use crate::quote::quote;
 use crate::valid::ValidImpl;
 use proc_macro::{TokenStream, TokenTree};
 
-const USAGE: &str = "expected `#[proxy_filter::root]` or `#[proxy_filter::root(root_id = \"name\")]`";
+const USAGE: &str = "expected `#[proxy_filter::root]` or `#[proxy_filter::root(root_id = \"name\")]`, and what the root waits for: \
+                     `http_calls`, `timers`";
 
 /// Compiles only if `module!` has registered the root. The trait is there for its message.
 const ASSERT_LISTED: &str = "const _: () = {
@@ -30,7 +31,7 @@ const ASSERT_LISTED: &str = "const _: () = {
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
-    let root_id = root_id(arguments, &mut faults);
+    let (root_id, capabilities) = read(arguments, &mut faults);
     let arguments_are_right = faults.is_empty();
     let mut output = item.clone();
     if let Some(block) = faults.take(ImplBlock::parse(item, "an `impl RootContext for …`")) {
@@ -41,7 +42,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
             // Even after a fault in the impl: it is reported, and need not lead to others.
             if let Some(context) = context(&block, &mut faults) {
                 output.extend(if arguments_are_right {
-                    registration(&valid, root_id, &context)
+                    registration(&valid, root_id, &capabilities, &context)
                 } else {
                     quote(
                         "impl ::proxy_filter::__private::CreatedByRoot for #Context {}",
@@ -55,8 +56,15 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     output
 }
 
-fn root_id(arguments: TokenStream, faults: &mut Faults) -> Option<StringLiteral> {
-    let argument = args::parse(arguments, &["root_id"], USAGE, faults).pop()?;
+/// The `root_id`, and what the root waits for.
+fn read(arguments: TokenStream, faults: &mut Faults) -> (Option<StringLiteral>, Vec<&'static Capability>) {
+    let arguments = args::parse(arguments, &["root_id"], &callback::words(), USAGE, faults);
+    let capabilities = arguments.iter().filter_map(|argument| Capability::find(&argument.name)).collect();
+    let root_id = arguments.iter().find(|argument| argument.name == "root_id");
+    (root_id.and_then(|argument| root_id_of(argument, faults)), capabilities)
+}
+
+fn root_id_of(argument: &Argument, faults: &mut Faults) -> Option<StringLiteral> {
     let root_id = faults.take(StringLiteral::parse(&argument.value, "a string literal: `root_id = \"name\"`"))?;
     if root_id.value.is_empty() {
         let message = "a root_id cannot be empty; without `root_id`, the only filter of a module answers to any";
@@ -77,16 +85,27 @@ fn context(block: &ImplBlock, faults: &mut Faults) -> Option<Path> {
     faults.take(path.ok_or_else(|| Error::at(value, message)))
 }
 
-fn registration(valid: &ValidImpl, root_id: Option<StringLiteral>, context: &Path) -> TokenStream {
+fn registration(
+    valid: &ValidImpl,
+    root_id: Option<StringLiteral>,
+    capabilities: &[&Capability],
+    context: &Path,
+) -> TokenStream {
     let mut output = TokenStream::new();
+    if !capabilities.is_empty() {
+        let awaits: String = capabilities.iter().map(|capability| capability.implementation()).collect();
+        let text = format!("const _: () = {{ use ::proxy_filter::__private as sdk; {awaits} }};");
+        output.extend(quote(&text, &[("Name", TokenTree::from(valid.name.clone()).into())]));
+    }
     if root_id.is_some() {
         output.extend(quote(ASSERT_LISTED, &[("Name", TokenTree::from(valid.name.clone()).into())]));
     }
+    let names = valid.callbacks.iter().map(|method| method.name);
     let root = Root {
         name: valid.name.clone(),
         identity: filter::identity(&valid.name),
         id: root_id,
-        callbacks: valid.callbacks.iter().map(|method| method.name.to_owned()).collect(),
+        callbacks: names.chain(capabilities.iter().map(|capability| capability.word)).map(str::to_owned).collect(),
     };
     let ask = filter::call("callbacks_of", context, quote("register #root", &[("root", root.tokens())]));
     output.extend(filter::lookup(&filter::hidden_name(&valid.name), ask));

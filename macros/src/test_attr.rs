@@ -40,7 +40,7 @@ enum Subject {
 
 impl Subject {
     fn parse(arguments: TokenStream, faults: &mut Faults) -> Option<Self> {
-        match args::parse(arguments, &["module", "guest"], USAGE, faults).as_slice() {
+        match args::parse(arguments, &["module", "guest"], &[], USAGE, faults).as_slice() {
             _ if !faults.is_empty() => None,
             [] => faults.take(Self::of_this_package()),
             [Argument { name, value, .. }] if name == "module" => {

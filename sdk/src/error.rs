@@ -61,6 +61,8 @@ pub enum ErrorKind {
     Unimplemented,
     /// A configuration could not be read.
     Configuration,
+    /// Another service could not be asked, or gave no answer: [`CalloutError`](crate::CalloutError) says more.
+    Callout,
     /// The host refused for another reason.
     Refused(Status),
     /// The filter's own error.
@@ -85,6 +87,12 @@ impl Error {
     #[cold]
     pub(crate) fn message(kind: ErrorKind, message: impl fmt::Display) -> Self {
         Self::new(Repr::Message { kind, message: message.to_string().into_boxed_str() })
+    }
+
+    /// The same for a text that is there already.
+    #[cold]
+    pub(crate) fn text(kind: ErrorKind, message: Box<str>) -> Self {
+        Self::new(Repr::Message { kind, message })
     }
 
     #[cold]

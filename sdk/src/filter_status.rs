@@ -38,6 +38,18 @@ impl FilterHeadersStatus {
     /// Holds the whole message until the stream is continued; the same in Envoy whatever its configuration.
     pub const PAUSE: Self = Self::StopAllIterationAndWatermark;
 
+    /// Whether the headers go on.
+    #[inline]
+    pub(crate) const fn lets_go(&self) -> bool {
+        matches!(self, Self::Continue | Self::ContinueAndEndStream)
+    }
+
+    /// Whether they stay until the stream is continued, whatever body callbacks return.
+    #[inline]
+    pub(crate) const fn holds_all(&self) -> bool {
+        matches!(self, Self::StopAllIterationAndBuffer | Self::StopAllIterationAndWatermark)
+    }
+
     pub(crate) fn into_raw(self) -> Result<u32, LocalReply> {
         Ok(match self {
             Self::Continue => 0,
@@ -82,6 +94,12 @@ impl FilterDataStatus {
     /// Keeps the body until the stream is continued or a later piece returns `Continue`.
     pub const PAUSE: Self = Self::StopIterationAndBuffer;
 
+    /// Whether the body goes on.
+    #[inline]
+    pub(crate) const fn lets_go(&self) -> bool {
+        matches!(self, Self::Continue)
+    }
+
     pub(crate) fn into_raw(self) -> Result<u32, LocalReply> {
         Ok(match self {
             Self::Continue => 0,
@@ -112,6 +130,12 @@ pub enum FilterTrailersStatus {
 impl FilterTrailersStatus {
     /// Holds the trailers until the stream is continued.
     pub const PAUSE: Self = Self::StopIteration;
+
+    /// Whether the trailers go on.
+    #[inline]
+    pub(crate) const fn lets_go(&self) -> bool {
+        matches!(self, Self::Continue)
+    }
 
     pub(crate) fn into_raw(self) -> Result<u32, LocalReply> {
         Ok(match self {

@@ -42,6 +42,11 @@ impl HeaderMap {
         Self { map, content_length: ContentLength::Kept }
     }
 
+    /// The same for a message whose `content-length` was dealt with in an earlier callback.
+    pub(crate) const fn with(map: MapType, content_length: ContentLength) -> Self {
+        Self { map, content_length }
+    }
+
     pub(crate) const fn content_length(&self) -> ContentLength {
         self.content_length
     }
@@ -239,8 +244,9 @@ macro_rules! handle {
         pub struct $name(HeaderMap);
 
         impl $name {
-            pub(crate) const fn new() -> Self {
-                Self(HeaderMap::new(MapType::$map))
+            /// The map, and what is known about `content-length` from an earlier callback for it.
+            pub(crate) const fn new(content_length: ContentLength) -> Self {
+                Self(HeaderMap::with(MapType::$map, content_length))
             }
 
             /// The result that answers the client with `reply` and ends the stream.

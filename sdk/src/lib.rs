@@ -297,6 +297,7 @@ extern crate self as proxy_filter;
 mod abi;
 mod body;
 mod buffer;
+mod callout_error;
 pub mod clock;
 mod config;
 mod context;
@@ -308,6 +309,7 @@ mod filter_status;
 pub mod foreign;
 mod header_value;
 mod headers;
+mod http_call;
 mod local_reply;
 pub mod log;
 pub mod metadata;
@@ -326,12 +328,15 @@ pub mod timer;
 
 pub use abi::{LogLevel, Status};
 pub use body::{Body, RequestBody, ResponseBody};
+pub use callout_error::CalloutError;
 pub use config::{Configuration, VmConfiguration};
 pub use context::{Context, LogContext, RootContext};
+pub use dispatch::{Awaits, Callout};
 pub use error::{Error, ErrorKind, Result};
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter, Printable, printable};
 pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
+pub use http_call::{HttpCall, HttpCallResponse};
 pub use local_reply::LocalReply;
 #[doc(hidden)]
 pub use proxy_filter_macros::__export;
@@ -339,6 +344,7 @@ pub use proxy_filter_macros::{context, module, root, stream_context};
 pub use runtime::ignored_events;
 pub use shared_queue::{Drain, SharedQueue};
 pub use tcp::{DownstreamData, NetworkFilterStatus, PeerType, StreamContext, StreamData, UpstreamData};
+pub use timer::{Interval, RunningInterval, Timer};
 
 #[cfg(all(target_family = "wasm", feature = "wee_alloc"))]
 #[global_allocator]
@@ -347,10 +353,11 @@ static ALLOCATOR: wee_alloc::WeeAlloc<'static> = wee_alloc::WeeAlloc::INIT;
 /// What a filter needs, in one `use proxy_filter::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Body, Configuration, Context, DownstreamData, Error, ErrorKind, FailurePolicy, FilterDataStatus,
-        FilterHeadersStatus, FilterTrailersStatus, HeaderMap, HeaderValue, LocalReply, LogContext, NetworkFilterStatus,
-        PeerType, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
-        Result, RootContext, SharedQueue, StreamContext, StreamData, UpstreamData, VmConfiguration, printable,
+        Body, CalloutError, Configuration, Context, DownstreamData, Error, ErrorKind, FailurePolicy, FilterDataStatus,
+        FilterHeadersStatus, FilterTrailersStatus, HeaderMap, HeaderValue, HttpCall, LocalReply, LogContext,
+        NetworkFilterStatus, PeerType, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders,
+        ResponseTrailers, Result, RootContext, SharedQueue, StreamContext, StreamData, Timer, UpstreamData,
+        VmConfiguration, printable,
     };
 }
 
@@ -358,7 +365,7 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::dispatch::{
-        CallbackSet, Callbacks, CreatedByRoot, Http, Life, NewContext, Runtime, Tcp, assert_created_by_root,
+        Awaits, CallbackSet, Callbacks, CreatedByRoot, Http, Life, NewContext, Runtime, Tcp, assert_created_by_root,
         initialize, root_id, unknown_root_id,
     };
     #[cfg(not(target_family = "wasm"))]

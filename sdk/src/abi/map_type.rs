@@ -7,6 +7,8 @@ impl MapType {
     pub(crate) const REQUEST_TRAILERS: Self = Self(1);
     pub(crate) const RESPONSE_HEADERS: Self = Self(2);
     pub(crate) const RESPONSE_TRAILERS: Self = Self(3);
+    pub(crate) const HTTP_CALL_RESPONSE_HEADERS: Self = Self(6);
+    pub(crate) const HTTP_CALL_RESPONSE_TRAILERS: Self = Self(7);
 
     pub(crate) const fn raw(self) -> u32 {
         self.0

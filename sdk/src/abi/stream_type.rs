@@ -3,6 +3,7 @@
 pub(crate) struct StreamType(u32);
 
 impl StreamType {
+    pub(crate) const HTTP_REQUEST: Self = Self(0);
     pub(crate) const HTTP_RESPONSE: Self = Self(1);
     pub(crate) const DOWNSTREAM: Self = Self(2);
 

@@ -1,6 +1,7 @@
 //! Which callbacks a stream context has: known at compile time, so that a module pays only for those.
 
 use super::life::Life;
+use core::any::Any;
 
 /// A set of callbacks of [`Context`](crate::Context) or [`StreamContext`](crate::StreamContext).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +28,19 @@ callbacks! {
     ON_DONE = 7,
     ON_LOG = 8,
     ON_DELETE = 9,
-    ON_NEW_CONNECTION = 10,
-    ON_DOWNSTREAM_DATA = 11,
-    ON_UPSTREAM_DATA = 12,
-    ON_DOWNSTREAM_CLOSE = 13,
-    ON_UPSTREAM_CLOSE = 14,
+    HTTP_CALLS = 10,
+    TIMERS = 11,
+    ON_NEW_CONNECTION = 12,
+    ON_DOWNSTREAM_DATA = 13,
+    ON_UPSTREAM_DATA = 14,
+    ON_DOWNSTREAM_CLOSE = 15,
+    ON_UPSTREAM_CLOSE = 16,
 }
 
 impl CallbackSet {
+    /// Completions: what a context waits for comes back in them, and they need to know what of the stream is held.
+    pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS);
+
     /// No callback.
     pub const EMPTY: Self = Self(0);
 
@@ -61,7 +67,21 @@ pub trait Callbacks: Sized + 'static {
     const SET: CallbackSet;
     /// The trait that the context implements: [`Http`](super::Http) or [`Tcp`](super::Tcp).
     type Kind: Life<Self>;
+
+    /// The author's type, for completions that name it: one of several in the type that stands for all contexts of a module.
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
 }
+
+/// Contexts that can wait for an `A`. The arguments of their attribute implement it: the host then finds the function in the module that it
+/// tells the answer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say that it waits for a `{A}`",
+    label = "the host would not find a function in this module to tell the answer",
+    note = "say it in the attribute on its impl: `#[proxy_filter::context(http_calls)]` or `#[proxy_filter::root(http_calls)]` for an `HttpCall`, `timers` for a `Timer`"
+)]
+pub trait Awaits<A>: 'static {}
 
 /// Stream contexts that a registered root context creates. The registration of a root context implements it.
 #[diagnostic::on_unimplemented(

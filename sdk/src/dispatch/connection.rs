@@ -46,33 +46,33 @@ where
 {
     /// `proxy_on_new_connection`.
     pub fn on_new_connection(&self, context_id: u32) -> u32 {
-        self.flow(Callback::NewConnection, context_id, StreamContext::on_new_connection)
+        self.flow(Callback::NEW_CONNECTION, context_id, StreamContext::on_new_connection)
     }
 
     /// `proxy_on_downstream_data`.
     pub fn on_downstream_data(&self, context_id: u32, data_size: u32, end_of_stream: u32) -> u32 {
-        self.flow(Callback::DownstreamData, context_id, |context| {
+        self.flow(Callback::DOWNSTREAM_DATA, context_id, |context| {
             context.on_downstream_data(&mut DownstreamData::new(data_size as usize), end_of_stream != 0)
         })
     }
 
     /// `proxy_on_upstream_data`.
     pub fn on_upstream_data(&self, context_id: u32, data_size: u32, end_of_stream: u32) -> u32 {
-        self.flow(Callback::UpstreamData, context_id, |context| {
+        self.flow(Callback::UPSTREAM_DATA, context_id, |context| {
             context.on_upstream_data(&mut UpstreamData::new(data_size as usize), end_of_stream != 0)
         })
     }
 
     /// `proxy_on_downstream_connection_close`.
     pub fn on_downstream_connection_close(&self, context_id: u32, peer: u32) {
-        self.observe(Callback::DownstreamClose, context_id, |context| {
+        self.observe(Callback::DOWNSTREAM_CLOSE, context_id, |context| {
             context.on_downstream_close(PeerType::from_raw(peer))
         });
     }
 
     /// `proxy_on_upstream_connection_close`.
     pub fn on_upstream_connection_close(&self, context_id: u32, peer: u32) {
-        self.observe(Callback::UpstreamClose, context_id, |context| {
+        self.observe(Callback::UPSTREAM_CLOSE, context_id, |context| {
             context.on_upstream_close(PeerType::from_raw(peer))
         });
     }

@@ -1,7 +1,8 @@
 //! The callbacks that carry a message: headers, body and trailers of both sides.
 
 use super::failure::{CONTINUE, Refusal};
-use super::stream::{self, Side, has};
+use super::held::Held;
+use super::stream::{Raw, Side, has};
 use super::{CallbackSet, Callbacks, NewContext, Runtime};
 use crate::body::{Edits, RequestBody, ResponseBody};
 use crate::context::Context;
@@ -9,8 +10,6 @@ use crate::error::Result;
 use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 use crate::runtime::Callback;
-
-type Raw = stream::Raw<Refusal>;
 
 /// What a side of a stream is made of: the callbacks and handles of requests, and those of responses.
 trait Message {
@@ -46,7 +45,7 @@ macro_rules! message {
 
             #[inline]
             fn headers<C: Context>(context: &mut C, end_of_stream: bool) -> (Result<FilterHeadersStatus>, ContentLength) {
-                let mut headers = $headers::new();
+                let mut headers = $headers::new(ContentLength::Kept);
                 let status = context.$on_headers(&mut headers, end_of_stream);
                 (status, headers.content_length())
             }
@@ -65,7 +64,7 @@ macro_rules! message {
 
             #[inline]
             fn trailers<C: Context>(context: &mut C) -> Result<FilterTrailersStatus> {
-                context.$on_trailers(&mut $trailers::new())
+                context.$on_trailers(&mut $trailers::new(ContentLength::Kept))
             }
         }
     };
@@ -73,14 +72,14 @@ macro_rules! message {
 
 message! {
     /// Requests.
-    Request: [Callback::RequestHeaders, Callback::RequestBody, Callback::RequestTrailers],
+    Request: [Callback::REQUEST_HEADERS, Callback::REQUEST_BODY, Callback::REQUEST_TRAILERS],
     (CallbackSet::ON_REQUEST_HEADERS, CallbackSet::ON_REQUEST_BODY, CallbackSet::ON_REQUEST_TRAILERS),
     RequestHeaders.on_request_headers, RequestBody.on_request_body, RequestTrailers.on_request_trailers
 }
 
 message! {
     /// Responses.
-    Response: [Callback::ResponseHeaders, Callback::ResponseBody, Callback::ResponseTrailers],
+    Response: [Callback::RESPONSE_HEADERS, Callback::RESPONSE_BODY, Callback::RESPONSE_TRAILERS],
     (CallbackSet::ON_RESPONSE_HEADERS, CallbackSet::ON_RESPONSE_BODY, CallbackSet::ON_RESPONSE_TRAILERS),
     ResponseHeaders.on_response_headers, ResponseBody.on_response_body, ResponseTrailers.on_response_trailers
 }
@@ -101,7 +100,7 @@ where
     pub fn on_response_headers(&self, context_id: u32, _number_of_headers: u32, end_of_stream: u32) -> u32 {
         let Some(stream) = self.stream(context_id) else { return CONTINUE };
         self.run(Response::CALLBACKS[0], context_id, stream, Refusal::Reply, |context| {
-            if has::<R::Context>(Response::BODY) {
+            if has::<R::Context>(Response::BODY.union(CallbackSet::COMPLETIONS)) {
                 // A local reply may follow an upstream's response: what was known about that one is void.
                 stream.response.reset();
             }
@@ -149,16 +148,25 @@ fn headers<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side, end
     if has::<C>(M::HEADERS) {
         let (result, content_length) = M::headers(context, end_of_stream);
         status = result?;
-        if has::<C>(M::BODY) {
+        if has::<C>(M::BODY.union(CallbackSet::COMPLETIONS)) {
             side.set_content_length(content_length);
         }
     }
+    let mut held = if status.lets_go() { Held::NOTHING } else { Held::HEADERS };
     if has::<C>(M::BODY) {
         if end_of_stream && !matches!(status, FilterHeadersStatus::LocalReply(_)) && !side.ended.replace(true) {
-            status = end_with_headers(status, M::body(context, 0, Edits::Impossible, true).0?);
+            let end = M::body(context, 0, Edits::Impossible, true).0?;
+            held = if status.holds_all() { Held::HEADERS } else { Held::NOTHING };
+            if !end.lets_go() {
+                held = held.with(Held::BODY);
+            }
+            status = end_with_headers(status, end);
         }
-        side.headers_held
-            .set(!matches!(status, FilterHeadersStatus::Continue | FilterHeadersStatus::ContinueAndEndStream));
+        side.headers_held.set(!status.lets_go());
+    }
+    if has::<C>(CallbackSet::COMPLETIONS) {
+        side.headers_held.set(!status.lets_go());
+        side.hold(held);
     }
     Ok(status.into_raw())
 }
@@ -177,6 +185,11 @@ fn body<M: Message, C: Context + Callbacks>(
     let (status, length) = M::body(context, length, side.content_length().into(), end_of_stream);
     let status = status?;
     side.keep(&status, length);
+    if status.lets_go() {
+        side.let_go();
+    } else if has::<C>(CallbackSet::COMPLETIONS) {
+        side.hold(side.held().with(Held::BODY));
+    }
     Ok(status.into_raw())
 }
 
@@ -194,6 +207,11 @@ fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side) ->
         return Ok(Err(reply));
     }
     let status = if has::<C>(M::TRAILERS) { M::trailers(context)? } else { FilterTrailersStatus::Continue };
+    if has::<C>(CallbackSet::COMPLETIONS) {
+        let body = if end.lets_go() { Held::NOTHING } else { Held::BODY };
+        let trailers = if status.lets_go() { Held::NOTHING } else { Held::TRAILERS };
+        side.hold(body.with(trailers));
+    }
     Ok(match (end, status) {
         (_, status @ FilterTrailersStatus::LocalReply(_)) | (FilterDataStatus::Continue, status) => status.into_raw(),
         _ => FilterTrailersStatus::StopIteration.into_raw(),
@@ -205,11 +223,7 @@ fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side) ->
 fn end_with_headers(headers: FilterHeadersStatus, body: FilterDataStatus) -> FilterHeadersStatus {
     match (headers, body) {
         (_, FilterDataStatus::LocalReply(reply)) => FilterHeadersStatus::LocalReply(reply),
-        (
-            headers @ (FilterHeadersStatus::StopAllIterationAndBuffer
-            | FilterHeadersStatus::StopAllIterationAndWatermark),
-            _,
-        ) => headers,
+        (headers, _) if headers.holds_all() => headers,
         (_, FilterDataStatus::Continue) => FilterHeadersStatus::Continue,
         _ => FilterHeadersStatus::PAUSE,
     }

@@ -1,13 +1,23 @@
 //! `NewContext`: how a host's request for a root context becomes one.
 
+use super::CallbackSet;
 use crate::context::RootContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::property;
+use core::any::Any;
 
 /// Makes the root context a host asks for. The registration implements it.
 pub trait NewContext: RootContext {
+    /// What the root contexts of the module say that they wait for.
+    const AWAITS: CallbackSet;
+
     /// The new root context, or why there is none.
     fn new_root() -> Result<Self>;
+
+    /// The author's type, for completions that name it: one of several in the type that stands for all roots of a module.
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
 }
 
 /// The `root_id` the host's configuration gives the plugin that is being created.

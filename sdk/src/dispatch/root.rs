@@ -1,6 +1,6 @@
 //! Root contexts.
 
-use super::{NewContext, Runtime};
+use super::{CallbackSet, NewContext, Runtime, completion, timers};
 use crate::config::{Configuration, VmConfiguration};
 use crate::context::RootContext;
 use crate::dispatch::failure;
@@ -55,6 +55,9 @@ impl<R: NewContext> Root<R> {
             return otherwise;
         };
         current::enter(callback, self.id.get());
+        if Runtime::<R>::TIMERS {
+            current::set_root_id(self.id.get());
+        }
         body(root.as_mut())
     }
 
@@ -97,7 +100,7 @@ impl<R: NewContext> Runtime<R> {
 
     #[cold]
     pub(super) fn create_root(&self, id: u32) {
-        current::enter(Callback::ContextCreate, id);
+        current::enter(Callback::CONTEXT_CREATE, id);
         let context = R::new_root();
         // A host that uses an id again without deleting it means the new one.
         if let Some(place) = self.root(id).or_else(|| self.root(0)) {
@@ -123,7 +126,7 @@ impl<R: NewContext> Runtime<R> {
     pub fn on_vm_start(&self, context_id: u32, configuration_size: u32) -> u32 {
         current::advance_epoch();
         match self.root(context_id) {
-            Some(root) => root.run(Callback::Start, |root| root.on_start(VmConfiguration::new(configuration_size))),
+            Some(root) => root.run(Callback::START, |root| root.on_start(VmConfiguration::new(configuration_size))),
             None => 0,
         }
     }
@@ -133,7 +136,7 @@ impl<R: NewContext> Runtime<R> {
         current::advance_epoch();
         match self.root(context_id) {
             Some(root) => {
-                root.run(Callback::Configure, |root| root.on_configure(Configuration::new(configuration_size)))
+                root.run(Callback::CONFIGURE, |root| root.on_configure(Configuration::new(configuration_size)))
             }
             None => 0,
         }
@@ -145,15 +148,21 @@ impl<R: NewContext> Runtime<R> {
             current::ignore_event();
             return 1;
         };
-        root.with_context(Callback::Done, 1, |root| root.map_or(1, |root| u32::from(root.on_done())))
+        root.with_context(Callback::DONE, 1, |root| root.map_or(1, |root| u32::from(root.on_done())))
     }
 
     /// `proxy_on_delete` for an id that is not a stream's.
     #[cold]
     pub(super) fn delete_root(&self, context_id: u32) {
         let Some(root) = self.root(context_id) else { return current::ignore_event() };
-        current::enter(Callback::Delete, context_id);
+        current::enter(Callback::DELETE, context_id);
         root.id.set(0);
+        if R::AWAITS.intersects(CallbackSet::COMPLETIONS) {
+            completion::forget(R::AWAITS, context_id);
+        }
+        if Self::TIMERS {
+            timers::forget_root(context_id);
+        }
         root.replace(None);
     }
 }

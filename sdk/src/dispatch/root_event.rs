@@ -9,12 +9,15 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_tick`.
     pub fn on_tick(&self, context_id: u32) {
         current::advance_epoch();
-        self.notify(Callback::Tick, context_id, R::on_tick);
+        if Self::TIMERS {
+            self.fire(context_id);
+        }
+        self.notify(Callback::TICK, context_id, R::on_tick);
     }
 
     /// `proxy_on_queue_ready`.
     pub fn on_queue_ready(&self, context_id: u32, queue: u32) {
-        self.notify(Callback::QueueReady, context_id, |root| root.on_queue_ready(&SharedQueue::from_id(queue)));
+        self.notify(Callback::QUEUE_READY, context_id, |root| root.on_queue_ready(&SharedQueue::from_id(queue)));
     }
 
     /// Runs a callback whose failure is logged. A root context that was refused has none.

@@ -1,10 +1,13 @@
 //! Stream contexts: creation, deletion, and the callbacks that only observe.
 
+use super::completion;
 use super::failure::{self, Refuse};
+use super::held::Held;
 use super::{CallbackSet, Callbacks, Life, NewContext, Runtime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::FilterDataStatus;
 use crate::headers::ContentLength;
+use crate::local_reply::LocalReply;
 use crate::runtime::{Callback, Entry, Shared, current};
 use std::cell::{Cell, RefCell};
 
@@ -13,6 +16,8 @@ pub(super) struct Stream<C: 'static> {
     /// `None` while the place is idle, and for a stream whose context could not be made.
     context: RefCell<Option<C>>,
     flags: Cell<u32>,
+    /// The root context, in modules with timers.
+    root: Cell<u32>,
     pub(super) request: Side,
     pub(super) response: Side,
 }
@@ -26,11 +31,14 @@ mod flag {
 }
 
 /// What is remembered of one message of a stream.
-pub(super) struct Side {
+#[derive(Debug)]
+pub struct Side {
     /// `content-length` was removed from the headers.
     length_removed: Cell<bool>,
     /// The headers callback stopped the message: nothing of it has gone on.
     pub(super) headers_held: Cell<bool>,
+    /// What callbacks and completions hold now.
+    held: Cell<Held>,
     /// The context was told that the body is complete.
     pub(super) ended: Cell<bool>,
     /// The bytes the host has buffered for this filter.
@@ -42,6 +50,7 @@ impl Side {
         Self {
             length_removed: Cell::new(false),
             headers_held: Cell::new(false),
+            held: Cell::new(Held::NOTHING),
             ended: Cell::new(false),
             buffered: Cell::new(0),
         }
@@ -50,6 +59,7 @@ impl Side {
     pub(super) fn reset(&self) {
         self.length_removed.set(false);
         self.headers_held.set(false);
+        self.held.set(Held::NOTHING);
         self.ended.set(false);
         self.buffered.set(0);
     }
@@ -67,6 +77,23 @@ impl Side {
         self.buffered.set(if matches!(status, FilterDataStatus::StopIterationAndBuffer) { length } else { 0 });
     }
 
+    #[inline]
+    pub(super) fn held(&self) -> Held {
+        self.held.get()
+    }
+
+    #[inline]
+    pub(super) fn hold(&self, held: Held) {
+        self.held.set(held);
+    }
+
+    /// The message goes on, with everything that was held of it.
+    #[inline]
+    pub(super) fn let_go(&self) {
+        self.headers_held.set(false);
+        self.held.set(Held::NOTHING);
+    }
+
     /// How a response whose headers callback is over can be refused.
     pub(super) fn refusal(&self) -> failure::Refusal {
         if self.headers_held.get() { failure::Refusal::Reply } else { failure::Refusal::Reset }
@@ -74,13 +101,14 @@ impl Side {
 }
 
 /// The callbacks that read or write what a [`Side`] remembers.
-const USING_SIDES: CallbackSet = CallbackSet::ON_REQUEST_BODY.union(CallbackSet::ON_RESPONSE_BODY);
+const USING_SIDES: CallbackSet =
+    CallbackSet::ON_REQUEST_BODY.union(CallbackSet::ON_RESPONSE_BODY).union(CallbackSet::COMPLETIONS);
 
 /// What a callback's result is to the host: a number, or a reply to send first.
-pub(super) type Raw<F> = core::result::Result<u32, <F as Refuse>::Reply>;
+pub(super) type Raw<Reply = LocalReply> = core::result::Result<u32, Reply>;
 
 /// The life of the contexts of a root.
-type LifeOf<R> = <<R as crate::context::RootContext>::Context as Callbacks>::Kind;
+pub(super) type LifeOf<R> = <<R as crate::context::RootContext>::Context as Callbacks>::Kind;
 
 /// Whether a context has one of these callbacks.
 pub(super) const fn has<C: Callbacks>(callbacks: CallbackSet) -> bool {
@@ -89,7 +117,10 @@ pub(super) const fn has<C: Callbacks>(callbacks: CallbackSet) -> bool {
 
 impl<R: NewContext> Runtime<R> {
     pub(super) fn create_stream(&self, id: u32, root: u32) {
-        current::enter(Callback::ContextCreate, id);
+        current::enter(Callback::CONTEXT_CREATE, id);
+        if Self::TIMERS {
+            current::set_root_id(root);
+        }
         let mut context = self.root(root).and_then(super::root::Root::new_context);
         let mut flags = 0;
         match &mut context {
@@ -97,7 +128,7 @@ impl<R: NewContext> Runtime<R> {
             None => current::ignore_event(),
             Some(context) if has::<R::Context>(CallbackSet::ON_CREATE) => {
                 if let Err(error) = LifeOf::<R>::create(context) {
-                    failure::report(Callback::ContextCreate, id, &error, "");
+                    failure::report(Callback::CONTEXT_CREATE, id, &error, "");
                     flags = flag::FAILED;
                 }
             }
@@ -106,6 +137,9 @@ impl<R: NewContext> Runtime<R> {
         let (stream, forgotten) = self.streams.insert(id, Stream::new);
         if flags != 0 {
             stream.flags.set(flags);
+        }
+        if Self::TIMERS {
+            stream.root.set(root);
         }
         if has::<R::Context>(USING_SIDES) {
             stream.request.reset();
@@ -122,7 +156,7 @@ impl<R: NewContext> Runtime<R> {
 
     pub(super) fn delete_stream(&self, stream: Shared<Entry<Stream<R::Context>>>, id: u32) {
         if core::mem::needs_drop::<R::Context>() || has::<R::Context>(CallbackSet::ON_DELETE) {
-            current::enter(Callback::Delete, id);
+            current::enter(Callback::DELETE, id);
         }
         let context = match stream.context.try_borrow_mut() {
             Ok(mut context) => context.take(),
@@ -134,10 +168,13 @@ impl<R: NewContext> Runtime<R> {
             stream.flags.set(0);
         }
         self.streams.recycle(stream);
+        if has::<R::Context>(CallbackSet::COMPLETIONS) {
+            completion::forget(<R::Context as Callbacks>::SET, id);
+        }
         // The context is dropped here, outside of every borrow: its destructor may call the host, and the host this module.
         if let Some(mut context) = context {
             if has::<R::Context>(CallbackSet::ON_DELETE) {
-                report(Callback::Delete, id, &LifeOf::<R>::delete(&mut context));
+                report(Callback::DELETE, id, &LifeOf::<R>::delete(&mut context));
             }
         }
     }
@@ -152,7 +189,7 @@ impl<R: NewContext> Runtime<R> {
     }
 
     /// Runs a callback on a stream's context, then deletes the stream if the host asked for it meanwhile.
-    fn with_context<T>(
+    pub(super) fn with_context<T>(
         &self,
         callback: Callback,
         id: u32,
@@ -166,6 +203,9 @@ impl<R: NewContext> Runtime<R> {
                 return None;
             };
             current::enter(callback, id);
+            if Self::TIMERS {
+                current::set_root_id(stream.root.get());
+            }
             body(context.as_mut())
         };
         if stream.flags.get() & flag::DELETED != 0 {
@@ -183,7 +223,7 @@ impl<R: NewContext> Runtime<R> {
         id: u32,
         stream: Shared<Entry<Stream<R::Context>>>,
         refusal: F,
-        body: impl FnOnce(&mut R::Context) -> Result<Raw<F>>,
+        body: impl FnOnce(&mut R::Context) -> Result<Raw<F::Reply>>,
     ) -> u32 {
         let run = |context: Option<&mut R::Context>| {
             let Some(context) = context else {
@@ -221,13 +261,13 @@ impl<R: NewContext> Runtime<R> {
 
     /// `proxy_on_log`.
     pub fn on_log(&self, context_id: u32) {
-        self.observe(Callback::Log, context_id, LifeOf::<R>::log);
+        self.observe(Callback::LOG, context_id, LifeOf::<R>::log);
     }
 
     /// `proxy_on_done` of a stream.
     pub(super) fn stream_done(&self, context_id: u32) {
         if has::<R::Context>(CallbackSet::ON_DONE) {
-            self.observe(Callback::Done, context_id, LifeOf::<R>::done);
+            self.observe(Callback::DONE, context_id, LifeOf::<R>::done);
         }
     }
 }
@@ -240,7 +280,13 @@ fn no_context() -> Error {
 
 impl<C> Stream<C> {
     const fn new() -> Self {
-        Self { context: RefCell::new(None), flags: Cell::new(0), request: Side::new(), response: Side::new() }
+        Self {
+            context: RefCell::new(None),
+            flags: Cell::new(0),
+            root: Cell::new(0),
+            request: Side::new(),
+            response: Side::new(),
+        }
     }
 }
 

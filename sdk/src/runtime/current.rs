@@ -1,62 +1,60 @@
 use std::cell::Cell;
 
-/// A callback of the Proxy-Wasm ABI, for messages about it.
-///
-/// It points to its name, so that a module contains the names of the callbacks that it has, and not a table of all.
-#[derive(Clone, Copy, Debug)]
+/// A callback of the Proxy-Wasm ABI, for messages about it: a place that has its name in [`RootContext`](crate::RootContext),
+/// [`Context`](crate::Context) or [`StreamContext`](crate::StreamContext). A module has the names of those callbacks only that it enters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Callback(&'static &'static str);
 
 macro_rules! callbacks {
-    ($($case:ident = $name:literal;)*) => {
-        #[allow(non_upper_case_globals, reason = "they are the cases of the type, and read as such where they are used")]
+    ($($name:ident = $text:literal;)*) => {
         impl Callback {
-            $(pub(crate) const $case: Self = Self(&$name);)*
+            $(pub(crate) const $name: Self = Self(&$text);)*
         }
     };
 }
 
 callbacks! {
-    Initialize = "_initialize";
-    ContextCreate = "on_create";
-    Start = "on_start";
-    Configure = "on_configure";
-    Tick = "on_tick";
-    QueueReady = "on_queue_ready";
-    RequestHeaders = "on_request_headers";
-    RequestBody = "on_request_body";
-    RequestTrailers = "on_request_trailers";
-    ResponseHeaders = "on_response_headers";
-    ResponseBody = "on_response_body";
-    ResponseTrailers = "on_response_trailers";
-    NewConnection = "on_new_connection";
-    DownstreamData = "on_downstream_data";
-    UpstreamData = "on_upstream_data";
-    DownstreamClose = "on_downstream_close";
-    UpstreamClose = "on_upstream_close";
-    Done = "on_done";
-    Log = "on_log";
-    Delete = "on_delete";
+    INITIALIZE = "_initialize";
+    CONTEXT_CREATE = "on_create";
+    START = "on_start";
+    CONFIGURE = "on_configure";
+    TICK = "on_tick";
+    QUEUE_READY = "on_queue_ready";
+    HTTP_CALL_RESPONSE = "the completion of an HTTP call";
+    TIMER = "the completion of a timer";
+    REQUEST_HEADERS = "on_request_headers";
+    REQUEST_BODY = "on_request_body";
+    REQUEST_TRAILERS = "on_request_trailers";
+    RESPONSE_HEADERS = "on_response_headers";
+    RESPONSE_BODY = "on_response_body";
+    RESPONSE_TRAILERS = "on_response_trailers";
+    NEW_CONNECTION = "on_new_connection";
+    DOWNSTREAM_DATA = "on_downstream_data";
+    UPSTREAM_DATA = "on_upstream_data";
+    DOWNSTREAM_CLOSE = "on_downstream_close";
+    UPSTREAM_CLOSE = "on_upstream_close";
+    DONE = "on_done";
+    LOG = "on_log";
+    DELETE = "on_delete";
 }
 
 impl Callback {
-    /// The callback's name in [`RootContext`](crate::RootContext), [`Context`](crate::Context) or
-    /// [`StreamContext`](crate::StreamContext).
+    /// Its name.
     pub(crate) const fn name(self) -> &'static str {
         self.0
     }
 }
 
 /// The callback that runs now, and the context it runs for.
-#[cfg(feature = "panic-hook")]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Current {
     pub(crate) callback: Callback,
     pub(crate) context_id: u32,
 }
 
 thread_local! {
-    static CALLBACK: Cell<Callback> = const { Cell::new(Callback::Initialize) };
-    static CONTEXT: Cell<u32> = const { Cell::new(0) };
+    static CURRENT: Cell<Current> = const { Cell::new(Current { callback: Callback::INITIALIZE, context_id: 0 }) };
+    static ROOT: Cell<u32> = const { Cell::new(0) };
     static EPOCH: Cell<u32> = const { Cell::new(1) };
     static NEWEST: Cell<u32> = const { Cell::new(0) };
     static IGNORED: Cell<u32> = const { Cell::new(0) };
@@ -65,14 +63,31 @@ thread_local! {
 /// The callback that was entered last. After a host has entered the module again during a host call, that is the inner one.
 #[cfg(feature = "panic-hook")]
 pub(crate) fn current() -> Current {
-    Current { callback: CALLBACK.get(), context_id: CONTEXT.get() }
+    CURRENT.get()
+}
+
+/// The context whose callback runs.
+#[inline]
+pub(crate) fn context_id() -> u32 {
+    CURRENT.get().context_id
+}
+
+/// The root context of the callback that runs. Known in modules with timers only.
+#[inline]
+pub(crate) fn root_id() -> u32 {
+    ROOT.get()
+}
+
+/// Notes the root context of the callback that runs.
+#[inline]
+pub(crate) fn set_root_id(root: u32) {
+    ROOT.set(root);
 }
 
 /// Notes that a callback runs.
 #[inline]
 pub(crate) fn enter(callback: Callback, context_id: u32) {
-    CALLBACK.set(callback);
-    CONTEXT.set(context_id);
+    CURRENT.set(Current { callback, context_id });
 }
 
 /// After this many streams, values cached from the host are read again.
@@ -81,7 +96,7 @@ const STREAMS_PER_EPOCH: u32 = 32;
 /// A number that changes when something the module has cached from the host, such as the log level, should be read again: when a
 /// plugin is started or configured, and with the stream that runs now every so many streams. Context ids count them already.
 pub(crate) fn epoch() -> u32 {
-    let streams = CONTEXT.get() / STREAMS_PER_EPOCH;
+    let streams = CURRENT.get().context_id / STREAMS_PER_EPOCH;
     if streams.wrapping_sub(NEWEST.get()).wrapping_sub(1) < u32::MAX / 2 {
         NEWEST.set(streams);
         advance_epoch();

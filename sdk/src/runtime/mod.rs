@@ -1,12 +1,17 @@
-//! What stands between the exports and the contexts: the table of contexts, and which callback of which context runs now.
+//! What stands between the exports and the contexts: the table of contexts, what they wait for, and which callback of which context
+//! runs now.
 //! No unsafe code, no host call, and nothing is borrowed while user code runs.
 
 pub(crate) mod current;
+mod deadlines;
 pub(crate) mod line;
+mod pending;
 pub(crate) mod shared;
 mod table;
 
 pub(crate) use current::Callback;
 pub use current::ignored_events;
+pub(crate) use deadlines::Deadlines;
+pub(crate) use pending::Pendings;
 pub(crate) use shared::{Shared, share};
 pub(crate) use table::{Entry, Table};

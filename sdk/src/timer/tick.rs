@@ -1,5 +1,3 @@
-//! The tick: a periodic call of the root context.
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use core::time::Duration;
@@ -58,7 +56,11 @@ use core::time::Duration;
 #[doc(alias = "setTickPeriod")]
 #[doc(alias = "setTimerPeriod")]
 pub fn set_tick_period(period: Duration) -> Result<()> {
-    let milliseconds = milliseconds(period).ok_or_else(too_long)?;
+    set_tick(milliseconds(period).ok_or_else(too_long)?)
+}
+
+/// Sets the period of the tick.
+pub(crate) fn set_tick(milliseconds: u32) -> Result<()> {
     sys::proxy_set_tick_period_milliseconds(milliseconds)
         .map_err(|status| Error::host("proxy_set_tick_period_milliseconds", status))
 }

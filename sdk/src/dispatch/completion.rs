@@ -1,0 +1,152 @@
+//! Completions: the answers to what contexts wait for.
+
+use super::callout::{Callout, Waiting};
+use super::failure::{self, CONTINUE, Refusal, Refuse};
+use super::held::{Held, Part};
+use super::stream::{LifeOf, Side, Stream};
+use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, timers};
+use crate::abi::StreamType;
+use crate::callout_error::CalloutError;
+use crate::http_call::{HttpCall, HttpCallResponse};
+use crate::runtime::{Callback, Entry, Pendings, Shared};
+use crate::sys;
+
+thread_local! {
+    static HTTP_CALLS: Pendings<Waiting<HttpCall>> = const { Pendings::new() };
+}
+
+impl Callout for HttpCall {
+    type Answer<'a> = Result<&'a HttpCallResponse, CalloutError>;
+
+    fn start(self) -> Result<u32, Self::Answer<'static>> {
+        Self::start(self).map_err(Err)
+    }
+
+    fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
+        HTTP_CALLS.with(|calls| calls.insert(number, context_id, waiting));
+    }
+}
+
+/// Drops what a context that is gone waits for; `awaits` says what it can be.
+pub(super) fn forget(awaits: CallbackSet, owner: u32) {
+    if awaits.intersects(CallbackSet::HTTP_CALLS) {
+        HTTP_CALLS.with(|calls| calls.forget(owner));
+    }
+    if awaits.intersects(CallbackSet::TIMERS) {
+        timers::forget(owner);
+    }
+}
+
+impl<R: NewContext> Runtime<R> {
+    /// `proxy_on_http_call_response`.
+    pub fn on_http_call_response(
+        &self,
+        _root: u32,
+        token: u32,
+        _number_of_headers: u32,
+        body_size: u32,
+        number_of_trailers: u32,
+    ) {
+        // The call of a stream that is over is not known any more.
+        let Some((owner, waiting)) = HTTP_CALLS.with(|calls| calls.take(token)) else { return };
+        let response = HttpCallResponse::new(body_size, number_of_trailers);
+        self.complete(Callback::HTTP_CALL_RESPONSE, owner, waiting, response.check());
+    }
+
+    /// Runs a completion for the context that waits.
+    pub(super) fn complete<A: Callout>(
+        &self,
+        callback: Callback,
+        owner: u32,
+        waiting: Waiting<A>,
+        answer: A::Answer<'_>,
+    ) {
+        match (self.streams.get(owner), waiting) {
+            (Some(stream), waiting) => {
+                // Hosts tell answers on the root context. One that does not know the stream any more has ended it.
+                if sys::proxy_set_effective_context(owner).is_ok() {
+                    self.complete_stream(callback, owner, stream, waiting, answer);
+                }
+            }
+            (None, Waiting::Context(then)) => {
+                let Some(root) = self.root(owner) else { return };
+                root.with_context(callback, (), |root| {
+                    let Some(root) = root else { return };
+                    if let Err(error) = then(root.as_any(), answer) {
+                        failure::report(callback, owner, &error, "");
+                    }
+                });
+            }
+            // A root context holds no part of a stream.
+            (None, Waiting::Message(..)) => {}
+        }
+    }
+
+    fn complete_stream<A: Callout>(
+        &self,
+        callback: Callback,
+        id: u32,
+        stream: Shared<Entry<Stream<R::Context>>>,
+        waiting: Waiting<A>,
+        answer: A::Answer<'_>,
+    ) {
+        self.with_context(callback, id, stream, |context| {
+            let Some(context) = context else { return };
+            let (part, then) = match waiting {
+                Waiting::Message(part, then) => (part, then),
+                Waiting::Context(then) => {
+                    if let Err(error) = then(context.as_any(), answer) {
+                        failure::report(callback, id, &error, "");
+                    }
+                    return;
+                }
+            };
+            let side = if part.is_request() { &stream.request } else { &stream.response };
+            if !side.held().has(part.held()) {
+                // Something else has let go already.
+                return;
+            }
+            let status = match then(context.as_any(), side, answer) {
+                Ok(Ok(status)) => status,
+                Ok(Err(reply)) => {
+                    end(&stream.request, &stream.response);
+                    Refusal::reply(callback, id, reply, LifeOf::<R>::failure_policy(context))
+                }
+                Err(error) => {
+                    let policy = LifeOf::<R>::failure_policy(context);
+                    failure::fail(callback, id, &error, policy, refusal(part, side))
+                }
+            };
+            if status == CONTINUE {
+                release(part, side);
+            }
+        });
+    }
+}
+
+/// The stream has been answered: nothing of it goes on.
+fn end(request: &Side, response: &Side) {
+    request.let_go();
+    response.let_go();
+}
+
+/// How a stream of which this part is held can be refused.
+fn refusal(part: Part, side: &Side) -> Refusal {
+    match part {
+        Part::ResponseBody | Part::ResponseTrailers => side.refusal(),
+        _ => Refusal::Reply,
+    }
+}
+
+/// Lets a part go, and the message with it unless another part is held.
+fn release(part: Part, side: &Side) {
+    let held = side.held().without(part.held());
+    side.hold(held);
+    if held == Held::NOTHING {
+        side.let_go();
+        side.buffered.set(0);
+        let stream = if part.is_request() { StreamType::HTTP_REQUEST } else { StreamType::HTTP_RESPONSE };
+        // A host that refuses leaves the stream held, and ends it in its own time.
+        let _ = sys::proxy_continue_stream(stream.raw());
+    }
+}

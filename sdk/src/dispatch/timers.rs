@@ -1,0 +1,187 @@
+//! Timers: the host's tick of each root context, shared out.
+
+use super::callout::{Callout, Waiting};
+use super::{Awaits, CallbackSet, Callbacks, NewContext, Runtime};
+use crate::error::Result;
+use crate::runtime::{Callback, Deadlines, Pendings, current};
+use crate::timer::{self, Interval, RunningInterval, Timer};
+use core::any::Any;
+use std::cell::Cell;
+
+thread_local! {
+    static TIMERS: Pendings<Waiting<Timer>> = const { Pendings::new() };
+    static DEADLINES: Deadlines = const { Deadlines::new() };
+    static LAST: Cell<u32> = const { Cell::new(0) };
+    /// The interval whose closure runs; 0 once it was cancelled.
+    static RUNNING: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Callout for Timer {
+    type Answer<'a> = Result<()>;
+
+    fn start(self) -> core::result::Result<u32, Self::Answer<'static>> {
+        let number = next_number();
+        match self.due().and_then(|due| set(number, due)) {
+            Ok(()) => Ok(number),
+            Err(error) => Err(Err(error)),
+        }
+    }
+
+    fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
+        TIMERS.with(|timers| timers.insert(number, context_id, waiting));
+    }
+}
+
+fn next_number() -> u32 {
+    let number = LAST.get().wrapping_add(1).max(1);
+    LAST.set(number);
+    number
+}
+
+fn is_alive(number: u32) -> bool {
+    TIMERS.with(|timers| timers.contains(number))
+}
+
+/// Has the timer's time come up on the tick of the running context's root.
+fn set(number: u32, due: u64) -> Result<()> {
+    let root = current::root_id();
+    DEADLINES.with(|deadlines| {
+        deadlines.add(root, due, number, is_alive);
+        // The new one is not waited for yet, and counts all the same.
+        arm(deadlines, root, |other| other == number || is_alive(other))
+    })
+}
+
+fn arm(deadlines: &Deadlines, root: u32, is_alive: impl Fn(u32) -> bool) -> Result<()> {
+    match deadlines.arm(root, timer::now()?, is_alive) {
+        Some(period) => timer::set_tick(period),
+        None => Ok(()),
+    }
+}
+
+/// Drops the timers of a context that is gone.
+pub(super) fn forget(owner: u32) {
+    TIMERS.with(|timers| timers.forget(owner));
+}
+
+/// A root context is gone, and its tick with it.
+pub(super) fn forget_root(root: u32) {
+    DEADLINES.with(|deadlines| deadlines.forget(root));
+}
+
+impl<R: NewContext> Runtime<R> {
+    /// Whether any context of the module has timers.
+    pub(super) const TIMERS: bool = R::AWAITS.union(<R::Context as Callbacks>::SET).intersects(CallbackSet::TIMERS);
+
+    /// The tick of a root context came: runs the completions of the timers that are due.
+    pub(super) fn fire(&self, root: u32) {
+        current::enter(Callback::TIMER, root);
+        current::set_root_id(root);
+        let Ok(now) = timer::now() else { return };
+        DEADLINES.with(|deadlines| {
+            deadlines.disarm(root);
+            while let Some(number) = deadlines.pop(root, now) {
+                if let Some((owner, waiting)) = TIMERS.with(|timers| timers.take(number)) {
+                    self.complete(Callback::TIMER, owner, waiting, Ok(()));
+                }
+            }
+            // Without a clock no timer can run: the host has said so to each that started.
+            let _ = arm(deadlines, root, is_alive);
+        });
+    }
+}
+
+impl Timer {
+    /// Runs `then` when the time is over, in this context (`context` is `self` in a callback); not at all if the context is gone first.
+    ///
+    /// In any callback of a stream or a root context. Nothing of a stream is in reach of the closure; `pause_for` of a part of a stream is for
+    /// that.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// # use std::time::Duration;
+    /// # #[derive(Default)] struct Root { ready: bool }
+    /// # #[proxy_filter::root(timers)] impl RootContext for Root { type Context = Stream; fn new_context(&self) -> Stream { Stream }
+    /// fn on_configure(&mut self, _configuration: Configuration) -> Result<()> {
+    ///     Timer::after(Duration::from_millis(500)).run(self, |root| {
+    ///         root.ready = true;
+    ///         Ok(())
+    ///     })
+    /// }
+    /// # }
+    /// # struct Stream;
+    /// # #[proxy_filter::context] impl Context for Stream {}
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// A refusal of the host; `then` does not run then. An `Err` of `then` is logged, and nothing else happens.
+    pub fn run<C: Awaits<Self>>(
+        self,
+        context: &mut C,
+        then: impl FnOnce(&mut C) -> Result<()> + 'static,
+    ) -> Result<()> {
+        super::callout::send(context, self, move |context, elapsed| {
+            elapsed?;
+            then(context)
+        })
+    }
+}
+
+impl Interval {
+    /// Runs `each` whenever the period is over, in this context (`context` is `self` in a callback).
+    ///
+    /// In any callback of a stream or a root context. Nothing of a stream is in reach of the closure.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a period of 0, or a refusal of the host. An `Err` of `each` is logged, and the interval goes on.
+    pub fn run<C: Awaits<Timer>>(
+        self,
+        context: &mut C,
+        each: impl FnMut(&mut C) -> Result<()> + 'static,
+    ) -> Result<RunningInterval> {
+        let _ = context;
+        let period = self.period()?;
+        let number = next_number();
+        let due = timer::now()?.saturating_add(period);
+        set(number, due)?;
+        repeat(number, current::context_id(), due, period, each);
+        Ok(RunningInterval { number })
+    }
+}
+
+/// Waits for the next time, and then for the one after it.
+fn repeat<C: 'static>(
+    number: u32,
+    context_id: u32,
+    due: u64,
+    period: u64,
+    mut each: impl FnMut(&mut C) -> Result<()> + 'static,
+) {
+    let then = move |context: &mut dyn Any, elapsed: Result<()>| {
+        elapsed?;
+        let Some(context) = context.downcast_mut() else { return Ok(()) };
+        let outer = RUNNING.replace(number);
+        let result = each(context);
+        let cancelled = RUNNING.replace(outer) != number;
+        if !cancelled {
+            let now = timer::now()?;
+            let next = due.saturating_add(period);
+            let next = if next > now { next } else { now.saturating_add(period) };
+            repeat(number, context_id, next, period, each);
+            set(number, next)?;
+        }
+        result
+    };
+    Timer::wait(number, context_id, Waiting::Context(Box::new(then)));
+}
+
+impl RunningInterval {
+    /// Ends the interval; from within its own closure too. The closure is dropped.
+    pub fn cancel(self) {
+        drop(TIMERS.with(|timers| timers.take(self.number)));
+        if RUNNING.get() == self.number {
+            RUNNING.set(0);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! [`HttpCall`]: a request to another service, and [`HttpCallResponse`], its answer.
+
+mod response;
+
+use crate::abi::Status;
+use crate::abi::pairs::Builder;
+use crate::callout_error::CalloutError;
+use crate::error::{Error, ErrorKind};
+use crate::field::check_field;
+use crate::sys;
+use core::time::Duration;
+pub use response::HttpCallResponse;
+
+/// A request to another service, made by the host on behalf of the filter ("HTTP callout").
+///
+/// It goes to a cluster of the host's configuration, not to an address. The host answers later, in a callback of its own. There are two ways to wait:
+///
+/// * **Hold the message**: [`request.pause_for(self, call, |stream, request, answer| …)`](crate::RequestHeaders::pause_for), and the same for
+///   response, bodies and trailers. It returns the status that holds the message. The completion gets the context, the handle of what is held and
+///   the answer, and returns what the callback would: `Continue` lets the message go on, a reply ends the stream, `PAUSE` waits for another
+///   answer.
+/// * **Go on**: [`call.send(self, |context, answer| …)`](Self::send), in any callback of a stream or of the root context.
+///
+/// Any number of calls may be under way for one stream, and they are answered in any order. Whatever becomes of a call, its completion runs at most
+/// once: at once with the refusal if the call cannot be made; not at all if the stream is over first, or if what it held has gone on.
+///
+/// The context says in its attribute that it waits: `#[proxy_filter::context(http_calls)]`, or `#[proxy_filter::root(http_calls)]` for the root
+/// context. That makes the module export `proxy_on_http_call_response`; without it such a call does not compile.
+///
+/// ```
+/// use proxy_filter::prelude::*;
+/// use std::time::Duration;
+///
+/// # #[derive(Default)] struct Root;
+/// # #[proxy_filter::root] impl RootContext for Root { type Context = Authorize; fn new_context(&self) -> Authorize { Authorize } }
+/// struct Authorize;
+///
+/// #[proxy_filter::context(http_calls)]
+/// impl Context for Authorize {
+///     fn on_request_headers(&mut self, request: &mut RequestHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+///         let call = HttpCall::get("authz", "/check")
+///             .header("authorization", request.get("authorization")?.unwrap_or_default())
+///             .timeout(Duration::from_millis(200));
+///         request.pause_for(self, call, |_, request, answer| match answer {
+///             Ok(answer) if answer.status() == 200 => {
+///                 request.replace("x-user", answer.header("x-user")?.unwrap_or_default())?;
+///                 Ok(FilterHeadersStatus::Continue)
+///             }
+///             Ok(_) => request.reply(LocalReply::new(403)),
+///             Err(why) => request.reply(LocalReply::new(503).details(why.to_string())),
+///         })
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// Envoy sends no trailers with such a request, so none can be given here.
+///
+/// Source: context API, "HTTP Call API"; ABI 0.2.1, `proxy_http_call`; Envoy 1.40, `Context::httpCall`.
+#[doc(alias = "proxy_http_call")]
+#[doc(alias = "httpCall")]
+#[doc(alias = "dispatch_http_call")]
+#[derive(Clone, Debug)]
+pub struct HttpCall(
+    /// One pointer, so that passing a call on costs a filter no code.
+    Box<Inner>,
+);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    cluster: Vec<u8>,
+    authority: Option<Vec<u8>>,
+    headers: Builder,
+    body: Vec<u8>,
+    timeout: u32,
+    /// The first mistake made while building, so that the builder can be chained.
+    mistake: Option<(ErrorKind, &'static str)>,
+}
+
+const TOO_MANY: &str = "more headers in an HTTP call than hosts accept (1,024, 1 MiB)";
+const TIMEOUT: &str = "the timeout of a call must be longer than 0 and at most 2147483647 milliseconds, 24 days";
+/// In milliseconds: Envoy takes a longer one for a negative number.
+const LONGEST: u32 = i32::MAX.unsigned_abs();
+/// The timeout of a call that says nothing else.
+const DEFAULT_TIMEOUT: u32 = 5000;
+
+impl HttpCall {
+    /// A `GET` of a path, `/check?a=b` for example, from a cluster.
+    pub fn get(cluster: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Self {
+        Self::new(cluster, "GET", path)
+    }
+
+    /// A `POST` to a path of a cluster. [`body`](Self::body) gives what is posted.
+    pub fn post(cluster: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Self {
+        Self::new(cluster, "POST", path)
+    }
+
+    /// A call with any method.
+    ///
+    /// Path and method may be any bytes a header may have; an empty one is an error when the call is made.
+    pub fn new(cluster: impl AsRef<[u8]>, method: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Self {
+        Self::build(cluster.as_ref(), method.as_ref(), path.as_ref())
+    }
+
+    #[inline(never)]
+    fn build(cluster: &[u8], method: &[u8], path: &[u8]) -> Self {
+        let mut inner = Box::new(Inner {
+            cluster: cluster.to_vec(),
+            authority: None,
+            headers: Builder::new(),
+            body: Vec::new(),
+            timeout: DEFAULT_TIMEOUT,
+            mistake: None,
+        });
+        if method.is_empty() || path.is_empty() {
+            inner.mistake = Some((ErrorKind::InvalidInput, "an HTTP call needs a method and a path"));
+        }
+        inner.push(b":method", method);
+        inner.push(b":path", path);
+        Self(inner)
+    }
+
+    /// The authority (`host`) of the request; the name of the cluster unless given.
+    #[must_use]
+    pub fn authority(mut self, authority: impl AsRef<[u8]>) -> Self {
+        self.0.authority = Some(authority.as_ref().to_vec());
+        self
+    }
+
+    /// Adds a header. Call it again with the same name for a second value.
+    ///
+    /// A name or value with CR, LF or NUL, an empty name, a pseudo-header and more than 1,024 headers are errors when the call is made. Envoy adds
+    /// `content-length`, and headers of its own that begin with `x-envoy-`.
+    #[must_use]
+    pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.0.field(name.as_ref(), value.as_ref());
+        self
+    }
+
+    /// The body: text or bytes.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.0.body = body.into();
+        self
+    }
+
+    /// How long to wait for the whole answer: longer than 0, at most `i32::MAX` milliseconds (24 days), and 5 seconds unless given. Hosts count
+    /// milliseconds; a part of one counts as one. Another value is an error when the call is made.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        match milliseconds(timeout) {
+            Some(timeout) => self.0.timeout = timeout,
+            None => self.0.mistake = Some((ErrorKind::InvalidInput, TIMEOUT)),
+        }
+        self
+    }
+
+    /// Hands the call to the host: the number under which it will answer.
+    pub(crate) fn start(self) -> Result<u32, CalloutError> {
+        let Inner { cluster, authority, mut headers, body, timeout, mistake } = *self.0;
+        if let Some((kind, why)) = mistake {
+            return Err(CalloutError::Refused(Error::refused(kind, why)));
+        }
+        let authority = authority.as_ref().unwrap_or(&cluster);
+        let checked = check_field(b":authority", authority).map_err(|why| (ErrorKind::InvalidInput, why));
+        checked
+            .and_then(|()| headers.push(b":authority", authority).map_err(|_| (ErrorKind::TooLarge, TOO_MANY)))
+            .map_err(|(kind, why)| CalloutError::Refused(Error::refused(kind, why)))?;
+        sys::proxy_http_call(&cluster, &headers.finish(), &body, &[], timeout).map_err(|status| match status {
+            // What else Envoy answers so to has been checked.
+            Status::BAD_ARGUMENT => CalloutError::UnknownCluster,
+            Status::INTERNAL_FAILURE => CalloutError::NoHealthyUpstream,
+            status => CalloutError::Refused(Error::host("proxy_http_call", status)),
+        })
+    }
+}
+
+impl Inner {
+    /// Adds a header of the author's.
+    #[inline(never)]
+    fn field(&mut self, name: &[u8], value: &[u8]) {
+        if name.first() == Some(&b':') {
+            let why = "a pseudo-header of an HTTP call is given by `new`, `get`, `post` or `authority`";
+            self.mistake = self.mistake.or(Some((ErrorKind::InvalidInput, why)));
+        }
+        self.push(name, value);
+    }
+
+    #[inline(never)]
+    fn push(&mut self, name: &[u8], value: &[u8]) {
+        let checked = check_field(name, value).map_err(|why| (ErrorKind::InvalidInput, why));
+        let pushed = checked.and_then(|()| self.headers.push(name, value).map_err(|_| (ErrorKind::TooLarge, TOO_MANY)));
+        self.mistake = self.mistake.or(pushed.err());
+    }
+}
+
+/// A timeout as hosts count it, rounded up; none if it is out of range.
+pub(crate) fn milliseconds(timeout: Duration) -> Option<u32> {
+    let whole = timeout.as_secs().checked_mul(1000)?;
+    let all = whole.checked_add(u64::from(timeout.subsec_nanos().div_ceil(1_000_000)))?;
+    u32::try_from(all).ok().filter(|all| (1..=LONGEST).contains(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(call: HttpCall) -> ErrorKind {
+        match call.start() {
+            Err(CalloutError::Refused(error)) => error.kind(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_call_that_would_be_misread_is_not_made() {
+        let get = || HttpCall::get("c", "/");
+        for call in [
+            HttpCall::get("c", ""),
+            HttpCall::new("c", "", "/"),
+            HttpCall::get("c", "/ HTTP/1.1\r\nx: y"),
+            HttpCall::get("c\r\n", "/"),
+            get().header("x", "a\r\nb: c"),
+            get().header("", "a"),
+            get().header(":path", "/other"),
+            get().authority("a\nb"),
+            get().timeout(Duration::ZERO),
+            get().timeout(Duration::from_secs(30 * 86_400)),
+            get().timeout(Duration::MAX),
+        ] {
+            assert_eq!(refusal(call), ErrorKind::InvalidInput);
+        }
+        assert_eq!(refusal((0..1022).fold(get(), |call, _| call.header("x", "y"))), ErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn a_part_of_a_millisecond_counts_as_one() {
+        for (timeout, expected) in [
+            (Duration::from_nanos(1), Some(1)),
+            (Duration::from_micros(1001), Some(2)),
+            (Duration::from_millis(0x7fff_ffff), Some(0x7fff_ffff)),
+            (Duration::from_millis(0x8000_0000), None),
+        ] {
+            assert_eq!(milliseconds(timeout), expected, "{timeout:?}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+use crate::abi::{BufferType, MapType};
+use crate::callout_error::CalloutError;
+use crate::error::{Error, Result};
+use crate::header_value::HeaderValue;
+use crate::headers::HeaderMap;
+use crate::sys;
+
+/// The answer to an [`HttpCall`](crate::HttpCall), while its completion runs.
+///
+/// The host keeps it; what is read is copied from there. It cannot be kept: copy what is needed later.
+///
+/// ```
+/// # use proxy_filter::prelude::*;
+/// # use proxy_filter::HttpCallResponse;
+/// fn user(answer: &HttpCallResponse) -> Result<String> {
+///     match answer.status() {
+///         200 => Ok(String::from_utf8(answer.body()?)?),
+///         status => Err(Error::other(format_args!("the user service answered {status}"))),
+///     }
+/// }
+/// ```
+///
+/// Source: ABI 0.2.1, `proxy_on_http_call_response`.
+#[derive(Debug)]
+pub struct HttpCallResponse {
+    status: u16,
+    headers: HeaderMap,
+    trailers: Option<HeaderMap>,
+    body_size: u32,
+}
+
+impl HttpCallResponse {
+    /// What the host tells with the answer, and its status.
+    pub(crate) fn new(body_size: u32, number_of_trailers: u32) -> Self {
+        let headers = HeaderMap::new(MapType::HTTP_CALL_RESPONSE_HEADERS);
+        let trailers = (number_of_trailers > 0).then(|| HeaderMap::new(MapType::HTTP_CALL_RESPONSE_TRAILERS));
+        let status = headers.get(":status").ok().flatten();
+        Self { status: status.map_or(0, |status| number(&status)), headers, trailers, body_size }
+    }
+
+    /// The answer, unless it is none: cut off, or made by the host itself in the place of a service that gave none.
+    pub(crate) fn check(&self) -> Result<&Self, CalloutError> {
+        match self.status {
+            0 => Err(CalloutError::Reset),
+            503 | 504 => self.check_origin(),
+            _ => Ok(self),
+        }
+    }
+
+    /// Envoy marks every answer that came from a service.
+    #[cold]
+    fn check_origin(&self) -> Result<&Self, CalloutError> {
+        match (self.header("x-envoy-upstream-service-time"), self.status) {
+            (Ok(None), 504) => Err(CalloutError::Timeout),
+            (Ok(None), _) => {
+                let why = self.body().unwrap_or_default();
+                Err(CalloutError::Unavailable(String::from_utf8_lossy(&why).into()))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// The HTTP status.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The first value of a header; repeated headers are in [`headers`](Self::headers).
+    ///
+    /// # Errors
+    /// A refusal of the host.
+    pub fn header(&self, name: impl AsRef<[u8]>) -> Result<Option<HeaderValue>> {
+        self.headers.get(name)
+    }
+
+    /// All headers, `:status` among them.
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The number of bytes in the body. No host call.
+    pub const fn body_len(&self) -> usize {
+        self.body_size as usize
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// A refusal of the host: the module is out of memory, for one.
+    pub fn body(&self) -> Result<Vec<u8>> {
+        if self.body_size == 0 {
+            return Ok(Vec::new());
+        }
+        sys::proxy_get_buffer_bytes(BufferType::HTTP_CALL_RESPONSE_BODY.raw(), 0, self.body_size)
+            .map_err(|status| Error::host("proxy_get_buffer_bytes", status))
+    }
+
+    /// The trailers, if the service sent some.
+    pub const fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_ref()
+    }
+}
+
+/// A status in digits; 0 for anything else.
+fn number(text: &[u8]) -> u16 {
+    match *text {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+            u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0')
+        }
+        _ => 0,
+    }
+}
