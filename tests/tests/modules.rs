@@ -146,6 +146,7 @@ fn every_callback_of_a_connection_has_its_export() {
         "proxy_on_upstream_connection_close",
         "proxy_on_done",
         "proxy_on_log",
+        "proxy_on_tick",
     ];
     assert_eq!(report.exports, exports(&callbacks), "{report}");
 }

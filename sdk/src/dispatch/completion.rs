@@ -1,9 +1,10 @@
 //! Completions: the answers to what contexts wait for.
 
 use super::callout::{Callout, Waiting};
+use super::connection::Close;
 use super::failure::{self, CONTINUE, Refusal, Refuse};
 use super::held::{Held, Part};
-use super::stream::{LifeOf, Side, Stream};
+use super::stream::{LifeOf, Side, Stream, has};
 use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, timers};
 use crate::abi::StreamType;
 use crate::callout_error::CalloutError;
@@ -114,7 +115,12 @@ impl<R: NewContext> Runtime<R> {
                 }
                 Err(error) => {
                     let policy = LifeOf::<R>::failure_policy(context);
-                    failure::fail(callback, id, &error, policy, refusal(part, side))
+                    // The first condition is known at compile time.
+                    if has::<R::Context>(CallbackSet::ON_DOWNSTREAM_DATA) && part == Part::DownstreamData {
+                        failure::fail(callback, id, &error, policy, Close)
+                    } else {
+                        failure::fail(callback, id, &error, policy, refusal(part, side))
+                    }
                 }
             };
             if status == CONTINUE {
@@ -145,7 +151,11 @@ fn release(part: Part, side: &Side) {
     if held == Held::NOTHING {
         side.let_go();
         side.buffered.set(0);
-        let stream = if part.is_request() { StreamType::HTTP_REQUEST } else { StreamType::HTTP_RESPONSE };
+        let stream = match part {
+            Part::DownstreamData => StreamType::DOWNSTREAM,
+            _ if part.is_request() => StreamType::HTTP_REQUEST,
+            _ => StreamType::HTTP_RESPONSE,
+        };
         // A host that refuses leaves the stream held, and ends it in its own time.
         let _ = sys::proxy_continue_stream(stream.raw());
     }

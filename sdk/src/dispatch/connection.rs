@@ -1,7 +1,9 @@
 //! The callbacks of a connection: its beginning, the data of both directions, and its ends.
 
 use super::failure::{CONTINUE, Refuse, STOP};
-use super::{NewContext, Runtime};
+use super::held::Held;
+use super::stream::{Raw, has};
+use super::{CallbackSet, NewContext, Runtime};
 use crate::abi::StreamType;
 use crate::error::Result;
 use crate::filter_status::FailurePolicy;
@@ -12,14 +14,7 @@ use core::convert::Infallible;
 
 /// A connection is refused by closing it.
 #[derive(Clone, Copy)]
-struct Close;
-
-impl Close {
-    fn close() {
-        // A host that refuses this leaves the connection stopped.
-        let _ = sys::proxy_close_stream(StreamType::DOWNSTREAM.raw());
-    }
-}
+pub(super) struct Close;
 
 impl Refuse for Close {
     type Reply = Infallible;
@@ -32,7 +27,8 @@ impl Refuse for Close {
 
     #[inline]
     fn refuse(self) {
-        Self::close();
+        // A host that refuses this leaves the connection stopped.
+        let _ = sys::proxy_close_stream(StreamType::DOWNSTREAM.raw());
     }
 
     fn reply(_: Callback, _: u32, reply: Infallible, _: FailurePolicy) -> u32 {
@@ -51,8 +47,17 @@ where
 
     /// `proxy_on_downstream_data`.
     pub fn on_downstream_data(&self, context_id: u32, data_size: u32, end_of_stream: u32) -> u32 {
-        self.flow(Callback::DOWNSTREAM_DATA, context_id, |context| {
-            context.on_downstream_data(&mut DownstreamData::new(data_size as usize), end_of_stream != 0)
+        let Some(stream) = self.stream(context_id) else { return CONTINUE };
+        self.run(Callback::DOWNSTREAM_DATA, context_id, stream, Close, |context| {
+            let mut data = DownstreamData::new(data_size as usize);
+            let status = context.on_downstream_data(&mut data, end_of_stream != 0)?;
+            if has::<R::Context>(CallbackSet::COMPLETIONS) {
+                let side = &stream.request;
+                let holds = status == NetworkFilterStatus::StopIteration;
+                side.hold(if holds { Held::BODY } else { Held::NOTHING });
+                side.buffered.set(if holds { data.len() } else { 0 });
+            }
+            Ok(status.into_raw())
         })
     }
 
@@ -86,19 +91,22 @@ where
         body: impl FnOnce(&mut R::Context) -> Result<NetworkFilterStatus>,
     ) -> u32 {
         let Some(stream) = self.stream(context_id) else { return CONTINUE };
-        self.run(callback, context_id, stream, Close, |context| body(context).map(|status| Ok(act(status))))
+        self.run(callback, context_id, stream, Close, |context| body(context).map(NetworkFilterStatus::into_raw))
     }
 }
 
-/// Does what a callback returned. Returns the number for the host.
-#[inline]
-fn act(status: NetworkFilterStatus) -> u32 {
-    match status {
-        NetworkFilterStatus::Continue => CONTINUE,
-        NetworkFilterStatus::StopIteration => STOP,
-        NetworkFilterStatus::Close => {
-            Close::close();
-            STOP
-        }
+impl NetworkFilterStatus {
+    /// Does what a callback returned. What is to be told the host, never a reply.
+    #[inline]
+    #[allow(clippy::unnecessary_wraps, reason = "the callbacks of requests return the same, and do reply")]
+    pub(super) fn into_raw<Reply>(self) -> Raw<Reply> {
+        Ok(match self {
+            Self::Continue => CONTINUE,
+            Self::StopIteration => STOP,
+            Self::Close => {
+                Close.refuse();
+                STOP
+            }
+        })
     }
 }

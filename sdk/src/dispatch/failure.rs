@@ -53,6 +53,7 @@ pub(super) fn report(callback: Callback, context_id: u32, error: &Error, consequ
 
 /// Logs the failure of a stream's callback and does to the stream what the policy says. Returns the callback's result.
 #[cold]
+#[inline(never)]
 pub(super) fn fail<F: Refuse>(
     callback: Callback,
     context_id: u32,
@@ -96,6 +97,7 @@ impl Refuse for Refusal {
     }
 
     #[cold]
+    #[inline(never)]
     fn reply(callback: Callback, context_id: u32, reply: LocalReply, policy: FailurePolicy) -> u32 {
         match reply.send() {
             Ok(()) => STOP,

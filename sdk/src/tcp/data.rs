@@ -18,6 +18,8 @@ use core::ops::{Deref, DerefMut};
 /// }
 /// ```
 ///
+/// Data from the client can be held until somebody has answered: [`DownstreamData::pause_for`].
+///
 /// Source: ABI 0.2.1, "Buffers"; Envoy 1.40 for the rules of edits.
 #[derive(Debug)]
 pub struct StreamData(Buffer);
@@ -120,7 +122,49 @@ macro_rules! handle {
 }
 
 handle! {
-    /// What the client has sent, in [`on_downstream_data`](crate::StreamContext::on_downstream_data) only.
+    /// What the client has sent, in [`on_downstream_data`](crate::StreamContext::on_downstream_data), and in the completions of its own
+    /// [`pause_for`](Self::pause_for).
+    ///
+    /// While data is held for an answer, `on_downstream_data` is called for what comes meanwhile, and sees all of it; it returns
+    /// [`PAUSE`](crate::NetworkFilterStatus::PAUSE) as long as the answer is to decide.
+    ///
+    /// ```
+    /// use proxy_filter::prelude::*;
+    ///
+    /// #[derive(Default)]
+    /// struct Root;
+    ///
+    /// #[proxy_filter::root]
+    /// impl RootContext for Root {
+    ///     type Context = Guard;
+    ///
+    ///     fn new_context(&self) -> Guard {
+    ///         Guard { asks: false, allowed: false }
+    ///     }
+    /// }
+    ///
+    /// struct Guard {
+    ///     asks: bool,
+    ///     allowed: bool,
+    /// }
+    ///
+    /// #[proxy_filter::stream_context(http_calls)]
+    /// impl StreamContext for Guard {
+    ///     fn on_downstream_data(&mut self, data: &mut DownstreamData, _: bool) -> Result<NetworkFilterStatus> {
+    ///         if self.allowed {
+    ///             return Ok(NetworkFilterStatus::Continue);
+    ///         }
+    ///         if core::mem::replace(&mut self.asks, true) {
+    ///             return Ok(NetworkFilterStatus::PAUSE);
+    ///         }
+    ///         data.pause_for(self, HttpCall::get("authz", "/"), |guard, _data, answer| {
+    ///             guard.allowed = answer?.status() == 204;
+    ///             Ok(if guard.allowed { NetworkFilterStatus::Continue } else { NetworkFilterStatus::Close })
+    ///         })
+    ///     }
+    /// }
+    /// # fn main() {}
+    /// ```
     DownstreamData, DOWNSTREAM_DATA
 }
 

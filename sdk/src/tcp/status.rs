@@ -10,9 +10,9 @@
 ///
 /// What is held is released by the next `Continue` of the same direction. There may be none:
 ///
-/// - Data that is stopped in the callback with `end_of_stream` is never sent, unless the direction from the client is continued from elsewhere
-///   (`proxy_continue_stream`). Envoy cannot continue the direction from the upstream. A connection whose ends are both stopped stays open until
-///   `tcp_proxy`'s idle timeout.
+/// - Data that is stopped in the callback with `end_of_stream` is never sent, unless it comes from the client and is held with
+///   [`pause_for`](crate::DownstreamData::pause_for). Envoy cannot continue the direction from the upstream. A connection whose ends are both
+///   stopped stays open until `tcp_proxy`'s idle timeout.
 /// - Envoy stops reading when a filter holds more than `per_connection_buffer_limit_bytes` (1 MiB unless configured) of a direction: nothing more
 ///   comes, not even the end. So a filter that waits for something says how long: it closes, or continues, when
 ///   [`len`](crate::StreamData::len) is more than it wants to keep.

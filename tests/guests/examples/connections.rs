@@ -3,6 +3,7 @@
 use proxy_filter::prelude::*;
 use proxy_filter::{Status, stream_info, sys};
 use std::rc::Rc;
+use std::time::Duration;
 
 #[derive(Default)]
 struct Root {
@@ -112,7 +113,7 @@ fn attributes() -> Result<String> {
     ))
 }
 
-#[proxy_filter::stream_context]
+#[proxy_filter::stream_context(timers)]
 impl StreamContext for Stream {
     fn on_create(&mut self) -> Result<()> {
         if &*self.mode == "create" { Err(Error::other("no")) } else { Ok(()) }
@@ -130,6 +131,14 @@ impl StreamContext for Stream {
 
     fn on_downstream_data(&mut self, data: &mut DownstreamData, end_of_stream: bool) -> Result<NetworkFilterStatus> {
         self.note(|| format!("downstream {} {end_of_stream}", data.len()));
+        if &*self.mode == "later" {
+            return data.pause_for(self, Timer::after(Duration::from_millis(20)), |_, data, elapsed| {
+                elapsed?;
+                let close = data.bytes(0, 3)? == b"bad";
+                data.append(" later")?;
+                Ok(if close { NetworkFilterStatus::Close } else { NetworkFilterStatus::Continue })
+            });
+        }
         if &*self.mode == "never downstream" {
             return Ok(NetworkFilterStatus::StopIteration);
         }
