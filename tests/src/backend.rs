@@ -1,5 +1,6 @@
 //! What runs a plugin: the embedded host, natively or on a wasm engine, or a real Envoy.
 
+use crate::cluster::Cluster;
 use crate::connection::{ConnectionRecord, Step};
 use crate::fixture::Metadata;
 use crate::message::{Received, Reply, Request};
@@ -25,6 +26,8 @@ pub(crate) struct Settings {
     /// `stats_config.stats_tags`: names of labels, and the regular expressions that find them in names of metrics.
     pub(crate) stats_tags: Vec<(String, String)>,
     pub(crate) metadata: Arc<Metadata>,
+    /// The clusters that the plugin may call.
+    pub(crate) clusters: Vec<Cluster>,
 }
 
 impl Default for Settings {
@@ -41,6 +44,7 @@ impl Default for Settings {
             buffer_limit: None,
             stats_tags: Vec::new(),
             metadata: Arc::default(),
+            clusters: Vec::new(),
         }
     }
 }

@@ -41,6 +41,10 @@ pub(crate) fn differences(left: &Transcript, right: &Transcript, names: Names, d
             names,
         );
         compare(&mut report, &format!("exchange {number}, at the upstream"), &upstream(l), &upstream(r), names);
+        // What happens without a request happens in each VM of an Envoy, and its calls are counted there.
+        if [l, r].into_iter().any(has_request) {
+            compare(&mut report, &format!("exchange {number}, calls"), &calls(l), &calls(r), names);
+        }
         compare(&mut report, &format!("exchange {number}, at the client"), &client(l), &client(r), names);
     }
     if left.connections.len() != right.connections.len() {
@@ -129,6 +133,19 @@ fn client(record: &Record) -> Vec<String> {
 
 fn upstream(record: &Record) -> Vec<String> {
     received(record.upstream.as_ref())
+}
+
+/// Whether there was a request, and not just time that passed.
+fn has_request(record: &Record) -> bool {
+    let created = |event: &Event| event.callback() == Some("proxy_on_context_create");
+    record.response.is_some() || record.upstream.is_some() || record.events.iter().any(created)
+}
+
+fn calls(record: &Record) -> Vec<String> {
+    let all = |(cluster, calls): (&String, &Vec<Received>)| {
+        calls.iter().flat_map(|call| received(Some(call))).map(|line| format!("{cluster}: {line}")).collect::<Vec<_>>()
+    };
+    record.calls.iter().flat_map(all).collect()
 }
 
 fn received(message: Option<&Received>) -> Vec<String> {

@@ -6,6 +6,7 @@ use crate::message::{Body, Protocol, Received, Request};
 use crate::record::{Event, LogLine, Record};
 use crate::trace::{self, Colour};
 use std::fmt;
+use std::time::Duration;
 
 /// A request that is being put together; made by [`Host::get`] and its siblings.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ impl<'a> ExchangeBuilder<'a> {
             headers: Vec::new(),
             body: Body::Absent,
             trailers: Vec::new(),
+            leave_after: None,
         };
         Self { host, request }
     }
@@ -71,6 +73,13 @@ impl<'a> ExchangeBuilder<'a> {
         self
     }
 
+    /// The client closes the connection so long after it has sent everything, unless it has the whole response by then. Otherwise it
+    /// waits five seconds for each part of the response.
+    pub const fn leave_after(mut self, patience: Duration) -> Self {
+        self.request.leave_after = Some(patience);
+        self
+    }
+
     /// Sends the request and waits for all that follows.
     #[must_use]
     pub fn send(self) -> Exchange {
@@ -112,6 +121,14 @@ impl Exchange {
     #[must_use]
     pub const fn upstream(&self) -> Option<&Received> {
         self.record.upstream.as_ref()
+    }
+
+    /// What a cluster received during this exchange, in order. Empty if nothing came.
+    ///
+    /// In a real Envoy every VM of the plugin does what `on_configure` and `on_tick` do; the calls made there come several times.
+    #[must_use]
+    pub fn calls(&self, cluster: &str) -> Vec<Received> {
+        self.record.calls.get(cluster).cloned().unwrap_or_default()
     }
 
     /// The lines the module logged during this exchange.

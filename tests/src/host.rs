@@ -1,10 +1,12 @@
 //! [`Host`]: what a test talks to.
 
 use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::cluster::{Cluster, Endpoint};
 use crate::connection::{Connection, ConnectionBuilder, ConnectionRecord, Step};
 use crate::engine::Engine;
 use crate::exchange::{Exchange, ExchangeBuilder};
 use crate::fixture::MetadataOf;
+use crate::grpc::Turn;
 use crate::message::{Received, Reply, Request};
 use crate::record::{Event, LogLine, Record};
 use proxy_filter::LogLevel;
@@ -138,6 +140,88 @@ impl Host {
         let fields = serde_json::from_str(&json.to_string());
         let fields = fields.unwrap_or_else(|error| panic!("the metadata is not a JSON object: {error}"));
         Arc::make_mut(&mut self.settings.metadata).set(of, fields);
+    }
+
+    /// Gives the host a cluster with one server, which answers what the plugin calls. Clusters are made before
+    /// [`configure`](Self::configure); one of the same name is replaced.
+    ///
+    /// The server speaks HTTP/1.1. What it received during an exchange is in [`Exchange::calls`].
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Reply};
+    /// # fn body(mut host: Host) {
+    /// host.cluster("authz", |call| Reply::new(if call.header("authorization").is_some() { 200 } else { 403 }));
+    /// # }
+    /// ```
+    pub fn cluster(&mut self, name: &str, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
+        self.add_cluster(name, Endpoint::Server(Arc::new(answer)));
+    }
+
+    /// Gives the host a cluster that has no host: a call to it fails at once, without a response.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.cluster_without_hosts("empty");
+    /// # }
+    /// ```
+    pub fn cluster_without_hosts(&mut self, name: &str) {
+        self.add_cluster(name, Endpoint::Absent);
+    }
+
+    /// Gives the host a cluster whose only host refuses connections.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.cluster_that_refuses("down");
+    /// # }
+    /// ```
+    pub fn cluster_that_refuses(&mut self, name: &str) {
+        self.add_cluster(name, Endpoint::Refusing);
+    }
+
+    /// Gives the host a cluster with one gRPC server, which answers each call when all of it has come: with [`Reply::grpc`],
+    /// [`Reply::grpc_messages`] or [`Reply::grpc_status`]. What it received is in [`Exchange::calls`], with
+    /// [`Received::grpc_messages`].
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Reply};
+    /// # fn body(mut host: Host) {
+    /// host.grpc_cluster("authz", |call| match call.grpc_messages().as_slice() {
+    ///     [message] if message == b"let me in" => Reply::grpc(b"welcome"),
+    ///     _ => Reply::grpc_status(7, "not you"),
+    /// });
+    /// # }
+    /// ```
+    pub fn grpc_cluster(&mut self, name: &str, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
+        self.add_cluster(name, Endpoint::Grpc(Arc::new(answer)));
+    }
+
+    /// Gives the host a cluster with one gRPC server for bidirectional streams. It opens its half at once and answers each message as it
+    /// comes; when the client has ended its half, it ends the stream with the status OK.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Turn};
+    /// # fn body(mut host: Host) {
+    /// host.grpc_stream_cluster("echo", |message| vec![message.to_vec()]);
+    /// host.grpc_stream_cluster("strict", |message| match message {
+    ///     b"bad" => Turn::default().end(3, "that was bad"),
+    ///     good => vec![good.to_vec()].into(),
+    /// });
+    /// # }
+    /// ```
+    pub fn grpc_stream_cluster<T: Into<Turn>>(
+        &mut self,
+        name: &str,
+        answer: impl Fn(&[u8]) -> T + Send + Sync + 'static,
+    ) {
+        self.add_cluster(name, Endpoint::GrpcStream(Arc::new(move |message: &[u8]| answer(message).into())));
+    }
+
+    fn add_cluster(&mut self, name: &str, endpoint: Endpoint) {
+        self.settings.clusters.retain(|cluster| cluster.name != name);
+        self.settings.clusters.push(Cluster { name: name.into(), endpoint });
     }
 
     /// Starts the plugin with a configuration: JSON or any text. A plugin that runs already is ended first.

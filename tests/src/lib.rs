@@ -29,6 +29,8 @@
 //! `content-length`.
 
 mod backend;
+mod base64;
+mod cluster;
 mod compare;
 mod connection;
 #[cfg(feature = "wasmtime")]
@@ -39,6 +41,7 @@ mod engine;
 mod envoy;
 mod exchange;
 mod fixture;
+mod grpc;
 mod guest;
 mod host;
 mod message;
@@ -52,6 +55,7 @@ pub use connection::{Connection, ConnectionBuilder, ConnectionRecord, End, Heard
 pub use engine::{Engine, Trap};
 pub use exchange::{Exchange, ExchangeBuilder};
 pub use fixture::MetadataOf;
+pub use grpc::Turn;
 pub use guest::{BuildError, build_guest};
 pub use host::Host;
 pub use message::{Body, Fields, Protocol, Received, Reply, Request};

@@ -1,6 +1,7 @@
 //! HTTP messages as a test writes them: what a client sends and what an upstream answers.
 
 use proxy_filter::HeaderValue;
+use std::time::Duration;
 
 /// A list of header or trailer fields in order, repeated names kept.
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
@@ -74,9 +75,11 @@ pub struct Request {
     pub(crate) headers: Fields,
     pub(crate) body: Body,
     pub(crate) trailers: Fields,
+    /// The client leaves so long after it has sent everything, unless it has the response by then.
+    pub(crate) leave_after: Option<Duration>,
 }
 
-/// What the upstream answers.
+/// What the upstream, or a cluster that the filter calls, answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub(crate) status: u16,
@@ -85,6 +88,10 @@ pub struct Reply {
     pub(crate) trailers: Fields,
     /// The upstream closes the connection instead of answering.
     pub(crate) reset: bool,
+    /// The upstream closes the connection before the message ends.
+    pub(crate) cut_off: bool,
+    /// How long the upstream takes to answer.
+    pub(crate) after: Duration,
 }
 
 /// A message as the other side received it: the request at the upstream, the response at the client.
@@ -146,7 +153,15 @@ impl Reply {
     /// An answer with this status, without a body.
     #[must_use]
     pub const fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Body::Absent, trailers: Vec::new(), reset: false }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Body::Absent,
+            trailers: Vec::new(),
+            reset: false,
+            cut_off: false,
+            after: Duration::ZERO,
+        }
     }
 
     /// No answer: the upstream closes the connection.
@@ -155,6 +170,38 @@ impl Reply {
         let mut reply = Self::new(0);
         reply.reset = true;
         reply
+    }
+
+    /// Answers this much later: at once in the embedded host, whose clock goes on meanwhile, and truly in a real Envoy.
+    ///
+    /// Answers to requests that are under way at the same time come in the order of their times. Give them times that are
+    /// well apart, for example 100 ms, so that they come in the same order in a real Envoy.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Reply};
+    /// # fn body(mut host: Host) {
+    /// host.cluster("slow", |_call| Reply::new(200).after(std::time::Duration::from_millis(100)));
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn after(mut self, delay: Duration) -> Self {
+        self.after = delay;
+        self
+    }
+
+    /// Closes the connection after the headers and the body given, before the message ends: the `content-length` is one byte more than
+    /// is sent, or a body in pieces has no end.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Reply};
+    /// # fn body(mut host: Host) {
+    /// host.cluster("broken", |_call| Reply::new(200).body("the first half").cut_off());
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn cut_off(mut self) -> Self {
+        self.cut_off = true;
+        self
     }
 
     /// Adds a header.

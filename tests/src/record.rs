@@ -2,6 +2,7 @@
 
 use crate::message::Received;
 use proxy_filter::LogLevel;
+use std::collections::BTreeMap;
 
 /// One thing that happened between the host and the module, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct Record {
     pub response: Option<Received>,
     /// What the upstream received; `None` when nothing reached it.
     pub upstream: Option<Received>,
+    /// What the clusters that the plugin calls received, in order, by the name of the cluster. One that received nothing is not listed.
+    pub calls: BTreeMap<String, Vec<Received>>,
     /// Callbacks, host calls and log lines, in order.
     pub events: Vec<Event>,
     /// Why the exchange could not be played, for example because Envoy crashed. `None` in every exchange that went its way,

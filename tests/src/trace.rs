@@ -44,6 +44,11 @@ pub(crate) fn render(record: &Record, colour: Colour) -> String {
     for event in &record.events {
         text.push_str(&render_event(event, colour));
     }
+    for (cluster, calls) in &record.calls {
+        for call in calls {
+            text.push_str(&message(&format!("cluster {cluster} received"), Some(call), colour));
+        }
+    }
     text.push_str(&message("upstream received", record.upstream.as_ref(), colour));
     text.push_str(&message("client received", record.response.as_ref(), colour));
     text

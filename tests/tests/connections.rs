@@ -3,8 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::LogLevel;
-use proxy_filter_host::{Connection, ConnectionBuilder, End, Host, build_guest};
-use std::path::Path;
+use proxy_filter_host::{Connection, ConnectionBuilder, End, Host};
 
 fn mode(host: &mut Host, mode: &str) {
     host.tcp();
@@ -355,16 +354,12 @@ fn a_filter_of_connections_lets_requests_pass(mut host: Host) {
     assert_eq!((exchange.status(), exchange.response().header("x-stamp")), (200, None), "{exchange}");
 }
 
-/// In Envoy only: while a connection is played, the embedded host's clock stands still.
-#[test]
-#[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
-fn data_can_be_held_until_a_timer_has_run_down() {
-    let module =
-        build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some("connections")).unwrap();
-    let mut host = Host::in_envoy(&module).unwrap();
+#[proxy_filter_host::test(guest = "connections")]
+fn data_can_be_held_until_a_timer_has_run_down(mut host: Host) {
+    host.log_level(LogLevel::Info);
     mode(&mut host, "later");
     let connection = host.connect().send("wait").finish().play();
-    assert_eq!(connection.upstream().unwrap().text(), "wait later later", "{connection}");
+    assert_eq!(upstream_by_step(&connection), ["", "wait later", " later", ""], "{connection}");
     let connection = host.connect().send("bad").play();
     assert_eq!(connection.upstream().unwrap().text(), "", "{connection}");
     assert_eq!(connection.moments()[1].client.end, End::Finished, "{connection}");

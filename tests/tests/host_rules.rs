@@ -78,6 +78,34 @@ fn a_host_call_in_initialize_fails_the_vm() {
 }
 
 #[test]
+fn a_host_call_in_the_start_section_is_a_violation() {
+    let bytes = module(TICK, "(func $start (drop (call $tick (i32.const 1)))) (start $start)");
+    let mut host = Host::for_module(&bytes);
+    assert!(host.configure("").unwrap_err().to_string().contains("called from the start section"));
+    assert!(host.violations().join("\n").contains("from the module's start section"));
+    catch_unwind(AssertUnwindSafe(|| drop(host))).unwrap_err();
+}
+
+#[test]
+fn a_grpc_service_that_names_nothing_is_a_violation() {
+    // The second is the name of a cluster, and happens to be an encoded message.
+    for (name, size) in [("", 0), ("authz_svc", 9)] {
+        for (function, zeros, parameters) in [("proxy_grpc_call", 10, 12), ("proxy_grpc_stream", 7, 9)] {
+            let imports = format!(
+                r#"(import "env" "{function}" (func $call (param {}) (result i32))) (data (i32.const 16) "{name}")"#,
+                "i32 ".repeat(parameters)
+            );
+            let zeros = "(i32.const 0)".repeat(zeros);
+            let callback = format!(
+                r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+                    (drop (call $call (i32.const 16) (i32.const {size}) {zeros})) (i32.const 0))"#
+            );
+            assert!(violation(&module(&imports, &callback)).contains("names nothing: Envoy 1.40 aborts"));
+        }
+    }
+}
+
+#[test]
 fn a_reply_in_on_log_is_a_violation() {
     let zeros = "(i32.const 0)".repeat(6);
     let bytes = module(

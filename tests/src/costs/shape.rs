@@ -57,6 +57,7 @@ pub(crate) fn request() -> Request {
         headers: REQUEST_HEADERS.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
         body: Body::Sized(request_body()),
         trailers: Vec::new(),
+        leave_after: None,
     }
 }
 

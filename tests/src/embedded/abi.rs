@@ -1,7 +1,8 @@
 //! The exports of ABI 0.2.1 and the table of host functions as wasm imports.
 
 use super::functions::Functions;
-use crate::engine::{Import, Memory, Trap, WireType};
+use crate::engine::{Import, Memory, Reentrant, Trap, WireType};
+use proxy_filter::__private::Module as NativeModule;
 use proxy_filter::Status;
 use proxy_filter::sys::HostFunctions;
 use std::sync::Arc;
@@ -123,10 +124,20 @@ macro_rules! imports {
                                     $(imports!(@put $out_kind $out wire);)*
                                     Ok(0)
                                 }
-                                Err(status) => Ok(Status::raw(status)),
+                                Err(status) => {
+                                    // Envoy writes this out before it knows whether the call is possible.
+                                    if stringify!($name) == "proxy_http_call" {
+                                        wire.put(&0_u32.to_le_bytes())?;
+                                    }
+                                    Ok(Status::raw(status))
+                                }
                             }
                         };
-                        let status = match answer() {
+                        let answer = answer();
+                        if stringify!($name) == "proxy_grpc_stream" {
+                            functions.call_inside(memory)?;
+                        }
+                        let status = match answer {
                             Ok(status) | Err(Undeliverable::Status(status)) => status,
                             Err(Undeliverable::Trap(trap)) => return Err(trap),
                         };
@@ -141,6 +152,10 @@ macro_rules! imports {
         impl HostFunctions for Native {
             $(fn $name(&self, $($parameter: imports!(@type $kind)),*) -> Result<($(imports!(@type out $out_kind)),*), Status> {
                 let result = self.0.$name($($parameter),*);
+                if stringify!($name) == "proxy_grpc_stream" {
+                    // A module that panics there has failed, and the panic is on its way to who called it.
+                    let _ = self.0.call_inside(&mut self.1.clone());
+                }
                 self.0.called(stringify!($name), result.as_ref().err().map_or(0, |status| status.raw()));
                 result
             })*
@@ -168,7 +183,28 @@ macro_rules! imports {
 }
 
 /// Answers a module that runs natively.
-pub(crate) struct Native(pub(crate) Arc<Functions>);
+pub(crate) struct Native(pub(crate) Arc<Functions>, pub(crate) NativeExports);
+
+/// The exports of a module that runs natively on this thread.
+#[derive(Clone)]
+pub(crate) struct NativeExports(pub(crate) NativeModule);
+
+impl Reentrant for NativeExports {
+    fn exports(&mut self, name: &str) -> bool {
+        self.0.exports.iter().any(|(export, _)| *export == name)
+    }
+
+    fn call(&mut self, name: &str, arguments: &[u32]) -> Result<(), Trap> {
+        let mut padded = [0; 5];
+        for (place, argument) in padded.iter_mut().zip(arguments) {
+            *place = *argument;
+        }
+        if let Some((_, export)) = self.0.exports.iter().find(|(export, _)| *export == name) {
+            export(padded);
+        }
+        Ok(())
+    }
+}
 
 #[allow(unused_parens, reason = "a list of one out is no tuple")]
 mod table {

@@ -2,14 +2,16 @@
 
 use super::attribute::{Info, Whose};
 use super::body::Passed;
+use super::event;
 use super::fields::Map;
 use super::functions::Functions;
+use super::incoming::Incoming;
+use super::pause::Patience;
 use super::state::{LocalReply, Phase, Side, Stream};
-use super::time;
 use super::vm::Vm;
 use super::wire;
 use crate::backend::Answer;
-use crate::message::{Body, Fields, Protocol, Received, Reply, Request};
+use crate::message::{Protocol, Received, Reply, Request};
 use proxy_filter::sys::HostFunctions;
 
 /// Which message of the stream.
@@ -36,14 +38,14 @@ pub(super) enum Ended {
     Reply(LocalReply),
     /// The module closed the stream.
     Closed,
-    /// The module stopped the message, and nothing continues it: the client gives up in the end.
-    Stuck,
+    /// The client left: nothing continued the message, or nobody answered, for too long.
+    Left,
     /// The VM failed.
     Failed,
 }
 
 /// A bit of `ResponseFlags`.
-const UPSTREAM_CONNECTION_TERMINATION: u64 = 1 << 6;
+pub(super) const UPSTREAM_CONNECTION_TERMINATION: u64 = 1 << 6;
 /// A bit of `ResponseFlags`.
 const NO_ROUTE_FOUND: u64 = 1 << 8;
 /// Envoy's default for `per_connection_buffer_limit_bytes`.
@@ -51,10 +53,11 @@ pub(super) const BUFFER_LIMIT: u32 = 1024 * 1024;
 
 /// The stream that is being played.
 pub(super) struct Exchange<'a> {
-    vm: &'a mut Vm,
-    functions: &'a Functions,
+    pub(super) vm: &'a mut Vm,
+    pub(super) functions: &'a Functions,
     id: u32,
-    request: &'a Request,
+    pub(super) request: &'a Request,
+    pub(super) patience: Patience,
     /// What had gone on of a message when it ended early.
     pub(super) cut: Vec<u8>,
     upstream: Option<Received>,
@@ -62,7 +65,8 @@ pub(super) struct Exchange<'a> {
 
 impl<'a> Exchange<'a> {
     pub(super) fn new(vm: &'a mut Vm, functions: &'a Functions, id: u32, request: &'a Request) -> Self {
-        Self { vm, functions, id, request, cut: Vec::new(), upstream: None }
+        let patience = Patience::of(request, functions.state().clock.now());
+        Self { vm, functions, id, request, patience, cut: Vec::new(), upstream: None }
     }
 
     /// Plays the stream. What the client received, and what the upstream did.
@@ -83,32 +87,29 @@ impl<'a> Exchange<'a> {
             Some(authority) => self.forward(authority, answer),
         };
         self.end();
+        self.functions.state().stream = None;
         self.tell();
+        event::deliver_due(self.vm, self.functions);
         (client, self.upstream)
-    }
-
-    /// Queued items are told when Envoy has worked off what it has read: the head, a piece of the body, or the end and what follows it.
-    pub(super) fn tell(&mut self) {
-        let root = self.functions.state().root;
-        time::tell(self.vm, self.functions, root);
     }
 
     /// The request on its way to the upstream, and the response back.
     fn forward(&mut self, authority: &str, answer: &Answer) -> Option<Received> {
-        match self.request(authority) {
-            Ok(()) => {}
-            Err(Ended::Reply(reply)) => return Some(self.local_reply(&reply)),
-            Err(Ended::Failed) => return Some(self.vm_failed()),
-            Err(Ended::Closed | Ended::Stuck) => return None,
+        let asked = self.request(authority).and_then(|()| {
+            let reply = self.upstream.as_ref().map(|received| answer(received)).ok_or(Ended::Closed)?;
+            self.let_pass(reply.after)?;
+            Ok(reply)
+        });
+        match asked {
+            Ok(reply) if reply.reset => {
+                self.with_info(|info| info.flags |= UPSTREAM_CONNECTION_TERMINATION);
+                Some(self.local_reply(&wire::upstream_reset()))
+            }
+            Ok(reply) => self.response(&reply),
+            Err(Ended::Reply(reply)) => Some(self.local_reply(&reply)),
+            Err(Ended::Failed) => Some(self.vm_failed()),
+            Err(Ended::Closed | Ended::Left) => None,
         }
-        self.tell();
-        let reply = self.upstream.as_ref().map(|received| answer(received))?;
-        if reply.reset {
-            self.with_info(|info| info.flags |= UPSTREAM_CONNECTION_TERMINATION);
-            let reply = wire::upstream_reset();
-            return Some(self.local_reply(&reply));
-        }
-        self.response(&reply)
     }
 
     /// Takes the request through the filter and to the upstream.
@@ -116,25 +117,23 @@ impl<'a> Exchange<'a> {
         let request = self.request;
         let map = wire::request_map(request, authority);
         let end = wire::ends_with_headers(&request.body, &request.trailers);
+        let incoming = Incoming::of(&request.body, &request.trailers, request.protocol, self.now());
         self.headers(Which::Request, map, end)?;
         // Held headers reach the router with the body.
-        let held = self.with_side(Which::Request, |side| side.headers.open);
+        let held = self.with_side(Which::Request, |side| !side.gone);
         if !held {
             self.route()?;
         }
         let passed = if end {
             Passed::default()
         } else {
-            self.tell();
-            let pieces = wire::pieces(&request.body, !request.trailers.is_empty(), request.protocol);
-            let apart = matches!(request.body, Body::Chunked(_));
-            self.pass(Which::Request, pieces, &request.trailers, apart).inspect_err(|_| self.abandon_upstream())?
+            self.pass(Which::Request, incoming).inspect_err(|_| self.abandon_upstream())?
         };
         if held {
             self.route()?;
         }
         let map = self
-            .with_side(Which::Request, |side| side.headers.take())
+            .with_side(Which::Request, Side::take_headers)
             .unwrap_or_else(|| Map::new(super::fields::Kind::Request));
         let routed = wire::routed(&map);
         self.check_length("request", &routed, &passed.body);
@@ -158,15 +157,12 @@ impl<'a> Exchange<'a> {
         if routable { Ok(()) } else { Err(Ended::Reply(wire::no_route())) }
     }
 
-    /// The request ends early. If its headers had gone on, the upstream has seen a part of it, unless all came in one segment.
+    /// The request ends early. If its headers had gone on, the upstream has seen a part of it.
     fn abandon_upstream(&mut self) {
-        let headers = self.with_side(Which::Request, |side| side.headers.value.clone().filter(|_| !side.headers.open));
+        let headers = self.with_side(Which::Request, |side| side.headers.value.clone().filter(|_| side.gone));
         let Some(headers) = headers else { return };
         let routed = wire::routed(&headers);
-        let one_segment = self.request.protocol == Protocol::Http1 && matches!(self.request.body, Body::Sized(_));
-        if !one_segment {
-            self.upstream = Some(wire::upstream(&routed, &self.cut, None, false, self.request.protocol));
-        }
+        self.upstream = Some(wire::upstream(&routed, &self.cut, None, false, self.request.protocol));
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.0 = Some(routed);
         }
@@ -176,7 +172,7 @@ impl<'a> Exchange<'a> {
     fn response(&mut self, reply: &Reply) -> Option<Received> {
         let map = wire::response_map(reply, self.request.protocol);
         let bodiless = self.request.method == "HEAD" || reply.status == 204 || reply.status == 304;
-        let end = bodiless || wire::ends_with_headers(&reply.body, &reply.trailers);
+        let end = bodiless || (wire::ends_with_headers(&reply.body, &reply.trailers) && !reply.cut_off);
         if let Some(stream) = &mut self.functions.state().stream {
             stream.response_started = true;
         }
@@ -184,18 +180,15 @@ impl<'a> Exchange<'a> {
             info.code = Some((reply.status.into(), b"via_upstream".to_vec()));
             info.whose = if end { Whose::Ended } else { Whose::Upstreams };
         });
+        let mut incoming = Incoming::of(&reply.body, &reply.trailers, self.request.protocol, self.now());
+        if reply.cut_off {
+            incoming.cut_off();
+        }
         let passed = self.headers(Which::Response, map, end).and_then(|()| {
-            if end {
-                return Ok(Passed::default());
-            }
-            self.tell();
-            let pieces = wire::pieces(&reply.body, !reply.trailers.is_empty(), self.request.protocol);
-            self.pass(Which::Response, pieces, &reply.trailers, matches!(reply.body, Body::Chunked(_)))
+            self.encourage();
+            if end { Ok(Passed::default()) } else { self.pass(Which::Response, incoming) }
         });
-        let (map, held) = self.with_side(Which::Response, |side| {
-            let held = side.headers.open;
-            (side.headers.take(), held)
-        });
+        let (map, held) = self.with_side(Which::Response, |side| (side.take_headers(), !side.gone));
         let finished = wire::finished(&map?);
         match passed {
             Ok(passed) => {
@@ -207,7 +200,7 @@ impl<'a> Exchange<'a> {
             }
             Err(Ended::Reply(reply)) if held => Some(self.replaced(&reply)),
             Err(Ended::Failed) if held => Some(self.vm_failed()),
-            Err(Ended::Closed | Ended::Stuck) if held => None,
+            Err(Ended::Closed | Ended::Left) if held => None,
             Err(_) => {
                 self.log_response(&finished, None);
                 let complete = self.request.protocol == Protocol::Http1
@@ -220,7 +213,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Takes headers through the filter. They stay in the side, out of the module's reach once they have gone on.
-    fn headers(&mut self, which: Which, map: Map, end: bool) -> Result<(), Ended> {
+    pub(super) fn headers(&mut self, which: Which, map: Map, end: bool) -> Result<(), Ended> {
         let count = map.len();
         self.with_side(which, |side| side.headers.show(map));
         let phase = match which {
@@ -235,7 +228,16 @@ impl<'a> Exchange<'a> {
             0 | 2 => {}
             _ if continued => {}
             _ if holds_until_body && !end => return Ok(()),
-            _ => return Err(Ended::Stuck),
+            _ => {
+                self.wait(which)?;
+                // Response headers that were held stay within reach, although they have gone on.
+                let keep = which == Which::Response;
+                self.with_side(which, |side| side.sent = side.headers.value.clone().filter(|_| keep));
+                self.with_side(which, |side| side.gone = true);
+                if keep {
+                    return Ok(());
+                }
+            }
         }
         self.release(which);
         Ok(())
@@ -243,64 +245,14 @@ impl<'a> Exchange<'a> {
 
     /// The filter lets the headers go.
     pub(super) fn release(&mut self, which: Which) {
-        self.with_side(which, |side| side.headers.open = false);
-    }
-
-    /// An answer that is not the upstream's, through the filter's response callbacks.
-    fn local_reply(&mut self, reply: &LocalReply) -> Received {
-        let reply = wire::as_grpc(reply, self.request);
-        self.tell_code(&reply);
-        let map = wire::local_reply_map(&reply);
-        let head = self.request.method == "HEAD";
-        let end = head || reply.body.is_empty();
-        if let Some(stream) = &mut self.functions.state().stream {
-            stream.response_started = true;
-        }
-        let mut passed = Passed::default();
-        let result = self.headers(Which::Response, map, end).and_then(|()| {
-            if !end {
-                passed = self.pass(Which::Response, vec![(reply.body.clone(), true)], &Fields::new(), false)?;
-            }
-            Ok(())
+        self.with_side(which, |side| {
+            // Those that have gone on already stay as they are.
+            side.headers.open &= side.sent.is_some();
+            side.gone = true;
         });
-        match result {
-            Err(Ended::Reply(second)) => return self.replaced(&second),
-            Err(Ended::Failed) => return self.vm_failed(),
-            _ => {}
-        }
-        let map = self.with_side(Which::Response, |side| side.headers.take());
-        let finished = wire::finished(&map.unwrap_or_else(|| wire::local_reply_map(&reply)));
-        self.log_response(&finished, None);
-        wire::client(&finished, &passed.body, None, end, true, self.request)
     }
 
-    /// A local reply in place of a response whose headers callback has run: it is not called again.
-    fn replaced(&mut self, reply: &LocalReply) -> Received {
-        let reply = wire::as_grpc(reply, self.request);
-        self.tell_code(&reply);
-        let finished = wire::finished(&wire::local_reply_map(&reply));
-        self.log_response(&finished, None);
-        let body = if self.request.method == "HEAD" { &[][..] } else { &reply.body };
-        wire::client(&finished, body, None, reply.body.is_empty(), true, self.request)
-    }
-
-    /// The VM failed during this stream: the client gets a 503, and the module nothing more.
-    fn vm_failed(&mut self) -> Received {
-        self.replaced(&wire::failed())
-    }
-
-    /// A request without a host never reaches the filters.
-    fn refused(&mut self) -> Received {
-        let reply = wire::no_host();
-        self.tell_code(&reply);
-        self.with_info(|info| info.routed = false);
-        let finished = wire::finished(&wire::local_reply_map(&reply));
-        let client = wire::client(&finished, &[], None, true, true, self.request);
-        self.log_response(&finished, None);
-        client
-    }
-
-    fn log_response(&mut self, headers: &Map, trailers: Option<&Map>) {
+    pub(super) fn log_response(&mut self, headers: &Map, trailers: Option<&Map>) {
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.1 = Some(headers.clone());
             stream.logged.2 = trailers.cloned();
@@ -313,7 +265,7 @@ impl<'a> Exchange<'a> {
             if stream.logged.0.is_none() {
                 stream.logged.0.clone_from(&stream.request.headers.value);
             }
-            stream.info.held = stream.request.headers.open;
+            stream.info.held = !stream.request.gone && stream.request.headers.value.is_some();
             stream.request.close();
             stream.response.close();
         }
@@ -329,23 +281,30 @@ impl<'a> Exchange<'a> {
         if self.vm.failed() {
             return Err(Ended::Failed);
         }
-        if let Some(stream) = &mut self.functions.state().stream {
-            stream.phase = phase;
-        }
+        self.set_phase(phase);
         let arguments: Vec<u32> = std::iter::once(self.id).chain(arguments.iter().copied()).collect();
         let raw = self.vm.call(name, &arguments).unwrap_or_default();
         if self.vm.failed() {
             return Err(Ended::Failed);
         }
+        self.set_phase(Phase::Idle);
+        self.asked()?;
+        Ok(raw)
+    }
+
+    /// Whether the module has closed the stream, or answered it, since this was last asked.
+    pub(super) fn asked(&self) -> Result<(), Ended> {
         let mut state = self.functions.state();
-        let Some(stream) = &mut state.stream else { return Ok(raw) };
-        stream.phase = Phase::Idle;
+        let Some(stream) = &mut state.stream else { return Ok(()) };
         if std::mem::take(&mut stream.closed) {
             return Err(Ended::Closed);
         }
-        match stream.local_reply.take() {
-            Some(reply) => Err(Ended::Reply(reply)),
-            None => Ok(raw),
+        stream.local_reply.take().map_or(Ok(()), |reply| Err(Ended::Reply(reply)))
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        if let Some(stream) = &mut self.functions.state().stream {
+            stream.phase = phase;
         }
     }
 

@@ -1,9 +1,10 @@
 //! The host functions, as Envoy 1.40 answers them.
 
-use super::fields::{self, Kind, Map, UNAVAILABLE};
+use super::fields::{self, Map, UNAVAILABLE};
+use super::rpc::{self, Address};
 use super::state::{LocalReply, Permission, Phase, State, Stream};
-use super::{foreign, property};
-use crate::engine::Trap;
+use super::{callout, foreign, property};
+use crate::engine::{Reentrant, Trap};
 use crate::record::{Event, LogLine};
 use proxy_filter::sys::HostFunctions;
 use proxy_filter::{LogLevel, Status};
@@ -26,7 +27,14 @@ impl Functions {
 
     /// Whether the module may call this function now. If not, Envoy fails the VM.
     pub(crate) fn permit(&self, function: &str) -> std::result::Result<(), Trap> {
-        match self.state().permission {
+        let mut state = self.state();
+        match state.permission {
+            Permission::Nothing => {
+                state.violations.push(format!(
+                    "{function} was called from the module's start section: Envoy 1.40 crashes with a segmentation fault"
+                ));
+                Err(Trap(format!("{function} was called from the start section")))
+            }
             Permission::LogOnly(when) if function != "proxy_log" => {
                 Err(Trap(format!("restricted_callback: {function} was called during {when}")))
             }
@@ -41,71 +49,43 @@ impl Functions {
         }
     }
 
+    /// Notes that a callback begins: it acts on its own context. What it acted on before is to be given back.
+    pub(crate) fn enter(&self, name: &str, arguments: &[u32]) -> (u32, u32) {
+        let mut state = self.state();
+        let outer = (state.current, state.effective);
+        (state.current, state.effective) = (arguments.first().copied().unwrap_or_default(), 0);
+        let arguments = arguments.iter().map(|argument| u64::from(*argument)).collect();
+        state.events.push(Event::Callback { name: name.into(), arguments });
+        outer
+    }
+
+    /// Notes that a callback is over, with its result if it has one.
+    pub(crate) fn leave(&self, name: &str, result: Option<u32>, outer: (u32, u32)) {
+        let mut state = self.state();
+        (state.current, state.effective) = outer;
+        state.events.push(Event::Returned { name: name.into(), result: result.map(u64::from) });
+    }
+
+    /// Runs the callbacks that the host enters while a host function runs, as far as the module exports them.
+    pub(crate) fn call_inside(&self, module: &mut dyn Reentrant) -> std::result::Result<(), Trap> {
+        loop {
+            let next = rpc::next_inside(&mut self.state());
+            let Some((name, arguments)) = next else { return Ok(()) };
+            if module.exports(name) {
+                let outer = self.enter(name, &arguments);
+                let called = module.call(name, &arguments);
+                self.leave(name, None, outer);
+                called?;
+            }
+        }
+    }
+
     /// Runs the module's allocator, which may do less than other code of the module.
     pub(crate) fn while_allocating<T>(&self, body: impl FnOnce() -> T) -> T {
         let outer = std::mem::replace(&mut self.state().permission, Permission::LogOnly("an allocation"));
         let result = body();
         self.state().permission = outer;
         result
-    }
-
-    /// Reads a map for `get` and `pairs`: during `on_log` the maps of the access log serve as well.
-    fn read_map<T>(&self, map: u32, read: impl FnOnce(Option<&Map>, bool) -> Result<T>) -> Result<T> {
-        let mut state = self.state();
-        if map > 7 {
-            return Err(Status::BAD_ARGUMENT);
-        }
-        let Some(stream) = state.stream() else { return read(None, false) };
-        let logging = stream.phase == Phase::Log;
-        let found = match map {
-            0 => stream.request.headers.get().or_else(|| stream.logged.0.as_ref().filter(|_| logging)),
-            1 => stream.request.trailers.get(),
-            2 => stream.response.headers.get().or_else(|| stream.logged.1.as_ref().filter(|_| logging)),
-            3 => stream.response.trailers.get().or_else(|| stream.logged.2.as_ref().filter(|_| logging)),
-            _ => None,
-        };
-        read(found, logging)
-    }
-
-    /// Reaches a map for everything that changes it. At the end of a body the trailers come into being.
-    fn edit_map<T>(&self, map: u32, edit: impl FnOnce(&mut Map) -> T) -> Result<T> {
-        let mut state = self.state();
-        let stream = state.stream().ok_or(UNAVAILABLE)?;
-        let (side, trailers, at_end) = match map {
-            0 => (&mut stream.request, false, false),
-            1 => (&mut stream.request, true, stream.phase == Phase::RequestBody { end_of_stream: true }),
-            2 => (&mut stream.response, false, false),
-            3 => (&mut stream.response, true, stream.phase == Phase::ResponseBody { end_of_stream: true }),
-            _ => return Err(Status::BAD_ARGUMENT),
-        };
-        let slot = if trailers { &mut side.trailers } else { &mut side.headers };
-        if at_end && slot.value.is_none() {
-            slot.show(Map::new(Kind::Trailers));
-        }
-        slot.get_mut().map(edit).ok_or(UNAVAILABLE)
-    }
-
-    fn body(stream: &mut Stream, buffer: u32) -> Option<&mut Vec<u8>> {
-        match buffer {
-            0 => stream.request.body.get_mut(),
-            1 => stream.response.body.get_mut(),
-            2 => stream.connection.as_mut()?.downstream.get_mut(),
-            3 => stream.connection.as_mut()?.upstream.get_mut(),
-            _ => None,
-        }
-    }
-
-    /// The bytes of a buffer; `Ok` and nothing for one that is not there now.
-    fn buffer(&self, buffer: u32) -> Result<Vec<u8>> {
-        let mut state = self.state();
-        match buffer {
-            0..=3 => Ok(state.stream().and_then(|stream| Self::body(stream, buffer)).cloned().unwrap_or_default()),
-            5 | 8 => Ok(Vec::new()),
-            6 => Ok(state.settings.vm_configuration.clone()),
-            7 if state.configuring => Ok(state.settings.configuration.clone()),
-            4 | 7 => Err(Status::NOT_FOUND),
-            _ => Err(Status::BAD_ARGUMENT),
-        }
     }
 
     /// Whether answering or resetting the stream here would crash Envoy.
@@ -146,7 +126,12 @@ impl HostFunctions for Functions {
 
     fn proxy_set_buffer_bytes(&self, buffer_type: u32, start: u32, size: u32, bytes: &[u8]) -> Result<()> {
         let mut state = self.state();
-        if buffer_type == 4 || (buffer_type == 7 && !state.configuring) {
+        let absent = match buffer_type {
+            4 => state.callouts.response.is_none(),
+            7 => !state.configuring,
+            _ => false,
+        };
+        if absent {
             return Err(Status::NOT_FOUND);
         }
         let stream = state.stream().ok_or(Status::BAD_ARGUMENT)?;
@@ -230,7 +215,7 @@ impl HostFunctions for Functions {
             stream.response.continued = true;
         }
         // The request side is out of reach at once, whichever side is continued.
-        stream.request.close();
+        stream.request.continued();
         if early {
             state.violations.push(
                 "proxy_continue_stream for a response that does not exist yet: Envoy 1.40 crashes with a segmentation fault".into(),
@@ -282,6 +267,61 @@ impl HostFunctions for Functions {
                 grpc_status,
             });
         }
+        Ok(())
+    }
+
+    fn proxy_http_call(
+        &self,
+        upstream: &[u8],
+        headers: &[u8],
+        body: &[u8],
+        _trailers: &[u8],
+        timeout: u32,
+    ) -> Result<u32> {
+        // Envoy 1.40 never sends the trailers.
+        callout::call(&mut self.state(), upstream, headers, body, timeout)
+    }
+
+    fn proxy_grpc_call(
+        &self,
+        upstream: &[u8],
+        service: &[u8],
+        method: &[u8],
+        metadata: &[u8],
+        message: &[u8],
+        timeout: u32,
+    ) -> Result<u32> {
+        let address = Address { upstream, service, method, metadata };
+        rpc::call(&mut self.state(), &address, message, timeout)
+    }
+
+    fn proxy_grpc_stream(&self, upstream: &[u8], service: &[u8], method: &[u8], metadata: &[u8]) -> Result<u32> {
+        rpc::stream(&mut self.state(), &Address { upstream, service, method, metadata })
+    }
+
+    fn proxy_grpc_send(&self, token: u32, message: &[u8], end_of_stream: u32) -> Result<()> {
+        rpc::send(&mut self.state(), token, message, end_of_stream != 0)
+    }
+
+    fn proxy_grpc_cancel(&self, token: u32) -> Result<()> {
+        rpc::cancel(&mut self.state(), token)
+    }
+
+    fn proxy_grpc_close(&self, token: u32) -> Result<()> {
+        rpc::close(&mut self.state(), token)
+    }
+
+    fn proxy_get_status(&self) -> Result<(u32, Vec<u8>)> {
+        Ok(self.state().callouts.status.clone())
+    }
+
+    fn proxy_set_effective_context(&self, context_id: u32) -> Result<()> {
+        let mut state = self.state();
+        let stream = state.stream.as_ref().map(|stream| stream.id);
+        if context_id != 0 && context_id != state.root && stream != Some(context_id) {
+            return Err(Status::BAD_ARGUMENT);
+        }
+        state.effective = context_id;
         Ok(())
     }
 

@@ -1,17 +1,27 @@
 //! The embedded host: the life of a plugin, of HTTP streams and of TCP connections, as Envoy 1.40 plays it.
 
 pub(crate) mod abi;
+mod access;
 mod attribute;
 mod body;
+mod callout;
+mod event;
 mod exchange;
 mod fields;
 mod foreign;
 mod functions;
+mod grpc_service;
+mod happening;
+mod incoming;
 mod metadata;
 #[cfg(feature = "wasmtime")]
 mod meter;
 mod metric;
+mod pause;
 mod property;
+mod reply;
+mod rpc;
+mod rpc_server;
 mod shared;
 mod state;
 mod tcp;
@@ -23,10 +33,11 @@ pub(crate) use vm::Guest;
 
 use crate::backend::{Answer, Backend, Refused, Settings};
 use crate::connection::{ConnectionRecord, Step};
-use crate::message::Request;
+use crate::message::{Received, Request};
 use crate::record::{Event, Record};
 use exchange::Exchange;
 use functions::Functions;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use vm::Vm;
@@ -49,6 +60,10 @@ impl Embedded {
 
     fn events(&self) -> Vec<Event> {
         std::mem::take(&mut self.functions.state().events)
+    }
+
+    fn calls(&self) -> BTreeMap<String, Vec<Received>> {
+        self.functions.state().callouts.take_received()
     }
 
     fn size(bytes: &[u8]) -> u32 {
@@ -77,6 +92,7 @@ impl Embedded {
             return Err("Failed to configure base Wasm plugin".into());
         }
         time::tell(&mut vm, &self.functions, ROOT);
+        event::deliver_due(&mut vm, &self.functions);
         Ok(vm)
     }
 }
@@ -99,25 +115,27 @@ impl Backend for Embedded {
         let Some(vm) = &mut self.vm else { return Record::default() };
         let id = self.next_context;
         self.next_context += 1;
+        self.functions.state().callouts.take_received();
         let (response, upstream) = Exchange::new(vm, &self.functions, id, request).play(answer);
-        self.functions.state().stream = None;
-        Record { response, upstream, events: self.events(), failure: None }
+        Record { response, upstream, calls: self.calls(), events: self.events(), failure: None }
     }
 
     fn connection(&mut self, script: &[Step]) -> ConnectionRecord {
         let Some(vm) = &mut self.vm else { return ConnectionRecord::default() };
         let id = self.next_context;
         self.next_context += 1;
+        self.functions.state().callouts.take_received();
         let moments = tcp::Connection::new(vm, &self.functions, id).play(script);
         self.functions.state().stream = None;
         ConnectionRecord { moments, events: self.events(), failure: None }
     }
 
     fn advance(&mut self, by: Duration) -> Record {
+        self.functions.state().callouts.take_received();
         if let Some(vm) = &mut self.vm {
             time::advance(vm, &self.functions, ROOT, by);
         }
-        Record { events: self.events(), ..Record::default() }
+        Record { calls: self.calls(), events: self.events(), ..Record::default() }
     }
 
     fn metric(&mut self, name: &str) -> Option<u64> {

@@ -1,8 +1,10 @@
 //! What the embedded host knows: the contexts of the VM, the stream that is being played, and all that has happened.
 
 use super::attribute::Info;
+use super::callout::Callouts;
 use super::fields::Map;
 use super::metric::Metrics;
+use super::rpc::Rpcs;
 use super::shared::{Data, Queues};
 use super::time::Clock;
 use crate::backend::Settings;
@@ -75,11 +77,31 @@ pub(crate) struct Side {
     pub(crate) body: Gated<Vec<u8>>,
     /// `proxy_continue_stream` was called for this side.
     pub(crate) continued: bool,
+    /// The body that the module sees is what the host holds for it.
+    pub(crate) holds_body: bool,
+    /// The headers have gone on.
+    pub(crate) gone: bool,
+    /// The headers as they went on, where the module can still reach, and in vain change, what the host keeps.
+    pub(crate) sent: Option<Map>,
 }
 
 impl Side {
     const fn new() -> Self {
-        Self { headers: Gated::empty(), trailers: Gated::empty(), body: Gated::empty(), continued: false }
+        Self {
+            headers: Gated::empty(),
+            trailers: Gated::empty(),
+            body: Gated::empty(),
+            continued: false,
+            holds_body: false,
+            gone: false,
+            sent: None,
+        }
+    }
+
+    /// Takes the headers out, as they went on if they did.
+    pub(crate) fn take_headers(&mut self) -> Option<Map> {
+        let kept = self.headers.take();
+        self.sent.take().or(kept)
     }
 
     /// Puts everything out of the module's reach.
@@ -87,6 +109,13 @@ impl Side {
         self.headers.open = false;
         self.trailers.open = false;
         self.body.open = false;
+    }
+
+    /// The module continues the message. Only a body that the host holds stays within reach until it goes on.
+    pub(crate) const fn continued(&mut self) {
+        let body = self.body.open && self.holds_body;
+        self.close();
+        self.body.open = body;
     }
 }
 
@@ -159,6 +188,8 @@ impl Stream {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permission {
     All,
+    /// While the module's start section runs: Envoy has no context yet, and crashes.
+    Nothing,
     /// While `_initialize` or the module's allocator runs: the log only. Anything else fails the VM.
     LogOnly(&'static str),
 }
@@ -171,6 +202,8 @@ pub(crate) struct State {
     pub(crate) root: u32,
     /// The context whose callback runs.
     pub(crate) current: u32,
+    /// The context that the callback chose to act on; 0 for its own.
+    pub(crate) effective: u32,
     pub(crate) permission: Permission,
     /// `proxy_on_configure` runs.
     pub(crate) configuring: bool,
@@ -178,6 +211,8 @@ pub(crate) struct State {
     pub(crate) declared: BTreeMap<Vec<u8>, bool>,
     pub(crate) stream: Option<Stream>,
     pub(crate) clock: Clock,
+    pub(crate) callouts: Callouts,
+    pub(crate) rpcs: Rpcs,
     pub(crate) metrics: Metrics,
     pub(crate) shared_data: Data,
     pub(crate) queues: Queues,
@@ -191,11 +226,14 @@ impl State {
             settings: Settings::default(),
             root: 0,
             current: 0,
+            effective: 0,
             permission: Permission::All,
             configuring: false,
             declared: BTreeMap::new(),
             stream: None,
             clock: Clock::new(),
+            callouts: Callouts::default(),
+            rpcs: Rpcs::default(),
             metrics: Metrics::default(),
             shared_data: Data::default(),
             queues: Queues::default(),
@@ -204,9 +242,9 @@ impl State {
         }
     }
 
-    /// The stream the running callback belongs to.
+    /// The stream that the running callback belongs to, or has chosen to act on.
     pub(crate) fn stream(&mut self) -> Option<&mut Stream> {
-        let current = self.current;
+        let current = if self.effective == 0 { self.current } else { self.effective };
         self.stream.as_mut().filter(|stream| stream.id == current)
     }
 

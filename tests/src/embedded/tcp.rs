@@ -3,10 +3,14 @@
 use super::exchange::BUFFER_LIMIT;
 use super::functions::Functions;
 use super::state::{Flows, Gated, Phase, Stream};
-use super::time;
 use super::vm::Vm;
+use super::{event, time};
 use crate::connection::{CONNECTS, End, Heard, Moment, Step};
 use proxy_filter::sys::HostFunctions;
+use std::time::Duration;
+
+/// The time between two steps.
+const STEP: Duration = Duration::from_millis(100);
 
 /// From where data comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +80,7 @@ impl<'a> Connection<'a> {
         let mut moments = vec![self.moment(CONNECTS.to_owned())];
         for step in script {
             self.step(step);
-            self.tell();
+            self.let_pass();
             moments.push(self.moment(step.title()));
         }
         moments
@@ -95,9 +99,35 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn tell(&mut self) {
-        let root = self.functions.state().root;
+    /// The time until the next step: what is due comes meanwhile, and the module may continue or close the connection then.
+    fn let_pass(&mut self) {
+        let (root, end) = {
+            let state = self.functions.state();
+            (state.root, state.clock.now() + STEP)
+        };
         time::tell(self.vm, self.functions, root);
+        while event::next(self.vm, self.functions, end) {
+            self.do_what_is_asked();
+        }
+        self.functions.state().clock.go_on_to(end);
+    }
+
+    fn do_what_is_asked(&mut self) {
+        if self.over {
+            return;
+        }
+        if self.with_stream(|stream| std::mem::take(&mut stream.closed)) {
+            return self.close();
+        }
+        if !self.take_continued() {
+            return;
+        }
+        if self.held {
+            return self.reach_upstream();
+        }
+        let end = self.down.finished;
+        self.release(From::Client, end);
+        self.end_if_finished(From::Client);
     }
 
     fn open(&mut self) {
@@ -117,10 +147,15 @@ impl<'a> Connection<'a> {
         let Some(raw) = self.flow("proxy_on_new_connection", &[]) else { return };
         self.held = raw != 0 && !self.take_continued();
         if !self.held {
-            self.upstream = Some(Heard::default());
-            self.with_stream(|stream| stream.info.upstream = true);
+            self.reach_upstream();
         }
-        self.tell();
+        self.let_pass();
+    }
+
+    fn reach_upstream(&mut self) {
+        self.held = false;
+        self.upstream = Some(Heard::default());
+        self.with_stream(|stream| stream.info.upstream = true);
     }
 
     fn step(&mut self, step: &Step) {

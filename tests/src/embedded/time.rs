@@ -1,5 +1,6 @@
 //! The clock, the tick, and the telling of queued items: what happens between the callbacks of streams.
 
+use super::event;
 use super::functions::Functions;
 use super::vm::Vm;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -37,23 +38,30 @@ impl Clock {
         self.due = (!self.period.is_zero()).then(|| self.now + self.period);
     }
 
-    /// Goes on to the next tick, if it comes before this time, or else to this time. Whether a tick is due.
-    fn go_on(&mut self, end: Duration) -> bool {
-        let due = self.due.filter(|due| *due <= end);
-        self.now = due.unwrap_or(end);
-        due.is_some()
+    /// When the tick is due next.
+    pub(super) const fn tick_due(&self) -> Option<Duration> {
+        self.due
+    }
+
+    /// Goes on to this time, unless it is past.
+    pub(super) fn go_on_to(&mut self, time: Duration) {
+        self.now = self.now.max(time);
     }
 }
 
-/// Lets time pass: ticks come when they are due. Envoy starts the next period when a tick is over.
+/// Lets time pass: what is due comes when it is due.
 pub(super) fn advance(vm: &mut Vm, functions: &Functions, root: u32, by: Duration) {
     let end = functions.state().clock.now() + by;
     tell(vm, functions, root);
-    while functions.state().clock.go_on(end) && !vm.failed() {
-        vm.call("proxy_on_tick", &[root]);
-        functions.state().clock.arm();
-        tell(vm, functions, root);
-    }
+    while event::next(vm, functions, end) {}
+    functions.state().clock.go_on_to(end);
+}
+
+/// The tick of the root context. Envoy starts the next period when it is over.
+pub(super) fn tick(vm: &mut Vm, functions: &Functions) {
+    let root = functions.state().root;
+    vm.call("proxy_on_tick", &[root]);
+    functions.state().clock.arm();
 }
 
 /// Tells the root context of each item that has come into its queues. Envoy does so as soon as what it has read is worked off.

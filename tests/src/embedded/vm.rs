@@ -1,12 +1,12 @@
 //! A VM: one instance of the module, on a wasm engine or as native code on a thread of its own.
 
-use super::abi::{self, Native};
+use super::abi::{self, Native, NativeExports};
 use super::functions::Functions;
 #[cfg(feature = "wasmtime")]
 use super::meter::Meter;
+use super::rpc;
 use super::state::Permission;
 use crate::engine::{self, Engine, Instance, Trap};
-use crate::record::Event;
 use proxy_filter::__private::{Export, Module as NativeModule};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -36,7 +36,10 @@ impl Vm {
     pub(crate) fn start(guest: &Guest, functions: Arc<Functions>) -> Result<Self, String> {
         let instance = match guest {
             Guest::Native(module) => Box::new(Thread::spawn(*module, Arc::clone(&functions))?) as Box<dyn Instance>,
-            Guest::Wasm(bytes, engine) => engine::load(*engine, bytes, abi::imports(&functions))?,
+            Guest::Wasm(bytes, engine) => {
+                functions.state().permission = Permission::Nothing;
+                engine::load(*engine, bytes, abi::imports(&functions))?
+            }
         };
         let mut vm = Self {
             instance,
@@ -65,31 +68,26 @@ impl Vm {
         if self.failed.is_some() || !self.instance.exports(name) {
             return None;
         }
-        {
-            let mut state = self.functions.state();
-            state.current = arguments.first().copied().unwrap_or_default();
-            let arguments = arguments.iter().map(|argument| u64::from(*argument)).collect();
-            state.events.push(Event::Callback { name: name.into(), arguments });
-        }
+        let result = self.enter(name, arguments);
+        let functions = Arc::clone(&self.functions);
+        rpc::deliver_failed(self, &functions);
+        result
+    }
+
+    fn enter(&mut self, name: &str, arguments: &[u32]) -> Option<u32> {
+        let outer = self.functions.enter(name, arguments);
         #[cfg(feature = "wasmtime")]
         self.meter.enter(&*self.instance);
         let result = self.instance.call(name, arguments);
         #[cfg(feature = "wasmtime")]
         self.meter.left(name, &*self.instance);
-        let mut state = self.functions.state();
-        state.current = 0;
-        match result {
-            Ok(result) => {
-                state.events.push(Event::Returned { name: name.into(), result: result.map(u64::from) });
-                result
-            }
-            Err(trap) => {
-                state.permission = Permission::All;
-                state.events.push(Event::Returned { name: name.into(), result: None });
-                self.failed = Some(trap);
-                None
-            }
-        }
+        let result = result.map_err(|trap| {
+            self.functions.state().permission = Permission::All;
+            self.failed = Some(trap);
+        });
+        let result = result.ok().flatten();
+        self.functions.leave(name, result, outer);
+        result
     }
 
     /// What the module has done since this was last asked.
@@ -117,7 +115,7 @@ impl Thread {
         let (outbox, results) = channel();
         let name = thread::current().name().unwrap_or("filter").to_owned();
         let body = move || {
-            proxy_filter::sys::install(Some(Rc::new(Native(functions))));
+            proxy_filter::sys::install(Some(Rc::new(Native(functions, NativeExports(module)))));
             for (export, arguments) in inbox {
                 let result = catch_unwind(AssertUnwindSafe(|| export(arguments)))
                     .map_err(|_| Trap("the filter panicked: its last log line says where".into()));

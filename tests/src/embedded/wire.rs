@@ -134,7 +134,11 @@ pub(crate) fn response_map(reply: &Reply, protocol: Protocol) -> Map {
         }
     }
     match &reply.body {
-        Body::Sized(bytes) => map.add_if_missing("content-length", &bytes.len().to_string()),
+        Body::Sized(bytes) => {
+            let announced = bytes.len() + usize::from(reply.cut_off);
+            map.add_if_missing("content-length", &announced.to_string());
+        }
+        Body::Absent if reply.cut_off && protocol == Protocol::Http1 => map.add_if_missing("content-length", "1"),
         Body::Absent
             if reply.trailers.is_empty()
                 && protocol == Protocol::Http1

@@ -56,8 +56,16 @@ pub(crate) enum WireType {
     I64,
 }
 
+/// A module that the host enters while one of its host functions runs.
+pub(crate) trait Reentrant {
+    /// Whether the module exports a function of this name.
+    fn exports(&mut self, name: &str) -> bool;
+    /// Calls an export that has no result.
+    fn call(&mut self, name: &str, arguments: &[u32]) -> Result<(), Trap>;
+}
+
 /// The module's memory during a host function.
-pub(crate) trait Memory {
+pub(crate) trait Memory: Reentrant {
     /// Copies bytes out; `None` if they are not in the memory.
     fn read(&self, pointer: u32, size: u32) -> Option<Vec<u8>>;
     /// Copies bytes in; `None` if there is no such place.

@@ -1,7 +1,7 @@
 //! The engine `wasmi`: an interpreter that builds in seconds.
 
 use super::check::{self, Signature};
-use super::{Import, Instance, Memory, Trap, WireType};
+use super::{Import, Instance, Memory, Reentrant, Trap, WireType};
 use crate::embedded::abi;
 use wasmi::{Caller, Engine, Extern, Func, FuncType, Linker, Module, Store, Val, ValType};
 
@@ -56,6 +56,18 @@ struct Guest<'a> {
 impl Guest<'_> {
     fn memory(&self) -> Option<wasmi::Memory> {
         self.caller.get_export("memory").and_then(Extern::into_memory)
+    }
+}
+
+impl Reentrant for Guest<'_> {
+    fn exports(&mut self, name: &str) -> bool {
+        self.caller.get_export(name).and_then(Extern::into_func).is_some()
+    }
+
+    fn call(&mut self, name: &str, arguments: &[u32]) -> Result<(), Trap> {
+        let Some(function) = self.caller.get_export(name).and_then(Extern::into_func) else { return Ok(()) };
+        let arguments: Vec<Val> = arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
+        function.call(&mut self.caller, &arguments, &mut []).map_err(|error| Trap(error.to_string()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The engine `wasmtime`: it compiles a module to machine code before it runs.
 
 use super::check::{self, Signature};
-use super::{Import, Instance, Memory, Trap, WireType};
+use super::{Import, Instance, Memory, Reentrant, Trap, WireType};
 use crate::embedded::abi;
 use std::collections::BTreeMap;
 use wasmtime::{Caller, Config, Engine, Extern, Func, FuncType, Linker, Module, Store, Val, ValType};
@@ -71,6 +71,18 @@ impl<'a> Guest<'a> {
     fn new(mut caller: Caller<'a, ()>) -> Self {
         let memory = caller.get_export("memory").and_then(Extern::into_memory);
         Self { caller, memory }
+    }
+}
+
+impl Reentrant for Guest<'_> {
+    fn exports(&mut self, name: &str) -> bool {
+        self.caller.get_export(name).and_then(Extern::into_func).is_some()
+    }
+
+    fn call(&mut self, name: &str, arguments: &[u32]) -> Result<(), Trap> {
+        let Some(function) = self.caller.get_export(name).and_then(Extern::into_func) else { return Ok(()) };
+        let arguments: Vec<Val> = arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
+        function.call(&mut self.caller, &arguments, &mut []).map_err(|error| Trap(error.to_string()))
     }
 }
 

@@ -69,6 +69,7 @@ impl Admin {
             headers: Vec::new(),
             body: Body::Absent,
             trailers: Vec::new(),
+            leave_after: None,
         };
         let response = http1::exchange(self.address, &request)?.unwrap_or_default();
         let status = response.headers.first().map(|(_, value)| value.as_slice());

@@ -1,9 +1,12 @@
 //! Envoy's configuration for one module.
 
 use crate::backend::Settings;
+use crate::base64;
+use crate::cluster::{Cluster, Endpoint};
 use crate::fixture::{self, Metadata, MetadataOf};
 use proxy_filter::LogLevel;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -15,6 +18,11 @@ pub(super) const ACTIVE_CONNECTIONS: &str = "listener.ingress.downstream_cx_acti
 pub(super) const UPSTREAM_ACTIVE: &str = "cluster.upstream.upstream_cx_active";
 /// Statistic: connections to the upstream that were ever opened.
 pub(super) const UPSTREAM_TOTAL: &str = "cluster.upstream.upstream_cx_total";
+/// Statistic: connections to a cluster that the module calls that were ever opened.
+pub(super) fn connections_to(cluster: &str) -> String {
+    format!("cluster.{cluster}.upstream_cx_total")
+}
+
 /// Statistic: whether the worker threads have started.
 pub(super) const WORKERS_STARTED: &str = "listener_manager.workers_started";
 
@@ -23,7 +31,14 @@ pub(super) const WORKERS_STARTED: &str = "listener_manager.workers_started";
 /// The limits are above what the scenarios send (300 headers, a value of 60 KiB), trailers are on for HTTP/1, and no request id is
 /// made up, so that a filter sees what the client sent and what Envoy always adds. The upstream speaks the client's protocol. A
 /// connection to the upstream serves one request, so that what a filter does to one exchange cannot reach the next.
-pub(super) fn json(settings: &Settings, module: &Path, upstream: SocketAddr) -> Value {
+///
+/// Each cluster that the module calls has the address of its server here.
+pub(super) fn json(
+    settings: &Settings,
+    module: &Path,
+    upstream: SocketAddr,
+    servers: &BTreeMap<String, SocketAddr>,
+) -> Value {
     let mut listener = json!({
         "name": "listener",
         "address": address("127.0.0.1", 0),
@@ -62,11 +77,13 @@ pub(super) fn json(settings: &Settings, module: &Path, upstream: SocketAddr) -> 
             }
         }
     }
+    let mut clusters = vec![cluster];
+    clusters.extend(settings.clusters.iter().map(|cluster| called(cluster, servers.get(&cluster.name).copied())));
     let tag = |(name, regex): &(String, String)| json!({ "tag_name": name, "regex": regex });
     json!({
         "stats_config": { "stats_tags": settings.stats_tags.iter().map(tag).collect::<Vec<_>>() },
         "node": { "id": fixture::NODE_ID, "cluster": fixture::NODE_CLUSTER, "metadata": settings.metadata.get(MetadataOf::Node) },
-        "static_resources": { "listeners": [listener], "clusters": [cluster] },
+        "static_resources": { "listeners": [listener], "clusters": clusters },
         "admin": { "address": address("127.0.0.1", 0) },
     })
 }
@@ -87,6 +104,40 @@ fn network_filters(settings: &Settings, plugin: &Value) -> Value {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": connection_manager(settings, plugin),
     }])
+}
+
+/// A port where nobody listens.
+const CLOSED: u16 = 1;
+
+/// A cluster that the module calls.
+fn called(cluster: &Cluster, server: Option<SocketAddr>) -> Value {
+    let host = match cluster.endpoint {
+        Endpoint::Server(_) | Endpoint::Grpc(_) | Endpoint::GrpcStream(_) => {
+            server.map(|server| address(&server.ip().to_string(), server.port()))
+        }
+        Endpoint::Refusing => Some(address("127.0.0.1", CLOSED)),
+        Endpoint::Absent => None,
+    };
+    let grpc = matches!(cluster.endpoint, Endpoint::Grpc(_) | Endpoint::GrpcStream(_));
+    let protocol = if grpc {
+        json!({ "http2_protocol_options": {} })
+    } else {
+        json!({ "http_protocol_options": { "enable_trailers": true } })
+    };
+    let hosts: Vec<Value> = host.into_iter().map(|address| json!({ "endpoint": { "address": address } })).collect();
+    json!({
+        "name": cluster.name,
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "load_assignment": { "cluster_name": cluster.name, "endpoints": [{ "lb_endpoints": hosts }] },
+        "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": type_url("extensions.upstreams.http.v3.HttpProtocolOptions"),
+            "common_http_protocol_options": {
+                "max_headers_count": 1000, "max_response_headers_kb": 96, "max_requests_per_connection": 1,
+            },
+            "explicit_http_config": protocol,
+        } },
+    })
 }
 
 fn connection_manager(settings: &Settings, plugin: &Value) -> Value {
@@ -173,32 +224,5 @@ fn address(ip: &str, port: u16) -> Value {
 
 /// A configuration as bytes: unlike a `StringValue`, it need not be UTF-8.
 fn bytes(value: &[u8]) -> Value {
-    json!({ "@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64(value) })
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        for position in 0..4 {
-            let index = bits >> (18 - 6 * position) & 63;
-            let digit = ALPHABET.get(index as usize).filter(|_| position <= group.len());
-            text.push(digit.map_or('=', |digit| char::from(*digit)));
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_is_padded_to_groups_of_four() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-        assert_eq!(base64(&[0xff, 0xfe, 0xfd, 0x00]), "//79AA==");
-    }
+    json!({ "@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64::encode(value) })
 }

@@ -1,6 +1,6 @@
 //! HTTP/1.1 on both sides of Envoy: exactly the bytes a scenario asks for.
 
-use super::wire::{LIMIT, Wire};
+use super::wire::{LIMIT, Pace, Wire};
 use crate::message::{Body, Fields, Received, Reply, Request};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -15,24 +15,32 @@ pub(crate) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Opt
     let first = format!("{} {} HTTP/1.1", request.method, request.path);
     let head = head(&first, request.authority.as_deref(), &request.headers, &framing);
     send(&mut wire, &pieces(head, &framing, &request.body, &request.trailers), has_response);
+    wire.leave_after(request.leave_after);
     Ok(receive_response(&mut wire, &request.method))
 }
 
 /// Serves one request: hands over what came, complete or not, and sends the reply unless there is none.
-pub(super) fn serve(mut wire: Wire, answer: impl FnOnce(&Received) -> Option<Reply>) {
+pub(super) fn serve(mut wire: Wire, pace: Pace, answer: impl FnOnce(&Received) -> Option<Reply>) {
     let Some((request, method)) = receive_request(&mut wire) else { return };
     let Some(reply) = answer(&request).filter(|reply| !reply.reset) else { return };
     let bodiless = has_no_body(&method, reply.status);
-    let framing = Framing::of(&reply.headers, &reply.body, &reply.trailers).unwrap_or(if bodiless {
-        Framing::None
-    } else {
-        Framing::Length(0)
-    });
+    let nothing = if bodiless && !reply.cut_off { Framing::None } else { Framing::Length(0) };
+    let mut framing = Framing::of(&reply.headers, &reply.body, &reply.trailers).unwrap_or(nothing);
+    if let (Framing::Length(length), true) = (&mut framing, reply.cut_off) {
+        *length += 1;
+    }
     let head = head(&format!("HTTP/1.1 {} ", reply.status), None, &reply.headers, &framing);
-    let pieces = if bodiless { vec![head] } else { pieces(head, &framing, &reply.body, &reply.trailers) };
+    let mut pieces = if bodiless { vec![head] } else { pieces(head, &framing, &reply.body, &reply.trailers) };
+    if let (Framing::Chunked, true) = (&framing, reply.cut_off) {
+        // Without the last chunk.
+        pieces.pop();
+    }
+    if pace == Pace::AtOnce {
+        pieces = vec![pieces.concat()];
+    }
     send(&mut wire, &pieces, |_| false);
     // With a length of its own, a scenario may have announced more than there is: closing at once cuts the response off.
-    if !matches!(framing, Framing::Told) {
+    if !reply.cut_off && !matches!(framing, Framing::Told) {
         wire.drain();
     }
 }

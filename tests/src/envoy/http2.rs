@@ -1,49 +1,16 @@
-//! HTTP/2 over cleartext (RFC 9113) on both sides of Envoy, one stream a connection.
-//!
-//! Frames are written and read here, not by a library, because a library would group repeated fields, refuse what a scenario
-//! wants to send, and hide where a body ended.
+//! HTTP/2 over cleartext on both sides of Envoy, one stream a connection.
 
-use super::hpack;
-use super::wire::{LIMIT, PAUSE, Wire};
-use crate::message::{Body, Fields, Received, Reply, Request};
-use httlib_hpack::Decoder;
+use super::channel::{Channel, announce};
+use super::upstream::Visit;
+use super::wire::{LIMIT, Pace, Wire};
+use crate::grpc;
+use crate::message::{Body, Received, Reply, Request};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// The largest payload that every peer takes.
-const FRAME: usize = 16_384;
-/// What a peer takes before it says otherwise.
-const WINDOW: i64 = 65_535;
-/// What this side takes: more than any scenario sends, so that it never has to grant more.
-const OWN_WINDOW: u32 = 0x7fff_ffff;
-
-// The settings of RFC 9113, section 6.5.2.
-const HEADER_TABLE_SIZE: u16 = 1;
-const ENABLE_PUSH: u16 = 2;
-const INITIAL_WINDOW_SIZE: u16 = 4;
-
-/// The frame types of RFC 9113, section 6.
-mod kind {
-    pub(super) const DATA: u8 = 0;
-    pub(super) const HEADERS: u8 = 1;
-    pub(super) const RST_STREAM: u8 = 3;
-    pub(super) const SETTINGS: u8 = 4;
-    pub(super) const PING: u8 = 6;
-    pub(super) const GOAWAY: u8 = 7;
-    pub(super) const WINDOW_UPDATE: u8 = 8;
-    pub(super) const CONTINUATION: u8 = 9;
-}
-
-/// The frame flags of RFC 9113, section 6.
-mod flag {
-    pub(super) const END_STREAM: u8 = 1;
-    pub(super) const ACK: u8 = 1;
-    pub(super) const END_HEADERS: u8 = 4;
-    pub(super) const PADDED: u8 = 8;
-    pub(super) const PRIORITY: u8 = 0x20;
-}
+/// The pseudo-headers of a request that a test sees.
+const PSEUDO: [&[u8]; 3] = [b":method", b":path", b":authority"];
 
 /// Sends a request and waits for the response. `None`: the stream ended, or nothing came for too long, before a response began.
 pub(super) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Received>> {
@@ -57,17 +24,19 @@ pub(super) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Opt
     ];
     head.extend(request.authority.iter().map(|authority| (b":authority".to_vec(), authority.clone().into_bytes())));
     channel.send_message(head, &request.headers, &request.body, &request.trailers);
+    channel.wire.leave_after(request.leave_after);
     channel.receive(&[b":status"]);
     Ok(channel.take_received())
 }
 
 /// Serves one request: hands over what came, complete or not, and sends the reply unless there is none.
-pub(super) fn serve(mut wire: Wire, answer: impl FnOnce(&Received) -> Option<Reply>) {
+pub(super) fn serve(mut wire: Wire, pace: Pace, answer: impl FnOnce(&Received) -> Option<Reply>) {
     if wire.exactly(PREFACE.len()).is_err() {
         return;
     }
     let Ok(mut channel) = Channel::open(wire, 0) else { return };
-    channel.receive(&[b":method", b":path", b":authority"]);
+    channel.pace = pace;
+    channel.receive(&PSEUDO);
     let Some(request) = channel.take_received() else { return };
     let is_head = request.headers.first().is_some_and(|(_, method)| method == b"HEAD");
     let Some(reply) = answer(&request).filter(|reply| !reply.reset) else { return };
@@ -79,297 +48,54 @@ pub(super) fn serve(mut wire: Wire, answer: impl FnOnce(&Received) -> Option<Rep
         reply.body
     };
     let status = (b":status".to_vec(), reply.status.to_string().into_bytes());
+    if reply.cut_off {
+        channel.send_beginning(vec![status], &headers, &body);
+        return;
+    }
     channel.send_message(vec![status], &headers, &body, &reply.trailers);
     channel.wire.drain();
 }
 
-/// Adds the `content-length` of a body of known length, unless the scenario wrote one.
-fn announce(headers: &mut Fields, body: &Body) {
-    let told = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"content-length"));
-    if let (Body::Sized(bytes), false) = (body, told) {
-        headers.push((b"content-length".to_vec(), bytes.len().to_string().into_bytes()));
+/// Serves one bidirectional gRPC stream, message by message.
+pub(super) fn converse(mut wire: Wire, visit: &Visit) -> io::Result<()> {
+    wire.exactly(PREFACE.len())?;
+    let mut channel = Channel::open(wire, 0)?;
+    while !channel.has_headers {
+        channel.step(LIMIT)?;
     }
-}
-
-/// The one stream of a connection, with the connection.
-struct Channel {
-    wire: Wire,
-    /// Its id; 0 until the client has opened one.
-    id: u32,
-    decoder: Decoder<'static>,
-    /// A header block of which more is to come, and whether the stream ends with it.
-    block: Vec<u8>,
-    block_ends_stream: bool,
-    connection_window: i64,
-    stream_window: i64,
-    /// What a new stream may send, once the other side has told its settings.
-    initial_window: Option<i64>,
-    received: Received,
-    /// Whether the final headers have come: a block after them is the trailers.
-    has_headers: bool,
-    /// Nothing more comes on the stream.
-    ended: bool,
-}
-
-impl Channel {
-    /// Exchanges settings.
-    fn open(wire: Wire, id: u32) -> io::Result<Self> {
-        let mut channel = Self {
-            wire,
-            id,
-            decoder: Decoder::default(),
-            block: Vec::new(),
-            block_ends_stream: false,
-            connection_window: WINDOW,
-            stream_window: WINDOW,
-            initial_window: None,
-            received: Received::default(),
-            has_headers: false,
-            ended: false,
-        };
-        let mut settings = Vec::new();
-        // No table for compressed headers, no push, the largest window.
-        for (setting, value) in [(HEADER_TABLE_SIZE, 0), (ENABLE_PUSH, 0), (INITIAL_WINDOW_SIZE, OWN_WINDOW)] {
-            settings.extend(setting.to_be_bytes());
-            settings.extend(value.to_be_bytes());
+    channel.sort(&PSEUDO);
+    visit.note(&channel.received);
+    let head = vec![(b":status".to_vec(), b"200".to_vec()), grpc::content_type()];
+    channel.send_headers(&head, false)?;
+    let mut answered = 0;
+    let status = loop {
+        let (messages, length) = grpc::unframe(channel.received.body.get(answered..).unwrap_or_default());
+        answered += length;
+        if !messages.is_empty() || channel.ended {
+            visit.note(&channel.received);
         }
-        channel.send_frame(kind::SETTINGS, 0, 0, &settings)?;
-        let more = OWN_WINDOW - 65_535;
-        channel.send_frame(kind::WINDOW_UPDATE, 0, 0, &more.to_be_bytes())?;
-        while channel.initial_window.is_none() {
-            channel.step(LIMIT)?;
+        let mut turns = messages.iter().map_while(|message| visit.turn(message));
+        let mut end = None;
+        while let (Some(turn), None) = (turns.next(), &end) {
+            for message in &turn.messages {
+                channel.send_data(&grpc::frame(message), false)?;
+            }
+            end = turn.status;
         }
-        Ok(channel)
-    }
-
-    /// Sends the message as far as the other side wants it.
-    fn send_message(&mut self, mut head: Fields, headers: &Fields, body: &Body, trailers: &Fields) {
-        head.extend(headers.iter().cloned());
-        announce(&mut head, body);
-        // A failure shows as a stream that has ended; what came before is still to be read.
-        let _ = self.try_send_message(&head, body, trailers);
-    }
-
-    fn try_send_message(&mut self, head: &Fields, body: &Body, trailers: &Fields) -> io::Result<()> {
-        let pieces: &[Vec<u8>] = match body {
-            Body::Absent => &[],
-            Body::Sized(bytes) if bytes.is_empty() => &[],
-            Body::Sized(bytes) => std::slice::from_ref(bytes),
-            Body::Chunked(chunks) => chunks,
-        };
-        let has_data = !pieces.is_empty() || matches!(body, Body::Chunked(_));
-        self.send_headers(head, !has_data && trailers.is_empty())?;
-        for (index, piece) in pieces.iter().enumerate() {
-            if self.pause() {
-                return Ok(());
-            }
-            self.send_data(piece, index + 1 == pieces.len() && trailers.is_empty())?;
+        match end {
+            Some(status) => break status,
+            None if channel.received.complete => break (0, String::new()),
+            None if channel.ended => return Ok(()),
+            None => {}
         }
-        if pieces.is_empty() && has_data && trailers.is_empty() {
-            self.send_data(&[], true)?;
+        let more = visit.wait(|| channel.step(LIMIT));
+        if let Err(error) = more.or_else(|error| if error.kind() == ErrorKind::TimedOut { Ok(()) } else { Err(error) })
+        {
+            visit.note(&channel.received);
+            return Err(error);
         }
-        if !trailers.is_empty() && !self.pause() {
-            self.send_headers(trailers, true)?;
-        }
-        Ok(())
-    }
-
-    fn send_headers(&mut self, fields: &Fields, end: bool) -> io::Result<()> {
-        let block = hpack::encode(fields)?;
-        let mut parts: Vec<&[u8]> = block.chunks(FRAME).collect();
-        if parts.is_empty() {
-            parts.push(&[]);
-        }
-        let last = parts.len() - 1;
-        for (index, part) in parts.into_iter().enumerate() {
-            let kind = if index == 0 { kind::HEADERS } else { kind::CONTINUATION };
-            let mut flags = if index == last { flag::END_HEADERS } else { 0 };
-            if index == 0 && end {
-                flags |= flag::END_STREAM;
-            }
-            self.send_frame(kind, flags, self.id, part)?;
-        }
-        Ok(())
-    }
-
-    /// Sends data as fast as the other side's window allows.
-    fn send_data(&mut self, mut data: &[u8], end: bool) -> io::Result<()> {
-        loop {
-            let window = self.connection_window.min(self.stream_window);
-            let room = usize::try_from(window).unwrap_or(0).min(FRAME);
-            if room == 0 && !data.is_empty() {
-                self.step(LIMIT)?;
-                if self.ended {
-                    return Ok(());
-                }
-                continue;
-            }
-            let (part, rest) = data.split_at(room.min(data.len()));
-            let flags = if end && rest.is_empty() { flag::END_STREAM } else { 0 };
-            self.send_frame(kind::DATA, flags, self.id, part)?;
-            let used = i64::try_from(part.len()).unwrap_or(i64::MAX);
-            self.connection_window -= used;
-            self.stream_window -= used;
-            data = rest;
-            if data.is_empty() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn send_frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
-        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes();
-        let mut frame = length.get(1..).unwrap_or_default().to_vec();
-        frame.extend([kind, flags]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend_from_slice(payload);
-        self.wire.send(&frame)
-    }
-
-    /// Pauses between two pieces while listening: true when it makes no sense to go on sending.
-    fn pause(&mut self) -> bool {
-        let end = Instant::now() + PAUSE;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            if self.ended || left.is_zero() {
-                return self.ended;
-            }
-            if self.step(left).is_err_and(|error| error.kind() != ErrorKind::TimedOut) {
-                return true;
-            }
-        }
-    }
-
-    /// Receives until the stream ends or nothing comes, and puts the pseudo-headers into this order.
-    fn receive(&mut self, pseudo: &[&[u8]]) {
-        while !self.ended && self.step(LIMIT).is_ok() {}
-        let (special, fields): (Fields, Fields) =
-            std::mem::take(&mut self.received.headers).into_iter().partition(|(name, _)| name.starts_with(b":"));
-        let find = |name: &&[u8]| special.iter().find(|(key, _)| key == name).cloned();
-        self.received.headers = pseudo.iter().filter_map(find).chain(fields).collect();
-    }
-
-    /// What was received, if it began. The stream then is ready for the answer.
-    fn take_received(&mut self) -> Option<Received> {
-        let received = std::mem::take(&mut self.received);
-        self.ended = false;
-        std::mem::take(&mut self.has_headers).then_some(received)
-    }
-
-    /// Reads one frame and does what it says.
-    fn step(&mut self, limit: Duration) -> io::Result<()> {
-        loop {
-            if let Some((length, kind, flags, stream)) = header(self.wire.buffered()) {
-                while self.wire.buffered().len() < 9 + length {
-                    self.wire.fill(LIMIT)?;
-                }
-                self.wire.take(9);
-                let payload = self.wire.take(length);
-                return self.handle(kind, flags, stream, payload);
-            }
-            if let Err(error) = self.wire.fill(limit) {
-                self.ended |= self.wire.is_closed();
-                return Err(error);
-            }
-        }
-    }
-
-    fn handle(&mut self, kind: u8, flags: u8, stream: u32, payload: Vec<u8>) -> io::Result<()> {
-        let has = |flag: u8| flags & flag != 0;
-        if kind == kind::HEADERS && self.id == 0 {
-            self.id = stream;
-        }
-        match kind {
-            kind::SETTINGS if !has(flag::ACK) => {
-                self.take_settings(&payload);
-                self.send_frame(kind::SETTINGS, flag::ACK, 0, &[])
-            }
-            kind::PING if !has(flag::ACK) => self.send_frame(kind::PING, flag::ACK, 0, &payload),
-            kind::WINDOW_UPDATE => {
-                let more = i64::from(number(&payload));
-                match stream {
-                    0 => self.connection_window += more,
-                    _ => self.stream_window += more,
-                }
-                Ok(())
-            }
-            kind::GOAWAY => {
-                self.ended |= number(&payload) < self.id;
-                Ok(())
-            }
-            _ if stream != self.id || stream == 0 => Ok(()),
-            kind::HEADERS => {
-                self.block = without_padding(flags, payload);
-                if has(flag::PRIORITY) {
-                    self.block.drain(..self.block.len().min(5));
-                }
-                self.block_ends_stream = has(flag::END_STREAM);
-                self.end_block(has(flag::END_HEADERS))
-            }
-            kind::CONTINUATION => {
-                self.block.extend(payload);
-                self.end_block(has(flag::END_HEADERS))
-            }
-            kind::DATA => {
-                self.received.body.extend(without_padding(flags, payload));
-                self.end(has(flag::END_STREAM));
-                Ok(())
-            }
-            kind::RST_STREAM => {
-                self.ended = true;
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn end_block(&mut self, complete: bool) -> io::Result<()> {
-        if !complete {
-            return Ok(());
-        }
-        let fields = hpack::decode(&mut self.decoder, std::mem::take(&mut self.block))?;
-        let is_interim = fields.first().is_some_and(|(name, value)| name == b":status" && value.starts_with(b"1"));
-        if self.has_headers {
-            self.received.trailers = fields;
-        } else if !is_interim {
-            self.received.headers = fields;
-            self.has_headers = true;
-        }
-        self.end(self.block_ends_stream);
-        Ok(())
-    }
-
-    fn end(&mut self, end: bool) {
-        self.received.complete |= end;
-        self.ended |= end;
-    }
-
-    fn take_settings<'a>(&mut self, payload: &'a [u8]) {
-        let before = self.initial_window.unwrap_or(WINDOW);
-        let value = |setting: &'a [u8]| setting.strip_prefix(&INITIAL_WINDOW_SIZE.to_be_bytes());
-        let now = payload.chunks_exact(6).rev().find_map(value).map_or(before, |value| i64::from(number(value)));
-        self.stream_window += now - before;
-        self.initial_window = Some(now);
-    }
-}
-
-/// Length, type, flags and stream of the frame at the front.
-fn header(bytes: &[u8]) -> Option<(usize, u8, u8, u32)> {
-    let [a, b, c, kind, flags, stream @ ..] = bytes.get(..9)? else { return None };
-    let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
-    Some((length, *kind, *flags, number(stream)))
-}
-
-/// The 31-bit number at the front.
-fn number(bytes: &[u8]) -> u32 {
-    let number = bytes.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-    number & 0x7fff_ffff
-}
-
-fn without_padding(flags: u8, mut payload: Vec<u8>) -> Vec<u8> {
-    if flags & flag::PADDED != 0 && !payload.is_empty() {
-        let padding = usize::from(payload.remove(0));
-        payload.truncate(payload.len().saturating_sub(padding));
-    }
-    payload
+    };
+    channel.send_headers(&grpc::status(status.0, &status.1), true)?;
+    channel.wire.drain();
+    Ok(())
 }

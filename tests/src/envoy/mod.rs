@@ -9,6 +9,7 @@
 mod admin;
 pub(crate) mod binary;
 mod bootstrap;
+mod channel;
 mod hpack;
 pub(crate) mod http1;
 mod http2;
@@ -22,15 +23,18 @@ mod upstream;
 mod wire;
 
 use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::cluster::{Cluster, Endpoint};
 use crate::connection::{ConnectionRecord, Step};
 use crate::message::{Protocol, Received, Request};
 use crate::record::{Event, Record};
 use process::Process;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use upstream::Upstream;
+use wire::Pace;
 
 /// How long a stream may take to end after the client has its response.
 const END_OF_STREAM: Duration = Duration::from_secs(3);
@@ -52,6 +56,8 @@ pub(crate) struct Envoy {
 struct Running {
     process: Process,
     behind: Behind,
+    /// The servers that the module calls, by the name of their cluster.
+    servers: BTreeMap<String, Upstream>,
     /// Whether Envoy's log tells the end of a stream: at trace level, for a module that exports `proxy_on_delete`.
     told: bool,
 }
@@ -66,7 +72,7 @@ enum Behind {
 
 impl Behind {
     fn start(settings: &Settings) -> io::Result<Self> {
-        if settings.tcp { tcp::Server::start().map(Self::Tcp) } else { Upstream::start().map(Self::Http) }
+        if settings.tcp { tcp::Server::start().map(Self::Tcp) } else { Upstream::start(Pace::Parts).map(Self::Http) }
     }
 
     fn address(&self) -> io::Result<SocketAddr> {
@@ -89,7 +95,9 @@ impl Envoy {
         let module = std::fs::read(&self.module).map_err(unreadable)?;
         let told = bootstrap::is_trace(settings) && exports_on_delete(&module);
         let behind = Behind::start(settings)?;
-        let bootstrap = bootstrap::json(settings, &self.module, behind.address()?);
+        let servers = servers(&settings.clusters)?;
+        let addresses = servers.iter().map(|(name, server)| (name.clone(), server.address())).collect();
+        let bootstrap = bootstrap::json(settings, &self.module, behind.address()?, &addresses);
         match Process::start(&self.binary, &bootstrap, settings)? {
             Ok(process) => {
                 if bootstrap::is_trace(settings) {
@@ -97,7 +105,7 @@ impl Envoy {
                 }
                 process.journal().settle(SETTLE);
                 let events = process.journal().take();
-                Ok(Ok((Running { process, behind, told }, events)))
+                Ok(Ok((Running { process, behind, servers, told }, events)))
             }
             Err(refused) => Ok(Err(refused)),
         }
@@ -150,20 +158,22 @@ impl Backend for Envoy {
 
 impl Running {
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
+        self.calls();
         let Behind::Http(upstream) = &self.behind else {
             return Record { failure: Some("the plugin filters connections".to_owned()), ..Record::default() };
         };
         upstream.expect(answer);
         let response = self.request(request);
         self.wait_for_the_end();
-        let upstream = upstream.take();
+        let upstream = upstream.take().pop();
+        let calls = self.calls();
         let events = self.process.journal().take();
         let failure = match &response {
             _ if self.process.has_ended() => Some(self.process.obituary("Envoy ended during the exchange")),
             Err(error) => Some(self.process.obituary(&format!("the client could not talk to Envoy: {error}"))),
             Ok(_) => None,
         };
-        Record { response: response.unwrap_or_default(), upstream, events, failure }
+        Record { response: response.unwrap_or_default(), upstream, calls, events, failure }
     }
 
     fn connection(&mut self, script: &[Step]) -> ConnectionRecord {
@@ -173,6 +183,7 @@ impl Running {
                 ..ConnectionRecord::default()
             };
         };
+        self.calls();
         let progress = || self.process.journal().count();
         let played = tcp::play(self.process.listener(), server, script, &progress);
         self.wait_for_the_end();
@@ -189,7 +200,13 @@ impl Running {
     fn aside(&mut self) -> Record {
         let failure =
             self.process.has_ended().then(|| self.process.obituary("Envoy ended while nobody asked it anything"));
-        Record { events: self.process.journal().take(), failure, ..Record::default() }
+        Record { calls: self.calls(), events: self.process.journal().take(), failure, ..Record::default() }
+    }
+
+    /// What the servers received since this was last asked.
+    fn calls(&self) -> BTreeMap<String, Vec<Received>> {
+        let calls = self.servers.iter().map(|(name, server)| (name.clone(), server.take()));
+        calls.filter(|(_, received)| !received.is_empty()).collect()
     }
 
     fn request(&self, request: &Request) -> io::Result<Option<Received>> {
@@ -218,12 +235,16 @@ impl Running {
     }
 
     fn is_idle(&self) -> io::Result<bool> {
-        let stats = self.process.admin().stats(&[
+        let totals: BTreeMap<_, _> =
+            self.servers.iter().map(|(name, server)| (bootstrap::connections_to(name), server)).collect();
+        let mut names = vec![
             bootstrap::ACTIVE_REQUESTS,
             bootstrap::ACTIVE_CONNECTIONS,
             bootstrap::UPSTREAM_ACTIVE,
             bootstrap::UPSTREAM_TOTAL,
-        ])?;
+        ];
+        names.extend(totals.keys().map(String::as_str));
+        let stats = self.process.admin().stats(&names)?;
         let of = |name: &str| stats.get(name).copied().unwrap_or(0);
         let served = match &self.behind {
             Behind::Http(upstream) => {
@@ -231,8 +252,25 @@ impl Running {
             }
             Behind::Tcp(_) => of(bootstrap::ACTIVE_CONNECTIONS) == 0,
         };
-        Ok(served && of(bootstrap::UPSTREAM_ACTIVE) == 0)
+        Ok(served
+            && of(bootstrap::UPSTREAM_ACTIVE) == 0
+            && totals.iter().all(|(total, server)| server.is_idle_after(of(total))))
     }
+}
+
+/// A server for each cluster that has one.
+fn servers(clusters: &[Cluster]) -> io::Result<BTreeMap<String, Upstream>> {
+    let mut servers = BTreeMap::new();
+    for cluster in clusters {
+        let server = Upstream::start(Pace::AtOnce)?;
+        match &cluster.endpoint {
+            Endpoint::Server(answer) | Endpoint::Grpc(answer) => server.expect(answer),
+            Endpoint::GrpcStream(turns) => server.converse(turns),
+            Endpoint::Absent | Endpoint::Refusing => continue,
+        }
+        servers.insert(cluster.name.clone(), server);
+    }
+    Ok(servers)
 }
 
 /// Whether the module's bytes contain the export's name, which is how it would be stored.

@@ -23,6 +23,7 @@ fn prometheus(tags: Vec<StatsTag>) -> String {
         headers: Vec::new(),
         body: Body::Absent,
         trailers: Vec::new(),
+        leave_after: None,
     };
     let record = envoy.exchange(&request, &(Arc::new(|_: &_| Reply::new(200)) as _));
     assert_eq!(record.response.unwrap().status(), 200);

@@ -1,16 +1,18 @@
-//! The server behind Envoy.
+//! The servers behind Envoy: the upstream of requests, and those that a module calls.
 
-use super::wire::{LIMIT, Wire};
+use super::wire::{LIMIT, Pace, Wire};
 use super::{http1, http2};
 use crate::backend::Answer;
+use crate::grpc::{Turn, Turns};
 use crate::message::{Received, Reply};
 use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// A server that answers as the current exchange says and keeps what it received.
+/// A server that answers as it is told and keeps what it received.
 pub(super) struct Upstream {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
@@ -19,17 +21,22 @@ pub(super) struct Upstream {
 #[derive(Default)]
 struct State {
     answer: Option<Answer>,
-    received: Option<Received>,
+    /// How a server of gRPC streams answers their messages.
+    turns: Option<Turns>,
+    /// What came, with the number of its connection: Envoy makes them in the order in which it calls, but their threads race.
+    received: Vec<(usize, Received)>,
     /// What an answer panicked with: a failed assertion in a test, which belongs on the test's own thread.
     panic: Option<Box<dyn Any + Send>>,
     accepted: usize,
     active: usize,
+    /// Of the active connections those that answer later.
+    waiting: usize,
     stopping: bool,
 }
 
 impl Upstream {
-    /// Starts the server on a port that the kernel chooses.
-    pub(super) fn start() -> io::Result<Self> {
+    /// Starts a server on a port that the kernel chooses.
+    pub(super) fn start(pace: Pace) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let state = Arc::new(Mutex::new(State::default()));
@@ -43,10 +50,10 @@ impl Upstream {
                 if let Ok(stream) = stream {
                     current.accepted += 1;
                     current.active += 1;
-                    let shared = Arc::clone(&shared);
+                    let visit = Visit { number: current.accepted, state: Arc::clone(&shared) };
                     std::thread::spawn(move || {
-                        serve(stream, &shared);
-                        lock(&shared).active -= 1;
+                        serve(stream, pace, &visit);
+                        lock(&visit.state).active -= 1;
                     });
                 }
             }
@@ -59,28 +66,33 @@ impl Upstream {
         self.address
     }
 
-    /// Begins an exchange.
+    /// How it answers from now on. What it has received is forgotten.
     pub(super) fn expect(&self, answer: &Answer) {
         let mut state = lock(&self.state);
         state.answer = Some(Arc::clone(answer));
-        state.received = None;
+        state.received.clear();
     }
 
-    /// Ends an exchange: what was received in it, the last request if there were several. A panic of the answer goes on here.
-    pub(super) fn take(&self) -> Option<Received> {
+    /// Answers each message of gRPC streams from now on.
+    pub(super) fn converse(&self, turns: &Turns) {
+        lock(&self.state).turns = Some(Arc::clone(turns));
+    }
+
+    /// What was received since this was last asked, in the order in which Envoy connected. A panic of an answer goes on here.
+    pub(super) fn take(&self) -> Vec<Received> {
         let mut state = lock(&self.state);
-        state.answer = None;
         if let Some(panic) = state.panic.take() {
             drop(state);
             resume_unwind(panic);
         }
-        state.received.take()
+        state.received.sort_by_key(|(connection, _)| *connection);
+        state.received.drain(..).map(|(_, received)| received).collect()
     }
 
-    /// Whether as many connections as Envoy counts have come and are done.
+    /// Whether as many connections as Envoy counts have come and are done, or take their time to answer.
     pub(super) fn is_idle_after(&self, connections: usize) -> bool {
         let state = lock(&self.state);
-        state.active == 0 && state.accepted >= connections
+        state.active == state.waiting && state.accepted >= connections
     }
 }
 
@@ -92,33 +104,73 @@ impl Drop for Upstream {
     }
 }
 
-fn serve(stream: TcpStream, state: &Mutex<State>) {
+fn serve(stream: TcpStream, pace: Pace, visit: &Visit) {
     let Ok(mut wire) = Wire::new(stream) else { return };
     while wire.buffered().len() < 3 {
         if wire.fill(LIMIT).is_err() {
             return;
         }
     }
-    // No method begins with `PRI`: it is the connection preface of HTTP/2.
-    if wire.buffered().starts_with(b"PRI") {
-        http2::serve(wire, |request| answer(state, request));
+    let converses = lock(&visit.state).turns.is_some();
+    if converses {
+        // A failure is a client that has left.
+        let _ = http2::converse(wire, visit);
+    } else if wire.buffered().starts_with(b"PRI") {
+        // No method begins so: it is the connection preface of HTTP/2.
+        http2::serve(wire, pace, |request| visit.answer(request));
     } else {
-        http1::serve(wire, |request| answer(state, request));
+        http1::serve(wire, pace, |request| visit.answer(request));
     }
 }
 
-fn answer(state: &Mutex<State>, request: &Received) -> Option<Reply> {
-    let answer = {
-        let mut state = lock(state);
-        state.received = Some(request.clone());
-        state.answer.clone().filter(|_| request.complete)
-    }?;
-    match catch_unwind(AssertUnwindSafe(|| answer(request))) {
-        Ok(reply) => Some(reply),
-        Err(panic) => {
-            lock(state).panic = Some(panic);
-            None
+/// One connection of a client.
+pub(super) struct Visit {
+    number: usize,
+    state: Arc<Mutex<State>>,
+}
+
+impl Visit {
+    /// Keeps what has come on this connection, in place of what had come before.
+    pub(super) fn note(&self, request: &Received) {
+        let mut state = lock(&self.state);
+        state.received.retain(|(number, _)| *number != self.number);
+        state.received.push((self.number, request.clone()));
+    }
+
+    /// How to answer this request; `None`: not at all.
+    fn answer(&self, request: &Received) -> Option<Reply> {
+        self.note(request);
+        let answer = lock(&self.state).answer.clone().filter(|_| request.complete)?;
+        let reply = self.guarded(|| answer(request))?;
+        self.sleep(reply.after);
+        Some(reply)
+    }
+
+    /// How to answer this message of a stream; `None`: not at all.
+    pub(super) fn turn(&self, message: &[u8]) -> Option<Turn> {
+        let turns = lock(&self.state).turns.clone()?;
+        let turn = self.guarded(|| turns(message))?;
+        self.sleep(turn.after);
+        Some(turn)
+    }
+
+    /// Runs a part of the test, which may panic.
+    fn guarded<T>(&self, body: impl FnOnce() -> T) -> Option<T> {
+        catch_unwind(AssertUnwindSafe(body)).map_err(|panic| lock(&self.state).panic = Some(panic)).ok()
+    }
+
+    fn sleep(&self, time: Duration) {
+        if !time.is_zero() {
+            self.wait(|| std::thread::sleep(time));
         }
+    }
+
+    /// Does something that takes its time: nobody has to wait for it.
+    pub(super) fn wait<T>(&self, body: impl FnOnce() -> T) -> T {
+        lock(&self.state).waiting += 1;
+        let result = body();
+        lock(&self.state).waiting -= 1;
+        result
     }
 }
 
@@ -132,19 +184,20 @@ mod tests {
 
     use super::*;
     use crate::message::{Body, Fields, Protocol, Request};
+    use std::time::Instant;
 
     const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
     const LONG: &[u8] = &[b'v'; 60 * 1024];
 
     fn exchange(request: &Request, reply: Reply) -> (Option<Received>, Option<Received>) {
-        let upstream = Upstream::start().unwrap();
+        let upstream = Upstream::start(Pace::Parts).unwrap();
         let answer: Answer = Arc::new(move |_| reply.clone());
         upstream.expect(&answer);
         let response = match request.protocol {
             Protocol::Http1 => http1::exchange(upstream.address(), request),
             Protocol::Http2 => http2::exchange(upstream.address(), request),
         };
-        (upstream.take(), response.unwrap())
+        (upstream.take().pop(), response.unwrap())
     }
 
     fn request(protocol: Protocol, method: &str) -> Request {
@@ -158,11 +211,12 @@ mod tests {
             headers,
             body: Body::Absent,
             trailers: Vec::new(),
+            leave_after: None,
         }
     }
 
     fn reply(body: Body) -> Reply {
-        Reply { status: 200, headers: odd_fields(), body, trailers: Vec::new(), reset: false }
+        Reply { headers: odd_fields(), body, ..Reply::new(200) }
     }
 
     fn odd_fields() -> Fields {
@@ -247,12 +301,38 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_cuts_off_announces_more_than_it_sends() {
+        for protocol in PROTOCOLS {
+            for body in [Body::Sized(b"abc".to_vec()), Body::Chunked(vec![b"abc".to_vec()]), Body::Absent] {
+                let sent = body.bytes();
+                let (_, response) = exchange(&request(protocol, "GET"), reply(body).cut_off());
+                let response = response.unwrap();
+                assert!(!response.complete && response.body == sent, "{response:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_comes_after_its_time_and_a_client_leaves_after_its_own() {
+        for protocol in PROTOCOLS {
+            let late = || reply(Body::Absent).after(Duration::from_millis(300));
+            let begin = Instant::now();
+            let (received, response) = exchange(&request(protocol, "GET"), late());
+            assert!(received.is_some() && response.is_some_and(|response| response.complete));
+            assert!(begin.elapsed() >= Duration::from_millis(300));
+            let impatient = Request { leave_after: Some(Duration::from_millis(100)), ..request(protocol, "GET") };
+            let (received, response) = exchange(&impatient, late());
+            assert!(received.is_some() && response.is_none());
+        }
+    }
+
+    #[test]
     fn bytes_that_are_no_request_are_kept_for_the_test_to_show() {
-        let upstream = Upstream::start().unwrap();
+        let upstream = Upstream::start(Pace::Parts).unwrap();
         let mut wire = Wire::connect(upstream.address()).unwrap();
         wire.send(b"\x00nonsense\r\n\r\n").unwrap();
         wire.drain();
-        let received = upstream.take().unwrap();
+        let received = upstream.take().pop().unwrap();
         assert!(!received.complete && received.body.starts_with(b"\0nonsense"), "{received:?}");
     }
 }

@@ -10,11 +10,22 @@ pub(super) const LIMIT: Duration = Duration::from_secs(5);
 /// the upstream.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
+/// Whether a server pauses between the parts of what it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// It does, so that each part comes by itself.
+    Parts,
+    /// It does not: the receiver waits for the end anyway.
+    AtOnce,
+}
+
 /// One side of a connection.
 pub(super) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
     closed: bool,
+    /// When this side leaves, whatever the other side does.
+    leaves: Option<Instant>,
 }
 
 impl Wire {
@@ -27,7 +38,12 @@ impl Wire {
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(LIMIT))?;
-        Ok(Self { stream, buffer: Vec::new(), closed: false })
+        Ok(Self { stream, buffer: Vec::new(), closed: false, leaves: None })
+    }
+
+    /// Waits for the other side no longer than this from now on.
+    pub(super) fn leave_after(&mut self, patience: Option<Duration>) {
+        self.leaves = patience.map(|patience| Instant::now() + patience);
     }
 
     /// Writes all bytes.
@@ -60,9 +76,14 @@ impl Wire {
         if self.closed {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        self.stream.set_read_timeout(Some(limit.max(Duration::from_millis(1))))?;
         let mut chunk = vec![0; 64 * 1024];
         loop {
+            let patience = self.leaves.map(|leaves| leaves.saturating_duration_since(Instant::now()));
+            if patience.is_some_and(|patience| patience.is_zero()) {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            let limit = patience.map_or(limit, |patience| patience.min(limit));
+            self.stream.set_read_timeout(Some(limit.max(Duration::from_millis(1))))?;
             match self.stream.read(&mut chunk) {
                 Ok(0) => break,
                 Ok(length) => {

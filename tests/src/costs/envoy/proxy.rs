@@ -146,6 +146,7 @@ fn get(admin: SocketAddr, path: &str) -> Result<String, Failure> {
         headers: Vec::new(),
         body: Body::Absent,
         trailers: Vec::new(),
+        leave_after: None,
     };
     let answer = http1::exchange(admin, &request)?.unwrap_or_default();
     if answer.status() == 200 {

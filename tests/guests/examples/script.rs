@@ -1,0 +1,296 @@
+//! Makes the host calls that the headers of the request list, one list for each callback: a guest for what no SDK would do.
+//!
+//! `x-request-headers: call authz /check 1000; return 1` calls and stops; `x-answer: stream; continue 0` continues the stream when the
+//! answer is there. What a callback of the root context does for no stream is listed in the configuration, a line each:
+//! `tick: call authz /tick 0`.
+#![cfg(target_family = "wasm")]
+#![allow(unsafe_code, reason = "exports without the SDK, which would not make these calls")]
+#![allow(clippy::missing_panics_doc, missing_docs, clippy::must_use_candidate, reason = "nobody links this")]
+
+use proxy_filter::sys;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+#[derive(Default)]
+struct State {
+    /// The lists of each stream, by the name of the callback. Those of the root are the configuration's.
+    scripts: HashMap<u32, HashMap<String, String>>,
+    /// The context that each callout belongs to.
+    owners: HashMap<u32, u32>,
+    last_token: u32,
+}
+
+thread_local! {
+    static STATE: RefCell<State> = RefCell::default();
+}
+
+const ROOT: u32 = 1;
+
+fn with<T>(body: impl FnOnce(&mut State) -> T) -> T {
+    STATE.with_borrow_mut(body)
+}
+
+fn log(text: &str) {
+    let _ = sys::proxy_log(2, text.as_bytes());
+}
+
+fn number(text: &str) -> u32 {
+    match text {
+        "last" => with(|state| state.last_token),
+        _ => text.parse().unwrap_or_default(),
+    }
+}
+
+/// `a=b,c=d` as a map of the ABI.
+fn pairs(text: &str) -> Vec<u8> {
+    let list: Vec<(&str, &str)> = text.split(',').filter_map(|pair| pair.split_once('=')).collect();
+    let size = |part: &str| u32::try_from(part.len()).unwrap_or_default().to_le_bytes();
+    let mut bytes = u32::try_from(list.len()).unwrap_or_default().to_le_bytes().to_vec();
+    for (name, value) in &list {
+        bytes.extend([size(name), size(value)].concat());
+    }
+    for (name, value) in &list {
+        bytes.extend([name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
+    }
+    bytes
+}
+
+/// A map of the ABI as `a: b | c: d`.
+fn lines(map: &[u8]) -> String {
+    let word = |index: usize| {
+        let bytes = map.get(index * 4..).and_then(|rest| rest.first_chunk());
+        bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize)
+    };
+    let count = word(0);
+    let mut at = 4 + count * 8;
+    let mut texts = (0..count * 2).map(|index| {
+        let text = map.get(at..at + word(index + 1)).unwrap_or_default();
+        at += text.len() + 1;
+        text.escape_ascii().to_string()
+    });
+    let mut lines = Vec::new();
+    while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
+        lines.push(format!("{name}: {value}"));
+    }
+    lines.join(" | ")
+}
+
+fn own(context: u32, token: Result<u32, proxy_filter::Status>) {
+    if let Ok(token) = token {
+        with(|state| {
+            state.owners.insert(token, context);
+            state.last_token = token;
+        });
+    }
+}
+
+fn show(what: &str, bytes: Result<Vec<u8>, proxy_filter::Status>) {
+    match bytes {
+        Ok(bytes) => {
+            let shown = bytes.get(..300).unwrap_or(&bytes);
+            log(&format!("{what}: {} bytes: {}", bytes.len(), shown.escape_ascii()));
+        }
+        Err(status) => log(&format!("{what}: {status}")),
+    }
+}
+
+/// Does one thing; a number is what the callback shall return.
+fn act(context: u32, command: &str) -> Option<u32> {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let word = |index: usize| words.get(index).copied().unwrap_or_default();
+    let bytes = |index: usize| word(index).as_bytes();
+    let num = |index: usize| number(word(index));
+    match word(0) {
+        "return" => return Some(num(1)),
+        "call" => {
+            let method = if word(4).is_empty() { "GET" } else { "POST" };
+            let headers = pairs(&format!(":method={method},:path={},:authority=a", word(2)));
+            own(context, sys::proxy_http_call(bytes(1), &headers, bytes(4), b"", num(3)));
+        }
+        "headers" => own(context, sys::proxy_http_call(bytes(1), &pairs(word(2)), bytes(4), b"", num(3))),
+        "large" => {
+            let headers = pairs(":method=POST,:path=/large,:authority=a");
+            own(context, sys::proxy_http_call(bytes(1), &headers, &vec![b'x'; num(2) as usize], b"", 0));
+        }
+        "stream" => drop(sys::proxy_set_effective_context(context)),
+        "context" => drop(sys::proxy_set_effective_context(num(1))),
+        "continue" => drop(sys::proxy_continue_stream(num(1))),
+        "close" => drop(sys::proxy_close_stream(num(1))),
+        "reply" => drop(sys::proxy_send_local_response(num(1), b"", bytes(2), b"", -1)),
+        "get" => show(word(2), sys::proxy_get_header_map_value(num(1), bytes(2))),
+        "pairs" => match sys::proxy_get_header_map_pairs(num(1)) {
+            Ok(bytes) => log(&format!("pairs: {}", lines(&bytes))),
+            Err(status) => log(&format!("pairs: {status}")),
+        },
+        "size" => log(&format!("{:?}", sys::proxy_get_header_map_size(num(1)))),
+        "add" => drop(sys::proxy_add_header_map_value(num(1), bytes(2), bytes(3))),
+        "buffer" => show("buffer", sys::proxy_get_buffer_bytes(num(1), 0, u32::MAX)),
+        "length" => log(&format!("{:?}", sys::proxy_get_buffer_status(num(1)))),
+        "set" => drop(sys::proxy_set_buffer_bytes(num(1), num(2), num(3), bytes(4))),
+        "status" => match sys::proxy_get_status() {
+            Ok((code, message)) => log(&format!("status {code} {}", message.escape_ascii())),
+            Err(status) => log(&format!("status: {status}")),
+        },
+        "tick" => drop(sys::proxy_set_tick_period_milliseconds(num(1))),
+        "log" => log(word(1)),
+        "trap" => core::arch::wasm32::unreachable(),
+        "grpc" => own(
+            context,
+            sys::proxy_grpc_call(&service(word(1)), b"pkg.Service", bytes(2), &pairs(word(5)), bytes(4), num(3)),
+        ),
+        "named" => own(context, sys::proxy_grpc_call(bytes(1), b"pkg.Service", bytes(2), b"", bytes(4), num(3))),
+        "open" => {
+            own(context, sys::proxy_grpc_stream(&service(word(1)), b"pkg.Service", bytes(2), &pairs(word(3))));
+        }
+        "send" => drop(sys::proxy_grpc_send(num(1), bytes(2), num(3))),
+        "cancel" => drop(sys::proxy_grpc_cancel(num(1))),
+        "half-close" => drop(sys::proxy_grpc_close(num(1))),
+        other => log(&format!("no command {other}")),
+    }
+    None
+}
+
+/// The cluster as an encoded `GrpcService`.
+fn service(cluster: &str) -> Vec<u8> {
+    let size = u8::try_from(cluster.len()).unwrap_or_default();
+    [&[0x0a, size + 2, 0x0a, size], cluster.as_bytes()].concat()
+}
+
+/// Does what is listed for a callback of this context.
+fn play(context: u32, callback: &str) -> u32 {
+    let find = |state: &mut State| state.scripts.get(&context).and_then(|script| script.get(callback)).cloned();
+    let script = with(find).unwrap_or_default();
+    let commands = script.split(';').filter(|command| !command.trim().is_empty());
+    commands.fold(0, |result, command| act(context, command).unwrap_or(result))
+}
+
+/// The same for a callout's token.
+fn play_for(token: u32, callback: &str) {
+    let owner = with(|state| state.owners.get(&token).copied()).unwrap_or(ROOT);
+    with(|state| state.last_token = token);
+    play(owner, callback);
+}
+
+const LISTS: [&str; 14] = [
+    "request-headers",
+    "request-body",
+    "request-trailers",
+    "response-headers",
+    "response-body",
+    "response-trailers",
+    "log",
+    "done",
+    "delete",
+    "answer",
+    "initial",
+    "message",
+    "trailing",
+    "close",
+];
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_abi_version_0_2_1() {}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_configure(root: u32, _size: u32) -> u32 {
+    let bytes = sys::proxy_get_buffer_bytes(7, 0, u32::MAX).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let lists = text.lines().filter_map(|line| line.split_once(": "));
+    let script = lists.map(|(name, list)| (name.to_owned(), list.to_owned())).collect();
+    with(|state| state.scripts.insert(root, script));
+    play(root, "configure");
+    1
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_tick(root: u32) {
+    play(root, "tick");
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_headers(stream: u32, _count: u32, _end_of_stream: u32) -> u32 {
+    let mut script = HashMap::new();
+    for list in LISTS {
+        if let Ok(text) = sys::proxy_get_header_map_value(0, format!("x-{list}").as_bytes()) {
+            script.insert(list.to_owned(), String::from_utf8_lossy(&text).into_owned());
+        }
+    }
+    with(|state| state.scripts.insert(stream, script));
+    play(stream, "request-headers")
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_body(stream: u32, _size: u32, end_of_stream: u32) -> u32 {
+    body(stream, "request-body", end_of_stream)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_request_trailers(stream: u32, _count: u32) -> u32 {
+    play(stream, "request-trailers")
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_headers(stream: u32, _count: u32, _end_of_stream: u32) -> u32 {
+    play(stream, "response-headers")
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_body(stream: u32, _size: u32, end_of_stream: u32) -> u32 {
+    body(stream, "response-body", end_of_stream)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_response_trailers(stream: u32, _count: u32) -> u32 {
+    play(stream, "response-trailers")
+}
+
+/// Waits for the whole body before it does something.
+fn body(stream: u32, list: &str, end_of_stream: u32) -> u32 {
+    let listed = with(|state| state.scripts.get(&stream).is_some_and(|script| script.contains_key(list)));
+    match (listed, end_of_stream) {
+        (false, _) => 0,
+        (true, 0) => 1,
+        (true, _) => play(stream, list),
+    }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_log(stream: u32) {
+    play(stream, "log");
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_done(stream: u32) -> u32 {
+    play(stream, "done");
+    1
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_delete(stream: u32) {
+    play(stream, "delete");
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_http_call_response(_root: u32, token: u32, _headers: u32, _body: u32, _trailers: u32) {
+    play_for(token, "answer");
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_grpc_receive_initial_metadata(_root: u32, token: u32, _count: u32) {
+    play_for(token, "initial");
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_grpc_receive(_root: u32, token: u32, _size: u32) {
+    play_for(token, "message");
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_grpc_receive_trailing_metadata(_root: u32, token: u32, _count: u32) {
+    play_for(token, "trailing");
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_grpc_close(_root: u32, token: u32, _status: u32) {
+    play_for(token, "close");
+}

@@ -1,0 +1,39 @@
+//! Clusters of the host's configuration that a filter calls by name.
+
+use crate::backend::Answer;
+use crate::grpc::Turns;
+use std::fmt;
+
+/// A cluster besides the one that requests are routed to.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster {
+    pub(crate) name: String,
+    pub(crate) endpoint: Endpoint,
+}
+
+/// What is at the other end of a cluster.
+#[derive(Clone)]
+pub(crate) enum Endpoint {
+    /// A server that answers, over HTTP/1.1.
+    Server(Answer),
+    /// A server that answers a gRPC call when all of it has come.
+    Grpc(Answer),
+    /// A server that answers each message of a gRPC stream.
+    GrpcStream(Turns),
+    /// No host at all.
+    Absent,
+    /// A host that refuses connections.
+    Refusing,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Server(_) => "Server",
+            Self::Grpc(_) => "Grpc",
+            Self::GrpcStream(_) => "GrpcStream",
+            Self::Absent => "Absent",
+            Self::Refusing => "Refusing",
+        })
+    }
+}

@@ -1,0 +1,145 @@
+//! What comes back on a gRPC stream, made from what a server answers or from why none did.
+
+use super::attribute::grpc_status;
+use super::fields::{Kind, Map};
+use super::wire;
+use crate::grpc;
+use crate::message::{Protocol, Reply};
+
+/// What the module is told of a gRPC call or stream, one callback each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Happening {
+    Initial(Map),
+    Message(Vec<u8>),
+    Trailing(Map),
+    /// The status, and its message with Envoy's details.
+    Close(u32, String),
+}
+
+/// Why no server answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    Refused,
+    Reset,
+    TimedOut,
+    NoHost,
+    NoCluster,
+}
+
+/// `UNAVAILABLE`.
+const UNAVAILABLE: u32 = 14;
+/// `INTERNAL`.
+const INTERNAL: u32 = 13;
+/// `UNKNOWN`.
+const UNKNOWN: u32 = 2;
+/// Envoy's details of a response that came from the upstream.
+const VIA_UPSTREAM: &str = "via_upstream";
+
+impl Failure {
+    /// The status message, and Envoy's details.
+    const fn texts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Refused => (
+                "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
+                "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}",
+            ),
+            Self::Reset => (
+                "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+                "upstream_reset_before_response_started{connection_termination}",
+            ),
+            Self::TimedOut => ("upstream request timeout", "response_timeout"),
+            Self::NoHost => ("no healthy upstream", "no_healthy_upstream"),
+            Self::NoCluster => ("Cluster not available", ""),
+        }
+    }
+
+    /// What the module is told of a stream. Envoy answers in place of the server.
+    pub(super) fn happenings(self) -> Vec<Happening> {
+        let (message, details) = self.texts();
+        let mut map = Map::new(Kind::Response);
+        for (name, value) in [(":status", "200"), ("content-type", "application/grpc")] {
+            map.add(name.as_bytes(), value.as_bytes());
+        }
+        for (name, value) in grpc::status(UNAVAILABLE, message) {
+            map.add(&name, &value);
+        }
+        vec![
+            Happening::Initial(Map::new(Kind::Response)),
+            Happening::Trailing(map),
+            close(UNAVAILABLE, message.as_bytes(), details),
+        ]
+    }
+}
+
+/// The end, with the message in Envoy's form.
+pub(super) fn close(code: u32, message: &[u8], details: &str) -> Happening {
+    let message = String::from_utf8_lossy(message);
+    Happening::Close(
+        code,
+        match (message.is_empty(), details.is_empty()) {
+            (true, _) => details.into(),
+            (false, true) => message.into_owned(),
+            (false, false) => format!("{message}{{{details}}}"),
+        },
+    )
+}
+
+/// The end of a stream as its trailers tell it.
+fn end(trailers: Map) -> [Happening; 2] {
+    let code = trailers.get(b"grpc-status").and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
+    let message = trailers.get(b"grpc-message").unwrap_or_default().to_vec();
+    [Happening::Trailing(trailers), close(code.unwrap_or(UNKNOWN), &message, VIA_UPSTREAM)]
+}
+
+/// The end of a stream with a status.
+pub(super) fn status(code: u32, message: &str) -> [Happening; 2] {
+    end(Map::from_fields(Kind::Trailers, &grpc::status(code, message)))
+}
+
+/// What a server answers as the module is told of it.
+pub(super) fn of(reply: &Reply) -> Vec<Happening> {
+    let nothing = || Map::new(Kind::Trailers);
+    if reply.reset {
+        return Failure::Reset.happenings();
+    }
+    let headers = wire::response_map(reply, Protocol::Http2);
+    if reply.status != 200 {
+        let code = u32::try_from(grpc_status(reply.status.into())).unwrap_or(UNKNOWN);
+        return vec![Happening::Initial(nothing()), Happening::Trailing(nothing()), close(code, b"", VIA_UPSTREAM)];
+    }
+    if wire::ends_with_headers(&reply.body, &reply.trailers) && !reply.cut_off {
+        let mut happenings = vec![Happening::Initial(nothing())];
+        happenings.extend(end(headers));
+        return happenings;
+    }
+    let mut happenings = vec![Happening::Initial(headers)];
+    let body = reply.body.bytes();
+    if body.first().is_some_and(|flags| *flags > 1) {
+        happenings.extend([Happening::Trailing(nothing()), close(INTERNAL, b"", VIA_UPSTREAM)]);
+        return happenings;
+    }
+    happenings.extend(grpc::unframe(&body).0.into_iter().map(Happening::Message));
+    if reply.cut_off {
+        let details = "upstream_reset_after_response_started{connection_termination}";
+        happenings.extend([Happening::Trailing(nothing()), close(INTERNAL, b"", details)]);
+    } else {
+        happenings.extend(end(Map::from_fields(Kind::Trailers, &reply.trailers)));
+    }
+    happenings
+}
+
+/// What the module is told of a call: its last message, or why there is none.
+pub(super) fn of_call(happenings: Vec<Happening>) -> Option<Happening> {
+    let mut message = None;
+    for happening in happenings {
+        match happening {
+            Happening::Message(bytes) => message = Some(bytes),
+            Happening::Close(0, _) => {
+                return Some(message.map_or_else(|| close(INTERNAL, b"", ""), Happening::Message));
+            }
+            end @ Happening::Close(..) => return Some(end),
+            Happening::Initial(_) | Happening::Trailing(_) => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,80 @@
+//! The body and the trailers of a message as they come: each part with the time at which it does.
+
+use super::pause::PAUSE;
+use super::wire;
+use crate::message::{Body, Fields, Protocol};
+use std::time::Duration;
+
+/// What follows the headers of a message.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) pieces: Vec<Piece>,
+    pub(super) trailers: Option<Trailers>,
+    /// The connection ends before the message does.
+    pub(super) cut_off: bool,
+}
+
+/// A piece of a body.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) bytes: Vec<u8>,
+    pub(super) end_of_stream: bool,
+    /// When it comes; `None`: with what came before.
+    pub(super) at: Option<Duration>,
+}
+
+/// The trailers.
+#[derive(Debug)]
+pub(super) struct Trailers {
+    pub(super) fields: Fields,
+    pub(super) at: Duration,
+}
+
+impl Incoming {
+    /// A message whose headers come now.
+    pub(super) fn of(body: &Body, trailers: &Fields, protocol: Protocol, now: Duration) -> Self {
+        let mut time = now;
+        // An end that is a piece of its own comes apart from the last bytes of a body in pieces.
+        let apart = matches!(body, Body::Chunked(_));
+        let mut pieces = Vec::new();
+        for (bytes, end_of_stream) in wire::pieces(body, !trailers.is_empty(), protocol) {
+            let with_the_last = !pieces.is_empty() && !apart && bytes.is_empty();
+            if !with_the_last {
+                time += PAUSE;
+            }
+            pieces.push(Piece { bytes, end_of_stream, at: Some(time).filter(|_| !with_the_last) });
+        }
+        let trailers = (!trailers.is_empty()).then(|| Trailers { fields: trailers.clone(), at: time + PAUSE });
+        Self { pieces, trailers, cut_off: false }
+    }
+
+    /// A body that is there already.
+    pub(super) fn at_once(body: Vec<u8>) -> Self {
+        Self { pieces: vec![Piece { bytes: body, end_of_stream: true, at: None }], trailers: None, cut_off: false }
+    }
+
+    /// The connection ends before the message does.
+    pub(super) fn cut_off(&mut self) {
+        self.pieces.retain(|piece| !piece.bytes.is_empty());
+        for piece in &mut self.pieces {
+            piece.end_of_stream = false;
+        }
+        self.trailers = None;
+        self.cut_off = true;
+    }
+
+    /// Joins the pieces that have come by now: what comes while the headers are held is told at once when they go on.
+    pub(super) fn join(&mut self, now: Duration) {
+        let come = self.pieces.iter().take_while(|piece| piece.at.is_none_or(|at| at <= now)).count();
+        if come < 2 {
+            return;
+        }
+        let rest = self.pieces.split_off(come);
+        let joined = Piece {
+            end_of_stream: self.pieces.iter().any(|piece| piece.end_of_stream),
+            at: None,
+            bytes: std::mem::take(&mut self.pieces).into_iter().flat_map(|piece| piece.bytes).collect(),
+        };
+        self.pieces = std::iter::once(joined).chain(rest).collect();
+    }
+}

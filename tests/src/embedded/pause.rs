@@ -1,0 +1,87 @@
+//! The time between the callbacks of a stream: what happens while a message is on its way, or held by the filter.
+
+use super::exchange::{Ended, Exchange, Which};
+use super::{event, time};
+use crate::message::{Body, Request};
+use std::time::Duration;
+
+/// The pause before each part of a message but the first.
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
+/// How long a client waits unless it says otherwise.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// When the client leaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    until: Duration,
+    /// The test says when. Otherwise each part of the response starts the wait again.
+    fixed: bool,
+}
+
+impl Patience {
+    /// The patience of a client that begins to send now.
+    pub(super) fn of(request: &Request, now: Duration) -> Self {
+        let parts = match &request.body {
+            Body::Absent => 0,
+            Body::Sized(_) => 1,
+            Body::Chunked(chunks) => chunks.len() + 1,
+        };
+        let parts = u32::try_from(parts + usize::from(!request.trailers.is_empty())).unwrap_or(u32::MAX);
+        let sent = now + PAUSE * parts;
+        Self { until: sent + request.leave_after.unwrap_or(LIMIT), fixed: request.leave_after.is_some() }
+    }
+}
+
+impl Exchange<'_> {
+    pub(super) fn now(&self) -> Duration {
+        self.functions.state().clock.now()
+    }
+
+    /// Queued items are told when Envoy has worked off what it has read: the head, a piece of the body, or the end and what follows it.
+    pub(super) fn tell(&mut self) {
+        let root = self.functions.state().root;
+        time::tell(self.vm, self.functions, root);
+    }
+
+    /// The client has received a part of the response, and waits for the next one.
+    pub(super) fn encourage(&mut self) {
+        if !self.patience.fixed {
+            self.patience.until = self.now() + LIMIT;
+        }
+    }
+
+    /// Lets so much time pass: what is due comes meanwhile, and the module may answer or close the stream then.
+    pub(super) fn let_pass(&mut self, time: Duration) -> Result<(), Ended> {
+        self.let_pass_until(self.now() + time)
+    }
+
+    /// Lets time pass until then. A time that is past is now.
+    pub(super) fn let_pass_until(&mut self, time: Duration) -> Result<(), Ended> {
+        self.tell();
+        self.asked()?;
+        let leaves = self.patience.until < time;
+        let end = time.min(self.patience.until);
+        while event::next(self.vm, self.functions, end.max(self.now())) {
+            self.asked()?;
+        }
+        self.functions.state().clock.go_on_to(end);
+        if leaves { Err(Ended::Left) } else { Ok(()) }
+    }
+
+    /// Waits until the module continues this message.
+    pub(super) fn wait(&mut self, which: Which) -> Result<(), Ended> {
+        self.tell();
+        loop {
+            self.asked()?;
+            if self.with_side(which, |side| std::mem::take(&mut side.continued)) {
+                return Ok(());
+            }
+            if !event::next(self.vm, self.functions, self.patience.until) {
+                if self.patience.fixed {
+                    self.functions.state().clock.go_on_to(self.patience.until);
+                }
+                return Err(Ended::Left);
+            }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Answers that are not the upstream's: the module's own, and Envoy's.
+
+use super::body::Passed;
+use super::exchange::{Ended, Exchange, Which};
+use super::incoming::Incoming;
+use super::state::{LocalReply, Side};
+use super::wire;
+use crate::message::Received;
+
+impl Exchange<'_> {
+    /// An answer that is not the upstream's, through the filter's response callbacks.
+    pub(super) fn local_reply(&mut self, reply: &LocalReply) -> Received {
+        let reply = wire::as_grpc(reply, self.request);
+        self.tell_code(&reply);
+        let map = wire::local_reply_map(&reply);
+        let head = self.request.method == "HEAD";
+        let end = head || reply.body.is_empty();
+        if let Some(stream) = &mut self.functions.state().stream {
+            stream.response_started = true;
+        }
+        let mut passed = Passed::default();
+        let result = self.headers(Which::Response, map, end).and_then(|()| {
+            if !end {
+                passed = self.pass(Which::Response, Incoming::at_once(reply.body.clone()))?;
+            }
+            Ok(())
+        });
+        match result {
+            Err(Ended::Reply(second)) => return self.replaced(&second),
+            Err(Ended::Failed) => return self.vm_failed(),
+            _ => {}
+        }
+        let map = self.with_side(Which::Response, Side::take_headers);
+        let finished = wire::finished(&map.unwrap_or_else(|| wire::local_reply_map(&reply)));
+        self.log_response(&finished, None);
+        wire::client(&finished, &passed.body, None, end, true, self.request)
+    }
+
+    /// A local reply in place of a response whose headers callback has run: it is not called again.
+    pub(super) fn replaced(&mut self, reply: &LocalReply) -> Received {
+        let reply = wire::as_grpc(reply, self.request);
+        self.tell_code(&reply);
+        let finished = wire::finished(&wire::local_reply_map(&reply));
+        self.log_response(&finished, None);
+        let body = if self.request.method == "HEAD" { &[][..] } else { &reply.body };
+        wire::client(&finished, body, None, reply.body.is_empty(), true, self.request)
+    }
+
+    /// The VM failed during this stream: the client gets a 503, and the module nothing more.
+    pub(super) fn vm_failed(&mut self) -> Received {
+        self.replaced(&wire::failed())
+    }
+
+    /// A request without a host never reaches the filters.
+    pub(super) fn refused(&mut self) -> Received {
+        let reply = wire::no_host();
+        self.tell_code(&reply);
+        self.with_info(|info| info.routed = false);
+        let finished = wire::finished(&wire::local_reply_map(&reply));
+        let client = wire::client(&finished, &[], None, true, true, self.request);
+        self.log_response(&finished, None);
+        client
+    }
+}

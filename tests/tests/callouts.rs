@@ -1,0 +1,179 @@
+//! HTTP calls of a filter, and what becomes of the messages that wait for them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
+
+use proxy_filter_host::{Exchange, Host, Received, Reply};
+use std::time::Duration;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// A host whose cluster `service` answers so.
+fn serve(host: &mut Host, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
+    host.cluster("service", answer);
+    host.cluster_without_hosts("empty");
+    host.cluster_that_refuses("down");
+    host.configure("").unwrap();
+}
+
+/// What the filter told the upstream about the answer.
+fn answer(exchange: &Exchange) -> String {
+    let upstream = exchange.upstream().unwrap_or_else(|| panic!("nothing reached the upstream: {exchange}"));
+    upstream.header("x-answer").unwrap_or_default().to_string()
+}
+
+fn path(call: &Received) -> String {
+    call.header(":path").unwrap_or_default().to_string()
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn an_answer_comes_with_its_headers_body_and_trailers(mut host: Host) {
+    serve(&mut host, |_call| {
+        let reply = Reply::new(200).header("set-cookie", "a").header("set-cookie", "b");
+        reply.chunks(["yes", ", you may"]).trailer("x-trailer", "end")
+    });
+    let exchange = host.get("/request/1").send();
+    assert_eq!(answer(&exchange), "200 12 [yes, you may] cookies 2 trailer end", "{exchange}");
+    let calls = exchange.calls("service");
+    assert_eq!((calls.len(), path(&calls[0])), (1, "/request/1".to_owned()));
+    assert_eq!(calls[0].header("x-from"), Some("filter".into()));
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn an_answer_may_be_empty_or_a_refusal(mut host: Host) {
+    serve(&mut host, |call| Reply::new(path(call).trim_start_matches("/request/").parse().unwrap_or(500)));
+    for status in [200, 204, 403, 500, 503, 504] {
+        let exchange = host.get(&format!("/request/{status}")).send();
+        assert_eq!(answer(&exchange), format!("{status} 0 [] cookies 0 trailer none"), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn a_service_that_does_not_answer_is_an_error_that_says_why(mut host: Host) {
+    serve(&mut host, |call| match path(call).as_str() {
+        "/request/slow" => Reply::new(200).after(ms(700)),
+        "/request/reset" => Reply::reset(),
+        _ => Reply::new(200).body("half of it").cut_off(),
+    });
+    let mut answers = Vec::new();
+    for path in ["/request/slow", "/request/reset", "/request/cut", "/down"] {
+        let exchange = host.get(path).send();
+        assert_eq!(exchange.status(), 200, "{exchange}");
+        answers.push(answer(&exchange));
+    }
+    assert!(answers.iter().all(|answer| answer.starts_with("no answer: ")), "{answers:?}");
+    answers.dedup();
+    assert!(answers.len() >= 3, "each says something else: {answers:?}");
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn a_call_that_cannot_be_made_is_completed_at_once_with_the_reason(mut host: Host) {
+    serve(&mut host, |_call| Reply::new(200));
+    for (path, why) in [("/unknown", "no such cluster"), ("/empty", "no healthy upstream"), ("/misbuilt", "header")] {
+        let exchange = host.get(path).send();
+        assert_eq!(exchange.status(), 200, "{exchange}");
+        assert!(answer(&exchange).starts_with("no answer: ") && answer(&exchange).contains(why), "{exchange}");
+        assert!(!exchange.callbacks().contains(&"proxy_on_http_call_response"), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn several_calls_are_answered_in_any_order(mut host: Host) {
+    serve(&mut host, |call| match path(call).as_str() {
+        "/a" => Reply::new(201).after(ms(300)),
+        "/b" => Reply::new(202).after(ms(100)),
+        _ => Reply::new(203).after(ms(200)),
+    });
+    let exchange = host.get("/several").send();
+    let answers = exchange.upstream().unwrap().header("x-answers").unwrap().to_string();
+    let statuses: Vec<_> = answers.split("; ").map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["202", "203", "201"], "{exchange}");
+    assert_eq!(exchange.calls("service").iter().map(path).collect::<Vec<_>>(), ["/a", "/b", "/c"]);
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn the_first_answer_continues_and_the_other_finds_nothing_to_do(mut host: Host) {
+    serve(&mut host, |call| match path(call).as_str() {
+        "/a" => Reply::new(201).after(ms(250)),
+        _ => Reply::new(202).after(ms(100)),
+    });
+    let exchange = host.get("/race").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    assert!(exchange.upstream().unwrap().header("x-won").unwrap().to_string().starts_with("202"), "{exchange}");
+    let later = host.advance(ms(400));
+    assert!(later.callbacks().contains(&"proxy_on_http_call_response"), "{later}");
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn an_answer_leads_to_the_next_call(mut host: Host) {
+    serve(&mut host, |call| Reply::new(200).body(path(call)));
+    let exchange = host.get("/chain").send();
+    let answers = exchange.upstream().unwrap().header("x-answers").unwrap().to_string();
+    assert!(answers.contains("[/first]") && answers.contains("[/second]"), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn an_answer_may_be_a_reply(mut host: Host) {
+    serve(&mut host, |_call| Reply::new(403).body("no"));
+    let exchange = host.get("/denied").send();
+    assert_eq!((exchange.status(), exchange.response().text().as_str()), (403, "denied\n"), "{exchange}");
+    assert!(exchange.upstream().is_none());
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn a_failing_completion_harms_its_stream_only(mut host: Host) {
+    serve(&mut host, |_call| Reply::new(200));
+    let exchange = host.get("/failing").send();
+    assert_eq!(exchange.status(), 500, "{exchange}");
+    let exchange = host.get("/request/after").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn each_part_of_a_message_can_wait(mut host: Host) {
+    serve(&mut host, |call| Reply::new(200).body(call.text().to_uppercase()).after(ms(150)));
+    let exchange = host.post("/body").chunks(["a bo", "dy"]).send();
+    assert_eq!(exchange.upstream().unwrap().text(), "A BODY", "{exchange}");
+    let exchange = host.post("/trailers").chunks(["body"]).trailer("x-t", "1").send();
+    assert!(exchange.upstream().unwrap().trailer("x-answer").is_some(), "{exchange}");
+    let exchange = host.get("/response").send();
+    assert!(exchange.response().header("x-answer").is_some(), "{exchange}");
+    let exchange = host.get("/response-body").send();
+    assert_eq!(exchange.response().text(), ".".repeat(24), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn an_answer_may_be_large(mut host: Host) {
+    serve(&mut host, |_call| Reply::new(200).body(vec![b'x'; 10 * 1024 * 1024]));
+    let exchange = host.get("/request/large").send();
+    assert!(answer(&exchange).starts_with("200 10485760 [xxxx"), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn a_client_that_leaves_takes_its_completions_along(mut host: Host) {
+    serve(&mut host, |_call| Reply::new(200).after(ms(300)));
+    let exchange = host.get("/request/late").leave_after(ms(100)).send();
+    assert_eq!(exchange.status(), 0, "{exchange}");
+    assert!(exchange.upstream().is_none());
+    assert_eq!(exchange.callbacks().last(), Some(&"proxy_on_delete"), "{exchange}");
+    let later = host.advance(ms(500));
+    assert_eq!(later.callbacks(), ["proxy_on_http_call_response"], "{later}");
+    assert!(later.messages().is_empty(), "{later}");
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn a_call_that_nobody_waits_for_is_answered_aside(mut host: Host) {
+    serve(&mut host, |_call| Reply::new(200).body("aside"));
+    host.upstream(|_request| Reply::new(200).after(ms(200)));
+    let exchange = host.get("/aside").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    assert_eq!(exchange.messages(), ["aside: 200 5 [aside] cookies 0 trailer none"], "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
+fn the_root_calls_while_it_is_configured(mut host: Host) {
+    host.cluster("service", |call| Reply::new(200).body(path(call)).after(ms(300)));
+    host.configure("service").unwrap();
+    let later = host.advance(ms(600));
+    assert_eq!(later.messages(), ["the root got 200: /from-the-root"], "{later}");
+}
