@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::LogLevel;
-use proxy_filter_host::{Connection, ConnectionBuilder, End, Host};
+use proxy_filter_host::{Connection, ConnectionBuilder, End, Host, Reply};
 
 fn mode(host: &mut Host, mode: &str) {
     host.tcp();
@@ -363,4 +363,25 @@ fn data_can_be_held_until_a_timer_has_run_down(mut host: Host) {
     let connection = host.connect().send("bad").play();
     assert_eq!(connection.upstream().unwrap().text(), "", "{connection}");
     assert_eq!(connection.moments()[1].client.end, End::Finished, "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn data_can_be_held_until_a_call_is_answered(mut host: Host) {
+    host.cluster("authz", |call| Reply::new(if call.header("x-client") == Some("alice".into()) { 200 } else { 403 }));
+    mode(&mut host, "ask");
+    let connection = host.connect().send("alice").upstream_sends("welcome").play();
+    assert_eq!(connection.upstream().unwrap().text(), "alice", "{connection}");
+    assert_eq!(connection.client().text(), "welcome", "{connection}");
+    let connection = host.connect().send("mallory").upstream_sends("welcome").play();
+    assert_eq!(connection.upstream().unwrap().text(), "", "{connection}");
+    assert_eq!(connection.moments()[1].client.end, End::Finished, "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_call_that_fails_closes_the_connection_whose_data_waits(mut host: Host) {
+    host.cluster_without_hosts("authz");
+    mode(&mut host, "ask");
+    let connection = host.connect().send("alice").play();
+    assert_eq!(connection.upstream().unwrap().text(), "", "{connection}");
+    assert_eq!(connection.messages().len(), 1, "{connection}");
 }

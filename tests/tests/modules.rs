@@ -147,6 +147,7 @@ fn every_callback_of_a_connection_has_its_export() {
         "proxy_on_done",
         "proxy_on_log",
         "proxy_on_tick",
+        "proxy_on_http_call_response",
     ];
     assert_eq!(report.exports, exports(&callbacks), "{report}");
 }

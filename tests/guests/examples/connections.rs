@@ -113,7 +113,7 @@ fn attributes() -> Result<String> {
     ))
 }
 
-#[proxy_filter::stream_context(timers)]
+#[proxy_filter::stream_context(http_calls, timers)]
 impl StreamContext for Stream {
     fn on_create(&mut self) -> Result<()> {
         if &*self.mode == "create" { Err(Error::other("no")) } else { Ok(()) }
@@ -131,6 +131,13 @@ impl StreamContext for Stream {
 
     fn on_downstream_data(&mut self, data: &mut DownstreamData, end_of_stream: bool) -> Result<NetworkFilterStatus> {
         self.note(|| format!("downstream {} {end_of_stream}", data.len()));
+        if &*self.mode == "ask" && !data.is_empty() {
+            let call = HttpCall::get("authz", "/check").header("x-client", data.to_bytes()?);
+            return data.pause_for(self, call, |_, _, answer| {
+                let allowed = answer?.status() == 200;
+                Ok(if allowed { NetworkFilterStatus::Continue } else { NetworkFilterStatus::Close })
+            });
+        }
         if &*self.mode == "later" {
             return data.pause_for(self, Timer::after(Duration::from_millis(20)), |_, data, elapsed| {
                 elapsed?;
