@@ -23,6 +23,8 @@
 //!   the upstream saw, log lines, callbacks and host calls in order. It needs an Envoy, and is ignored without
 //!   `--include-ignored`.
 //!
+//! A filter of TCP connections is tested with [`Host::connect`], which plays a connection step by step.
+//!
 //! When a [`Host`] is dropped it fails the test if the filter broke a rule that Envoy does not report but suffers from, for example a wrong
 //! `content-length`.
 
@@ -30,6 +32,7 @@ mod backend;
 mod base64;
 mod cluster;
 mod compare;
+mod connection;
 #[cfg(feature = "wasmtime")]
 pub mod costs;
 mod embedded;
@@ -48,6 +51,7 @@ mod run;
 mod trace;
 
 pub use backend::Refused;
+pub use connection::{Connection, ConnectionBuilder, ConnectionRecord, End, Heard, Moment};
 pub use engine::{Engine, Trap};
 pub use exchange::{Exchange, ExchangeBuilder};
 pub use fixture::MetadataOf;

@@ -77,7 +77,6 @@ fn port(yaml: &Yaml<'_>, path: &str) -> (String, i64) {
 }
 
 fn plugin(filter: &Yaml<'_>) -> Plugin {
-    assert_eq!(text(filter, "name"), "envoy.filters.http.wasm");
     assert_eq!(text(filter, "typed_config.config.vm_config.runtime"), "envoy.wasm.runtime.v8");
     let configuration = get(filter, "typed_config.config.configuration.value").and_then(Yaml::as_str);
     Plugin {
@@ -95,8 +94,16 @@ fn bootstrap(example: &str) -> Plugin {
     assert_eq!(port(yaml, &format!("{resources}.listeners.0.address")), ("127.0.0.1".into(), 10000));
     let upstream = format!("{resources}.clusters.0.load_assignment.endpoints.0.lb_endpoints.0.endpoint.address");
     assert_eq!(port(yaml, &upstream), ("127.0.0.1".into(), 8000));
-    let filters = format!("{resources}.listeners.0.filter_chains.0.filters.0.typed_config.http_filters");
-    assert_eq!(text(yaml, &format!("{filters}.1.name")), "envoy.filters.http.router");
+    // A filter of connections is before `tcp_proxy`, one of requests in the connection manager and before the router.
+    let network = format!("{resources}.listeners.0.filter_chains.0.filters");
+    let tcp = text(yaml, &format!("{network}.0.name")) == "envoy.filters.network.wasm";
+    let (filters, names) = if tcp {
+        (network, ["envoy.filters.network.wasm", "envoy.filters.network.tcp_proxy"])
+    } else {
+        (format!("{network}.0.typed_config.http_filters"), ["envoy.filters.http.wasm", "envoy.filters.http.router"])
+    };
+    let found = ["0", "1"].map(|place| text(yaml, &format!("{filters}.{place}.name")));
+    assert_eq!(found, names, "{example}");
     plugin(get(yaml, &format!("{filters}.0")).unwrap())
 }
 

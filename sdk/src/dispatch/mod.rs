@@ -3,8 +3,10 @@
 mod callbacks;
 mod callout;
 mod completion;
+mod connection;
 mod failure;
 mod held;
+mod life;
 mod message;
 mod registration;
 mod root;
@@ -14,6 +16,7 @@ mod timers;
 
 pub use callbacks::{Awaits, CallbackSet, Callbacks, CreatedByRoot, assert_created_by_root};
 pub use callout::Callout;
+pub use life::{Http, Life, Tcp};
 pub use registration::{NewContext, root_id, unknown_root_id};
 
 use crate::runtime::{Shared, Table};
