@@ -4,6 +4,7 @@ use crate::callback::{CONTEXT, Method, ROOT_CONTEXT, Trait};
 use crate::cursor::Cursor;
 use crate::filter::Filter;
 use crate::module::Listed;
+use crate::path::Path;
 use crate::quote::{quote, quote_at};
 use proc_macro::{Delimiter, Span, TokenStream};
 
@@ -46,6 +47,8 @@ enum Calls {
 
 enum Needed {
     Always,
+    /// Unless the filter has no state.
+    ForState,
     /// For any of these callbacks of a root, or of a stream context.
     For {
         root: &'static [&'static str],
@@ -76,7 +79,7 @@ const EXPORTS: &[Export] = &[
     Export { calls: Calls::Initialize, ..export("_initialize", 0, false, Needed::Always) },
     export("proxy_on_vm_start", 2, true, Needed::ForStart),
     export("proxy_on_configure", 2, true, root(&["on_configure"])),
-    export("proxy_on_context_create", 2, false, Needed::Always),
+    export("proxy_on_context_create", 2, false, Needed::ForState),
     export("proxy_on_request_headers", 3, true, context(&["on_request_headers", "on_request_body"])),
     export("proxy_on_request_body", 3, true, context(&["on_request_body"])),
     export("proxy_on_request_trailers", 2, true, context(&["on_request_trailers", "on_request_body"])),
@@ -85,7 +88,7 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_response_trailers", 2, true, context(&["on_response_trailers", "on_response_body"])),
     export("proxy_on_done", 1, true, Needed::For { root: &["on_done"], context: &["on_done"] }),
     export("proxy_on_log", 1, false, context(&["on_log"])),
-    export("proxy_on_delete", 1, false, Needed::Always),
+    export("proxy_on_delete", 1, false, Needed::ForState),
     export("proxy_on_tick", 1, false, root(&["on_tick"])),
     export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready"])),
 ];
@@ -94,6 +97,7 @@ impl Export {
     fn is_needed_by(&self, filter: &Filter) -> bool {
         match self.needed {
             Needed::Always => true,
+            Needed::ForState => filter.stateless().is_none(),
             Needed::For { root, context } => filter.has(root, context),
             Needed::ForStart => filter.has(&["on_start"], &[]) || filter.root.id.is_some(),
         }
@@ -142,6 +146,9 @@ const ONE_MODULE: &str = "give_each_root_a_root_id_and_list_all_in_one_proxy_fil
 /// chooses this one.
 pub(crate) const ONLY_ROOT: &str = "OnlyRootOfThisProxyFilter";
 
+/// The alias of its stream context, if the filter has no state: also of the expression that makes it.
+const ONLY_CONTEXT: &str = "OnlyContextOfThisProxyFilter";
+
 /// The content of the lookup of a module that consists of `members`: one without `root_id`, or any number with one.
 pub(crate) fn expand(members: &[Member]) -> TokenStream {
     let exports = EXPORTS.iter().filter(|export| members.iter().any(|member| export.is_needed_by(&member.filter)));
@@ -152,10 +159,13 @@ pub(crate) fn expand(members: &[Member]) -> TokenStream {
     if several {
         output.extend(dispatch(members));
     }
+    let stateless = members.first().and_then(|member| member.filter.stateless());
+    output.extend(stateless.map(without_state));
+    let runtime = if stateless.is_some() { "Stateless" } else { "Runtime" };
     output.extend(quote(
         &format!(
             "::std::thread_local! {{
-                static RUNTIME: sdk::Runtime<{root}> = const {{ sdk::Runtime::new() }};
+                static RUNTIME: sdk::{runtime}<{root}> = const {{ sdk::{runtime}::new() }};
             }}
             {functions}
             #[doc(hidden)]
@@ -176,6 +186,30 @@ pub(crate) fn expand(members: &[Member]) -> TokenStream {
     let location = members.first().map_or_else(Span::call_site, |member| member.listed.path.span());
     let name = format!("#[doc(hidden)] #[macro_export] macro_rules! {ONE_MODULE} {{ () => {{}} }}");
     output.extend(quote_at(location, &name, &[]));
+    output
+}
+
+/// What the callbacks of a filter without state need: its stream context, and that nobody can tell one from another.
+fn without_state(context: &Path) -> TokenStream {
+    let mut output = context.import(ONLY_CONTEXT);
+    let name = context.text();
+    let message = format!(
+        "a filter whose `new_context` is `{name}` has no state, but this type has fields or a destructor: write out the value, \
+         `{name} {{{{ … }}}}`"
+    );
+    output.extend(quote_at(
+        context.span(),
+        &format!(
+            "const _: () = ::core::assert!(
+                sdk::is_stateless::<<{ONLY_ROOT} as sdk::RootContext>::Context>(),
+                {message:?}
+            );
+            impl sdk::StatelessRoot for {ONLY_ROOT} {{
+                fn only_context() -> <Self as sdk::RootContext>::Context {{ {ONLY_CONTEXT} }}
+            }}"
+        ),
+        &[],
+    ));
     output
 }
 

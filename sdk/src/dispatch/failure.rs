@@ -1,7 +1,8 @@
 //! What happens when a callback returns an `Err`.
 
 use crate::abi::{LogLevel, StreamType};
-use crate::error::Error;
+use crate::context::Context;
+use crate::error::{Error, Result};
 use crate::filter_status::FailurePolicy;
 use crate::local_reply::LocalReply;
 use crate::log;
@@ -22,6 +23,25 @@ pub(super) enum Refusal {
 pub(super) const STOP: u32 = 1;
 /// What a callback returns to the host to let the message go on.
 pub(super) const CONTINUE: u32 = 0;
+
+/// What a callback's result is to the host: a number, or a reply to send first.
+pub(super) type Raw = core::result::Result<u32, LocalReply>;
+
+/// What the host gets for the outcome of a callback, after its reply was sent or the failure policy applied.
+#[inline]
+pub(super) fn settle<C: Context>(
+    callback: Callback,
+    context_id: u32,
+    context: &C,
+    refusal: Refusal,
+    outcome: Result<Raw>,
+) -> u32 {
+    match outcome {
+        Ok(Ok(status)) => status,
+        Ok(Err(answer)) => reply(callback, context_id, answer, context.failure_policy()),
+        Err(error) => fail(callback, context_id, &error, context.failure_policy(), refusal),
+    }
+}
 
 /// Logs the failure of a callback.
 #[cold]

@@ -6,10 +6,12 @@ mod message;
 mod registration;
 mod root;
 mod root_event;
+mod stateless;
 mod stream;
 
 pub use callbacks::{CallbackSet, Callbacks, CreatedByRoot, assert_created_by_root};
 pub use registration::{NewContext, root_id, unknown_root_id};
+pub use stateless::{Stateless, StatelessRoot, is_stateless};
 
 use crate::runtime::{Shared, Table};
 use root::Root;

@@ -1,12 +1,11 @@
 //! Stream contexts: creation, deletion, and the callbacks that only observe.
 
-use super::failure;
+use super::failure::{self, Raw};
 use super::{CallbackSet, Callbacks, NewContext, Runtime};
 use crate::context::{Context, LogContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::FilterDataStatus;
 use crate::headers::ContentLength;
-use crate::local_reply::LocalReply;
 use crate::runtime::{Callback, Entry, Shared, current};
 use std::cell::{Cell, RefCell};
 
@@ -40,7 +39,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             length_removed: Cell::new(false),
             headers_held: Cell::new(false),
@@ -77,9 +76,6 @@ impl Side {
 
 /// The callbacks that read or write what a [`Side`] remembers.
 const USING_SIDES: CallbackSet = CallbackSet::ON_REQUEST_BODY.union(CallbackSet::ON_RESPONSE_BODY);
-
-/// What a callback's result is to the host: a number, or a reply to send first.
-pub(super) type Raw = core::result::Result<u32, LocalReply>;
 
 /// Whether a context has one of these callbacks.
 pub(super) const fn has<C: Callbacks>(callbacks: CallbackSet) -> bool {
@@ -200,11 +196,7 @@ impl<R: NewContext> Runtime<R> {
             } else {
                 body(context)
             };
-            match result {
-                Ok(Ok(status)) => status,
-                Ok(Err(reply)) => failure::reply(callback, id, reply, context.failure_policy()),
-                Err(error) => failure::fail(callback, id, &error, context.failure_policy(), refusal),
-            }
+            failure::settle(callback, id, context, refusal, result)
         };
         self.with_context(callback, id, stream, run).unwrap_or(failure::CONTINUE)
     }
@@ -243,7 +235,8 @@ impl<C> Stream<C> {
     }
 }
 
-fn report(callback: Callback, id: u32, result: &Result<()>) {
+/// Logs the failure of a callback that only observes.
+pub(super) fn report(callback: Callback, id: u32, result: &Result<()>) {
     if let Err(error) = result {
         failure::report(callback, id, error, "");
     }

@@ -18,26 +18,30 @@ mod counting {
     use lexopt::prelude::*;
     use proxy_filter_host::costs::FILTERS;
     use proxy_filter_host::costs::envoy::{self, Options};
+    use proxy_filter_host::costs::growth::Growth;
     use proxy_filter_host::costs::ledger::{self, Ledger};
     use proxy_filter_host::costs::table::Table;
     use std::time::Duration;
 
     /// Requests before the memory is measured the second time.
     const REQUESTS: u32 = 100_000;
+    /// Requests in which a leak of one byte a request would show.
+    const REQUESTS_FOR_GROWTH: u32 = 1_000_000;
 
     /// Measures and prints. With `--bless`, our figures become the ones the tests hold us to.
     pub(in super::super) fn run(mut parser: Parser) -> Result<()> {
-        let (mut json, mut bless, mut envoy, mut requests) = (false, false, false, REQUESTS);
+        let (mut json, mut bless, mut envoy, mut growth, mut requests) = (false, false, false, false, None);
         let mut options = Options::default();
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("json") => json = true,
                 Long("bless") => bless = true,
                 Long("envoy") => envoy = true,
+                Long("growth") => growth = true,
                 Long("filter") => options.filters = vec![filter(&parser.value()?.string()?)?],
                 Long("workers") => options.workers = vec![parser.value()?.parse()?],
                 Long("seconds") => options.time = Duration::from_secs(parser.value()?.parse()?),
-                Long("requests") => requests = parser.value()?.parse()?,
+                Long("requests") => requests = Some(parser.value()?.parse()?),
                 other => return Err(other.unexpected().into()),
             }
         }
@@ -51,8 +55,15 @@ mod counting {
             }
             return Ok(());
         }
+        if growth {
+            eprintln!("building and running the bench filters …");
+            let growth = Growth::measure(requests.unwrap_or(REQUESTS_FOR_GROWTH))?;
+            println!("{growth}");
+            let grown = growth.grown();
+            return if grown.is_empty() { Ok(()) } else { Err(grown.join("\n").into()) };
+        }
         eprintln!("building and measuring the bench filters …");
-        let table = Table::measure(requests)?;
+        let table = Table::measure(requests.unwrap_or(REQUESTS))?;
         if json {
             println!("{:#}", table.to_json());
         } else {

@@ -7,6 +7,7 @@
 pub mod build;
 #[cfg(feature = "envoy")]
 pub mod envoy;
+pub mod growth;
 pub mod ledger;
 pub mod measure;
 mod optimise;
