@@ -49,6 +49,8 @@ enum Needed {
     Always,
     /// Unless the filter has no state.
     ForState,
+    /// As for state, and to forget what the SDK remembers of bodies.
+    ForStateOrBodies,
     /// For any of these callbacks of a root, or of a stream context.
     For {
         root: &'static [&'static str],
@@ -88,7 +90,7 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_response_trailers", 2, true, context(&["on_response_trailers", "on_response_body"])),
     export("proxy_on_done", 1, true, Needed::For { root: &["on_done"], context: &["on_done"] }),
     export("proxy_on_log", 1, false, context(&["on_log"])),
-    export("proxy_on_delete", 1, false, Needed::ForState),
+    export("proxy_on_delete", 1, false, Needed::ForStateOrBodies),
     export("proxy_on_tick", 1, false, root(&["on_tick"])),
     export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready"])),
 ];
@@ -98,6 +100,9 @@ impl Export {
         match self.needed {
             Needed::Always => true,
             Needed::ForState => filter.stateless().is_none(),
+            Needed::ForStateOrBodies => {
+                filter.stateless().is_none() || filter.has(&[], &["on_request_body", "on_response_body"])
+            }
             Needed::For { root, context } => filter.has(root, context),
             Needed::ForStart => filter.has(&["on_start"], &[]) || filter.root.id.is_some(),
         }

@@ -46,10 +46,17 @@ pub(crate) struct Context {
     pub(crate) callbacks: Vec<String>,
 }
 
-/// The callbacks of a stream context for which nothing is remembered from an earlier one. `on_create` and `on_delete` are about the life
-/// of a context, bodies are counted, and `on_done` comes for root contexts too, which only a table of contexts tells apart.
-const WITHOUT_STATE: [&str; 5] =
-    ["on_request_headers", "on_request_trailers", "on_response_headers", "on_response_trailers", "on_log"];
+/// The callbacks of a stream context that need no context from an earlier one. `on_create` and `on_delete` are about its life, and
+/// `on_done` comes for root contexts too, which only a table of contexts tells apart.
+const WITHOUT_STATE: [&str; 7] = [
+    "on_request_headers",
+    "on_request_body",
+    "on_request_trailers",
+    "on_response_headers",
+    "on_response_body",
+    "on_response_trailers",
+    "on_log",
+];
 
 /// What is different for two types of one name: where the name is written. Only for comparison with other identities.
 pub(crate) fn identity(name: &Ident) -> String {
@@ -120,10 +127,11 @@ impl Filter {
         any(&self.root.callbacks, root) || any(&self.context.callbacks, context)
     }
 
-    /// The expression for any of its stream contexts, if the filter has no state: then the host need not announce their life.
+    /// The expression for any of its stream contexts, if the filter has no state: then the host need not announce them.
     ///
     /// That takes a root context that does nothing, and is the only one of its module; a stream context that is the same for each
-    /// stream; and callbacks for which the SDK keeps nothing about the stream either.
+    /// stream; and callbacks that are not about its life.
+    /// The SDK itself remembers something of streams whose bodies the filter looks at: those have to be told when they end.
     pub(crate) fn stateless(&self) -> Option<&Path> {
         let root = &self.root;
         let keeps_nothing = |callback: &String| WITHOUT_STATE.contains(&callback.as_str());

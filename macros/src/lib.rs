@@ -40,7 +40,8 @@ use proc_macro::TokenStream;
 /// | Export | If the filter has |
 /// |---|---|
 /// | `proxy_abi_version_0_2_1`, `_initialize`, `proxy_on_memory_allocate` | (always) |
-/// | `proxy_on_context_create`, `proxy_on_delete` | state, see below |
+/// | `proxy_on_context_create` | state, see below |
+/// | `proxy_on_delete` | state or a body callback |
 /// | `proxy_on_vm_start` | `RootContext::on_start`, or a `root_id` |
 /// | `proxy_on_configure` | `RootContext::on_configure` |
 /// | `proxy_on_done` | `on_done`, of either trait |
@@ -58,11 +59,11 @@ use proc_macro::TokenStream;
 /// filter is spared them if all of this holds:
 ///
 /// - the root has no `root_id` and no callback, and its `new_context` consists of the name of the context, as above;
-/// - the context is a unit struct without a destructor, and has no callback but those for headers, for trailers, and `on_log`.
+/// - the context is a unit struct without a destructor, and has none of `on_create`, `on_done` and `on_delete`.
 ///
 /// Then each callback makes the context for itself, and no root context is ever made: `Default` is required, and not called. A
-/// filter for several plugins or with a configuration has state, as has one that looks at bodies. To have contexts kept where this
-/// says they are not, write `new_context` with braces: `Stamped {}`.
+/// filter with a configuration has state. One that looks at bodies is told the end of a stream, for what the SDK remembers of them. To
+/// have contexts kept where this says they are not, write `new_context` with braces: `Stamped {}`.
 ///
 /// # Several filters in one module
 ///

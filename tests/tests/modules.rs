@@ -70,10 +70,11 @@ fn a_filter_without_state_exports_only_what_it_implements() {
 }
 
 #[test]
-fn a_body_is_state_even_for_a_context_that_is_none() {
+fn a_filter_of_bodies_without_state_is_told_the_end_of_streams_only() {
     let report = report("proxy-filter-bench-ours", Some("ours_body_rewrite"));
-    let callbacks = ["proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers"];
-    assert_eq!(report.exports, exports(&callbacks), "{report}");
+    let callbacks =
+        ["proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers", "proxy_on_delete"];
+    assert_eq!(report.exports, stateless_exports(&callbacks), "{report}");
 }
 
 #[test]

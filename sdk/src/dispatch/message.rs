@@ -164,7 +164,7 @@ pub(super) fn headers<M: Message, C: Context + Callbacks>(
 
 /// The body callback.
 #[inline]
-fn body<M: Message, C: Context + Callbacks>(
+pub(super) fn body<M: Message, C: Context + Callbacks>(
     context: &mut C,
     side: &Side,
     length: usize,

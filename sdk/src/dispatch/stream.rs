@@ -75,7 +75,7 @@ impl Side {
 }
 
 /// The callbacks that read or write what a [`Side`] remembers.
-const USING_SIDES: CallbackSet = CallbackSet::ON_REQUEST_BODY.union(CallbackSet::ON_RESPONSE_BODY);
+pub(super) const USING_SIDES: CallbackSet = CallbackSet::ON_REQUEST_BODY.union(CallbackSet::ON_RESPONSE_BODY);
 
 /// Whether a context has one of these callbacks.
 pub(super) const fn has<C: Callbacks>(callbacks: CallbackSet) -> bool {
