@@ -171,7 +171,9 @@ pub(super) fn pages(module: &[u8], requests: u32) -> Result<[u64; 2], Failure> {
 /// The module is refused.
 pub fn among(module: &[u8], alive: u32) -> Result<u64, Failure> {
     let mut bench = Bench::start(module, Engine::Counting)?;
-    bench.host.create_streams(alive);
+    let told =
+        ModuleReport::read(module).map_err(Failure::new)?.exports.contains(&"proxy_on_context_create".to_owned());
+    bench.host.create_streams(alive, told);
     bench.host.take_counts();
     Ok(bench.average().instructions)
 }

@@ -51,13 +51,18 @@ impl Embedded {
         self.vm.as_mut().map(Vm::take_counts).unwrap_or_default()
     }
 
-    /// Creates the contexts of streams that stay as they are: alive, and never called.
-    pub(crate) fn create_streams(&mut self, count: u32) {
+    /// Begins streams that stay as they are: alive, and not called any more. A module that is not told of their creation hears of them
+    /// by their response's headers, of which it can read nothing.
+    pub(crate) fn create_streams(&mut self, count: u32, is_told: bool) {
         let Some(vm) = &mut self.vm else { return };
         for _ in 0..count {
-            vm.call("proxy_on_context_create", &[self.next_context, ROOT]);
+            if is_told {
+                vm.call("proxy_on_context_create", &[self.next_context, ROOT]);
+            } else {
+                vm.call("proxy_on_response_headers", &[self.next_context, 0, 0]);
+            }
             self.next_context += 1;
+            self.functions.state().events.clear();
         }
-        self.functions.state().events.clear();
     }
 }
