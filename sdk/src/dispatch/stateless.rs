@@ -105,7 +105,8 @@ where
         })
     }
 
-    /// `proxy_on_log`.
+    /// `proxy_on_log`. Where Envoy uses the module as an access logger, the id is a root context's; what can be read is the stream's, and
+    /// so it is a stream's end as any other.
     pub fn on_log(&self, context_id: u32) {
         current::enter(Callback::Log, context_id);
         stream::report(Callback::Log, context_id, &R::only_context().on_log(&LogContext::new()));
