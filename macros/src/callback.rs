@@ -15,6 +15,8 @@ pub(crate) struct Capability {
 pub(crate) const CAPABILITIES: &[Capability] = &[
     Capability { word: "http_calls", awaits: "sdk::HttpCall", generics: "" },
     Capability { word: "timers", awaits: "sdk::Timer", generics: "" },
+    Capability { word: "grpc_calls", awaits: "sdk::GrpcCall<M>", generics: "<M: 'static>" },
+    Capability { word: "grpc_streams", awaits: "sdk::GrpcStream<S, M>", generics: "<S: 'static, M: 'static>" },
 ];
 
 /// The arguments of [`CAPABILITIES`].

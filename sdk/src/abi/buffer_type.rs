@@ -6,6 +6,7 @@ impl BufferType {
     pub(crate) const REQUEST_BODY: Self = Self(0);
     pub(crate) const RESPONSE_BODY: Self = Self(1);
     pub(crate) const HTTP_CALL_RESPONSE_BODY: Self = Self(4);
+    pub(crate) const GRPC_MESSAGE: Self = Self(5);
     pub(crate) const VM_CONFIGURATION: Self = Self(6);
     pub(crate) const PLUGIN_CONFIGURATION: Self = Self(7);
 

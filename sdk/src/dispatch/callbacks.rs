@@ -29,13 +29,18 @@ callbacks! {
     ON_DELETE = 9,
     HTTP_CALLS = 10,
     TIMERS = 11,
+    GRPC_CALLS = 20,
+    GRPC_STREAMS = 21,
     ON_REQUEST_METADATA = 24,
     ON_RESPONSE_METADATA = 25,
 }
 
 impl CallbackSet {
     /// Completions: what a context waits for comes back in them, and they need to know what of the stream is held.
-    pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS);
+    pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS).union(Self::GRPC);
+
+    /// What comes back from gRPC.
+    pub const GRPC: Self = Self::GRPC_CALLS.union(Self::GRPC_STREAMS);
 
     /// No callback.
     pub const EMPTY: Self = Self(0);
@@ -75,7 +80,7 @@ pub trait Callbacks {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say that it waits for a `{A}`",
     label = "the host would not find a function in this module to tell the answer",
-    note = "say it in the attribute on its impl: `#[proxy_filter::context(http_calls)]` or `#[proxy_filter::root(http_calls)]` for an `HttpCall`, `timers` for a `Timer`"
+    note = "say it in the attribute on its impl: `#[proxy_filter::context(http_calls)]` or `#[proxy_filter::root(http_calls)]` for an `HttpCall`, `timers` for a `Timer`, `grpc_calls` for a `GrpcCall`, `grpc_streams` for a `GrpcStream`"
 )]
 pub trait Awaits<A>: 'static {}
 

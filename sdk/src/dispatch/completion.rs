@@ -4,7 +4,7 @@ use super::callout::{Callout, Waiting};
 use super::failure::{self, CONTINUE, Refusal};
 use super::held::{Held, Part};
 use super::stream::{Side, Stream};
-use super::{CallbackSet, Callbacks, NewContext, Runtime, timers};
+use super::{CallbackSet, Callbacks, NewContext, Runtime, grpc_calls, grpc_streams, timers};
 use crate::abi::StreamType;
 use crate::callout_error::CalloutError;
 use crate::context::Context;
@@ -35,6 +35,12 @@ pub(super) fn forget(awaits: CallbackSet, owner: u32) {
     }
     if awaits.intersects(CallbackSet::TIMERS) {
         timers::forget(owner);
+    }
+    if awaits.intersects(CallbackSet::GRPC_CALLS) {
+        grpc_calls::forget(owner);
+    }
+    if awaits.intersects(CallbackSet::GRPC_STREAMS) {
+        grpc_streams::forget(owner);
     }
 }
 

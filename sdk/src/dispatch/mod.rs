@@ -4,6 +4,8 @@ mod callbacks;
 mod callout;
 mod completion;
 mod failure;
+mod grpc_calls;
+mod grpc_streams;
 mod held;
 mod message;
 mod registration;
