@@ -17,10 +17,26 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
     Capability { word: "timers", awaits: "sdk::Timer", generics: "" },
     Capability { word: "grpc_calls", awaits: "sdk::GrpcCall<M>", generics: "<M: 'static>" },
     Capability { word: "grpc_streams", awaits: "sdk::GrpcStream<S, M>", generics: "<S: 'static, M: 'static>" },
+    TASKS,
+    QUEUES,
 ];
 
-/// The arguments of [`CAPABILITIES`].
+/// The same for what root tasks wait for.
+const QUEUES: Capability = Capability { word: "queues", awaits: "sdk::SharedQueue", generics: "" };
+/// What `#[proxy_filter::filter]` says of the contexts that it generates. Authors do not.
+const TASKS: Capability = Capability { word: "tasks", awaits: "sdk::StreamTask", generics: "" };
+
+/// The arguments of [`CAPABILITIES`] that authors write.
 pub(crate) fn words() -> Vec<&'static str> {
+    CAPABILITIES
+        .iter()
+        .filter(|capability| ![TASKS.word, QUEUES.word].contains(&capability.word))
+        .map(|capability| capability.word)
+        .collect()
+}
+
+/// The same, and those that only generated code writes.
+pub(crate) fn all_words() -> Vec<&'static str> {
     CAPABILITIES.iter().map(|capability| capability.word).collect()
 }
 

@@ -11,7 +11,7 @@ use proc_macro::{TokenStream, TokenTree};
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
-    let words = args::parse(arguments, &[], &callback::words(), &usage(), &mut faults);
+    let words = args::parse(arguments, &[], &callback::all_words(), &usage(), &mut faults);
     let capabilities: Vec<_> = words.iter().filter_map(|word| Capability::find(&word.name)).collect();
     let mut output = item.clone();
     if let Some(block) = faults.take(ImplBlock::parse(item, "an `impl Context for …`")) {

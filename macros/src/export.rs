@@ -95,7 +95,7 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_log", 1, false, Needed::For { root: &["on_log"], context: &["on_log"] }),
     export("proxy_on_delete", 1, false, Needed::Always),
     export("proxy_on_tick", 1, false, Needed::For { root: &["on_tick", "timers"], context: &["timers"] }),
-    export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready"])),
+    export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready", "queues"])),
     export("proxy_on_http_call_response", 5, false, Needed::For { root: &["http_calls"], context: &["http_calls"] }),
     export("proxy_on_grpc_receive_initial_metadata", 3, false, grpc(&["grpc_streams"])),
     export("proxy_on_grpc_receive", 3, false, grpc(&["grpc_calls", "grpc_streams"])),

@@ -11,6 +11,7 @@ mod cursor;
 mod error;
 mod export;
 mod filter;
+mod function;
 mod impl_block;
 mod literal;
 mod module;
@@ -80,6 +81,37 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
     root::expand(arguments, item)
+}
+
+/// Makes an async function a filter.
+///
+/// ```text
+/// #[proxy_filter::filter]
+/// async fn stamp(mut exchange: Exchange<Config>) -> Result<()> {
+///     exchange.request_headers().await?.replace("x-stamp", &exchange.config().value)
+/// }
+/// ```
+///
+/// `Exchange` describes what such a function can do. The parameter is `Exchange<Config>` with the type of the configuration, which is read as JSON with
+/// serde (feature `json`), or `Exchange` for a filter without one.
+///
+/// The function stays as it is, and may be called by others. Beside it comes a root context with its name in camel case, `Stamp`, which is what
+/// [`module!`] lists if the filter is one of several. The module exports what is awaited in the function: `request_headers` always, and the other
+/// parts of the stream if the function calls the method that waits for them; what `HttpCall`, `GrpcCall` and `Timer` need if it names these.
+///
+/// Arguments, all optional:
+///
+/// | | |
+/// |---|---|
+/// | `root_id = "name"` | the filter is one of several |
+/// | `fail_open` | an `Err` lets the stream go on, instead of refusing it |
+/// | `request_body`, `request_trailers`, `response_headers`, `response_body`, `response_trailers`, `finished`, `http_calls`, `grpc_calls`, `timers` | waited for in a function that this one calls |
+/// | `queues` | the root task waits for items of queues |
+/// | `root_task = function` | `async fn function(config: Rc<Config>) -> Result<()>` runs beside the streams, from the configuration of the plugin to its end |
+/// | `configure = function` | the same, and streams wait until it has returned `Ok` |
+#[proc_macro_attribute]
+pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    function::expand(arguments, item)
 }
 
 /// Tells the host which callbacks an `impl Context` has.

@@ -58,7 +58,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// The `root_id`, and what the root waits for.
 fn read(arguments: TokenStream, faults: &mut Faults) -> (Option<StringLiteral>, Vec<&'static Capability>) {
-    let arguments = args::parse(arguments, &["root_id"], &callback::words(), USAGE, faults);
+    let arguments = args::parse(arguments, &["root_id"], &callback::all_words(), USAGE, faults);
     let capabilities = arguments.iter().filter_map(|argument| Capability::find(&argument.name)).collect();
     let root_id = arguments.iter().find(|argument| argument.name == "root_id");
     (root_id.and_then(|argument| root_id_of(argument, faults)), capabilities)

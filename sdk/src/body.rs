@@ -48,6 +48,8 @@ use core::ops::{Deref, DerefMut};
 #[derive(Debug)]
 pub struct Body {
     buffer: BufferType,
+    /// Where it begins in what the host keeps: not at 0 only after something that was held.
+    start: usize,
     length: usize,
     edits: Edits,
 }
@@ -74,7 +76,7 @@ impl From<ContentLength> for Edits {
 
 impl Body {
     const fn new(buffer: BufferType, length: usize, edits: Edits) -> Self {
-        Self { buffer, length, edits }
+        Self { buffer, start: 0, length, edits }
     }
 
     /// The number of bytes visible now. No host call.
@@ -101,7 +103,7 @@ impl Body {
         }
         // Lengths beyond the body are cut here: hosts differ in what they do about them.
         let length = length.min(self.length - start);
-        sys::proxy_get_buffer_bytes(self.buffer.raw(), size(start)?, size(length)?)
+        sys::proxy_get_buffer_bytes(self.buffer.raw(), size(self.start + start)?, size(length)?)
             .map_err(|status| Error::host("proxy_get_buffer_bytes", status))
     }
 
@@ -188,6 +190,13 @@ macro_rules! handle {
         impl $name {
             pub(crate) const fn new(length: usize, edits: Edits) -> Self {
                 Self(Body::new(BufferType::$buffer, length, edits))
+            }
+
+            /// A piece after others that the host still keeps.
+            pub(crate) const fn piece(start: usize, length: usize, edits: Edits) -> Self {
+                let mut body = Body::new(BufferType::$buffer, length, edits);
+                body.start = start;
+                Self(body)
             }
 
             /// The result that answers the client with `reply` and ends the stream.

@@ -55,6 +55,8 @@ pub enum ErrorKind {
     ContentLength,
     /// The host answered with bytes that are not what they should be.
     Malformed,
+    /// The time for it is over.
+    Elapsed,
     /// Other threads were faster every time a shared value was to be updated.
     Contention,
     /// The host does not have this function, or its configuration restricts it.

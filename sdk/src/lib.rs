@@ -290,6 +290,7 @@ mod config;
 mod context;
 mod dispatch;
 mod error;
+mod exchange;
 mod field;
 pub mod filter_state;
 mod filter_status;
@@ -319,8 +320,9 @@ pub use body::{Body, RequestBody, ResponseBody};
 pub use callout_error::CalloutError;
 pub use config::{Configuration, VmConfiguration};
 pub use context::{Context, LogContext, RootContext};
-pub use dispatch::{Awaits, Callout};
+pub use dispatch::{Awaitable, Awaited, Awaits, Callout};
 pub use error::{Error, ErrorKind, Result};
+pub use exchange::Exchange;
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 pub use grpc::{
     GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStatus, GrpcStream,
@@ -328,11 +330,11 @@ pub use grpc::{
 };
 pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter, Printable, printable};
 pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
-pub use http_call::{HttpCall, HttpCallResponse};
+pub use http_call::{HttpAnswer, HttpCall, HttpCallResponse};
 pub use local_reply::LocalReply;
 #[doc(hidden)]
 pub use proxy_filter_macros::__export;
-pub use proxy_filter_macros::{context, module, root};
+pub use proxy_filter_macros::{context, filter, module, root};
 pub use runtime::ignored_events;
 pub use shared_queue::{Drain, SharedQueue};
 pub use timer::{Interval, RunningInterval, Timer};
@@ -344,7 +346,7 @@ static ALLOCATOR: wee_alloc::WeeAlloc<'static> = wee_alloc::WeeAlloc::INIT;
 /// What a filter needs, in one `use proxy_filter::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Body, CalloutError, Configuration, Context, Error, ErrorKind, FailurePolicy, FilterDataStatus,
+        Body, CalloutError, Configuration, Context, Error, ErrorKind, Exchange, FailurePolicy, FilterDataStatus,
         FilterHeadersStatus, FilterTrailersStatus, GrpcCall, GrpcCode, GrpcError, HeaderMap, HeaderValue, HttpCall,
         LocalReply, LogContext, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders,
         ResponseTrailers, Result, RootContext, SharedQueue, Timer, VmConfiguration, printable,
@@ -360,6 +362,7 @@ pub mod __private {
     };
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};
+    pub use crate::exchange::{Gate, Points, RootTask, StreamTask};
     pub use crate::grpc::GrpcStream;
     pub use crate::prelude::*;
 }

@@ -67,6 +67,10 @@ pub struct SharedQueue {
 }
 
 impl SharedQueue {
+    pub(crate) const fn id(self) -> u32 {
+        self.id
+    }
+
     pub(crate) const fn from_id(id: u32) -> Self {
         Self { id }
     }

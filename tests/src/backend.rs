@@ -26,12 +26,16 @@ pub(crate) struct Settings {
     pub(crate) vm_configuration: Vec<u8>,
     /// Filters of the chain after the first plugin, in the same VM.
     pub(crate) more_plugins: Vec<Plugin>,
+    /// A plugin that runs once, on the main thread, and filters nothing.
+    pub(crate) service: Option<Plugin>,
     /// The plugin logs the requests of the listener, and filters none.
     pub(crate) access_logger: bool,
     /// Worker threads; 0 for one worker, whose VM is the only one that a test sees.
     pub(crate) workers: usize,
     pub(crate) log_level: LogLevel,
     pub(crate) allow_on_headers_stop_iteration: bool,
+    /// METADATA frames of HTTP/2 pass.
+    pub(crate) allow_metadata: bool,
     /// `per_connection_buffer_limit_bytes`.
     pub(crate) buffer_limit: Option<u32>,
     /// `stats_config.stats_tags`: names of labels, and the regular expressions that find them in names of metrics.
@@ -50,10 +54,12 @@ impl Default for Settings {
             configuration: Vec::new(),
             vm_configuration: Vec::new(),
             more_plugins: Vec::new(),
+            service: None,
             access_logger: false,
             workers: 0,
             log_level: LogLevel::Trace,
             allow_on_headers_stop_iteration: false,
+            allow_metadata: false,
             buffer_limit: None,
             stats_tags: Vec::new(),
             metadata: Arc::default(),

@@ -352,3 +352,29 @@ fn a_stream_of_the_root_has_no_request(mut host: Host) {
     assert!(later.messages().iter().all(|line| line.starts_with("the root's stream: ")), "{later}");
     assert!(told(&later).len() <= 1, "{later}");
 }
+
+#[proxy_filter_host::test(guest = "grpc_exchange")]
+fn a_call_can_be_awaited(mut host: Host) {
+    serve(&mut host, |call| match path(call).as_str() {
+        "/pkg.Service/A" => Reply::grpc("a").after(ms(100)),
+        "/pkg.Service/B" => Reply::grpc_status(5, "no b").after(ms(50)),
+        _ => Reply::grpc("other"),
+    });
+    for (path, expected) in [
+        ("/any", "other"),
+        ("/both", "a, the gRPC call failed: NOT_FOUND (5): no b"),
+        ("/refused", "a gRPC call needs the name of a cluster"),
+    ] {
+        let exchange = host.get(path).send();
+        assert_eq!(answer(&exchange), expected, "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "grpc_exchange")]
+fn a_future_that_is_dropped_cancels_its_call(mut host: Host) {
+    serve(&mut host, |_call| Reply::grpc("late").after(ms(200)));
+    let exchange = host.get("/any").leave_after(ms(50)).send();
+    assert_eq!(exchange.status(), 0, "{exchange}");
+    let later = host.advance(ms(400));
+    assert!(later.callbacks().is_empty(), "{later}");
+}

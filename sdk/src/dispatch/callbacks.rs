@@ -33,11 +33,13 @@ callbacks! {
     GRPC_STREAMS = 21,
     ON_REQUEST_METADATA = 24,
     ON_RESPONSE_METADATA = 25,
+    TASKS = 17,
+    QUEUES = 18,
 }
 
 impl CallbackSet {
     /// Completions: what a context waits for comes back in them, and they need to know what of the stream is held.
-    pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS).union(Self::GRPC);
+    pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS).union(Self::TASKS).union(Self::GRPC);
 
     /// What comes back from gRPC.
     pub const GRPC: Self = Self::GRPC_CALLS.union(Self::GRPC_STREAMS);

@@ -28,6 +28,12 @@ impl Callout for HttpCall {
     }
 }
 
+/// Nobody waits for this answer any more.
+pub(super) fn give_up(number: u32) {
+    // Contexts alive at the end of a native thread are dropped when there may be no table any more.
+    drop(HTTP_CALLS.try_with(|calls| calls.take(number)));
+}
+
 /// Drops what a context that is gone waits for; `awaits` says what it can be.
 pub(super) fn forget(awaits: CallbackSet, owner: u32) {
     if awaits.intersects(CallbackSet::HTTP_CALLS) {
@@ -58,6 +64,7 @@ impl<R: NewContext> Runtime<R> {
         let Some((owner, waiting)) = HTTP_CALLS.with(|calls| calls.take(token)) else { return };
         let response = HttpCallResponse::new(body_size, number_of_trailers);
         self.complete(Callback::HTTP_CALL_RESPONSE, owner, waiting, response.check());
+        self.after_root_callback();
     }
 
     /// Runs a completion for the context that waits.
@@ -132,7 +139,7 @@ impl<R: NewContext> Runtime<R> {
 }
 
 /// The stream has been answered: nothing of it goes on.
-fn end(request: &Side, response: &Side) {
+pub(super) fn end(request: &Side, response: &Side) {
     request.let_go();
     response.let_go();
 }
@@ -150,10 +157,20 @@ fn release(part: Part, side: &Side) {
     let held = side.held().without(part.held());
     side.hold(held);
     if held == Held::NOTHING {
-        side.let_go();
-        side.buffered.set(0);
-        let stream = if part.is_request() { StreamType::HTTP_REQUEST } else { StreamType::HTTP_RESPONSE };
-        // A host that refuses leaves the stream held, and ends it in its own time.
-        let _ = sys::proxy_continue_stream(stream.raw());
+        go_on(side, if part.is_request() { StreamType::HTTP_REQUEST } else { StreamType::HTTP_RESPONSE });
     }
+}
+
+/// Lets a message go, if anything of it is held.
+pub(super) fn let_go(side: &Side, stream: StreamType) {
+    if side.held() != Held::NOTHING {
+        go_on(side, stream);
+    }
+}
+
+fn go_on(side: &Side, stream: StreamType) {
+    side.let_go();
+    side.buffered.set(0);
+    // A host that refuses leaves the stream held, and ends it in its own time.
+    let _ = sys::proxy_continue_stream(stream.raw());
 }

@@ -60,6 +60,12 @@ pub(super) fn forget(owner: u32) {
     CALLS.with(|calls| calls.forget(owner));
 }
 
+/// Nobody waits for this answer any more.
+pub(super) fn give_up(number: u32) {
+    // Contexts alive at the end of a native thread are dropped when there may be no table any more.
+    drop(CALLS.try_with(|calls| calls.take(number)));
+}
+
 /// The context that made a call, and its completion.
 fn take(token: u32) -> Option<(u32, Waiting<GrpcCall<GrpcBytes>>)> {
     let (owner, mut call) = CALLS.with(|calls| calls.take(token))?;
@@ -89,7 +95,8 @@ impl<R: NewContext> Runtime<R> {
         if Self::AWAITED.intersects(CallbackSet::GRPC_CALLS)
             && let Some((owner, waiting)) = take(token)
         {
-            return self.complete(Callback::GRPC_CALL, owner, waiting, message(size));
+            self.complete(Callback::GRPC_CALL, owner, waiting, message(size));
+            return self.after_root_callback();
         }
         if Self::AWAITED.intersects(CallbackSet::GRPC_STREAMS) {
             self.grpc_message(token, size);
@@ -101,7 +108,8 @@ impl<R: NewContext> Runtime<R> {
         if Self::AWAITED.intersects(CallbackSet::GRPC_CALLS)
             && let Some((owner, waiting)) = take(token)
         {
-            return self.complete(Callback::GRPC_CALL, owner, waiting, Err(end(code)));
+            self.complete(Callback::GRPC_CALL, owner, waiting, Err(end(code)));
+            return self.after_root_callback();
         }
         if Self::AWAITED.intersects(CallbackSet::GRPC_STREAMS) {
             self.grpc_closed(token, code);

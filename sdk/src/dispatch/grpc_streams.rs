@@ -152,5 +152,6 @@ impl<R: NewContext> Runtime<R> {
         if let Some(handler) = handler.filter(|handler| alive && !handler.life.is_over()) {
             wait(owner, handler);
         }
+        self.after_root_callback();
     }
 }

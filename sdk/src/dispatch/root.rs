@@ -136,7 +136,10 @@ impl<R: NewContext> Runtime<R> {
         current::advance_epoch();
         match self.root(context_id) {
             Some(root) => {
-                root.run(Callback::CONFIGURE, |root| root.on_configure(Configuration::new(configuration_size)))
+                let result =
+                    root.run(Callback::CONFIGURE, |root| root.on_configure(Configuration::new(configuration_size)));
+                self.after_root_callback();
+                result
             }
             None => 0,
         }

@@ -1,6 +1,6 @@
 //! Events of the root context that are no part of its life: the tick, items in a queue, and what an access logger logs.
 
-use super::{NewContext, Runtime, failure};
+use super::{NewContext, Runtime, failure, received};
 use crate::context::LogContext;
 use crate::error::Result;
 use crate::runtime::{Callback, current};
@@ -14,11 +14,24 @@ impl<R: NewContext> Runtime<R> {
             self.fire(context_id);
         }
         self.notify(Callback::TICK, context_id, R::on_tick);
+        self.after_root_callback();
     }
 
     /// `proxy_on_queue_ready`.
     pub fn on_queue_ready(&self, context_id: u32, queue: u32) {
         self.notify(Callback::QUEUE_READY, context_id, |root| root.on_queue_ready(&SharedQueue::from_id(queue)));
+        if Self::TASKS {
+            received::wake(queue);
+        }
+        self.after_root_callback();
+    }
+
+    /// Lets the futures run that a callback of the root context has woken.
+    #[inline]
+    pub(super) fn after_root_callback(&self) {
+        if Self::TASKS {
+            self.run_woken();
+        }
     }
 
     /// `proxy_on_log` for an id that is not a stream's: the plugin is an access logger.

@@ -245,7 +245,11 @@ impl<R: NewContext> Runtime<R> {
                 Err(error) => failure::fail(callback, id, &error, context.failure_policy(), refusal),
             }
         };
-        self.with_context(callback, id, stream, run).unwrap_or(failure::CONTINUE)
+        let result = self.with_context(callback, id, stream, run).unwrap_or(failure::CONTINUE);
+        if Self::TASKS {
+            Self::run_later();
+        }
+        result
     }
 
     /// Runs a callback whose failure is only logged.

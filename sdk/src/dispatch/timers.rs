@@ -64,6 +64,21 @@ pub(super) fn forget(owner: u32) {
     TIMERS.with(|timers| timers.forget(owner));
 }
 
+/// Nobody waits for this timer any more.
+pub(super) fn give_up(number: u32) {
+    drop(TIMERS.try_with(|timers| timers.take(number)));
+}
+
+/// Has the tick of the running context's root come soon.
+pub(super) fn soon() {
+    let number = next_number();
+    let due = timer::now().map(|now| now.saturating_add(1));
+    // Without a clock the futures wait for the next callback of the root.
+    if due.and_then(|due| set(number, due)).is_ok() {
+        Timer::wait(number, current::root_id(), Waiting::Context(Box::new(|_, _| Ok(()))));
+    }
+}
+
 /// A root context is gone, and its tick with it.
 pub(super) fn forget_root(root: u32) {
     DEADLINES.with(|deadlines| deadlines.forget(root));

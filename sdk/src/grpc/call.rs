@@ -14,6 +14,7 @@ use core::time::Duration;
 /// * **Hold the message**: [`request.pause_for(self, call, |stream, request, answer| …)`](crate::RequestHeaders::pause_for), and the same for
 ///   response, bodies and trailers.
 /// * **Go on**: [`call.send(self, |context, answer| …)`](Self::send).
+/// * **Await it**, in a filter that is one async function: `call.await?`. A future that is dropped cancels the call.
 ///
 /// The answer is the decoded message, or a [`GrpcError`]. It comes once, or not at all if the stream is over first; the call is cancelled then. A
 /// call that cannot be made is answered at once, with the reason.

@@ -1,5 +1,6 @@
 //! [`HttpCall`]: a request to another service, and [`HttpCallResponse`], its answer.
 
+mod answer;
 mod response;
 
 use crate::abi::Status;
@@ -8,6 +9,7 @@ use crate::callout_error::CalloutError;
 use crate::error::{Error, ErrorKind};
 use crate::field::check_field;
 use crate::sys;
+pub use answer::HttpAnswer;
 use core::time::Duration;
 pub use response::HttpCallResponse;
 

@@ -32,6 +32,7 @@ callbacks! {
     RESPONSE_TRAILERS = "on_response_trailers";
     REQUEST_METADATA = "on_request_metadata";
     RESPONSE_METADATA = "on_response_metadata";
+    TASK = "a filter function";
     DONE = "on_done";
     LOG = "on_log";
     DELETE = "on_delete";

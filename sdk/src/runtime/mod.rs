@@ -4,6 +4,7 @@
 
 pub(crate) mod current;
 mod deadlines;
+pub(crate) mod executor;
 pub(crate) mod line;
 mod pending;
 pub(crate) mod shared;
@@ -12,6 +13,7 @@ mod table;
 pub(crate) use current::Callback;
 pub use current::ignored_events;
 pub(crate) use deadlines::Deadlines;
+pub(crate) use executor::Executor;
 pub(crate) use pending::Pendings;
 pub(crate) use shared::{Shared, share};
 pub(crate) use table::{Entry, Table};

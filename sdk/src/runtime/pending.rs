@@ -79,9 +79,10 @@ impl<P> Pendings<P> {
             }
             place = &found.next;
         }
-        if chain.get().is_none()
-            && let Some(chain) = self.owners.remove(owner)
-        {
+        if chain.get().is_some() {
+            return;
+        }
+        if let Some(chain) = self.owners.remove(owner) {
             self.owners.recycle(chain);
         }
     }

@@ -6,6 +6,7 @@
 
 mod interval;
 mod tick;
+mod timeout;
 
 use crate::error::{Error, Result};
 use crate::sys;
@@ -13,6 +14,7 @@ use core::time::Duration;
 pub use interval::{Interval, RunningInterval};
 pub(crate) use tick::set_tick;
 pub use tick::set_tick_period;
+pub use timeout::{Ticks, retry, timeout};
 
 /// A time to wait, once.
 ///

@@ -188,14 +188,15 @@ fn response(stream: &Stream, parts: &[&[u8]]) -> Found {
     let info = &stream.info;
     let maps = Maps::of(stream);
     match parts {
-        [b"code"] => number(info.code.as_ref().ok_or(Status::NOT_FOUND)?.0.into()),
+        // Without a response there are details, but no code.
+        [b"code"] => number(info.code.as_ref().filter(|(code, _)| *code > 0).ok_or(Status::NOT_FOUND)?.0.into()),
         [b"code_details"] => {
             let (_, details) = info.code.as_ref().ok_or(Status::NOT_FOUND)?;
             Ok(details.iter().map(|byte| if byte.is_ascii_whitespace() { b'_' } else { *byte }).collect())
         }
         [b"flags"] => number(info.flags),
         [b"grpc_status"] => {
-            let (code, _) = info.code.as_ref().ok_or(Status::NOT_FOUND)?;
+            let (code, _) = info.code.as_ref().filter(|(code, _)| *code > 0).ok_or(Status::NOT_FOUND)?;
             let said = [maps.trailers, maps.response].into_iter().flatten().find_map(|map| map.get(b"grpc-status"));
             let status = said.map_or_else(
                 || grpc_status(*code),

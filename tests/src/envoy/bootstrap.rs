@@ -35,7 +35,12 @@ pub(super) const LISTENERS_REFUSED: &str = "listener_manager.lds.update_rejected
 /// connection to the upstream serves one request, so that what a filter does to one exchange cannot reach the next.
 ///
 /// Each cluster that the module calls has the address of its server here.
-pub(super) fn json(settings: &Settings, upstream: SocketAddr, servers: &BTreeMap<String, SocketAddr>) -> Value {
+pub(super) fn json(
+    settings: &Settings,
+    module: &Path,
+    upstream: SocketAddr,
+    servers: &BTreeMap<String, SocketAddr>,
+) -> Value {
     let [region, zone, sub_zone] = fixture::LOCALITY;
     let mut cluster = json!({
         "name": fixture::CLUSTER,
@@ -55,7 +60,8 @@ pub(super) fn json(settings: &Settings, upstream: SocketAddr, servers: &BTreeMap
                 "max_headers_count": 1000, "max_response_headers_kb": 96, "max_requests_per_connection": 1,
             },
             "use_downstream_protocol_config": {
-                "http_protocol_options": { "enable_trailers": true }, "http2_protocol_options": {},
+                "http_protocol_options": { "enable_trailers": true },
+                "http2_protocol_options": { "allow_metadata": settings.allow_metadata },
             },
         } },
     });
@@ -67,6 +73,7 @@ pub(super) fn json(settings: &Settings, upstream: SocketAddr, servers: &BTreeMap
         "stats_config": { "stats_tags": settings.stats_tags.iter().map(tag).collect::<Vec<_>>() },
         "node": { "id": fixture::NODE_ID, "cluster": fixture::NODE_CLUSTER, "metadata": settings.metadata.get(MetadataOf::Node) },
         "static_resources": { "clusters": clusters },
+        "bootstrap_extensions": settings.service.iter().map(|service| singleton(settings, service, module)).collect::<Vec<_>>(),
         "admin": { "address": address("127.0.0.1", 0) },
     })
 }
@@ -92,6 +99,15 @@ fn limit_buffers(part: &mut Value, settings: &Settings) {
     if let (Some(limit), Some(part)) = (settings.buffer_limit, part.as_object_mut()) {
         part.insert("per_connection_buffer_limit_bytes".to_owned(), limit.into());
     }
+}
+
+/// A plugin that runs once.
+fn singleton(settings: &Settings, service: &Plugin, module: &Path) -> Value {
+    let config = configured(settings, service, module);
+    json!({
+        "name": "envoy.bootstrap.wasm",
+        "typed_config": { "@type": type_url("extensions.wasm.v3.WasmService"), "singleton": true, "config": config },
+    })
 }
 
 /// A port where nobody listens.
@@ -155,6 +171,7 @@ fn connection_manager(settings: &Settings, module: &Path) -> Value {
         "codec_type": "AUTO",
         "generate_request_id": false,
         "http_protocol_options": { "enable_trailers": true },
+        "http2_protocol_options": { "allow_metadata": settings.allow_metadata },
         "max_request_headers_kb": 96,
         "common_http_protocol_options": { "max_headers_count": 1000 },
         "delayed_close_timeout": "0.3s",

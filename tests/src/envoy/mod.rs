@@ -84,7 +84,7 @@ impl Envoy {
         let upstream = Upstream::start(Pace::Parts)?;
         let servers = servers(&settings.clusters)?;
         let addresses = servers.iter().map(|(name, server)| (name.clone(), server.address())).collect();
-        let bootstrap = bootstrap::json(settings, upstream.address(), &addresses);
+        let bootstrap = bootstrap::json(settings, &self.module, upstream.address(), &addresses);
         let listeners = bootstrap::listeners(settings, &self.module);
         match Process::start(&self.binary, &bootstrap, &listeners, settings)? {
             Ok(process) => {
@@ -194,7 +194,11 @@ impl Running {
     /// What the VMs have done since this was last asked: the one that serves, and the others if the test wants to know.
     fn events(&self) -> Started {
         match self.settings.workers {
-            0 => (self.process.journal().take(), Vec::new()),
+            0 if self.settings.service.is_none() => (self.process.journal().take(), Vec::new()),
+            0 => {
+                let main = self.process.journal().take_main();
+                (self.process.journal().take(), vec![(VmOf::Main, main)])
+            }
             _ => self.process.journal().take_by_vm(),
         }
     }
@@ -245,7 +249,7 @@ impl Running {
         } else {
             self.process.journal().settle(SETTLE);
         }
-        if self.settings.workers > 0 {
+        if self.settings.workers > 0 || self.settings.service.is_some() {
             // What one VM does for another comes later.
             self.process.journal().settle(SETTLE);
         }

@@ -200,8 +200,9 @@ impl Host {
 
     /// Lets time pass while no request is under way, and returns what the plugin did meanwhile: its ticks, and the items it was told of.
     ///
-    /// The embedded host's clock stands still otherwise, so that a test knows what time it is; this moves it on, in no time. A real Envoy's
-    /// clock goes all the time, and there this waits as long as it says. So a test that shall be the same in both has its filter end
+    /// The embedded host's clock stands still otherwise, so that a test knows what time it is; this moves it on, in no time. In an exchange
+    /// it goes on by 50 ms before each part of a message but the first, and while somebody waits. A real Envoy's clock goes all the time,
+    /// and there this waits as long as it says. So a test that shall be the same in both has its filter end
     /// its ticks by itself, or leaves a good part of a period between the last tick and the end: in Envoy the next period begins when a tick
     /// is over.
     ///

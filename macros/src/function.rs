@@ -1,0 +1,315 @@
+//! `#[proxy_filter::filter]`: a filter that is one async function.
+//!
+//! It becomes a root context with the function's name in camel case and a stream context, each with its own attribute, so that it is registered as
+//! those that are written by hand.
+
+use crate::args::{self, Argument};
+use crate::callback;
+use crate::cursor::Cursor;
+use crate::error::{Error, Faults, Result};
+use crate::filter;
+use crate::impl_block::{self, Function};
+use crate::quote::quote;
+use proc_macro::{Group, Ident, Span, TokenStream, TokenTree};
+
+const USAGE: &str = "expected `#[proxy_filter::filter]`, with any of `root_id = \"name\"`, `root_task = function`, `configure = function`, \
+                     `fail_open`, and what the function waits for in other functions";
+const EXPECTED: &str = "expected `async fn name(exchange: Exchange) -> Result<()>`, or `Exchange<Config>` with the type of its configuration";
+
+/// A part of the stream that the function may wait for.
+struct Phase {
+    /// The argument of the attribute that says so.
+    word: &'static str,
+    /// The methods of `Exchange` that wait for it.
+    methods: &'static [&'static str],
+    /// Its constant in `Points`.
+    constant: &'static str,
+    callback: &'static str,
+}
+
+const PHASES: &[Phase] = &[
+    Phase {
+        word: "request_body",
+        methods: &["request_body", "request_chunk"],
+        constant: "REQUEST_BODY",
+        callback: "fn on_request_body(&mut self, body: &mut sdk::RequestBody, end_of_stream: bool) -> sdk::Result<sdk::FilterDataStatus> {
+            self.0.on_request_body(body.len(), end_of_stream)
+        }",
+    },
+    Phase {
+        word: "request_trailers",
+        methods: &["request_trailers"],
+        constant: "REQUEST_TRAILERS",
+        callback: "fn on_request_trailers(&mut self, _: &mut sdk::RequestTrailers) -> sdk::Result<sdk::FilterTrailersStatus> {
+            self.0.on_request_trailers()
+        }",
+    },
+    Phase {
+        word: "response_headers",
+        methods: &["response_headers", "response_body", "response_chunk", "response_trailers"],
+        constant: "RESPONSE_HEADERS",
+        callback: "fn on_response_headers(&mut self, _: &mut sdk::ResponseHeaders, end_of_stream: bool) -> sdk::Result<sdk::FilterHeadersStatus> {
+            self.0.on_response_headers(end_of_stream)
+        }",
+    },
+    Phase {
+        word: "response_body",
+        methods: &["response_body", "response_chunk"],
+        constant: "RESPONSE_BODY",
+        callback: "fn on_response_body(&mut self, body: &mut sdk::ResponseBody, end_of_stream: bool) -> sdk::Result<sdk::FilterDataStatus> {
+            self.0.on_response_body(body.len(), end_of_stream)
+        }",
+    },
+    Phase {
+        word: "response_trailers",
+        methods: &["response_trailers"],
+        constant: "RESPONSE_TRAILERS",
+        callback: "fn on_response_trailers(&mut self, _: &mut sdk::ResponseTrailers) -> sdk::Result<sdk::FilterTrailersStatus> {
+            self.0.on_response_trailers()
+        }",
+    },
+    Phase {
+        word: "finished",
+        // That there are no trailers is known at the end.
+        methods: &["finished", "response_trailers"],
+        constant: "FINISHED",
+        callback: "fn on_log(&mut self, _: &sdk::LogContext) -> sdk::Result<()> { self.0.on_log() }",
+    },
+];
+
+/// Items of queues, for which only root tasks wait.
+const QUEUES: &str = "queues";
+
+/// What a function that names this type waits for.
+const WAITS: &[(&str, &str)] = &[
+    ("HttpCall", "http_calls"),
+    ("Timer", "timers"),
+    ("Interval", "timers"),
+    ("timeout", "timers"),
+    ("GrpcCall", "grpc_calls"),
+];
+
+/// What a root task is taken to wait for: it is a function elsewhere.
+const ROOT_TASKS_WAIT_FOR: [&str; 2] = ["http_calls", "timers"];
+
+pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut faults = Faults::default();
+    let known = ["root_id", "root_task", "configure"];
+    let words: Vec<_> =
+        PHASES.iter().map(|phase| phase.word).chain(callback::words()).chain(["fail_open", QUEUES]).collect();
+    let arguments = args::parse(arguments, &known, &words, USAGE, &mut faults);
+    let mut output = item.clone();
+    if let Some(function) = faults.take(AsyncFunction::parse(item)) {
+        output.extend(function.filter(&arguments));
+    }
+    output.extend(faults.into_tokens());
+    output
+}
+
+/// The author's function.
+struct AsyncFunction {
+    name: Ident,
+    /// The type of the configuration, if there is one.
+    config: Option<Vec<TokenTree>>,
+    /// Every name in the function.
+    names: Vec<String>,
+}
+
+impl AsyncFunction {
+    fn parse(item: TokenStream) -> Result<Self> {
+        let mut names = Vec::new();
+        collect(item.clone(), &mut names);
+        let mut cursor = Cursor::new(item, Span::call_site());
+        cursor.attributes();
+        impl_block::visibility(&mut cursor);
+        let first = cursor.mark();
+        let qualifiers = impl_block::qualifiers(&mut cursor);
+        let function = Function::parse(&mut cursor, qualifiers);
+        let Some(function) = function else {
+            cursor.rest();
+            return Err(Error::at(&cursor.taken_since(first), EXPECTED));
+        };
+        let name = [TokenTree::from(function.name.clone())];
+        if !function.qualifiers.iter().any(|token| token.to_string() == "async") {
+            return Err(Error::at(&name, format!("`{}` is not async: {EXPECTED}", function.name)));
+        }
+        if !function.generics.is_empty() {
+            return Err(Error::at(
+                &function.generics,
+                "a filter cannot be generic: the functions that a module exports are not",
+            ));
+        }
+        let parameters = function.parameters();
+        let [exchange] = parameters.as_slice() else {
+            return Err(Error::at(
+                &[function.parameters.into()],
+                format!("a filter takes an `Exchange` and nothing else\n{EXPECTED}"),
+            ));
+        };
+        if function.output.is_empty() {
+            return Err(Error::at(&name, format!("`{}` has no return type\n{EXPECTED}", function.name)));
+        }
+        Ok(Self { config: config(exchange)?, name: function.name, names })
+    }
+
+    fn waits_for(&self, word: &str, arguments: &[Argument]) -> bool {
+        let has_root_task = ROOT_TASKS_WAIT_FOR.contains(&word)
+            && arguments.iter().any(|argument| ["root_task", "configure"].contains(&argument.name.as_str()));
+        let named = |wait: &(&str, &str)| wait.1 == word && self.names.iter().any(|name| name == wait.0);
+        arguments.iter().any(|argument| argument.name == word) || has_root_task || WAITS.iter().any(named)
+    }
+
+    /// The root context and the stream context.
+    fn filter(&self, arguments: &[Argument]) -> TokenStream {
+        let value = |name: &str| -> TokenStream {
+            let argument = arguments.iter().find(|argument| argument.name == name);
+            argument.into_iter().flat_map(|argument| argument.value.clone()).collect()
+        };
+        let is_written = |word: &str| arguments.iter().any(|argument| argument.name == word);
+        let named = |phase: &&Phase| phase.methods.iter().any(|method| self.names.iter().any(|name| name == method));
+        let phases: Vec<_> = PHASES.iter().filter(|phase| is_written(phase.word) || named(phase)).collect();
+        let mut waits: Vec<_> = callback::words().into_iter().filter(|word| self.waits_for(word, arguments)).collect();
+        if is_written(QUEUES) {
+            waits.push(QUEUES);
+        }
+        let constants = phases.iter().map(|phase| phase.constant.to_owned());
+        let constants = constants.chain(waits.iter().map(|word| word.to_uppercase()));
+        let points: String = constants.map(|constant| [".with(sdk::Points::", &constant, ")"].concat()).collect();
+        let callbacks: String = phases.iter().map(|phase| phase.callback).collect();
+        let policy = if is_written("fail_open") { "Open" } else { "Closed" };
+        let words: String = waits.iter().flat_map(|word| [word, ", "]).collect();
+        let root = camel_case(&self.name.to_string());
+        let name = |name: &str| TokenStream::from(TokenTree::from(Ident::new(name, self.name.span())));
+        let tasks = [("root_task", ROOT_TASK), ("configure", CONFIGURE)].map(|(argument, template)| {
+            let function = value(argument);
+            if function.is_empty() { TokenStream::new() } else { quote(template, &[("function", function)]) }
+        });
+        let [root_task, configure] = tasks;
+        let is_gated = !configure.is_empty();
+        let is_configured = self.config.is_some() || is_gated || !root_task.is_empty();
+        let config = match &self.config {
+            Some(config) => config.iter().cloned().collect(),
+            None => quote("()", &[]),
+        };
+        let read = if self.config.is_some() { "configuration.json()?" } else { "{ let _ = configuration; }" };
+        // With a `root_id`, `module!` makes the module.
+        let exported = if is_written("root_id") { "" } else { "__proxy_filter" };
+        let root_id = if is_written("root_id") { "root_id = #id," } else { "" };
+        let on_configure = if is_configured { ON_CONFIGURE.replace("READ", read) } else { String::new() };
+        let configured = if is_configured { "self.config.clone()" } else { "Some(::std::rc::Rc::new(()))" };
+        let gate = if is_gated { "gate: sdk::Gate," } else { "" };
+        let filter = if is_gated { GATED } else { "#function" };
+        quote(
+            &format!(
+                "#[doc(hidden)]
+                #[allow(missing_docs, missing_debug_implementations, non_camel_case_types, unreachable_pub)]
+                mod #hidden {{
+                    use super::*;
+                    use ::core::option::Option::Some;
+                    use ::proxy_filter::__private as sdk;
+                    const POINTS: sdk::Points = sdk::Points::FIRST{points};
+                    #[derive(Default)]
+                    pub struct #Root {{
+                        config: ::core::option::Option<::std::rc::Rc<#Config>>,
+                        tasks: ::std::vec::Vec<sdk::RootTask>,
+                        {gate}
+                    }}
+                    #[::proxy_filter::root({root_id} {words} tasks)]
+                    impl sdk::RootContext for #Root {{
+                        type Context = #Stream;
+                        {on_configure}
+                        fn new_context(&self) -> #Stream {{
+                            #Stream(sdk::StreamTask::new({configured}, POINTS, {filter}))
+                        }}
+                    }}
+                    pub struct #Stream(sdk::StreamTask);
+                    #[::proxy_filter::context({words} tasks)]
+                    impl sdk::Context for #Stream {{
+                        {ON_REQUEST_HEADERS}
+                        {callbacks}
+                        fn failure_policy(&self) -> sdk::FailurePolicy {{ sdk::FailurePolicy::{policy} }}
+                    }}
+                }}
+                #[doc(hidden)]
+                #[allow(unused_imports)]
+                pub use #hidden::{{#Root, {exported}}};"
+            ),
+            &[
+                ("hidden", name(&format!("{}_function", filter::hidden_name(&self.name)))),
+                ("Root", name(&root)),
+                ("Stream", name(&format!("{root}Stream"))),
+                ("Config", config),
+                ("id", value("root_id")),
+                ("root_task", root_task),
+                ("configure", configure),
+                ("function", TokenTree::from(self.name.clone()).into()),
+            ],
+        )
+    }
+}
+
+/// What every filter exports: the future begins with the headers.
+const ON_REQUEST_HEADERS: &str = "
+    fn on_request_headers(&mut self, _: &mut sdk::RequestHeaders, end_of_stream: bool) -> sdk::Result<sdk::FilterHeadersStatus> {
+        self.0.on_request_headers(end_of_stream)
+    }";
+
+/// The configuration is read, and what belongs to it started.
+const ON_CONFIGURE: &str = "
+    fn on_configure(&mut self, configuration: sdk::Configuration) -> sdk::Result<()> {
+        let config: ::std::rc::Rc<#Config> = ::std::rc::Rc::new(READ);
+        self.tasks.clear();
+        #configure
+        #root_task
+        self.config = Some(config);
+        ::core::result::Result::Ok(())
+    }";
+
+/// What runs beside the streams.
+const ROOT_TASK: &str = "self.tasks.push(sdk::RootTask::new(POINTS, #function(::std::rc::Rc::clone(&config))));";
+
+/// What runs before them.
+const CONFIGURE: &str = "self.tasks.push(self.gate.open_after(POINTS, #function(::std::rc::Rc::clone(&config))));";
+
+/// The function, after the plugin is ready.
+const GATED: &str = "{
+    let gate = ::core::clone::Clone::clone(&self.gate);
+    move |exchange| async move {
+        gate.pass().await?;
+        #function(exchange).await
+    }
+}";
+
+/// The type in `Exchange<Type>`.
+fn config(parameter: &[TokenTree]) -> Result<Option<Vec<TokenTree>>> {
+    let mut cursor = Cursor::of(parameter);
+    cursor.until(|cursor| cursor.peek_keyword("Exchange"));
+    if cursor.keyword("Exchange").is_none() {
+        return Err(Error::at(parameter, format!("a filter takes an `Exchange`\n{EXPECTED}")));
+    }
+    match cursor.generics().as_slice() {
+        [_, config @ .., _] if !config.is_empty() => Ok(Some(config.to_vec())),
+        _ => Ok(None),
+    }
+}
+
+fn collect(tokens: TokenStream, names: &mut Vec<String>) {
+    for token in tokens {
+        match token {
+            TokenTree::Ident(ident) => names.push(ident.to_string()),
+            TokenTree::Group(group) => collect(Group::stream(&group), names),
+            _ => {}
+        }
+    }
+}
+
+/// The name of a type for the name of a function.
+fn camel_case(name: &str) -> String {
+    let mut result = String::new();
+    for word in name.trim_start_matches("r#").split('_') {
+        let mut letters = word.chars();
+        result.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        result.extend(letters);
+    }
+    result
+}

@@ -1,0 +1,9 @@
+use proxy_filter::prelude::*;
+
+#[proxy_filter::filter]
+async fn filter(mut exchange: Exchange<Config>) -> Result<()> {
+    exchange.request_headers().await?;
+    Ok(())
+}
+
+fn main() {}

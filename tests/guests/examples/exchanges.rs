@@ -1,0 +1,152 @@
+//! A filter that is one async function: what it does is what the path of the request says.
+
+use futures_util::future::{Either, join, join_all, select};
+use proxy_filter::prelude::*;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What the plugin is configured with.
+#[derive(Debug, serde::Deserialize)]
+pub struct Config {
+    #[serde(default)]
+    name: String,
+    #[serde(skip)]
+    served: Cell<u32>,
+}
+
+/// Says when it is dropped.
+struct Noted(&'static str);
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        log::info!("dropped: {}", self.0);
+    }
+}
+
+fn call(path: &str) -> HttpCall {
+    HttpCall::get("service", path).timeout(Duration::from_millis(400))
+}
+
+type Answer = core::result::Result<proxy_filter::HttpAnswer, CalloutError>;
+
+fn line(answer: &Answer) -> String {
+    match answer {
+        Ok(answer) => format!("{} {}", answer.status(), printable(answer.body())),
+        Err(why) => why.to_string(),
+    }
+}
+
+/// The filter.
+#[proxy_filter::filter]
+#[allow(clippy::too_many_lines, reason = "one arm a test")]
+async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
+    let config = Rc::clone(exchange.config());
+    let request = exchange.request_headers().await?;
+    config.served.set(config.served.get() + 1);
+    let path = request.path()?.unwrap_or_default().to_string();
+    let _noted = Noted("the function");
+    match path.as_str() {
+        "/header" => {
+            request.replace("x-name", &config.name)?;
+            let served = config.served.get();
+            exchange.response_headers().await?.add("x-served", served.to_string())
+        }
+        "/auth" => {
+            let answer = call("/check").await;
+            match &answer {
+                Ok(answer) if answer.status() == 200 => request.replace("x-user", answer.body())?,
+                _ => return exchange.reply(LocalReply::new(403).header("x-why", line(&answer)).body("denied\n")),
+            }
+            exchange.response_headers().await?.add("x-checked", "1")
+        }
+        "/two" => {
+            let (a, b) = join(call("/a").into_future(), call("/b").into_future()).await;
+            request.replace("x-answer", format!("{}; {}", line(&a), line(&b)))
+        }
+        "/many" => {
+            let answers = join_all((0..200).map(|number| call(&format!("/{number}")).into_future())).await;
+            let good = answers.iter().filter(|answer| matches!(answer, Ok(answer) if answer.status() == 200)).count();
+            request.replace("x-answer", good.to_string())
+        }
+        "/timeout" => {
+            let answer =
+                select(call("/slow").into_future(), Timer::after(Duration::from_millis(50)).into_future()).await;
+            let said = match answer {
+                Either::Left((answer, _)) => line(&answer),
+                Either::Right((elapsed, _)) => elapsed.map(|()| "too slow".to_owned())?,
+            };
+            request.replace("x-answer", said)
+        }
+        "/sleep" => {
+            Timer::after(Duration::from_millis(30)).await?;
+            request.replace("x-answer", "slept")?;
+            let response = exchange.response_headers().await?;
+            Timer::after(Duration::from_millis(30)).await?;
+            response.add("x-answer", "slept again")
+        }
+        "/body" => {
+            let body = exchange.request_body(100).await?;
+            let answer = HttpCall::post("service", "/body").body(body.to_bytes()?).await?;
+            body.replace(answer.body())?;
+            let response = exchange.response_headers().await?;
+            response.remove("content-length")?;
+            let body = exchange.response_body(1000).await?;
+            body.append(b" and more")
+        }
+        "/chunks" => {
+            let (mut pieces, mut bytes) = (0, 0);
+            while let Some(chunk) = exchange.request_chunk().await? {
+                pieces += 1;
+                bytes += chunk.len();
+                let upper = chunk.to_bytes()?.to_ascii_uppercase();
+                chunk.replace(upper)?;
+            }
+            let trailer = match exchange.request_trailers().await? {
+                Some(trailers) => trailers.get("x-end")?.unwrap_or_default().to_string(),
+                None => "none".to_owned(),
+            };
+            let response = exchange.response_headers().await?;
+            response.add("x-pieces", format!("{} {bytes} {trailer}", pieces.min(2)))?;
+            while let Some(chunk) = exchange.response_chunk().await? {
+                Timer::after(Duration::from_millis(5)).await?;
+                if !chunk.is_empty() {
+                    log::info!("held a piece");
+                }
+            }
+            Ok(())
+        }
+        "/fail" => {
+            call("/fail").await?;
+            Err(Error::other("this is how it fails"))
+        }
+        "/finished" => {
+            let log = exchange.finished().await?;
+            let status = log.response_headers().get(":status")?.unwrap_or_default();
+            log::info!("finished with {status}");
+            Ok(())
+        }
+        "/late" => {
+            exchange.response_headers().await?;
+            let error = exchange.request_headers().await.err();
+            log::info!("late: {}", error.map(|error| error.to_string()).unwrap_or_default());
+            Ok(())
+        }
+        "/wait" => {
+            let _inner = Noted("the wait");
+            let _ = join(call("/never").into_future(), Timer::after(Duration::from_secs(60)).into_future()).await;
+            log::info!("nobody is here any more");
+            Ok(())
+        }
+        "/response" => {
+            let response = exchange.response_headers().await?;
+            let answer = call("/response").await;
+            response.add("x-answer", line(&answer))
+        }
+        "/replaced" => {
+            exchange.response_headers().await?;
+            exchange.reply(LocalReply::new(418).body("short and stout\n"))
+        }
+        _ => Ok(()),
+    }
+}

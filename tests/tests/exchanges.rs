@@ -1,0 +1,178 @@
+//! Filters that are one async function.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
+
+use proxy_filter_host::{Exchange, Host, Received, Reply};
+use std::time::Duration;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn serve(host: &mut Host, answer: impl Fn(&str) -> Reply + Send + Sync + 'static) {
+    host.cluster("service", move |call: &Received| answer(&call.header(":path").unwrap_or_default().to_string()));
+    host.configure(r#"{ "name": "me" }"#).unwrap();
+}
+
+fn answer(exchange: &Exchange) -> String {
+    let upstream = exchange.upstream().unwrap_or_else(|| panic!("nothing reached the upstream: {exchange}"));
+    upstream.header("x-answer").unwrap_or_default().to_string()
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_variable_goes_from_the_request_to_the_response(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    for served in ["1", "2"] {
+        let exchange = host.get("/header").send();
+        assert_eq!(exchange.upstream().unwrap().header("x-name"), Some("me".into()), "{exchange}");
+        assert_eq!(exchange.response().header("x-served"), Some(served.into()), "{exchange}");
+        assert_eq!(exchange.messages(), ["dropped: the function"]);
+    }
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn the_request_waits_for_a_call_and_goes_on(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200).body("alice"));
+    let exchange = host.get("/auth").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    assert_eq!(exchange.upstream().unwrap().header("x-user"), Some("alice".into()), "{exchange}");
+    assert_eq!(exchange.response().header("x-checked"), Some("1".into()), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_reply_ends_the_function_and_the_stream(mut host: Host) {
+    serve(&mut host, |_| Reply::new(403).body("no"));
+    let exchange = host.get("/auth").send();
+    assert_eq!((exchange.status(), exchange.response().text().as_str()), (403, "denied\n"), "{exchange}");
+    assert_eq!(exchange.response().header("x-why"), Some("403 no".into()));
+    assert_eq!(exchange.response().header("x-checked"), None, "the function is over");
+    assert!(exchange.upstream().is_none());
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn two_calls_are_awaited_together(mut host: Host) {
+    serve(
+        &mut host,
+        |path| if path == "/a" { Reply::new(200).body("a").after(ms(60)) } else { Reply::new(201).body("b") },
+    );
+    let exchange = host.get("/two").send();
+    assert_eq!(answer(&exchange), "200 a; 201 b", "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn two_hundred_calls_are_awaited_together(mut host: Host) {
+    host.log_level(proxy_filter::LogLevel::Info);
+    serve(&mut host, |_| Reply::new(200));
+    let exchange = host.get("/many").send();
+    assert_eq!(answer(&exchange), "200", "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_call_that_takes_too_long_is_given_up(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200).body("late").after(ms(150)));
+    host.upstream(|_| Reply::new(200).after(ms(250)));
+    let exchange = host.get("/timeout").send();
+    assert_eq!(answer(&exchange), "too slow", "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_call_in_time_wins(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200).body("quick"));
+    let exchange = host.get("/timeout").send();
+    assert_eq!(answer(&exchange), "200 quick", "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn request_and_response_are_held_while_it_sleeps(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    let exchange = host.get("/sleep").send();
+    assert_eq!(answer(&exchange), "slept", "{exchange}");
+    assert_eq!(exchange.response().header("x-answer"), Some("slept again".into()), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn whole_bodies_are_awaited_and_replaced(mut host: Host) {
+    host.cluster("service", |call: &Received| Reply::new(200).body(call.text().to_ascii_uppercase()));
+    host.configure("{}").unwrap();
+    host.upstream(|_| Reply::new(200).body("this"));
+    let exchange = host.post("/body").chunks(["quiet", " words"]).send();
+    assert_eq!(exchange.upstream().unwrap().text(), "QUIET WORDS", "{exchange}");
+    assert_eq!(exchange.response().text(), "this and more", "{exchange}");
+    let exchange = host.post("/body").body("x".repeat(101)).send();
+    assert_eq!(exchange.status(), 500, "above the limit: {exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn bodies_pass_piece_by_piece(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    host.upstream(|_| Reply::new(200).chunks(["one", "two"]));
+    let exchange = host.post("/chunks").chunks(["ab", "cd"]).trailer("x-end", "here").send();
+    assert_eq!(exchange.upstream().unwrap().text(), "ABCD", "{exchange}");
+    assert_eq!(exchange.response().header("x-pieces"), Some("2 4 here".into()), "{exchange}");
+    assert_eq!(exchange.response().text(), "onetwo", "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_request_without_a_body_has_no_pieces(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    let exchange = host.get("/chunks").send();
+    assert_eq!(exchange.response().header("x-pieces"), Some("0 0 none".into()), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn an_error_refuses_the_stream(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    let exchange = host.get("/fail").send();
+    assert_eq!(exchange.status(), 500, "{exchange}");
+    assert!(exchange.messages().iter().any(|line| line.contains("this is how it fails")), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn the_end_can_be_awaited(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    host.upstream(|_| Reply::new(207));
+    let exchange = host.get("/finished").send();
+    assert_eq!(exchange.messages(), ["finished with 207", "dropped: the function"], "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn what_has_passed_cannot_be_awaited(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    let exchange = host.get("/late").send();
+    assert!(
+        exchange.messages().iter().any(|line| line.contains("late: this part of the stream has passed")),
+        "{exchange}"
+    );
+    assert_eq!(exchange.status(), 200);
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_client_that_leaves_takes_the_function_along(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200).after(ms(300)));
+    let exchange = host.get("/wait").leave_after(ms(60)).send();
+    assert_eq!(exchange.status(), 0, "{exchange}");
+    assert_eq!(exchange.messages(), ["dropped: the wait", "dropped: the function"], "{exchange}");
+    let later = host.advance(ms(500));
+    assert!(later.messages().is_empty(), "nothing is delivered to it: {later}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_response_waits_for_a_call(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200).body("yes"));
+    let exchange = host.get("/response").send();
+    assert_eq!(exchange.response().header("x-answer"), Some("200 yes".into()), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_response_can_be_replaced(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    let exchange = host.get("/replaced").send();
+    assert_eq!((exchange.status(), exchange.response().text().as_str()), (418, "short and stout\n"), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_request_that_is_refused_before_the_filters_has_a_function_that_never_runs(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    let exchange = host.get("/header").without_authority().send();
+    assert_eq!(exchange.status(), 400, "{exchange}");
+    assert!(exchange.messages().is_empty(), "{exchange}");
+}
