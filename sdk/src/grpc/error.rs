@@ -1,6 +1,7 @@
 use super::status::{GrpcCode, GrpcStatus};
 use crate::abi::Status;
 use crate::error::{Error, ErrorKind};
+use crate::runtime::line::Line;
 use core::fmt;
 
 /// Why there is no answer to a gRPC call, or why a gRPC stream ended.
@@ -83,10 +84,24 @@ impl fmt::Display for GrpcError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => fmt::Display::fmt(error, f),
-            Self::NoUpstream => f.write_str(NO_UPSTREAM),
-            Self::Timeout => f.write_str(TIMEOUT),
-            Self::Malformed(error) => write!(f, "the gRPC call failed: malformed answer: {error}"),
-            Self::Status(status) => write!(f, "the gRPC call failed: {status}"),
+            other => f.write_str(&other.text()),
+        }
+    }
+}
+
+impl GrpcError {
+    /// What there is to say, put together without the formatting machinery.
+    fn text(&self) -> String {
+        match self {
+            Self::Refused(_) => String::new(),
+            Self::NoUpstream => NO_UPSTREAM.into(),
+            Self::Timeout => TIMEOUT.into(),
+            Self::Malformed(error) => {
+                let mut line = Line::new();
+                error.write_to(&mut line);
+                ["the gRPC call failed: malformed answer: ", &String::from_utf8_lossy(line.as_bytes())].concat()
+            }
+            Self::Status(status) => ["the gRPC call failed: ", &status.text()].concat(),
         }
     }
 }
@@ -98,9 +113,7 @@ impl From<GrpcError> for Error {
     fn from(error: GrpcError) -> Self {
         match error {
             GrpcError::Refused(error) => error,
-            GrpcError::NoUpstream => Self::refused(ErrorKind::Callout, NO_UPSTREAM),
-            GrpcError::Timeout => Self::refused(ErrorKind::Callout, TIMEOUT),
-            other => Self::message(ErrorKind::Callout, other),
+            other => Self::text(ErrorKind::Callout, other.text().into_boxed_str()),
         }
     }
 }

@@ -1,3 +1,4 @@
+use crate::runtime::line::Line;
 use core::fmt;
 
 /// The code of a gRPC status.
@@ -77,6 +78,17 @@ impl GrpcCode {
         Self(raw)
     }
 
+    /// The name and the number, put together without the formatting machinery.
+    fn text(self) -> String {
+        let mut line = Line::new();
+        line.push_number(self.0);
+        let number = String::from_utf8_lossy(line.as_bytes());
+        match self.name() {
+            Some(name) => [name, " (", &number, ")"].concat(),
+            None => number.into_owned(),
+        }
+    }
+
     /// The number.
     pub const fn raw(self) -> u32 {
         self.0
@@ -85,10 +97,7 @@ impl GrpcCode {
 
 impl fmt::Display for GrpcCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => write!(f, "{name} ({})", self.0),
-            None => write!(f, "{}", self.0),
-        }
+        f.write_str(&self.text())
     }
 }
 
@@ -129,6 +138,11 @@ impl GrpcStatus {
         }
     }
 
+    pub(super) fn text(&self) -> String {
+        let code = self.code.text();
+        if self.message.is_empty() { code } else { [&code, ": ", &*self.message].concat() }
+    }
+
     /// The code.
     pub const fn code(&self) -> GrpcCode {
         self.code
@@ -147,8 +161,7 @@ impl GrpcStatus {
 
 impl fmt::Display for GrpcStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.code, f)?;
-        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
+        f.write_str(&self.text())
     }
 }
 
