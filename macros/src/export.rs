@@ -73,6 +73,11 @@ const fn context(context: &'static [&'static str]) -> Needed {
     Needed::For { root: &[], context }
 }
 
+/// Calls and streams of roots and of stream contexts alike.
+const fn grpc(words: &'static [&'static str]) -> Needed {
+    Needed::For { root: words, context: words }
+}
+
 /// In the order of the ABI's specification.
 ///
 /// A body can end with the headers or with trailers; the runtime tells a body callback from there that the stream has ended.
@@ -102,6 +107,10 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_tick", 1, false, Needed::For { root: &["on_tick", "timers"], context: &["timers"] }),
     export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready", "queues"])),
     export("proxy_on_http_call_response", 5, false, Needed::For { root: &["http_calls"], context: &["http_calls"] }),
+    export("proxy_on_grpc_receive_initial_metadata", 3, false, grpc(&["grpc_streams"])),
+    export("proxy_on_grpc_receive", 3, false, grpc(&["grpc_calls", "grpc_streams"])),
+    export("proxy_on_grpc_receive_trailing_metadata", 3, false, grpc(&["grpc_streams"])),
+    export("proxy_on_grpc_close", 3, false, grpc(&["grpc_calls", "grpc_streams"])),
 ];
 
 impl Export {

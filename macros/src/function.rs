@@ -81,8 +81,16 @@ const PHASES: &[Phase] = &[
 const QUEUES: &str = "queues";
 
 /// What a function that names this type waits for.
-const WAITS: &[(&str, &str)] =
-    &[("HttpCall", "http_calls"), ("Timer", "timers"), ("Interval", "timers"), ("timeout", "timers")];
+const WAITS: &[(&str, &str)] = &[
+    ("HttpCall", "http_calls"),
+    ("Timer", "timers"),
+    ("Interval", "timers"),
+    ("timeout", "timers"),
+    ("GrpcCall", "grpc_calls"),
+];
+
+/// What a root task is taken to wait for: it is a function elsewhere.
+const ROOT_TASKS_WAIT_FOR: [&str; 2] = ["http_calls", "timers"];
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
@@ -145,8 +153,8 @@ impl AsyncFunction {
     }
 
     fn waits_for(&self, word: &str, arguments: &[Argument]) -> bool {
-        let has_root_task =
-            arguments.iter().any(|argument| ["root_task", "configure"].contains(&argument.name.as_str()));
+        let has_root_task = ROOT_TASKS_WAIT_FOR.contains(&word)
+            && arguments.iter().any(|argument| ["root_task", "configure"].contains(&argument.name.as_str()));
         let named = |wait: &(&str, &str)| wait.1 == word && self.names.iter().any(|name| name == wait.0);
         arguments.iter().any(|argument| argument.name == word) || has_root_task || WAITS.iter().any(named)
     }

@@ -13,7 +13,7 @@ use crate::valid::ValidImpl;
 use proc_macro::{TokenStream, TokenTree};
 
 const USAGE: &str = "expected `#[proxy_filter::root]` or `#[proxy_filter::root(root_id = \"name\")]`, and what the root waits for: \
-                     `http_calls`, `timers`";
+                     `http_calls`, `timers`, `grpc_calls`, `grpc_streams`";
 
 /// Compiles only if `module!` has registered the root. The trait is there for its message.
 const ASSERT_LISTED: &str = "const _: () = {

@@ -124,6 +124,7 @@
 //! | Share values between workers | [`shared_data`] |
 //! | Hand items to another VM, or to the root context | [`SharedQueue`], [`RootContext::on_queue_ready`] |
 //! | Fail | [`Error`], [`ErrorKind`], [`FailurePolicy`] |
+//! | Ask another service | [`HttpCall`]; over gRPC [`GrpcCall`] and [`GrpcStream`], with a client by [`grpc_client!`] |
 //! | Put several filters into one module | [`module!`] |
 //! | Test | the package `proxy-filter-host`: its `#[test]` runs a test natively, as wasm, and in Envoy |
 //!
@@ -275,6 +276,7 @@
 //! |---|---|---|
 //! | `panic-hook` | yes | a panic is written to the host's log |
 //! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `shared_data::Json` |
+//! | `grpc` | no | messages of the crate `prost` in [`GrpcCall`] and [`GrpcStream`]; without it, messages are [`GrpcBytes`] or types that implement [`GrpcMessage`] |
 //! | `wee_alloc` | no | `wee_alloc` as the global allocator. It is unmaintained, and memory freed at one size is not always used for another |
 //!
 //! # Hosts
@@ -312,6 +314,7 @@ mod field;
 pub mod filter_state;
 mod filter_status;
 pub mod foreign;
+mod grpc;
 mod header_value;
 mod headers;
 mod http_call;
@@ -341,6 +344,10 @@ pub use dispatch::{Awaitable, Awaited, Awaits, Callout};
 pub use error::{Error, ErrorKind, Result};
 pub use exchange::Exchange;
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
+pub use grpc::{
+    GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStatus, GrpcStream,
+    OpenGrpcStream,
+};
 pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter, Printable, printable};
 pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 pub use http_call::{HttpAnswer, HttpCall, HttpCallResponse};
@@ -361,10 +368,10 @@ static ALLOCATOR: wee_alloc::WeeAlloc<'static> = wee_alloc::WeeAlloc::INIT;
 pub mod prelude {
     pub use crate::{
         Body, CalloutError, Configuration, Context, DownstreamData, Error, ErrorKind, Exchange, FailurePolicy,
-        FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus, HeaderMap, HeaderValue, HttpCall, LocalReply,
-        LogContext, NetworkFilterStatus, PeerType, RequestBody, RequestHeaders, RequestTrailers, ResponseBody,
-        ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue, StreamContext, StreamData, Timer,
-        UpstreamData, VmConfiguration, printable,
+        FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus, GrpcCall, GrpcCode, GrpcError, HeaderMap,
+        HeaderValue, HttpCall, LocalReply, LogContext, NetworkFilterStatus, PeerType, RequestBody, RequestHeaders,
+        RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue,
+        StreamContext, StreamData, Timer, UpstreamData, VmConfiguration, printable,
     };
 }
 
@@ -378,5 +385,6 @@ pub mod __private {
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};
     pub use crate::exchange::{Gate, Points, RootTask, StreamTask};
+    pub use crate::grpc::GrpcStream;
     pub use crate::prelude::*;
 }

@@ -6,6 +6,8 @@ mod callout;
 mod completion;
 mod connection;
 mod failure;
+mod grpc_calls;
+mod grpc_streams;
 mod held;
 mod life;
 mod message;
