@@ -92,7 +92,16 @@ impl LocalReply {
         self
     }
 
-    /// The `grpc-status` for gRPC requests, 0 to 16. Without it the host derives one from the HTTP status (403 gives 7).
+    /// The `grpc-status` for gRPC requests, 0 to 16.
+    ///
+    /// Envoy answers a request with the `content-type` `application/grpc`, or one that begins with `application/grpc+`, as gRPC does: the
+    /// HTTP status is 200, the body becomes `grpc-message`, and `grpc-status` is this one. Without it, it follows from the HTTP status:
+    ///
+    /// | HTTP | 400 | 401 | 403 | 404 | 429, 502, 503, 504 | others |
+    /// |---|---|---|---|---|---|---|
+    /// | gRPC | 13 `INTERNAL` | 16 `UNAUTHENTICATED` | 7 `PERMISSION_DENIED` | 12 `UNIMPLEMENTED` | 14 `UNAVAILABLE` | 2 `UNKNOWN` |
+    ///
+    /// Other requests, `application/grpc-web` among them, get the reply as it is.
     #[must_use]
     pub fn grpc_status(mut self, status: u8) -> Self {
         if status > 16 {

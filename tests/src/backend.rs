@@ -1,6 +1,7 @@
 //! What runs a plugin: the embedded host, natively or on a wasm engine, or a real Envoy.
 
 use crate::cluster::Cluster;
+use crate::connection::{ConnectionRecord, Step};
 use crate::fixture::Metadata;
 use crate::message::{Received, Reply, Request};
 use crate::record::{Event, Record, VmOf};
@@ -27,12 +28,18 @@ pub(crate) struct Settings {
     pub(crate) vm_configuration: Vec<u8>,
     /// Filters of the chain after the first plugin, in the same VM.
     pub(crate) more_plugins: Vec<Plugin>,
+    /// A plugin that runs once, on the main thread, and filters nothing.
+    pub(crate) service: Option<Plugin>,
     /// The plugin logs the requests of the listener, and filters none.
     pub(crate) access_logger: bool,
     /// Worker threads; 0 for one worker, whose VM is the only one that a test sees.
     pub(crate) workers: usize,
     pub(crate) log_level: LogLevel,
+    /// The plugin filters TCP connections, not requests.
+    pub(crate) tcp: bool,
     pub(crate) allow_on_headers_stop_iteration: bool,
+    /// METADATA frames of HTTP/2 pass.
+    pub(crate) allow_metadata: bool,
     /// `per_connection_buffer_limit_bytes`.
     pub(crate) buffer_limit: Option<u32>,
     /// `stats_config.stats_tags`: names of labels, and the regular expressions that find them in names of metrics.
@@ -51,10 +58,13 @@ impl Default for Settings {
             configuration: Vec::new(),
             vm_configuration: Vec::new(),
             more_plugins: Vec::new(),
+            service: None,
             access_logger: false,
             workers: 0,
             log_level: LogLevel::Trace,
+            tcp: false,
             allow_on_headers_stop_iteration: false,
+            allow_metadata: false,
             buffer_limit: None,
             stats_tags: Vec::new(),
             metadata: Arc::default(),
@@ -118,6 +128,9 @@ pub(crate) trait Backend {
 
     /// What the VMs beside the one that [`start`](Self::start) tells of did while the plugin started.
     fn started_elsewhere(&mut self) -> Vec<(VmOf, Vec<Event>)>;
+
+    /// Plays one TCP connection.
+    fn connection(&mut self, script: &[Step]) -> ConnectionRecord;
 
     /// Lets time pass: what the plugin does on its own meanwhile.
     fn advance(&mut self, by: Duration) -> Record;

@@ -31,6 +31,7 @@ impl<'a> ExchangeBuilder<'a> {
             body: Body::Absent,
             trailers: Vec::new(),
             leave_after: None,
+            metadata: Vec::new(),
         };
         Self { host, request, worker: None, meanwhile: None }
     }
@@ -68,6 +69,13 @@ impl<'a> ExchangeBuilder<'a> {
     /// Adds a trailer.
     pub fn trailer(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.request.trailers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Adds an entry to a METADATA frame of HTTP/2, which the client sends after the headers. It needs [`Host::allow_metadata`] and
+    /// [`http2`](Self::http2).
+    pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.request.metadata.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
         self
     }
 
@@ -114,7 +122,11 @@ impl<'a> ExchangeBuilder<'a> {
 
     /// Sends the request and waits for all that follows.
     #[must_use]
-    pub fn send(self) -> Exchange {
+    pub fn send(mut self) -> Exchange {
+        if !self.request.metadata.is_empty() && self.request.body == Body::Absent {
+            // The headers cannot be the end.
+            self.request.body = Body::Chunked(Vec::new());
+        }
         self.host.send(&self.request, self.worker, self.meanwhile)
     }
 }
@@ -187,7 +199,8 @@ impl Exchange {
         self.record.events.iter().filter_map(Event::callback).collect()
     }
 
-    /// The texts of the lines that another VM of the plugin logged meanwhile, if the host has [several](Host::workers).
+    /// The texts of the lines that another VM of the plugin logged meanwhile, if the host has [several](Host::workers) or a
+    /// [service](Host::service).
     ///
     /// [`messages`](Self::messages) are those of the VM that served the request; where no request was served, as in [`Host::advance`],
     /// those of each VM are here.

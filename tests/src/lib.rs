@@ -23,6 +23,25 @@
 //!   the upstream saw, log lines, callbacks and host calls in order. It needs an Envoy, and is ignored without
 //!   `--include-ignored`.
 //!
+//! What a filter calls is a part of the test as well: clusters with servers that answer now, later, in part or not at all.
+//!
+//! ```
+//! use proxy_filter_host::{Host, Reply};
+//! use std::time::Duration;
+//! # fn body(mut host: Host) {
+//! host.cluster("authz", |call| Reply::new(if call.header("x-token").is_some() { 200 } else { 403 }));
+//! host.cluster("slow", |_call| Reply::new(200).after(Duration::from_millis(300)));
+//! host.cluster_that_refuses("down");
+//! host.configure("{}").unwrap();
+//! let exchange = host.get("/").header("x-token", "t").send();
+//! assert_eq!(exchange.calls("authz").len(), 1, "{exchange}");
+//! # }
+//! ```
+//!
+//! In the embedded host this takes no time: its clock goes on to whatever comes next. In a real Envoy what comes at the same time comes in
+//! any order, so give answers, and the upstream's response, times that are well apart ([`Reply::after`]) where the order matters.
+//! A filter of TCP connections is tested with [`Host::connect`], which plays a connection step by step.
+//!
 //! When a [`Host`] is dropped it fails the test if the filter broke a rule that Envoy does not report but suffers from, for example a wrong
 //! `content-length`.
 
@@ -30,6 +49,7 @@ mod backend;
 mod base64;
 mod cluster;
 mod compare;
+mod connection;
 #[cfg(feature = "wasmtime")]
 pub mod costs;
 mod embedded;
@@ -48,6 +68,7 @@ mod run;
 mod trace;
 
 pub use backend::Refused;
+pub use connection::{Connection, ConnectionBuilder, ConnectionRecord, End, Heard, Moment};
 pub use engine::{Engine, Trap};
 pub use exchange::{Exchange, ExchangeBuilder};
 pub use fixture::MetadataOf;

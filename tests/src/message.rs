@@ -77,6 +77,8 @@ pub struct Request {
     pub(crate) trailers: Fields,
     /// The client leaves so long after it has sent everything, unless it has the response by then.
     pub(crate) leave_after: Option<Duration>,
+    /// The entries of a METADATA frame after the headers (HTTP/2).
+    pub(crate) metadata: Fields,
 }
 
 /// What the upstream, or a cluster that the filter calls, answers.
@@ -92,6 +94,8 @@ pub struct Reply {
     pub(crate) cut_off: bool,
     /// How long the upstream takes to answer.
     pub(crate) after: Duration,
+    /// The entries of a METADATA frame after the headers (HTTP/2).
+    pub(crate) metadata: Fields,
 }
 
 /// A message as the other side received it: the request at the upstream, the response at the client.
@@ -161,7 +165,20 @@ impl Reply {
             reset: false,
             cut_off: false,
             after: Duration::ZERO,
+            metadata: Vec::new(),
         }
+    }
+
+    /// Adds an entry to a METADATA frame of HTTP/2, which the upstream sends after the headers. It needs [`Host::allow_metadata`](crate::Host::allow_metadata)
+    /// and an [HTTP/2](crate::ExchangeBuilder::http2) exchange.
+    #[must_use]
+    pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.metadata.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        if self.body == Body::Absent {
+            // The headers cannot be the end.
+            self.body = Body::Chunked(Vec::new());
+        }
+        self
     }
 
     /// No answer: the upstream closes the connection.

@@ -56,6 +56,7 @@ impl Drop for Scratch {
 /// What an example's `envoy.yaml` says about its plugin.
 struct Plugin {
     name: String,
+    root_id: String,
     filename: String,
     configuration: String,
 }
@@ -77,17 +78,22 @@ fn port(yaml: &Yaml<'_>, path: &str) -> (String, i64) {
 }
 
 fn plugin(filter: &Yaml<'_>) -> Plugin {
-    assert_eq!(text(filter, "name"), "envoy.filters.http.wasm");
+    let kinds =
+        ["envoy.filters.http.wasm", "envoy.filters.network.wasm", "envoy.access_loggers.wasm", "envoy.bootstrap.wasm"];
+    assert!(kinds.contains(&text(filter, "name").as_str()));
     assert_eq!(text(filter, "typed_config.config.vm_config.runtime"), "envoy.wasm.runtime.v8");
     let configuration = get(filter, "typed_config.config.configuration.value").and_then(Yaml::as_str);
+    let root_id = get(filter, "typed_config.config.root_id").and_then(Yaml::as_str).unwrap_or_default();
     Plugin {
         name: text(filter, "typed_config.config.name"),
+        root_id: root_id.to_owned(),
         filename: text(filter, "typed_config.config.vm_config.code.local.filename"),
         configuration: configuration.unwrap_or_default().to_owned(),
     }
 }
 
-fn bootstrap(example: &str) -> Plugin {
+/// The plugins of a bootstrap: the filters or access loggers, then services.
+fn bootstrap(example: &str) -> Vec<Plugin> {
     let yaml = read(&root().join("examples").join(example).join("envoy.yaml"));
     let yaml = Yaml::load_from_str(&yaml).unwrap_or_else(|error| panic!("{example}: {error}"));
     assert_eq!(yaml.len(), 1, "{example}: one document");
@@ -95,9 +101,20 @@ fn bootstrap(example: &str) -> Plugin {
     assert_eq!(port(yaml, &format!("{resources}.listeners.0.address")), ("127.0.0.1".into(), 10000));
     let upstream = format!("{resources}.clusters.0.load_assignment.endpoints.0.lb_endpoints.0.endpoint.address");
     assert_eq!(port(yaml, &upstream), ("127.0.0.1".into(), 8000));
-    let filters = format!("{resources}.listeners.0.filter_chains.0.filters.0.typed_config.http_filters");
-    assert_eq!(text(yaml, &format!("{filters}.1.name")), "envoy.filters.http.router");
-    plugin(get(yaml, &format!("{filters}.0")).unwrap())
+    // A filter of connections is before `tcp_proxy`, one of requests in the connection manager and before the router.
+    let network = format!("{resources}.listeners.0.filter_chains.0.filters");
+    let tcp = text(yaml, &format!("{network}.0.name")) == "envoy.filters.network.wasm";
+    let manager = format!("{network}.0.typed_config");
+    let (filters, last) = if tcp {
+        (network, "envoy.filters.network.tcp_proxy")
+    } else {
+        (format!("{manager}.http_filters"), "envoy.filters.http.router")
+    };
+    let list = |path: &str| get(yaml, path).and_then(Yaml::as_sequence).into_iter().flatten();
+    let mut filters: Vec<&Yaml<'_>> = list(&filters).collect();
+    assert_eq!(text(filters.pop().unwrap(), "name"), last, "{example}");
+    let others = list(&format!("{manager}.access_log")).chain(list("bootstrap_extensions"));
+    filters.into_iter().chain(others).map(plugin).collect()
 }
 
 fn module_path(package: &str) -> String {
@@ -123,11 +140,14 @@ fn every_example_has_a_readme_a_bootstrap_and_tests() {
 #[test]
 fn every_bootstrap_names_the_module_its_package_builds() {
     for example in examples() {
-        let plugin = bootstrap(&example);
-        assert_eq!(plugin.name, example);
-        assert_eq!(plugin.filename, module_path(&example));
         let built = build_guest(&root(), &example, None).unwrap_or_else(|error| panic!("{error}"));
-        assert!(plugin.filename.ends_with(built.file_name().unwrap().to_str().unwrap()), "{}", built.display());
+        let plugins = bootstrap(&example);
+        assert_eq!(plugins[0].name, example);
+        for plugin in plugins {
+            assert!(plugin.name.starts_with(&example), "{}", plugin.name);
+            assert_eq!(plugin.filename, module_path(&example));
+            assert!(plugin.filename.ends_with(built.file_name().unwrap().to_str().unwrap()), "{}", built.display());
+        }
     }
 }
 
@@ -135,8 +155,12 @@ fn every_bootstrap_names_the_module_its_package_builds() {
 fn every_configuration_is_accepted_by_its_filter() {
     for example in examples() {
         let module = fs::read(build_guest(&root(), &example, None).unwrap()).unwrap();
-        let configured = Host::for_module(&module).configure(bootstrap(&example).configuration);
-        configured.unwrap_or_else(|refused| panic!("{example}: {refused}"));
+        for plugin in bootstrap(&example) {
+            let mut host = Host::for_module(&module);
+            host.root_id(&plugin.root_id);
+            let configured = host.configure(plugin.configuration);
+            configured.unwrap_or_else(|refused| panic!("{}: {refused}", plugin.name));
+        }
     }
 }
 

@@ -151,7 +151,7 @@ fn an_answer_may_close_the_stream(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "script")]
 fn an_answer_after_the_end_of_its_stream_comes_all_the_same(mut host: Host) {
-    host.cluster("authz", |_call| Reply::new(200).after(ms(400)));
+    host.cluster("authz", |_call| Reply::new(200).after(ms(800)));
     host.configure("").unwrap();
     let exchange = host
         .get("/")
@@ -160,18 +160,18 @@ fn an_answer_after_the_end_of_its_stream_comes_all_the_same(mut host: Host) {
         .leave_after(ms(100))
         .send();
     assert_eq!((exchange.status(), exchange.messages().len()), (0, 0), "{exchange}");
-    let later = host.advance(ms(600));
+    let later = host.advance(ms(1200));
     assert_eq!(later.messages().len(), 2, "{later}");
 }
 
 #[proxy_filter_host::test(guest = "script")]
 fn a_call_in_on_log_is_answered_on_the_root(mut host: Host) {
-    host.cluster("authz", |_call| Reply::new(200).after(ms(100)));
+    host.cluster("authz", |_call| Reply::new(200).after(ms(600)));
     host.configure("").unwrap();
     let exchange =
         host.get("/").header("x-log", "call authz /log 1000").header("x-answer", "context 2; get 6 :status").send();
     assert_eq!(exchange.status(), 200, "{exchange}");
-    let later = host.advance(ms(300));
+    let later = host.advance(ms(1000));
     assert_eq!(later.messages(), [":status: 3 bytes: 200"], "{later}");
 }
 
@@ -306,19 +306,24 @@ fn an_answer_that_nobody_waits_for_comes_before_a_later_response(mut host: Host)
 #[proxy_filter_host::test(guest = "script")]
 fn a_message_that_nothing_continues_ends_when_the_client_leaves(mut host: Host) {
     host.configure("").unwrap();
-    let exchange = host.get("/").header("x-request-headers", "return 1").leave_after(ms(100)).send();
+    let properties = "property response.flags; property response.code; property response.code_details; property response.grpc_status; property request.path; \
+                      get 0 :path; get 2 :status";
+    let exchange =
+        host.get("/").header("x-request-headers", "return 1").header("x-log", properties).leave_after(ms(100)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     let exchange = host.post("/").header("x-request-body", "return 1").body("body").leave_after(ms(100)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     let exchange = host.post("/").header("x-request-body", "return 1").chunks(["body"]).leave_after(ms(100)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     host.upstream(|_request| Reply::new(200).after(ms(400)));
-    let exchange = host.post("/").body("body").leave_after(ms(100)).send();
+    let exchange = host.post("/").header("x-log", properties).body("body").leave_after(ms(100)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     host.upstream(|_request| Reply::new(200).body("body"));
-    let exchange = host.get("/").header("x-response-headers", "return 1").leave_after(ms(100)).send();
+    let exchange =
+        host.get("/").header("x-response-headers", "return 1").header("x-log", properties).leave_after(ms(100)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
-    let exchange = host.get("/").header("x-response-body", "return 1").leave_after(ms(200)).send();
+    let exchange =
+        host.get("/").header("x-response-body", "return 1").header("x-log", properties).leave_after(ms(200)).send();
     assert_eq!(exchange.status(), 200, "{exchange}");
     assert!(!exchange.response().complete);
 }
@@ -351,7 +356,7 @@ fn large_bodies_go_both_ways(mut host: Host) {
 fn the_root_calls_from_its_own_callbacks(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(100)));
     host.configure("configure: tick 200\ntick: tick 0; call authz /tick 0\nanswer: get 6 :status").unwrap();
-    let passed = host.advance(ms(500));
+    let passed = host.advance(ms(900));
     assert_eq!(passed.messages(), [":status: 3 bytes: 200"], "{passed}");
 }
 
@@ -365,4 +370,79 @@ fn ticks_come_while_a_stream_waits(mut host: Host) {
         .header("x-answer", "tick 0; stream; continue 0")
         .send();
     assert_eq!(exchange.messages(), ["tick", "tick"], "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn an_answer_between_the_pieces_of_a_body_releases_headers_that_wait_for_it(mut host: Host) {
+    host.cluster("authz", |_call| Reply::new(200).after(ms(75)));
+    host.allow_on_headers_stop_iteration(true);
+    host.configure("").unwrap();
+    let exchange = host
+        .post("/")
+        .header("x-request-headers", "call authz / 0; return 1")
+        .header("x-request-body", "buffer 0; get 0 :path")
+        .header(
+            "x-answer",
+            "stream; get 0 :path; add 0 x-added 1; buffer 0; set 0 0 3 ONE; continue 0; get 0 :path; buffer 0",
+        )
+        .chunks(["one", "two"])
+        .send();
+    let upstream = exchange.upstream().unwrap();
+    assert_eq!((upstream.text().as_str(), upstream.header("x-added")), ("ONEtwo", Some("1".into())), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn trailers_can_be_added_while_the_end_of_a_body_is_held(mut host: Host) {
+    host.cluster("authz", |_call| Reply::new(200).after(ms(75)));
+    host.configure("").unwrap();
+    let exchange = host
+        .post("/")
+        .header("x-request-body", "call authz / 0; return 1")
+        .header("x-answer", "stream; get 1 x-more; add 1 x-more 1; get 1 x-more; continue 0")
+        .chunks(["one", "two"])
+        .send();
+    assert_eq!(exchange.upstream().unwrap().trailer("x-more"), Some("1".into()), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn an_answer_may_end_a_stream_in_the_middle_of_a_message(mut host: Host) {
+    host.cluster("authz", |_call| Reply::new(200).after(ms(75)));
+    host.configure("").unwrap();
+    for act in ["reply 418 teapot", "close 0"] {
+        let exchange = host
+            .post("/")
+            .header("x-request-headers", "call authz / 0")
+            .header("x-answer", format!("stream; {act}"))
+            .chunks(["one", "two", "three"])
+            .send();
+        assert_eq!(exchange.status(), if act == "close 0" { 0 } else { 418 }, "{exchange}");
+        host.upstream(|_request| Reply::new(200).chunks(["one", "two", "three"]));
+        let exchange = host
+            .get("/")
+            .header("x-response-headers", "call authz / 0")
+            .header("x-answer", format!("stream; {act}"))
+            .send();
+        assert_eq!((exchange.status(), exchange.response().complete), (200, false), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn a_trap_in_an_answer_leaves_the_stream_waiting(mut host: Host) {
+    host.cluster("authz", |_call| Reply::new(200).after(ms(75)));
+    host.configure("").unwrap();
+    let exchange =
+        host.get("/").header("x-request-headers", ASK).header("x-answer", "trap").leave_after(ms(300)).send();
+    assert_eq!(exchange.status(), 0, "{exchange}");
+    assert!(!exchange.callbacks().contains(&"proxy_on_delete"));
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn an_answer_acts_on_living_contexts_only_and_until_it_returns(mut host: Host) {
+    host.cluster("authz", |_call| Reply::new(200));
+    host.configure("").unwrap();
+    let answer = "context 99; context 0; get 0 :path; context 1; get 0 :path; stream; get 0 :path; property request.path; \
+                  context 0; get 0 :path; property request.path; stream; continue 0";
+    host.upstream(|_request| Reply::new(200).after(ms(100)));
+    let exchange = host.get("/").header("x-request-headers", ASK).header("x-answer", answer).send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
 }

@@ -187,12 +187,15 @@ fn a_stream_is_answered_when_all_of_it_has_come(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "script")]
 fn what_is_cancelled_is_never_told(mut host: Host) {
-    host.grpc_cluster("slow", |_call| Reply::grpc("x").after(ms(200)));
+    // Each calls a cluster of its own: a connection that a cancelled call has opened would take the next call at once.
+    for cluster in ["cancelled", "closed"] {
+        host.grpc_cluster(cluster, |_call| Reply::grpc("x").after(ms(200)));
+    }
     host.grpc_stream_cluster("talk", |message| vec![message.to_vec()]);
     host.configure("").unwrap();
     for script in [
-        "grpc slow Check 1000 x; cancel last; cancel last",
-        "grpc slow Check 1000 x; half-close last; half-close last; send last x 0",
+        "grpc cancelled Check 1000 x; cancel last; cancel last",
+        "grpc closed Check 1000 x; half-close last; half-close last; send last x 0",
         "open talk Talk; cancel last; cancel last; send last x 0; half-close last",
         "cancel 4; cancel 3; cancel 9; cancel 10; half-close 4; half-close 3; half-close 9; half-close 10; send 3 x 0; send 9 x 0; send 10 x 0",
     ] {

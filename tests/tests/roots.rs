@@ -1,5 +1,4 @@
 //! The life of root contexts: new configurations, an end that takes its time, and several plugins in one VM.
-
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Exchange, Host, Reply};

@@ -5,7 +5,7 @@ use proxy_filter::metric::{Counter, CounterVec, Gauge};
 use proxy_filter::prelude::*;
 use proxy_filter::shared_data::{self, SharedCell};
 use proxy_filter::sys::{self, HostFunctions};
-use proxy_filter::{Status, clock, filter_state, foreign, metadata, property, stream_info, timer};
+use proxy_filter::{Status, clock, filter_state, foreign, metadata, plugin, property, stream_info, timer};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -39,6 +39,7 @@ mod filter {
 
         fn on_tick(&mut self) -> Result<()> {
             let _ = clock::now();
+            let _ = plugin::done();
             let _ = (COUNTER.increment(1), COUNTER.get(), LABELLED.increment(["a"], 1), GAUGE.record(1), GAUGE.get());
             timer::set_tick_period(Duration::from_secs(1))
         }
@@ -231,6 +232,7 @@ const WRAPPED: &[&str] = &[
     "proxy_get_shared_data",
     "proxy_register_shared_queue",
     "proxy_resolve_shared_queue",
+    "proxy_done",
     "proxy_enqueue_shared_queue",
     "proxy_dequeue_shared_queue",
     "proxy_define_metric",

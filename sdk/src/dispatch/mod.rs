@@ -4,8 +4,10 @@ mod awaited;
 mod callbacks;
 mod callout;
 mod completion;
+mod connection;
 mod failure;
 mod held;
+mod life;
 mod message;
 mod received;
 mod registration;
@@ -18,6 +20,7 @@ mod timers;
 pub use awaited::{Awaitable, Awaited};
 pub use callbacks::{Awaits, CallbackSet, Callbacks, CreatedByRoot, assert_created_by_root};
 pub use callout::Callout;
+pub use life::{Http, Life, Tcp};
 pub use registration::{NewContext, root_id, unknown_root_id};
 
 use crate::runtime::{Shared, Table};

@@ -113,6 +113,11 @@ impl Context for Stream {
                 })?;
                 Ok(FilterHeadersStatus::Continue)
             }
+            #[cfg(target_family = "wasm")]
+            "/memory" => {
+                log::info!("{}", core::arch::wasm32::memory_size(0));
+                Ok(FilterHeadersStatus::Continue)
+            }
             "/unknown" => request.pause_for(self, HttpCall::get("no_such_cluster", "/"), with_answer),
             "/empty" => request.pause_for(self, HttpCall::get("empty", "/"), with_answer),
             "/down" => request.pause_for(self, HttpCall::get("down", "/"), with_answer),

@@ -131,6 +131,7 @@ fn act(context: u32, command: &str) -> Option<u32> {
             Ok((code, message)) => log(&format!("status {code} {}", message.escape_ascii())),
             Err(status) => log(&format!("status: {status}")),
         },
+        "property" => show(word(1), sys::proxy_get_property(word(1).replace('.', "\0").as_bytes())),
         "tick" => drop(sys::proxy_set_tick_period_milliseconds(num(1))),
         "log" => log(word(1)),
         "trap" => core::arch::wasm32::unreachable(),
@@ -190,6 +191,10 @@ const LISTS: [&str; 14] = [
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_abi_version_0_2_1() {}
+
+/// With it the host's log tells that there is a stream.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_context_create(_context: u32, _parent: u32) {}
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_configure(root: u32, _size: u32) -> u32 {

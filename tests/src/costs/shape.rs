@@ -58,6 +58,7 @@ pub(crate) fn request() -> Request {
         body: Body::Sized(request_body()),
         trailers: Vec::new(),
         leave_after: None,
+        metadata: Vec::new(),
     }
 }
 

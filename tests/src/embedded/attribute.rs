@@ -108,6 +108,9 @@ impl<'a> Maps<'a> {
 pub(super) fn get(stream: &Stream, metadata: &Metadata, parts: &[&[u8]]) -> Found {
     let info = &stream.info;
     let [client, host, local, upstream] = PORTS;
+    if let (Some(_), Some(answer)) = (&stream.connection, connection(info, parts)) {
+        return answer;
+    }
     match parts {
         [b"request", rest @ ..] => request(stream, rest),
         [b"response", rest @ ..] => response(stream, rest),
@@ -129,6 +132,20 @@ pub(super) fn get(stream: &Stream, metadata: &Metadata, parts: &[&[u8]]) -> Foun
         [b"metadata", rest @ ..] => inside(metadata.get(MetadataOf::Request), rest),
         [b"xds", rest @ ..] => xds(info, metadata, rest),
         _ => Err(Status::NOT_FOUND),
+    }
+}
+
+/// The attributes that connections do not have, or have otherwise than requests.
+fn connection(info: &Info, parts: &[&[u8]]) -> Option<Found> {
+    match parts {
+        [b"request", b"protocol" | b"duration"] => Some(Err(Status::NOT_FOUND)),
+        [b"upstream", b"transport_failure_reason"] => Some(Ok(Vec::new())),
+        [b"metadata", rest @ ..] => Some(inside(&serde_json::Map::new(), rest)),
+        [b"xds", name, ..] if name.starts_with(b"route_") || name.starts_with(b"virtual_host_") => {
+            Some(Err(Status::NOT_FOUND))
+        }
+        [b"xds", name, ..] if name.starts_with(b"cluster_") && !info.upstream => Some(Err(Status::NOT_FOUND)),
+        _ => None,
     }
 }
 
@@ -188,14 +205,15 @@ fn response(stream: &Stream, parts: &[&[u8]]) -> Found {
     let info = &stream.info;
     let maps = Maps::of(stream);
     match parts {
-        [b"code"] => number(info.code.as_ref().ok_or(Status::NOT_FOUND)?.0.into()),
+        // Without a response there are details, but no code.
+        [b"code"] => number(info.code.as_ref().filter(|(code, _)| *code > 0).ok_or(Status::NOT_FOUND)?.0.into()),
         [b"code_details"] => {
             let (_, details) = info.code.as_ref().ok_or(Status::NOT_FOUND)?;
             Ok(details.iter().map(|byte| if byte.is_ascii_whitespace() { b'_' } else { *byte }).collect())
         }
         [b"flags"] => number(info.flags),
         [b"grpc_status"] => {
-            let (code, _) = info.code.as_ref().ok_or(Status::NOT_FOUND)?;
+            let (code, _) = info.code.as_ref().filter(|(code, _)| *code > 0).ok_or(Status::NOT_FOUND)?;
             let said = [maps.trailers, maps.response].into_iter().flatten().find_map(|map| map.get(b"grpc-status"));
             let status = said.map_or_else(
                 || grpc_status(*code),

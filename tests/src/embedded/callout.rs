@@ -125,6 +125,11 @@ pub(super) fn call(
     if [":method", ":path", ":authority"].iter().any(|pseudo| map.get(pseudo.as_bytes()).is_none()) {
         return Err(Status::BAD_ARGUMENT);
     }
+    if matches!(endpoint, Endpoint::GrpcStream(_)) {
+        state
+            .violations
+            .push(format!("the embedded host does not play an HTTP callout to `{name}`, a server of gRPC streams"));
+    }
     let (root, made) = (state.root().map_or(0, |root| root.id), state.clock.now());
     let callouts = &mut state.callouts;
     callouts.tokens += 4;

@@ -1,7 +1,8 @@
 //! The filters of a stream: several plugins of one VM, in the order of the configuration.
 
-use super::exchange::{Exchange, Which};
+use super::exchange::{Ended, Exchange, Which};
 use super::state::{Filter, Phase};
+use crate::message::{Fields, Protocol};
 
 impl Exchange<'_> {
     /// The contexts that a message passes: a request's in order, a response's in reverse and only those that the module knows.
@@ -15,6 +16,20 @@ impl Exchange<'_> {
 
     fn filters(&self) -> Vec<Filter> {
         self.functions.state().stream.as_ref().map(|stream| stream.filters.clone()).unwrap_or_default()
+    }
+
+    /// A METADATA frame of HTTP/2 passes: whatever the filters say, it goes on.
+    pub(super) fn metadata(&mut self, which: Which, entries: &Fields) -> Result<(), Ended> {
+        let allowed = self.functions.state().settings.allow_metadata && self.request.protocol == Protocol::Http2;
+        if entries.is_empty() || !allowed {
+            return Ok(());
+        }
+        for filter in self.chain(which) {
+            self.filter = filter;
+            let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+            self.callback(Phase::Idle, &which.name("metadata"), &[count])?;
+        }
+        Ok(())
     }
 
     /// Makes the context of the filter, unless the module has it already.
@@ -55,7 +70,7 @@ impl Exchange<'_> {
     fn log_access(&mut self) {
         let logger = {
             let mut state = self.functions.state();
-            let roots = if state.settings.access_logger { state.roots.serving() } else { Vec::new() };
+            let roots = if state.settings.access_logger { state.roots.serving(1) } else { Vec::new() };
             let Some(stream) = &mut state.stream else { return };
             stream.logger = roots.first().copied();
             stream.logger

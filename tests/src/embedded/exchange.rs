@@ -2,7 +2,6 @@
 
 use super::attribute::{Info, Whose};
 use super::body::Passed;
-use super::event;
 use super::fields::Map;
 use super::functions::Functions;
 use super::incoming::Incoming;
@@ -12,7 +11,6 @@ use super::vm::Vm;
 use super::wire;
 use crate::backend::Answer;
 use crate::message::{Protocol, Received, Reply, Request};
-use proxy_filter::sys::HostFunctions;
 
 /// Which message of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,32 +47,7 @@ pub(super) const UPSTREAM_CONNECTION_TERMINATION: u64 = 1 << 6;
 /// A bit of `ResponseFlags`.
 const NO_ROUTE_FOUND: u64 = 1 << 8;
 /// Envoy's default for `per_connection_buffer_limit_bytes`.
-const BUFFER_LIMIT: u32 = 1024 * 1024;
-
-/// A stream whose upstream has the request, or that has ended before.
-pub(super) struct Begun {
-    patience: Patience,
-    cut: Vec<u8>,
-    upstream: Option<Received>,
-    asked: Asked,
-}
-
-/// How far a request has come.
-enum Asked {
-    /// The connection was closed at once.
-    Nobody,
-    /// The host refuses it before its filters run.
-    Host,
-    /// It went through the filters.
-    Upstream(Result<(), Ended>),
-}
-
-impl Begun {
-    /// Whether the upstream has the request.
-    pub(super) const fn reached_the_upstream(&self) -> bool {
-        matches!(self.asked, Asked::Upstream(Ok(())))
-    }
-}
+pub(super) const BUFFER_LIMIT: u32 = 1024 * 1024;
 
 /// The stream that is being played.
 pub(super) struct Exchange<'a> {
@@ -86,52 +59,12 @@ pub(super) struct Exchange<'a> {
     pub(super) patience: Patience,
     /// What had gone on of a message when it ended early.
     pub(super) cut: Vec<u8>,
-    upstream: Option<Received>,
+    pub(super) upstream: Option<Received>,
 }
 
-impl<'a> Exchange<'a> {
-    /// Plays a new stream until the upstream has the request, or the request has ended.
-    pub(super) fn begin(vm: &'a mut Vm, functions: &'a Functions, stream: Stream, request: &'a Request) -> Begun {
-        let patience = Patience::of(request, functions.state().clock.now());
-        let started = functions.proxy_get_current_time_nanoseconds().unwrap_or_default();
-        functions.state().stream = Some(stream);
-        let mut exchange = Self { vm, functions, filter: 0, request, patience, cut: Vec::new(), upstream: None };
-        exchange.with_info(|info| (info.protocol, info.started) = (request.protocol, started));
-        let asked = match &request.authority {
-            None if request.protocol == Protocol::Http2 => Asked::Nobody,
-            None => Asked::Host,
-            Some(authority) => Asked::Upstream(exchange.request(authority)),
-        };
-        Begun { patience: exchange.patience, cut: exchange.cut, upstream: exchange.upstream, asked }
-    }
-
-    /// Plays the rest of the stream. What the client received, and what the upstream did.
-    pub(super) fn finish(
-        vm: &'a mut Vm,
-        functions: &'a Functions,
-        begun: Begun,
-        request: &'a Request,
-        answer: &Answer,
-    ) -> (Option<Received>, Option<Received>) {
-        let Begun { patience, cut, upstream, asked } = begun;
-        let mut exchange = Self { vm, functions, filter: 0, request, patience, cut, upstream };
-        let client = match asked {
-            Asked::Nobody => {
-                functions.state().stream = None;
-                return (None, None);
-            }
-            Asked::Host => Some(exchange.refused()),
-            Asked::Upstream(asked) => exchange.forward(asked, answer),
-        };
-        exchange.end();
-        functions.state().stream = None;
-        exchange.tell();
-        event::deliver_due(exchange.vm, functions);
-        (client, exchange.upstream)
-    }
-
+impl Exchange<'_> {
     /// The upstream's answer, and the response on its way back.
-    fn forward(&mut self, asked: Result<(), Ended>, answer: &Answer) -> Option<Received> {
+    pub(super) fn forward(&mut self, asked: Result<(), Ended>, answer: &Answer) -> Option<Received> {
         let asked = asked.and_then(|()| {
             // Meanwhile the module may have answered or closed the stream.
             self.asked()?;
@@ -152,7 +85,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Takes the request through the filter and to the upstream.
-    fn request(&mut self, authority: &str) -> Result<(), Ended> {
+    pub(super) fn request(&mut self, authority: &str) -> Result<(), Ended> {
         let request = self.request;
         let map = wire::request_map(request, authority);
         let end = wire::ends_with_headers(&request.body, &request.trailers);
@@ -166,6 +99,7 @@ impl<'a> Exchange<'a> {
         let passed = if end {
             Passed::default()
         } else {
+            self.metadata(Which::Request, &request.metadata)?;
             self.pass(Which::Request, incoming).inspect_err(|_| self.abandon_upstream())?
         };
         if held {
@@ -225,10 +159,19 @@ impl<'a> Exchange<'a> {
         }
         let passed = self.headers(Which::Response, map, end).and_then(|()| {
             self.encourage();
-            if end { Ok(Passed::default()) } else { self.pass(Which::Response, incoming) }
+            if end {
+                return Ok(Passed::default());
+            }
+            self.metadata(Which::Response, &reply.metadata)?;
+            self.pass(Which::Response, incoming)
         });
         let (map, held) = self.with_side(Which::Response, |side| (side.take_headers(), !side.gone));
-        let finished = wire::finished(&map?);
+        let map = map?;
+        if held && let Some(stream) = &mut self.functions.state().stream {
+            // What the filter still holds is what access logs see, unless something replaces it.
+            stream.logged.1 = Some(map.clone());
+        }
+        let finished = wire::finished(&map);
         match passed {
             Ok(passed) => {
                 if !end {
@@ -251,65 +194,6 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Takes headers through the filter. They stay in the side, out of the module's reach once they have gone on.
-    pub(super) fn headers(&mut self, which: Which, map: Map, end: bool) -> Result<(), Ended> {
-        self.with_side(which, |side| side.headers.show(map));
-        let mut kept = false;
-        for filter in self.chain(which) {
-            self.filter = filter;
-            if which == Which::Request {
-                self.create();
-            }
-            kept |= self.headers_of_filter(which, end)?;
-        }
-        if !kept {
-            self.release(which);
-        }
-        Ok(())
-    }
-
-    /// Shows headers to one filter. Whether they stay in its reach.
-    fn headers_of_filter(&mut self, which: Which, end: bool) -> Result<bool, Ended> {
-        let count = self.with_side(which, |side| side.headers.value.as_ref().map_or(0, Map::len));
-        let phase = match which {
-            Which::Request => Phase::RequestHeaders,
-            Which::Response => Phase::ResponseHeaders,
-        };
-        let raw = self.callback(phase, &which.name("headers"), &[count, u32::from(end)])?;
-        let continued = self.with_side(which, |side| std::mem::take(&mut side.continued));
-        let holds_until_body = raw == 1 && self.functions.state().settings.allow_on_headers_stop_iteration;
-        match raw {
-            // 2 is ContinueAndEndStream, which Envoy treats as Continue.
-            0 | 2 => {}
-            _ if continued => {}
-            _ if holds_until_body && !end => {
-                self.holds_alone();
-                return Ok(true);
-            }
-            _ => {
-                self.wait(which)?;
-                // Response headers that were held stay within reach, although they have gone on.
-                let keep = which == Which::Response;
-                self.with_side(which, |side| side.sent = side.headers.value.clone().filter(|_| keep));
-                self.with_side(which, |side| side.gone = true);
-                if keep {
-                    self.holds_alone();
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    /// The filter lets the headers go.
-    pub(super) fn release(&mut self, which: Which) {
-        self.with_side(which, |side| {
-            // Those that have gone on already stay as they are.
-            side.headers.open &= side.sent.is_some();
-            side.gone = true;
-        });
-    }
-
     pub(super) fn log_response(&mut self, headers: &Map, trailers: Option<&Map>) {
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.1 = Some(headers.clone());
@@ -318,7 +202,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// The end of the stream, in Envoy's order.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if let Some(stream) = &mut self.functions.state().stream {
             if stream.logged.0.is_none() {
                 stream.logged.0.clone_from(&stream.request.headers.value);

@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// The id of the first context of a VM. Root contexts and streams are counted together.
 const FIRST: u32 = 1;
 
+/// The position of the service: beyond every chain.
+const SERVICE: usize = usize::MAX;
+
 /// A VM that runs.
 pub(super) struct Machine {
     pub(super) of: VmOf,
@@ -36,10 +39,19 @@ impl Machine {
         let refused = |reason: String| Refused { events: std::mem::take(&mut functions.state().events), reason };
         let vm = Vm::start(guest, Arc::clone(&functions)).map_err(refused)?;
         let mut machine = Self { of, vm, functions, next_context: FIRST };
+        // Without workers that a test sees, the main thread has nothing but the service.
+        if of == VmOf::Main && settings.workers == 0 {
+            return Ok(machine);
+        }
         for (position, plugin) in settings.plugins().into_iter().enumerate() {
             machine.start_root(position, plugin)?;
         }
         Ok(machine)
+    }
+
+    /// Starts a plugin that filters nothing.
+    pub(super) fn start_service(&mut self, service: Plugin) -> Result<(), Refused> {
+        self.start_root(SERVICE, service)
     }
 
     /// Creates, starts and configures a root context. The one that was at this position of the chain is retired.
@@ -83,7 +95,7 @@ impl Machine {
     pub(super) fn new_stream(&mut self) -> Stream {
         let roots = {
             let state = self.functions.state();
-            if state.settings.access_logger { Vec::new() } else { state.roots.serving() }
+            if state.settings.access_logger { Vec::new() } else { state.roots.serving(SERVICE) }
         };
         let filters = roots.into_iter().map(|root| Filter { id: self.next_id(), root, created: false });
         let filters: Vec<Filter> = filters.collect();

@@ -1,8 +1,9 @@
-//! The embedded host: the life of a plugin and of HTTP streams, as Envoy 1.40 plays it.
+//! The embedded host: the life of a plugin, of HTTP streams and of TCP connections, as Envoy 1.40 plays it.
 
 pub(crate) mod abi;
 mod access;
 mod attribute;
+mod begun;
 mod body;
 mod callout;
 mod chain;
@@ -13,6 +14,7 @@ mod foreign;
 mod functions;
 mod grpc_service;
 mod happening;
+mod headers;
 mod incoming;
 mod machine;
 mod metadata;
@@ -28,6 +30,7 @@ mod rpc;
 mod rpc_server;
 mod shared;
 mod state;
+mod tcp;
 mod time;
 mod vm;
 mod wire;
@@ -35,9 +38,11 @@ mod wire;
 pub(crate) use vm::Guest;
 
 use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::connection::{ConnectionRecord, Step};
 use crate::message::Request;
 use crate::record::{Event, Record, VmOf};
-use exchange::{Begun, Exchange};
+use begun::Begun;
+use exchange::Exchange;
 use functions::Functions;
 use machine::Machine;
 use process::Process;
@@ -114,12 +119,21 @@ impl Embedded {
         if settings.workers == 0 {
             let machine = self.boot(&process, VmOf::Worker(0), settings)?;
             self.machines.push(machine);
+            if let Some(service) = &settings.service {
+                let mut main = self.boot(&process, VmOf::Main, settings)?;
+                main.start_service(service.clone())?;
+                self.machines.push(main);
+            }
+            self.catch_up();
             return Ok(());
         }
         let events = self.try_out(&process, settings)?;
         self.started_elsewhere.push((VmOf::Canary, events));
         for of in std::iter::once(VmOf::Main).chain((0..settings.workers).map(VmOf::Worker)) {
-            let machine = self.boot(&process, of, settings)?;
+            let mut machine = self.boot(&process, of, settings)?;
+            if let (VmOf::Main, Some(service)) = (of, &settings.service) {
+                machine.start_service(service.clone())?;
+            }
             self.machines.push(machine);
         }
         self.catch_up();
@@ -198,7 +212,12 @@ impl Backend for Embedded {
         self.settings = settings.clone();
         // The first exchange goes to the first worker.
         self.worker = settings.workers.max(1) - 1;
-        self.start_all(settings).inspect_err(|_| self.machines.clear())?;
+        if let Err(refused) = self.start_all(settings) {
+            for machine in std::mem::take(&mut self.machines) {
+                self.retire(&machine);
+            }
+            return Err(refused);
+        }
         let Record { events, elsewhere, .. } = self.record(self.index_of(0));
         self.started_elsewhere.extend(elsewhere);
         Ok(events)
@@ -260,7 +279,8 @@ impl Backend for Embedded {
             record.elsewhere.push((VmOf::Canary, events));
         }
         let plugin = settings.plugins().into_iter().next();
-        for machine in &mut self.machines {
+        let service_only = settings.workers == 0;
+        for machine in self.machines.iter_mut().filter(|machine| !(service_only && machine.of == VmOf::Main)) {
             if let Some(plugin) = &plugin {
                 machine.start_root(0, plugin.clone())?;
             }
@@ -273,6 +293,18 @@ impl Backend for Embedded {
 
     fn started_elsewhere(&mut self) -> Vec<(VmOf, Vec<Event>)> {
         std::mem::take(&mut self.started_elsewhere)
+    }
+
+    fn connection(&mut self, script: &[Step]) -> ConnectionRecord {
+        let Some(machine) = self.machines.first_mut() else { return ConnectionRecord::default() };
+        let mut before = machine.events();
+        let stream = machine.new_stream();
+        let moments = tcp::Connection::new(&mut machine.vm, &machine.functions, stream).play(script);
+        machine.functions.state().stream = None;
+        self.end_retired();
+        self.catch_up();
+        before.extend(self.record(0).events);
+        ConnectionRecord { moments, events: before, failure: None }
     }
 
     fn advance(&mut self, by: Duration) -> Record {
@@ -289,7 +321,7 @@ impl Backend for Embedded {
             }
         }
         self.catch_up();
-        self.record(if self.settings.workers == 0 { 0 } else { usize::MAX })
+        self.record(if self.settings.workers == 0 { self.index_of(0) } else { usize::MAX })
     }
 
     fn metric(&mut self, name: &str) -> Option<u64> {

@@ -10,6 +10,9 @@ pub(super) const PAUSE: Duration = Duration::from_millis(50);
 /// How long a client waits unless it says otherwise.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// A bit of `ResponseFlags`.
+const DOWNSTREAM_CONNECTION_TERMINATION: u64 = 1 << 14;
+
 /// When the client leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
@@ -64,7 +67,7 @@ impl Exchange<'_> {
             self.asked()?;
         }
         self.functions.state().clock.go_on_to(end);
-        if leaves { Err(Ended::Left) } else { Ok(()) }
+        if leaves { Err(self.left()) } else { Ok(()) }
     }
 
     /// Waits until the module continues this message.
@@ -79,8 +82,18 @@ impl Exchange<'_> {
                 if self.patience.fixed {
                     self.functions.state().clock.go_on_to(self.patience.until);
                 }
-                return Err(Ended::Left);
+                return Err(self.left());
             }
         }
+    }
+
+    /// The client leaves.
+    pub(super) fn left(&self) -> Ended {
+        self.with_info(|info| {
+            info.flags |= DOWNSTREAM_CONNECTION_TERMINATION;
+            let code = info.code.as_ref().map_or(0, |(code, _)| *code);
+            info.code = Some((code, b"downstream_remote_disconnect".to_vec()));
+        });
+        Ended::Left
     }
 }

@@ -58,9 +58,10 @@ impl Roots {
         }
     }
 
-    /// The root contexts of new streams, in the order of the chain.
-    pub(crate) fn serving(&self) -> Vec<u32> {
-        let mut serving: Vec<&Root> = self.0.iter().filter(|root| root.stage == Stage::Serving).collect();
+    /// The root contexts of new streams, in the order of the chain, which has so many.
+    pub(crate) fn serving(&self, length: usize) -> Vec<u32> {
+        let serving = self.0.iter().filter(|root| root.stage == Stage::Serving && root.position < length);
+        let mut serving: Vec<&Root> = serving.collect();
         serving.sort_by_key(|root| root.position);
         serving.into_iter().map(|root| root.id).collect()
     }

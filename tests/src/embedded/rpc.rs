@@ -261,6 +261,10 @@ pub(super) fn cancel(state: &mut State, token: u32) -> Result<(), Status> {
 /// Tells the module what is due next.
 pub(super) fn deliver(vm: &mut Vm, functions: &Functions) {
     let Some((root, token, happening)) = functions.state().rpcs.take_due() else { return };
+    if !functions.state().roots.contains(root) {
+        functions.state().rpcs.forget(token);
+        return;
+    }
     tell(vm, functions, root, token, happening);
 }
 
@@ -284,7 +288,10 @@ fn tell(vm: &mut Vm, functions: &Functions, root: u32, token: u32, happening: Ha
         }
         show(&mut state, happening)
     };
-    vm.call(name, &[root, token, argument]);
+    // A root context that is gone is told of nothing.
+    if functions.state().roots.contains(root) {
+        vm.call(name, &[root, token, argument]);
+    }
     let mut state = functions.state();
     hide(&mut state);
     let over = |rpc: &Rpc| kind(token) == CALL || rpc.closed;

@@ -12,6 +12,8 @@ use std::path::Path;
 
 /// Statistic: streams that are under way.
 pub(super) const ACTIVE_REQUESTS: &str = "http.ingress.downstream_rq_active";
+/// Statistic: connections of clients that are open.
+pub(super) const ACTIVE_CONNECTIONS: &str = "listener.ingress.downstream_cx_active";
 /// Statistic: connections to the upstream that are open.
 pub(super) const UPSTREAM_ACTIVE: &str = "cluster.upstream.upstream_cx_active";
 /// Statistic: connections to the upstream that were ever opened.
@@ -35,7 +37,12 @@ pub(super) const LISTENERS_REFUSED: &str = "listener_manager.lds.update_rejected
 /// connection to the upstream serves one request, so that what a filter does to one exchange cannot reach the next.
 ///
 /// Each cluster that the module calls has the address of its server here.
-pub(super) fn json(settings: &Settings, upstream: SocketAddr, servers: &BTreeMap<String, SocketAddr>) -> Value {
+pub(super) fn json(
+    settings: &Settings,
+    module: &Path,
+    upstream: SocketAddr,
+    servers: &BTreeMap<String, SocketAddr>,
+) -> Value {
     let [region, zone, sub_zone] = fixture::LOCALITY;
     let mut cluster = json!({
         "name": fixture::CLUSTER,
@@ -55,7 +62,8 @@ pub(super) fn json(settings: &Settings, upstream: SocketAddr, servers: &BTreeMap
                 "max_headers_count": 1000, "max_response_headers_kb": 96, "max_requests_per_connection": 1,
             },
             "use_downstream_protocol_config": {
-                "http_protocol_options": { "enable_trailers": true }, "http2_protocol_options": {},
+                "http_protocol_options": { "enable_trailers": true },
+                "http2_protocol_options": { "allow_metadata": settings.allow_metadata },
             },
         } },
     });
@@ -67,22 +75,22 @@ pub(super) fn json(settings: &Settings, upstream: SocketAddr, servers: &BTreeMap
         "stats_config": { "stats_tags": settings.stats_tags.iter().map(tag).collect::<Vec<_>>() },
         "node": { "id": fixture::NODE_ID, "cluster": fixture::NODE_CLUSTER, "metadata": settings.metadata.get(MetadataOf::Node) },
         "static_resources": { "clusters": clusters },
+        "bootstrap_extensions": settings.service.iter().map(|service| singleton(settings, service, module)).collect::<Vec<_>>(),
         "admin": { "address": address("127.0.0.1", 0) },
     })
 }
 
-/// The listeners, as Envoy reads them from a file again whenever it is replaced: one with the module and the router.
+/// The listeners, as Envoy reads them from a file again whenever it is replaced: one with the module, and behind it what reaches the
+/// upstream.
 pub(super) fn listeners(settings: &Settings, module: &Path) -> Value {
     let mut listener = json!({
         "@type": type_url("config.listener.v3.Listener"),
         "name": "listener",
         "address": address("127.0.0.1", 0),
+        "stat_prefix": "ingress",
         "traffic_direction": "INBOUND",
         "metadata": metadata(&settings.metadata, MetadataOf::Listener),
-        "filter_chains": [{ "name": fixture::FILTER_CHAIN, "filters": [{
-            "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": connection_manager(settings, module),
-        }] }],
+        "filter_chains": [{ "name": fixture::FILTER_CHAIN, "filters": network_filters(settings, module) }],
     });
     limit_buffers(&mut listener, settings);
     json!({ "resources": [listener] })
@@ -92,6 +100,42 @@ fn limit_buffers(part: &mut Value, settings: &Settings) {
     if let (Some(limit), Some(part)) = (settings.buffer_limit, part.as_object_mut()) {
         part.insert("per_connection_buffer_limit_bytes".to_owned(), limit.into());
     }
+}
+
+/// A plugin that runs once.
+fn singleton(settings: &Settings, service: &Plugin, module: &Path) -> Value {
+    let config = configured(settings, service, module);
+    json!({
+        "name": "envoy.bootstrap.wasm",
+        "typed_config": { "@type": type_url("extensions.wasm.v3.WasmService"), "singleton": true, "config": config },
+    })
+}
+
+/// The module between client and upstream: for connections as a filter of its own, for requests as one of the connection manager's.
+fn network_filters(settings: &Settings, module: &Path) -> Value {
+    if !settings.tcp {
+        return json!([{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": connection_manager(settings, module),
+        }]);
+    }
+    let wasm = |plugin: &Plugin| {
+        json!({
+            "name": "envoy.filters.network.wasm",
+            "typed_config": {
+                "@type": type_url("extensions.filters.network.wasm.v3.Wasm"), "config": configured(settings, plugin, module),
+            },
+        })
+    };
+    let mut filters: Vec<Value> = settings.plugins().iter().map(wasm).collect();
+    filters.push(json!({
+        "name": "envoy.filters.network.tcp_proxy",
+        "typed_config": {
+            "@type": type_url("extensions.filters.network.tcp_proxy.v3.TcpProxy"),
+            "stat_prefix": "ingress", "cluster": fixture::CLUSTER,
+        },
+    }));
+    filters.into()
 }
 
 /// A port where nobody listens.
@@ -155,6 +199,7 @@ fn connection_manager(settings: &Settings, module: &Path) -> Value {
         "codec_type": "AUTO",
         "generate_request_id": false,
         "http_protocol_options": { "enable_trailers": true },
+        "http2_protocol_options": { "allow_metadata": settings.allow_metadata },
         "max_request_headers_kb": 96,
         "common_http_protocol_options": { "max_headers_count": 1000 },
         "delayed_close_timeout": "0.3s",

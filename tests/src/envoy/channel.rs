@@ -32,6 +32,8 @@ mod kind {
     pub(super) const GOAWAY: u8 = 7;
     pub(super) const WINDOW_UPDATE: u8 = 8;
     pub(super) const CONTINUATION: u8 = 9;
+    /// Envoy's own.
+    pub(super) const METADATA: u8 = 0x4d;
 }
 
 /// The frame flags of RFC 9113, section 6.
@@ -45,6 +47,8 @@ mod flag {
 
 /// The one stream of a connection, with the connection.
 pub(super) struct Channel {
+    /// What a METADATA frame after the headers says, if there is one.
+    pub(super) metadata: Fields,
     pub(super) wire: Wire,
     /// Its id; 0 until the client has opened one.
     id: u32,
@@ -68,6 +72,7 @@ impl Channel {
     /// Exchanges settings.
     pub(super) fn open(wire: Wire, id: u32) -> io::Result<Self> {
         let mut channel = Self {
+            metadata: Fields::new(),
             wire,
             id,
             decoder: Decoder::default(),
@@ -124,6 +129,10 @@ impl Channel {
         };
         let has_data = !pieces.is_empty() || matches!(body, Body::Chunked(_));
         self.send_headers(head, !has_data && trailers.is_empty())?;
+        if !self.metadata.is_empty() && !self.pause() {
+            let block = hpack::encode(&self.metadata)?;
+            self.send_frame(kind::METADATA, flag::END_HEADERS, self.id, &block)?;
+        }
         for (index, piece) in pieces.iter().enumerate() {
             if self.pause() {
                 return Ok(());

@@ -2,9 +2,9 @@
 
 use super::channel::{Channel, announce};
 use super::upstream::Visit;
-use super::wire::{LIMIT, Pace, Wire};
+use super::wire::{LIMIT, Pace, SOON, Wire};
 use crate::grpc;
-use crate::message::{Body, Received, Reply, Request};
+use crate::message::{Body, Received, Request};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
@@ -23,6 +23,7 @@ pub(super) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Opt
         (b":scheme".to_vec(), b"http".to_vec()),
     ];
     head.extend(request.authority.iter().map(|authority| (b":authority".to_vec(), authority.clone().into_bytes())));
+    channel.metadata.clone_from(&request.metadata);
     channel.send_message(head, &request.headers, &request.body, &request.trailers);
     channel.wire.leave_after(request.leave_after);
     channel.receive(&[b":status"]);
@@ -30,16 +31,17 @@ pub(super) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Opt
 }
 
 /// Serves one request: hands over what came, complete or not, and sends the reply unless there is none.
-pub(super) fn serve(mut wire: Wire, pace: Pace, answer: impl FnOnce(&Received) -> Option<Reply>) {
+pub(super) fn serve(mut wire: Wire, pace: Pace, visit: &Visit) {
     if wire.exactly(PREFACE.len()).is_err() {
         return;
     }
     let Ok(mut channel) = Channel::open(wire, 0) else { return };
     channel.pace = pace;
+    wait_for_headers(&mut channel, visit);
     channel.receive(&PSEUDO);
     let Some(request) = channel.take_received() else { return };
     let is_head = request.headers.first().is_some_and(|(_, method)| method == b"HEAD");
-    let Some(reply) = answer(&request).filter(|reply| !reply.reset) else { return };
+    let Some(reply) = visit.answer(&request).filter(|reply| !reply.reset) else { return };
     let mut headers = reply.headers.clone();
     let body = if is_head {
         announce(&mut headers, &reply.body);
@@ -48,6 +50,7 @@ pub(super) fn serve(mut wire: Wire, pace: Pace, answer: impl FnOnce(&Received) -
         reply.body
     };
     let status = (b":status".to_vec(), reply.status.to_string().into_bytes());
+    channel.metadata.clone_from(&reply.metadata);
     if reply.cut_off {
         channel.send_beginning(vec![status], &headers, &body);
         return;
@@ -56,13 +59,18 @@ pub(super) fn serve(mut wire: Wire, pace: Pace, answer: impl FnOnce(&Received) -
     channel.wire.drain();
 }
 
+/// Waits until a request begins. Nobody waits for a client that has connected and does not send one.
+fn wait_for_headers(channel: &mut Channel, visit: &Visit) {
+    let mut listen = |limit| while !channel.has_headers && !channel.ended && channel.step(limit).is_ok() {};
+    listen(SOON);
+    visit.wait(|| listen(LIMIT));
+}
+
 /// Serves one bidirectional gRPC stream, message by message.
 pub(super) fn converse(mut wire: Wire, visit: &Visit) -> io::Result<()> {
     wire.exactly(PREFACE.len())?;
     let mut channel = Channel::open(wire, 0)?;
-    while !channel.has_headers {
-        channel.step(LIMIT)?;
-    }
+    wait_for_headers(&mut channel, visit);
     channel.sort(&PSEUDO);
     visit.note(&channel.received);
     let head = vec![(b":status".to_vec(), b"200".to_vec()), grpc::content_type()];

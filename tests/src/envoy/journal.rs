@@ -66,6 +66,11 @@ impl Journal {
         std::mem::take(&mut self.lock().events).into_iter().map(|(_, event)| event).collect()
     }
 
+    /// The events of the main thread's VM since the last call.
+    pub(super) fn take_main(&self) -> Vec<Event> {
+        self.lock().mains.last_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// The events since the last call, by VM: those of the worker that served a stream first.
     pub(super) fn take_by_vm(&self) -> (Vec<Event>, Vec<(VmOf, Vec<Event>)>) {
         let mut state = self.lock();
@@ -84,6 +89,11 @@ impl Journal {
             }
         }
         (own, elsewhere.into_iter().filter(|(_, events)| !events.is_empty()).collect())
+    }
+
+    /// How many events of the workers' VMs have come since they were taken.
+    pub(super) fn count(&self) -> usize {
+        self.lock().events.len()
     }
 
     /// The events of the VM that the main thread created last: the one that tried a configuration, if it was refused.
@@ -130,9 +140,9 @@ impl Journal {
     /// Waits until no line has come for so long; at most twenty times as long.
     pub(super) fn settle(&self, pause: Duration) {
         for _ in 0..20 {
-            let before = self.lock().events.len();
+            let before = self.lock().count();
             std::thread::sleep(pause);
-            if self.lock().events.len() == before {
+            if self.lock().count() == before {
                 return;
             }
         }
@@ -163,6 +173,11 @@ impl Journal {
 }
 
 impl State {
+    /// How many events there are.
+    fn count(&self) -> usize {
+        self.events.len() + self.mains.iter().map(Vec::len).sum::<usize>()
+    }
+
     fn remember(&mut self, raw: &str) {
         if !self.crashed {
             if self.tail.len() == TAIL {

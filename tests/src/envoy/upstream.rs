@@ -1,6 +1,6 @@
 //! The servers behind Envoy: the upstream of requests, and those that a module calls.
 
-use super::wire::{LIMIT, Pace, Wire};
+use super::wire::{LIMIT, Pace, SOON, Wire};
 use super::{http1, http2};
 use crate::backend::Answer;
 use crate::grpc::{Turn, Turns};
@@ -107,10 +107,12 @@ impl Drop for Upstream {
 
 fn serve(stream: TcpStream, pace: Pace, visit: &Visit) {
     let Ok(mut wire) = Wire::new(stream) else { return };
-    while wire.buffered().len() < 3 {
-        if wire.fill(LIMIT).is_err() {
-            return;
-        }
+    // No method has fewer letters.
+    let mut listen = |limit| while wire.buffered().len() < 3 && wire.fill(limit).is_ok() {};
+    listen(SOON);
+    visit.wait(|| listen(LIMIT));
+    if wire.buffered().len() < 3 {
+        return;
     }
     let converses = lock(&visit.state).turns.is_some();
     if converses {
@@ -118,7 +120,7 @@ fn serve(stream: TcpStream, pace: Pace, visit: &Visit) {
         let _ = http2::converse(wire, visit);
     } else if wire.buffered().starts_with(b"PRI") {
         // No method begins so: it is the connection preface of HTTP/2.
-        http2::serve(wire, pace, |request| visit.answer(request));
+        http2::serve(wire, pace, visit);
     } else {
         http1::serve(wire, pace, |request| visit.answer(request));
     }
@@ -139,7 +141,7 @@ impl Visit {
     }
 
     /// How to answer this request; `None`: not at all.
-    fn answer(&self, request: &Received) -> Option<Reply> {
+    pub(super) fn answer(&self, request: &Received) -> Option<Reply> {
         self.note(request);
         let answer = lock(&self.state).answer.clone().filter(|_| request.complete)?;
         let reply = self.guarded(|| answer(request))?;
@@ -213,6 +215,7 @@ mod tests {
             body: Body::Absent,
             trailers: Vec::new(),
             leave_after: None,
+            metadata: Vec::new(),
         }
     }
 

@@ -10,6 +10,9 @@ pub(super) const LIMIT: Duration = Duration::from_secs(5);
 /// the upstream.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
+/// A client that has connected sends its request within this time, unless it has thought better of it.
+pub(super) const SOON: Duration = Duration::from_millis(100);
+
 /// Whether a server pauses between the parts of what it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {

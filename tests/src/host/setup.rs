@@ -16,6 +16,14 @@ impl Host {
         self.settings.root_id = root_id.into();
     }
 
+    /// The plugin filters TCP connections: in Envoy it is `envoy.filters.network.wasm`, and `tcp_proxy` comes after it.
+    ///
+    /// To be said before [`configure`](Self::configure); [`connect`](Self::connect) says it for a plugin that has not been configured. It is
+    /// the only plugin then: without [`plugin`](Self::plugin), [`access_logger`](Self::access_logger) and [`workers`](Self::workers).
+    pub fn tcp(&mut self) {
+        self.settings.tcp = true;
+    }
+
     /// The VM's configuration: JSON or any text.
     pub fn vm_configuration(&mut self, configuration: impl fmt::Display) {
         self.settings.vm_configuration = configuration.to_string().into_bytes();
@@ -50,6 +58,28 @@ impl Host {
     /// [`RootContext::on_log`](proxy_filter::RootContext::on_log).
     pub fn access_logger(&mut self) {
         self.settings.access_logger = true;
+    }
+
+    /// Adds a plugin that runs once, on the main thread: a singleton service (`envoy.bootstrap.wasm`). It is another root context of the same
+    /// module with the same `vm_id`, and filters nothing: it ticks, and is told of the items of the queues it registers.
+    ///
+    /// What it logs is that of [`VmOf::Main`].
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, VmOf};
+    /// # fn body(mut host: Host) {
+    /// host.root_id("reporter");
+    /// host.service("collector", r#"{ "queue": "events" }"#);
+    /// let exchange = host.get("/").send();
+    /// assert_eq!(exchange.messages_of(VmOf::Main), ["one event"]);
+    /// # }
+    /// ```
+    pub fn service(&mut self, root_id: &str, configuration: impl fmt::Display) {
+        self.settings.service = Some(Plugin {
+            name: "service".into(),
+            root_id: root_id.into(),
+            configuration: configuration.to_string().into_bytes(),
+        });
     }
 
     /// Runs so many worker threads, each with a VM of its own, and shows all VMs: the trial (the canary, which is started and thrown away), the
@@ -89,6 +119,11 @@ impl Host {
     /// The listener's `per_connection_buffer_limit_bytes`: 1 MiB unless said otherwise.
     pub fn buffer_limit(&mut self, bytes: u32) {
         self.settings.buffer_limit = Some(bytes);
+    }
+
+    /// Lets METADATA frames of HTTP/2 pass: `allow_metadata` in the `http2_protocol_options` of the listener and the upstream cluster.
+    pub fn allow_metadata(&mut self) {
+        self.settings.allow_metadata = true;
     }
 
     /// Metadata in the host's configuration, or of each request: JSON, an object of namespaces. There is none unless said here.

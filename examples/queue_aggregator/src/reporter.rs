@@ -1,0 +1,39 @@
+//! The filter: one report for each request.
+
+use crate::{QUEUE, Report};
+use proxy_filter::prelude::*;
+use proxy_filter::shared_data::Json;
+
+/// The plugin with the `root_id` `reporter`.
+#[derive(Debug, Default)]
+pub struct Reporter;
+
+#[proxy_filter::root(root_id = "reporter")]
+impl RootContext for Reporter {
+    type Context = Reported;
+
+    fn new_context(&self) -> Reported {
+        Reported
+    }
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Reported;
+
+#[proxy_filter::context]
+impl Context for Reported {
+    fn on_log(&mut self, log: &LogContext) -> Result<()> {
+        // Not found once and for all: the collector may start later than this worker, and be restarted.
+        let Some(queue) = SharedQueue::resolve("", QUEUE)? else {
+            log::debug!("nobody collects");
+            return Ok(());
+        };
+        let host = log.request_headers().get(":authority")?.unwrap_or_default();
+        let status = log.response_headers().get(":status")?.unwrap_or_default();
+        queue.enqueue_value(&Json(Report {
+            host: String::from_utf8_lossy(&host).into_owned(),
+            status: status.to_str().ok().and_then(|status| status.parse().ok()).unwrap_or(0),
+        }))
+    }
+}

@@ -1,0 +1,65 @@
+//! What the collector knows of the requests of all workers.
+
+use proxy_filter_host::{Host, Reply, VmOf};
+use serde_json::json;
+use std::time::Duration;
+
+/// Both plugins, as in envoy.yaml.
+fn start(host: &mut Host) {
+    host.root_id("reporter");
+    host.service("collector", json!({ "every_seconds": 1 }));
+    host.configure("").unwrap();
+    host.upstream(|request| Reply::new(if request.header("x-fail").is_some() { 503 } else { 200 }));
+}
+
+#[proxy_filter_host::test]
+fn requests_are_summed_up_by_host(mut host: Host) {
+    start(&mut host);
+    let _ = host.get("/").authority("a.example").send();
+    let _ = host.get("/").authority("a.example").header("x-fail", "1").send();
+    let _ = host.get("/").authority("b.example").send();
+    assert_eq!(host.metric("queue_aggregator_collected"), Some(3));
+}
+
+#[proxy_filter_host::test]
+fn a_summary_is_logged_again_and_again(mut host: Host) {
+    host.root_id("reporter");
+    host.service("collector", json!({ "every_seconds": 2 }));
+    host.configure("").unwrap();
+    let mut lines = Vec::new();
+    for _ in 0..2 {
+        let exchange = host.get("/").send();
+        lines.extend(exchange.messages_of(VmOf::Main).into_iter().map(str::to_owned));
+    }
+    let meanwhile = host.advance(Duration::from_millis(2500));
+    lines.extend(meanwhile.messages_of(VmOf::Main).into_iter().map(str::to_owned));
+    assert_eq!(lines, ["example.com: 2 requests, 0 failed"], "{meanwhile}");
+    assert_eq!(host.metric("queue_aggregator_hosts"), Some(0));
+}
+
+#[proxy_filter_host::test]
+fn every_worker_reports_to_the_one_collector(mut host: Host) {
+    host.workers(3);
+    start(&mut host);
+    for number in 0..9 {
+        let exchange = host.get("/").on_worker(number % 3).send();
+        assert_eq!(exchange.status(), 200, "{exchange}");
+    }
+    assert_eq!(host.metric("queue_aggregator_collected"), Some(9));
+}
+
+#[proxy_filter_host::test]
+fn a_filter_without_a_collector_does_no_harm(mut host: Host) {
+    host.root_id("reporter");
+    host.configure("").unwrap();
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    assert_eq!(exchange.messages(), ["nobody collects"]);
+}
+
+#[proxy_filter_host::test]
+fn a_collector_without_a_period_is_refused(mut host: Host) {
+    host.root_id("collector");
+    let refused = host.configure("{}").unwrap_err();
+    assert!(refused.to_string().contains("missing field `every_seconds`"), "{refused}");
+}

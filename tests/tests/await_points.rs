@@ -1,0 +1,182 @@
+//! Every point at which an async function can wait, against every way in which its stream can end.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
+
+use proxy_filter_host::{Event, Exchange, Host, Reply, build_guest};
+use std::path::Path;
+use std::time::Duration;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+const POINTS: [&str; 14] = [
+    "request_headers",
+    "call",
+    "sleep",
+    "request_body",
+    "call_in_body",
+    "request_chunk",
+    "sleep_in_chunk",
+    "request_trailers",
+    "response_headers",
+    "call_in_response",
+    "response_body",
+    "response_chunk",
+    "sleep_in_response",
+    "response_trailers",
+];
+
+/// How a stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    WithoutBodies,
+    WithBodies,
+    WithTrailers,
+    /// The host refuses the request before its filters run.
+    RefusedEarly,
+    /// The router answers: there is no route.
+    NoRoute,
+    /// A later filter answers when it has the headers: the response comes before the request has ended.
+    ReplyToHeaders,
+    ReplyToBody,
+    UpstreamResets,
+    /// The upstream closes in the middle of its response.
+    UpstreamCutsOff,
+    /// The client leaves while everybody waits.
+    ClientLeaves,
+}
+
+const ENDS: [End; 10] = [
+    End::WithoutBodies,
+    End::WithBodies,
+    End::WithTrailers,
+    End::RefusedEarly,
+    End::NoRoute,
+    End::ReplyToHeaders,
+    End::ReplyToBody,
+    End::UpstreamResets,
+    End::UpstreamCutsOff,
+    End::ClientLeaves,
+];
+
+/// Whether there is a filter after it.
+fn in_chain(end: End) -> bool {
+    matches!(end, End::ReplyToHeaders | End::ReplyToBody)
+}
+
+fn prepare(host: &mut Host, end: End) {
+    host.root_id("points");
+    if in_chain(end) {
+        host.plugin("replier", "");
+    }
+    host.log_level(proxy_filter::LogLevel::Trace);
+    host.cluster("service", |_| Reply::new(200).body("ok").after(ms(60)));
+    host.upstream(|request| match request.header("x-end").unwrap_or_default().to_string().as_str() {
+        "UpstreamResets" => Reply::reset(),
+        "UpstreamCutsOff" => Reply::new(200).chunks(["one", "two"]).cut_off(),
+        "WithoutBodies" => Reply::new(204),
+        "WithTrailers" => Reply::new(200).chunks(["one", "two"]).trailer("x-t", "1"),
+        "ClientLeaves" => Reply::new(200).body("late").after(ms(700)),
+        _ => Reply::new(200).body("hello"),
+    });
+    host.configure("").unwrap();
+}
+
+fn play(host: &mut Host, point: &str, end: End) -> Exchange {
+    let bodiless = matches!(end, End::WithoutBodies | End::RefusedEarly);
+    let mut request = if bodiless { host.get("/") } else { host.post("/") };
+    request = request.header("x-wait", point).header("x-end", format!("{end:?}"));
+    if !bodiless {
+        request = request.chunks(["ab", "cd"]);
+    }
+    request = match end {
+        End::WithTrailers => request.trailer("x-t", "1"),
+        End::RefusedEarly => request.without_authority(),
+        End::NoRoute => request.header("x-unroutable", "1"),
+        End::ReplyToHeaders => request.header("x-reply", "headers"),
+        End::ReplyToBody => request.header("x-reply", "body"),
+        End::ClientLeaves => request.leave_after(ms(20)),
+        _ => request,
+    };
+    request.send()
+}
+
+/// What must hold however the stream ended.
+fn check(exchange: &Exchange, what: &str) {
+    let count = |line: &str| exchange.messages().iter().filter(|found| **found == line).count();
+    let position = |event: &dyn Fn(&Event) -> bool| exchange.record().events.iter().position(event);
+    let refused = what.ends_with("RefusedEarly");
+    assert_eq!(count("begun"), usize::from(!refused), "{what}: {exchange}");
+    assert_eq!(count("gone"), count("begun"), "{what}, the function is dropped once: {exchange}");
+    assert!(count("finished") <= count("resumed") && count("resumed") <= 1, "{what}: {exchange}");
+    let deleted = |event: &Event| matches!(event, Event::Returned { name, .. } if name == "proxy_on_delete");
+    let gone = |event: &Event| event.log_line().is_some_and(|line| line.message == "gone");
+    if let (Some(gone), Some(deleted)) = (position(&gone), position(&deleted)) {
+        assert!(gone < deleted, "{what}, dropped before the stream is deleted: {exchange}");
+    }
+}
+
+/// The embedded host says of itself that it does not play a filter that holds such a part beside others.
+fn cannot_be_played(point: &str, end: End) -> bool {
+    let holds_response = ["call_in_response", "response_body", "sleep_in_response"].contains(&point);
+    let holds_body = ["request_body", "call_in_body", "sleep_in_chunk"].contains(&point);
+    in_chain(end) && (holds_response || (holds_body && end == End::ReplyToBody))
+}
+
+#[test]
+fn at_every_point_a_stream_may_end_in_every_way() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let module = std::fs::read(build_guest(directory, "proxy-filter-guests", Some("await_points")).unwrap()).unwrap();
+    for end in ENDS {
+        let mut host = Host::for_module(&module);
+        prepare(&mut host, end);
+        for point in POINTS {
+            if cannot_be_played(point, end) {
+                continue;
+            }
+            let what = format!("waiting for {point}, {end:?}");
+            let exchange = play(&mut host, point, end);
+            check(&exchange, &what);
+            let status = exchange.status();
+            let expected: &[u16] = match end {
+                End::RefusedEarly => &[400],
+                // 500: a part of the request is awaited that will not come any more.
+                End::NoRoute => &[404, 500],
+                End::ReplyToHeaders | End::ReplyToBody => &[418, 500],
+                End::UpstreamResets => &[503],
+                End::ClientLeaves => &[0],
+                End::WithoutBodies => &[204],
+                _ => &[200, 0],
+            };
+            assert!(expected.contains(&status), "{what}: {status}: {exchange}");
+            let later = host.advance(Duration::from_secs(2));
+            assert!(later.messages().is_empty(), "{what}, nothing is delivered later: {later}");
+        }
+        assert!(host.violations().is_empty(), "{end:?}: {:?}", host.violations());
+    }
+}
+
+/// A sample that is played in Envoy as well: the points at which most can go wrong.
+macro_rules! sample {
+    ($($name:ident: $point:literal, $end:ident;)*) => {
+        $(#[proxy_filter_host::test(guest = "await_points")]
+        fn $name(mut host: Host) {
+            prepare(&mut host, End::$end);
+            check(&play(&mut host, $point, End::$end), concat!($point, ", ", stringify!($end)));
+        })*
+    };
+}
+
+sample! {
+    a_call_is_pending_and_the_client_leaves: "call", ClientLeaves;
+    a_call_for_a_response_is_pending_and_the_upstream_cuts_off: "call_in_response", UpstreamCutsOff;
+    a_body_is_awaited_and_a_later_filter_answers: "request_body", ReplyToHeaders;
+    pieces_are_awaited_and_a_later_filter_answers: "request_chunk", ReplyToBody;
+    trailers_are_awaited_and_come: "request_trailers", WithTrailers;
+    trailers_are_awaited_and_do_not_come: "response_trailers", WithBodies;
+    a_response_body_is_awaited_and_cut_off: "response_body", UpstreamCutsOff;
+    a_response_is_awaited_and_the_upstream_resets: "response_headers", UpstreamResets;
+    a_response_is_awaited_and_there_is_no_route: "response_headers", NoRoute;
+    a_body_is_awaited_and_there_is_none: "request_body", WithoutBodies;
+    a_request_is_refused_early: "request_headers", RefusedEarly;
+}
