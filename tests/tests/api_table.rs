@@ -140,7 +140,7 @@ fn exists(item: &str, sources: &[(PathBuf, String)]) -> Result<(), String> {
     } else {
         (sources.iter().collect(), Some(first))
     };
-    while let Some(name) = segments.next() {
+    for name in segments {
         if owner.is_some() {
             // A method: in a file that speaks of its type.
             within.retain(|(_, code)| has_word(code, owner.unwrap_or_default()));

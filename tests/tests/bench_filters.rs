@@ -12,6 +12,10 @@ fn host(maker: &str, filter: &str) -> Host {
     let package = format!("proxy-filter-bench-{maker}");
     let path = build_guest(directory, &package, Some(&format!("{maker}_{filter}"))).unwrap();
     let mut host = Host::for_module(&std::fs::read(path).unwrap());
+    host.cluster("authz", |call| match call.header("authorization") {
+        Some(token) if token.starts_with(b"Bearer ") => Reply::new(200).header("x-user", "alice"),
+        _ => Reply::new(403),
+    });
     host.upstream(|_| {
         Reply::new(200).header("server", "upstream/1.0").header("etag", "\"1\"").body("the upstream's answer\n")
     });
@@ -89,4 +93,15 @@ fn dump_headers_logs_every_header_of_both_sides() {
     let lines = exchange.messages();
     assert!(lines.contains(&"authorization: Bearer alice"), "{exchange}");
     assert!(lines.contains(&"server: upstream/1.0"), "{exchange}");
+}
+
+#[test]
+fn auth_callout_hands_on_the_user_that_the_service_names() {
+    for filter in ["auth_callout", "auth_async"] {
+        let exchange = play(filter, post);
+        assert_eq!(exchange.upstream().unwrap().header("x-user"), Some("alice".into()));
+        assert_eq!(exchange.calls("authz").len(), 1);
+        let exchange = play(filter, |host| host.get("/").send());
+        assert_eq!((exchange.status(), exchange.response().text().as_str()), (403, "denied\n"));
+    }
 }

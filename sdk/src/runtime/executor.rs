@@ -65,14 +65,15 @@ fn woken<T>(body: impl FnOnce(&mut Vec<u32>) -> T) -> Option<T> {
 
 /// The task that was woken first.
 pub(crate) fn next_woken() -> Option<u32> {
-    woken(|woken| (!woken.is_empty()).then(|| woken.remove(0))).flatten()
+    woken(|woken| woken.first().copied().inspect(|first| woken.retain(|other| other != first))).flatten()
 }
 
 /// Whether this task was woken. It is not woken any more.
 pub(crate) fn take_woken(task: u32) -> bool {
     woken(|woken| {
-        let found = woken.iter().position(|other| *other == task);
-        found.map(|index| woken.remove(index)).is_some()
+        let before = woken.len();
+        woken.retain(|other| *other != task);
+        woken.len() < before
     })
     .unwrap_or_default()
 }

@@ -85,7 +85,7 @@ impl Bench {
     fn start(module: &[u8], engine: Engine) -> Result<Self, Failure> {
         let mut host = Embedded::new(Guest::Wasm(module.into(), engine));
         // At info, as an operator would who wants to see what `dump_headers` writes.
-        let settings = Settings { log_level: LogLevel::Info, ..Settings::default() };
+        let settings = Settings { log_level: LogLevel::Info, clusters: vec![shape::authz()], ..Settings::default() };
         host.start(&settings).map_err(Failure::new)?;
         Ok(Self { host, answer: Arc::new(|_| shape::reply()) })
     }

@@ -25,8 +25,14 @@ use std::fmt;
 /// * `add_header` adds one response header;
 /// * `check_auth` takes the bearer token out of `authorization` and hands it on as `x-user`, or answers with 401;
 /// * `body_rewrite` drops `content-length`, buffers the response's body and replaces it;
-/// * `dump_headers` logs every request and response header at info.
-pub const FILTERS: [&str; 5] = ["noop", "add_header", "check_auth", "body_rewrite", "dump_headers"];
+/// * `dump_headers` logs every request and response header at info;
+/// * `auth_callout` asks a service about every request, and hands on the user it names, or answers with 403;
+/// * `auth_async` does the same as one async function; the floor's and the peer's are `auth_callout` again.
+pub const FILTERS: [&str; 7] =
+    ["noop", "add_header", "check_auth", "body_rewrite", "dump_headers", "auth_callout", "auth_async"];
+
+/// How many of [`FILTERS`] need nothing but the exchange, and are measured in Envoy.
+const WITHOUT_CALLS: usize = 5;
 
 /// Who made a bench filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,7 +3,9 @@
 //! A filter sees 13 request fields (pseudo-headers and what the host adds included), 8 response fields, 256 bytes of request body and 512
 //! of response body, each in one piece that ends its message: eight callbacks for a module that exports them all.
 
-use crate::message::{Body, Protocol, Reply, Request};
+use crate::cluster::{Cluster, Endpoint};
+use crate::message::{Body, Protocol, Received, Reply, Request};
+use std::sync::Arc;
 
 /// The request's method.
 pub const METHOD: &str = "POST";
@@ -60,6 +62,15 @@ pub(crate) fn request() -> Request {
         leave_after: None,
         metadata: Vec::new(),
     }
+}
+
+/// The service that `auth_callout` and `auth_async` ask.
+pub(crate) fn authz() -> Cluster {
+    let answer = |call: &Received| match call.header("authorization") {
+        Some(_) => Reply::new(200).header("x-user", "alice").header("content-type", "text/plain"),
+        None => Reply::new(403),
+    };
+    Cluster { name: "authz".into(), endpoint: Endpoint::Server(Arc::new(answer)) }
 }
 
 /// The response.

@@ -23,6 +23,8 @@ pub const STOP: u32 = 1;
 pub const REQUEST_HEADERS: u32 = 0;
 /// The map of the response's headers.
 pub const RESPONSE_HEADERS: u32 = 2;
+/// The map of the headers that answer a call.
+pub const RESPONSE_OF_CALL: u32 = 6;
 
 const OK: u32 = 0;
 const RESPONSE_BODY: u32 = 1;
@@ -56,6 +58,20 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
     fn proxy_set_buffer_bytes(buffer: u32, start: usize, length: usize, bytes: *const u8, size: usize) -> u32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        body: *const u8,
+        body_size: usize,
+        trailers: *const u8,
+        trailers_size: usize,
+        timeout: u32,
+        token: *mut u32,
+    ) -> u32;
+    fn proxy_set_effective_context(id: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -144,6 +160,73 @@ pub fn remove(map: u32, name: &str) {
 pub fn replace_body(length: u32, bytes: &[u8]) {
     // SAFETY: the pointer comes from a live slice.
     unsafe { proxy_set_buffer_bytes(RESPONSE_BODY, 0, length as usize, bytes.as_ptr(), bytes.len()) };
+}
+
+/// Calls another service: the number of the call. Headers that do not fit into 512 bytes are not sent.
+pub fn http_call(cluster: &str, headers: &[(&[u8], &[u8])], timeout: u32) -> Option<u32> {
+    let mut map = Writer { bytes: [0; 512], length: 0 };
+    map.word(headers.len());
+    for (name, value) in headers {
+        map.word(name.len());
+        map.word(value.len());
+    }
+    for (name, value) in headers {
+        map.text(name);
+        map.text(value);
+    }
+    let mut token = 0;
+    // SAFETY: the pointers come from live slices and a live local.
+    let status = unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            map.bytes.as_ptr(),
+            map.length.min(map.bytes.len()),
+            map.bytes.as_ptr(),
+            0,
+            map.bytes.as_ptr(),
+            0,
+            timeout,
+            &raw mut token,
+        )
+    };
+    (status == OK).then_some(token)
+}
+
+/// An encoded map that is being written.
+struct Writer {
+    bytes: [u8; 512],
+    length: usize,
+}
+
+impl Writer {
+    fn put(&mut self, bytes: &[u8]) {
+        if let Some(place) = self.bytes.get_mut(self.length..self.length + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+        self.length += bytes.len();
+    }
+
+    fn word(&mut self, number: usize) {
+        self.put(&number.to_le_bytes());
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        self.put(text);
+        self.put(b"\0");
+    }
+}
+
+/// Makes the following calls act on this stream.
+pub fn act_on(id: u32) {
+    // SAFETY: an integer is passed.
+    unsafe { proxy_set_effective_context(id) };
+}
+
+/// Lets the request go on.
+pub fn continue_request() {
+    // SAFETY: an integer is passed.
+    unsafe { proxy_continue_stream(0) };
 }
 
 /// Answers the client. `headers` is an encoded map.

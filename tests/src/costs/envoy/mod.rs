@@ -62,7 +62,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { filters: FILTERS.to_vec(), workers: vec![1, 2], time: Duration::from_secs(180) }
+        Self {
+            filters: FILTERS.iter().copied().take(super::WITHOUT_CALLS).collect(),
+            workers: vec![1, 2],
+            time: Duration::from_secs(180),
+        }
     }
 }
 
