@@ -1,4 +1,4 @@
-//! The two traits of a filter, method by method.
+//! The traits of a filter, method by method.
 
 /// What a context can wait for, said in the arguments of its attribute. It stands among the callbacks of the context: the host calls for
 /// it as for them.
@@ -66,7 +66,7 @@ pub(crate) fn set(constants: impl Iterator<Item = String>) -> String {
     format!("sdk::CallbackSet::EMPTY{}", unions.concat())
 }
 
-/// One of the two traits of a filter.
+/// One of the traits of a filter.
 #[derive(Debug)]
 pub(crate) struct Trait {
     pub(crate) name: &'static str,
@@ -99,6 +99,17 @@ impl Method {
     /// Its constant in `CallbackSet`.
     pub(crate) fn constant(&self) -> String {
         self.name.to_uppercase()
+    }
+
+    /// Whether a context of a request and one of a connection have it alike.
+    pub(crate) fn is_of_every_context(&self) -> bool {
+        CONTEXT.method(self.name).is_some() && STREAM_CONTEXT.method(self.name).is_some()
+    }
+
+    /// The result that changes nothing.
+    pub(crate) fn neutral_result(&self) -> String {
+        let output = self.signature.rsplit_once("Result<").map_or("()", |(_, output)| output.trim_end_matches('>'));
+        if output == "()" { "Ok(())".to_owned() } else { format!("Ok({output}::Continue)") }
     }
 
     /// Whether the host's events lead to it, so that having it decides what a module exports.
@@ -176,6 +187,35 @@ pub(crate) const CONTEXT: Trait = Trait {
         ),
         Method::new("on_done", "fn on_done(&mut self) -> Result<()>", &[]),
         Method::new("on_log", "fn on_log(&mut self, log: &LogContext) -> Result<()>", &["log"]),
+        Method::new("on_delete", "fn on_delete(&mut self) -> Result<()>", &[]),
+        Method::new("failure_policy", "fn failure_policy(&self) -> FailurePolicy", &[]),
+    ],
+};
+
+pub(crate) const STREAM_CONTEXT: Trait = Trait {
+    name: "StreamContext",
+    attribute: "#[proxy_filter::stream_context]",
+    methods: &[
+        Method::new("on_create", "fn on_create(&mut self) -> Result<()>", &[]),
+        Method::new("on_new_connection", "fn on_new_connection(&mut self) -> Result<NetworkFilterStatus>", &[]),
+        Method::new(
+            "on_downstream_data",
+            "fn on_downstream_data(&mut self, data: &mut DownstreamData, end_of_stream: bool) -> Result<NetworkFilterStatus>",
+            &["data", "end_of_stream"],
+        ),
+        Method::new(
+            "on_upstream_data",
+            "fn on_upstream_data(&mut self, data: &mut UpstreamData, end_of_stream: bool) -> Result<NetworkFilterStatus>",
+            &["data", "end_of_stream"],
+        ),
+        Method::new(
+            "on_downstream_close",
+            "fn on_downstream_close(&mut self, peer: PeerType) -> Result<()>",
+            &["peer"],
+        ),
+        Method::new("on_upstream_close", "fn on_upstream_close(&mut self, peer: PeerType) -> Result<()>", &["peer"]),
+        Method::new("on_done", "fn on_done(&mut self) -> Result<()>", &[]),
+        Method::new("on_log", "fn on_log(&mut self) -> Result<()>", &[]),
         Method::new("on_delete", "fn on_delete(&mut self) -> Result<()>", &[]),
         Method::new("failure_policy", "fn failure_policy(&self) -> FailurePolicy", &[]),
     ],

@@ -1,46 +1,50 @@
-//! `#[proxy_filter::context]`.
+//! `#[proxy_filter::context]` and `#[proxy_filter::stream_context]`.
 
 use crate::args;
-use crate::callback::{self, CONTEXT, Capability, Method};
+use crate::callback::{self, Capability, Method};
 use crate::error::Faults;
-use crate::filter::{self, Context};
+use crate::filter::{self, Context, Kind};
 use crate::impl_block::ImplBlock;
 use crate::quote::quote;
 use crate::valid::ValidImpl;
 use proc_macro::{TokenStream, TokenTree};
 
-pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let contract = kind.contract();
     let mut faults = Faults::default();
-    let words = args::parse(arguments, &[], &callback::all_words(), &usage(), &mut faults);
+    let words = args::parse(arguments, &[], &callback::all_words(), &usage(kind), &mut faults);
     let capabilities: Vec<_> = words.iter().filter_map(|word| Capability::find(&word.name)).collect();
     let mut output = item.clone();
-    if let Some(block) = faults.take(ImplBlock::parse(item, "an `impl Context for …`")) {
-        if let Some(valid) = ValidImpl::check(&block, &CONTEXT, &mut faults) {
+    if let Some(block) = faults.take(ImplBlock::parse(item, &format!("an `impl {} for …`", contract.name))) {
+        if let Some(valid) = ValidImpl::check(&block, contract, &mut faults) {
             if !valid.misfits.is_empty() {
                 output = block.without(&valid.misfits);
             }
             // Even after a fault: it is reported, and need not lead to others.
-            output.extend(registration(&valid, &capabilities));
+            output.extend(registration(kind, &valid, &capabilities));
         }
     }
     output.extend(faults.into_tokens());
     output
 }
 
-fn usage() -> String {
+fn usage(kind: Kind) -> String {
     format!(
-        "expected `#[proxy_filter::context]`, or what the context waits for: `#[proxy_filter::context({})]`",
+        "expected `{}`, or what the context waits for: `{}({})]`",
+        kind.contract().attribute,
+        kind.contract().attribute.trim_end_matches(']'),
         callback::words().join(", ")
     )
 }
 
-fn registration(valid: &ValidImpl, capabilities: &[&Capability]) -> TokenStream {
+fn registration(kind: Kind, valid: &ValidImpl, capabilities: &[&Capability]) -> TokenStream {
     let callbacks = valid.callbacks.iter().copied().map(Method::constant);
     let constants = callbacks.chain(capabilities.iter().map(|capability| capability.constant()));
     let set = callback::set(constants);
     let awaits: String = capabilities.iter().map(|capability| capability.implementation()).collect();
     let names = valid.callbacks.iter().map(|method| method.name);
     let context = Context {
+        kind,
         identity: filter::identity(&valid.name),
         callbacks: names.chain(capabilities.iter().map(|capability| capability.word)).map(str::to_owned).collect(),
     };
@@ -50,10 +54,12 @@ fn registration(valid: &ValidImpl, capabilities: &[&Capability]) -> TokenStream 
                 use ::proxy_filter::__private as sdk;
                 impl sdk::Callbacks for #Name {{
                     const SET: sdk::CallbackSet = {set};
+                    type Kind = sdk::{};
                 }}
                 {awaits}
                 sdk::assert_created_by_root::<#Name>()
-            }};"
+            }};",
+            kind.name(),
         ),
         &[("Name", TokenTree::from(valid.name.clone()).into())],
     );

@@ -1,9 +1,9 @@
 //! What a module consists of: its exports and, natively, their table.
 
-use crate::callback::{self, CONTEXT, Capability, Method, ROOT_CONTEXT, Trait};
+use crate::callback::{self, Capability, Method, ROOT_CONTEXT, Trait};
 use crate::cursor::Cursor;
 use crate::error::Error;
-use crate::filter::Filter;
+use crate::filter::{Filter, Kind};
 use crate::module::Listed;
 use crate::quote::{quote, quote_at};
 use proc_macro::{Delimiter, Span, TokenStream};
@@ -83,6 +83,11 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_vm_start", 2, true, Needed::ForStart),
     export("proxy_on_configure", 2, true, root(&["on_configure"])),
     export("proxy_on_context_create", 2, false, Needed::Always),
+    export("proxy_on_new_connection", 1, true, context(&["on_new_connection"])),
+    export("proxy_on_downstream_data", 3, true, context(&["on_downstream_data"])),
+    export("proxy_on_downstream_connection_close", 2, false, context(&["on_downstream_close"])),
+    export("proxy_on_upstream_data", 3, true, context(&["on_upstream_data"])),
+    export("proxy_on_upstream_connection_close", 2, false, context(&["on_upstream_close"])),
     export("proxy_on_request_headers", 3, true, context(&["on_request_headers", "on_request_body"])),
     export("proxy_on_request_body", 3, true, context(&["on_request_body"])),
     export("proxy_on_request_trailers", 2, true, context(&["on_request_trailers", "on_request_body"])),
@@ -249,9 +254,12 @@ fn dispatch(members: &[Member]) -> TokenStream {
             })
             .collect()
     };
-    let delegate = |contract: &Trait, own: &str| -> String {
-        contract.methods.iter().map(|method| delegation(contract, method, own, members)).collect()
-    };
+    let root = ROOT_CONTEXT.methods.iter().map(|method| delegation(&ROOT_CONTEXT, method, "Root", members));
+    let root = root.collect::<String>();
+    let contexts =
+        Kind::ALL.into_iter().filter(|kind| members.iter().any(|member| member.filter.context.kind == *kind));
+    let contexts = contexts.map(|kind| context_impl(kind, members)).collect::<String>();
+    let life = life(members);
     quote(
         &format!(
             "use ::proxy_filter::__private::*;
@@ -271,19 +279,17 @@ fn dispatch(members: &[Member]) -> TokenStream {
             }}
             impl sdk::RootContext for Root {{
                 type Context = Stream;
-                {}
+                {root}
             }}
             impl sdk::Callbacks for Stream {{
                 const SET: sdk::CallbackSet = sdk::CallbackSet::EMPTY #sets;
+                type Kind = Self;
                 fn as_any(&mut self) -> &mut dyn ::core::any::Any {{
                     match self {{ #contexts }}
                 }}
             }}
-            impl sdk::Context for Stream {{
-                {}
-            }}",
-            delegate(&ROOT_CONTEXT, "Root"),
-            delegate(&CONTEXT, "Stream"),
+            {life}
+            {contexts}"
         ),
         &[
             ("roots", for_each("@(@),")),
@@ -306,8 +312,45 @@ fn dispatch(members: &[Member]) -> TokenStream {
     )
 }
 
+/// What the contexts of requests and of connections have in common, for the enum `Stream`.
+fn life(members: &[Member]) -> String {
+    let method = |name: &str, reference: &str, output: &str| -> String {
+        let arm = |member: &Member| {
+            let variant = &member.listed.alias;
+            let context = format!("<{variant} as sdk::RootContext>::Context");
+            format!(
+                "Stream::{variant}(filter) => <<{context} as sdk::Callbacks>::Kind as sdk::Life<_>>::{name}(filter),"
+            )
+        };
+        let arms = members.iter().map(arm).collect::<String>();
+        format!("fn {name}(context: {reference} Self) -> {output} {{ match context {{ {arms} }} }}\n")
+    };
+    let methods = ["create", "done", "log", "delete"].map(|name| method(name, "&mut", "Result<()>")).concat();
+    format!("impl sdk::Life<Self> for Stream {{ {methods} {} }}", method("failure_policy", "&", "FailurePolicy"))
+}
+
+/// The callbacks of one kind of streams, for the enum `Stream`. Those that every kind has are found by way of [`life`].
+fn context_impl(kind: Kind, members: &[Member]) -> String {
+    let contract = kind.contract();
+    let own: Vec<Member> = members.iter().filter(|member| member.filter.context.kind == kind).cloned().collect();
+    let method = |method: &Method| {
+        // The host's configuration can give a module's root the streams of another kind: they pass.
+        let others =
+            if own.len() < members.len() { format!("_ => {},", method.neutral_result()) } else { String::new() };
+        delegation_or(contract, method, "Stream", &own, &others)
+    };
+    let methods =
+        contract.methods.iter().filter(|method| !method.is_of_every_context()).map(method).collect::<String>();
+    format!("impl sdk::{} for Stream {{ {methods} }}\n", contract.name)
+}
+
 /// The `method` of the enum `own`, which calls that of the filter in it.
 fn delegation(contract: &Trait, method: &Method, own: &str, members: &[Member]) -> String {
+    delegation_or(contract, method, own, members, "")
+}
+
+/// The same where not every filter of the enum has the method.
+fn delegation_or(contract: &Trait, method: &Method, own: &str, members: &[Member], others: &str) -> String {
     let arguments = [&["filter"], method.arguments].concat().join(", ");
     let call = format!("sdk::{}::{}({arguments})", contract.name, method.name);
     let arm = |member: &Member| {
@@ -318,5 +361,6 @@ fn delegation(contract: &Trait, method: &Method, own: &str, members: &[Member]) 
         }
     };
     let arms = members.iter().map(arm).collect::<Vec<_>>().concat();
-    format!("{} {{ match self {{ {arms} }} }}\n", method.signature)
+    // What passes has no use for the arguments.
+    format!("#[allow(unused_variables)] {} {{ match self {{ {arms} {others} }} }}\n", method.signature)
 }

@@ -4,7 +4,7 @@
 //! what they know in a `macro_rules!` with the name of their type, which hands it on to [`__export!`](crate::__export):
 //!
 //! ```text
-//! #[context]  macro Stamped:  ($then…) => { __export! { $then… context { "identity" [on_log] } } }
+//! #[context]  macro Stamped:  ($then…) => { __export! { $then… context Http { "identity" [on_log] } } }
 //! #[root]     calls           Stamped! { register root { Stamp "identity" ("id") [on_configure] } }
 //! __export!   macro Stamp:    ($then…) => { __export! { $then… root { … } context { … } } }
 //!             and the exports, unless there is a root_id
@@ -16,6 +16,7 @@
 //! Types and macros have separate namespaces, and `use streams::Stamped;` imports from both. So a macro is found wherever its
 //! type is. [`call`] imports it, and gives it a name that helps if there is none.
 
+use crate::callback::{CONTEXT, STREAM_CONTEXT, Trait};
 use crate::cursor::Cursor;
 use crate::literal::StringLiteral;
 use crate::path::Path;
@@ -40,8 +41,38 @@ pub(crate) struct Root {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
+    pub(crate) kind: Kind,
     pub(crate) identity: String,
     pub(crate) callbacks: Vec<String>,
+}
+
+/// What a context is the context of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An HTTP stream: it implements `Context`.
+    Http,
+    /// A TCP connection: it implements `StreamContext`.
+    Tcp,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 2] = [Self::Http, Self::Tcp];
+
+    /// The trait that such contexts implement.
+    pub(crate) const fn contract(self) -> &'static Trait {
+        match self {
+            Self::Http => &CONTEXT,
+            Self::Tcp => &STREAM_CONTEXT,
+        }
+    }
+
+    /// Its type in the SDK.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "Http",
+            Self::Tcp => "Tcp",
+        }
+    }
 }
 
 /// What is different for two types of one name: where the name is written. Only for comparison with other identities.
@@ -139,13 +170,16 @@ impl Root {
 impl Context {
     fn parse(cursor: &mut Cursor) -> Option<Self> {
         cursor.keyword("context")?;
+        let name = cursor.ident()?.to_string();
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name)?;
         let mut cursor = Cursor::inside(&cursor.group(Delimiter::Brace)?);
         let identity = StringLiteral::parse(&[cursor.token()?], "an identity").ok()?.value;
-        Some(Self { identity, callbacks: parse_callbacks(&mut cursor)? })
+        Some(Self { kind, identity, callbacks: parse_callbacks(&mut cursor)? })
     }
 
     pub(crate) fn tokens(&self) -> TokenStream {
-        quote(&format!("context {{ {:?} [{}] }}", self.identity, self.callbacks.join(" ")), &[])
+        let Self { kind, identity, callbacks } = self;
+        quote(&format!("context {} {{ {identity:?} [{}] }}", kind.name(), callbacks.join(" ")), &[])
     }
 }
 

@@ -43,12 +43,14 @@ use proc_macro::TokenStream;
 /// | `proxy_abi_version_0_2_1`, `_initialize`, `proxy_on_memory_allocate`, `proxy_on_context_create`, `proxy_on_delete` | (always) |
 /// | `proxy_on_vm_start` | `RootContext::on_start`, or a `root_id` |
 /// | `proxy_on_configure` | `RootContext::on_configure` |
-/// | `proxy_on_done` | `on_done`, of either trait |
-/// | `proxy_on_log` | `on_log`, of either trait |
+/// | `proxy_on_done` | `on_done`, of any of the traits |
+/// | `proxy_on_log` | `on_log`, of any of the traits |
 /// | `proxy_on_request_metadata`, `proxy_on_response_metadata` | the callback of that name |
 /// | `proxy_on_request_headers`, `proxy_on_response_headers` | the headers or the body callback of that side |
 /// | `proxy_on_request_body`, `proxy_on_response_body` | the body callback of that side |
 /// | `proxy_on_request_trailers`, `proxy_on_response_trailers` | the trailers or the body callback of that side |
+/// | `proxy_on_new_connection`, `proxy_on_downstream_data`, `proxy_on_upstream_data` | the callback of [`StreamContext`](macro@stream_context) with that name |
+/// | `proxy_on_downstream_connection_close`, `proxy_on_upstream_connection_close` | `on_downstream_close`, `on_upstream_close` |
 ///
 /// The host makes no calls for what is not exported, so a filter pays for what it has written. (A body can end with the headers
 /// or with trailers; that is why its callback needs those exports.)
@@ -73,8 +75,8 @@ use proc_macro::TokenStream;
 ///
 /// - The type implements [`Default`]: the host creates root contexts before it has a configuration for them.
 /// - The type is not generic, and the impl is in the module that declares the type, or one that has the type's name in scope.
-/// - `type Context` is the path of a type whose `impl Context` has [`#[context]`](macro@context). The attribute finds the
-///   callbacks by this name: a `use` of the type is enough, a type alias is not.
+/// - `type Context` is the path of a type whose `impl Context` has [`#[context]`](macro@context), or whose `impl StreamContext` has
+///   [`#[stream_context]`](macro@stream_context). The attribute finds the callbacks by this name: a `use` of the type is enough, a type alias is not.
 /// - Callbacks are written out in the impl: not behind a `#[cfg]`, which may go inside of them, and not by a macro.
 ///
 /// Whatever is missing is reported at the code that needs it, with the signature that was expected.
@@ -138,7 +140,27 @@ pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// a macro. The attribute has no arguments.
 #[proc_macro_attribute]
 pub fn context(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    context::expand(arguments, item)
+    context::expand(filter::Kind::Http, arguments, item)
+}
+
+/// Tells the host which callbacks an `impl StreamContext` has.
+///
+/// ```text
+/// struct Guard;
+///
+/// #[proxy_filter::stream_context]
+/// impl StreamContext for Guard {
+///     fn on_downstream_data(&mut self, data: &mut DownstreamData, _: bool) -> Result<NetworkFilterStatus> {
+///         Ok(if data.bytes(0, 4)? == b"SSH-" { NetworkFilterStatus::Continue } else { NetworkFilterStatus::Close })
+///     }
+/// }
+/// ```
+///
+/// It is for TCP connections what [`#[context]`](macro@context) is for requests, with the same requirements: the `type Context` of some
+/// registered root has to be this type, and the attribute has no arguments.
+#[proc_macro_attribute]
+pub fn stream_context(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    context::expand(filter::Kind::Tcp, arguments, item)
 }
 
 /// Makes one module of several filters.

@@ -1,6 +1,6 @@
 //! Checks of an impl against the trait that its attribute is for.
 
-use crate::callback::{CONTEXT, Method, ROOT_CONTEXT, Trait};
+use crate::callback::{CONTEXT, Method, ROOT_CONTEXT, STREAM_CONTEXT, Trait};
 use crate::cursor::Cursor;
 use crate::error::{Error, Faults, Result};
 use crate::impl_block::{Function, ImplBlock, ItemKind};
@@ -67,7 +67,7 @@ fn check_trait(block: &ImplBlock, expected: &Trait) -> Result<()> {
         let message = format!("expected `impl {name} for …`, found an impl without a trait");
         return Err(Error::at(&block.self_type, message));
     }
-    let right = [CONTEXT, ROOT_CONTEXT].into_iter().find(|other| found.as_deref() == Some(other.name));
+    let right = [CONTEXT, STREAM_CONTEXT, ROOT_CONTEXT].into_iter().find(|other| found.as_deref() == Some(other.name));
     let message = match right {
         Some(right) => format!("{attribute} goes on `impl {name} for …`; this impl needs {}", right.attribute),
         None => format!("{attribute} goes on `impl {name} for …`, not on an impl of another trait"),

@@ -1,11 +1,11 @@
 //! Bodies of a stream: [`RequestBody`], [`ResponseBody`], and what they share, [`Body`].
 
 use crate::abi::BufferType;
+use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::FilterDataStatus;
 use crate::headers::ContentLength;
 use crate::local_reply::LocalReply;
-use crate::sys;
 use core::ops::{Deref, DerefMut};
 
 /// The part of a message's body the host shows now.
@@ -26,7 +26,6 @@ use core::ops::{Deref, DerefMut};
 /// use proxy_filter::prelude::*;
 ///
 /// struct Shout;
-/// # impl proxy_filter::__private::Callbacks for Shout { const SET: proxy_filter::__private::CallbackSet = proxy_filter::__private::CallbackSet::EMPTY; }
 /// impl Context for Shout {
 ///     fn on_response_headers(&mut self, response: &mut ResponseHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
 ///         response.remove("content-length")?;
@@ -47,10 +46,7 @@ use core::ops::{Deref, DerefMut};
 /// Source: context API, "Body API"; ABI 0.2.1, "Buffers"; Envoy 1.40 for the rules of edits.
 #[derive(Debug)]
 pub struct Body {
-    buffer: BufferType,
-    /// Where it begins in what the host keeps: not at 0 only after something that was held.
-    start: usize,
-    length: usize,
+    buffer: Buffer,
     edits: Edits,
 }
 
@@ -76,18 +72,18 @@ impl From<ContentLength> for Edits {
 
 impl Body {
     const fn new(buffer: BufferType, length: usize, edits: Edits) -> Self {
-        Self { buffer, start: 0, length, edits }
+        Self { buffer: Buffer::new(buffer, length), edits }
     }
 
     /// The number of bytes visible now. No host call.
     #[doc(alias = "proxy_get_buffer_status")]
     pub const fn len(&self) -> usize {
-        self.length
+        self.buffer.len()
     }
 
     /// Whether no byte is visible now.
     pub const fn is_empty(&self) -> bool {
-        self.length == 0
+        self.buffer.len() == 0
     }
 
     /// `length` bytes from `start`, copied from the host; fewer at the end of the body, none after it.
@@ -98,13 +94,7 @@ impl Body {
     #[doc(alias = "getRequestBodyBufferBytes")]
     #[doc(alias = "getResponseBodyBufferBytes")]
     pub fn bytes(&self, start: usize, length: usize) -> Result<Vec<u8>> {
-        if start >= self.length || length == 0 {
-            return Ok(Vec::new());
-        }
-        // Lengths beyond the body are cut here: hosts differ in what they do about them.
-        let length = length.min(self.length - start);
-        sys::proxy_get_buffer_bytes(self.buffer.raw(), size(self.start + start)?, size(length)?)
-            .map_err(|status| Error::host("proxy_get_buffer_bytes", status))
+        self.buffer.bytes(start, length)
     }
 
     /// All bytes visible now.
@@ -112,7 +102,7 @@ impl Body {
     /// # Errors
     /// As [`bytes`](Self::bytes).
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        self.bytes(0, self.length)
+        self.bytes(0, self.len())
     }
 
     /// Puts `bytes` in the place of everything visible now.
@@ -123,11 +113,8 @@ impl Body {
     #[doc(alias = "proxy_set_buffer_bytes")]
     pub fn replace(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         let bytes = bytes.as_ref();
-        self.permit(bytes.len() == self.length)?;
-        // "From 0, at least the whole length" is the one form of replacement every host knows.
-        self.set(0, u32::MAX, bytes)?;
-        self.length = bytes.len();
-        Ok(())
+        self.permit(bytes.len() == self.len())?;
+        self.buffer.replace(bytes)
     }
 
     /// Puts `bytes` before what is visible now.
@@ -137,9 +124,7 @@ impl Body {
     pub fn prepend(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         let bytes = bytes.as_ref();
         self.permit(bytes.is_empty())?;
-        self.set(0, 0, bytes)?;
-        self.length += bytes.len();
-        Ok(())
+        self.buffer.prepend(bytes)
     }
 
     /// Puts `bytes` after what is visible now.
@@ -149,9 +134,7 @@ impl Body {
     pub fn append(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         let bytes = bytes.as_ref();
         self.permit(bytes.is_empty())?;
-        self.set(size(self.length)?, 0, bytes)?;
-        self.length += bytes.len();
-        Ok(())
+        self.buffer.append(bytes)
     }
 
     fn permit(&self, same_length: bool) -> Result<()> {
@@ -169,16 +152,6 @@ impl Body {
             )),
         }
     }
-
-    fn set(&self, start: u32, length: u32, bytes: &[u8]) -> Result<()> {
-        sys::proxy_set_buffer_bytes(self.buffer.raw(), start, length, bytes)
-            .map_err(|status| Error::host("proxy_set_buffer_bytes", status))
-    }
-}
-
-/// A size on the wire.
-fn size(bytes: usize) -> Result<u32> {
-    u32::try_from(bytes).map_err(|_| Error::refused(ErrorKind::TooLarge, "a body of more than 4 GiB"))
 }
 
 macro_rules! handle {
@@ -194,9 +167,7 @@ macro_rules! handle {
 
             /// A piece after others that the host still keeps.
             pub(crate) const fn piece(start: usize, length: usize, edits: Edits) -> Self {
-                let mut body = Body::new(BufferType::$buffer, length, edits);
-                body.start = start;
-                Self(body)
+                Self(Body { buffer: Buffer::piece(BufferType::$buffer, start, length), edits })
             }
 
             /// The result that answers the client with `reply` and ends the stream.

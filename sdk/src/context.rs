@@ -10,7 +10,8 @@ use crate::filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus,
 use crate::headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 use crate::shared_queue::SharedQueue;
 
-/// The context of a plugin: it reads the configuration and makes a [`Context`] for each stream.
+/// The context of a plugin: it reads the configuration and makes a [`Context`] for each HTTP stream, or a
+/// [`StreamContext`](crate::StreamContext) for each TCP connection.
 ///
 /// Put [`#[proxy_filter::root]`](macro@crate::root) on the implementation: it registers the filter. The type must be [`Default`]: the host says
 /// that a plugin exists before it says how it is configured.
@@ -59,8 +60,9 @@ use crate::shared_queue::SharedQueue;
 ///
 /// Source: context API, "Root Context API".
 pub trait RootContext: Sized + 'static {
-    /// The context of a stream.
-    type Context: Context + Callbacks;
+    /// The context of a stream: a type that implements [`Context`] with [`#[context]`](macro@crate::context), or
+    /// [`StreamContext`](crate::StreamContext) with [`#[stream_context]`](macro@crate::stream_context).
+    type Context: Callbacks;
 
     /// The module has been loaded into a VM; the VM's configuration is readable. Runs once for each root context.
     ///

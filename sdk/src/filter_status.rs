@@ -163,7 +163,6 @@ impl FilterTrailersStatus {
 /// use proxy_filter::prelude::*;
 ///
 /// struct Measure;
-/// # impl proxy_filter::__private::Callbacks for Measure { const SET: proxy_filter::__private::CallbackSet = proxy_filter::__private::CallbackSet::EMPTY; }
 /// impl Context for Measure {
 ///     fn failure_policy(&self) -> FailurePolicy {
 ///         FailurePolicy::Open // measuring is never a reason to refuse a request
@@ -172,7 +171,8 @@ impl FilterTrailersStatus {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailurePolicy {
-    /// The stream is refused: a local reply with status 500 while that is possible, a reset after the response headers were sent.
+    /// The stream is refused: a local reply with status 500 while that is possible, a reset after the response headers were sent. A TCP connection
+    /// is closed.
     #[default]
     Closed,
     /// The stream goes on as if the callback had returned `Continue`.

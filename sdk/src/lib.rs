@@ -1,7 +1,7 @@
 //! Write proxy filters in Rust that compile to WebAssembly and run in Envoy and other Proxy-Wasm 0.2.1 hosts.
 //!
 //! A filter is two types. Its [`RootContext`] lives as long as the plugin and reads the configuration; its [`Context`] lives as long
-//! as one stream, a request and its response. The host calls them in the order of the stream, each callback gets a handle to what
+//! as one stream, a request and its response. (A filter of TCP connections has a [`StreamContext`] instead.) The host calls them in the order of the stream, each callback gets a handle to what
 //! exists at that moment, and what it returns says what happens to the message.
 //!
 //! # A filter
@@ -114,7 +114,8 @@
 //! | Reset a stream | [`close_stream`](RequestHeaders::close_stream) of the handles |
 //! | Read the configuration | [`Configuration`] in [`RootContext::on_configure`], [`VmConfiguration`] in [`RootContext::on_start`] |
 //! | Log | the macros of the crate `log`, which a filter adds to its dependencies; there is nothing to set up, see [`log`](mod@log) |
-//! | Log access | [`Context::on_log`]; as an access logger that sees all requests of a listener, [`RootContext::on_log`] |
+//! | Log access | [`Context::on_log`], [`StreamContext::on_log`]; as an access logger that sees all requests of a listener, [`RootContext::on_log`] |
+//! | Filter TCP connections | [`StreamContext`], [`DownstreamData`], [`UpstreamData`], [`NetworkFilterStatus`] |
 //! | Read and set properties (Envoy: attributes, filter state) | [`property`] |
 //! | Know what time it is | [`clock::now`] |
 //! | Do something before the plugin ends | [`RootContext::on_done`], [`plugin::done`] |
@@ -224,6 +225,19 @@
 //! # fn main() {}
 //! ```
 //!
+//! # The life of a connection
+//!
+//! | | Callback | Handle | |
+//! |---|---|---|---|
+//! | 1 | [`on_create`](StreamContext::on_create), [`on_new_connection`](StreamContext::on_new_connection) | | |
+//! | 2 | [`on_downstream_data`](StreamContext::on_downstream_data), [`on_upstream_data`](StreamContext::on_upstream_data) | [`DownstreamData`], [`UpstreamData`] | for what has come, in either direction |
+//! | 3 | [`on_upstream_close`](StreamContext::on_upstream_close) | [`PeerType`] | when the upstream has ended its direction |
+//! | 4 | [`on_downstream_close`](StreamContext::on_downstream_close) | [`PeerType`] | when both directions have ended |
+//! | 5 | [`on_done`](StreamContext::on_done), [`on_log`](StreamContext::on_log), [`on_delete`](StreamContext::on_delete) | | |
+//!
+//! A root context whose `type Context` implements [`StreamContext`] filters TCP connections, and the host's configuration uses it as a network
+//! filter (Envoy: `envoy.filters.network.wasm`). A module may have roots of both kinds: see [`module!`].
+//!
 //! # Errors
 //!
 //! Callbacks return [`Result`], so calls end with `?`. An `Err` is logged, with the callback, the context id, the host function and its
@@ -235,9 +249,11 @@
 //! | `on_create` | as if the stream's next callback had failed | the same |
 //! | a request callback, `on_response_headers` | the client gets a 500 | the message goes on |
 //! | `on_response_body`, `on_response_trailers` | the stream is reset; a 500 if the response headers are still held | the message goes on |
+//! | `on_new_connection`, `on_downstream_data`, `on_upstream_data` | the connection is closed | the connection goes on |
+//! | `on_downstream_close`, `on_upstream_close` | only the log | only the log |
 //! | `on_log`, `on_done`, `on_delete`, `on_tick`, `on_queue_ready`, the metadata callbacks | only the log | only the log |
 //!
-//! [`Context::failure_policy`] chooses. The 500 carries the response code details `proxy_filter_error`, which Envoy's access log prints.
+//! [`Context::failure_policy`] or [`StreamContext::failure_policy`] chooses. The 500 carries the response code details `proxy_filter_error`, which Envoy's access log prints.
 //!
 //! A panic is another matter: on `wasm32-unknown-unknown` it ends the VM with all of its streams, and Envoy's `failure_policy` says what
 //! becomes of later ones (`FAIL_RELOAD` starts a new VM). The SDK itself has no panic path; a panic in the filter's own code reaches
@@ -275,6 +291,7 @@
 //! - It traps in functions it does not have, `proxy_get_log_level` and `proxy_close_stream` among them. A line through the
 //!   [`log`](mod@log) facade asks for the level, so a filter for nginx does not use it. A reset needs `proxy_close_stream`: choose
 //!   [`FailurePolicy::Open`] or fail in request callbacks only.
+//! - It has no TCP filters.
 //! - It has no trailers, passes a request body in one piece, and never says `end_of_stream` in a headers callback.
 //! - It knows `Continue` and one kind of pause. The tables at [`FilterHeadersStatus`] and [`FilterDataStatus`] say where.
 
@@ -283,6 +300,7 @@ extern crate self as proxy_filter;
 
 mod abi;
 mod body;
+mod buffer;
 mod callout_error;
 pub mod clock;
 mod close_stream;
@@ -313,6 +331,7 @@ mod shared_queue;
 pub mod stream_info;
 #[doc(hidden)]
 pub mod sys;
+mod tcp;
 pub mod timer;
 
 pub use abi::{LogLevel, Status};
@@ -334,9 +353,10 @@ pub use http_call::{HttpAnswer, HttpCall, HttpCallResponse};
 pub use local_reply::LocalReply;
 #[doc(hidden)]
 pub use proxy_filter_macros::__export;
-pub use proxy_filter_macros::{context, filter, module, root};
+pub use proxy_filter_macros::{context, filter, module, root, stream_context};
 pub use runtime::ignored_events;
 pub use shared_queue::{Drain, SharedQueue};
+pub use tcp::{DownstreamData, NetworkFilterStatus, PeerType, StreamContext, StreamData, UpstreamData};
 pub use timer::{Interval, RunningInterval, Timer};
 
 #[cfg(all(target_family = "wasm", feature = "wee_alloc"))]
@@ -346,10 +366,11 @@ static ALLOCATOR: wee_alloc::WeeAlloc<'static> = wee_alloc::WeeAlloc::INIT;
 /// What a filter needs, in one `use proxy_filter::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        Body, CalloutError, Configuration, Context, Error, ErrorKind, Exchange, FailurePolicy, FilterDataStatus,
-        FilterHeadersStatus, FilterTrailersStatus, GrpcCall, GrpcCode, GrpcError, HeaderMap, HeaderValue, HttpCall,
-        LocalReply, LogContext, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders,
-        ResponseTrailers, Result, RootContext, SharedQueue, Timer, VmConfiguration, printable,
+        Body, CalloutError, Configuration, Context, DownstreamData, Error, ErrorKind, Exchange, FailurePolicy,
+        FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus, GrpcCall, GrpcCode, GrpcError, HeaderMap,
+        HeaderValue, HttpCall, LocalReply, LogContext, NetworkFilterStatus, PeerType, RequestBody, RequestHeaders,
+        RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue,
+        StreamContext, StreamData, Timer, UpstreamData, VmConfiguration, printable,
     };
 }
 
@@ -357,8 +378,8 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::dispatch::{
-        Awaits, CallbackSet, Callbacks, CreatedByRoot, NewContext, Runtime, assert_created_by_root, initialize,
-        root_id, unknown_root_id,
+        Awaits, CallbackSet, Callbacks, CreatedByRoot, Http, Life, NewContext, Runtime, Tcp, assert_created_by_root,
+        initialize, root_id, unknown_root_id,
     };
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};

@@ -1,6 +1,7 @@
 //! What runs a plugin: the embedded host, natively or on a wasm engine, or a real Envoy.
 
 use crate::cluster::Cluster;
+use crate::connection::{ConnectionRecord, Step};
 use crate::fixture::Metadata;
 use crate::message::{Received, Reply, Request};
 use crate::record::{Event, Record, VmOf};
@@ -33,6 +34,8 @@ pub(crate) struct Settings {
     /// Worker threads; 0 for one worker, whose VM is the only one that a test sees.
     pub(crate) workers: usize,
     pub(crate) log_level: LogLevel,
+    /// The plugin filters TCP connections, not requests.
+    pub(crate) tcp: bool,
     pub(crate) allow_on_headers_stop_iteration: bool,
     /// METADATA frames of HTTP/2 pass.
     pub(crate) allow_metadata: bool,
@@ -58,6 +61,7 @@ impl Default for Settings {
             access_logger: false,
             workers: 0,
             log_level: LogLevel::Trace,
+            tcp: false,
             allow_on_headers_stop_iteration: false,
             allow_metadata: false,
             buffer_limit: None,
@@ -123,6 +127,9 @@ pub(crate) trait Backend {
 
     /// What the VMs beside the one that [`start`](Self::start) tells of did while the plugin started.
     fn started_elsewhere(&mut self) -> Vec<(VmOf, Vec<Event>)>;
+
+    /// Plays one TCP connection.
+    fn connection(&mut self, script: &[Step]) -> ConnectionRecord;
 
     /// Lets time pass: what the plugin does on its own meanwhile.
     fn advance(&mut self, by: Duration) -> Record;

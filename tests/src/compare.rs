@@ -1,5 +1,6 @@
 //! Whether two hosts did the same.
 
+use crate::connection::{ConnectionRecord, Heard};
 use crate::host::Transcript;
 use crate::message::{Fields, Received};
 use crate::record::{Event, Record};
@@ -49,6 +50,20 @@ pub(crate) fn differences(left: &Transcript, right: &Transcript, names: Names, d
             compare(&mut report, &format!("exchange {number}, calls"), &calls(l), &calls(r), names);
         }
         compare(&mut report, &format!("exchange {number}, at the client"), &client(l), &client(r), names);
+    }
+    if left.connections.len() != right.connections.len() {
+        let _ = writeln!(report, "{} connections here, {} there", left.connections.len(), right.connections.len());
+    }
+    for (index, (l, r)) in left.connections.iter().zip(&right.connections).enumerate() {
+        let title = format!("connection {}", index + 1);
+        compare(&mut report, &format!("{title}, moments"), &moments(l), &moments(r), names);
+        compare(
+            &mut report,
+            &format!("{title}, events"),
+            &events(&l.events, detail),
+            &events(&r.events, detail),
+            names,
+        );
     }
     report
 }
@@ -103,6 +118,21 @@ fn events(events: &[Event], detail: Detail) -> Vec<String> {
             Event::Log(line) => format!("   log {}: {}", line.level.name(), normalise(&line.message)),
         })
         .collect()
+}
+
+fn moments(record: &ConnectionRecord) -> Vec<String> {
+    let mut lines = Vec::new();
+    for moment in &record.moments {
+        lines.push(format!("* {}", moment.title));
+        lines.extend(heard("client", Some(&moment.client)));
+        lines.extend(heard("upstream", moment.upstream.as_ref()));
+    }
+    lines
+}
+
+fn heard(who: &str, heard: Option<&Heard>) -> Option<String> {
+    let Heard { bytes, end } = heard?;
+    Some(format!("  {who}: {} bytes, {end:?}: {}", bytes.len(), bytes.escape_ascii()))
 }
 
 fn client(record: &Record) -> Vec<String> {

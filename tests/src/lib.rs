@@ -40,6 +40,7 @@
 //!
 //! In the embedded host this takes no time: its clock goes on to whatever comes next. In a real Envoy what comes at the same time comes in
 //! any order, so give answers, and the upstream's response, times that are well apart ([`Reply::after`]) where the order matters.
+//! A filter of TCP connections is tested with [`Host::connect`], which plays a connection step by step.
 //!
 //! When a [`Host`] is dropped it fails the test if the filter broke a rule that Envoy does not report but suffers from, for example a wrong
 //! `content-length`.
@@ -48,6 +49,7 @@ mod backend;
 mod base64;
 mod cluster;
 mod compare;
+mod connection;
 #[cfg(feature = "wasmtime")]
 pub mod costs;
 mod embedded;
@@ -66,6 +68,7 @@ mod run;
 mod trace;
 
 pub use backend::Refused;
+pub use connection::{Connection, ConnectionBuilder, ConnectionRecord, End, Heard, Moment};
 pub use engine::{Engine, Trap};
 pub use exchange::{Exchange, ExchangeBuilder};
 pub use fixture::MetadataOf;

@@ -1,5 +1,6 @@
 //! The trace of an exchange as text.
 
+use crate::connection::{ConnectionRecord, End, Heard};
 use crate::message::{Fields, Received};
 use crate::record::{Event, Record};
 use proxy_filter::{LogLevel, Status, printable};
@@ -53,6 +54,35 @@ pub(crate) fn render(record: &Record, colour: Colour) -> String {
     text
 }
 
+/// The whole connection: what the module did, then what each step led to.
+pub(crate) fn render_connection(record: &ConnectionRecord, colour: Colour) -> String {
+    let mut text: String = record.events.iter().map(|event| render_event(event, colour)).collect();
+    let mut before = (End::Open, End::Open);
+    for moment in &record.moments {
+        let _ = writeln!(text, "{}", colour.paint(BOLD, &moment.title));
+        before.0 = heard(&mut text, "client", &moment.client, before.0);
+        if let Some(upstream) = &moment.upstream {
+            before.1 = heard(&mut text, "upstream", upstream, before.1);
+        }
+    }
+    text
+}
+
+/// What one side received in a moment. Its end is told once: what it was before is passed on.
+fn heard(text: &mut String, who: &str, heard: &Heard, before: End) -> End {
+    if !heard.bytes.is_empty() {
+        let shown = heard.bytes.get(..heard.bytes.len().min(200)).unwrap_or_default();
+        let _ = writeln!(text, "  {who} received {} bytes: {}", heard.bytes.len(), printable(shown));
+    }
+    let end = match heard.end {
+        End::Finished if before == End::Open => "the end",
+        End::Reset if before == End::Open => "a reset",
+        _ => return heard.end,
+    };
+    let _ = writeln!(text, "  {who} received {end}");
+    heard.end
+}
+
 /// One event on a line of its own.
 fn render_event(event: &Event, colour: Colour) -> String {
     match event {
@@ -92,7 +122,7 @@ fn meaning(name: &str, result: u64) -> String {
         ]
     } else if name.ends_with("_body") {
         &["Continue", "StopIterationAndBuffer", "StopIterationAndWatermark", "StopIterationNoBuffer"]
-    } else if name.ends_with("_trailers") {
+    } else if name.ends_with("_trailers") || name.ends_with("_data") || name.ends_with("_new_connection") {
         &["Continue", "StopIteration"]
     } else {
         &["false", "true"]

@@ -78,7 +78,8 @@ fn port(yaml: &Yaml<'_>, path: &str) -> (String, i64) {
 }
 
 fn plugin(filter: &Yaml<'_>) -> Plugin {
-    let kinds = ["envoy.filters.http.wasm", "envoy.access_loggers.wasm", "envoy.bootstrap.wasm"];
+    let kinds =
+        ["envoy.filters.http.wasm", "envoy.filters.network.wasm", "envoy.access_loggers.wasm", "envoy.bootstrap.wasm"];
     assert!(kinds.contains(&text(filter, "name").as_str()));
     assert_eq!(text(filter, "typed_config.config.vm_config.runtime"), "envoy.wasm.runtime.v8");
     let configuration = get(filter, "typed_config.config.configuration.value").and_then(Yaml::as_str);
@@ -100,10 +101,18 @@ fn bootstrap(example: &str) -> Vec<Plugin> {
     assert_eq!(port(yaml, &format!("{resources}.listeners.0.address")), ("127.0.0.1".into(), 10000));
     let upstream = format!("{resources}.clusters.0.load_assignment.endpoints.0.lb_endpoints.0.endpoint.address");
     assert_eq!(port(yaml, &upstream), ("127.0.0.1".into(), 8000));
-    let manager = format!("{resources}.listeners.0.filter_chains.0.filters.0.typed_config");
+    // A filter of connections is before `tcp_proxy`, one of requests in the connection manager and before the router.
+    let network = format!("{resources}.listeners.0.filter_chains.0.filters");
+    let tcp = text(yaml, &format!("{network}.0.name")) == "envoy.filters.network.wasm";
+    let manager = format!("{network}.0.typed_config");
+    let (filters, last) = if tcp {
+        (network, "envoy.filters.network.tcp_proxy")
+    } else {
+        (format!("{manager}.http_filters"), "envoy.filters.http.router")
+    };
     let list = |path: &str| get(yaml, path).and_then(Yaml::as_sequence).into_iter().flatten();
-    let mut filters: Vec<&Yaml<'_>> = list(&format!("{manager}.http_filters")).collect();
-    assert_eq!(text(filters.pop().unwrap(), "name"), "envoy.filters.http.router");
+    let mut filters: Vec<&Yaml<'_>> = list(&filters).collect();
+    assert_eq!(text(filters.pop().unwrap(), "name"), last, "{example}");
     let others = list(&format!("{manager}.access_log")).chain(list("bootstrap_extensions"));
     filters.into_iter().chain(others).map(plugin).collect()
 }

@@ -68,8 +68,8 @@ fn two_hundred_calls_are_awaited_together(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "exchanges")]
 fn a_call_that_takes_too_long_is_given_up(mut host: Host) {
-    serve(&mut host, |_| Reply::new(200).body("late").after(ms(150)));
-    host.upstream(|_| Reply::new(200).after(ms(250)));
+    serve(&mut host, |_| Reply::new(200).body("late").after(ms(300)));
+    host.upstream(|_| Reply::new(200).after(ms(600)));
     let exchange = host.get("/timeout").send();
     assert_eq!(answer(&exchange), "too slow", "{exchange}");
 }

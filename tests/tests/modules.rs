@@ -124,3 +124,54 @@ fn a_root_that_ticks_and_has_a_queue_exports_both_callbacks() {
         assert!(report.exports.contains(&name.to_owned()), "{report}");
     }
 }
+
+#[test]
+fn a_filter_of_connections_imports_nothing_that_answers_requests() {
+    let report = report("tcp_echo_guard", None);
+    assert_eq!(report.exports, exports(&["proxy_on_configure", "proxy_on_downstream_data"]), "{report}");
+    let functions =
+        ["proxy_close_stream", "proxy_get_buffer_bytes", "proxy_get_log_level", "proxy_get_property", "proxy_log"];
+    assert_eq!(report.imports, imports(&functions), "{report}");
+}
+
+#[test]
+fn every_callback_of_a_connection_has_its_export() {
+    let report = guest("connections");
+    let callbacks = [
+        "proxy_on_configure",
+        "proxy_on_new_connection",
+        "proxy_on_downstream_data",
+        "proxy_on_downstream_connection_close",
+        "proxy_on_upstream_data",
+        "proxy_on_upstream_connection_close",
+        "proxy_on_done",
+        "proxy_on_log",
+        "proxy_on_tick",
+        "proxy_on_http_call_response",
+    ];
+    assert_eq!(report.exports, exports(&callbacks), "{report}");
+}
+
+#[test]
+fn filters_of_requests_and_of_connections_in_one_module_export_the_union() {
+    let report = guest("two_kinds");
+    let callbacks = ["proxy_on_vm_start", "proxy_on_response_headers", "proxy_on_upstream_data", "proxy_on_log"];
+    assert_eq!(report.exports, exports(&callbacks), "{report}");
+}
+
+#[test]
+fn a_grpc_call_needs_two_exports_and_a_stream_four() {
+    let calls = ["proxy_on_grpc_receive", "proxy_on_grpc_close"];
+    let report = guest("grpc_exchange");
+    assert_eq!(report.exports, exports(&[&calls[..], &["proxy_on_request_headers"]].concat()), "{report}");
+    for name in ["env.proxy_grpc_call", "env.proxy_grpc_cancel", "env.proxy_get_status"] {
+        assert!(report.imports.contains(&name.to_owned()), "{report}");
+    }
+    assert!(!report.imports.contains(&"env.proxy_grpc_stream".to_owned()), "{report}");
+    let report = guest("grpc");
+    for name in
+        ["proxy_on_grpc_receive_initial_metadata", "proxy_on_grpc_receive_trailing_metadata"].iter().chain(&calls)
+    {
+        assert!(report.exports.contains(&(*name).to_owned()), "{report}");
+    }
+}

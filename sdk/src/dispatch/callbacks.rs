@@ -1,15 +1,16 @@
 //! Which callbacks a stream context has: known at compile time, so that a module pays only for those.
 
+use super::life::Life;
 use core::any::Any;
 
-/// A set of callbacks of [`Context`](crate::Context).
+/// A set of callbacks of [`Context`](crate::Context) or [`StreamContext`](crate::StreamContext).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallbackSet(u32);
 
 macro_rules! callbacks {
     ($($name:ident = $bit:literal),* $(,)?) => {
         /// The callbacks, one by one.
-        #[allow(missing_docs, reason = "each is named as the callback of `Context`")]
+        #[allow(missing_docs, reason = "each is named as its callback")]
         impl CallbackSet {
             $(pub const $name: Self = Self(1 << $bit);)*
         }
@@ -31,6 +32,11 @@ callbacks! {
     TIMERS = 11,
     GRPC_CALLS = 20,
     GRPC_STREAMS = 21,
+    ON_NEW_CONNECTION = 12,
+    ON_DOWNSTREAM_DATA = 13,
+    ON_UPSTREAM_DATA = 14,
+    ON_DOWNSTREAM_CLOSE = 15,
+    ON_UPSTREAM_CLOSE = 16,
     ON_REQUEST_METADATA = 24,
     ON_RESPONSE_METADATA = 25,
     TASKS = 17,
@@ -59,20 +65,20 @@ impl CallbackSet {
     }
 }
 
-/// The callbacks an `impl Context` contains. `#[proxy_filter::context]` implements it.
+/// The callbacks that the impl of a stream's context contains. `#[proxy_filter::context]` and `#[proxy_filter::stream_context]`
+/// implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not registered as a stream context",
-    label = "`#[proxy_filter::context]` is missing on `impl Context for {Self}`"
+    label = "no `#[proxy_filter::context]` on `impl Context for {Self}`, nor `#[proxy_filter::stream_context]` on `impl StreamContext for {Self}`"
 )]
-pub trait Callbacks {
+pub trait Callbacks: Sized + 'static {
     /// The callbacks.
     const SET: CallbackSet;
+    /// The trait that the context implements: [`Http`](super::Http) or [`Tcp`](super::Tcp).
+    type Kind: Life<Self>;
 
     /// The author's type, for completions that name it: one of several in the type that stands for all contexts of a module.
-    fn as_any(&mut self) -> &mut dyn Any
-    where
-        Self: Sized + 'static,
-    {
+    fn as_any(&mut self) -> &mut dyn Any {
         self
     }
 }

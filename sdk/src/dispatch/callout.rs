@@ -10,6 +10,7 @@ use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailers
 use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 use crate::http_call::{HttpCall, HttpCallResponse};
 use crate::runtime::current;
+use crate::tcp::{DownstreamData, NetworkFilterStatus};
 use core::any::Any;
 use core::fmt;
 
@@ -165,6 +166,11 @@ macro_rules! pause {
             .buffered
             .set(handle.len()));
     };
+    (data $handle:ident, $part:ident) => {
+        pause!($handle, $part, NetworkFilterStatus, |side| Self::new(side.buffered.get()), |handle| side
+            .buffered
+            .set(handle.len()));
+    };
     (trailers $handle:ident, $part:ident) => {
         pause!($handle, $part, FilterTrailersStatus, |_side| Self::new(ContentLength::Kept), |handle| ());
     };
@@ -181,3 +187,4 @@ pause!(body RequestBody, RequestBody);
 pause!(body ResponseBody, ResponseBody);
 pause!(trailers RequestTrailers, RequestTrailers);
 pause!(trailers ResponseTrailers, ResponseTrailers);
+pause!(data DownstreamData, DownstreamData);

@@ -1,13 +1,13 @@
 //! Completions: the answers to what contexts wait for.
 
 use super::callout::{Callout, Waiting};
-use super::failure::{self, CONTINUE, Refusal};
+use super::connection::Close;
+use super::failure::{self, CONTINUE, Refusal, Refuse};
 use super::held::{Held, Part};
-use super::stream::{Side, Stream};
-use super::{CallbackSet, Callbacks, NewContext, Runtime, grpc_calls, grpc_streams, timers};
+use super::stream::{LifeOf, Side, Stream, has};
+use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, grpc_calls, grpc_streams, timers};
 use crate::abi::StreamType;
 use crate::callout_error::CalloutError;
-use crate::context::Context;
 use crate::http_call::{HttpCall, HttpCallResponse};
 use crate::runtime::{Callback, Entry, Pendings, Shared};
 use crate::sys;
@@ -124,11 +124,16 @@ impl<R: NewContext> Runtime<R> {
                 Ok(Ok(status)) => status,
                 Ok(Err(reply)) => {
                     end(&stream.request, &stream.response);
-                    failure::reply(callback, id, reply, context.failure_policy())
+                    Refusal::reply(callback, id, reply, LifeOf::<R>::failure_policy(context))
                 }
                 Err(error) => {
-                    let policy = context.failure_policy();
-                    failure::fail(callback, id, &error, policy, refusal(part, side))
+                    let policy = LifeOf::<R>::failure_policy(context);
+                    // The first condition is known at compile time.
+                    if has::<R::Context>(CallbackSet::ON_DOWNSTREAM_DATA) && part == Part::DownstreamData {
+                        failure::fail(callback, id, &error, policy, Close)
+                    } else {
+                        failure::fail(callback, id, &error, policy, refusal(part, side))
+                    }
                 }
             };
             if status == CONTINUE {
@@ -157,7 +162,12 @@ fn release(part: Part, side: &Side) {
     let held = side.held().without(part.held());
     side.hold(held);
     if held == Held::NOTHING {
-        go_on(side, if part.is_request() { StreamType::HTTP_REQUEST } else { StreamType::HTTP_RESPONSE });
+        let stream = match part {
+            Part::DownstreamData => StreamType::DOWNSTREAM,
+            _ if part.is_request() => StreamType::HTTP_REQUEST,
+            _ => StreamType::HTTP_RESPONSE,
+        };
+        go_on(side, stream);
     }
 }
 

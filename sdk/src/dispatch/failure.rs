@@ -9,7 +9,22 @@ use crate::runtime::Callback;
 use crate::runtime::line::Line;
 use crate::sys;
 
-/// How a stream can be refused in a phase.
+/// How a stream is refused.
+pub(super) trait Refuse: Copy {
+    /// What a callback may return to answer instead of a status.
+    type Reply;
+    /// What is logged when the failure policy lets the stream go on.
+    const GOES_ON: &'static str;
+
+    /// What is logged when it does not.
+    fn consequence(self) -> &'static str;
+    /// Refuses the stream.
+    fn refuse(self);
+    /// Answers. Returns the callback's result.
+    fn reply(callback: Callback, context_id: u32, reply: Self::Reply, policy: FailurePolicy) -> u32;
+}
+
+/// How an HTTP stream can be refused in a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// No response headers have gone to the client: it gets a local reply.
@@ -38,38 +53,56 @@ pub(super) fn report(callback: Callback, context_id: u32, error: &Error, consequ
 
 /// Logs the failure of a stream's callback and does to the stream what the policy says. Returns the callback's result.
 #[cold]
-pub(super) fn fail(callback: Callback, context_id: u32, error: &Error, policy: FailurePolicy, refusal: Refusal) -> u32 {
-    match (policy, refusal) {
-        (FailurePolicy::Open, _) => {
-            report(callback, context_id, error, "; the stream goes on");
+#[inline(never)]
+pub(super) fn fail<F: Refuse>(
+    callback: Callback,
+    context_id: u32,
+    error: &Error,
+    policy: FailurePolicy,
+    refusal: F,
+) -> u32 {
+    match policy {
+        FailurePolicy::Open => {
+            report(callback, context_id, error, F::GOES_ON);
             CONTINUE
         }
-        (FailurePolicy::Closed, Refusal::Reply) => {
-            report(callback, context_id, error, "; the client gets a 500");
-            if sys::proxy_send_local_response(500, b"proxy_filter_error", b"", b"", -1).is_err() {
-                reset();
-            }
-            STOP
-        }
-        (FailurePolicy::Closed, Refusal::Reset) => {
-            report(callback, context_id, error, "; the stream is reset");
-            reset();
+        FailurePolicy::Closed => {
+            report(callback, context_id, error, refusal.consequence());
+            refusal.refuse();
             STOP
         }
     }
 }
 
-fn reset() {
-    // A host that refuses this as well leaves the stream paused, which is still closed.
-    let _ = sys::proxy_close_stream(StreamType::HTTP_RESPONSE.raw());
-}
+impl Refuse for Refusal {
+    type Reply = LocalReply;
+    const GOES_ON: &'static str = "; the stream goes on";
 
-/// Sends the reply a callback returned. Returns the callback's result.
-#[cold]
-pub(super) fn reply(callback: Callback, context_id: u32, reply: LocalReply, policy: FailurePolicy) -> u32 {
-    match reply.send() {
-        Ok(()) => STOP,
-        // Sending another reply would fail as well.
-        Err(error) => fail(callback, context_id, &error, policy, Refusal::Reset),
+    #[inline]
+    fn consequence(self) -> &'static str {
+        match self {
+            Self::Reply => "; the client gets a 500",
+            Self::Reset => "; the stream is reset",
+        }
+    }
+
+    #[inline]
+    fn refuse(self) {
+        let replied =
+            self == Self::Reply && sys::proxy_send_local_response(500, b"proxy_filter_error", b"", b"", -1).is_ok();
+        if !replied {
+            // A host that refuses this as well leaves the stream paused, which is still closed.
+            let _ = sys::proxy_close_stream(StreamType::HTTP_RESPONSE.raw());
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reply(callback: Callback, context_id: u32, reply: LocalReply, policy: FailurePolicy) -> u32 {
+        match reply.send() {
+            Ok(()) => STOP,
+            // Sending another reply would fail as well.
+            Err(error) => fail(callback, context_id, &error, policy, Self::Reset),
+        }
     }
 }

@@ -9,13 +9,14 @@ pub enum Part {
     ResponseHeaders,
     ResponseBody,
     ResponseTrailers,
+    DownstreamData,
 }
 
 impl Part {
-    /// Whether it is a part of the request.
+    /// Whether it is a part of the request, or comes from the client of a connection.
     #[inline]
     pub(super) const fn is_request(self) -> bool {
-        matches!(self, Self::RequestHeaders | Self::RequestBody | Self::RequestTrailers)
+        !matches!(self, Self::ResponseHeaders | Self::ResponseBody | Self::ResponseTrailers)
     }
 
     /// The parts of one message, apart from each other.
@@ -23,7 +24,7 @@ impl Part {
     pub(super) const fn held(self) -> Held {
         match self {
             Self::RequestHeaders | Self::ResponseHeaders => Held::HEADERS,
-            Self::RequestBody | Self::ResponseBody => Held::BODY,
+            Self::RequestBody | Self::ResponseBody | Self::DownstreamData => Held::BODY,
             Self::RequestTrailers | Self::ResponseTrailers => Held::TRAILERS,
         }
     }

@@ -84,7 +84,10 @@ message! {
     ResponseHeaders.on_response_headers, ResponseBody.on_response_body, ResponseTrailers.on_response_trailers
 }
 
-impl<R: NewContext> Runtime<R> {
+impl<R: NewContext> Runtime<R>
+where
+    R::Context: Context,
+{
     /// `proxy_on_request_headers`.
     pub fn on_request_headers(&self, context_id: u32, _number_of_headers: u32, end_of_stream: u32) -> u32 {
         let Some(stream) = self.stream(context_id) else { return CONTINUE };
@@ -135,6 +138,18 @@ impl<R: NewContext> Runtime<R> {
         self.run(Response::CALLBACKS[2], context_id, stream, stream.response.refusal(), |context| {
             trailers::<Response, _>(context, &stream.response)
         })
+    }
+
+    /// `proxy_on_request_metadata`. Hosts ignore the result.
+    pub fn on_request_metadata(&self, context_id: u32, entries: u32) -> u32 {
+        self.observe(Callback::REQUEST_METADATA, context_id, |context| context.on_request_metadata(entries));
+        CONTINUE
+    }
+
+    /// `proxy_on_response_metadata`. Hosts ignore the result.
+    pub fn on_response_metadata(&self, context_id: u32, entries: u32) -> u32 {
+        self.observe(Callback::RESPONSE_METADATA, context_id, |context| context.on_response_metadata(entries));
+        CONTINUE
     }
 }
 

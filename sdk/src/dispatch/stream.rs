@@ -1,10 +1,9 @@
 //! Stream contexts: creation, deletion, and the callbacks that only observe.
 
 use super::completion;
-use super::failure;
+use super::failure::{self, Refuse};
 use super::held::Held;
-use super::{CallbackSet, Callbacks, NewContext, Runtime};
-use crate::context::{Context, LogContext};
+use super::{CallbackSet, Callbacks, Life, NewContext, Runtime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::FilterDataStatus;
 use crate::headers::ContentLength;
@@ -106,7 +105,10 @@ const USING_SIDES: CallbackSet =
     CallbackSet::ON_REQUEST_BODY.union(CallbackSet::ON_RESPONSE_BODY).union(CallbackSet::COMPLETIONS);
 
 /// What a callback's result is to the host: a number, or a reply to send first.
-pub(super) type Raw = core::result::Result<u32, LocalReply>;
+pub(super) type Raw<Reply = LocalReply> = core::result::Result<u32, Reply>;
+
+/// The life of the contexts of a root.
+pub(super) type LifeOf<R> = <<R as crate::context::RootContext>::Context as Callbacks>::Kind;
 
 /// Whether a context has one of these callbacks.
 pub(super) const fn has<C: Callbacks>(callbacks: CallbackSet) -> bool {
@@ -125,7 +127,7 @@ impl<R: NewContext> Runtime<R> {
             // The stream exists for the host: its callbacks refuse it rather than let it pass.
             None => current::ignore_event(),
             Some(context) if has::<R::Context>(CallbackSet::ON_CREATE) => {
-                if let Err(error) = context.on_create() {
+                if let Err(error) = LifeOf::<R>::create(context) {
                     failure::report(Callback::CONTEXT_CREATE, id, &error, "");
                     flags = flag::FAILED;
                 }
@@ -172,7 +174,7 @@ impl<R: NewContext> Runtime<R> {
         // The context is dropped here, outside of every borrow: its destructor may call the host, and the host this module.
         if let Some(mut context) = context {
             if has::<R::Context>(CallbackSet::ON_DELETE) {
-                report(Callback::DELETE, id, &context.on_delete());
+                report(Callback::DELETE, id, &LifeOf::<R>::delete(&mut context));
             }
         }
     }
@@ -215,13 +217,13 @@ impl<R: NewContext> Runtime<R> {
 
     /// Runs a callback, then sends its reply or applies the failure policy. Returns the callback's result.
     #[inline]
-    pub(super) fn run(
+    pub(super) fn run<F: Refuse>(
         &self,
         callback: Callback,
         id: u32,
         stream: Shared<Entry<Stream<R::Context>>>,
-        refusal: failure::Refusal,
-        body: impl FnOnce(&mut R::Context) -> Result<Raw>,
+        refusal: F,
+        body: impl FnOnce(&mut R::Context) -> Result<Raw<F::Reply>>,
     ) -> u32 {
         let run = |context: Option<&mut R::Context>| {
             let Some(context) = context else {
@@ -241,8 +243,8 @@ impl<R: NewContext> Runtime<R> {
             };
             match result {
                 Ok(Ok(status)) => status,
-                Ok(Err(reply)) => failure::reply(callback, id, reply, context.failure_policy()),
-                Err(error) => failure::fail(callback, id, &error, context.failure_policy(), refusal),
+                Ok(Err(reply)) => F::reply(callback, id, reply, LifeOf::<R>::failure_policy(context)),
+                Err(error) => failure::fail(callback, id, &error, LifeOf::<R>::failure_policy(context), refusal),
             }
         };
         let result = self.with_context(callback, id, stream, run).unwrap_or(failure::CONTINUE);
@@ -253,7 +255,7 @@ impl<R: NewContext> Runtime<R> {
     }
 
     /// Runs a callback whose failure is only logged.
-    fn observe(&self, callback: Callback, id: u32, body: impl FnOnce(&mut R::Context) -> Result<()>) {
+    pub(super) fn observe(&self, callback: Callback, id: u32, body: impl FnOnce(&mut R::Context) -> Result<()>) {
         if let Some(stream) = self.stream(id) {
             self.with_context(callback, id, stream, |context| {
                 context.map(|context| report(callback, id, &body(context)))
@@ -266,25 +268,13 @@ impl<R: NewContext> Runtime<R> {
         if R::LOGS && self.streams.get(context_id).is_none() {
             return self.root_log(context_id);
         }
-        self.observe(Callback::LOG, context_id, |context| context.on_log(&LogContext::new()));
-    }
-
-    /// `proxy_on_request_metadata`. Hosts ignore the result.
-    pub fn on_request_metadata(&self, context_id: u32, entries: u32) -> u32 {
-        self.observe(Callback::REQUEST_METADATA, context_id, |context| context.on_request_metadata(entries));
-        failure::CONTINUE
-    }
-
-    /// `proxy_on_response_metadata`. Hosts ignore the result.
-    pub fn on_response_metadata(&self, context_id: u32, entries: u32) -> u32 {
-        self.observe(Callback::RESPONSE_METADATA, context_id, |context| context.on_response_metadata(entries));
-        failure::CONTINUE
+        self.observe(Callback::LOG, context_id, LifeOf::<R>::log);
     }
 
     /// `proxy_on_done` of a stream.
     pub(super) fn stream_done(&self, context_id: u32) {
         if has::<R::Context>(CallbackSet::ON_DONE) {
-            self.observe(Callback::DONE, context_id, Context::on_done);
+            self.observe(Callback::DONE, context_id, LifeOf::<R>::done);
         }
     }
 }

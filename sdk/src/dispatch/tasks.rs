@@ -1,12 +1,11 @@
 //! Filters that are one async function: their futures, when they are woken outside of the callbacks of their streams.
 
 use super::completion::{end, let_go};
-use super::failure::{self, CONTINUE, Refusal};
+use super::failure::{self, CONTINUE, Refusal, Refuse};
 use super::held::Held;
-use super::stream::{Side, Stream as Kept, has};
-use super::{CallbackSet, NewContext, Runtime, timers};
+use super::stream::{LifeOf, Side, Stream as Kept, has};
+use super::{CallbackSet, Life, NewContext, Runtime, timers};
 use crate::abi::StreamType;
-use crate::context::Context;
 use crate::exchange::{self, Next, Stage};
 use crate::runtime::{Callback, Entry, Shared, current, executor};
 use crate::sys;
@@ -59,10 +58,10 @@ impl<R: NewContext> Runtime<R> {
                 }
                 Next::Reply(reply) => {
                     end(request, response);
-                    failure::reply(Callback::TASK, id, reply, context.failure_policy());
+                    Refusal::reply(Callback::TASK, id, reply, LifeOf::<R>::failure_policy(context));
                 }
                 Next::Failed(error) => {
-                    let policy = context.failure_policy();
+                    let policy = LifeOf::<R>::failure_policy(context);
                     if failure::fail(Callback::TASK, id, &error, policy, refusal) == CONTINUE {
                         let_go(request, StreamType::HTTP_REQUEST);
                         let_go(response, StreamType::HTTP_RESPONSE);

@@ -1,7 +1,7 @@
 use std::cell::Cell;
 
-/// A callback of the Proxy-Wasm ABI, for messages about it: a place that has its name in [`RootContext`](crate::RootContext) or
-/// [`Context`](crate::Context). A module has the names of those callbacks only that it enters.
+/// A callback of the Proxy-Wasm ABI, for messages about it: a place that has its name in [`RootContext`](crate::RootContext),
+/// [`Context`](crate::Context) or [`StreamContext`](crate::StreamContext). A module has the names of those callbacks only that it enters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Callback(&'static &'static str);
 
@@ -30,6 +30,11 @@ callbacks! {
     RESPONSE_HEADERS = "on_response_headers";
     RESPONSE_BODY = "on_response_body";
     RESPONSE_TRAILERS = "on_response_trailers";
+    NEW_CONNECTION = "on_new_connection";
+    DOWNSTREAM_DATA = "on_downstream_data";
+    UPSTREAM_DATA = "on_upstream_data";
+    DOWNSTREAM_CLOSE = "on_downstream_close";
+    UPSTREAM_CLOSE = "on_upstream_close";
     REQUEST_METADATA = "on_request_metadata";
     RESPONSE_METADATA = "on_response_metadata";
     TASK = "a filter function";

@@ -29,6 +29,10 @@
 //! | [`upstream`] | in the response callbacks and `on_log`, unless the response is a local reply. While the request is under way it depends on how fast Envoy connects |
 //! | [`xds`] | listener, node and virtual host always; route and cluster if there is a route. An unnamed route has the empty name |
 //!
+//! In the callbacks of a TCP connection: [`source`], [`destination`], [`connection`], and of [`xds`] listener, node and filter chain, always;
+//! [`upstream`] and the cluster once there is a connection to the upstream, so from the first data on; of [`request`] and [`response`] only
+//! `time`, `size` and `total_size` (bytes from and to the client) and `flags`.
+//!
 //! # Errors
 //!
 //! [`Malformed`](crate::ErrorKind::Malformed) for a value that is not encoded as Envoy encodes the type; hosts with encodings of their own

@@ -35,6 +35,7 @@ impl RootContext for Stamp {
 }
 
 impl proxy_filter::__private::Callbacks for Stamped {
+    type Kind = proxy_filter::__private::Http;
     const SET: proxy_filter::__private::CallbackSet = proxy_filter::__private::CallbackSet::EMPTY;
 }
 

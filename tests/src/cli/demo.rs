@@ -24,7 +24,14 @@ fn scripts(example: &str) -> Vec<Script> {
             let denied = Script { configuration, ..script() };
             vec![Script { headers: header("authorization", "Bearer s3cr3t"), ..denied.clone() }, denied]
         }
+        "grpc_auth" => vec![Script { configuration: text(r#"{"cluster": "authz"}"#), ..script() }],
         "http_body" => vec![Script { reply_body: text("card 1234567890123456, thanks\n"), ..script() }],
+        "tcp_echo_guard" => {
+            let configuration = text(r#"{"prefixes": ["PING ", "ECHO "]}"#);
+            let sends = |sends: &[&str]| sends.iter().map(|send| text(send)).collect();
+            let denied = Script { configuration, sends: sends(&["GET / HTTP/1.1\r\n"]), ..script() };
+            vec![Script { sends: sends(&["PI", "NG 1\n", "2\n"]), ..denied.clone() }, denied]
+        }
         _ => vec![script()],
     }
 }

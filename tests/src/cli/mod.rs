@@ -33,6 +33,7 @@ Options of demo and run:
   --status CODE       the upstream's status (default: 200)
   --reply-header 'N: V'  a header of the upstream's response; may be repeated
   --reply-body TEXT   the upstream's body
+  --send TEXT         what a client sends on a TCP connection, instead of a request, to an upstream that echoes; may be repeated
   --colour WHEN       always, never or auto (default: auto)
 
 Options of costs:
@@ -67,6 +68,10 @@ pub(crate) fn run() -> Result<()> {
                 changed = true;
             }
             Long("reply-body") => (script.reply_body, changed) = (parser.value()?.string()?, true),
+            Long("send") => {
+                script.sends.push(parser.value()?.string()?);
+                changed = true;
+            }
             Short('h') | Long("help") => {
                 print!("{USAGE}");
                 return Ok(());

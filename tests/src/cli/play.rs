@@ -2,6 +2,8 @@
 
 use super::Result;
 use proxy_filter_host::{Colour, Exchange, Host, Reply, changes};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a client sends, what the upstream answers, and how the plugin is configured.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub(super) struct Script {
     pub(super) reply_status: u16,
     pub(super) reply_headers: Vec<(String, String)>,
     pub(super) reply_body: String,
+    /// What the client sends on a TCP connection, whose upstream echoes it: no exchange then.
+    pub(super) sends: Vec<String>,
 }
 
 impl Default for Script {
@@ -31,6 +35,7 @@ impl Default for Script {
             reply_status: 200,
             reply_headers: vec![("content-type".into(), "text/plain".into())],
             reply_body: "hello from the upstream\n".into(),
+            sends: Vec::new(),
         }
     }
 }
@@ -61,6 +66,9 @@ impl Script {
 /// Plays the exchange with and without the filter, and shows the difference.
 pub(super) fn run(module: &[u8], script: &Script, colour: Colour) -> Result<()> {
     let mut host = Host::for_module(module);
+    if !script.sends.is_empty() {
+        return connect(&mut host, script, colour);
+    }
     let exchange = script.play(&mut host)?;
     let plain = script.play(&mut Host::without_module())?;
     println!("{}", colour.title(&format!("{} {}", script.method, script.path)));
@@ -79,5 +87,25 @@ pub(super) fn run(module: &[u8], script: &Script, colour: Colour) -> Result<()> 
     for violation in host.violations() {
         println!("{}", colour.title(&format!("a rule of the host was broken: {violation}")));
     }
+    Ok(())
+}
+
+/// Plays a connection to an upstream that echoes.
+fn connect(host: &mut Host, script: &Script, colour: Colour) -> Result<()> {
+    host.root_id(&script.root_id);
+    host.tcp();
+    host.configure(&script.configuration)?;
+    let echoed = Arc::new(AtomicUsize::new(0));
+    let mut connection = host.connect();
+    for text in &script.sends {
+        let echoed = Arc::clone(&echoed);
+        connection = connection.send(text).upstream_answers(move |received| {
+            let before = echoed.swap(received.len(), Ordering::Relaxed);
+            received.get(before..).unwrap_or_default().to_vec()
+        });
+    }
+    let connection = connection.play();
+    println!("{}", colour.title("a connection"));
+    println!("{}", connection.trace(colour));
     Ok(())
 }

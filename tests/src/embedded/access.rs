@@ -57,6 +57,8 @@ impl Functions {
         match buffer {
             0 => stream.request.body.get_mut(),
             1 => stream.response.body.get_mut(),
+            2 => stream.connection.as_mut()?.downstream.get_mut(),
+            3 => stream.connection.as_mut()?.upstream.get_mut(),
             _ => None,
         }
     }
@@ -65,9 +67,9 @@ impl Functions {
     pub(super) fn buffer(&self, buffer: u32) -> Result<Vec<u8>> {
         let mut state = self.state();
         match buffer {
-            0 | 1 => Ok(state.stream().and_then(|stream| Self::body(stream, buffer)).cloned().unwrap_or_default()),
+            0..=3 => Ok(state.stream().and_then(|stream| Self::body(stream, buffer)).cloned().unwrap_or_default()),
             5 => Ok(state.rpcs.message.clone().unwrap_or_default()),
-            2 | 3 | 8 => Ok(Vec::new()),
+            8 => Ok(Vec::new()),
             6 => Ok(state.settings.vm_configuration.clone()),
             4 => {
                 let response = state.callouts.response.as_ref();

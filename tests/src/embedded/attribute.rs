@@ -108,6 +108,9 @@ impl<'a> Maps<'a> {
 pub(super) fn get(stream: &Stream, metadata: &Metadata, parts: &[&[u8]]) -> Found {
     let info = &stream.info;
     let [client, host, local, upstream] = PORTS;
+    if let (Some(_), Some(answer)) = (&stream.connection, connection(info, parts)) {
+        return answer;
+    }
     match parts {
         [b"request", rest @ ..] => request(stream, rest),
         [b"response", rest @ ..] => response(stream, rest),
@@ -129,6 +132,20 @@ pub(super) fn get(stream: &Stream, metadata: &Metadata, parts: &[&[u8]]) -> Foun
         [b"metadata", rest @ ..] => inside(metadata.get(MetadataOf::Request), rest),
         [b"xds", rest @ ..] => xds(info, metadata, rest),
         _ => Err(Status::NOT_FOUND),
+    }
+}
+
+/// The attributes that connections do not have, or have otherwise than requests.
+fn connection(info: &Info, parts: &[&[u8]]) -> Option<Found> {
+    match parts {
+        [b"request", b"protocol" | b"duration"] => Some(Err(Status::NOT_FOUND)),
+        [b"upstream", b"transport_failure_reason"] => Some(Ok(Vec::new())),
+        [b"metadata", rest @ ..] => Some(inside(&serde_json::Map::new(), rest)),
+        [b"xds", name, ..] if name.starts_with(b"route_") || name.starts_with(b"virtual_host_") => {
+            Some(Err(Status::NOT_FOUND))
+        }
+        [b"xds", name, ..] if name.starts_with(b"cluster_") && !info.upstream => Some(Err(Status::NOT_FOUND)),
+        _ => None,
     }
 }
 

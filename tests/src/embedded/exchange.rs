@@ -47,7 +47,7 @@ pub(super) const UPSTREAM_CONNECTION_TERMINATION: u64 = 1 << 6;
 /// A bit of `ResponseFlags`.
 const NO_ROUTE_FOUND: u64 = 1 << 8;
 /// Envoy's default for `per_connection_buffer_limit_bytes`.
-const BUFFER_LIMIT: u32 = 1024 * 1024;
+pub(super) const BUFFER_LIMIT: u32 = 1024 * 1024;
 
 /// The stream that is being played.
 pub(super) struct Exchange<'a> {

@@ -203,11 +203,16 @@ impl HostFunctions for Functions {
         let mut state = self.state();
         match stream_type {
             0 | 1 => {}
-            2 => return Ok(()),
+            2 => {
+                if let Some(flows) = state.stream().and_then(|stream| stream.connection.as_mut()) {
+                    flows.continued = true;
+                }
+                return Ok(());
+            }
             3 => return Err(Status::UNIMPLEMENTED),
             _ => return Err(Status::BAD_ARGUMENT),
         }
-        let Some(stream) = state.stream() else { return Ok(()) };
+        let Some(stream) = state.stream().filter(|stream| stream.connection.is_none()) else { return Ok(()) };
         let early = stream_type == 1 && !stream.response_started;
         if stream_type == 0 {
             stream.request.continued = true;
@@ -229,8 +234,13 @@ impl HostFunctions for Functions {
         if stream_type > 3 {
             return Err(Status::BAD_ARGUMENT);
         }
-        let Some(stream) = state.stream().filter(|_| stream_type < 2) else { return Ok(()) };
-        if Self::too_late(stream) {
+        // What is of the other kind of streams does nothing.
+        let Some(stream) = state.stream().filter(|stream| (stream_type < 2) == stream.connection.is_none()) else {
+            return Ok(());
+        };
+        if stream.connection.is_some() {
+            stream.closed = true;
+        } else if Self::too_late(stream) {
             state.violations.push("proxy_close_stream in on_log, on_done or on_delete: Envoy 1.40 crashes".into());
         } else {
             stream.closed = true;
@@ -247,8 +257,8 @@ impl HostFunctions for Functions {
         grpc_status: i32,
     ) -> Result<()> {
         let mut state = self.state();
-        // On a root context Envoy says Ok and does nothing.
-        let Some(stream) = state.stream() else { return Ok(()) };
+        // On a root context, and for a connection, Envoy says Ok and does nothing.
+        let Some(stream) = state.stream().filter(|stream| stream.connection.is_none()) else { return Ok(()) };
         if Self::too_late(stream) {
             state
                 .violations

@@ -1,4 +1,4 @@
-//! The embedded host: the life of a plugin and of HTTP streams, as Envoy 1.40 plays it.
+//! The embedded host: the life of a plugin, of HTTP streams and of TCP connections, as Envoy 1.40 plays it.
 
 pub(crate) mod abi;
 mod access;
@@ -30,6 +30,7 @@ mod rpc;
 mod rpc_server;
 mod shared;
 mod state;
+mod tcp;
 mod time;
 mod vm;
 mod wire;
@@ -37,6 +38,7 @@ mod wire;
 pub(crate) use vm::Guest;
 
 use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::connection::{ConnectionRecord, Step};
 use crate::message::Request;
 use crate::record::{Event, Record, VmOf};
 use begun::Begun;
@@ -291,6 +293,18 @@ impl Backend for Embedded {
 
     fn started_elsewhere(&mut self) -> Vec<(VmOf, Vec<Event>)> {
         std::mem::take(&mut self.started_elsewhere)
+    }
+
+    fn connection(&mut self, script: &[Step]) -> ConnectionRecord {
+        let Some(machine) = self.machines.first_mut() else { return ConnectionRecord::default() };
+        let mut before = machine.events();
+        let stream = machine.new_stream();
+        let moments = tcp::Connection::new(&mut machine.vm, &machine.functions, stream).play(script);
+        machine.functions.state().stream = None;
+        self.end_retired();
+        self.catch_up();
+        before.extend(self.record(0).events);
+        ConnectionRecord { moments, events: before, failure: None }
     }
 
     fn advance(&mut self, by: Duration) -> Record {

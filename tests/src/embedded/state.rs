@@ -29,6 +29,8 @@ pub(crate) enum Phase {
         end_of_stream: bool,
     },
     ResponseTrailers,
+    /// A callback of a connection, before its end.
+    Connection,
     Log,
     Done,
     Delete,
@@ -119,6 +121,21 @@ impl Side {
     }
 }
 
+/// The data of a TCP connection that the module can reach, by direction, and what it asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Flows {
+    pub(crate) downstream: Gated<Vec<u8>>,
+    pub(crate) upstream: Gated<Vec<u8>>,
+    /// `proxy_continue_stream` was called for the data from downstream.
+    pub(crate) continued: bool,
+}
+
+impl Flows {
+    pub(crate) const fn new() -> Self {
+        Self { downstream: Gated::empty(), upstream: Gated::empty(), continued: false }
+    }
+}
+
 /// An answer the module gives itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LocalReply {
@@ -140,6 +157,8 @@ pub(crate) struct Stream {
     pub(crate) phase: Phase,
     pub(crate) request: Side,
     pub(crate) response: Side,
+    /// What the stream is if it is a TCP connection.
+    pub(crate) connection: Option<Flows>,
     /// What access logs see: request headers, response headers, response trailers.
     pub(crate) logged: (Option<Map>, Option<Map>, Option<Map>),
     /// There is a response.
@@ -170,6 +189,7 @@ impl Stream {
             phase: Phase::Idle,
             request: Side::new(),
             response: Side::new(),
+            connection: None,
             logged: (None, None, None),
             response_started: false,
             local_reply: None,

@@ -12,6 +12,8 @@ use std::path::Path;
 
 /// Statistic: streams that are under way.
 pub(super) const ACTIVE_REQUESTS: &str = "http.ingress.downstream_rq_active";
+/// Statistic: connections of clients that are open.
+pub(super) const ACTIVE_CONNECTIONS: &str = "listener.ingress.downstream_cx_active";
 /// Statistic: connections to the upstream that are open.
 pub(super) const UPSTREAM_ACTIVE: &str = "cluster.upstream.upstream_cx_active";
 /// Statistic: connections to the upstream that were ever opened.
@@ -78,18 +80,17 @@ pub(super) fn json(
     })
 }
 
-/// The listeners, as Envoy reads them from a file again whenever it is replaced: one with the module and the router.
+/// The listeners, as Envoy reads them from a file again whenever it is replaced: one with the module, and behind it what reaches the
+/// upstream.
 pub(super) fn listeners(settings: &Settings, module: &Path) -> Value {
     let mut listener = json!({
         "@type": type_url("config.listener.v3.Listener"),
         "name": "listener",
         "address": address("127.0.0.1", 0),
+        "stat_prefix": "ingress",
         "traffic_direction": "INBOUND",
         "metadata": metadata(&settings.metadata, MetadataOf::Listener),
-        "filter_chains": [{ "name": fixture::FILTER_CHAIN, "filters": [{
-            "name": "envoy.filters.network.http_connection_manager",
-            "typed_config": connection_manager(settings, module),
-        }] }],
+        "filter_chains": [{ "name": fixture::FILTER_CHAIN, "filters": network_filters(settings, module) }],
     });
     limit_buffers(&mut listener, settings);
     json!({ "resources": [listener] })
@@ -108,6 +109,33 @@ fn singleton(settings: &Settings, service: &Plugin, module: &Path) -> Value {
         "name": "envoy.bootstrap.wasm",
         "typed_config": { "@type": type_url("extensions.wasm.v3.WasmService"), "singleton": true, "config": config },
     })
+}
+
+/// The module between client and upstream: for connections as a filter of its own, for requests as one of the connection manager's.
+fn network_filters(settings: &Settings, module: &Path) -> Value {
+    if !settings.tcp {
+        return json!([{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": connection_manager(settings, module),
+        }]);
+    }
+    let wasm = |plugin: &Plugin| {
+        json!({
+            "name": "envoy.filters.network.wasm",
+            "typed_config": {
+                "@type": type_url("extensions.filters.network.wasm.v3.Wasm"), "config": configured(settings, plugin, module),
+            },
+        })
+    };
+    let mut filters: Vec<Value> = settings.plugins().iter().map(wasm).collect();
+    filters.push(json!({
+        "name": "envoy.filters.network.tcp_proxy",
+        "typed_config": {
+            "@type": type_url("extensions.filters.network.tcp_proxy.v3.TcpProxy"),
+            "stat_prefix": "ingress", "cluster": fixture::CLUSTER,
+        },
+    }));
+    filters.into()
 }
 
 /// A port where nobody listens.

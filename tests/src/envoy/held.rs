@@ -54,7 +54,7 @@ impl Running {
         let (reached_sender, reached_receiver) = channel();
         let (gate, gate_receiver) = channel();
         self.calls();
-        self.upstream.expect(&held_back(answer, reached_sender, gate_receiver));
+        self.expect(&held_back(answer, reached_sender, gate_receiver));
         let (listener, sent) = (self.process.listener(), request.clone());
         let client = std::thread::spawn(move || send(listener, &sent));
         let mut reached = false;
@@ -65,7 +65,7 @@ impl Running {
             self.process.journal().wait_for_events(FIRST_EVENT);
             self.process.journal().settle(SETTLE);
         }
-        let received = if reached { self.upstream.take().pop() } else { None };
+        let received = if reached { self.received() } else { None };
         let before = if reached { self.process.journal().take() } else { Vec::new() };
         let streams = if reached { self.process.journal().streams() } else { self.held_streams() };
         self.open.push(Held { client, gate: Some(gate), reached, received, before, streams });
@@ -78,7 +78,7 @@ impl Running {
         let response = held.client.join().unwrap_or_else(|_| Err(io::Error::other("the client's thread panicked")));
         self.wait_for_the_end();
         self.wait_for_retired();
-        let upstream = held.received.or(self.upstream.take().pop());
+        let upstream = held.received.or(self.received());
         let mut record = self.record(response, upstream);
         record.events.splice(..0, held.before);
         Some(record)

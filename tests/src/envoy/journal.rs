@@ -91,6 +91,11 @@ impl Journal {
         (own, elsewhere.into_iter().filter(|(_, events)| !events.is_empty()).collect())
     }
 
+    /// How many events of the workers' VMs have come since they were taken.
+    pub(super) fn count(&self) -> usize {
+        self.lock().events.len()
+    }
+
     /// The events of the VM that the main thread created last: the one that tried a configuration, if it was refused.
     pub(super) fn trial(&self) -> Vec<Event> {
         self.lock().mains.last().cloned().unwrap_or_default()

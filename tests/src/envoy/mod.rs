@@ -19,11 +19,13 @@ mod line;
 mod process;
 #[cfg(test)]
 mod stats;
+mod tcp;
 mod upstream;
 mod wire;
 
 use crate::backend::{Answer, Backend, Refused, Settings};
 use crate::cluster::{Cluster, Endpoint};
+use crate::connection::{ConnectionRecord, Step};
 use crate::message::{Protocol, Received, Request};
 use crate::record::{Event, Record, VmOf};
 use held::Held;
@@ -43,6 +45,8 @@ const FIRST_EVENT: Duration = Duration::from_secs(1);
 /// A pause this long between lines means that there are no more.
 const SETTLE: Duration = Duration::from_millis(30);
 
+const NOT_RUNNING: &str = "Envoy is not running: `start` comes first";
+
 /// The backend that runs a module in Envoy.
 pub(crate) struct Envoy {
     binary: PathBuf,
@@ -57,7 +61,7 @@ type Started = (Vec<Event>, Vec<(VmOf, Vec<Event>)>);
 /// An Envoy that accepted its configuration, and the upstream it knows.
 struct Running {
     process: Process,
-    upstream: Upstream,
+    behind: Behind,
     /// The servers that the module calls, by the name of their cluster.
     servers: BTreeMap<String, Upstream>,
     module: PathBuf,
@@ -68,6 +72,27 @@ struct Running {
     open: Vec<Held>,
     /// There are root contexts that wait for their last stream.
     retiring: bool,
+}
+
+/// What is behind Envoy.
+enum Behind {
+    /// A server of requests.
+    Http(Upstream),
+    /// A server of connections, for a plugin that filters those.
+    Tcp(tcp::Server),
+}
+
+impl Behind {
+    fn start(settings: &Settings) -> io::Result<Self> {
+        if settings.tcp { tcp::Server::start().map(Self::Tcp) } else { Upstream::start(Pace::Parts).map(Self::Http) }
+    }
+
+    fn address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Http(upstream) => Ok(upstream.address()),
+            Self::Tcp(server) => server.address(),
+        }
+    }
 }
 
 impl Envoy {
@@ -81,10 +106,10 @@ impl Envoy {
         let unreadable = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.module.display()));
         let module = std::fs::read(&self.module).map_err(unreadable)?;
         let told = bootstrap::is_trace(settings) && exports_on_delete(&module);
-        let upstream = Upstream::start(Pace::Parts)?;
+        let behind = Behind::start(settings)?;
         let servers = servers(&settings.clusters)?;
         let addresses = servers.iter().map(|(name, server)| (name.clone(), server.address())).collect();
-        let bootstrap = bootstrap::json(settings, &self.module, upstream.address(), &addresses);
+        let bootstrap = bootstrap::json(settings, &self.module, behind.address()?, &addresses);
         let listeners = bootstrap::listeners(settings, &self.module);
         match Process::start(&self.binary, &bootstrap, &listeners, settings)? {
             Ok(process) => {
@@ -94,7 +119,7 @@ impl Envoy {
                 process.journal().settle(SETTLE);
                 let (settings, module) = (settings.clone(), self.module.clone());
                 let (open, retiring) = (Vec::new(), false);
-                let running = Running { process, upstream, servers, module, settings, told, open, retiring };
+                let running = Running { process, behind, servers, module, settings, told, open, retiring };
                 let events = running.start_events();
                 Ok(Ok((running, events)))
             }
@@ -120,9 +145,14 @@ impl Backend for Envoy {
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
         match &mut self.running {
             Some(running) => running.exchange(request, answer),
-            None => {
-                Record { failure: Some("Envoy is not running: `start` comes first".to_owned()), ..Record::default() }
-            }
+            None => Record { failure: Some(NOT_RUNNING.to_owned()), ..Record::default() },
+        }
+    }
+
+    fn connection(&mut self, script: &[Step]) -> ConnectionRecord {
+        match &mut self.running {
+            Some(running) => running.connection(script),
+            None => ConnectionRecord { failure: Some(NOT_RUNNING.to_owned()), ..ConnectionRecord::default() },
         }
     }
 
@@ -171,11 +201,11 @@ impl Backend for Envoy {
 
 impl Running {
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
-        self.upstream.expect(answer);
         self.calls();
+        self.expect(answer);
         let response = self.request(request);
         self.wait_for_the_end();
-        let upstream = self.upstream.take().pop();
+        let upstream = self.received();
         self.record(response, upstream)
     }
 
@@ -212,6 +242,41 @@ impl Running {
         elsewhere.push((VmOf::Canary, self.process.journal().canary()));
         let first = elsewhere.iter().position(|(of, _)| *of == VmOf::Worker(0));
         (first.map(|index| elsewhere.remove(index).1).unwrap_or_default(), elsewhere)
+    }
+
+    /// How the upstream answers the next request.
+    fn expect(&self, answer: &Answer) {
+        if let Behind::Http(upstream) = &self.behind {
+            upstream.expect(answer);
+        }
+    }
+
+    /// What the upstream has received of the last request.
+    fn received(&self) -> Option<Received> {
+        match &self.behind {
+            Behind::Http(upstream) => upstream.take().pop(),
+            Behind::Tcp(_) => None,
+        }
+    }
+
+    fn connection(&mut self, script: &[Step]) -> ConnectionRecord {
+        let Behind::Tcp(server) = &self.behind else {
+            return ConnectionRecord {
+                failure: Some("the plugin filters requests".to_owned()),
+                ..ConnectionRecord::default()
+            };
+        };
+        self.calls();
+        let progress = || self.process.journal().count();
+        let played = tcp::play(self.process.listener(), server, script, &progress);
+        self.wait_for_the_end();
+        let events = self.process.journal().take();
+        let failure = match &played {
+            _ if self.process.has_ended() => Some(self.process.obituary("Envoy ended during the connection")),
+            Err(error) => Some(self.process.obituary(&format!("the connection could not be played: {error}"))),
+            Ok(_) => None,
+        };
+        ConnectionRecord { moments: played.unwrap_or_default(), events, failure }
     }
 
     /// What happened without an exchange.
@@ -258,14 +323,24 @@ impl Running {
     fn is_idle(&self) -> io::Result<bool> {
         let totals: BTreeMap<_, _> =
             self.servers.iter().map(|(name, server)| (bootstrap::connections_to(name), server)).collect();
-        let mut names = vec![bootstrap::ACTIVE_REQUESTS, bootstrap::UPSTREAM_ACTIVE, bootstrap::UPSTREAM_TOTAL];
+        let mut names = vec![
+            bootstrap::ACTIVE_REQUESTS,
+            bootstrap::ACTIVE_CONNECTIONS,
+            bootstrap::UPSTREAM_ACTIVE,
+            bootstrap::UPSTREAM_TOTAL,
+        ];
         names.extend(totals.keys().map(String::as_str));
         let stats = self.process.admin().stats(&names)?;
         let of = |name: &str| stats.get(name).copied().unwrap_or(0);
         let held = self.held();
-        Ok(of(bootstrap::ACTIVE_REQUESTS) == held
+        let served = match &self.behind {
+            Behind::Http(upstream) => {
+                of(bootstrap::ACTIVE_REQUESTS) == held && upstream.is_idle_after(of(bootstrap::UPSTREAM_TOTAL), held)
+            }
+            Behind::Tcp(_) => of(bootstrap::ACTIVE_CONNECTIONS) == 0,
+        };
+        Ok(served
             && of(bootstrap::UPSTREAM_ACTIVE) == held
-            && self.upstream.is_idle_after(of(bootstrap::UPSTREAM_TOTAL), held)
             && totals.iter().all(|(total, server)| server.is_idle_after(of(total), 0)))
     }
 }

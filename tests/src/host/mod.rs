@@ -3,6 +3,7 @@
 mod setup;
 
 use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::connection::{Connection, ConnectionBuilder, ConnectionRecord, Step};
 use crate::engine::Engine;
 use crate::exchange::{Exchange, ExchangeBuilder, Meanwhile};
 use crate::message::{Received, Reply, Request};
@@ -18,6 +19,7 @@ pub(crate) struct Transcript {
     pub(crate) start: Vec<Event>,
     pub(crate) refused: Option<Vec<Event>>,
     pub(crate) exchanges: Vec<Record>,
+    pub(crate) connections: Vec<ConnectionRecord>,
     /// There are several VMs, and what each does at which time is not certain in a real Envoy.
     pub(crate) several_vms: bool,
 }
@@ -126,6 +128,11 @@ impl Host {
     fn start(&mut self) -> Result<(), Refused> {
         self.started = true;
         self.transcript.several_vms = self.settings.workers > 0;
+        let settings = &self.settings;
+        assert!(
+            !settings.tcp || (settings.more_plugins.is_empty() && !settings.access_logger && settings.workers == 0),
+            "connections are played with one plugin, which is a filter, on one worker"
+        );
         match self.backend.start(&self.settings) {
             Ok(events) => {
                 self.transcript.start = events;
@@ -159,6 +166,43 @@ impl Host {
         ExchangeBuilder::new(self, method, path)
     }
 
+    /// A TCP connection of a client, through the plugin, to an upstream. It is played when [`play`](ConnectionBuilder::play) is called.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{End, Host};
+    /// # fn body(mut host: Host) {
+    /// let connection = host.connect().send("hello").upstream_answers(|received| received.to_ascii_uppercase()).play();
+    /// assert_eq!(connection.client().text(), "HELLO", "{connection}");
+    /// assert_eq!(connection.client().end, End::Finished);
+    /// # }
+    /// ```
+    pub fn connect(&mut self) -> ConnectionBuilder<'_> {
+        ConnectionBuilder::new(self)
+    }
+
+    pub(crate) fn play(&mut self, script: &[Step]) -> Connection {
+        if !self.started {
+            self.settings.tcp = true;
+            if let Err(refused) = self.start() {
+                return Connection::refused(refused);
+            }
+        }
+        assert!(
+            self.settings.tcp,
+            "the plugin was configured for requests: call `host.tcp()` before `host.configure(…)`"
+        );
+        let record = self.backend.connection(script);
+        assert!(
+            record.failure.is_none(),
+            "the connection could not be played: {}",
+            record.failure.as_deref().unwrap_or_default()
+        );
+        if self.observer.is_some() {
+            self.transcript.connections.push(record.clone());
+        }
+        Connection::new(record)
+    }
+
     pub(crate) fn send(
         &mut self,
         request: &Request,
@@ -170,6 +214,7 @@ impl Host {
         {
             return Exchange::refused(refused);
         }
+        assert!(!self.settings.tcp, "the plugin was configured for connections (`host.tcp()`): use `host.connect()`");
         if let Some(worker) = worker {
             self.backend.choose_worker(worker);
         }

@@ -16,6 +16,14 @@ impl Host {
         self.settings.root_id = root_id.into();
     }
 
+    /// The plugin filters TCP connections: in Envoy it is `envoy.filters.network.wasm`, and `tcp_proxy` comes after it.
+    ///
+    /// To be said before [`configure`](Self::configure); [`connect`](Self::connect) says it for a plugin that has not been configured. It is
+    /// the only plugin then: without [`plugin`](Self::plugin), [`access_logger`](Self::access_logger) and [`workers`](Self::workers).
+    pub fn tcp(&mut self) {
+        self.settings.tcp = true;
+    }
+
     /// The VM's configuration: JSON or any text.
     pub fn vm_configuration(&mut self, configuration: impl fmt::Display) {
         self.settings.vm_configuration = configuration.to_string().into_bytes();

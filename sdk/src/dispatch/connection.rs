@@ -1,0 +1,112 @@
+//! The callbacks of a connection: its beginning, the data of both directions, and its ends.
+
+use super::failure::{CONTINUE, Refuse, STOP};
+use super::held::Held;
+use super::stream::{Raw, has};
+use super::{CallbackSet, NewContext, Runtime};
+use crate::abi::StreamType;
+use crate::error::Result;
+use crate::filter_status::FailurePolicy;
+use crate::runtime::Callback;
+use crate::sys;
+use crate::tcp::{DownstreamData, NetworkFilterStatus, PeerType, StreamContext, UpstreamData};
+use core::convert::Infallible;
+
+/// A connection is refused by closing it.
+#[derive(Clone, Copy)]
+pub(super) struct Close;
+
+impl Refuse for Close {
+    type Reply = Infallible;
+    const GOES_ON: &'static str = "; the connection goes on";
+
+    #[inline]
+    fn consequence(self) -> &'static str {
+        "; the connection is closed"
+    }
+
+    #[inline]
+    fn refuse(self) {
+        // A host that refuses this leaves the connection stopped.
+        let _ = sys::proxy_close_stream(StreamType::DOWNSTREAM.raw());
+    }
+
+    fn reply(_: Callback, _: u32, reply: Infallible, _: FailurePolicy) -> u32 {
+        match reply {}
+    }
+}
+
+impl<R: NewContext> Runtime<R>
+where
+    R::Context: StreamContext,
+{
+    /// `proxy_on_new_connection`.
+    pub fn on_new_connection(&self, context_id: u32) -> u32 {
+        self.flow(Callback::NEW_CONNECTION, context_id, StreamContext::on_new_connection)
+    }
+
+    /// `proxy_on_downstream_data`.
+    pub fn on_downstream_data(&self, context_id: u32, data_size: u32, end_of_stream: u32) -> u32 {
+        let Some(stream) = self.stream(context_id) else { return CONTINUE };
+        self.run(Callback::DOWNSTREAM_DATA, context_id, stream, Close, |context| {
+            let mut data = DownstreamData::new(data_size as usize);
+            let status = context.on_downstream_data(&mut data, end_of_stream != 0)?;
+            if has::<R::Context>(CallbackSet::COMPLETIONS) {
+                let side = &stream.request;
+                let holds = status == NetworkFilterStatus::StopIteration;
+                side.hold(if holds { Held::BODY } else { Held::NOTHING });
+                side.buffered.set(if holds { data.len() } else { 0 });
+            }
+            Ok(status.into_raw())
+        })
+    }
+
+    /// `proxy_on_upstream_data`.
+    pub fn on_upstream_data(&self, context_id: u32, data_size: u32, end_of_stream: u32) -> u32 {
+        self.flow(Callback::UPSTREAM_DATA, context_id, |context| {
+            context.on_upstream_data(&mut UpstreamData::new(data_size as usize), end_of_stream != 0)
+        })
+    }
+
+    /// `proxy_on_downstream_connection_close`.
+    pub fn on_downstream_connection_close(&self, context_id: u32, peer: u32) {
+        self.observe(Callback::DOWNSTREAM_CLOSE, context_id, |context| {
+            context.on_downstream_close(PeerType::from_raw(peer))
+        });
+    }
+
+    /// `proxy_on_upstream_connection_close`.
+    pub fn on_upstream_connection_close(&self, context_id: u32, peer: u32) {
+        self.observe(Callback::UPSTREAM_CLOSE, context_id, |context| {
+            context.on_upstream_close(PeerType::from_raw(peer))
+        });
+    }
+
+    /// Runs a callback that decides how the connection goes on.
+    #[inline]
+    fn flow(
+        &self,
+        callback: Callback,
+        context_id: u32,
+        body: impl FnOnce(&mut R::Context) -> Result<NetworkFilterStatus>,
+    ) -> u32 {
+        let Some(stream) = self.stream(context_id) else { return CONTINUE };
+        self.run(callback, context_id, stream, Close, |context| body(context).map(NetworkFilterStatus::into_raw))
+    }
+}
+
+impl NetworkFilterStatus {
+    /// Does what a callback returned. What is to be told the host, never a reply.
+    #[inline]
+    #[allow(clippy::unnecessary_wraps, reason = "the callbacks of requests return the same, and do reply")]
+    pub(super) fn into_raw<Reply>(self) -> Raw<Reply> {
+        Ok(match self {
+            Self::Continue => CONTINUE,
+            Self::StopIteration => STOP,
+            Self::Close => {
+                Close.refuse();
+                STOP
+            }
+        })
+    }
+}

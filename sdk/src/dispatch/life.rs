@@ -1,0 +1,62 @@
+//! What the contexts of requests and of connections have in common: their life, and what a failure means to them.
+
+use crate::context::{Context, LogContext};
+use crate::error::Result;
+use crate::filter_status::FailurePolicy;
+use crate::tcp::StreamContext;
+
+/// The callbacks that every context of a stream has, whichever trait they are from.
+pub trait Life<C> {
+    /// `on_create`.
+    fn create(context: &mut C) -> Result<()>;
+    /// `on_done`.
+    fn done(context: &mut C) -> Result<()>;
+    /// `on_log`.
+    fn log(context: &mut C) -> Result<()>;
+    /// `on_delete`.
+    fn delete(context: &mut C) -> Result<()>;
+    /// `failure_policy`.
+    fn failure_policy(context: &C) -> FailurePolicy;
+}
+
+/// Contexts that implement [`Context`].
+#[derive(Debug)]
+pub enum Http {}
+
+/// Contexts that implement [`StreamContext`].
+#[derive(Debug)]
+pub enum Tcp {}
+
+macro_rules! life {
+    ($kind:ident: $contract:ident, $($log:expr)?) => {
+        impl<C: $contract> Life<C> for $kind {
+            #[inline]
+            fn create(context: &mut C) -> Result<()> {
+                context.on_create()
+            }
+
+            #[inline]
+            fn done(context: &mut C) -> Result<()> {
+                context.on_done()
+            }
+
+            #[inline]
+            fn log(context: &mut C) -> Result<()> {
+                context.on_log($($log)?)
+            }
+
+            #[inline]
+            fn delete(context: &mut C) -> Result<()> {
+                context.on_delete()
+            }
+
+            #[inline]
+            fn failure_policy(context: &C) -> FailurePolicy {
+                context.failure_policy()
+            }
+        }
+    };
+}
+
+life!(Http: Context, &LogContext::new());
+life!(Tcp: StreamContext,);

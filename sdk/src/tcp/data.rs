@@ -1,0 +1,174 @@
+//! Data of a connection: [`DownstreamData`], [`UpstreamData`], and what they share, [`StreamData`].
+
+use crate::abi::BufferType;
+use crate::buffer::Buffer;
+use crate::error::Result;
+use core::ops::{Deref, DerefMut};
+
+/// The data of one direction that the host shows now: what was held before, and what has just come.
+///
+/// Edits count when the data goes on, and also while it is held: the next callback sees the data as it was left.
+///
+/// ```
+/// # use proxy_filter::prelude::*;
+/// /// Passes lines on when they are complete.
+/// fn whole_lines(data: &mut UpstreamData, end_of_stream: bool) -> Result<NetworkFilterStatus> {
+///     let line_ends = data.to_bytes()?.ends_with(b"\n");
+///     Ok(if line_ends || end_of_stream { NetworkFilterStatus::Continue } else { NetworkFilterStatus::StopIteration })
+/// }
+/// ```
+///
+/// Data from the client can be held until somebody has answered: [`DownstreamData::pause_for`].
+///
+/// Source: ABI 0.2.1, "Buffers"; Envoy 1.40 for the rules of edits.
+#[derive(Debug)]
+pub struct StreamData(Buffer);
+
+impl StreamData {
+    /// The number of bytes visible now. No host call.
+    #[doc(alias = "proxy_get_buffer_status")]
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no byte is visible now: an end that comes without data.
+    pub const fn is_empty(&self) -> bool {
+        self.0.len() == 0
+    }
+
+    /// `length` bytes from `start`, copied from the host; fewer at the end of the data, none after it.
+    ///
+    /// # Errors
+    /// [`NotAvailableHere`](crate::ErrorKind::NotAvailableHere) or another refusal of the host.
+    #[doc(alias = "proxy_get_buffer_bytes")]
+    #[doc(alias = "get_downstream_data")]
+    #[doc(alias = "get_upstream_data")]
+    pub fn bytes(&self, start: usize, length: usize) -> Result<Vec<u8>> {
+        self.0.bytes(start, length)
+    }
+
+    /// All bytes visible now.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.0.bytes(0, self.len())
+    }
+
+    /// Puts `bytes` in the place of everything visible now; none drops it.
+    ///
+    /// # Errors
+    /// A refusal of the host.
+    #[doc(alias = "proxy_set_buffer_bytes")]
+    #[doc(alias = "set_downstream_data")]
+    #[doc(alias = "set_upstream_data")]
+    pub fn replace(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
+        self.0.replace(bytes.as_ref())
+    }
+
+    /// Puts `bytes` before what is visible now.
+    ///
+    /// # Errors
+    /// A refusal of the host.
+    pub fn prepend(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
+        self.0.prepend(bytes.as_ref())
+    }
+
+    /// Puts `bytes` after what is visible now. Data can be added to an end that comes without any.
+    ///
+    /// # Errors
+    /// A refusal of the host.
+    pub fn append(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
+        self.0.append(bytes.as_ref())
+    }
+
+    /// Takes the first `length` bytes out; all, if there are fewer.
+    ///
+    /// Hosts that cannot do that in one step get the rest back as a replacement, at the price of a copy.
+    ///
+    /// # Errors
+    /// A refusal of the host.
+    pub fn drain(&mut self, length: usize) -> Result<()> {
+        self.0.drain(length)
+    }
+}
+
+macro_rules! handle {
+    ($(#[$doc:meta])* $name:ident, $buffer:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name(StreamData);
+
+        impl $name {
+            pub(crate) const fn new(length: usize) -> Self {
+                Self(StreamData(Buffer::new(BufferType::$buffer, length)))
+            }
+        }
+
+        impl Deref for $name {
+            type Target = StreamData;
+
+            fn deref(&self) -> &StreamData {
+                &self.0
+            }
+        }
+
+        impl DerefMut for $name {
+            fn deref_mut(&mut self) -> &mut StreamData {
+                &mut self.0
+            }
+        }
+    };
+}
+
+handle! {
+    /// What the client has sent, in [`on_downstream_data`](crate::StreamContext::on_downstream_data), and in the completions of its own
+    /// [`pause_for`](Self::pause_for).
+    ///
+    /// While data is held for an answer, `on_downstream_data` is called for what comes meanwhile, and sees all of it; it returns
+    /// [`PAUSE`](crate::NetworkFilterStatus::PAUSE) as long as the answer is to decide.
+    ///
+    /// ```
+    /// use proxy_filter::prelude::*;
+    ///
+    /// #[derive(Default)]
+    /// struct Root;
+    ///
+    /// #[proxy_filter::root]
+    /// impl RootContext for Root {
+    ///     type Context = Guard;
+    ///
+    ///     fn new_context(&self) -> Guard {
+    ///         Guard { asks: false, allowed: false }
+    ///     }
+    /// }
+    ///
+    /// struct Guard {
+    ///     asks: bool,
+    ///     allowed: bool,
+    /// }
+    ///
+    /// #[proxy_filter::stream_context(http_calls)]
+    /// impl StreamContext for Guard {
+    ///     fn on_downstream_data(&mut self, data: &mut DownstreamData, _: bool) -> Result<NetworkFilterStatus> {
+    ///         if self.allowed {
+    ///             return Ok(NetworkFilterStatus::Continue);
+    ///         }
+    ///         if core::mem::replace(&mut self.asks, true) {
+    ///             return Ok(NetworkFilterStatus::PAUSE);
+    ///         }
+    ///         data.pause_for(self, HttpCall::get("authz", "/"), |guard, _data, answer| {
+    ///             guard.allowed = answer?.status() == 204;
+    ///             Ok(if guard.allowed { NetworkFilterStatus::Continue } else { NetworkFilterStatus::Close })
+    ///         })
+    ///     }
+    /// }
+    /// # fn main() {}
+    /// ```
+    DownstreamData, DOWNSTREAM_DATA
+}
+
+handle! {
+    /// What the upstream has sent, in [`on_upstream_data`](crate::StreamContext::on_upstream_data) only.
+    UpstreamData, UPSTREAM_DATA
+}

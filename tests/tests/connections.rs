@@ -1,0 +1,387 @@
+//! TCP connections through a filter. Each test runs in the embedded host and, with `--include-ignored`, in a real Envoy, which has to do the same.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
+
+use proxy_filter::LogLevel;
+use proxy_filter_host::{Connection, ConnectionBuilder, End, Host, Reply};
+
+fn mode(host: &mut Host, mode: &str) {
+    host.tcp();
+    host.configure(mode).unwrap();
+}
+
+/// What the upstream received in each step.
+fn upstream_by_step(connection: &Connection) -> Vec<String> {
+    connection.moments().iter().filter_map(|moment| Some(moment.upstream.as_ref()?.text())).collect()
+}
+
+/// What the client received in each step.
+fn client_by_step(connection: &Connection) -> Vec<String> {
+    connection.moments().iter().map(|moment| moment.client.text()).collect()
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn data_passes_both_ways_unchanged(mut host: Host) {
+    mode(&mut host, "");
+    let connection =
+        host.connect().send("hello").upstream_sends("welcome").send("\0\x7f").upstream_sends([0xff]).play();
+    assert_eq!(connection.upstream().unwrap().bytes, b"hello\0\x7f", "{connection}");
+    assert_eq!(connection.client().bytes, b"welcome\xff", "{connection}");
+    assert_eq!(connection.client().end, End::Finished);
+    assert_eq!(connection.upstream().unwrap().end, End::Finished);
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn the_callbacks_come_in_the_order_of_the_connection(mut host: Host) {
+    mode(&mut host, "watch");
+    let connection = host.connect().send("hello").upstream_answers(<[u8]>::to_ascii_uppercase).play();
+    assert_eq!(connection.client().text(), "HELLO", "{connection}");
+    assert_eq!(
+        connection.messages(),
+        [
+            "new: Some(127.0.0.1) None None None Some(\"chain\"), None None Some(0) true None, \
+             Some(0) Some(0) Some(ResponseFlags(0x0 )) None, None Some(\"\")",
+            "downstream 5 false",
+            "upstream 5 false",
+            "downstream 0 true",
+            "upstream 0 true",
+            "upstream closed by Unknown",
+            "downstream closed by Local",
+            "done",
+            "log: Some(127.0.0.1) Some(127.0.0.1) Some(\"upstream\") None Some(\"chain\"), None None Some(0) true None, \
+             Some(5) Some(5) Some(ResponseFlags(0x0 )) None, None Some(\"\")",
+            "delete",
+        ],
+        "{connection}"
+    );
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_client_may_go_on_after_the_upstream_has_finished(mut host: Host) {
+    mode(&mut host, "watch");
+    let connection = host.connect().upstream_finishes().send("more").play();
+    assert_eq!(connection.upstream().unwrap().text(), "more", "{connection}");
+    assert_eq!(connection.moments()[1].client.end, End::Finished, "{connection}");
+    assert_eq!(connection.moments()[1].upstream.as_ref().unwrap().end, End::Open, "{connection}");
+    assert!(connection.messages().contains(&"downstream closed by Remote"), "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn an_upstream_may_go_on_after_the_client_has_finished(mut host: Host) {
+    mode(&mut host, "watch");
+    let connection = host.connect().send("what?").finish().upstream_sends("this").play();
+    assert_eq!(connection.client().text(), "this", "{connection}");
+    assert_eq!(connection.moments()[2].upstream.as_ref().unwrap().end, End::Finished, "{connection}");
+    assert_eq!(connection.moments()[2].client.end, End::Open, "{connection}");
+    assert!(connection.messages().contains(&"downstream closed by Local"), "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn an_upstream_may_speak_first(mut host: Host) {
+    mode(&mut host, "watch");
+    let connection = host.connect().upstream_sends("220 ready\n").send("QUIT\n").upstream_finishes().play();
+    assert_eq!(connection.client().text(), "220 ready\n", "{connection}");
+    assert_eq!(connection.upstream().unwrap().text(), "QUIT\n", "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_connection_without_data_only_ends(mut host: Host) {
+    mode(&mut host, "watch");
+    let connection = host.connect().play();
+    assert!(connection.client().bytes.is_empty() && connection.upstream().unwrap().bytes.is_empty(), "{connection}");
+    assert!(connection.messages().contains(&"downstream 0 true"), "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn data_is_edited_both_ways(mut host: Host) {
+    mode(&mut host, "edit");
+    let words = ["replace", "prepend", "append", "drop", "drain", "drain all", "several", "other"];
+    let edited = ["something else", "before prepend", "append after", "", "ain", "", "Several!", "other"];
+    let script = words.iter().fold(host.connect(), ConnectionBuilder::send);
+    let script = words.iter().fold(script, ConnectionBuilder::upstream_sends);
+    let connection = script.play();
+    assert_eq!(upstream_by_step(&connection)[1..=8], edited, "{connection}");
+    assert_eq!(client_by_step(&connection)[9..=16], edited, "{connection}");
+    assert_eq!(connection.messages(), ["8 bytes: ever"; 2]);
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn data_can_be_added_to_an_end(mut host: Host) {
+    mode(&mut host, "end");
+    let connection = host.connect().send("1 ").upstream_sends("2 ").play();
+    assert_eq!(connection.upstream().unwrap().text(), "1 the end", "{connection}");
+    assert_eq!(connection.client().text(), "2 the end", "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn data_is_held_until_a_line_is_complete(mut host: Host) {
+    mode(&mut host, "lines");
+    let connection = host.connect().send("he").send("llo").send("!\n").send("bye").play();
+    assert_eq!(upstream_by_step(&connection), ["", "", "", "hello!\n", "", "bye", ""], "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn data_of_the_upstream_is_held_as_well(mut host: Host) {
+    mode(&mut host, "lines");
+    let connection = host.connect().upstream_sends("he").upstream_sends("llo\n").upstream_sends("x").play();
+    assert_eq!(client_by_step(&connection), ["", "", "hello\n", "", "", "x"], "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn data_that_is_held_to_the_end_is_lost(mut host: Host) {
+    mode(&mut host, "never");
+    let connection = host.connect().send("a").upstream_sends("b").play();
+    assert!(connection.client().bytes.is_empty() && connection.upstream().unwrap().bytes.is_empty(), "{connection}");
+    let connection = host.connect().send("a").upstream_sends("b").upstream_finishes().finish().play();
+    assert!(connection.client().bytes.is_empty() && connection.upstream().unwrap().bytes.is_empty(), "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_direction_that_is_held_to_its_end_does_not_keep_the_connection_open(mut host: Host) {
+    mode(&mut host, "never downstream");
+    let connection = host.connect().send("a").upstream_sends("b").play();
+    assert_eq!(connection.client().end, End::Finished, "{connection}");
+    let connection = host.connect().send("a").upstream_sends("b").upstream_finishes().finish().play();
+    assert_eq!(connection.client().end, End::Finished, "{connection}");
+    mode(&mut host, "never upstream");
+    let connection = host.connect().send("a").upstream_sends("b").play();
+    assert_eq!(connection.client().end, End::Finished, "{connection}");
+    let connection = host.connect().send("a").upstream_sends("b").upstream_finishes().finish().play();
+    assert_eq!(connection.client().end, End::Finished, "{connection}");
+}
+
+/// How much comes at once differs, so only what both sides see is compared.
+#[proxy_filter_host::test(guest = "connections")]
+fn a_host_reads_no_more_when_a_filter_holds_more_than_the_buffer_limit(mut host: Host) {
+    host.log_level(LogLevel::Info);
+    host.buffer_limit(10_000);
+    mode(&mut host, "lines");
+    let connection = host.connect().send(vec![b'x'; 300_000]).send("\n").play();
+    assert_eq!(connection.upstream().unwrap().bytes.len(), 0);
+    let connection = host.connect().upstream_sends(vec![b'x'; 300_000]).upstream_sends("\n").play();
+    assert_eq!(connection.client().bytes.len(), 0);
+    let connection = host.connect().send([b'x'; 9_000]).send("\n").play();
+    assert_eq!(connection.upstream().unwrap().bytes.len(), 9_001);
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_guard_closes_a_connection_that_begins_badly(mut host: Host) {
+    mode(&mut host, "guard");
+    let connection = host.connect().send("bad start").send("more").upstream_sends("what?").play();
+    assert_eq!(connection.upstream().unwrap().bytes, b"", "{connection}");
+    assert_eq!(connection.moments()[1].client.end, End::Finished, "{connection}");
+    assert_eq!(connection.moments()[1].upstream.as_ref().unwrap().end, End::Finished, "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_guard_closes_a_connection_whose_upstream_answers_badly(mut host: Host) {
+    mode(&mut host, "guard");
+    let connection = host.connect().send("hello").upstream_sends("good").upstream_sends("bad").play();
+    assert_eq!(connection.client().text(), "good", "{connection}");
+    assert_eq!(connection.moments()[3].client.end, End::Finished, "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_guard_closes_at_an_end(mut host: Host) {
+    mode(&mut host, "guard the end");
+    let _ = host.connect().send("hello").play();
+    let _ = host.connect().send("hello").upstream_finishes().play();
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_connection_that_is_denied_reaches_no_upstream(mut host: Host) {
+    mode(&mut host, "deny");
+    let connection = host.connect().send("hello").play();
+    assert_eq!(connection.upstream(), None, "{connection}");
+    assert_eq!(connection.client().end, End::Finished, "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_connection_that_is_held_sees_nothing(mut host: Host) {
+    mode(&mut host, "hold");
+    let connection = host.connect().send("hello").play();
+    assert_eq!((connection.upstream(), connection.client().end), (None, End::Open), "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_client_that_resets_resets_the_upstream(mut host: Host) {
+    mode(&mut host, "watch");
+    let connection = host.connect().send("hello").reset().upstream_sends("late").play();
+    assert_eq!(connection.upstream().unwrap().end, End::Reset, "{connection}");
+    assert!(connection.messages().contains(&"downstream closed by Remote"), "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn an_upstream_that_resets_resets_the_client(mut host: Host) {
+    mode(&mut host, "watch");
+    let connection = host.connect().send("hello").upstream_sends("partly").upstream_resets().play();
+    assert_eq!(connection.client().text(), "partly", "{connection}");
+    assert_eq!(connection.client().end, End::Reset, "{connection}");
+    assert!(!connection.messages().contains(&"upstream closed by Unknown"), "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn held_data_does_not_survive_a_reset(mut host: Host) {
+    mode(&mut host, "never");
+    let connection = host.connect().send("hello").reset().play();
+    assert_eq!(connection.upstream().unwrap().bytes, b"", "{connection}");
+    let connection = host.connect().upstream_sends("hello").upstream_resets().play();
+    assert_eq!(connection.client().bytes, b"", "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn an_error_closes_the_connection_and_no_other(mut host: Host) {
+    mode(&mut host, "fail");
+    let connection = host.connect().send("good").send("bad").play();
+    assert_eq!(connection.upstream().unwrap().text(), "good", "{connection}");
+    assert_eq!(connection.moments()[2].client.end, End::Finished, "{connection}");
+    let message = "on_downstream_data of context 2 failed: bad data; the connection is closed";
+    assert_eq!(connection.messages(), [message]);
+    let connection = host.connect().send("good").upstream_sends("bad").play();
+    assert_eq!(connection.messages(), ["on_upstream_data of context 3 failed: bad data; the connection is closed"]);
+    let connection = host.connect().send("good").play();
+    assert_eq!(connection.upstream().unwrap().text(), "good", "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_filter_that_fails_open_lets_the_connection_go_on(mut host: Host) {
+    mode(&mut host, "fail open");
+    let connection = host.connect().send("bad").upstream_sends("bad too").play();
+    assert_eq!(connection.upstream().unwrap().text(), "bad", "{connection}");
+    assert_eq!(connection.client().text(), "bad too", "{connection}");
+    assert_eq!(connection.messages()[0], "on_downstream_data of context 2 failed: bad data; the connection goes on");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_context_that_fails_in_on_create_is_refused_at_the_next_callback(mut host: Host) {
+    mode(&mut host, "create");
+    let connection = host.connect().send("hello").play();
+    assert_eq!(connection.upstream(), None, "{connection}");
+    assert_eq!(
+        connection.messages(),
+        [
+            "on_create of context 2 failed: no",
+            "on_new_connection of context 2 failed: on_create failed; the connection is closed"
+        ]
+    );
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn an_error_in_a_callback_that_only_observes_is_only_logged(mut host: Host) {
+    mode(&mut host, "fail close");
+    let connection = host.connect().send("hello").upstream_sends("hi").play();
+    assert_eq!(connection.client().text(), "hi", "{connection}");
+    assert_eq!(connection.messages(), ["on_downstream_close of context 2 failed: closing"]);
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_panic_ends_the_vm_and_the_connection(mut host: Host) {
+    mode(&mut host, "panic");
+    let connection = host.connect().send("good").send("bad").play();
+    assert_eq!(connection.upstream().unwrap().text(), "good", "{connection}");
+    let connection = host.connect().send("good").play();
+    assert_eq!(connection.upstream(), None, "{connection}");
+}
+
+/// How much comes at once differs, so only what both sides see is compared.
+#[proxy_filter_host::test(guest = "connections")]
+fn a_mebibyte_passes_both_ways(mut host: Host) {
+    host.log_level(LogLevel::Info);
+    mode(&mut host, "");
+    let data: Vec<u8> = (0..1_u32 << 20).map(|number| number.to_le_bytes()[usize::from(number % 3 == 0)]).collect();
+    let connection = host.connect().send(&data).upstream_answers(<[u8]>::to_vec).play();
+    assert!(connection.upstream().unwrap().bytes == data, "what the upstream received is not what was sent");
+    assert!(connection.client().bytes == data, "what the client received is not what was sent");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn what_a_host_has_for_requests_does_nothing_to_a_connection(mut host: Host) {
+    mode(&mut host, "raw");
+    let connection = host.connect().send("raw data").play();
+    assert_eq!(connection.upstream().unwrap().text(), "raw data", "{connection}");
+    let answers = "BadArgument [\"Ok\", \"Ok\"] Ok 0 BadArgument Unimplemented";
+    assert_eq!(connection.messages(), [answers, "Ok"]);
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn held_data_of_the_client_can_be_continued_from_another_callback(mut host: Host) {
+    mode(&mut host, "raw");
+    let connection = host.connect().send("wait").upstream_sends("go").play();
+    assert_eq!(upstream_by_step(&connection), ["", "", "wait", "", ""], "{connection}");
+    let connection = host.connect().send("wait").finish().upstream_sends("go").play();
+    assert_eq!(upstream_by_step(&connection), ["", "", "", "wait", ""], "{connection}");
+    let connection = host.connect().send("wait").upstream_sends("wait").upstream_sends("go").play();
+    assert_eq!(connection.client().text(), "", "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn connections_come_one_after_the_other(mut host: Host) {
+    mode(&mut host, "watch");
+    for text in ["one", "two", "three"] {
+        let connection = host.connect().send(text).upstream_answers(<[u8]>::to_vec).play();
+        assert_eq!(connection.client().text(), text, "{connection}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "two_kinds")]
+fn a_module_filters_connections_beside_requests(mut host: Host) {
+    host.root_id("shout");
+    let connection = host.connect().send("quiet").upstream_sends("loud").play();
+    assert_eq!(connection.upstream().unwrap().text(), "quiet", "{connection}");
+    assert_eq!(connection.client().text(), "LOUD", "{connection}");
+    assert_eq!(connection.messages(), ["a connection is over"]);
+}
+
+#[proxy_filter_host::test(guest = "two_kinds")]
+fn a_module_filters_requests_beside_connections(mut host: Host) {
+    host.root_id("stamp");
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.response().header("x-stamp").unwrap(), "1", "{exchange}");
+    assert_eq!(exchange.messages(), ["a request is over"]);
+}
+
+#[proxy_filter_host::test(guest = "two_kinds")]
+fn a_filter_of_requests_lets_connections_pass(mut host: Host) {
+    host.root_id("stamp");
+    let connection = host.connect().send("quiet").upstream_sends("quiet").play();
+    assert_eq!(connection.client().text(), "quiet", "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "two_kinds")]
+fn a_filter_of_connections_lets_requests_pass(mut host: Host) {
+    host.root_id("shout");
+    let exchange = host.get("/").send();
+    assert_eq!((exchange.status(), exchange.response().header("x-stamp")), (200, None), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn data_can_be_held_until_a_timer_has_run_down(mut host: Host) {
+    host.log_level(LogLevel::Info);
+    mode(&mut host, "later");
+    let connection = host.connect().send("wait").finish().play();
+    assert_eq!(upstream_by_step(&connection), ["", "wait later", " later", ""], "{connection}");
+    let connection = host.connect().send("bad").play();
+    assert_eq!(connection.upstream().unwrap().text(), "", "{connection}");
+    assert_eq!(connection.moments()[1].client.end, End::Finished, "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn data_can_be_held_until_a_call_is_answered(mut host: Host) {
+    host.cluster("authz", |call| Reply::new(if call.header("x-client") == Some("alice".into()) { 200 } else { 403 }));
+    mode(&mut host, "ask");
+    let connection = host.connect().send("alice").upstream_sends("welcome").play();
+    assert_eq!(connection.upstream().unwrap().text(), "alice", "{connection}");
+    assert_eq!(connection.client().text(), "welcome", "{connection}");
+    let connection = host.connect().send("mallory").upstream_sends("welcome").play();
+    assert_eq!(connection.upstream().unwrap().text(), "", "{connection}");
+    assert_eq!(connection.moments()[1].client.end, End::Finished, "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_call_that_fails_closes_the_connection_whose_data_waits(mut host: Host) {
+    host.cluster_without_hosts("authz");
+    mode(&mut host, "ask");
+    let connection = host.connect().send("alice").play();
+    assert_eq!(connection.upstream().unwrap().text(), "", "{connection}");
+    assert_eq!(connection.messages().len(), 1, "{connection}");
+}
