@@ -40,7 +40,9 @@ use proc_macro::TokenStream;
 ///
 /// | Export | If the filter has |
 /// |---|---|
-/// | `proxy_abi_version_0_2_1`, `_initialize`, `proxy_on_memory_allocate`, `proxy_on_context_create`, `proxy_on_delete` | (always) |
+/// | `proxy_abi_version_0_2_1`, `_initialize`, `proxy_on_memory_allocate` | (always) |
+/// | `proxy_on_context_create` | state, see below |
+/// | `proxy_on_delete` | state or a body callback |
 /// | `proxy_on_vm_start` | `RootContext::on_start`, or a `root_id` |
 /// | `proxy_on_configure` | `RootContext::on_configure` |
 /// | `proxy_on_done` | `on_done`, of any of the traits |
@@ -54,6 +56,19 @@ use proc_macro::TokenStream;
 ///
 /// The host makes no calls for what is not exported, so a filter pays for what it has written. (A body can end with the headers
 /// or with trailers; that is why its callback needs those exports.)
+///
+/// # Filters without state
+///
+/// Entering a module is most of what a small filter costs, and the beginning and end of each stream's context are two entries. A
+/// filter is spared them if all of this holds:
+///
+/// - the root has no `root_id`, no other argument and no callback, and its `new_context` consists of the name of the context, as above;
+/// - the context is of requests, a unit struct without a destructor, waits for nothing (its attribute has no arguments), and has none of
+///   `on_create`, `on_done` and `on_delete`.
+///
+/// Then each callback makes the context for itself, and no root context is ever made: `Default` is required, and not called. A
+/// filter with a configuration has state. One that looks at bodies is told the end of a stream, for what the SDK remembers of them. To
+/// have contexts kept where this says they are not, write `new_context` with braces: `Stamped {}`.
 ///
 /// # Several filters in one module
 ///

@@ -286,8 +286,9 @@
 //!
 //! **nginx** (`ngx_wasm_module`) runs ABI 0.2.1 with gaps. What follows is read from its source; no test here runs it.
 //!
-//! - It loads a module only if that exports `proxy_on_vm_start` and `proxy_on_configure`: implement
-//!   [`on_start`](RootContext::on_start) and [`on_configure`](RootContext::on_configure), even if they do nothing.
+//! - It loads a module only if that exports `proxy_on_context_create`, `proxy_on_vm_start` and `proxy_on_configure`: implement
+//!   [`on_start`](RootContext::on_start) and [`on_configure`](RootContext::on_configure), even if they do nothing. A filter that has
+//!   either exports the first one, too.
 //! - It traps in functions it does not have, `proxy_get_log_level` and `proxy_close_stream` among them. A line through the
 //!   [`log`](mod@log) facade asks for the level, so a filter for nginx does not use it. A reset needs `proxy_close_stream`: choose
 //!   [`FailurePolicy::Open`] or fail in request callbacks only.
@@ -378,8 +379,8 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::dispatch::{
-        Awaits, CallbackSet, Callbacks, CreatedByRoot, Http, Life, NewContext, Runtime, Tcp, assert_created_by_root,
-        initialize, root_id, unknown_root_id,
+        Awaits, CallbackSet, Callbacks, CreatedByRoot, Http, Life, NewContext, Runtime, Stateless, StatelessRoot, Tcp,
+        assert_created_by_root, initialize, is_stateless, root_id, unknown_root_id,
     };
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};
