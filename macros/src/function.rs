@@ -87,6 +87,7 @@ const WAITS: &[(&str, &str)] = &[
     ("Interval", "timers"),
     ("timeout", "timers"),
     ("GrpcCall", "grpc_calls"),
+    ("GrpcStream", "grpc_streams"),
 ];
 
 /// What a root task is taken to wait for: it is a function elsewhere.

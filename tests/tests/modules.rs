@@ -184,8 +184,12 @@ fn filters_of_requests_and_of_connections_in_one_module_export_the_union() {
 #[test]
 fn a_grpc_call_needs_two_exports_and_a_stream_four() {
     let calls = ["proxy_on_grpc_receive", "proxy_on_grpc_close"];
-    let report = guest("grpc_exchange");
-    assert_eq!(report.exports, exports(&[&calls[..], &["proxy_on_request_headers"]].concat()), "{report}");
+    let report = report("grpc_auth", None);
+    assert_eq!(
+        report.exports,
+        exports(&[&calls[..], &["proxy_on_configure", "proxy_on_request_headers"]].concat()),
+        "{report}"
+    );
     for name in ["env.proxy_grpc_call", "env.proxy_grpc_cancel", "env.proxy_get_status"] {
         assert!(report.imports.contains(&name.to_owned()), "{report}");
     }
