@@ -80,12 +80,13 @@ const PHASES: &[Phase] = &[
 /// Items of queues, for which only root tasks wait.
 const QUEUES: &str = "queues";
 
-/// What a function that names this type waits for.
+/// What a function that names this type or function waits for.
 const WAITS: &[(&str, &str)] = &[
     ("HttpCall", "http_calls"),
     ("Timer", "timers"),
     ("Interval", "timers"),
     ("timeout", "timers"),
+    ("retry", "timers"),
     ("GrpcCall", "grpc_calls"),
     ("GrpcStream", "grpc_streams"),
 ];
@@ -113,7 +114,13 @@ struct AsyncFunction {
     /// The type of the configuration, if there is one.
     config: Option<Vec<TokenTree>>,
     /// Every name in the function.
-    names: Vec<String>,
+    names: Vec<Name>,
+}
+
+struct Name {
+    text: String,
+    /// It comes after a dot: a method or field, such as the `timeout` of an `HttpCall`.
+    is_member: bool,
 }
 
 impl AsyncFunction {
@@ -156,7 +163,9 @@ impl AsyncFunction {
     fn waits_for(&self, word: &str, arguments: &[Argument]) -> bool {
         let has_root_task = ROOT_TASKS_WAIT_FOR.contains(&word)
             && arguments.iter().any(|argument| ["root_task", "configure"].contains(&argument.name.as_str()));
-        let named = |wait: &(&str, &str)| wait.1 == word && self.names.iter().any(|name| name == wait.0);
+        let named = |wait: &(&str, &str)| {
+            wait.1 == word && self.names.iter().any(|name| name.text == wait.0 && !name.is_member)
+        };
         arguments.iter().any(|argument| argument.name == word) || has_root_task || WAITS.iter().any(named)
     }
 
@@ -167,7 +176,8 @@ impl AsyncFunction {
             argument.into_iter().flat_map(|argument| argument.value.clone()).collect()
         };
         let is_written = |word: &str| arguments.iter().any(|argument| argument.name == word);
-        let named = |phase: &&Phase| phase.methods.iter().any(|method| self.names.iter().any(|name| name == method));
+        let named =
+            |phase: &&Phase| phase.methods.iter().any(|method| self.names.iter().any(|name| name.text == *method));
         let phases: Vec<_> = PHASES.iter().filter(|phase| is_written(phase.word) || named(phase)).collect();
         let mut waits: Vec<_> = callback::words().into_iter().filter(|word| self.waits_for(word, arguments)).collect();
         if is_written(QUEUES) {
@@ -294,13 +304,16 @@ fn config(parameter: &[TokenTree]) -> Result<Option<Vec<TokenTree>>> {
     }
 }
 
-fn collect(tokens: TokenStream, names: &mut Vec<String>) {
+fn collect(tokens: TokenStream, names: &mut Vec<Name>) {
+    let mut is_member = false;
     for token in tokens {
+        let is_dot = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '.');
         match token {
-            TokenTree::Ident(ident) => names.push(ident.to_string()),
+            TokenTree::Ident(ident) => names.push(Name { text: ident.to_string(), is_member }),
             TokenTree::Group(group) => collect(Group::stream(&group), names),
             _ => {}
         }
+        is_member = is_dot;
     }
 }
 

@@ -114,7 +114,8 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// The function stays as it is, and may be called by others. Beside it comes a root context with its name in camel case, `Stamp`, which is what
 /// [`module!`] lists if the filter is one of several. The module exports what is awaited in the function: `request_headers` always, and the other
-/// parts of the stream if the function calls the method that waits for them; what `HttpCall`, `GrpcCall`, `GrpcStream` and `Timer` need if it names these.
+/// parts of the stream if the function calls the method that waits for them; what `HttpCall`, `GrpcCall`, `GrpcStream`, `Timer`, `Interval`, `timeout` and
+/// `retry` need if it names these.
 ///
 /// Arguments, all optional:
 ///

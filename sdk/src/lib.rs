@@ -128,6 +128,9 @@
 //! | Put several filters into one module | [`module!`] |
 //! | Test | the package `proxy-filter-host`: its `#[test]` runs a test natively, as wasm, and in Envoy |
 //!
+//! `docs/api.md` in the repository has a table of the whole API: each item of Envoy's context API, each host function and each callback, in Rust
+//! and in the hosts.
+//!
 //! The search of this documentation also finds items by host function (`proxy_add_header_map_value`), and by their names in the SDKs for
 //! C++ (`addRequestHeader`) and Rust (`send_http_response`).
 //!

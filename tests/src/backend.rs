@@ -6,6 +6,7 @@ use crate::fixture::Metadata;
 use crate::message::{Received, Reply, Request};
 use crate::record::{Event, Record, VmOf};
 use proxy_filter::LogLevel;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,6 +138,11 @@ pub(crate) trait Backend {
 
     /// The value of a counter or gauge of the plugin's, `None` if there is none.
     fn metric(&mut self, name: &str) -> Option<u64>;
+
+    /// Where clients connect, if there is such a place.
+    fn listener(&self) -> Option<SocketAddr> {
+        None
+    }
 
     /// Ends the plugin.
     fn stop(&mut self) -> Vec<Event>;

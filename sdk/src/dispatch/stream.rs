@@ -163,6 +163,9 @@ impl<R: NewContext> Runtime<R> {
             // An `on_create` that failed may have had no callback after it.
             stream.flags.set(0);
         }
+        if Self::TASKS && Self::TIMERS {
+            current::set_root_id(stream.root.get());
+        }
         self.streams.recycle(stream);
         if has::<R::Context>(CallbackSet::COMPLETIONS) {
             completion::forget(<R::Context as Callbacks>::SET, id);
@@ -172,6 +175,10 @@ impl<R: NewContext> Runtime<R> {
             if has::<R::Context>(CallbackSet::ON_DELETE) {
                 report(Callback::DELETE, id, &LifeOf::<R>::delete(&mut context));
             }
+        }
+        if Self::TASKS {
+            // The future that was dropped may have woken others: those that wait for what it held.
+            Self::run_later();
         }
     }
 
@@ -252,6 +259,9 @@ impl<R: NewContext> Runtime<R> {
             self.with_context(callback, id, stream, |context| {
                 context.map(|context| report(callback, id, &body(context)))
             });
+            if Self::TASKS {
+                Self::run_later();
+            }
         }
     }
 

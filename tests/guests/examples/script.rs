@@ -124,6 +124,9 @@ fn act(context: u32, command: &str) -> Option<u32> {
         },
         "size" => log(&format!("{:?}", sys::proxy_get_header_map_size(num(1)))),
         "add" => drop(sys::proxy_add_header_map_value(num(1), bytes(2), bytes(3))),
+        "replace" => drop(sys::proxy_replace_header_map_value(num(1), bytes(2), bytes(3))),
+        "remove" => drop(sys::proxy_remove_header_map_value(num(1), bytes(2))),
+        "set-pairs" => drop(sys::proxy_set_header_map_pairs(num(1), &pairs(word(2)))),
         "buffer" => show("buffer", sys::proxy_get_buffer_bytes(num(1), 0, u32::MAX)),
         "length" => log(&format!("{:?}", sys::proxy_get_buffer_status(num(1)))),
         "set" => drop(sys::proxy_set_buffer_bytes(num(1), num(2), num(3), bytes(4))),
@@ -132,6 +135,27 @@ fn act(context: u32, command: &str) -> Option<u32> {
             Err(status) => log(&format!("status: {status}")),
         },
         "property" => show(word(1), sys::proxy_get_property(word(1).replace('.', "\0").as_bytes())),
+        "set-property" => drop(sys::proxy_set_property(bytes(1), bytes(2))),
+        "level" => log(&format!("level {:?}", sys::proxy_get_log_level())),
+        "time" => log(&format!("time {}", sys::proxy_get_current_time_nanoseconds().is_ok())),
+        "share" => {
+            log(&format!("{:?}", sys::proxy_set_shared_data(bytes(1), bytes(2), 0)));
+            log(&format!("{:?}", sys::proxy_get_shared_data(bytes(1)).map(|(value, _)| value)));
+        }
+        "queue" => {
+            let queue = sys::proxy_register_shared_queue(bytes(1)).unwrap_or_default();
+            log(&format!("resolved {}", sys::proxy_resolve_shared_queue(b"nobody", bytes(1)).is_ok()));
+            log(&format!("{:?}", sys::proxy_enqueue_shared_queue(queue, bytes(2))));
+            show("item", sys::proxy_dequeue_shared_queue(queue));
+        }
+        "gauge" => {
+            let gauge = sys::proxy_define_metric(1, bytes(1)).unwrap_or_default();
+            log(&format!("{:?}", sys::proxy_record_metric(gauge, u64::from(num(2)))));
+            log(&format!("{:?}", sys::proxy_increment_metric(gauge, 1)));
+            log(&format!("{:?}", sys::proxy_get_metric(gauge)));
+        }
+        "root-is-done" => log(&format!("{:?}", sys::proxy_done())),
+        "foreign" => log(&format!("{:?}", sys::proxy_call_foreign_function(bytes(1), bytes(2)).is_ok())),
         "tick" => drop(sys::proxy_set_tick_period_milliseconds(num(1))),
         "log" => log(word(1)),
         "trap" => core::arch::wasm32::unreachable(),

@@ -25,6 +25,16 @@ fn scripts(example: &str) -> Vec<Script> {
             vec![Script { headers: header("authorization", "Bearer s3cr3t"), ..denied.clone() }, denied]
         }
         "grpc_auth" => vec![Script { configuration: text(r#"{"cluster": "authz"}"#), ..script() }],
+        "http_auth_callout" => {
+            vec![Script { configuration: text(r#"{"cluster": "authz", "on_outage": "deny"}"#), ..script() }]
+        }
+        "rate_limit" => {
+            let configuration = text(r#"{"limit": 1, "window_seconds": 60, "announce": true}"#);
+            vec![Script { configuration, ..script() }]
+        }
+        "cel_and_signature" => {
+            vec![Script { configuration: text(r#"{"when": "true", "public_key": ""}"#), ..script() }]
+        }
         "http_body" => vec![Script { reply_body: text("card 1234567890123456, thanks\n"), ..script() }],
         "tcp_echo_guard" => {
             let configuration = text(r#"{"prefixes": ["PING ", "ECHO "]}"#);

@@ -110,15 +110,11 @@ impl Map {
         self.fields.insert(place, (key, value));
     }
 
-    /// Gives a field exactly this value: a well-known one in its place, another at the end.
+    /// Gives a field exactly this value. It comes to the end, or to the end of the pseudo-headers, wherever it was before.
     pub(crate) fn replace(&mut self, name: &[u8], value: &[u8]) {
         let key = self.key(name);
-        if self.joins(&key) && self.get(&key).is_some() {
-            self.overwrite(&key, value);
-        } else {
-            self.remove(&key);
-            self.insert(key, value.to_vec());
-        }
+        self.remove(&key);
+        self.insert(key, value.to_vec());
     }
 
     /// Gives a field this value in its place, or adds it.
@@ -222,6 +218,18 @@ mod tests {
         map.remove(b"ACCEPT");
         map.replace(b":path", b"/new");
         assert_eq!(pairs(&map), [(":authority", "h"), (":path", "/new"), ("x", "3")]);
+    }
+
+    #[test]
+    fn a_field_that_is_replaced_comes_to_the_end() {
+        let mut map = Map::new(Kind::Response);
+        for name in [":status", "cache-control", "x", "date"] {
+            map.add(name.as_bytes(), b"0");
+        }
+        for name in ["x", "cache-control", ":status"] {
+            map.replace(name.as_bytes(), b"1");
+        }
+        assert_eq!(pairs(&map), [(":status", "1"), ("date", "0"), ("x", "1"), ("cache-control", "1")]);
     }
 
     #[test]

@@ -194,6 +194,10 @@ impl Backend for Envoy {
         self.running.as_ref()?.process.admin().metric(name).ok().flatten()
     }
 
+    fn listener(&self) -> Option<SocketAddr> {
+        self.running.as_ref().map(|running| running.process.listener())
+    }
+
     fn stop(&mut self) -> Vec<Event> {
         self.running.take().map(|running| running.process.stop()).unwrap_or_default()
     }

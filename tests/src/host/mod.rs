@@ -9,6 +9,7 @@ use crate::exchange::{Exchange, ExchangeBuilder, Meanwhile};
 use crate::message::{Received, Reply, Request};
 use crate::record::{Event, LogLine, Record, VmOf};
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -270,6 +271,13 @@ impl Host {
     #[must_use]
     pub fn metric(&mut self, name: &str) -> Option<u64> {
         self.backend.metric(name)
+    }
+
+    /// Where a real Envoy listens, for a test that brings clients of its own, many at the same time for example. `None` in the embedded host,
+    /// and before the plugin has started. The upstream answers these clients as it answered the last [exchange](Self::request).
+    #[must_use]
+    pub fn listener(&self) -> Option<SocketAddr> {
+        self.backend.listener()
     }
 
     /// What the plugin logged while it started, or was refused.

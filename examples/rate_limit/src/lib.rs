@@ -1,0 +1,137 @@
+//! Lets a number of requests through in each window of time, counted over all workers of Envoy.
+//!
+//! ```json
+//! {"limit": 100, "window_seconds": 60, "by": "x-api-key"}
+//! ```
+
+#[cfg(test)]
+mod tests;
+mod window;
+
+use proxy_filter::clock;
+use proxy_filter::prelude::*;
+use proxy_filter::shared_data::SharedCell;
+use serde::Deserialize;
+use std::hash::{DefaultHasher, Hasher};
+use std::rc::Rc;
+use std::time::SystemTime;
+use window::Window;
+
+/// What the operator configures.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// How many requests pass in a window.
+    limit: u32,
+    /// How long a window is.
+    window_seconds: u32,
+    /// The header that tells clients apart. Without one, all requests are counted together.
+    by: Option<String>,
+    /// Plugins with different names count separately.
+    #[serde(default)]
+    name: String,
+    /// Whether responses say what is left.
+    #[serde(default)]
+    announce: bool,
+}
+
+/// How many counters there are for clients. A key of shared data is never removed, so that a key for each client would let clients fill
+/// the host's memory. Two clients with the same counter share its limit.
+const COUNTERS: u64 = 4096;
+
+/// The plugin.
+#[derive(Debug, Default)]
+pub struct Root {
+    config: Rc<Config>,
+}
+
+#[proxy_filter::root]
+impl RootContext for Root {
+    type Context = Stream;
+
+    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
+        let config: Config = configuration.json()?;
+        if config.window_seconds == 0 {
+            return Err(Error::other("window_seconds: a window has at least one second"));
+        }
+        self.config = Rc::new(config);
+        Ok(())
+    }
+
+    fn new_context(&self) -> Stream {
+        Stream { config: Rc::clone(&self.config), verdict: None }
+    }
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Stream {
+    config: Rc<Config>,
+    verdict: Option<Verdict>,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug)]
+struct Verdict {
+    /// The window it was counted in.
+    window: Window,
+    passes: bool,
+}
+
+impl Config {
+    /// The counter of a client.
+    fn counter(&self, request: &RequestHeaders) -> Result<SharedCell<Window>> {
+        let Some(header) = &self.by else { return Ok(SharedCell::named(format!("rate_limit/{}", self.name))) };
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&request.get(header)?.unwrap_or_default());
+        Ok(SharedCell::named(format!("rate_limit/{}/{}", self.name, hasher.finish() % COUNTERS)))
+    }
+
+    /// Counts one request, if it may pass.
+    fn count(&self, counter: &SharedCell<Window>, now: u64) -> Result<Verdict> {
+        let mut window = Window::default();
+        // Runs again if another worker was faster: then it sees what that one has counted.
+        let after = counter.update_if(|before| {
+            window = before.unwrap_or_default().at(now);
+            (window.used < self.limit).then(|| window.with_one_more())
+        })?;
+        Ok(Verdict { window: after.unwrap_or(window), passes: after.is_some() })
+    }
+}
+
+#[proxy_filter::context]
+impl Context for Stream {
+    fn on_request_headers(
+        &mut self,
+        request: &mut RequestHeaders,
+        _end_of_stream: bool,
+    ) -> Result<FilterHeadersStatus> {
+        let length = u64::from(self.config.window_seconds);
+        let now = clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let verdict = self.config.count(&self.config.counter(request)?, now / length)?;
+        self.verdict = Some(verdict);
+        if verdict.passes {
+            return Ok(FilterHeadersStatus::Continue);
+        }
+        let mut reply = LocalReply::new(429).details("rate_limited").body("slow down\n");
+        if self.config.announce {
+            let left = verdict.window.number.saturating_add(1).saturating_mul(length).saturating_sub(now);
+            reply = reply.header("retry-after", left.to_string());
+        }
+        request.reply(reply)
+    }
+
+    fn on_response_headers(
+        &mut self,
+        response: &mut ResponseHeaders,
+        _end_of_stream: bool,
+    ) -> Result<FilterHeadersStatus> {
+        // The filter's own 429 comes along here too.
+        if let Some(Verdict { window, .. }) = self.verdict.filter(|_| self.config.announce) {
+            response.replace("x-ratelimit-limit", self.config.limit.to_string())?;
+            response.replace("x-ratelimit-remaining", self.config.limit.saturating_sub(window.used).to_string())?;
+            response.replace("x-ratelimit-window", window.number.to_string())?;
+        }
+        Ok(FilterHeadersStatus::Continue)
+    }
+}

@@ -1,0 +1,152 @@
+//! Who passes, and what workers count together.
+
+use proxy_filter::LogLevel;
+use proxy_filter_host::{Exchange, Host, Reply, build_guest};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// So long that no test sees the end of a window.
+const LONG: u32 = 1_000_000_000;
+
+fn statuses(host: &mut Host, requests: usize) -> Vec<u16> {
+    (0..requests).map(|_| host.get("/").send().status()).collect()
+}
+
+#[proxy_filter_host::test]
+fn requests_above_the_limit_are_refused(mut host: Host) {
+    host.configure(json!({ "limit": 3, "window_seconds": LONG })).unwrap();
+    assert_eq!(statuses(&mut host, 5), [200, 200, 200, 429, 429]);
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.response().text(), "slow down\n", "{exchange}");
+    assert!(exchange.upstream().is_none());
+}
+
+#[proxy_filter_host::test]
+fn clients_are_counted_apart(mut host: Host) {
+    host.configure(json!({ "limit": 1, "window_seconds": LONG, "by": "x-api-key" })).unwrap();
+    for (key, status) in [("a", 200), ("b", 200), ("a", 429), ("b", 429), ("c", 200)] {
+        let exchange = host.get("/").header("x-api-key", key).send();
+        assert_eq!(exchange.status(), status, "{key}: {exchange}");
+    }
+    let nobody: Vec<_> = statuses(&mut host, 2);
+    assert_eq!(nobody, [200, 429], "those without a key are one client");
+}
+
+#[proxy_filter_host::test]
+fn workers_count_together(mut host: Host) {
+    host.workers(2);
+    host.configure(json!({ "limit": 5, "window_seconds": LONG })).unwrap();
+    let passed = (0..8).filter(|number| host.get("/").on_worker(number % 2).send().status() == 200).count();
+    assert_eq!(passed, 5);
+}
+
+#[proxy_filter_host::test]
+fn a_limit_of_nothing_lets_nothing_through(mut host: Host) {
+    host.configure(json!({ "limit": 0, "window_seconds": LONG })).unwrap();
+    assert_eq!(statuses(&mut host, 2), [429, 429]);
+}
+
+#[proxy_filter_host::test]
+fn a_window_without_length_is_refused(mut host: Host) {
+    let refused = host.configure(json!({ "limit": 1, "window_seconds": 0 })).unwrap_err();
+    assert!(refused.to_string().contains("at least one second"), "{refused}");
+}
+
+fn module() -> PathBuf {
+    build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "rate_limit", None).unwrap()
+}
+
+/// The embedded host's clock stands still unless told otherwise. Envoy's does not, and what depends on the time differs.
+fn embedded() -> Host {
+    Host::for_module(&std::fs::read(module()).unwrap())
+}
+
+fn number(exchange: &Exchange, header: &str) -> u64 {
+    let value = exchange.response().header(header).unwrap_or_else(|| panic!("no {header}: {exchange}"));
+    value.to_string().parse().unwrap()
+}
+
+#[test]
+fn a_new_window_begins_empty() {
+    let mut host = embedded();
+    host.configure(json!({ "limit": 2, "window_seconds": 10, "announce": true })).unwrap();
+    assert_eq!(statuses(&mut host, 3), [200, 200, 429]);
+    let refused = host.get("/").send();
+    let (window, wait) = (number(&refused, "x-ratelimit-window"), number(&refused, "retry-after"));
+    assert!((1..=10).contains(&wait), "{refused}");
+    let _ = host.advance(Duration::from_secs(wait));
+    let next = host.get("/").send();
+    assert_eq!((next.status(), number(&next, "x-ratelimit-window")), (200, window + 1), "{next}");
+    assert_eq!((number(&next, "x-ratelimit-limit"), number(&next, "x-ratelimit-remaining")), (2, 1), "{next}");
+    assert_eq!(next.response().header("retry-after"), None);
+}
+
+/// Status and window of each of these requests, sent one after the other on one connection.
+fn client(listener: SocketAddr, requests: usize) -> Vec<(u16, u64)> {
+    let mut connection = BufReader::new(TcpStream::connect(listener).unwrap());
+    connection.get_ref().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..requests {
+        connection.get_mut().write_all(b"GET / HTTP/1.1\r\nhost: load\r\n\r\n").unwrap();
+        let (mut status, mut window, mut length) = (0, None, 0);
+        for line in connection.by_ref().lines() {
+            let line = line.unwrap();
+            match line.split_once([' ', ':']) {
+                Some(("HTTP/1.1", rest)) => status = rest[..3].parse().unwrap(),
+                Some(("x-ratelimit-window", number)) => window = Some(number.trim().parse().unwrap()),
+                Some(("content-length", bytes)) => length = bytes.trim().parse().unwrap(),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        connection.read_exact(&mut vec![0; length]).unwrap();
+        answers.push((status, window.expect("the filter tells the window")));
+    }
+    answers
+}
+
+/// The window is the one the filter says it counted in, so that it does not matter when an answer arrives.
+#[test]
+#[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
+fn in_envoy_two_workers_under_load_never_let_more_than_the_limit_through_in_a_window() {
+    const LIMIT: usize = 1000;
+    let mut host = Host::in_envoy(&module()).unwrap();
+    host.workers(2);
+    host.log_level(LogLevel::Error);
+    host.configure(json!({ "limit": LIMIT, "window_seconds": 1, "announce": true })).unwrap();
+    host.upstream(|_| Reply::new(204));
+    let _ = host.get("/").send();
+    let listener = host.listener().unwrap();
+    let end = Instant::now() + Duration::from_secs(5);
+    let load = || {
+        let mut answers = Vec::new();
+        // The kernel gives each connection to a worker: many, so that both have some.
+        while Instant::now() < end {
+            answers.extend(client(listener, 10));
+        }
+        answers
+    };
+    let answers: Vec<_> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..8).map(|_| scope.spawn(load)).collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+    let mut windows = BTreeMap::<u64, (usize, usize)>::new();
+    for (status, window) in answers {
+        let (passed, refused) = windows.entry(window).or_default();
+        match status {
+            204 => *passed += 1,
+            429 => *refused += 1,
+            status => panic!("{status}"),
+        }
+    }
+    println!("passed and refused by window: {windows:?}");
+    assert!(windows.len() >= 4, "{windows:?}");
+    assert!(windows.values().all(|(passed, _)| *passed <= LIMIT), "more than {LIMIT}: {windows:?}");
+    let whole: Vec<_> = windows.values().skip(1).take(windows.len() - 2).collect();
+    assert!(whole.iter().all(|(passed, refused)| *passed == LIMIT && *refused > 0), "no load: {windows:?}");
+}

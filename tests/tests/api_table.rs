@@ -1,0 +1,213 @@
+//! `docs/api.md` has a row for every host function and every callback, and the items it names exist.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+macro_rules! names {
+    ($($name:ident($($parameters:tt)*) -> ($($results:tt)*);)*) => {
+        /// Generated from the list that the SDK and the embedded host are made from.
+        const FUNCTIONS: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+proxy_filter::__for_each_host_function!(names);
+
+/// Columns of every table.
+const COLUMNS: usize = 6;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The texts in quotes or backquotes.
+fn quoted(text: &str, quote: char) -> Vec<&str> {
+    text.split(quote).skip(1).step_by(2).collect()
+}
+
+/// The rows under a heading, those of its subheadings included.
+fn rows<'a>(page: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
+    let (_, part) = page.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no part `{heading}`"));
+    let part = part.split("\n## ").next().unwrap();
+    let cells = |line: &'a str| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>();
+    let rows = part.lines().filter(|line| line.starts_with('|')).map(cells);
+    rows.filter(|row| !row[0].starts_with("---") && row[1] != "Rust").collect()
+}
+
+fn first_column(heading: &str) -> Vec<String> {
+    let page = read("docs/api.md");
+    rows(&page, heading).iter().flat_map(|row| quoted(row[0], '`')).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_row_fills_every_column() {
+    let page = read("docs/api.md");
+    for heading in ["The context API", "Host functions", "Callbacks"] {
+        for row in rows(&page, heading) {
+            assert_eq!(row.len(), COLUMNS, "{row:?}");
+            assert!(row.iter().enumerate().all(|(index, cell)| index == 2 || !cell.is_empty()), "{row:?}");
+        }
+    }
+}
+
+#[test]
+fn every_host_function_has_one_row_and_no_other_row_is_there() {
+    assert_eq!(first_column("Host functions"), FUNCTIONS);
+}
+
+/// The callbacks that the embedded host knows, from the table by which it checks the exports of a module, and those that modules made with the macros
+/// export, from the table of the macros. The ABI version's marker is no callback.
+fn callbacks() -> Vec<String> {
+    let host = read("tests/src/embedded/abi.rs");
+    let (_, table) = host.split_once("fn signature(export: &str)").expect("the table of the embedded host");
+    let table = table.split("\n}\n").next().unwrap();
+    let macros = read("macros/src/export.rs");
+    let (_, exports) = macros.split_once("const EXPORTS: &[Export] = &[").expect("the table of the macros");
+    let exports = exports.split("\n];\n").next().unwrap();
+    let exported =
+        quoted(exports, '"').into_iter().filter(|name| name.starts_with("proxy_on_") || name.starts_with("_i"));
+    let mut names: Vec<String> = quoted(table, '"').into_iter().chain(exported).map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    assert!(names.len() > 25, "{names:?}: this test reads tables that are not there");
+    names
+}
+
+#[test]
+fn every_callback_has_one_row_and_no_other_row_is_there() {
+    let mut rows = first_column("Callbacks");
+    rows.sort();
+    assert_eq!(rows, callbacks());
+}
+
+/// The sources of the SDK.
+fn sources(directory: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else {
+            let code = fs::read_to_string(&path).unwrap();
+            let code: Vec<_> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+            found.push((path.strip_prefix(root().join("sdk/src")).unwrap().to_path_buf(), code.join("\n")));
+        }
+    }
+    found
+}
+
+fn has_word(code: &str, word: &str) -> bool {
+    code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found == word)
+}
+
+/// Whether code has a function of this name.
+fn has_function(code: &str, name: &str) -> bool {
+    code.match_indices(&format!("fn {name}")).any(|(at, found)| {
+        let after = code[at + found.len()..].chars().next();
+        matches!(after, Some('(' | '<'))
+    })
+}
+
+/// Whether code has a public function of this name outside of any type, its own or one of `attributes!`, which is given the names of a type
+/// and of the function that returns it.
+fn has_free_function(code: &str, name: &str) -> bool {
+    let generated = code.contains("\nattributes! {") && code.contains(&format!(", {name}, \"{name}\" {{\n"));
+    let starts = ["\npub fn", "\npub const fn", "\npub async fn"].map(|start| format!("{start} {name}"));
+    generated || starts.iter().any(|start| code.contains(&format!("{start}(")) || code.contains(&format!("{start}<")))
+}
+
+/// Whether the crate's root makes a name public.
+fn is_public(crate_page: &str, name: &str) -> bool {
+    let statements = crate_page.split("\npub ").skip(1).filter_map(|rest| rest.split(';').next());
+    let mut exports = statements.filter(|statement| statement.starts_with("use ") || statement.starts_with("mod "));
+    exports.any(|statement| has_word(statement, name))
+}
+
+/// Looks an item up as a reader would: a module or a type of the crate's root, what is in the module, and a method of a type.
+fn exists(item: &str, sources: &[(PathBuf, String)]) -> Result<(), String> {
+    let crate_page = &sources.iter().find(|(path, _)| path == Path::new("lib.rs")).unwrap().1;
+    let mut segments = item.split("::").peekable();
+    let first = segments.next().unwrap();
+    if !is_public(crate_page, first) {
+        return Err(format!("`{first}` is not public in sdk/src/lib.rs"));
+    }
+    let is_module = |name: &str| crate_page.contains(&format!("pub mod {name};"));
+    let (mut within, mut owner): (Vec<_>, _) = if is_module(first) {
+        (sources.iter().filter(|(path, _)| path.with_extension("").starts_with(first)).collect(), None)
+    } else {
+        (sources.iter().collect(), Some(first))
+    };
+    while let Some(name) = segments.next() {
+        if owner.is_some() {
+            // A method: in a file that speaks of its type.
+            within.retain(|(_, code)| has_word(code, owner.unwrap_or_default()));
+            if !within.iter().any(|(_, code)| has_function(code, name)) {
+                return Err(format!("no function `{name}` where `{}` is", owner.unwrap_or_default()));
+            }
+        } else if name.starts_with(char::is_uppercase) {
+            if !within.iter().any(|(_, code)| has_word(code, name)) {
+                return Err(format!("no type `{name}` in `{first}`"));
+            }
+            owner = Some(name);
+        } else if !within.iter().any(|(_, code)| has_free_function(code, name)) {
+            return Err(format!("no function `{name}` in `{first}`"));
+        }
+    }
+    Ok(())
+}
+
+/// What the Rust column shows that is of the language or of another crate.
+const OTHERS: [&str; 5] = ["Drop", "log", "Continue", "root_id", "proxy_on_memory_allocate"];
+
+#[test]
+fn every_item_in_the_table_exists() {
+    let (page, sources) = (read("docs/api.md"), sources(&root().join("sdk/src")));
+    let has_grpc = sources.iter().any(|(path, _)| path.starts_with("grpc"));
+    let (mut seen, mut missing) = (0, Vec::new());
+    for heading in ["The context API", "Host functions", "Callbacks"] {
+        for row in rows(&page, heading) {
+            let items = quoted(row[1], '`');
+            assert!(!items.is_empty() || row[1].starts_with("none"), "{row:?}");
+            for item in items.into_iter().filter(|item| !OTHERS.contains(item) && *item != "_initialize") {
+                // As long as the SDK has no gRPC at all.
+                if !has_grpc && item.contains("Grpc") {
+                    continue;
+                }
+                seen += 1;
+                if let Err(why) = exists(item, &sources) {
+                    missing.push(format!("{item}: {why}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+    assert!(seen > 150, "{seen} items: this test reads a table that is not there");
+}
+
+#[test]
+fn an_item_that_does_not_exist_is_found_out() {
+    let sources = sources(&root().join("sdk/src"));
+    for item in [
+        "Headers",
+        "HeaderMap::put",
+        "header_map::get",
+        "shared_data::SharedCell::swap",
+        "shared_data::Cell",
+        "metric::Counter::reset",
+        "metric::count",
+        "HttpCall::timeou",
+        "Table::insert",
+    ] {
+        exists(item, &sources).expect_err(item);
+    }
+}
+
+#[test]
+fn the_table_is_linked_from_the_readme_and_the_crate_page() {
+    for page in ["README.md", "sdk/src/lib.rs"] {
+        assert!(read(page).contains("docs/api.md"), "{page}");
+    }
+}

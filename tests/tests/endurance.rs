@@ -1,0 +1,267 @@
+//! Streams that die while the filter waits for something leave nothing behind: the memory of the module does not grow.
+//!
+//! A host of a few lines drives the module, because a million streams take the embedded host too long. With the interpreter, which every
+//! `cargo test` has, there are fewer of them; with the compiler it is as many as promised:
+//! `cargo test -p proxy-filter-host --features wasmtime --test endurance`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
+
+use proxy_filter_host::build_guest;
+use std::collections::VecDeque;
+use std::path::Path;
+
+/// The root context.
+const ROOT: u32 = 1;
+/// How many streams are alive at the same time.
+const ALIVE: usize = 20;
+/// The status of a key that is not there.
+const NOT_FOUND: i32 = 1;
+
+/// What the host knows, and what it tells the module.
+struct Facts {
+    path: &'static str,
+    configuration: &'static str,
+    /// The token of the last call.
+    token: u32,
+    nanoseconds: u64,
+    /// The period of the tick; 0 if there is none.
+    period: u32,
+    errors: Vec<String>,
+}
+
+/// A module on an engine. The two engines have nearly the same interface, and no trait in common.
+macro_rules! driver {
+    ($name:ident: $engine:ident, $instantiate:ident) => {
+        struct $name {
+            store: $engine::Store<Facts>,
+            instance: $engine::Instance,
+        }
+
+        impl $name {
+            /// Loads and configures a guest. It is told that each request has this path.
+            fn start(guest: &str, configuration: &'static str, path: &'static str) -> Self {
+                let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+                let module = build_guest(directory, "proxy-filter-guests", Some(guest)).unwrap();
+                let engine = $engine::Engine::default();
+                let module = $engine::Module::new(&engine, std::fs::read(module).unwrap()).unwrap();
+                let mut linker = <$engine::Linker<Facts>>::new(&engine);
+                for import in module.imports() {
+                    let name = import.name().to_owned();
+                    let ty = import.ty();
+                    let ty = ty.func().unwrap().clone();
+                    let call = move |mut caller: $engine::Caller<'_, Facts>,
+                                     arguments: &[$engine::Val],
+                                     results: &mut [$engine::Val]| {
+                        results[0] = $engine::Val::I32(Self::host(&name, &mut caller, arguments));
+                        Ok(())
+                    };
+                    linker.func_new("env", import.name(), ty, call).unwrap();
+                }
+                let facts = Facts { path, configuration, token: 0, nanoseconds: 1, period: 0, errors: Vec::new() };
+                let mut store = $engine::Store::new(&engine, facts);
+                let instance = linker.$instantiate(&mut store, &module).unwrap();
+                let mut host = Self { store, instance };
+                host.call("_initialize", &[]);
+                host.call("proxy_on_context_create", &[ROOT, 0]);
+                host.call("proxy_on_vm_start", &[ROOT, 0]);
+                host.call("proxy_on_configure", &[ROOT, u32::try_from(configuration.len()).unwrap()]);
+                host
+            }
+
+            /// The host functions that these guests cannot do without. Every other one succeeds and does nothing.
+            fn host(name: &str, caller: &mut $engine::Caller<'_, Facts>, arguments: &[$engine::Val]) -> i32 {
+                let word = |index: usize| match arguments[index] {
+                    $engine::Val::I32(word) => word.cast_unsigned(),
+                    _ => 0,
+                };
+                let memory = caller.get_export("memory").and_then($engine::Extern::into_memory).unwrap();
+                let text = |caller: &$engine::Caller<'_, Facts>, index: usize| {
+                    let mut bytes = vec![0; word(index + 1) as usize];
+                    memory.read(caller, word(index) as usize, &mut bytes).unwrap();
+                    String::from_utf8(bytes).unwrap()
+                };
+                let out = |caller: &mut $engine::Caller<'_, Facts>, index: usize, bytes: &[u8]| {
+                    memory.write(caller, word(index) as usize, bytes).unwrap();
+                };
+                let buffer = |caller: &mut $engine::Caller<'_, Facts>, index: usize, bytes: &[u8]| {
+                    let allocator =
+                        caller.get_export("proxy_on_memory_allocate").and_then($engine::Extern::into_func).unwrap();
+                    let (size, mut block) = (u32::try_from(bytes.len()).unwrap(), [$engine::Val::I32(0)]);
+                    allocator.call(&mut *caller, &[$engine::Val::I32(size.cast_signed())], &mut block).unwrap();
+                    let [$engine::Val::I32(block)] = block else { unreachable!() };
+                    memory.write(&mut *caller, block.cast_unsigned() as usize, bytes).unwrap();
+                    out(caller, index, &block.to_le_bytes());
+                    out(caller, index + 1, &size.to_le_bytes());
+                };
+                match name {
+                    "proxy_get_header_map_value" if text(caller, 1) == ":path" => {
+                        let path = caller.data().path;
+                        buffer(caller, 3, path.as_bytes());
+                    }
+                    "proxy_get_header_map_value" => return NOT_FOUND,
+                    // The plugin's configuration.
+                    "proxy_get_buffer_bytes" => {
+                        let configuration = caller.data().configuration;
+                        buffer(caller, 3, configuration.as_bytes());
+                    }
+                    "proxy_get_log_level" => out(caller, 0, &4_u32.to_le_bytes()),
+                    "proxy_log" => {
+                        let line = text(caller, 1);
+                        caller.data_mut().errors.push(line);
+                    }
+                    "proxy_get_current_time_nanoseconds" => {
+                        caller.data_mut().nanoseconds += 1000;
+                        let now = caller.data().nanoseconds.to_le_bytes();
+                        out(caller, 0, &now);
+                    }
+                    "proxy_set_tick_period_milliseconds" => caller.data_mut().period = word(0),
+                    "proxy_http_call" => {
+                        caller.data_mut().token += 4;
+                        let token = caller.data().token.to_le_bytes();
+                        out(caller, 9, &token);
+                    }
+                    _ => {}
+                }
+                0
+            }
+
+            /// Enters a callback; 0 if the module does not have it, or it returns nothing.
+            fn call(&mut self, name: &str, arguments: &[u32]) -> i32 {
+                let Some(function) = self.instance.get_func(&mut self.store, name) else { return 0 };
+                let arguments: Vec<_> = arguments.iter().map(|word| $engine::Val::I32(word.cast_signed())).collect();
+                let mut results = vec![$engine::Val::I32(0); function.ty(&self.store).results().len()];
+                function.call(&mut self.store, &arguments, &mut results).unwrap();
+                match results.first() {
+                    Some($engine::Val::I32(result)) => *result,
+                    _ => 0,
+                }
+            }
+
+            fn pages(&mut self) -> u64 {
+                let memory = self.instance.get_memory(&mut self.store, "memory").unwrap();
+                memory.size(&self.store)
+            }
+        }
+
+        impl Driver for $name {
+            fn call(&mut self, name: &str, arguments: &[u32]) -> i32 {
+                Self::call(self, name, arguments)
+            }
+
+            fn pages(&mut self) -> u64 {
+                Self::pages(self)
+            }
+
+            fn facts(&mut self) -> &mut Facts {
+                self.store.data_mut()
+            }
+        }
+    };
+}
+
+trait Driver {
+    fn call(&mut self, name: &str, arguments: &[u32]) -> i32;
+    fn pages(&mut self) -> u64;
+    fn facts(&mut self) -> &mut Facts;
+}
+
+driver!(Wasmi: wasmi, instantiate_and_start);
+#[cfg(feature = "wasmtime")]
+driver!(Wasmtime: wasmtime, instantiate);
+
+/// A stream that waits.
+struct Waiting {
+    id: u32,
+    /// The last call it made, if it made one.
+    token: Option<u32>,
+}
+
+/// Opens a stream, and sees that its request waits.
+fn open(host: &mut impl Driver, id: u32) -> Waiting {
+    let before = host.facts().token;
+    host.call("proxy_on_context_create", &[id, ROOT]);
+    assert_ne!(host.call("proxy_on_request_headers", &[id, 1, 1]), 0, "the request waits");
+    let token = host.facts().token;
+    Waiting { id, token: (token != before).then_some(token) }
+}
+
+/// The client has gone. What was asked for comes afterwards, or never.
+fn end(host: &mut impl Driver, Waiting { id, token }: &Waiting) {
+    host.call("proxy_on_log", &[*id]);
+    host.call("proxy_on_done", &[*id]);
+    host.call("proxy_on_delete", &[*id]);
+    if let Some(token) = token.filter(|_| id % 2 == 0) {
+        host.call("proxy_on_http_call_response", &[ROOT, token, 0, 0, 0]);
+    }
+}
+
+/// So many streams die while they wait. The pages of memory after the warm-up, and in the end.
+fn play(host: &mut impl Driver, warm_up: u32, streams: u32) -> (u64, u64) {
+    let mut alive = VecDeque::new();
+    let mut warm = 0;
+    for id in ROOT + 1..=ROOT + streams {
+        alive.push_back(open(host, id));
+        if alive.len() > ALIVE {
+            let oldest = alive.pop_front().unwrap();
+            end(host, &oldest);
+        }
+        if id % 100 == 0 && host.facts().period > 0 {
+            host.call("proxy_on_tick", &[ROOT]);
+        }
+        if id == ROOT + warm_up {
+            warm = host.pages();
+        }
+    }
+    for waiting in alive {
+        end(host, &waiting);
+    }
+    assert!(host.facts().errors.is_empty(), "{:?}", host.facts().errors);
+    (warm, host.pages())
+}
+
+fn assert_no_growth(host: &mut impl Driver, warm_up: u32, streams: u32) {
+    let (warm, after) = play(host, warm_up, streams);
+    assert_eq!(warm, after, "pages of 64 KiB after {warm_up} streams, and after {streams}");
+}
+
+#[test]
+fn aborted_callouts_leave_nothing_behind() {
+    let mut host = Wasmi::start("callouts", "", "/request/1");
+    assert_no_growth(&mut host, 200, 1_000);
+    assert_eq!(host.facts().token, 4_000, "each made a call");
+}
+
+#[test]
+fn streams_that_die_with_a_timer_leave_nothing_behind() {
+    let mut host = Wasmi::start("pending_timers", "", "/");
+    assert_no_growth(&mut host, 200, 1_000);
+    assert_ne!(host.facts().nanoseconds, 1, "each asked for the time");
+}
+
+#[test]
+fn async_filters_that_die_while_they_wait_leave_nothing_behind() {
+    let mut host = Wasmi::start("exchanges", "{}", "/wait");
+    assert_no_growth(&mut host, 200, 1_000);
+    assert_eq!(host.facts().token, 4_000, "each made a call");
+}
+
+#[cfg(feature = "wasmtime")]
+#[test]
+fn a_million_aborted_callouts_leave_nothing_behind() {
+    let mut host = Wasmtime::start("callouts", "", "/request/1");
+    assert_no_growth(&mut host, 10_000, 1_000_000);
+    assert_eq!(host.facts().token, 4_000_000, "each made a call");
+}
+
+#[cfg(feature = "wasmtime")]
+#[test]
+fn a_hundred_thousand_streams_that_die_with_a_timer_leave_nothing_behind() {
+    assert_no_growth(&mut Wasmtime::start("pending_timers", "", "/"), 10_000, 100_000);
+}
+
+#[cfg(feature = "wasmtime")]
+#[test]
+fn a_hundred_thousand_async_filters_that_die_while_they_wait_leave_nothing_behind() {
+    let mut host = Wasmtime::start("exchanges", "{}", "/wait");
+    assert_no_growth(&mut host, 10_000, 100_000);
+    assert_eq!(host.facts().token, 400_000, "each made a call");
+}
