@@ -88,6 +88,7 @@ const WAITS: &[(&str, &str)] = &[
     ("timeout", "timers"),
     ("retry", "timers"),
     ("GrpcCall", "grpc_calls"),
+    ("GrpcStream", "grpc_streams"),
 ];
 
 /// What a root task is taken to wait for: it is a function elsewhere.

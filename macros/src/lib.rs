@@ -114,7 +114,7 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// The function stays as it is, and may be called by others. Beside it comes a root context with its name in camel case, `Stamp`, which is what
 /// [`module!`] lists if the filter is one of several. The module exports what is awaited in the function: `request_headers` always, and the other
-/// parts of the stream if the function calls the method that waits for them; what `HttpCall`, `GrpcCall`, `Timer`, `Interval`, `timeout` and
+/// parts of the stream if the function calls the method that waits for them; what `HttpCall`, `GrpcCall`, `GrpcStream`, `Timer`, `Interval`, `timeout` and
 /// `retry` need if it names these.
 ///
 /// Arguments, all optional:
@@ -123,7 +123,7 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// |---|---|
 /// | `root_id = "name"` | the filter is one of several |
 /// | `fail_open` | an `Err` lets the stream go on, instead of refusing it |
-/// | `request_body`, `request_trailers`, `response_headers`, `response_body`, `response_trailers`, `finished`, `http_calls`, `grpc_calls`, `timers` | waited for in a function that this one calls |
+/// | `request_body`, `request_trailers`, `response_headers`, `response_body`, `response_trailers`, `finished`, `http_calls`, `grpc_calls`, `grpc_streams`, `timers` | waited for in a function that this one calls |
 /// | `queues` | the root task waits for items of queues |
 /// | `root_task = function` | `async fn function(config: Rc<Config>) -> Result<()>` runs beside the streams, from the configuration of the plugin to its end |
 /// | `configure = function` | the same, and streams wait until it has returned `Ok` |

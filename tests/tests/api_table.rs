@@ -129,7 +129,7 @@ fn is_public(crate_page: &str, name: &str) -> bool {
 /// Looks an item up as a reader would: a module or a type of the crate's root, what is in the module, and a method of a type.
 fn exists(item: &str, sources: &[(PathBuf, String)]) -> Result<(), String> {
     let crate_page = &sources.iter().find(|(path, _)| path == Path::new("lib.rs")).unwrap().1;
-    let mut segments = item.split("::").peekable();
+    let mut segments = item.split("::");
     let first = segments.next().unwrap();
     if !is_public(crate_page, first) {
         return Err(format!("`{first}` is not public in sdk/src/lib.rs"));

@@ -378,3 +378,24 @@ fn a_future_that_is_dropped_cancels_its_call(mut host: Host) {
     let later = host.advance(ms(400));
     assert!(later.callbacks().is_empty(), "{later}");
 }
+
+#[proxy_filter_host::test(guest = "grpc_exchange")]
+fn the_messages_of_a_stream_can_be_awaited(mut host: Host) {
+    serve(&mut host, |_call| Reply::grpc(""));
+    for (path, expected) in [
+        ("/closed", "None"),
+        ("/dropped", "once"),
+        ("/nobody", "the gRPC call failed: no such cluster, or no healthy upstream"),
+    ] {
+        let exchange = host.get(path).send();
+        assert_eq!(answer(&exchange), expected, "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "grpc_exchange")]
+fn the_end_of_a_stream_is_awaited_too(mut host: Host) {
+    serve(&mut host, |_call| Reply::grpc(""));
+    let exchange = host.get("/stream").send();
+    let expected = "\\x0a\\x03one; \\x0a\\x03bye; the gRPC call failed: NOT_FOUND (5): gone: 50% über";
+    assert_eq!(answer(&exchange), expected, "{exchange}");
+}

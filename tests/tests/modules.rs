@@ -180,3 +180,24 @@ fn filters_of_requests_and_of_connections_in_one_module_export_the_union() {
     let callbacks = ["proxy_on_vm_start", "proxy_on_response_headers", "proxy_on_upstream_data", "proxy_on_log"];
     assert_eq!(report.exports, exports(&callbacks), "{report}");
 }
+
+#[test]
+fn a_grpc_call_needs_two_exports_and_a_stream_four() {
+    let calls = ["proxy_on_grpc_receive", "proxy_on_grpc_close"];
+    let report = report("grpc_auth", None);
+    assert_eq!(
+        report.exports,
+        exports(&[&calls[..], &["proxy_on_configure", "proxy_on_request_headers"]].concat()),
+        "{report}"
+    );
+    for name in ["env.proxy_grpc_call", "env.proxy_grpc_cancel", "env.proxy_get_status"] {
+        assert!(report.imports.contains(&name.to_owned()), "{report}");
+    }
+    assert!(!report.imports.contains(&"env.proxy_grpc_stream".to_owned()), "{report}");
+    let report = guest("grpc");
+    for name in
+        ["proxy_on_grpc_receive_initial_metadata", "proxy_on_grpc_receive_trailing_metadata"].iter().chain(&calls)
+    {
+        assert!(report.exports.contains(&(*name).to_owned()), "{report}");
+    }
+}

@@ -5,7 +5,10 @@ use proxy_filter::metric::{Counter, CounterVec, Gauge};
 use proxy_filter::prelude::*;
 use proxy_filter::shared_data::{self, SharedCell};
 use proxy_filter::sys::{self, HostFunctions};
-use proxy_filter::{Status, clock, filter_state, foreign, metadata, plugin, property, stream_info, timer};
+use proxy_filter::{
+    GrpcBytes, GrpcEvent, GrpcStream, OpenGrpcStream, Status, clock, filter_state, foreign, metadata, plugin, property,
+    stream_info, timer,
+};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,10 +22,30 @@ mod filter {
     static LABELLED: CounterVec<1> = CounterVec::new("labelled", ["label"], 1);
     static CELL: SharedCell<Vec<u8>> = SharedCell::new("cell");
 
-    #[derive(Default)]
-    pub(super) struct Root;
+    type Talk = GrpcStream<GrpcBytes, GrpcBytes>;
 
-    #[proxy_filter::root]
+    #[derive(Default)]
+    pub(super) struct Root {
+        stream: Option<OpenGrpcStream<GrpcBytes>>,
+    }
+
+    /// Whatever comes is read.
+    fn told(_: &mut Root, event: GrpcEvent<'_, GrpcBytes>) -> Result<()> {
+        match event {
+            GrpcEvent::InitialMetadata(metadata) | GrpcEvent::TrailingMetadata(metadata) => {
+                metadata.pairs()?;
+                metadata.get_binary("a-bin").map(drop)
+            }
+            GrpcEvent::Message(_) => Ok(()),
+            GrpcEvent::Closed(why) => Ok(why?),
+        }
+    }
+
+    fn call() -> GrpcCall<GrpcBytes> {
+        GrpcCall::new("c", "pkg.Service", "Method", &GrpcBytes::default())
+    }
+
+    #[proxy_filter::root(http_calls, grpc_calls, grpc_streams)]
     impl RootContext for Root {
         type Context = Stream;
 
@@ -40,6 +63,13 @@ mod filter {
         fn on_tick(&mut self) -> Result<()> {
             let _ = clock::now();
             let _ = plugin::done();
+            let _ = HttpCall::get("c", "/").send(self, |_, answer| answer?.body().map(drop));
+            let _ = call().send(self, |_, answer| answer.map(drop).map_err(Error::from));
+            let _ = Talk::new("c", "pkg.Service", "Talk").open(self, told).map(OpenGrpcStream::cancel);
+            if let Ok(stream) = Talk::new("c", "pkg.Service", "Talk").open(self, told) {
+                let _ = (stream.send(&GrpcBytes::default()), stream.close());
+                self.stream = Some(stream);
+            }
             let _ = (COUNTER.increment(1), COUNTER.get(), LABELLED.increment(["a"], 1), GAUGE.record(1), GAUGE.get());
             timer::set_tick_period(Duration::from_secs(1))
         }
@@ -83,7 +113,7 @@ mod filter {
         results.into_iter().fold(Ok(()), Result::and)
     }
 
-    #[proxy_filter::context]
+    #[proxy_filter::context(http_calls, grpc_calls)]
     impl Context for Stream {
         fn on_request_headers(
             &mut self,
@@ -117,7 +147,10 @@ mod filter {
         ) -> Result<FilterHeadersStatus> {
             let _ = response.status();
             use_map(response)?;
-            Ok(FilterHeadersStatus::Continue)
+            response.pause_for(self, call(), |_, _, answer| {
+                answer?;
+                Ok(FilterHeadersStatus::Continue)
+            })
         }
 
         fn on_response_body(&mut self, body: &mut ResponseBody, _end_of_stream: bool) -> Result<FilterDataStatus> {
@@ -194,6 +227,15 @@ fn live(function: &'static str, status: u32) -> (Vec<&'static str>, Vec<(&'stati
             call(export, [2, size, 0, 0, 0]);
         }
     }
+    call("proxy_on_http_call_response", [1, 0, 0, 3, 0]);
+    // The call of the stream, and then the stream of the root.
+    call("proxy_on_grpc_receive", [1, 0, 3, 0, 0]);
+    call("proxy_on_grpc_receive_initial_metadata", [1, 0, 1, 0, 0]);
+    call("proxy_on_grpc_receive", [1, 0, 3, 0, 0]);
+    call("proxy_on_grpc_receive_trailing_metadata", [1, 0, 1, 0, 0]);
+    for token in [0, 0, 99] {
+        call("proxy_on_grpc_close", [1, token, 13, 0, 0]);
+    }
     call("proxy_on_log", [2, 0, 0, 0, 0]);
     // Unknown contexts, and events after the end.
     call("proxy_on_tick", [99, 0, 0, 0, 0]);
@@ -233,6 +275,15 @@ const WRAPPED: &[&str] = &[
     "proxy_register_shared_queue",
     "proxy_resolve_shared_queue",
     "proxy_done",
+    "proxy_http_call",
+    "proxy_grpc_call",
+    "proxy_grpc_stream",
+    "proxy_grpc_send",
+    "proxy_grpc_close",
+    "proxy_grpc_cancel",
+    "proxy_get_status",
+    "proxy_set_effective_context",
+    "proxy_continue_stream",
     "proxy_enqueue_shared_queue",
     "proxy_dequeue_shared_queue",
     "proxy_define_metric",

@@ -2,7 +2,11 @@
 
 use super::{Awaits, NewContext, Runtime, failure, grpc_calls};
 use crate::error::Result;
-use crate::grpc::{GrpcBytes, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStream, Life, OpenGrpcStream};
+use crate::exchange::{self, Points};
+use crate::grpc::{
+    ConnectedGrpcStream, GrpcBytes, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStream, Inbox, Life,
+    OpenGrpcStream,
+};
 use crate::runtime::{Callback, Pendings, current};
 use crate::sys;
 use core::any::Any;
@@ -50,12 +54,42 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
         mut on_event: impl FnMut(&mut C, GrpcEvent<'_, Received>) -> Result<()> + 'static,
     ) -> Result<OpenGrpcStream<Sent>, GrpcError> {
         let _ = context;
+        self.handle(move |context, event| match context.downcast_mut() {
+            Some(context) => on_event(context, event),
+            // The token was another context's: a host that uses one twice.
+            None => Ok(()),
+        })
+    }
+
+    /// Opens the stream in a filter that is one async function, which awaits what comes.
+    ///
+    /// The filter's attribute exports the callbacks of streams if the function names `GrpcStream`; for a stream that is connected in another function,
+    /// write `#[proxy_filter::filter(grpc_streams)]`.
+    ///
+    /// # Errors
+    /// Why the stream cannot be opened: as [`open`](Self::open), or because the filter is none that awaits.
+    pub fn connect(self) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
+        if !exchange::is_declared(Points::GRPC_STREAMS) {
+            return Err(GrpcError::Refused(exchange::undeclared("grpc_streams")));
+        }
+        let inbox = Inbox::new();
+        let own = Rc::clone(&inbox);
+        let open = self.handle(move |_, event| {
+            own.take(event);
+            Ok(())
+        })?;
+        Ok(ConnectedGrpcStream::new(open, inbox))
+    }
+
+    /// Opens the stream for the context whose callback runs.
+    fn handle(
+        self,
+        mut on_event: impl FnMut(&mut dyn Any, GrpcEvent<'_, Received>) -> Result<()> + 'static,
+    ) -> Result<OpenGrpcStream<Sent>, GrpcError> {
         let owner = current::context_id();
         let life = self.start()?;
         let own = Rc::clone(&life);
         let handle = move |context: &mut dyn Any, event: GrpcEvent<'_, GrpcBytes>| {
-            // The token was another context's: a host that uses one twice.
-            let Some(context) = context.downcast_mut() else { return Ok(()) };
             let event = match event {
                 GrpcEvent::Message(message) => match Received::from_wire(message.0) {
                     Ok(message) => GrpcEvent::Message(message),
@@ -108,8 +142,9 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_grpc_close` for a stream.
     pub(super) fn grpc_closed(&self, token: u32, code: u32) {
         self.grpc_event(token, |life| {
+            let why = if code == 0 { Ok(()) } else { Err(grpc_calls::end(code)) };
             life.end();
-            GrpcEvent::Closed(if code == 0 { Ok(()) } else { Err(grpc_calls::end(code)) })
+            GrpcEvent::Closed(why)
         });
     }
 

@@ -3,6 +3,7 @@
 mod base64;
 mod call;
 mod client;
+mod connected;
 mod error;
 mod message;
 mod metadata;
@@ -11,6 +12,8 @@ mod status;
 mod stream;
 
 pub use call::GrpcCall;
+pub use connected::ConnectedGrpcStream;
+pub(crate) use connected::Inbox;
 pub use error::GrpcError;
 pub use message::{GrpcBytes, GrpcMessage};
 pub use metadata::GrpcMetadata;

@@ -1,8 +1,8 @@
-//! gRPC calls in a filter that is one async function: one, or two at once.
+//! gRPC calls in a filter that is one async function: one, or two at once; and streams.
 
 use futures_util::future::join;
 use proxy_filter::prelude::*;
-use proxy_filter::{GrpcBytes, GrpcError};
+use proxy_filter::{GrpcBytes, GrpcError, GrpcStream};
 
 fn call(method: &str) -> GrpcCall<GrpcBytes> {
     GrpcCall::new("service", "pkg.Service", method, &GrpcBytes(method.into()))
@@ -25,6 +25,32 @@ async fn grpc_exchange(mut exchange: Exchange) -> Result<()> {
             let (a, b) = join(call("A").into_future(), call("B").into_future()).await;
             format!("{}, {}", line(a), line(b))
         }
+        "/stream" => {
+            let mut stream = GrpcStream::<GrpcBytes, GrpcBytes>::new("talk", "pkg.Service", "Talk").connect()?;
+            let mut lines = Vec::new();
+            for message in ["\x0a\x03one", "\x0a\x03end"] {
+                stream.send(&GrpcBytes(message.into()))?;
+                lines.extend(stream.next().await.map(line));
+            }
+            while let Some(answer) = stream.next().await {
+                lines.push(line(answer));
+            }
+            lines.join("; ")
+        }
+        "/closed" => {
+            let mut stream = GrpcStream::<GrpcBytes, GrpcBytes>::new("talk", "pkg.Service", "Talk").connect()?;
+            stream.close()?;
+            format!("{:?}", stream.next().await.map(line))
+        }
+        "/dropped" => {
+            let mut stream = GrpcStream::<GrpcBytes, GrpcBytes>::new("talk", "pkg.Service", "Talk").connect()?;
+            stream.send(&GrpcBytes("once".into()))?;
+            stream.next().await.map_or_else(String::new, line)
+        }
+        "/nobody" => match GrpcStream::<GrpcBytes, GrpcBytes>::new("empty", "pkg.Service", "Talk").connect() {
+            Ok(_) => "connected".into(),
+            Err(why) => why.to_string(),
+        },
         "/refused" => line(GrpcCall::new("", "pkg.Service", "A", &GrpcBytes::default()).await),
         method => line(call(method.trim_start_matches('/')).await),
     };

@@ -24,6 +24,7 @@ fn scripts(example: &str) -> Vec<Script> {
             let denied = Script { configuration, ..script() };
             vec![Script { headers: header("authorization", "Bearer s3cr3t"), ..denied.clone() }, denied]
         }
+        "grpc_auth" => vec![Script { configuration: text(r#"{"cluster": "authz"}"#), ..script() }],
         "http_auth_callout" => {
             vec![Script { configuration: text(r#"{"cluster": "authz", "on_outage": "deny"}"#), ..script() }]
         }

@@ -1,4 +1,6 @@
 //! A filter that waits for everything, with short names for its types.
+#![deny(warnings, missing_docs, missing_debug_implementations, unreachable_pub, unused)]
+#![forbid(unsafe_code)]
 
 use proxy_filter::prelude::*;
 
