@@ -15,7 +15,7 @@ proxy_filter::__for_each_host_function!(names);
 /// The host functions that were called during an exchange. The hosts' records show a call of `proxy_log` as the line that was logged.
 fn called(exchange: &Exchange) -> BTreeSet<String> {
     let name = |event: &Event| match event {
-        Event::HostCall { name, .. } => Some(name.to_string()),
+        Event::HostCall { name, .. } => Some(name.clone()),
         Event::Log(_) => Some("proxy_log".to_owned()),
         _ => None,
     };
