@@ -6,7 +6,7 @@
 pub(crate) struct Capability {
     /// The argument.
     pub(crate) word: &'static str,
-    /// What the context can then wait for: the type of `Awaits`, with its generics.
+    /// What the context can then wait for: the type of `Awaits`, with its generics, which are named as no type of the author's is.
     awaits: &'static str,
     generics: &'static str,
 }
@@ -15,6 +15,12 @@ pub(crate) struct Capability {
 pub(crate) const CAPABILITIES: &[Capability] = &[
     Capability { word: "http_calls", awaits: "sdk::HttpCall", generics: "" },
     Capability { word: "timers", awaits: "sdk::Timer", generics: "" },
+    Capability { word: "grpc_calls", awaits: "sdk::GrpcCall<__Reply>", generics: "<__Reply: 'static>" },
+    Capability {
+        word: "grpc_streams",
+        awaits: "sdk::GrpcStream<__Sent, __Received>",
+        generics: "<__Sent: 'static, __Received: 'static>",
+    },
     TASKS,
     QUEUES,
 ];

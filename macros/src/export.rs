@@ -5,6 +5,7 @@ use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::filter::{Filter, Kind};
 use crate::module::Listed;
+use crate::path::Path;
 use crate::quote::{quote, quote_at};
 use proc_macro::{Delimiter, Span, TokenStream};
 
@@ -47,6 +48,10 @@ enum Calls {
 
 enum Needed {
     Always,
+    /// Unless the filter has no state.
+    ForState,
+    /// As for state, and to forget what the SDK remembers of bodies.
+    ForStateOrBodies,
     /// For any of these callbacks of a root, or of a stream context.
     For {
         root: &'static [&'static str],
@@ -68,6 +73,11 @@ const fn context(context: &'static [&'static str]) -> Needed {
     Needed::For { root: &[], context }
 }
 
+/// Calls and streams of roots and of stream contexts alike.
+const fn grpc(words: &'static [&'static str]) -> Needed {
+    Needed::For { root: words, context: words }
+}
+
 /// In the order of the ABI's specification.
 ///
 /// A body can end with the headers or with trailers; the runtime tells a body callback from there that the stream has ended.
@@ -77,7 +87,7 @@ const EXPORTS: &[Export] = &[
     Export { calls: Calls::Initialize, ..export("_initialize", 0, false, Needed::Always) },
     export("proxy_on_vm_start", 2, true, Needed::ForStart),
     export("proxy_on_configure", 2, true, root(&["on_configure"])),
-    export("proxy_on_context_create", 2, false, Needed::Always),
+    export("proxy_on_context_create", 2, false, Needed::ForState),
     export("proxy_on_new_connection", 1, true, context(&["on_new_connection"])),
     export("proxy_on_downstream_data", 3, true, context(&["on_downstream_data"])),
     export("proxy_on_downstream_connection_close", 2, false, context(&["on_downstream_close"])),
@@ -93,16 +103,24 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_response_metadata", 2, true, context(&["on_response_metadata"])),
     export("proxy_on_done", 1, true, Needed::For { root: &["on_done"], context: &["on_done"] }),
     export("proxy_on_log", 1, false, Needed::For { root: &["on_log"], context: &["on_log"] }),
-    export("proxy_on_delete", 1, false, Needed::Always),
+    export("proxy_on_delete", 1, false, Needed::ForStateOrBodies),
     export("proxy_on_tick", 1, false, Needed::For { root: &["on_tick", "timers"], context: &["timers"] }),
     export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready", "queues"])),
     export("proxy_on_http_call_response", 5, false, Needed::For { root: &["http_calls"], context: &["http_calls"] }),
+    export("proxy_on_grpc_receive_initial_metadata", 3, false, grpc(&["grpc_streams"])),
+    export("proxy_on_grpc_receive", 3, false, grpc(&["grpc_calls", "grpc_streams"])),
+    export("proxy_on_grpc_receive_trailing_metadata", 3, false, grpc(&["grpc_streams"])),
+    export("proxy_on_grpc_close", 3, false, grpc(&["grpc_calls", "grpc_streams"])),
 ];
 
 impl Export {
     fn is_needed_by(&self, filter: &Filter) -> bool {
         match self.needed {
             Needed::Always => true,
+            Needed::ForState => filter.stateless().is_none(),
+            Needed::ForStateOrBodies => {
+                filter.stateless().is_none() || filter.has(&[], &["on_request_body", "on_response_body"])
+            }
             Needed::For { root, context } => filter.has(root, context),
             Needed::ForStart => filter.has(&["on_start"], &[]) || filter.root.id.is_some(),
         }
@@ -155,6 +173,9 @@ const ONE_MODULE: &str = "give_each_root_a_root_id_and_list_all_in_one_proxy_fil
 /// chooses this one.
 pub(crate) const ONLY_ROOT: &str = "OnlyRootOfThisProxyFilter";
 
+/// The alias of its stream context, if the filter has no state: also of the expression that makes it.
+const ONLY_CONTEXT: &str = "OnlyContextOfThisProxyFilter";
+
 /// What cannot be in one filter: the host has one tick for each root.
 fn conflict(filter: &Filter) -> Option<Error> {
     let both = filter.has(&["on_tick"], &[]) && filter.has(&["timers"], &["timers"]);
@@ -174,10 +195,13 @@ pub(crate) fn expand(members: &[Member]) -> TokenStream {
     if several {
         output.extend(dispatch(members));
     }
+    let stateless = members.first().and_then(|member| member.filter.stateless());
+    output.extend(stateless.map(without_state));
+    let runtime = if stateless.is_some() { "Stateless" } else { "Runtime" };
     output.extend(quote(
         &format!(
             "::std::thread_local! {{
-                static RUNTIME: sdk::Runtime<{root}> = const {{ sdk::Runtime::new() }};
+                static RUNTIME: sdk::{runtime}<{root}> = const {{ sdk::{runtime}::new() }};
             }}
             {functions}
             #[doc(hidden)]
@@ -198,6 +222,30 @@ pub(crate) fn expand(members: &[Member]) -> TokenStream {
     let location = members.first().map_or_else(Span::call_site, |member| member.listed.path.span());
     let name = format!("#[doc(hidden)] #[macro_export] macro_rules! {ONE_MODULE} {{ () => {{}} }}");
     output.extend(quote_at(location, &name, &[]));
+    output
+}
+
+/// What the callbacks of a filter without state need: its stream context, and that nobody can tell one from another.
+fn without_state(context: &Path) -> TokenStream {
+    let mut output = context.import(ONLY_CONTEXT);
+    let name = context.text();
+    let message = format!(
+        "a filter whose `new_context` is `{name}` has no state, but this type has fields or a destructor: write out the value, \
+         `{name} {{{{ … }}}}`"
+    );
+    output.extend(quote_at(
+        context.span(),
+        &format!(
+            "const _: () = ::core::assert!(
+                sdk::is_stateless::<<{ONLY_ROOT} as sdk::RootContext>::Context>(),
+                {message:?}
+            );
+            impl sdk::StatelessRoot for {ONLY_ROOT} {{
+                fn only_context() -> <Self as sdk::RootContext>::Context {{ {ONLY_CONTEXT} }}
+            }}"
+        ),
+        &[],
+    ));
     output
 }
 

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! #[context]  macro Stamped:  ($then…) => { __export! { $then… context Http { "identity" [on_log] } } }
-//! #[root]     calls           Stamped! { register root { Stamp "identity" ("id") [on_configure] } }
+//! #[root]     calls           Stamped! { register root { Stamp "identity" ("id") [on_configure] {} } }
 //! __export!   macro Stamp:    ($then…) => { __export! { $then… root { … } context { … } } }
 //!             and the exports, unless there is a root_id
 //! module!     calls           Auth! { module {} { Root0 auth::Auth } { Root1 Stamp, } }
@@ -37,6 +37,8 @@ pub(crate) struct Root {
     pub(crate) identity: String,
     pub(crate) id: Option<StringLiteral>,
     pub(crate) callbacks: Vec<String>,
+    /// The path of the stream context, if `new_context` consists of nothing else: `fn new_context(&self) -> Stamped { Stamped }`.
+    pub(crate) unit: Option<Path>,
 }
 
 #[derive(Debug, Clone)]
@@ -74,6 +76,21 @@ impl Kind {
         }
     }
 }
+
+/// The callbacks of a request's context that need no context from an earlier one. `on_create` and `on_delete` are about its life, and
+/// `on_done` comes for root contexts too, which only a table of contexts tells apart. What a context waits for, which stands among its
+/// callbacks, needs it to be there then.
+const WITHOUT_STATE: [&str; 9] = [
+    "on_request_headers",
+    "on_request_body",
+    "on_request_trailers",
+    "on_request_metadata",
+    "on_response_headers",
+    "on_response_body",
+    "on_response_trailers",
+    "on_response_metadata",
+    "on_log",
+];
 
 /// What is different for two types of one name: where the name is written. Only for comparison with other identities.
 pub(crate) fn identity(name: &Ident) -> String {
@@ -143,6 +160,21 @@ impl Filter {
         let any = |written: &[String], names: &[&str]| written.iter().any(|name| names.contains(&name.as_str()));
         any(&self.root.callbacks, root) || any(&self.context.callbacks, context)
     }
+
+    /// The expression for any of its stream contexts, if the filter has no state: then the host need not announce them.
+    ///
+    /// That takes a root context that does nothing and waits for nothing, and is the only one of its module; a context of requests that is
+    /// the same for each; and callbacks that are not about its life.
+    /// The SDK itself remembers something of streams whose bodies the filter looks at: those have to be told when they end.
+    pub(crate) fn stateless(&self) -> Option<&Path> {
+        let root = &self.root;
+        let keeps_nothing = |callback: &String| WITHOUT_STATE.contains(&callback.as_str());
+        let stateless = root.id.is_none()
+            && root.callbacks.is_empty()
+            && self.context.kind == Kind::Http
+            && self.context.callbacks.iter().all(keeps_nothing);
+        root.unit.as_ref().filter(|_| stateless)
+    }
 }
 
 impl Root {
@@ -153,13 +185,16 @@ impl Root {
         let identity = StringLiteral::parse(&[cursor.token()?], "an identity").ok()?.value;
         let id = Cursor::inside(&cursor.group(Delimiter::Parenthesis)?).rest();
         let id = StringLiteral::parse(&id, "a root_id").ok();
-        Some(Self { name, identity, id, callbacks: parse_callbacks(&mut cursor)? })
+        let callbacks = parse_callbacks(&mut cursor)?;
+        let unit = Path::parse(&Cursor::inside(&cursor.group(Delimiter::Brace)?).rest());
+        Some(Self { name, identity, id, callbacks, unit })
     }
 
     pub(crate) fn tokens(&self) -> TokenStream {
         quote(
-            &format!("root {{ #Name {:?} (#id) [{}] }}", self.identity, self.callbacks.join(" ")),
+            &format!("root {{ #Name {:?} (#id) [{}] {{ #unit }} }}", self.identity, self.callbacks.join(" ")),
             &[
+                ("unit", self.unit.iter().flat_map(Path::stream).collect()),
                 ("Name", TokenTree::from(self.name.clone()).into()),
                 ("id", self.id.iter().map(|id| id.token.clone()).collect()),
             ],

@@ -80,9 +80,18 @@ const PHASES: &[Phase] = &[
 /// Items of queues, for which only root tasks wait.
 const QUEUES: &str = "queues";
 
-/// What a function that names this type waits for.
-const WAITS: &[(&str, &str)] =
-    &[("HttpCall", "http_calls"), ("Timer", "timers"), ("Interval", "timers"), ("timeout", "timers")];
+/// What a function that names this type or function waits for.
+const WAITS: &[(&str, &str)] = &[
+    ("HttpCall", "http_calls"),
+    ("Timer", "timers"),
+    ("Interval", "timers"),
+    ("timeout", "timers"),
+    ("retry", "timers"),
+    ("GrpcCall", "grpc_calls"),
+];
+
+/// What a root task is taken to wait for: it is a function elsewhere.
+const ROOT_TASKS_WAIT_FOR: [&str; 2] = ["http_calls", "timers"];
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
@@ -104,7 +113,13 @@ struct AsyncFunction {
     /// The type of the configuration, if there is one.
     config: Option<Vec<TokenTree>>,
     /// Every name in the function.
-    names: Vec<String>,
+    names: Vec<Name>,
+}
+
+struct Name {
+    text: String,
+    /// It comes after a dot: a method or field, such as the `timeout` of an `HttpCall`.
+    is_member: bool,
 }
 
 impl AsyncFunction {
@@ -145,9 +160,11 @@ impl AsyncFunction {
     }
 
     fn waits_for(&self, word: &str, arguments: &[Argument]) -> bool {
-        let has_root_task =
-            arguments.iter().any(|argument| ["root_task", "configure"].contains(&argument.name.as_str()));
-        let named = |wait: &(&str, &str)| wait.1 == word && self.names.iter().any(|name| name == wait.0);
+        let has_root_task = ROOT_TASKS_WAIT_FOR.contains(&word)
+            && arguments.iter().any(|argument| ["root_task", "configure"].contains(&argument.name.as_str()));
+        let named = |wait: &(&str, &str)| {
+            wait.1 == word && self.names.iter().any(|name| name.text == wait.0 && !name.is_member)
+        };
         arguments.iter().any(|argument| argument.name == word) || has_root_task || WAITS.iter().any(named)
     }
 
@@ -158,7 +175,8 @@ impl AsyncFunction {
             argument.into_iter().flat_map(|argument| argument.value.clone()).collect()
         };
         let is_written = |word: &str| arguments.iter().any(|argument| argument.name == word);
-        let named = |phase: &&Phase| phase.methods.iter().any(|method| self.names.iter().any(|name| name == method));
+        let named =
+            |phase: &&Phase| phase.methods.iter().any(|method| self.names.iter().any(|name| name.text == *method));
         let phases: Vec<_> = PHASES.iter().filter(|phase| is_written(phase.word) || named(phase)).collect();
         let mut waits: Vec<_> = callback::words().into_iter().filter(|word| self.waits_for(word, arguments)).collect();
         if is_written(QUEUES) {
@@ -285,13 +303,16 @@ fn config(parameter: &[TokenTree]) -> Result<Option<Vec<TokenTree>>> {
     }
 }
 
-fn collect(tokens: TokenStream, names: &mut Vec<String>) {
+fn collect(tokens: TokenStream, names: &mut Vec<Name>) {
+    let mut is_member = false;
     for token in tokens {
+        let is_dot = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '.');
         match token {
-            TokenTree::Ident(ident) => names.push(ident.to_string()),
+            TokenTree::Ident(ident) => names.push(Name { text: ident.to_string(), is_member }),
             TokenTree::Group(group) => collect(Group::stream(&group), names),
             _ => {}
         }
+        is_member = is_dot;
     }
 }
 

@@ -40,7 +40,9 @@ use proc_macro::TokenStream;
 ///
 /// | Export | If the filter has |
 /// |---|---|
-/// | `proxy_abi_version_0_2_1`, `_initialize`, `proxy_on_memory_allocate`, `proxy_on_context_create`, `proxy_on_delete` | (always) |
+/// | `proxy_abi_version_0_2_1`, `_initialize`, `proxy_on_memory_allocate` | (always) |
+/// | `proxy_on_context_create` | state, see below |
+/// | `proxy_on_delete` | state or a body callback |
 /// | `proxy_on_vm_start` | `RootContext::on_start`, or a `root_id` |
 /// | `proxy_on_configure` | `RootContext::on_configure` |
 /// | `proxy_on_done` | `on_done`, of any of the traits |
@@ -54,6 +56,19 @@ use proc_macro::TokenStream;
 ///
 /// The host makes no calls for what is not exported, so a filter pays for what it has written. (A body can end with the headers
 /// or with trailers; that is why its callback needs those exports.)
+///
+/// # Filters without state
+///
+/// Entering a module is most of what a small filter costs, and the beginning and end of each stream's context are two entries. A
+/// filter is spared them if all of this holds:
+///
+/// - the root has no `root_id`, no other argument and no callback, and its `new_context` consists of the name of the context, as above;
+/// - the context is of requests, a unit struct without a destructor, waits for nothing (its attribute has no arguments), and has none of
+///   `on_create`, `on_done` and `on_delete`.
+///
+/// Then each callback makes the context for itself, and no root context is ever made: `Default` is required, and not called. A
+/// filter with a configuration has state. One that looks at bodies is told the end of a stream, for what the SDK remembers of them. To
+/// have contexts kept where this says they are not, write `new_context` with braces: `Stamped {}`.
 ///
 /// # Several filters in one module
 ///
@@ -99,7 +114,8 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// The function stays as it is, and may be called by others. Beside it comes a root context with its name in camel case, `Stamp`, which is what
 /// [`module!`] lists if the filter is one of several. The module exports what is awaited in the function: `request_headers` always, and the other
-/// parts of the stream if the function calls the method that waits for them; what `HttpCall` and `Timer` need if it names these.
+/// parts of the stream if the function calls the method that waits for them; what `HttpCall`, `GrpcCall`, `Timer`, `Interval`, `timeout` and
+/// `retry` need if it names these.
 ///
 /// Arguments, all optional:
 ///
@@ -107,7 +123,7 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// |---|---|
 /// | `root_id = "name"` | the filter is one of several |
 /// | `fail_open` | an `Err` lets the stream go on, instead of refusing it |
-/// | `request_body`, `request_trailers`, `response_headers`, `response_body`, `response_trailers`, `finished`, `http_calls`, `timers` | waited for in a function that this one calls |
+/// | `request_body`, `request_trailers`, `response_headers`, `response_body`, `response_trailers`, `finished`, `http_calls`, `grpc_calls`, `timers` | waited for in a function that this one calls |
 /// | `queues` | the root task waits for items of queues |
 /// | `root_task = function` | `async fn function(config: Rc<Config>) -> Result<()>` runs beside the streams, from the configuration of the plugin to its end |
 /// | `configure = function` | the same, and streams wait until it has returned `Ok` |

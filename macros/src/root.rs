@@ -2,6 +2,7 @@
 
 use crate::args::{self, Argument};
 use crate::callback::{self, Capability, ROOT_CONTEXT};
+use crate::cursor::Cursor;
 use crate::error::{Error, Faults};
 use crate::filter::{self, Root};
 use crate::impl_block::{ImplBlock, ItemKind};
@@ -12,7 +13,7 @@ use crate::valid::ValidImpl;
 use proc_macro::{TokenStream, TokenTree};
 
 const USAGE: &str = "expected `#[proxy_filter::root]` or `#[proxy_filter::root(root_id = \"name\")]`, and what the root waits for: \
-                     `http_calls`, `timers`";
+                     `http_calls`, `timers`, `grpc_calls`, `grpc_streams`";
 
 /// Compiles only if `module!` has registered the root. The trait is there for its message.
 const ASSERT_LISTED: &str = "const _: () = {
@@ -42,7 +43,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
             // Even after a fault in the impl: it is reported, and need not lead to others.
             if let Some(context) = context(&block, &mut faults) {
                 output.extend(if arguments_are_right {
-                    registration(&valid, root_id, &capabilities, &context)
+                    registration(&valid, root_id, &capabilities, &context, makes_only(&block, &context))
                 } else {
                     quote(
                         "impl ::proxy_filter::__private::CreatedByRoot for #Context {}",
@@ -85,11 +86,21 @@ fn context(block: &ImplBlock, faults: &mut Faults) -> Option<Path> {
     faults.take(path.ok_or_else(|| Error::at(value, message)))
 }
 
+/// Whether the body of `new_context` is the path of the context, and nothing else.
+fn makes_only(block: &ImplBlock, context: &Path) -> bool {
+    let mut makers = block.functions().filter(|(_, function)| function.name.to_string() == "new_context");
+    let (Some((item, _)), None) = (makers.next(), makers.next()) else { return false };
+    let Some(TokenTree::Group(body)) = item.tokens.last() else { return false };
+    let text = |tokens: &[TokenTree]| tokens.iter().map(ToString::to_string).collect::<Vec<_>>();
+    text(&Cursor::inside(body).rest()) == text(&context.tokens)
+}
+
 fn registration(
     valid: &ValidImpl,
     root_id: Option<StringLiteral>,
     capabilities: &[&Capability],
     context: &Path,
+    makes_only: bool,
 ) -> TokenStream {
     let mut output = TokenStream::new();
     if !capabilities.is_empty() {
@@ -106,6 +117,7 @@ fn registration(
         identity: filter::identity(&valid.name),
         id: root_id,
         callbacks: names.chain(capabilities.iter().map(|capability| capability.word)).map(str::to_owned).collect(),
+        unit: makes_only.then(|| context.clone()),
     };
     let ask = filter::call("callbacks_of", context, quote("register #root", &[("root", root.tokens())]));
     output.extend(filter::lookup(&filter::hidden_name(&valid.name), ask));

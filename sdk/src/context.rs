@@ -21,6 +21,10 @@ use crate::shared_queue::SharedQueue;
 /// configuration changes, the new root context is started and configured before the old one is done, and streams stay with the
 /// root context that made them.
 ///
+/// A root context that has no callback, and whose [`new_context`](Self::new_context) only names a unit struct, belongs to a filter
+/// without state: no root context is made then, and the host does not enter the module when streams begin and end.
+/// [`#[proxy_filter::root]`](macro@crate::root) says when exactly.
+///
 /// ```
 /// use proxy_filter::prelude::*;
 /// use std::rc::Rc;

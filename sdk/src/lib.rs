@@ -124,6 +124,7 @@
 //! | Share values between workers | [`shared_data`] |
 //! | Hand items to another VM, or to the root context | [`SharedQueue`], [`RootContext::on_queue_ready`] |
 //! | Fail | [`Error`], [`ErrorKind`], [`FailurePolicy`] |
+//! | Ask another service | [`HttpCall`]; over gRPC [`GrpcCall`] and [`GrpcStream`], with a client by [`grpc_client!`] |
 //! | Put several filters into one module | [`module!`] |
 //! | Test | the package `proxy-filter-host`: its `#[test]` runs a test natively, as wasm, and in Envoy |
 //!
@@ -278,6 +279,7 @@
 //! |---|---|---|
 //! | `panic-hook` | yes | a panic is written to the host's log |
 //! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `shared_data::Json` |
+//! | `grpc` | no | messages of the crate `prost` in [`GrpcCall`] and [`GrpcStream`]; without it, messages are [`GrpcBytes`] or types that implement [`GrpcMessage`] |
 //! | `wee_alloc` | no | `wee_alloc` as the global allocator. It is unmaintained, and memory freed at one size is not always used for another |
 //!
 //! # Hosts
@@ -287,8 +289,9 @@
 //!
 //! **nginx** (`ngx_wasm_module`) runs ABI 0.2.1 with gaps. What follows is read from its source; no test here runs it.
 //!
-//! - It loads a module only if that exports `proxy_on_vm_start` and `proxy_on_configure`: implement
-//!   [`on_start`](RootContext::on_start) and [`on_configure`](RootContext::on_configure), even if they do nothing.
+//! - It loads a module only if that exports `proxy_on_context_create`, `proxy_on_vm_start` and `proxy_on_configure`: implement
+//!   [`on_start`](RootContext::on_start) and [`on_configure`](RootContext::on_configure), even if they do nothing. A filter that has
+//!   either exports the first one, too.
 //! - It traps in functions it does not have, `proxy_get_log_level` and `proxy_close_stream` among them. A line through the
 //!   [`log`](mod@log) facade asks for the level, so a filter for nginx does not use it. A reset needs `proxy_close_stream`: choose
 //!   [`FailurePolicy::Open`] or fail in request callbacks only.
@@ -314,6 +317,7 @@ mod field;
 pub mod filter_state;
 mod filter_status;
 pub mod foreign;
+mod grpc;
 mod header_value;
 mod headers;
 mod http_call;
@@ -343,6 +347,10 @@ pub use dispatch::{Awaitable, Awaited, Awaits, Callout};
 pub use error::{Error, ErrorKind, Result};
 pub use exchange::Exchange;
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
+pub use grpc::{
+    GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStatus, GrpcStream,
+    OpenGrpcStream,
+};
 pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter, Printable, printable};
 pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 pub use http_call::{HttpAnswer, HttpCall, HttpCallResponse};
@@ -363,10 +371,10 @@ static ALLOCATOR: wee_alloc::WeeAlloc<'static> = wee_alloc::WeeAlloc::INIT;
 pub mod prelude {
     pub use crate::{
         Body, CalloutError, Configuration, Context, DownstreamData, Error, ErrorKind, Exchange, FailurePolicy,
-        FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus, HeaderMap, HeaderValue, HttpCall, LocalReply,
-        LogContext, NetworkFilterStatus, PeerType, RequestBody, RequestHeaders, RequestTrailers, ResponseBody,
-        ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue, StreamContext, StreamData, Timer,
-        UpstreamData, VmConfiguration, printable,
+        FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus, GrpcCall, GrpcCode, GrpcError, HeaderMap,
+        HeaderValue, HttpCall, LocalReply, LogContext, NetworkFilterStatus, PeerType, RequestBody, RequestHeaders,
+        RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue,
+        StreamContext, StreamData, Timer, UpstreamData, VmConfiguration, printable,
     };
 }
 
@@ -374,11 +382,12 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::dispatch::{
-        Awaits, CallbackSet, Callbacks, CreatedByRoot, Http, Life, NewContext, Runtime, Tcp, assert_created_by_root,
-        initialize, root_id, unknown_root_id,
+        Awaits, CallbackSet, Callbacks, CreatedByRoot, Http, Life, NewContext, Runtime, Stateless, StatelessRoot, Tcp,
+        assert_created_by_root, initialize, is_stateless, root_id, unknown_root_id,
     };
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};
     pub use crate::exchange::{Gate, Points, RootTask, StreamTask};
+    pub use crate::grpc::GrpcStream;
     pub use crate::prelude::*;
 }

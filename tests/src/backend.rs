@@ -20,6 +20,7 @@ pub(crate) struct Plugin {
 
 /// How the plugin is set up.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own in Envoy's configuration")]
 pub(crate) struct Settings {
     pub(crate) plugin_name: String,
     pub(crate) root_id: String,

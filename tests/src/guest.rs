@@ -79,10 +79,10 @@ fn ensure_target() -> Result<(), BuildError> {
 }
 
 /// Runs `cargo build` for wasm32 with these arguments and returns cargo's messages about what it made.
-fn run(directory: &Path, arguments: &[String]) -> Result<Vec<Value>, BuildError> {
+fn run(directory: &Path, arguments: &[String], environment: &[(&str, &str)]) -> Result<Vec<Value>, BuildError> {
     let mut cargo = tool("CARGO", "cargo");
     cargo.current_dir(directory).args(["build", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
-    cargo.args(arguments);
+    cargo.args(arguments).envs(environment.iter().copied());
     let output = cargo.output().map_err(|error| BuildError(format!("cargo did not run: {error}")))?;
     if !output.status.success() {
         return Err(BuildError(format!("{cargo:?} failed:\n{}", String::from_utf8_lossy(&output.stderr))));
@@ -93,9 +93,13 @@ fn run(directory: &Path, arguments: &[String]) -> Result<Vec<Value>, BuildError>
 
 /// Builds modules as cargo is told to and returns cargo's messages about them.
 #[cfg(feature = "wasmtime")]
-pub(crate) fn build_modules(directory: &Path, arguments: &[String]) -> Result<Vec<Value>, BuildError> {
+pub(crate) fn build_modules(
+    directory: &Path,
+    arguments: &[String],
+    environment: &[(&str, &str)],
+) -> Result<Vec<Value>, BuildError> {
     ensure_target()?;
-    run(directory, arguments)
+    run(directory, arguments, environment)
 }
 
 /// The module in a message of cargo, if the message is about the target of this name.
@@ -117,7 +121,7 @@ fn build(directory: &Path, artifact: &Artifact) -> Result<PathBuf, BuildError> {
         }
     };
     let arguments = [vec!["--release".to_owned()], arguments].concat();
-    let messages = run(directory, &arguments)?;
+    let messages = run(directory, &arguments, &[])?;
     let mut modules = messages.iter().filter_map(|message| module_in(message, &name));
     modules.next_back().ok_or_else(|| {
         BuildError(format!(

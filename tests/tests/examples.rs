@@ -105,14 +105,14 @@ fn bootstrap(example: &str) -> Vec<Plugin> {
     let network = format!("{resources}.listeners.0.filter_chains.0.filters");
     let tcp = text(yaml, &format!("{network}.0.name")) == "envoy.filters.network.wasm";
     let manager = format!("{network}.0.typed_config");
-    let (filters, last) = if tcp {
+    let (filters, behind) = if tcp {
         (network, "envoy.filters.network.tcp_proxy")
     } else {
         (format!("{manager}.http_filters"), "envoy.filters.http.router")
     };
     let list = |path: &str| get(yaml, path).and_then(Yaml::as_sequence).into_iter().flatten();
     let mut filters: Vec<&Yaml<'_>> = list(&filters).collect();
-    assert_eq!(text(filters.pop().unwrap(), "name"), last, "{example}");
+    assert_eq!(text(filters.pop().unwrap(), "name"), behind, "{example}");
     let others = list(&format!("{manager}.access_log")).chain(list("bootstrap_extensions"));
     filters.into_iter().chain(others).map(plugin).collect()
 }

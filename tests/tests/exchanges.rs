@@ -205,3 +205,27 @@ fn a_request_that_is_refused_before_the_filters_has_a_function_that_never_runs(m
     assert_eq!(exchange.status(), 400, "{exchange}");
     assert!(exchange.messages().is_empty(), "{exchange}");
 }
+
+#[proxy_filter_host::test(guest = "woken")]
+fn a_function_that_is_dropped_wakes_what_waits_for_it(mut host: Host) {
+    // Whether the tick comes before the exchange counts as over is not the same in both hosts; with workers, that is not compared.
+    host.workers(1);
+    host.cluster("service", |_: &Received| Reply::new(200).after(ms(300)));
+    host.configure("{}").unwrap();
+    host.advance(ms(20));
+    let exchange = host.get("/").leave_after(ms(60)).send();
+    assert_eq!(exchange.status(), 0, "{exchange}");
+    let later = host.advance(ms(100));
+    let messages: Vec<_> = exchange.messages_of_all().into_iter().chain(later.messages_of_all()).collect();
+    assert_eq!(messages, ["streams that are over: 1"], "{exchange}{later}");
+}
+
+#[proxy_filter_host::test(guest = "woken")]
+fn a_function_that_is_over_wakes_what_waits_for_it(mut host: Host) {
+    host.cluster("service", |_: &Received| Reply::new(200));
+    host.configure("{}").unwrap();
+    host.advance(ms(20));
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    assert_eq!(exchange.messages(), ["streams that are over: 1"], "{exchange}");
+}

@@ -4,14 +4,11 @@
 use proxy_filter_host::{ModuleReport, build_guest};
 use std::path::Path;
 
-/// What every module exports: the ABI version, the allocator, the start, and the life of contexts.
-const ALWAYS: [&str; 5] = [
-    "_initialize",
-    "proxy_abi_version_0_2_1",
-    "proxy_on_context_create",
-    "proxy_on_delete",
-    "proxy_on_memory_allocate",
-];
+/// What every module exports: the ABI version, the allocator and the start.
+const ALWAYS: [&str; 3] = ["_initialize", "proxy_abi_version_0_2_1", "proxy_on_memory_allocate"];
+
+/// The life of contexts, which a filter without state is not told of.
+const LIFE: [&str; 2] = ["proxy_on_context_create", "proxy_on_delete"];
 
 fn report(package: &str, guest: Option<&str>) -> ModuleReport {
     let path = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), package, guest).unwrap();
@@ -23,6 +20,10 @@ fn guest(name: &str) -> ModuleReport {
 }
 
 fn exports(callbacks: &[&str]) -> Vec<String> {
+    stateless_exports(&[&LIFE, callbacks].concat())
+}
+
+fn stateless_exports(callbacks: &[&str]) -> Vec<String> {
     let mut exports: Vec<String> = ALWAYS.iter().chain(callbacks).map(|name| (*name).to_owned()).collect();
     exports.sort_unstable();
     exports
@@ -37,14 +38,14 @@ fn imports(functions: &[&str]) -> Vec<String> {
 #[test]
 fn a_filter_without_callbacks_imports_only_the_log_for_panics() {
     let report = guest("noop");
-    assert_eq!(report.exports, exports(&[]), "{report}");
+    assert_eq!(report.exports, stateless_exports(&[]), "{report}");
     assert_eq!(report.imports, imports(&["proxy_log"]), "{report}");
 }
 
 #[test]
 fn one_response_header_takes_four_host_functions() {
     let report = guest("add_header");
-    assert_eq!(report.exports, exports(&["proxy_on_response_headers"]), "{report}");
+    assert_eq!(report.exports, stateless_exports(&["proxy_on_response_headers"]), "{report}");
     let functions = ["proxy_add_header_map_value", "proxy_log", "proxy_send_local_response", "proxy_close_stream"];
     assert_eq!(report.imports, imports(&functions), "{report}");
 }
@@ -53,6 +54,27 @@ fn one_response_header_takes_four_host_functions() {
 fn a_filter_that_fails_open_does_not_import_what_refuses_a_stream() {
     let report = guest("add_header_open");
     assert_eq!(report.imports, imports(&["proxy_add_header_map_value", "proxy_log"]), "{report}");
+}
+
+#[test]
+fn a_filter_without_state_exports_only_what_it_implements() {
+    let report = guest("stateless");
+    let callbacks = [
+        "proxy_on_request_headers",
+        "proxy_on_request_trailers",
+        "proxy_on_response_headers",
+        "proxy_on_response_trailers",
+        "proxy_on_log",
+    ];
+    assert_eq!(report.exports, stateless_exports(&callbacks), "{report}");
+}
+
+#[test]
+fn a_filter_of_bodies_without_state_is_told_the_end_of_streams_only() {
+    let report = report("proxy-filter-bench-ours", Some("ours_body_rewrite"));
+    let callbacks =
+        ["proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers", "proxy_on_delete"];
+    assert_eq!(report.exports, stateless_exports(&callbacks), "{report}");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Callouts as futures, for filters that are one async function.
 
 use super::callout::{Callout, Waiting};
-use super::{completion, timers};
+use super::{completion, grpc_calls, timers};
 use crate::callout_error::CalloutError;
 use crate::error::{Error, Result};
 use crate::exchange::{self, Points};
+use crate::grpc::{GrpcCall, GrpcError, GrpcMessage};
 use crate::http_call::{HttpAnswer, HttpCall};
 use crate::runtime::current;
 use crate::timer::Timer;
@@ -144,6 +145,24 @@ impl Awaitable for Timer {
     }
 }
 
+impl<Reply: GrpcMessage> Awaitable for GrpcCall<Reply> {
+    type Output = core::result::Result<Reply, GrpcError>;
+
+    const DECLARED: (Points, &'static str) = (Points::GRPC_CALLS, "grpc_calls");
+
+    fn copy(answer: Self::Answer<'_>) -> Self::Output {
+        answer
+    }
+
+    fn refuse(error: Error) -> Self::Output {
+        Err(GrpcError::Refused(error))
+    }
+
+    fn give_up(number: u32) {
+        grpc_calls::give_up(number);
+    }
+}
+
 impl IntoFuture for HttpCall {
     type Output = core::result::Result<HttpAnswer, CalloutError>;
     type IntoFuture = Awaited<Self>;
@@ -155,6 +174,15 @@ impl IntoFuture for HttpCall {
 
 impl IntoFuture for Timer {
     type Output = Result<()>;
+    type IntoFuture = Awaited<Self>;
+
+    fn into_future(self) -> Awaited<Self> {
+        Awaited(State::New(Some(self)))
+    }
+}
+
+impl<Reply: GrpcMessage> IntoFuture for GrpcCall<Reply> {
+    type Output = core::result::Result<Reply, GrpcError>;
     type IntoFuture = Awaited<Self>;
 
     fn into_future(self) -> Awaited<Self> {

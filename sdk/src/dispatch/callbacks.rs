@@ -35,6 +35,8 @@ callbacks! {
     ON_UPSTREAM_DATA = 14,
     ON_DOWNSTREAM_CLOSE = 15,
     ON_UPSTREAM_CLOSE = 16,
+    GRPC_CALLS = 20,
+    GRPC_STREAMS = 21,
     ON_REQUEST_METADATA = 24,
     ON_RESPONSE_METADATA = 25,
     TASKS = 17,
@@ -43,7 +45,10 @@ callbacks! {
 
 impl CallbackSet {
     /// Completions: what a context waits for comes back in them, and they need to know what of the stream is held.
-    pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS).union(Self::TASKS);
+    pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS).union(Self::TASKS).union(Self::GRPC);
+
+    /// What comes back from gRPC.
+    pub const GRPC: Self = Self::GRPC_CALLS.union(Self::GRPC_STREAMS);
 
     /// No callback.
     pub const EMPTY: Self = Self(0);
@@ -83,7 +88,7 @@ pub trait Callbacks: Sized + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say that it waits for a `{A}`",
     label = "the host would not find a function in this module to tell the answer",
-    note = "say it in the attribute on its impl: `#[proxy_filter::context(http_calls)]` or `#[proxy_filter::root(http_calls)]` for an `HttpCall`, `timers` for a `Timer`"
+    note = "say it in the attribute on its impl: `#[proxy_filter::context(http_calls)]` or `#[proxy_filter::root(http_calls)]` for an `HttpCall`, `timers` for a `Timer`, `grpc_calls` for a `GrpcCall`, `grpc_streams` for a `GrpcStream`"
 )]
 pub trait Awaits<A>: 'static {}
 

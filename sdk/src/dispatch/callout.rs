@@ -1,8 +1,9 @@
 //! [`Callout`]: what a filter can wait for; and waiting for it, with a part of a stream held or without.
 
 use super::Awaits;
+use super::failure::Raw;
 use super::held::Part;
-use super::stream::{Raw, Side};
+use super::stream::Side;
 use crate::body::{Edits, RequestBody, ResponseBody};
 use crate::callout_error::CalloutError;
 use crate::error::Result;

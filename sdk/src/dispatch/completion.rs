@@ -5,7 +5,7 @@ use super::connection::Close;
 use super::failure::{self, CONTINUE, Refusal, Refuse};
 use super::held::{Held, Part};
 use super::stream::{LifeOf, Side, Stream, has};
-use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, timers};
+use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, grpc_calls, grpc_streams, timers};
 use crate::abi::StreamType;
 use crate::callout_error::CalloutError;
 use crate::http_call::{HttpCall, HttpCallResponse};
@@ -41,6 +41,12 @@ pub(super) fn forget(awaits: CallbackSet, owner: u32) {
     }
     if awaits.intersects(CallbackSet::TIMERS) {
         timers::forget(owner);
+    }
+    if awaits.intersects(CallbackSet::GRPC_CALLS) {
+        grpc_calls::forget(owner);
+    }
+    if awaits.intersects(CallbackSet::GRPC_STREAMS) {
+        grpc_streams::forget(owner);
     }
 }
 

@@ -1,8 +1,8 @@
 //! The callbacks of a connection: its beginning, the data of both directions, and its ends.
 
-use super::failure::{CONTINUE, Refuse, STOP};
+use super::failure::{CONTINUE, Raw, Refuse, STOP};
 use super::held::Held;
-use super::stream::{Raw, has};
+use super::stream::has;
 use super::{CallbackSet, NewContext, Runtime};
 use crate::abi::StreamType;
 use crate::error::Result;

@@ -1,7 +1,8 @@
 //! What happens when a callback returns an `Err`.
 
+use super::{Callbacks, Life};
 use crate::abi::{LogLevel, StreamType};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::filter_status::FailurePolicy;
 use crate::local_reply::LocalReply;
 use crate::log;
@@ -37,6 +38,25 @@ pub(super) enum Refusal {
 pub(super) const STOP: u32 = 1;
 /// What a callback returns to the host to let the message go on.
 pub(super) const CONTINUE: u32 = 0;
+
+/// What a callback's result is to the host: a number, or a reply to send first.
+pub(super) type Raw<Reply = LocalReply> = core::result::Result<u32, Reply>;
+
+/// What the host gets for the outcome of a callback, after its reply was sent or the failure policy applied.
+#[inline]
+pub(super) fn settle<C: Callbacks, F: Refuse>(
+    callback: Callback,
+    context_id: u32,
+    context: &C,
+    refusal: F,
+    outcome: Result<Raw<F::Reply>>,
+) -> u32 {
+    match outcome {
+        Ok(Ok(status)) => status,
+        Ok(Err(reply)) => F::reply(callback, context_id, reply, C::Kind::failure_policy(context)),
+        Err(error) => fail(callback, context_id, &error, C::Kind::failure_policy(context), refusal),
+    }
+}
 
 /// Logs the failure of a callback.
 #[cold]

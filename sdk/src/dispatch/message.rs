@@ -1,8 +1,8 @@
 //! The callbacks that carry a message: headers, body and trailers of both sides.
 
-use super::failure::{CONTINUE, Refusal};
+use super::failure::{CONTINUE, Raw, Refusal};
 use super::held::Held;
-use super::stream::{Raw, Side, has};
+use super::stream::{Side, has};
 use super::{CallbackSet, Callbacks, NewContext, Runtime};
 use crate::body::{Edits, RequestBody, ResponseBody};
 use crate::context::Context;
@@ -12,7 +12,7 @@ use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHea
 use crate::runtime::Callback;
 
 /// What a side of a stream is made of: the callbacks and handles of requests, and those of responses.
-trait Message {
+pub(super) trait Message {
     /// The callbacks' names, for messages about them.
     const CALLBACKS: [Callback; 3];
     const HEADERS: CallbackSet;
@@ -35,7 +35,7 @@ macro_rules! message {
     ($(#[$doc:meta])* $name:ident: $callbacks:expr, $sets:expr, $headers:ident.$on_headers:ident, $body:ident.$on_body:ident,
         $trailers:ident.$on_trailers:ident) => {
         $(#[$doc])*
-        struct $name;
+        pub(super) struct $name;
 
         impl Message for $name {
             const CALLBACKS: [Callback; 3] = $callbacks;
@@ -155,7 +155,11 @@ where
 
 /// The headers callback, and the end of the body if there is none.
 #[inline]
-fn headers<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side, end_of_stream: bool) -> Result<Raw> {
+pub(super) fn headers<M: Message, C: Context + Callbacks>(
+    context: &mut C,
+    side: &Side,
+    end_of_stream: bool,
+) -> Result<Raw> {
     let mut status = FilterHeadersStatus::Continue;
     if has::<C>(M::HEADERS) {
         let (result, content_length) = M::headers(context, end_of_stream);
@@ -186,7 +190,7 @@ fn headers<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side, end
 
 /// The body callback.
 #[inline]
-fn body<M: Message, C: Context + Callbacks>(
+pub(super) fn body<M: Message, C: Context + Callbacks>(
     context: &mut C,
     side: &Side,
     length: usize,
@@ -208,7 +212,7 @@ fn body<M: Message, C: Context + Callbacks>(
 
 /// The end of the body if it has not ended, and the trailers callback.
 #[inline]
-fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side) -> Result<Raw> {
+pub(super) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side: &Side) -> Result<Raw> {
     let mut end = FilterDataStatus::Continue;
     if has::<C>(M::BODY) && !side.ended.replace(true) {
         let buffered = side.buffered.get();

@@ -6,6 +6,8 @@ mod callout;
 mod completion;
 mod connection;
 mod failure;
+mod grpc_calls;
+mod grpc_streams;
 mod held;
 mod life;
 mod message;
@@ -13,6 +15,7 @@ mod received;
 mod registration;
 mod root;
 mod root_event;
+mod stateless;
 mod stream;
 mod tasks;
 mod timers;
@@ -22,6 +25,7 @@ pub use callbacks::{Awaits, CallbackSet, Callbacks, CreatedByRoot, assert_create
 pub use callout::Callout;
 pub use life::{Http, Life, Tcp};
 pub use registration::{NewContext, root_id, unknown_root_id};
+pub use stateless::{Stateless, StatelessRoot, is_stateless};
 
 use crate::runtime::{Shared, Table};
 use root::Root;

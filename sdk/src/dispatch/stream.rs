@@ -1,13 +1,12 @@
 //! Stream contexts: creation, deletion, and the callbacks that only observe.
 
 use super::completion;
-use super::failure::{self, Refuse};
+use super::failure::{self, Raw, Refuse};
 use super::held::Held;
 use super::{CallbackSet, Callbacks, Life, NewContext, Runtime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::FilterDataStatus;
 use crate::headers::ContentLength;
-use crate::local_reply::LocalReply;
 use crate::runtime::{Callback, Entry, Shared, current};
 use std::cell::{Cell, RefCell};
 
@@ -46,7 +45,7 @@ pub struct Side {
 }
 
 impl Side {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             length_removed: Cell::new(false),
             headers_held: Cell::new(false),
@@ -101,11 +100,8 @@ impl Side {
 }
 
 /// The callbacks that read or write what a [`Side`] remembers.
-const USING_SIDES: CallbackSet =
+pub(super) const USING_SIDES: CallbackSet =
     CallbackSet::ON_REQUEST_BODY.union(CallbackSet::ON_RESPONSE_BODY).union(CallbackSet::COMPLETIONS);
-
-/// What a callback's result is to the host: a number, or a reply to send first.
-pub(super) type Raw<Reply = LocalReply> = core::result::Result<u32, Reply>;
 
 /// The life of the contexts of a root.
 pub(super) type LifeOf<R> = <<R as crate::context::RootContext>::Context as Callbacks>::Kind;
@@ -167,6 +163,9 @@ impl<R: NewContext> Runtime<R> {
             // An `on_create` that failed may have had no callback after it.
             stream.flags.set(0);
         }
+        if Self::TASKS && Self::TIMERS {
+            current::set_root_id(stream.root.get());
+        }
         self.streams.recycle(stream);
         if has::<R::Context>(CallbackSet::COMPLETIONS) {
             completion::forget(<R::Context as Callbacks>::SET, id);
@@ -176,6 +175,10 @@ impl<R: NewContext> Runtime<R> {
             if has::<R::Context>(CallbackSet::ON_DELETE) {
                 report(Callback::DELETE, id, &LifeOf::<R>::delete(&mut context));
             }
+        }
+        if Self::TASKS {
+            // The future that was dropped may have woken others: those that wait for what it held.
+            Self::run_later();
         }
     }
 
@@ -241,11 +244,7 @@ impl<R: NewContext> Runtime<R> {
             } else {
                 body(context)
             };
-            match result {
-                Ok(Ok(status)) => status,
-                Ok(Err(reply)) => F::reply(callback, id, reply, LifeOf::<R>::failure_policy(context)),
-                Err(error) => failure::fail(callback, id, &error, LifeOf::<R>::failure_policy(context), refusal),
-            }
+            failure::settle(callback, id, context, refusal, result)
         };
         let result = self.with_context(callback, id, stream, run).unwrap_or(failure::CONTINUE);
         if Self::TASKS {
@@ -260,6 +259,9 @@ impl<R: NewContext> Runtime<R> {
             self.with_context(callback, id, stream, |context| {
                 context.map(|context| report(callback, id, &body(context)))
             });
+            if Self::TASKS {
+                Self::run_later();
+            }
         }
     }
 
@@ -297,7 +299,8 @@ impl<C> Stream<C> {
     }
 }
 
-fn report(callback: Callback, id: u32, result: &Result<()>) {
+/// Logs the failure of a callback that only observes.
+pub(super) fn report(callback: Callback, id: u32, result: &Result<()>) {
     if let Err(error) = result {
         failure::report(callback, id, error, "");
     }

@@ -94,8 +94,10 @@ impl<R: NewContext> Runtime<R> {
         current::set_root_id(root);
         let Ok(now) = timer::now() else { return };
         DEADLINES.with(|deadlines| {
-            deadlines.disarm(root);
-            while let Some(number) = deadlines.pop(root, now) {
+            let now = deadlines.disarm(root).map_or(now, |armed| armed.max(now));
+            // All of them first: those that are started meanwhile are for the next tick.
+            let due: Vec<u32> = std::iter::from_fn(|| deadlines.pop(root, now)).collect();
+            for number in due {
                 if let Some((owner, waiting)) = TIMERS.with(|timers| timers.take(number)) {
                     self.complete(Callback::TIMER, owner, waiting, Ok(()));
                 }

@@ -53,6 +53,12 @@ pub use task::{RootTask, StreamTask};
 /// [`request_body`](Self::request_body) waits for the whole body, up to a limit. [`request_chunk`](Self::request_chunk) gives one piece after the other; each goes on when
 /// the next one is awaited. An edit that changes the length of a body needs `content-length` removed from the headers, as everywhere.
 ///
+/// # Streams that wait for each other
+///
+/// A waker may be kept where other streams and the root task find it, in the configuration for example, so that channels, locks and shared futures
+/// work. What is woken so runs soon after, in a callback of the root context: the next answer to a call, or a tick, for which the filter has to name
+/// `timers`.
+///
 /// # Errors
 /// Every part that is awaited may fail with [`NotAvailableHere`](ErrorKind::NotAvailableHere): it has passed, or the upstream answered before the
 /// request came to it, or the module does not export its callback. The attribute exports what it finds in the function; for what is awaited in another

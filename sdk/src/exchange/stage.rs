@@ -59,6 +59,10 @@ impl Points {
     pub const HTTP_CALLS: Self = Self(1 << 16);
     /// The tick.
     pub const TIMERS: Self = Self(1 << 17);
+    /// Answers to gRPC calls.
+    pub const GRPC_CALLS: Self = Self(1 << 19);
+    /// What comes on gRPC streams.
+    pub const GRPC_STREAMS: Self = Self(1 << 20);
     /// Items in queues.
     pub const QUEUES: Self = Self(1 << 18);
     pub const NONE: Self = Self(0);

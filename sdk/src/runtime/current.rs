@@ -22,6 +22,8 @@ callbacks! {
     QUEUE_READY = "on_queue_ready";
     HTTP_CALL_RESPONSE = "the completion of an HTTP call";
     TIMER = "the completion of a timer";
+    GRPC_CALL = "the completion of a gRPC call";
+    GRPC_STREAM = "the handler of a gRPC stream";
     REQUEST_HEADERS = "on_request_headers";
     REQUEST_BODY = "on_request_body";
     REQUEST_TRAILERS = "on_request_trailers";

@@ -47,9 +47,10 @@ impl Deadlines {
         })
     }
 
-    /// The host's tick came: it has to be set again.
-    pub(crate) fn disarm(&self, root: u32) {
-        self.with(root, |root| root.armed = None);
+    /// The host's tick came: it has to be set again. The time it was set for: that has come, even if the host's clock does not say so yet.
+    /// (Envoy counts a period from when it began to work off what had happened.)
+    pub(crate) fn disarm(&self, root: u32) -> Option<u64> {
+        self.with(root, |root| root.armed.take())
     }
 
     /// The period to set the host's tick to, in milliseconds, if it has to be set: 0 if nothing is waited for.
@@ -63,9 +64,11 @@ impl Deadlines {
             if next == root.armed && next.is_some() {
                 return None;
             }
-            root.armed = next;
-            let left = next.map(|due| due.saturating_sub(now).div_ceil(NANOSECONDS).max(1));
-            Some(left.map_or(0, |left| u32::try_from(left).unwrap_or(u32::MAX)))
+            let left = next.map_or(0, |due| due.saturating_sub(now).div_ceil(NANOSECONDS).max(1));
+            let period = u32::try_from(left).unwrap_or(u32::MAX);
+            // What a host cannot count is waited for in several steps.
+            root.armed = next.map(|due| due.min(now.saturating_add(u64::from(period) * NANOSECONDS)));
+            Some(period)
         })
     }
 
@@ -128,7 +131,7 @@ mod tests {
         assert_eq!(deadlines.arm(1, 0, all), None);
         deadlines.add(1, 5 * MS, 3, all);
         assert_eq!(deadlines.arm(1, 0, all), Some(5));
-        deadlines.disarm(1);
+        assert_eq!(deadlines.disarm(1), Some(5 * MS));
         assert_eq!(deadlines.arm(1, 0, all), Some(5), "the host starts the period anew after a tick");
     }
 
@@ -147,6 +150,7 @@ mod tests {
         assert_eq!(deadlines.arm(1, 0, all), Some(1));
         deadlines.add(2, u64::MAX, 1, all);
         assert_eq!(deadlines.arm(2, 0, all), Some(u32::MAX));
+        assert_eq!(deadlines.disarm(2), Some(u64::from(u32::MAX) * MS), "the first step");
     }
 
     #[test]

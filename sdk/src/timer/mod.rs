@@ -46,7 +46,8 @@ pub use timeout::{Ticks, retry, timeout};
 /// # fn main() {}
 /// ```
 ///
-/// Hosts count milliseconds: a part of one counts as one. A time beyond what a host can count (49 days) is waited for in several steps. The clock is
+/// Hosts count milliseconds: a part of one counts as one, and Envoy counts from when it began to work off the events of a moment, so that a
+/// timer may come a few of them early. A time beyond what a host can count (49 days) is waited for in several steps. The clock is
 /// the host's wall clock: when it is set back, timers come later by as much.
 ///
 /// Source: ABI 0.2.1, `proxy_set_tick_period_milliseconds` and `proxy_on_tick`.

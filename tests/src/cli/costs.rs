@@ -17,42 +17,83 @@ mod counting {
     use super::{Parser, Result};
     use lexopt::prelude::*;
     use proxy_filter_host::costs::FILTERS;
+    use proxy_filter_host::costs::build_time::BuildTimes;
     use proxy_filter_host::costs::envoy::{self, Options};
+    use proxy_filter_host::costs::growth::Growth;
     use proxy_filter_host::costs::ledger::{self, Ledger};
     use proxy_filter_host::costs::table::Table;
     use std::time::Duration;
 
     /// Requests before the memory is measured the second time.
     const REQUESTS: u32 = 100_000;
+    /// Requests in which a leak of one byte a request would show.
+    const REQUESTS_FOR_GROWTH: u32 = 1_000_000;
+
+    /// Builds of each kind that are timed.
+    const BUILDS: u32 = 5;
+
+    /// What is measured.
+    enum What {
+        /// What a module is and does, exactly.
+        Table,
+        /// CPU time, latency and memory in Envoy.
+        Envoy,
+        /// Memory after a million requests.
+        Growth,
+        /// The time of a build.
+        Build,
+    }
 
     /// Measures and prints. With `--bless`, our figures become the ones the tests hold us to.
     pub(in super::super) fn run(mut parser: Parser) -> Result<()> {
-        let (mut json, mut bless, mut envoy, mut requests) = (false, false, false, REQUESTS);
+        let (mut what, mut json, mut bless, mut requests) = (What::Table, false, false, None);
         let mut options = Options::default();
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("json") => json = true,
                 Long("bless") => bless = true,
-                Long("envoy") => envoy = true,
+                Long("envoy") => what = What::Envoy,
+                Long("growth") => what = What::Growth,
+                Long("build") => what = What::Build,
                 Long("filter") => options.filters = vec![filter(&parser.value()?.string()?)?],
                 Long("workers") => options.workers = vec![parser.value()?.parse()?],
                 Long("seconds") => options.time = Duration::from_secs(parser.value()?.parse()?),
-                Long("requests") => requests = parser.value()?.parse()?,
+                Long("requests") => requests = Some(parser.value()?.parse()?),
                 other => return Err(other.unexpected().into()),
             }
         }
-        if envoy {
-            eprintln!("measuring in Envoy, about {} s …", options.time.as_secs());
-            let report = envoy::measure(&options)?;
-            if json {
-                println!("{:#}", report.to_json());
-            } else {
-                println!("{report}");
+        match what {
+            What::Table => table(requests.unwrap_or(REQUESTS), json, bless),
+            What::Envoy => in_envoy(&options, json),
+            What::Growth => {
+                eprintln!("building and running the bench filters …");
+                let growth = Growth::measure(requests.unwrap_or(REQUESTS_FOR_GROWTH))?;
+                println!("{growth}");
+                refuse(&growth.grown())
             }
-            return Ok(());
+            What::Build => {
+                let times = BuildTimes::measure(BUILDS)?;
+                println!("{times}");
+                refuse(&times.beyond_limits())
+            }
         }
+    }
+
+    fn in_envoy(options: &Options, json: bool) -> Result<()> {
+        eprintln!("measuring in Envoy, about {} s …", options.time.as_secs());
+        let report = envoy::measure(options)?;
+        if json {
+            println!("{:#}", report.to_json());
+        } else {
+            println!("{report}");
+        }
+        Ok(())
+    }
+
+    fn table(requests: u32, json: bool, bless: bool) -> Result<()> {
         eprintln!("building and measuring the bench filters …");
-        let table = Table::measure(requests)?;
+        let mut table = Table::measure(requests)?;
+        table.add_allocators()?;
         if json {
             println!("{:#}", table.to_json());
         } else {
@@ -71,6 +112,11 @@ mod counting {
             eprintln!("beyond its limit: {sentence}");
         }
         Ok(())
+    }
+
+    /// Ends with an error if something is wrong.
+    fn refuse(wrong: &[String]) -> Result<()> {
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
     }
 
     fn filter(name: &str) -> Result<&'static str> {

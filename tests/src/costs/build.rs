@@ -27,6 +27,15 @@ impl Profile {
         }
     }
 
+    /// What cargo finds in its environment. The plain profile is that of a package that knows nothing of this repository, so it does
+    /// without the stack size in `.cargo/config.toml`: this variable, empty, takes its place.
+    const fn environment(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Workspace => &[],
+            Self::Plain => &[("CARGO_ENCODED_RUSTFLAGS", "")],
+        }
+    }
+
     /// The arguments for cargo. They undo every setting of the workspace's profile for the plain one.
     fn arguments(self) -> Vec<String> {
         let mut arguments = vec!["--profile".to_owned()];
@@ -50,6 +59,22 @@ impl Profile {
     }
 }
 
+/// Builds the examples of these packages, in one run of cargo: the files of these modules, in their order.
+pub(super) fn build(profile: Profile, packages: &[&str], modules: &[&str]) -> Result<Vec<PathBuf>, Failure> {
+    let mut arguments = profile.arguments();
+    for package in packages {
+        arguments.extend(["--package".to_owned(), (*package).to_owned()]);
+    }
+    arguments.push("--examples".to_owned());
+    let artifacts = guest::build_modules(Path::new(env!("CARGO_MANIFEST_DIR")), &arguments, profile.environment())
+        .map_err(Failure::new)?;
+    let find = |name: &&str| {
+        let path = artifacts.iter().find_map(|artifact| guest::module_in(artifact, name));
+        path.ok_or_else(|| Failure::new(format!("{} made no module {name}", packages.join(", "))))
+    };
+    modules.iter().map(find).collect()
+}
+
 /// The compiled bench filters.
 #[derive(Clone, Debug)]
 pub struct Modules {
@@ -62,23 +87,11 @@ impl Modules {
     /// # Errors
     /// cargo's own error output.
     pub fn build(profile: Profile) -> Result<Self, Failure> {
-        let mut arguments = profile.arguments();
-        for maker in Maker::ALL {
-            arguments.extend(["--package".to_owned(), maker.package().to_owned()]);
-        }
-        arguments.push("--examples".to_owned());
-        let artifacts =
-            guest::build_modules(Path::new(env!("CARGO_MANIFEST_DIR")), &arguments).map_err(Failure::new)?;
-        let mut paths = BTreeMap::new();
-        for maker in Maker::ALL {
-            for filter in FILTERS {
-                let name = format!("{maker}_{filter}");
-                let path = artifacts.iter().find_map(|artifact| guest::module_in(artifact, &name));
-                let path = path.ok_or_else(|| Failure::new(format!("{} made no module {name}", maker.package())))?;
-                paths.insert((maker, filter), path);
-            }
-        }
-        Ok(Self { paths })
+        let keys = Maker::ALL.map(|maker| FILTERS.map(|filter| (maker, filter))).concat();
+        let names: Vec<_> = keys.iter().map(|(maker, filter)| format!("{maker}_{filter}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let paths = build(profile, &Maker::ALL.map(Maker::package), &names)?;
+        Ok(Self { paths: keys.into_iter().zip(paths).collect() })
     }
 
     /// The file of one filter.

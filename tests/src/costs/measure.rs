@@ -82,8 +82,8 @@ struct Spent {
 }
 
 impl Bench {
-    fn start(module: &[u8]) -> Result<Self, Failure> {
-        let mut host = Embedded::new(Guest::Wasm(module.into(), Engine::Counting));
+    fn start(module: &[u8], engine: Engine) -> Result<Self, Failure> {
+        let mut host = Embedded::new(Guest::Wasm(module.into(), engine));
         // At info, as an operator would who wants to see what `dump_headers` writes.
         let settings = Settings { log_level: LogLevel::Info, ..Settings::default() };
         host.start(&settings).map_err(Failure::new)?;
@@ -133,7 +133,7 @@ fn count(length: usize) -> u64 {
 pub fn measure(module: &Path, requests: u32) -> Result<Costs, Failure> {
     let bytes = std::fs::read(module).map_err(|error| Failure::new(format!("{}: {error}", module.display())))?;
     let report = ModuleReport::read(&bytes).map_err(Failure::new)?;
-    let mut bench = Bench::start(&bytes)?;
+    let mut bench = Bench::start(&bytes, Engine::Counting)?;
     let started = bench.host.take_counts();
     let spent = bench.average();
     for _ in WARM_UP + COUNTED..requests {
@@ -153,13 +153,27 @@ pub fn measure(module: &Path, requests: u32) -> Result<Costs, Failure> {
     })
 }
 
+/// The pages of memory after the first requests, and after so many.
+pub(super) fn pages(module: &[u8], requests: u32) -> Result<[u64; 2], Failure> {
+    let mut bench = Bench::start(module, Engine::Wasmtime)?;
+    let mut after = |range: std::ops::Range<u32>| {
+        for _ in range {
+            bench.request();
+        }
+        bench.host.take_counts().pages
+    };
+    Ok([after(0..WARM_UP), after(WARM_UP..requests)])
+}
+
 /// The instructions of a request while `alive` other streams are: the average of many requests, rounded up.
 ///
 /// # Errors
 /// The module is refused.
 pub fn among(module: &[u8], alive: u32) -> Result<u64, Failure> {
-    let mut bench = Bench::start(module)?;
-    bench.host.create_streams(alive);
+    let mut bench = Bench::start(module, Engine::Counting)?;
+    let told =
+        ModuleReport::read(module).map_err(Failure::new)?.exports.contains(&"proxy_on_context_create".to_owned());
+    bench.host.create_streams(alive, told);
     bench.host.take_counts();
     Ok(bench.average().instructions)
 }

@@ -4,9 +4,13 @@
 //! together and run in the embedded host on [`Engine::Counting`], so that every figure is exact and the same on every machine.
 //! `cargo costs` prints them; a test compares ours with the file `tests/costs.json`.
 
+pub mod allocators;
 pub mod build;
 #[cfg(feature = "envoy")]
+pub mod build_time;
+#[cfg(feature = "envoy")]
 pub mod envoy;
+pub mod growth;
 pub mod ledger;
 pub mod measure;
 mod optimise;

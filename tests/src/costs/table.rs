@@ -2,7 +2,7 @@
 
 use super::build::{Modules, Profile};
 use super::measure::{Costs, measure};
-use super::{FILTERS, Failure, Maker};
+use super::{FILTERS, Failure, Maker, allocators};
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 pub struct Table {
     rows: Vec<Row>,
+    allocators: Vec<allocators::Row>,
     requests: u32,
 }
 
@@ -46,7 +47,16 @@ impl Table {
                 }
             }
         }
-        Ok(Self { rows, requests })
+        Ok(Self { rows, allocators: Vec::new(), requests })
+    }
+
+    /// Measures the filters on other allocators as well.
+    ///
+    /// # Errors
+    /// A module cannot be built or measured.
+    pub fn add_allocators(&mut self) -> Result<(), Failure> {
+        self.allocators = allocators::rows(self.requests)?;
+        Ok(())
     }
 
     /// All lines.
@@ -73,7 +83,18 @@ impl Table {
             object.insert("path".into(), row.path.display().to_string().into());
             Value::Object(object)
         };
-        json!({ "requests": self.requests, "modules": self.rows.iter().map(row).collect::<Vec<_>>() })
+        let on_allocator = |row: &allocators::Row| {
+            let mut object = row.costs.to_json();
+            object.insert("filter".into(), row.filter.into());
+            object.insert("allocator".into(), row.allocator.into());
+            object.insert("path".into(), row.path.display().to_string().into());
+            Value::Object(object)
+        };
+        json!({
+            "requests": self.requests,
+            "modules": self.rows.iter().map(row).collect::<Vec<_>>(),
+            "allocators": self.allocators.iter().map(on_allocator).collect::<Vec<_>>(),
+        })
     }
 }
 
@@ -86,18 +107,10 @@ impl fmt::Display for Table {
         for profile in Profile::ALL {
             writeln!(f, "{}", title(profile))?;
             for filter in FILTERS {
-                write!(f, "\n{filter:<14}")?;
-                for head in HEADS {
-                    write!(f, "{head:>11}")?;
-                }
-                writeln!(f)?;
+                heads(f, filter)?;
                 for maker in Maker::ALL {
                     if let Some(costs) = self.costs(filter, maker, profile) {
-                        line(
-                            f,
-                            maker.name(),
-                            costs.figures().map(|(_, figure)| figure.map(|figure| figure.to_string())),
-                        )?;
+                        line(f, maker.name(), figures(costs))?;
                     }
                 }
                 let Some(ours) = self.costs(filter, Maker::Ours, profile) else { continue };
@@ -105,6 +118,16 @@ impl fmt::Display for Table {
                     if let Some(other) = self.costs(filter, maker, profile) {
                         line(f, &format!("ours / {maker}"), ratios(ours, other))?;
                     }
+                }
+            }
+            writeln!(f)?;
+        }
+        if !self.allocators.is_empty() {
+            writeln!(f, "Our filters on other allocators (the workspace's release profile; dlmalloc is the default)")?;
+            for filter in allocators::FILTERS {
+                heads(f, filter)?;
+                for row in self.allocators.iter().filter(|row| row.filter == filter) {
+                    line(f, row.allocator, figures(&row.costs))?;
                 }
             }
             writeln!(f)?;
@@ -126,6 +149,18 @@ fn legend(requests: u32) -> String {
          host calls, instr.: for a request of 13 headers and 256 bytes and a response of 8 headers and 512 bytes, from the creation of the \
          context to its deletion; pages: of memory (64 KiB) after the start, and after {requests} requests."
     )
+}
+
+fn heads(f: &mut fmt::Formatter<'_>, filter: &str) -> fmt::Result {
+    write!(f, "\n{filter:<14}")?;
+    for head in HEADS {
+        write!(f, "{head:>11}")?;
+    }
+    writeln!(f)
+}
+
+fn figures(costs: &Costs) -> [Option<String>; 10] {
+    costs.figures().map(|(_, figure)| figure.map(|figure| figure.to_string()))
 }
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, cells: [Option<String>; 10]) -> fmt::Result {

@@ -50,14 +50,19 @@ impl Embedded {
         self.machines.first_mut().map(|machine| machine.vm.take_counts()).unwrap_or_default()
     }
 
-    /// Creates the contexts of streams that stay as they are: alive, and never called.
-    pub(crate) fn create_streams(&mut self, count: u32) {
+    /// Begins streams that stay as they are: alive, and not called any more. A module that is not told of their creation hears of them
+    /// by their response's headers, of which it can read nothing.
+    pub(crate) fn create_streams(&mut self, count: u32, is_told: bool) {
         let Some(machine) = self.machines.first_mut() else { return };
         for _ in 0..count {
             for filter in machine.new_stream().filters {
-                machine.vm.call("proxy_on_context_create", &[filter.id, filter.root]);
+                if is_told {
+                    machine.vm.call("proxy_on_context_create", &[filter.id, filter.root]);
+                } else {
+                    machine.vm.call("proxy_on_response_headers", &[filter.id, 0, 0]);
+                }
             }
+            machine.functions.state().events.clear();
         }
-        machine.functions.state().events.clear();
     }
 }

@@ -76,7 +76,14 @@ impl Journal {
         let mut state = self.lock();
         let events = std::mem::take(&mut state.events);
         let main = state.mains.last_mut().map(std::mem::take).unwrap_or_default();
-        let serves = |event: &Event| matches!(event, Event::Callback { name, arguments } if name == "proxy_on_context_create" && arguments.last() != Some(&0));
+        // A module that is not told of the beginning of a stream is told of its messages.
+        let serves = |event: &Event| match event {
+            Event::Callback { name, arguments } if name == "proxy_on_context_create" => arguments.last() != Some(&0),
+            Event::Callback { name, .. } => {
+                name.starts_with("proxy_on_request_") || name.starts_with("proxy_on_response_")
+            }
+            _ => false,
+        };
         let serving = events.iter().find(|(_, event)| serves(event)).map(|(thread, _)| *thread);
         let mut elsewhere = BTreeMap::from([(VmOf::Main, main)]);
         let mut own = Vec::new();

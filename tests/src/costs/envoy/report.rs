@@ -1,8 +1,8 @@
 //! The table of what was measured in Envoy.
 
+use super::Variant;
 use super::burst::Protocol;
 use super::series::Series;
-use super::{Maker, Variant};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,13 +31,16 @@ impl Report {
         for ((workers, filter, protocol), series) in &self.series {
             for variant in Variant::ALL {
                 let added = series.added(variant);
+                let to_floor = series.to_floor(variant);
                 rows.push(json!({
                     "filter": filter, "protocol": protocol.name(), "workers": workers, "maker": variant.name(),
                     "rounds": series.rounds(),
                     "requests_per_second": series.rate(variant),
                     "cpu": series.cpu(variant),
-                    "added_cpu": added.time,
+                    "added_cpu": added.value,
                     "added_cpu_uncertainty": added.uncertainty,
+                    "to_floor": to_floor.map(|ratio| ratio.value),
+                    "to_floor_uncertainty": to_floor.map(|ratio| ratio.uncertainty),
                     "p50": series.latency(variant, 0.5),
                     "p99": series.latency(variant, 0.99),
                     "memory": self.memory.get(&(filter.clone(), variant)),
@@ -54,10 +57,9 @@ impl fmt::Display for Report {
             writeln!(f, "{filter}, {}, {workers} worker(s), {} rounds", protocol.name(), series.rounds())?;
             writeln!(
                 f,
-                "{:>10}{:>12}{:>12}{:>18}{:>10}{:>10}{:>10}{:>12}",
+                "{:>10}{:>12}{:>12}{:>18}{:>16}{:>10}{:>10}{:>12}",
                 "", "requests/s", "CPU µs", "added µs", "/ floor", "p50 µs", "p99 µs", "RSS MiB"
             )?;
-            let floor = series.added(Variant::Filter(Maker::Floor)).time;
             for variant in Variant::ALL {
                 let added = series.added(variant);
                 write!(
@@ -66,12 +68,14 @@ impl fmt::Display for Report {
                     variant.name(),
                     series.rate(variant),
                     series.cpu(variant),
-                    added.time,
+                    added.value,
                     added.uncertainty
                 )?;
-                match variant {
-                    Variant::Filter(_) if floor > 0.0 => write!(f, "{:>10.2}", added.time / floor)?,
-                    _ => write!(f, "{:>10}", "-")?,
+                match series.to_floor(variant) {
+                    Some(ratio) if variant != Variant::None => {
+                        write!(f, "{:>9.2} ±{:>5.2}", ratio.value, ratio.uncertainty)?;
+                    }
+                    _ => write!(f, "{:>16}", "-")?,
                 }
                 write!(f, "{:>10.0}{:>10.0}", series.latency(variant, 0.5), series.latency(variant, 0.99))?;
                 match self.memory.get(&(filter.clone(), variant)) {
@@ -83,8 +87,8 @@ impl fmt::Display for Report {
         }
         writeln!(
             f,
-            "requests/s: 16 requests at a time; CPU: of the Envoy process for a request; added: the difference to no filter; \
-             both from the least disturbed quarter of the rounds; p50, p99: one request at a time; RSS: of an Envoy with this filter only, one worker."
+            "requests/s: 16 requests at a time; CPU: of the Envoy process for a request; of the \
+             least disturbed quarter of the rounds; added: the difference to no filter, the median over the rounds, with its standard error; p50, p99: one request at a time; RSS: of an Envoy with this filter only, one worker."
         )
     }
 }

@@ -1,7 +1,7 @@
 //! The figures of one filter under one kind of load, and what they say.
 
-use super::Variant;
 use super::burst::Burst;
+use super::{Maker, Variant};
 use std::time::Duration;
 
 /// What the bursts on one variant showed.
@@ -21,11 +21,10 @@ pub(super) struct Series {
     samples: [Samples; Variant::ALL.len()],
 }
 
-/// CPU time a filter adds to a request, in microseconds.
+/// A figure, and its standard error.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Added {
-    pub(super) time: f64,
-    /// Half the difference between what the even and the odd rounds say.
+pub(super) struct Estimate {
+    pub(super) value: f64,
     pub(super) uncertainty: f64,
 }
 
@@ -85,18 +84,34 @@ impl Series {
     }
 
     /// What a filter adds, compared with the bursts without one.
-    pub(super) fn added(&self, variant: Variant) -> Added {
-        let added = |rounds: &dyn Fn(usize) -> bool| {
-            let low = |variant| {
-                let samples = self.of(variant).cpu.iter().enumerate().filter(|(round, _)| rounds(*round));
-                quantile(&samples.map(|(_, cpu)| *cpu).collect::<Vec<_>>(), UNDISTURBED)
-            };
-            low(variant) - low(Variant::None)
-        };
-        let halves = added(&|round| round % 2 == 0) - added(&|round| round % 2 == 1);
-        Added { time: added(&|_| true), uncertainty: halves.abs() / 2.0 }
+    pub(super) fn added(&self, variant: Variant) -> Estimate {
+        self.compared(variant, Variant::None)
+    }
+
+    /// What a filter adds, as a multiple of what the floor adds; none if that cannot be told from nothing.
+    pub(super) fn to_floor(&self, variant: Variant) -> Option<Estimate> {
+        let floor = Variant::Filter(Maker::Floor);
+        let unit = self.added(floor).value;
+        let more = self.compared(variant, floor);
+        (unit > 0.0).then(|| Estimate { value: 1.0 + more.value / unit, uncertainty: more.uncertainty / unit })
+    }
+
+    /// How much more one variant takes than another: the median of the differences within a round. What else the machine does is much the
+    /// same for both, because their bursts follow each other, and a round in which it is not does not move the median far.
+    fn compared(&self, variant: Variant, other: Variant) -> Estimate {
+        let pairs = self.of(variant).cpu.iter().zip(&self.of(other).cpu);
+        let differences: Vec<f64> = pairs.map(|(one, other)| one - other).collect();
+        let value = quantile(&differences, 0.5);
+        let deviations: Vec<f64> = differences.iter().map(|difference| (difference - value).abs()).collect();
+        #[allow(clippy::cast_precision_loss, reason = "a number of rounds")]
+        let rounds = differences.len().max(1) as f64;
+        Estimate { value, uncertainty: ERROR_OF_MEDIAN * quantile(&deviations, 0.5) / rounds.sqrt() }
     }
 }
+
+/// The standard error of a median, in median deviations over the root of the number of samples: 1.253 for the median instead of the mean,
+/// and 1.483 median deviations to a standard deviation.
+const ERROR_OF_MEDIAN: f64 = 1.858;
 
 /// The value that a part of the samples does not exceed; 0 for none.
 fn quantile(samples: &[f64], part: f64) -> f64 {
@@ -118,7 +133,6 @@ fn quantile(samples: &[f64], part: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Maker;
     use super::*;
 
     #[test]
@@ -139,6 +153,21 @@ mod tests {
             series.add_burst(Variant::Filter(Maker::Ours), &burst, micros(with));
         }
         let added = series.added(Variant::Filter(Maker::Ours));
-        assert!((added.time - 3.0).abs() < 1e-6 && added.uncertainty < 1e-6, "{added:?}");
+        assert!((added.value - 3.0).abs() < 1e-6 && added.uncertainty < 1e-6, "{added:?}");
+    }
+
+    #[test]
+    fn a_filter_that_takes_half_as_much_again_as_the_floor_is_at_one_and_a_half() {
+        let mut series = Series::default();
+        let burst = Burst { requests: 1, rate: 1.0 };
+        for disturbance in [0, 50, 7] {
+            for (variant, micros) in
+                [(Variant::None, 10), (Variant::Filter(Maker::Floor), 14), (Variant::Filter(Maker::Ours), 16)]
+            {
+                series.add_burst(variant, &burst, Duration::from_micros(micros + disturbance));
+            }
+        }
+        let ratio = series.to_floor(Variant::Filter(Maker::Ours)).unwrap();
+        assert!((ratio.value - 1.5).abs() < 1e-6 && ratio.uncertainty < 1e-6, "{ratio:?}");
     }
 }

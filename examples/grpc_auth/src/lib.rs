@@ -1,0 +1,132 @@
+//! Asks an external authorization service whether a request may pass, over gRPC and in Envoy's own protocol: a service for Envoy's
+//! `ext_authz` filter does.
+//!
+//! ```json
+//! {"cluster": "authz", "timeout_ms": 200}
+//! ```
+
+#[cfg(test)]
+mod tests;
+
+pub mod ext_authz;
+
+use ext_authz::{AttributeContext, Authorization, CheckRequest, CheckResponse, HttpRequest, HttpResponse, Request};
+use proxy_filter::log;
+use proxy_filter::prelude::*;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What the operator configures.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// The cluster of the authorization service.
+    cluster: String,
+    /// How long a request waits for the decision.
+    #[serde(default = "default_timeout")]
+    timeout_ms: u32,
+    /// Lets requests pass when there is no decision.
+    #[serde(default)]
+    fail_open: bool,
+}
+
+const fn default_timeout() -> u32 {
+    200
+}
+
+/// The plugin.
+#[derive(Debug, Default)]
+pub struct Root {
+    config: Rc<Config>,
+}
+
+#[proxy_filter::root]
+impl RootContext for Root {
+    type Context = Stream;
+
+    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
+        self.config = Rc::new(configuration.json()?);
+        Ok(())
+    }
+
+    fn new_context(&self) -> Stream {
+        Stream { config: Rc::clone(&self.config) }
+    }
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Stream {
+    config: Rc<Config>,
+}
+
+#[proxy_filter::context(grpc_calls)]
+impl Context for Stream {
+    fn on_request_headers(
+        &mut self,
+        request: &mut RequestHeaders,
+        _end_of_stream: bool,
+    ) -> Result<FilterHeadersStatus> {
+        let question = question(request)?;
+        let call = Authorization::new(&self.config.cluster)
+            .check(&question)
+            .timeout(Duration::from_millis(self.config.timeout_ms.into()));
+        request.pause_for(self, call, |stream, request, answer| match answer {
+            Ok(decision) => apply(decision, request),
+            Err(why) => {
+                log::warn!("no decision: {why}");
+                if stream.config.fail_open {
+                    return Ok(FilterHeadersStatus::Continue);
+                }
+                request.reply(LocalReply::new(503).details("ext_authz_error"))
+            }
+        })
+    }
+}
+
+/// What the service is told. A message of text cannot have bytes that are not UTF-8: they are replaced.
+fn question(request: &RequestHeaders) -> Result<CheckRequest> {
+    let mut headers = BTreeMap::<String, String>::new();
+    for (name, value) in &request.pairs()? {
+        let value = String::from_utf8_lossy(value);
+        let known = headers.entry(String::from_utf8_lossy(name).into_owned()).or_default();
+        if !known.is_empty() {
+            known.push(',');
+        }
+        known.push_str(&value);
+    }
+    let header = |name: &str| headers.get(name).cloned().unwrap_or_default();
+    let (method, path, host) = (header(":method"), header(":path"), header(":authority"));
+    let http = HttpRequest { method, headers, path, host };
+    Ok(CheckRequest { attributes: Some(AttributeContext { request: Some(Request { http: Some(http) }) }) })
+}
+
+/// Does what the service says.
+fn apply(decision: CheckResponse, request: &mut RequestHeaders) -> Result<FilterHeadersStatus> {
+    // No status is the status 0: messages leave out what is 0.
+    let allowed = decision.status.is_none_or(|status| status.code == 0);
+    match decision.http_response {
+        Some(HttpResponse::Ok(ok)) if allowed => {
+            for name in ok.headers_to_remove {
+                request.remove(name)?;
+            }
+            for header in ok.headers.into_iter().filter_map(|option| option.header) {
+                request.replace(header.key, header.value)?;
+            }
+            Ok(FilterHeadersStatus::Continue)
+        }
+        None if allowed => Ok(FilterHeadersStatus::Continue),
+        Some(HttpResponse::Denied(denied)) => {
+            let status = denied.status.map_or(403, |status| status.code);
+            let status = u16::try_from(status).ok().filter(|status| (200..600).contains(status)).unwrap_or(403);
+            let mut reply = LocalReply::new(status).details("ext_authz_denied").body(denied.body);
+            for header in denied.headers.into_iter().filter_map(|option| option.header) {
+                reply = reply.header(header.key, header.value);
+            }
+            request.reply(reply)
+        }
+        _ => request.reply(LocalReply::new(403).details("ext_authz_denied")),
+    }
+}

@@ -1,0 +1,157 @@
+//! The issuer's public keys: a JWKS (RFC 7517), fetched and fetched again.
+
+use crate::token::decode;
+use futures_util::lock::Mutex;
+use p256::ecdsa::VerifyingKey;
+use p256::{EncodedPoint, FieldBytes};
+use proxy_filter::prelude::*;
+use proxy_filter::{clock, log};
+use rsa::traits::PublicKeyParts;
+use rsa::{BigUint, RsaPublicKey};
+use serde::Deserialize;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+/// Where the keys are.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Jwks {
+    cluster: String,
+    path: String,
+    /// What the request for them says in `host`; the name of the cluster by default.
+    #[serde(default)]
+    authority: Option<String>,
+    /// How often they are fetched.
+    #[serde(default = "five_minutes")]
+    pub(crate) refresh_s: u32,
+    /// How long after that at the least because of a token with an unknown key. Anybody can make up such tokens.
+    #[serde(default = "ten_seconds")]
+    pause_s: u32,
+}
+
+const fn five_minutes() -> u32 {
+    300
+}
+
+const fn ten_seconds() -> u32 {
+    10
+}
+
+/// A public key, and how signatures are made with it.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) id: Option<String>,
+    pub(crate) public: Public,
+}
+
+#[derive(Debug)]
+pub(crate) enum Public {
+    Es256(VerifyingKey),
+    Rs256(RsaPublicKey),
+}
+
+/// The keys as they are now.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    current: RefCell<Rc<[Key]>>,
+    /// When they were fetched last, successfully or not. Locked while they are.
+    fetched: Mutex<Option<SystemTime>>,
+}
+
+impl Keys {
+    pub(crate) fn current(&self) -> Rc<[Key]> {
+        Rc::clone(&self.current.borrow())
+    }
+
+    /// Fetches the keys.
+    pub(crate) async fn fetch(&self, jwks: &Jwks) -> Result<()> {
+        let mut fetched = self.fetched.lock().await;
+        let result = self.replace(jwks).await;
+        *fetched = Some(clock::now()?);
+        result
+    }
+
+    /// Fetches the keys, unless that was done a short time ago: whether there may be other keys than when this was called. Requests that
+    /// come here together wait for one call.
+    pub(crate) async fn refresh(&self, jwks: &Jwks) -> Result<bool> {
+        let asked = clock::now()?;
+        let mut fetched = self.fetched.lock().await;
+        let now = clock::now()?;
+        if let Some(last) = *fetched
+            && now.duration_since(last).unwrap_or_default() < Duration::from_secs(jwks.pause_s.into())
+        {
+            return Ok(last >= asked);
+        }
+        if let Err(why) = self.replace(jwks).await {
+            log::warn!("the keys stay as they are: {why}");
+        }
+        *fetched = Some(clock::now()?);
+        Ok(true)
+    }
+
+    async fn replace(&self, jwks: &Jwks) -> Result<()> {
+        let call = HttpCall::get(&jwks.cluster, &jwks.path).authority(jwks.authority.as_ref().unwrap_or(&jwks.cluster));
+        let answer = call.await?;
+        if answer.status() != 200 {
+            return Err(Error::other(format_args!("the JWKS was answered with {}", answer.status())));
+        }
+        let keys = keys(answer.body())?;
+        if keys.is_empty() {
+            return Err(Error::other("the JWKS has no key for ES256 or RS256"));
+        }
+        *self.current.borrow_mut() = keys.into();
+        Ok(())
+    }
+}
+
+/// The keys in a JWKS with which signatures are verified here.
+pub(crate) fn keys(jwks: &[u8]) -> Result<Vec<Key>> {
+    let set: JwkSet = serde_json::from_slice(jwks)?;
+    Ok(set.keys.into_iter().filter_map(Jwk::key).collect())
+}
+
+#[derive(Deserialize)]
+struct JwkSet {
+    keys: Vec<Jwk>,
+}
+
+/// A key as the issuer publishes it. Others than those that are known here may have other fields.
+#[derive(Deserialize)]
+struct Jwk {
+    kid: Option<String>,
+    kty: String,
+    alg: Option<String>,
+    r#use: Option<String>,
+    crv: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+}
+
+impl Jwk {
+    /// The key, if it is one with which signatures are verified here.
+    fn key(self) -> Option<Key> {
+        let is_for = |alg: &str| self.alg.as_ref().is_none_or(|found| found == alg);
+        if self.r#use.as_ref().is_some_and(|found| found != "sig") {
+            return None;
+        }
+        let public = match self.kty.as_str() {
+            "EC" if self.crv.as_deref() == Some("P-256") && is_for("ES256") => {
+                let x: [u8; 32] = decode(self.x?.as_bytes())?.try_into().ok()?;
+                let y: [u8; 32] = decode(self.y?.as_bytes())?.try_into().ok()?;
+                let point = EncodedPoint::from_affine_coordinates(&FieldBytes::from(x), &FieldBytes::from(y), false);
+                Public::Es256(VerifyingKey::from_encoded_point(&point).ok()?)
+            }
+            "RSA" if is_for("RS256") => {
+                let modulus = BigUint::from_bytes_be(&decode(self.n?.as_bytes())?);
+                let exponent = BigUint::from_bytes_be(&decode(self.e?.as_bytes())?);
+                let key = RsaPublicKey::new(modulus, exponent).ok()?; // up to 4096 bits
+                Public::Rs256((key.size() >= 256).then_some(key)?) // and from 2048
+            }
+            _ => return None,
+        };
+        Some(Key { id: self.kid, public })
+    }
+}

@@ -1,0 +1,95 @@
+//! Lets requests with a valid JSON Web Token pass, and tells the upstream whose it is. The keys come from a JWKS and are kept fresh.
+//!
+//! ```json
+//! {"jwks": {"cluster": "idp", "path": "/jwks.json"}, "issuer": "https://idp.example", "audience": "api"}
+//! ```
+
+mod keys;
+#[cfg(test)]
+mod tests;
+mod token;
+
+use keys::{Jwks, Keys};
+use proxy_filter::prelude::*;
+use proxy_filter::timer::retry;
+use proxy_filter::{Interval, clock, log};
+use serde::Deserialize;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+use token::{Claims, Refusal, Token};
+
+/// What the operator configures.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// Where the keys are.
+    jwks: Jwks,
+    /// Who must have issued a token.
+    issuer: String,
+    /// For whom it must have been issued.
+    audience: String,
+    /// By how much the clocks of issuer and proxy may differ.
+    #[serde(default = "minute")]
+    leeway_s: u32,
+    /// The keys themselves, for all streams.
+    #[serde(skip)]
+    keys: Keys,
+}
+
+const fn minute() -> u32 {
+    60
+}
+
+#[proxy_filter::filter(configure = fetch_keys, root_task = refresh_keys)]
+async fn jwt_auth(mut exchange: Exchange<Config>) -> Result<()> {
+    let config = Rc::clone(exchange.config());
+    let request = exchange.request_headers().await?;
+    request.remove("x-subject")?; // nobody but this filter says whose the token is
+    let authorization = request.get("authorization")?.unwrap_or_default();
+    match check(&config, &authorization).await? {
+        Ok(claims) => {
+            request.replace("x-subject", claims.subject)?;
+            request.remove("authorization")
+        }
+        Err(refusal) => {
+            log::info!("refused: {}", refusal.reason());
+            exchange.reply(refusal.reply())
+        }
+    }
+}
+
+/// Who sent this `authorization`, or why it is not believed.
+async fn check(config: &Config, authorization: &[u8]) -> Result<Result<Claims, Refusal>> {
+    let token = match Token::parse(authorization) {
+        Ok(token) => token,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let mut verified = token.verify(&config.keys.current());
+    // The issuer may use a key that it did not have when the keys were fetched.
+    if matches!(verified, Err(Refusal::UnknownKey | Refusal::NoKeys)) && config.keys.refresh(&config.jwks).await? {
+        verified = token.verify(&config.keys.current());
+    }
+    let now = clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let leeway = Duration::from_secs(config.leeway_s.into());
+    Ok(verified.and_then(|()| token.claims(&config.issuer, &config.audience, now, leeway)))
+}
+
+/// Before the first request. Without keys the plugin starts as well: requests look for them again, a few seconds later.
+async fn fetch_keys(config: Rc<Config>) -> Result<()> {
+    let fetched = retry(4, Duration::from_millis(100), async || config.keys.fetch(&config.jwks).await).await;
+    if let Err(why) = fetched {
+        log::error!("no keys: {why}");
+    }
+    Ok(())
+}
+
+/// All the time.
+async fn refresh_keys(config: Rc<Config>) -> Result<()> {
+    let mut ticks = Interval::new(Duration::from_secs(config.jwks.refresh_s.into())).ticks()?;
+    loop {
+        ticks.tick().await?;
+        if let Err(why) = config.keys.fetch(&config.jwks).await {
+            log::warn!("the keys stay as they are: {why}");
+        }
+    }
+}

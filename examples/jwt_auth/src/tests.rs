@@ -1,0 +1,307 @@
+//! Tokens of all kinds.
+//!
+//! The embedded host interprets the module: a signature takes it seconds. What the host has no part in is tested without it.
+
+use super::keys::{Key, keys};
+use super::token::{Refusal, Token};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use p256::ecdsa::signature::{SignatureEncoding, Signer};
+use p256::ecdsa::{Signature, SigningKey};
+use proxy_filter_host::{Exchange, Host, Received, Reply};
+use rsa::RsaPrivateKey;
+use rsa::pkcs1v15;
+use rsa::pkcs8::DecodePrivateKey;
+use rsa::sha2::Sha256;
+use rsa::traits::PublicKeyParts;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// The issuer's keys for ES256, by number.
+fn ec(number: u8) -> SigningKey {
+    SigningKey::from_slice(&[number; 32]).unwrap()
+}
+
+fn ec_jwk(number: u8) -> Value {
+    let point = ec(number).verifying_key().to_encoded_point(false);
+    let (x, y) = (base64(point.x().unwrap()), base64(point.y().unwrap()));
+    json!({ "kty": "EC", "crv": "P-256", "use": "sig", "kid": format!("ec{number}"), "x": x, "y": y })
+}
+
+fn rsa() -> RsaPrivateKey {
+    RsaPrivateKey::from_pkcs8_pem(include_str!("test_key.pem")).unwrap()
+}
+
+fn rsa_jwk() -> Value {
+    let (n, e) = (base64(&rsa().n().to_bytes_be()), base64(&rsa().e().to_bytes_be()));
+    json!({ "kty": "RSA", "alg": "RS256", "kid": "rsa", "n": n, "e": e })
+}
+
+fn base64(bytes: &[u8]) -> String {
+    Base64UrlUnpadded::encode_string(bytes)
+}
+
+fn token(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
+    let signed = [base64(header.to_string().as_bytes()), base64(claims.to_string().as_bytes())].join(".");
+    let signature = base64(&sign(signed.as_bytes()));
+    format!("Bearer {signed}.{signature}")
+}
+
+fn es256(number: u8, claims: &Value) -> String {
+    let sign = |text: &[u8]| Signer::<Signature>::sign(&ec(number), text).to_vec();
+    token(&json!({ "alg": "ES256", "typ": "JWT", "kid": format!("ec{number}") }), claims, sign)
+}
+
+fn rs256(claims: &Value) -> String {
+    let sign = |text: &[u8]| pkcs1v15::SigningKey::<Sha256>::new(rsa()).sign(text).to_vec();
+    token(&json!({ "alg": "RS256", "kid": "rsa" }), claims, sign)
+}
+
+/// Year 2100.
+const LATER: u64 = 4_102_444_800;
+
+fn claims() -> Value {
+    json!({ "iss": "https://idp.example", "aud": "api", "sub": "alice", "exp": LATER })
+}
+
+fn but(name: &str, value: impl Into<Value>) -> Value {
+    let mut claims = claims();
+    claims[name] = value.into();
+    claims
+}
+
+fn without(name: &str) -> Value {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove(name);
+    claims
+}
+
+/// The issuer's keys, as they are when they have been fetched.
+fn known(keys_in_set: &[Value]) -> Vec<Key> {
+    keys(json!({ "keys": keys_in_set }).to_string().as_bytes()).unwrap()
+}
+
+/// What becomes of a token at a time, in seconds.
+fn result(authorization: &str, now: u64) -> Result<String, Refusal> {
+    let token = Token::parse(authorization.as_bytes())?;
+    token.verify(&known(&[ec_jwk(1), rsa_jwk()]))?;
+    let claims = token.claims("https://idp.example", "api", Duration::from_secs(now), Duration::from_secs(60))?;
+    Ok(claims.subject)
+}
+
+fn why(authorization: &str) -> &'static str {
+    result(authorization, 1000).unwrap_err().reason()
+}
+
+/// The plugin, with keys from the cluster `idp`.
+fn configure(host: &mut Host, jwks: &Value) {
+    let mut configuration = json!({
+        "jwks": { "cluster": "idp", "path": "/jwks.json" },
+        "issuer": "https://idp.example",
+        "audience": "api",
+    });
+    configuration["jwks"].as_object_mut().unwrap().extend(jwks.as_object().unwrap().clone());
+    // What Envoy's several VMs do at the start is not compared.
+    host.workers(1);
+    host.configure(configuration).unwrap();
+    host.advance(Duration::from_millis(300));
+}
+
+/// A plugin whose issuer publishes these sets of keys, one after the other.
+fn publish(host: &mut Host, sets: &'static [fn() -> Reply]) {
+    let times = AtomicUsize::new(0);
+    host.cluster("idp", move |_: &Received| sets[times.fetch_add(1, Ordering::SeqCst).min(sets.len() - 1)]());
+    configure(host, &json!({}));
+}
+
+fn jwks(keys: &[Value]) -> Reply {
+    Reply::new(200).body(json!({ "keys": keys }).to_string())
+}
+
+fn both() -> Reply {
+    jwks(&[json!({ "kty": "oct", "k": "AA" }), ec_jwk(1), rsa_jwk()])
+}
+
+fn send(host: &mut Host, authorization: &str) -> Exchange {
+    host.get("/").header("authorization", authorization).header("x-subject", "root").send()
+}
+
+fn assert_passes(host: &mut Host, authorization: &str) {
+    let exchange = send(host, authorization);
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    let upstream = exchange.upstream().unwrap();
+    assert_eq!(upstream.header_values("x-subject"), ["alice"], "{exchange}");
+    assert_eq!(upstream.header("authorization"), None, "{exchange}");
+}
+
+fn assert_refused(host: &mut Host, authorization: &str, why: &str) {
+    let exchange = send(host, authorization);
+    assert_eq!(exchange.status(), 401, "{authorization}: {exchange}");
+    let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{why}\"");
+    assert_eq!(exchange.response().header("www-authenticate"), Some(challenge.into()), "{authorization}: {exchange}");
+    assert!(exchange.upstream().is_none());
+}
+
+#[proxy_filter_host::test]
+fn a_token_signed_with_an_elliptic_curve_passes(mut host: Host) {
+    publish(&mut host, &[both]);
+    assert_passes(&mut host, &es256(1, &claims()));
+}
+
+#[proxy_filter_host::test]
+fn a_token_signed_with_rsa_passes(mut host: Host) {
+    publish(&mut host, &[both]);
+    assert_passes(&mut host, &rs256(&claims()));
+}
+
+#[proxy_filter_host::test]
+fn without_a_token_the_answer_is_a_challenge(mut host: Host) {
+    publish(&mut host, &[both]);
+    for authorization in ["", "Basic YTpi", "Bearer", "BearerX"] {
+        let exchange = send(&mut host, authorization);
+        assert_eq!(exchange.status(), 401, "{exchange}");
+        assert_eq!(exchange.response().header("www-authenticate"), Some("Bearer".into()), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test]
+fn garbage_is_refused(mut host: Host) {
+    publish(&mut host, &[both]);
+    let good = es256(1, &claims());
+    for bad in ["x", "..", "a.b.c", "\u{e9}.\u{e9}.\u{e9}", &format!("{good}."), &format!("{good}="), "e30.e30.e30"] {
+        let bad = if bad.starts_with("Bearer") { bad.to_owned() } else { format!("Bearer {bad}") };
+        assert_refused(&mut host, &bad, "it is malformed");
+    }
+}
+
+#[proxy_filter_host::test]
+fn a_token_cannot_choose_how_it_is_checked(mut host: Host) {
+    publish(&mut host, &[both]);
+    for alg in ["none", "None", "HS256", "ES384", ""] {
+        for signature in [&b""[..], b"x"] {
+            let token = token(&json!({ "alg": alg, "kid": "ec1" }), &claims(), |_| signature.to_vec());
+            assert_refused(&mut host, &token, "its kind is not accepted");
+        }
+    }
+}
+
+#[proxy_filter_host::test]
+fn a_token_that_was_changed_is_refused(mut host: Host) {
+    publish(&mut host, &[both]);
+    let alice = es256(1, &claims());
+    let parts: Vec<&str> = alice.split('.').collect();
+    let forged = [parts[0], &base64(but("sub", "root").to_string().as_bytes()), parts[2]].join(".");
+    assert_refused(&mut host, &forged, "its signature is wrong");
+}
+
+#[test]
+fn a_signature_that_is_wrong_is_refused() {
+    let header = json!({ "alg": "ES256", "kid": "ec1" });
+    let other = |text: &[u8]| Signer::<Signature>::sign(&ec(2), text).to_vec();
+    for sign in [&other as &dyn Fn(&[u8]) -> Vec<u8>, &|_| vec![0; 64], &|_| vec![0xff; 64], &|_| Vec::new()] {
+        assert_eq!(why(&token(&header, &claims(), sign)), "its signature is wrong");
+        assert_eq!(why(&token(&json!({ "alg": "RS256", "kid": "rsa" }), &claims(), sign)), "its signature is wrong");
+    }
+    let sign = |text: &[u8]| Signer::<Signature>::sign(&ec(1), text).to_vec();
+    let of_another_kind = token(&json!({ "alg": "RS256", "kid": "ec1" }), &claims(), sign);
+    assert_eq!(why(&of_another_kind), "its signature is wrong");
+    let critical = token(&json!({ "alg": "ES256", "kid": "ec1", "crit": ["exp"] }), &claims(), sign);
+    assert_eq!(why(&critical), "its kind is not accepted");
+    let nameless = token(&json!({ "alg": "ES256" }), &claims(), sign);
+    assert_eq!(result(&nameless, 1000).unwrap(), "alice", "it may be any key's");
+}
+
+#[test]
+fn the_claims_have_to_fit() {
+    for (claims, expected) in [
+        (but("iss", "https://other.example"), "it is somebody else's"),
+        (but("aud", "other"), "it is for somebody else"),
+        (but("aud", json!([])), "it is for somebody else"),
+        (but("exp", 1), "it has expired"),
+        (but("nbf", LATER), "it is not valid yet"),
+        (without("exp"), "a claim is missing"),
+        (without("aud"), "a claim is missing"),
+        (without("iss"), "a claim is missing"),
+        (without("sub"), "a claim is missing"),
+    ] {
+        assert_eq!(why(&es256(1, &claims)), expected, "{claims}");
+    }
+    assert_eq!(result(&rs256(&but("aud", json!(["other", "api"]))), 1000).unwrap(), "alice");
+}
+
+#[test]
+fn clocks_may_differ_by_a_minute() {
+    let expiring = es256(1, &but("exp", 5000));
+    assert_eq!(result(&expiring, 5059).unwrap(), "alice");
+    assert_eq!(result(&expiring, 5060).unwrap_err().reason(), "it has expired");
+    let early = es256(1, &but("nbf", 5000));
+    assert_eq!(result(&early, 4940).unwrap(), "alice");
+    assert_eq!(result(&early, 4939).unwrap_err().reason(), "it is not valid yet");
+}
+
+#[test]
+fn keys_for_anything_else_are_left_out() {
+    let mut encryption = ec_jwk(1);
+    encryption["use"] = "enc".into();
+    let mut other_curve = ec_jwk(1);
+    other_curve["crv"] = "P-384".into();
+    let mut not_on_the_curve = ec_jwk(1);
+    not_on_the_curve["y"] = not_on_the_curve["x"].clone();
+    let mut weak = rsa_jwk();
+    weak["n"] = base64(&[0xff; 128]).into();
+    let mut other_algorithm = rsa_jwk();
+    other_algorithm["alg"] = "PS256".into();
+    let set = [encryption, other_curve, not_on_the_curve, weak, other_algorithm, json!({ "kty": "oct" }), ec_jwk(2)];
+    assert_eq!(known(&set).len(), 1);
+}
+
+#[proxy_filter_host::test]
+fn a_new_key_is_fetched_when_a_token_names_it(mut host: Host) {
+    let rotated = Arc::new(AtomicBool::new(false));
+    let is_rotated = Arc::clone(&rotated);
+    host.cluster("idp", move |_| jwks(&[ec_jwk(if is_rotated.load(Ordering::SeqCst) { 2 } else { 1 })]));
+    configure(&mut host, &json!({ "pause_s": 2 }));
+    assert_refused(&mut host, &es256(2, &claims()), "its key is not known");
+    rotated.store(true, Ordering::SeqCst);
+    assert_refused(&mut host, &es256(2, &claims()), "its key is not known"); // fetched too short a time ago
+    host.advance(Duration::from_millis(2500));
+    assert_passes(&mut host, &es256(2, &claims()));
+    assert_refused(&mut host, &es256(1, &claims()), "its key is not known");
+}
+
+#[proxy_filter_host::test]
+fn the_keys_are_fetched_again_and_again(mut host: Host) {
+    let times = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&times);
+    host.cluster("idp", move |_: &Received| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        both()
+    });
+    configure(&mut host, &json!({ "refresh_s": 1 }));
+    let before = times.load(Ordering::SeqCst);
+    host.advance(Duration::from_millis(2500));
+    assert!(times.load(Ordering::SeqCst) >= before + 2, "{before} at first, then {times:?}");
+}
+
+#[proxy_filter_host::test]
+fn keys_that_cannot_be_fetched_at_first_are_tried_again(mut host: Host) {
+    publish(&mut host, &[|| Reply::new(500), || Reply::new(200).body("<html>"), || jwks(&[]), both]);
+    host.advance(Duration::from_millis(1500));
+    assert_passes(&mut host, &es256(1, &claims()));
+}
+
+#[proxy_filter_host::test]
+fn without_any_key_the_service_is_not_available(mut host: Host) {
+    publish(&mut host, &[|| Reply::new(404)]);
+    host.advance(Duration::from_millis(1500));
+    let exchange = send(&mut host, &es256(1, &claims()));
+    assert_eq!((exchange.status(), exchange.upstream()), (503, None), "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn a_configuration_says_who_issues_tokens(mut host: Host) {
+    let refused = host.configure(json!({ "jwks": { "cluster": "idp", "path": "/" }, "audience": "api" })).unwrap_err();
+    assert!(refused.to_string().contains("missing field `issuer`"), "{refused}");
+}

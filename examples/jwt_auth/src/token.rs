@@ -1,0 +1,163 @@
+//! A JSON Web Token (RFC 7519) as a bearer token (RFC 6750).
+
+use crate::keys::{Key, Public};
+use base64ct::{Base64UrlUnpadded, Encoding};
+use p256::ecdsa::Signature;
+use p256::ecdsa::signature::Verifier;
+use proxy_filter::prelude::*;
+use rsa::Pkcs1v15Sign;
+use rsa::sha2::{Digest, Sha256};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Why a token is not believed.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// There is none.
+    Missing,
+    /// No known key has the name that it says.
+    UnknownKey,
+    /// It is wrong in another way.
+    Invalid(&'static str),
+    /// No keys are known at all.
+    NoKeys,
+}
+
+impl Refusal {
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "a token is needed",
+            Self::UnknownKey => "its key is not known",
+            Self::Invalid(why) => why,
+            Self::NoKeys => "no keys to check it with",
+        }
+    }
+
+    /// What the client is told.
+    pub(crate) fn reply(&self) -> LocalReply {
+        let challenge = match self {
+            Self::Missing => "Bearer".to_owned(),
+            Self::NoKeys => return LocalReply::new(503).details("jwt_no_keys").header("retry-after", "10"),
+            _ => format!("Bearer error=\"invalid_token\", error_description=\"{}\"", self.reason()),
+        };
+        LocalReply::new(401).details("jwt_refused").header("www-authenticate", challenge)
+    }
+}
+
+/// A token of which nothing is believed yet.
+#[derive(Debug)]
+pub(crate) struct Token<'a> {
+    header: Header,
+    /// Header and claims, as they were signed.
+    signed: &'a [u8],
+    claims: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    /// What must be understood. Nothing is, here.
+    crit: Option<Vec<String>>,
+}
+
+/// What a token that is believed says.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Claims {
+    #[serde(rename = "sub")]
+    pub(crate) subject: String,
+    #[serde(rename = "iss")]
+    issuer: String,
+    #[serde(rename = "aud")]
+    audience: Audience,
+    #[serde(rename = "exp")]
+    expiry: f64,
+    #[serde(rename = "nbf", default)]
+    not_before: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// Base64 as JOSE has it.
+pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    Base64UrlUnpadded::decode_vec(core::str::from_utf8(text).ok()?).ok()
+}
+
+impl<'a> Token<'a> {
+    /// The token in `Bearer …`.
+    pub(crate) fn parse(authorization: &'a [u8]) -> Result<Self, Refusal> {
+        let token = match authorization.split_at_checked(7) {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => token,
+            _ => return Err(Refusal::Missing),
+        };
+        Self::split(token).ok_or(Refusal::Invalid("it is malformed"))
+    }
+
+    fn split(token: &'a [u8]) -> Option<Self> {
+        let mut parts = token.split(|byte| *byte == b'.');
+        let [header, claims, signature] = [parts.next()?, parts.next()?, parts.next()?];
+        let signed = token.get(..header.len() + 1 + claims.len())?;
+        let header = serde_json::from_slice(&decode(header)?).ok()?;
+        parts.next().is_none().then_some(())?;
+        Some(Self { header, signed, claims: decode(claims)?, signature: decode(signature)? })
+    }
+
+    /// Checks who signed it. A key is used with its own algorithm only, whatever the token says: `none`, for example.
+    pub(crate) fn verify(&self, keys: &[Key]) -> Result<(), Refusal> {
+        if !matches!(self.header.alg.as_str(), "ES256" | "RS256") || self.header.crit.is_some() {
+            return Err(Refusal::Invalid("its kind is not accepted"));
+        }
+        if keys.is_empty() {
+            return Err(Refusal::NoKeys);
+        }
+        let is_meant = |key: &&Key| self.header.kid.is_none() || self.header.kid == key.id;
+        let mut meant = keys.iter().filter(is_meant).peekable();
+        if meant.peek().is_none() {
+            return Err(Refusal::UnknownKey);
+        }
+        let is_valid = |key: &Key| match (&key.public, self.header.alg.as_str()) {
+            (Public::Es256(key), "ES256") => Signature::from_slice(&self.signature)
+                .is_ok_and(|signature| key.verify(self.signed, &signature).is_ok()),
+            (Public::Rs256(key), "RS256") => {
+                let digest = Sha256::digest(self.signed);
+                key.verify(Pkcs1v15Sign::new::<Sha256>(), &digest, &self.signature).is_ok()
+            }
+            _ => false,
+        };
+        if meant.any(is_valid) { Ok(()) } else { Err(Refusal::Invalid("its signature is wrong")) }
+    }
+
+    /// What it says, for a token that was verified.
+    pub(crate) fn claims(
+        &self,
+        issuer: &str,
+        audience: &str,
+        now: Duration,
+        leeway: Duration,
+    ) -> Result<Claims, Refusal> {
+        let claims: Claims =
+            serde_json::from_slice(&self.claims).map_err(|_| Refusal::Invalid("a claim is missing"))?;
+        let is_for_us = match &claims.audience {
+            Audience::One(found) => found == audience,
+            Audience::Several(found) => found.iter().any(|found| found == audience),
+        };
+        let (now, leeway) = (now.as_secs_f64(), leeway.as_secs_f64());
+        if claims.issuer != issuer {
+            Err(Refusal::Invalid("it is somebody else's"))
+        } else if !is_for_us {
+            Err(Refusal::Invalid("it is for somebody else"))
+        } else if now >= claims.expiry + leeway {
+            Err(Refusal::Invalid("it has expired"))
+        } else if now + leeway < claims.not_before {
+            Err(Refusal::Invalid("it is not valid yet"))
+        } else {
+            Ok(claims)
+        }
+    }
+}

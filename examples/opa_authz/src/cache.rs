@@ -1,0 +1,77 @@
+//! Answers that are good for a while, and fetched once for all who want them at the same time.
+
+use futures_util::lock::Mutex;
+use proxy_filter::{Error, Result};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+/// So many answers are remembered at most.
+pub(crate) const CAPACITY: usize = 1000;
+
+/// An answer, or why there is none, and when it came. Locked while it is fetched: the lock is what others wait at.
+type Place<V> = Rc<Mutex<Option<(Result<V, String>, SystemTime)>>>;
+
+/// A map of answers by question.
+#[derive(Debug)]
+pub(crate) struct Cache<K, V>(RefCell<HashMap<K, Place<V>>>);
+
+impl<K, V> Default for Cache<K, V> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
+    /// The answer, if one came less than `ttl` ago; otherwise `fetch` gets it. Who asks the same meanwhile waits and gets that answer, or that
+    /// failure; should the stream that fetches end, the next one who waits does it.
+    pub(crate) async fn get(
+        &self,
+        key: K,
+        ttl: Duration,
+        now: impl Fn() -> Result<SystemTime>,
+        fetch: impl AsyncFnOnce() -> Result<V>,
+    ) -> Result<V> {
+        let place = self.place(key, ttl, now()?);
+        let (mut answer, has_waited) = match place.try_lock() {
+            Some(answer) => (answer, false),
+            None => (place.lock().await, true),
+        };
+        match &*answer {
+            Some((Ok(value), since)) if is_fresh(*since, ttl, now()?) => return Ok(value.clone()),
+            Some((Err(why), _)) if has_waited => return Err(Error::other(why)),
+            _ => *answer = None,
+        }
+        let fetched = fetch().await.map_err(|why| why.to_string());
+        *answer = Some((fetched.clone(), now()?));
+        fetched.map_err(Error::other)
+    }
+
+    fn place(&self, key: K, ttl: Duration, now: SystemTime) -> Place<V> {
+        let mut places = self.0.borrow_mut();
+        if places.len() >= CAPACITY && !places.contains_key(&key) {
+            // What is old makes room, or else everything that nobody waits for.
+            places.retain(|_, place| place.try_lock().is_none_or(|answer| is_good(answer.as_ref(), ttl, now)));
+            if places.len() >= CAPACITY {
+                places.retain(|_, place| place.try_lock().is_none());
+            }
+        }
+        Rc::clone(places.entry(key).or_default())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+}
+
+fn is_good<V>(answer: Option<&(Result<V, String>, SystemTime)>, ttl: Duration, now: SystemTime) -> bool {
+    matches!(answer, Some((Ok(_), since)) if is_fresh(*since, ttl, now))
+}
+
+/// A clock that was set back makes everything old.
+fn is_fresh(since: SystemTime, ttl: Duration, now: SystemTime) -> bool {
+    now.duration_since(since).is_ok_and(|age| age < ttl)
+}

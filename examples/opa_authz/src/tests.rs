@@ -1,0 +1,179 @@
+//! Decisions, remembered and shared.
+
+use super::cache::{CAPACITY, Cache};
+use proxy_filter::{Error, Result};
+use proxy_filter_host::{Host, Received, Reply};
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime};
+
+/// An agent whose policy lets alice read, and says nothing about `/undefined`.
+fn policy(call: &Received) -> Reply {
+    let query: Value = serde_json::from_slice(&call.body).unwrap();
+    let input = &query["input"];
+    match input["path"].as_str() {
+        Some("/undefined") => Reply::new(200).body("{}"),
+        Some("/broken") => Reply::new(500),
+        Some("/garbage") => Reply::new(200).body("<html>"),
+        Some("/reset") => Reply::reset(),
+        _ => {
+            let allow = input["method"] == "GET" && input["authorization"] == "Bearer alice";
+            Reply::new(200).body(json!({ "result": allow, "decision_id": "1" }).to_string())
+        }
+    }
+}
+
+fn configure(host: &mut Host) {
+    host.cluster("opa", policy);
+    host.configure(json!({ "cluster": "opa", "path": "/v1/data/http/allow", "ttl_s": 2 })).unwrap();
+}
+
+#[proxy_filter_host::test]
+fn the_policy_decides(mut host: Host) {
+    configure(&mut host);
+    let exchange = host.get("/a").header("authorization", "Bearer alice").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    let calls = exchange.calls("opa");
+    assert_eq!(calls[0].header(":path"), Some("/v1/data/http/allow".into()));
+    let query: Value = serde_json::from_slice(&calls[0].body).unwrap();
+    assert_eq!(query["input"], json!({ "method": "GET", "path": "/a", "authorization": "Bearer alice" }));
+    let exchange = host.post("/a").header("authorization", "Bearer alice").body("b").send();
+    assert_eq!(exchange.status(), 403, "{exchange}");
+    assert!(exchange.upstream().is_none());
+    assert_eq!(host.get("/a").send().status(), 403);
+}
+
+#[proxy_filter_host::test]
+fn a_policy_that_is_not_defined_denies(mut host: Host) {
+    configure(&mut host);
+    assert_eq!(host.get("/undefined").send().status(), 403);
+}
+
+#[proxy_filter_host::test]
+fn without_a_decision_nothing_passes_and_nothing_is_remembered(mut host: Host) {
+    configure(&mut host);
+    for path in ["/broken", "/garbage", "/reset"] {
+        for _ in 0..2 {
+            let exchange = host.get(path).send();
+            assert_eq!((exchange.status(), exchange.upstream()), (503, None), "{exchange}");
+            assert_eq!(exchange.calls("opa").len(), 1, "{exchange}");
+        }
+    }
+}
+
+#[proxy_filter_host::test]
+fn a_decision_is_good_for_a_while(mut host: Host) {
+    configure(&mut host);
+    let mut calls = Vec::new();
+    for wait in [0, 0, 2500, 0] {
+        host.advance(Duration::from_millis(wait));
+        let exchange = host.get("/a").header("authorization", "Bearer alice").send();
+        assert_eq!(exchange.status(), 200, "{exchange}");
+        calls.push(exchange.calls("opa").len());
+    }
+    assert_eq!(calls, [1, 0, 1, 0]);
+    let exchange = host.get("/b").header("authorization", "Bearer alice").send();
+    assert_eq!(exchange.calls("opa").len(), 1, "another question: {exchange}");
+}
+
+#[proxy_filter_host::test]
+fn a_request_whose_header_is_no_text_is_refused(mut host: Host) {
+    configure(&mut host);
+    let exchange = host.get("/").header("authorization", b"Bearer \xff").send();
+    assert_eq!((exchange.status(), exchange.calls("opa").len()), (500, 0), "{exchange}");
+}
+
+/// What a cache is asked, with a clock and an agent that the test has in its hands.
+#[derive(Default)]
+struct World {
+    cache: Cache<u32, u32>,
+    seconds: Cell<u64>,
+    asked: Cell<u32>,
+    answer: Cell<Option<Result<u32>>>,
+}
+
+impl World {
+    async fn get(&self, key: u32) -> Result<u32> {
+        let now = || Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds.get()));
+        let fetch = async || {
+            self.asked.set(self.asked.get() + 1);
+            poll_fn(|_| self.answer.take().map_or(Poll::Pending, Poll::Ready)).await
+        };
+        self.cache.get(key, Duration::from_secs(10), now, fetch).await
+    }
+
+    fn get_at_once(&self, key: u32) -> Result<u32> {
+        self.answer.set(Some(Ok(key)));
+        match poll(pin!(self.get(key))) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => panic!("it waits"),
+        }
+    }
+}
+
+fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn who_asks_the_same_at_the_same_time_shares_the_answer() {
+    let world = World::default();
+    let (mut first, mut second, mut other) = (pin!(world.get(1)), pin!(world.get(1)), pin!(world.get(2)));
+    assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+    assert_eq!(world.asked.get(), 1);
+    assert!(poll(other.as_mut()).is_pending());
+    assert_eq!(world.asked.get(), 2, "another question does not wait");
+    world.answer.set(Some(Ok(7)));
+    assert!(matches!(poll(first), Poll::Ready(Ok(7))));
+    assert!(matches!(poll(second), Poll::Ready(Ok(7))));
+    assert_eq!(world.asked.get(), 2);
+}
+
+#[test]
+fn a_failure_is_shared_by_those_who_wait_and_then_forgotten() {
+    let world = World::default();
+    let (mut first, mut second) = (pin!(world.get(1)), pin!(world.get(1)));
+    assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+    world.seconds.set(1);
+    world.answer.set(Some(Err(Error::other("down"))));
+    assert!(matches!(poll(first), Poll::Ready(Err(_))));
+    assert!(matches!(poll(second), Poll::Ready(Err(_))));
+    assert_eq!(world.asked.get(), 1);
+    world.seconds.set(2);
+    assert_eq!(world.get_at_once(1).unwrap(), 1);
+}
+
+#[test]
+fn when_the_one_who_asks_leaves_the_next_one_does() {
+    let world = Rc::new(World::default());
+    let mut second = pin!(world.get(1));
+    {
+        let mut first = Box::pin(world.get(1));
+        assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+    }
+    assert!(poll(second.as_mut()).is_pending());
+    assert_eq!(world.asked.get(), 2);
+    world.answer.set(Some(Ok(8)));
+    assert!(matches!(poll(second), Poll::Ready(Ok(8))));
+}
+
+#[test]
+fn the_cache_has_a_limit_and_old_answers_go_first() {
+    let world = World::default();
+    let limit = u32::try_from(CAPACITY).unwrap();
+    for key in 0..limit {
+        world.seconds.set(u64::from(key >= 10) * 5);
+        world.get_at_once(key).unwrap();
+    }
+    world.seconds.set(12);
+    world.get_at_once(limit).unwrap();
+    assert_eq!(world.cache.len(), CAPACITY - 10 + 1, "the first ten were old");
+    for key in limit..2 * limit {
+        world.get_at_once(key).unwrap();
+        assert!(world.cache.len() <= CAPACITY);
+    }
+}

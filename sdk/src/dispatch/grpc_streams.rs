@@ -1,0 +1,157 @@
+//! gRPC streams: their handlers, and the host's callbacks about them.
+
+use super::{Awaits, NewContext, Runtime, failure, grpc_calls};
+use crate::error::Result;
+use crate::grpc::{GrpcBytes, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStream, Life, OpenGrpcStream};
+use crate::runtime::{Callback, Pendings, current};
+use crate::sys;
+use core::any::Any;
+use std::rc::Rc;
+
+thread_local! {
+    static STREAMS: Pendings<Handler> = const { Pendings::new() };
+}
+
+/// What to do with what comes on a stream. Dropping it cancels the stream. While it runs, it is nowhere else.
+struct Handler {
+    life: Rc<Life>,
+    handle: Box<Handle>,
+}
+
+type Handle = dyn FnMut(&mut dyn Any, GrpcEvent<'_, GrpcBytes>) -> Result<()>;
+
+impl Drop for Handler {
+    fn drop(&mut self) {
+        self.life.cancel();
+    }
+}
+
+/// Cancels the streams of a context that is gone.
+pub(super) fn forget(owner: u32) {
+    STREAMS.with(|streams| streams.forget(owner));
+}
+
+fn wait(owner: u32, handler: Handler) {
+    STREAMS.with(|streams| streams.insert(handler.life.token, owner, handler));
+}
+
+impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
+    /// Opens the stream. `on_event` runs for everything that comes on it, in this context (`context` is `self` in a callback).
+    ///
+    /// In any callback of a stream or a root context. Nothing of an HTTP stream is in reach of the handler but its context. An `Err` it returns is
+    /// logged, and the gRPC stream goes on.
+    ///
+    /// # Errors
+    /// Why the stream cannot be opened; the handler is dropped and hears nothing. A service that cannot be reached is another matter as long
+    /// as the host tries: the handler is told of it with [`Closed`](GrpcEvent::Closed).
+    pub fn open<C: Awaits<Self>>(
+        self,
+        context: &mut C,
+        mut on_event: impl FnMut(&mut C, GrpcEvent<'_, Received>) -> Result<()> + 'static,
+    ) -> Result<OpenGrpcStream<Sent>, GrpcError> {
+        let _ = context;
+        let owner = current::context_id();
+        let life = self.start()?;
+        let own = Rc::clone(&life);
+        let handle = move |context: &mut dyn Any, event: GrpcEvent<'_, GrpcBytes>| {
+            // The token was another context's: a host that uses one twice.
+            let Some(context) = context.downcast_mut() else { return Ok(()) };
+            let event = match event {
+                GrpcEvent::Message(message) => match Received::from_wire(message.0) {
+                    Ok(message) => GrpcEvent::Message(message),
+                    Err(malformed) => {
+                        own.cancel();
+                        GrpcEvent::Closed(Err(GrpcError::Malformed(malformed)))
+                    }
+                },
+                GrpcEvent::InitialMetadata(metadata) => GrpcEvent::InitialMetadata(metadata),
+                GrpcEvent::TrailingMetadata(metadata) => GrpcEvent::TrailingMetadata(metadata),
+                GrpcEvent::Closed(why) => GrpcEvent::Closed(why),
+            };
+            on_event(context, event)
+        };
+        wait(owner, Handler { life: Rc::clone(&life), handle: Box::new(handle) });
+        Ok(OpenGrpcStream::new(life))
+    }
+}
+
+impl<Sent> Drop for OpenGrpcStream<Sent> {
+    fn drop(&mut self) {
+        self.life().cancel();
+        // Contexts that are alive at the end of a native thread are dropped when there may be no table any more.
+        drop(STREAMS.try_with(|streams| streams.take(self.life().token)));
+    }
+}
+
+impl<R: NewContext> Runtime<R> {
+    /// `proxy_on_grpc_receive_initial_metadata`.
+    pub fn on_grpc_receive_initial_metadata(&self, _root: u32, token: u32, _number_of_fields: u32) {
+        self.grpc_event(token, |_| GrpcEvent::InitialMetadata(&GrpcMetadata::INITIAL));
+    }
+
+    /// `proxy_on_grpc_receive_trailing_metadata`.
+    pub fn on_grpc_receive_trailing_metadata(&self, _root: u32, token: u32, _number_of_fields: u32) {
+        self.grpc_event(token, |_| GrpcEvent::TrailingMetadata(&GrpcMetadata::TRAILING));
+    }
+
+    /// `proxy_on_grpc_receive` for a stream.
+    pub(super) fn grpc_message(&self, token: u32, size: u32) {
+        self.grpc_event(token, |life| match grpc_calls::message(size) {
+            Ok(message) => GrpcEvent::Message(message),
+            Err(why) => {
+                life.cancel();
+                GrpcEvent::Closed(Err(why))
+            }
+        });
+    }
+
+    /// `proxy_on_grpc_close` for a stream.
+    pub(super) fn grpc_closed(&self, token: u32, code: u32) {
+        self.grpc_event(token, |life| {
+            life.end();
+            GrpcEvent::Closed(if code == 0 { Ok(()) } else { Err(grpc_calls::end(code)) })
+        });
+    }
+
+    /// Runs a stream's handler. The host may tell of streams that nobody knows: those that failed while they were opened.
+    fn grpc_event<'a>(&self, token: u32, event: impl FnOnce(&Life) -> GrpcEvent<'a, GrpcBytes>) {
+        let Some((owner, handler)) = STREAMS.with(|streams| streams.take(token)) else { return };
+        let event = event(&handler.life);
+        let mut handler = Some(handler);
+        let run = |context: &mut dyn Any| {
+            let Some(mut handler) = handler.take() else { return };
+            let result = (handler.handle)(context, event);
+            if !handler.life.is_over() {
+                wait(owner, handler);
+            }
+            if let Err(error) = result {
+                failure::report(Callback::GRPC_STREAM, owner, &error, "");
+            }
+        };
+        let alive = match self.streams.get(owner) {
+            // Hosts tell events on the root context. One that does not know the stream any more has ended it.
+            Some(stream) => {
+                let alive = sys::proxy_set_effective_context(owner).is_ok();
+                if alive {
+                    self.with_context(Callback::GRPC_STREAM, owner, stream, |context| {
+                        context.map(|context| run(super::Callbacks::as_any(context)))
+                    });
+                }
+                alive
+            }
+            None => self.root(owner).is_some_and(|root| {
+                root.with_context(Callback::GRPC_STREAM, (), |root| {
+                    if let Some(root) = root {
+                        run(root.as_any());
+                    }
+                });
+                true
+            }),
+        };
+        // A context that was busy has missed the event, not the next one.
+        if let Some(handler) = handler.filter(|handler| alive && !handler.life.is_over()) {
+            wait(owner, handler);
+        }
+        self.after_root_callback();
+    }
+}

@@ -1,0 +1,4 @@
+//! `check_auth` on `dlmalloc`.
+
+#[path = "../../ours/examples/check_auth.rs"]
+mod filter;

@@ -1,0 +1,4 @@
+//! `churn` on `dlmalloc`.
+
+#[path = "../filters/churn.rs"]
+mod filter;

@@ -1,0 +1,8 @@
+//! `check_auth` on `wee_alloc`.
+
+#[path = "../../ours/examples/check_auth.rs"]
+mod filter;
+
+#[cfg(target_family = "wasm")]
+#[global_allocator]
+static ALLOCATOR: wee_alloc::WeeAlloc<'static> = wee_alloc::WeeAlloc::INIT;

@@ -1,0 +1,167 @@
+//! One filter written twice: as callbacks, and as one async function. They do the same.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
+
+use proxy_filter_host::{Host, Received, Reply, build_guest};
+use std::path::Path;
+use std::time::Duration;
+
+/// Each scenario is a test of both filters, in both hosts.
+macro_rules! of_both {
+    ($(fn $name:ident($host:ident: &mut Host) $body:block)*) => {
+        mod scenario {
+            use super::*;
+            $(pub(crate) fn $name($host: &mut Host) $body)*
+        }
+        mod callbacks {
+            use super::*;
+            $(#[proxy_filter_host::test(guest = "auth_callbacks")]
+            fn $name(mut host: Host) {
+                scenario::$name(&mut host);
+            })*
+        }
+        mod one_function {
+            use super::*;
+            $(#[proxy_filter_host::test(guest = "auth_async")]
+            fn $name(mut host: Host) {
+                scenario::$name(&mut host);
+            })*
+        }
+    };
+}
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn configure(host: &mut Host, cluster: &str) {
+    host.configure(format!(r#"{{ "cluster": "{cluster}", "path": "/check", "timeout_ms": 200 }}"#)).unwrap();
+}
+
+/// A host whose service answers so.
+fn serve(host: &mut Host, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
+    host.cluster("authz", answer);
+    configure(host, "authz");
+}
+
+fn alice(_call: &Received) -> Reply {
+    Reply::new(200).header("x-user", "alice")
+}
+
+of_both! {
+    fn who_is_let_in_has_a_name(host: &mut Host) {
+        serve(host, alice);
+        let exchange = host.get("/a?b").header("authorization", "Bearer t").header("x-user", "root").send();
+        assert_eq!(exchange.status(), 200, "{exchange}");
+        assert_eq!(exchange.upstream().unwrap().header_values("x-user"), ["alice"], "{exchange}");
+        let calls = exchange.calls("authz");
+        assert_eq!(calls.len(), 1);
+        assert_eq!(calls[0].header(":path"), Some("/check".into()));
+        assert_eq!(calls[0].header("authorization"), Some("Bearer t".into()));
+        assert_eq!(calls[0].header("x-original-path"), Some("/a?b".into()));
+    }
+
+    fn without_a_token_the_service_challenges(host: &mut Host) {
+        serve(host, |call| {
+            assert_eq!(call.header("authorization"), None);
+            Reply::new(401).header("www-authenticate", "Bearer")
+        });
+        let exchange = host.get("/").send();
+        assert_eq!(exchange.status(), 401, "{exchange}");
+        assert_eq!(exchange.response().header("www-authenticate"), Some("Bearer".into()));
+        assert!(exchange.upstream().is_none(), "{exchange}");
+    }
+
+    fn a_service_that_is_broken_lets_nobody_in(host: &mut Host) {
+        serve(host, |_| Reply::new(500));
+        let exchange = host.get("/").header("authorization", "Bearer t").send();
+        assert_eq!((exchange.status(), exchange.upstream()), (503, None), "{exchange}");
+        assert_eq!(exchange.messages(), ["the authorization service is of no help: it answered 500"]);
+    }
+
+    fn an_outage_lets_everybody_in_if_the_operator_says_so(host: &mut Host) {
+        host.cluster_without_hosts("empty");
+        host.configure(r#"{ "cluster": "empty", "on_outage": "allow" }"#).unwrap();
+        let exchange = host.get("/").header("x-user", "root").send();
+        assert_eq!(exchange.upstream().unwrap().header("x-user"), None, "{exchange}");
+    }
+
+    fn a_denial_has_the_words_of_the_service(host: &mut Host) {
+        serve(host, |_| Reply::new(403).body("no\n"));
+        let exchange = host.get("/").header("authorization", "Bearer t").send();
+        assert_eq!((exchange.status(), exchange.response().text().as_str()), (403, "no\n"), "{exchange}");
+        assert!(exchange.upstream().is_none());
+    }
+
+    fn the_body_of_a_request_waits_for_the_answer(host: &mut Host) {
+        serve(host, |call| alice(call).after(ms(50)));
+        let exchange = host.post("/").header("authorization", "Bearer t").chunks(["one ", "two"]).send();
+        assert_eq!(exchange.upstream().unwrap().text(), "one two", "{exchange}");
+        assert_eq!(exchange.upstream().unwrap().header("x-user"), Some("alice".into()), "{exchange}");
+    }
+
+    fn the_body_of_a_denied_request_goes_nowhere(host: &mut Host) {
+        serve(host, |_| Reply::new(403));
+        let exchange = host.post("/").header("authorization", "Bearer t").chunks(["secret"]).trailer("x-end", "1").send();
+        assert_eq!(exchange.status(), 403, "{exchange}");
+        assert!(exchange.upstream().is_none());
+    }
+
+    fn a_service_that_takes_too_long_is_not_available(host: &mut Host) {
+        serve(host, |call| alice(call).after(ms(400)));
+        let exchange = host.get("/").header("authorization", "Bearer t").send();
+        assert_eq!(exchange.status(), 503, "{exchange}");
+        assert!(exchange.upstream().is_none());
+    }
+
+    fn a_service_that_hangs_up_is_not_available(host: &mut Host) {
+        serve(host, |_| Reply::reset());
+        let exchange = host.get("/").header("authorization", "Bearer t").send();
+        assert_eq!(exchange.status(), 503, "{exchange}");
+    }
+
+    fn a_cluster_without_a_host_is_not_available(host: &mut Host) {
+        host.cluster_without_hosts("empty");
+        configure(host, "empty");
+        let exchange = host.get("/").header("authorization", "Bearer t").send();
+        assert_eq!(exchange.status(), 503, "{exchange}");
+    }
+
+    fn a_cluster_that_is_not_there_is_not_available(host: &mut Host) {
+        configure(host, "nowhere");
+        let exchange = host.get("/").header("authorization", "Bearer t").send();
+        assert_eq!(exchange.status(), 503, "{exchange}");
+    }
+
+    fn a_client_that_leaves_is_forgotten(host: &mut Host) {
+        serve(host, |call| alice(call).after(ms(150)));
+        let exchange = host.get("/").header("authorization", "Bearer t").leave_after(ms(50)).send();
+        assert_eq!(exchange.status(), 0, "{exchange}");
+        assert!(exchange.upstream().is_none());
+        assert!(host.advance(ms(300)).messages().is_empty());
+        let exchange = host.get("/").header("authorization", "Bearer t").send();
+        assert_eq!(exchange.status(), 200, "the next one is served: {exchange}");
+    }
+
+    fn the_service_is_asked_over_http2_too(host: &mut Host) {
+        serve(host, alice);
+        let exchange = host.get("/").header("authorization", "Bearer t").http2().send();
+        assert_eq!(exchange.upstream().unwrap().header("x-user"), Some("alice".into()), "{exchange}");
+    }
+}
+
+/// The functions that a module exports.
+fn exports(guest: &str) -> Vec<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let module = std::fs::read(build_guest(directory, "proxy-filter-guests", Some(guest)).unwrap()).unwrap();
+    let names = ["proxy_on_tick", "proxy_on_http_call_response", "proxy_on_response_headers", "proxy_on_log"];
+    let exported = |name: &&str| module.windows(name.len()).any(|window| window == name.as_bytes());
+    names.into_iter().filter(exported).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_time_limit_of_a_call_is_no_timer_of_the_filter() {
+    let both = ["auth_callbacks", "auth_async"].map(exports);
+    assert_eq!(both[0], ["proxy_on_http_call_response"]);
+    assert_eq!(both[0], both[1]);
+}
