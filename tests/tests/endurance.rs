@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::build_guest;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 
 /// The root context.
@@ -28,12 +28,20 @@ struct Facts {
     errors: Vec<String>,
 }
 
+/// What a host function has at hand: the facts, and the module's memory and allocator once it is loaded.
+struct State<Memory, Function> {
+    facts: Facts,
+    exports: Option<(Memory, Function)>,
+}
+
 /// A module on an engine. The two engines have nearly the same interface, and no trait in common.
 macro_rules! driver {
     ($name:ident: $engine:ident, $instantiate:ident) => {
         struct $name {
-            store: $engine::Store<Facts>,
+            store: $engine::Store<State<$engine::Memory, $engine::Func>>,
             instance: $engine::Instance,
+            /// Exports that have been looked up, and how many results they have.
+            exports: HashMap<&'static str, Option<($engine::Func, usize)>>,
         }
 
         impl $name {
@@ -43,12 +51,12 @@ macro_rules! driver {
                 let module = build_guest(directory, "proxy-filter-guests", Some(guest)).unwrap();
                 let engine = $engine::Engine::default();
                 let module = $engine::Module::new(&engine, std::fs::read(module).unwrap()).unwrap();
-                let mut linker = <$engine::Linker<Facts>>::new(&engine);
+                let mut linker = <$engine::Linker<State<$engine::Memory, $engine::Func>>>::new(&engine);
                 for import in module.imports() {
                     let name = import.name().to_owned();
                     let ty = import.ty();
                     let ty = ty.func().unwrap().clone();
-                    let call = move |mut caller: $engine::Caller<'_, Facts>,
+                    let call = move |mut caller: $engine::Caller<'_, State<$engine::Memory, $engine::Func>>,
                                      arguments: &[$engine::Val],
                                      results: &mut [$engine::Val]| {
                         results[0] = $engine::Val::I32(Self::host(&name, &mut caller, arguments));
@@ -57,9 +65,12 @@ macro_rules! driver {
                     linker.func_new("env", import.name(), ty, call).unwrap();
                 }
                 let facts = Facts { path, configuration, token: 0, nanoseconds: 1, period: 0, errors: Vec::new() };
-                let mut store = $engine::Store::new(&engine, facts);
+                let mut store = $engine::Store::new(&engine, State { facts, exports: None });
                 let instance = linker.$instantiate(&mut store, &module).unwrap();
-                let mut host = Self { store, instance };
+                let memory = instance.get_memory(&mut store, "memory").unwrap();
+                let allocator = instance.get_func(&mut store, "proxy_on_memory_allocate").unwrap();
+                store.data_mut().exports = Some((memory, allocator));
+                let mut host = Self { store, instance, exports: HashMap::new() };
                 host.call("_initialize", &[]);
                 host.call("proxy_on_context_create", &[ROOT, 0]);
                 host.call("proxy_on_vm_start", &[ROOT, 0]);
@@ -68,23 +79,29 @@ macro_rules! driver {
             }
 
             /// The host functions that these guests cannot do without. Every other one succeeds and does nothing.
-            fn host(name: &str, caller: &mut $engine::Caller<'_, Facts>, arguments: &[$engine::Val]) -> i32 {
+            fn host(
+                name: &str,
+                caller: &mut $engine::Caller<'_, State<$engine::Memory, $engine::Func>>,
+                arguments: &[$engine::Val],
+            ) -> i32 {
                 let word = |index: usize| match arguments[index] {
                     $engine::Val::I32(word) => word.cast_unsigned(),
                     _ => 0,
                 };
-                let memory = caller.get_export("memory").and_then($engine::Extern::into_memory).unwrap();
-                let text = |caller: &$engine::Caller<'_, Facts>, index: usize| {
+                let (memory, allocator) = caller.data().exports.unwrap();
+                let text = |caller: &$engine::Caller<'_, State<$engine::Memory, $engine::Func>>, index: usize| {
                     let mut bytes = vec![0; word(index + 1) as usize];
                     memory.read(caller, word(index) as usize, &mut bytes).unwrap();
                     String::from_utf8(bytes).unwrap()
                 };
-                let out = |caller: &mut $engine::Caller<'_, Facts>, index: usize, bytes: &[u8]| {
+                let out = |caller: &mut $engine::Caller<'_, State<$engine::Memory, $engine::Func>>,
+                           index: usize,
+                           bytes: &[u8]| {
                     memory.write(caller, word(index) as usize, bytes).unwrap();
                 };
-                let buffer = |caller: &mut $engine::Caller<'_, Facts>, index: usize, bytes: &[u8]| {
-                    let allocator =
-                        caller.get_export("proxy_on_memory_allocate").and_then($engine::Extern::into_func).unwrap();
+                let buffer = |caller: &mut $engine::Caller<'_, State<$engine::Memory, $engine::Func>>,
+                              index: usize,
+                              bytes: &[u8]| {
                     let (size, mut block) = (u32::try_from(bytes.len()).unwrap(), [$engine::Val::I32(0)]);
                     allocator.call(&mut *caller, &[$engine::Val::I32(size.cast_signed())], &mut block).unwrap();
                     let [$engine::Val::I32(block)] = block else { unreachable!() };
@@ -94,29 +111,29 @@ macro_rules! driver {
                 };
                 match name {
                     "proxy_get_header_map_value" if text(caller, 1) == ":path" => {
-                        let path = caller.data().path;
+                        let path = caller.data().facts.path;
                         buffer(caller, 3, path.as_bytes());
                     }
                     "proxy_get_header_map_value" => return NOT_FOUND,
                     // The plugin's configuration.
                     "proxy_get_buffer_bytes" => {
-                        let configuration = caller.data().configuration;
+                        let configuration = caller.data().facts.configuration;
                         buffer(caller, 3, configuration.as_bytes());
                     }
                     "proxy_get_log_level" => out(caller, 0, &4_u32.to_le_bytes()),
                     "proxy_log" => {
                         let line = text(caller, 1);
-                        caller.data_mut().errors.push(line);
+                        caller.data_mut().facts.errors.push(line);
                     }
                     "proxy_get_current_time_nanoseconds" => {
-                        caller.data_mut().nanoseconds += 1000;
-                        let now = caller.data().nanoseconds.to_le_bytes();
+                        caller.data_mut().facts.nanoseconds += 1000;
+                        let now = caller.data().facts.nanoseconds.to_le_bytes();
                         out(caller, 0, &now);
                     }
-                    "proxy_set_tick_period_milliseconds" => caller.data_mut().period = word(0),
+                    "proxy_set_tick_period_milliseconds" => caller.data_mut().facts.period = word(0),
                     "proxy_http_call" => {
-                        caller.data_mut().token += 4;
-                        let token = caller.data().token.to_le_bytes();
+                        caller.data_mut().facts.token += 4;
+                        let token = caller.data().facts.token.to_le_bytes();
                         out(caller, 9, &token);
                     }
                     _ => {}
@@ -125,25 +142,33 @@ macro_rules! driver {
             }
 
             /// Enters a callback; 0 if the module does not have it, or it returns nothing.
-            fn call(&mut self, name: &str, arguments: &[u32]) -> i32 {
-                let Some(function) = self.instance.get_func(&mut self.store, name) else { return 0 };
-                let arguments: Vec<_> = arguments.iter().map(|word| $engine::Val::I32(word.cast_signed())).collect();
-                let mut results = vec![$engine::Val::I32(0); function.ty(&self.store).results().len()];
-                function.call(&mut self.store, &arguments, &mut results).unwrap();
-                match results.first() {
-                    Some($engine::Val::I32(result)) => *result,
+            fn call(&mut self, name: &'static str, arguments: &[u32]) -> i32 {
+                let Self { store, instance, exports } = self;
+                let look_up = || {
+                    let function = instance.get_func(&mut *store, name)?;
+                    Some((function, function.ty(&*store).results().len()))
+                };
+                let Some((function, results)) = *exports.entry(name).or_insert_with(look_up) else { return 0 };
+                let mut words = [const { $engine::Val::I32(0) }; 5];
+                for (place, word) in words.iter_mut().zip(arguments) {
+                    *place = $engine::Val::I32(word.cast_signed());
+                }
+                let mut result = [$engine::Val::I32(0)];
+                function.call(&mut *store, &words[..arguments.len()], &mut result[..results]).unwrap();
+                match result {
+                    [$engine::Val::I32(result)] => result,
                     _ => 0,
                 }
             }
 
             fn pages(&mut self) -> u64 {
-                let memory = self.instance.get_memory(&mut self.store, "memory").unwrap();
+                let (memory, _) = self.store.data().exports.unwrap();
                 memory.size(&self.store)
             }
         }
 
         impl Driver for $name {
-            fn call(&mut self, name: &str, arguments: &[u32]) -> i32 {
+            fn call(&mut self, name: &'static str, arguments: &[u32]) -> i32 {
                 Self::call(self, name, arguments)
             }
 
@@ -152,14 +177,14 @@ macro_rules! driver {
             }
 
             fn facts(&mut self) -> &mut Facts {
-                self.store.data_mut()
+                &mut self.store.data_mut().facts
             }
         }
     };
 }
 
 trait Driver {
-    fn call(&mut self, name: &str, arguments: &[u32]) -> i32;
+    fn call(&mut self, name: &'static str, arguments: &[u32]) -> i32;
     fn pages(&mut self) -> u64;
     fn facts(&mut self) -> &mut Facts;
 }
@@ -221,6 +246,15 @@ fn play(host: &mut impl Driver, warm_up: u32, streams: u32) -> (u64, u64) {
 fn assert_no_growth(host: &mut impl Driver, warm_up: u32, streams: u32) {
     let (warm, after) = play(host, warm_up, streams);
     assert_eq!(warm, after, "pages of 64 KiB after {warm_up} streams, and after {streams}");
+}
+
+/// So that the tests below can fail.
+#[test]
+fn streams_that_live_do_take_memory() {
+    let mut host = Wasmi::start("callouts", "", "/request/1");
+    let before = host.pages();
+    let alive: Vec<_> = (2..1_000).map(|id| open(&mut host, id)).collect();
+    assert!(host.pages() > before, "{} pages for {} streams", host.pages(), alive.len());
 }
 
 #[test]

@@ -49,6 +49,35 @@ fn a_reply_ends_the_function_and_the_stream(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
+fn whatever_becomes_of_a_call_its_await_says_so(mut host: Host) {
+    host.cluster_without_hosts("empty");
+    host.cluster_that_refuses("down");
+    serve(&mut host, |path| match path {
+        "/slow" => Reply::new(200).after(ms(800)),
+        "/reset" => Reply::reset(),
+        "/cut" => Reply::new(200).body("half of it").cut_off(),
+        "/large" => Reply::new(200).body(vec![b'x'; 10 * 1024 * 1024]),
+        "/none" => Reply::new(204),
+        _ => Reply::new(503).body("our own"),
+    });
+    for (path, expected) in [
+        ("/ask/service/slow", "no answer: the call failed: no answer in time"),
+        ("/ask/service/reset", "no answer: upstream connect error or disconnect/reset before headers"),
+        ("/ask/service/cut", "no answer: the call failed: the answer was cut off"),
+        ("/ask/service/large", "200 with 10485760 bytes"),
+        ("/ask/service/none", "204 with 0 bytes"),
+        ("/ask/service/busy", "503 with 7 bytes"),
+        ("/ask/nowhere/", "no answer: the call failed: the host has no such cluster"),
+        ("/ask/empty/", "no answer: the call failed: no healthy upstream"),
+        ("/ask/down/", "no answer: upstream connect error"),
+    ] {
+        let exchange = host.get(path).send();
+        assert_eq!(exchange.status(), 200, "{exchange}");
+        assert!(answer(&exchange).starts_with(expected), "{path}: {exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
 fn two_calls_are_awaited_together(mut host: Host) {
     serve(
         &mut host,

@@ -228,6 +228,19 @@ fn a_stream_that_has_ended_is_known_until_this_half_has_ended_too(mut host: Host
 }
 
 #[proxy_filter_host::test(guest = "script")]
+fn a_stream_that_goes_on_beside_its_request_is_one_call(mut host: Host) {
+    host.grpc_stream_cluster("talk", |message| vec![message.to_vec()]);
+    host.configure("").unwrap();
+    host.upstream(|_request| Reply::new(200).after(ms(200)));
+    let script = "send last one 0; half-close last; stream; continue 0";
+    let exchange =
+        host.get("/").header("x-request-headers", "open talk Talk; return 1").header("x-initial", script).send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    let calls = exchange.calls("talk");
+    assert_eq!((calls.len(), calls[0].grpc_messages()), (1, vec![b"one".to_vec()]), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "script")]
 fn a_stream_outlives_the_request_that_opened_it(mut host: Host) {
     host.grpc_stream_cluster("talk", |message| vec![message.to_vec()]);
     host.configure("message: buffer 5").unwrap();

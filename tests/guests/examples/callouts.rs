@@ -122,6 +122,10 @@ impl Context for Stream {
             "/empty" => request.pause_for(self, HttpCall::get("empty", "/"), with_answer),
             "/down" => request.pause_for(self, HttpCall::get("down", "/"), with_answer),
             "/misbuilt" => request.pause_for(self, call("/").header("x", "a\r\nb"), with_answer),
+            "/upload" => {
+                let post = HttpCall::post("service", "/upload").body(vec![b'x'; 10 * 1024 * 1024]);
+                request.pause_for(self, post, with_answer)
+            }
             path if path.starts_with("/request/") => request.pause_for(self, call(path), with_answer),
             _ => Ok(FilterHeadersStatus::Continue),
         }

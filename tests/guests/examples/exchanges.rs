@@ -60,6 +60,16 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             }
             exchange.response_headers().await?.add("x-checked", "1")
         }
+        path if path.starts_with("/ask/") => {
+            // The path names the cluster and what is asked for.
+            let (cluster, path) = path.trim_start_matches("/ask/").split_once('/').unwrap_or_default();
+            let answer = HttpCall::get(cluster, format!("/{path}")).timeout(Duration::from_millis(400)).await;
+            let said = match answer {
+                Ok(answer) => format!("{} with {} bytes", answer.status(), answer.body().len()),
+                Err(why) => format!("no answer: {why}"),
+            };
+            request.replace("x-answer", said)
+        }
         "/two" => {
             let (a, b) = join(call("/a").into_future(), call("/b").into_future()).await;
             request.replace("x-answer", format!("{}; {}", line(&a), line(&b)))

@@ -33,8 +33,11 @@ pub(crate) struct Callouts {
     /// What `proxy_get_status` tells. The code stays what the last failure made it.
     pub(crate) status: (u32, Vec<u8>),
     /// What each cluster has received, with the token of the call.
-    received: BTreeMap<String, Vec<(u32, Received)>>,
+    received: Noted,
 }
+
+/// What each cluster has received, with the token of the call.
+pub(super) type Noted = BTreeMap<String, Vec<(u32, Received)>>;
 
 /// A response as the module sees it.
 #[derive(Debug)]
@@ -70,6 +73,19 @@ impl Callouts {
     pub(crate) fn take_received(&mut self) -> BTreeMap<String, Vec<Received>> {
         let of = |calls: Vec<(u32, Received)>| calls.into_iter().map(|(_, received)| received).collect();
         std::mem::take(&mut self.received).into_iter().map(|(cluster, calls)| (cluster, of(calls))).collect()
+    }
+
+    /// Puts what has been received so far away, until [`put_back`](Self::put_back).
+    pub(super) fn put_away(&mut self) -> Noted {
+        std::mem::take(&mut self.received)
+    }
+
+    /// What was put away comes before what has been received since, and more may come with it.
+    pub(super) fn put_back(&mut self, noted: Noted) {
+        let since = std::mem::replace(&mut self.received, noted);
+        for (cluster, calls) in since {
+            self.received.entry(cluster).or_default().extend(calls);
+        }
     }
 
     /// Keeps what has come with a call, in place of what had come before.

@@ -42,6 +42,7 @@ use crate::connection::{ConnectionRecord, Step};
 use crate::message::Request;
 use crate::record::{Event, Record, VmOf};
 use begun::Begun;
+use callout::Noted;
 use exchange::Exchange;
 use functions::Functions;
 use machine::Machine;
@@ -74,8 +75,10 @@ struct Open {
     request: Request,
     answer: Answer,
     begun: Begun,
-    /// What has happened so far, and the calls that were made.
+    /// What has happened so far.
     before: Record,
+    /// The calls that were made. They may go on.
+    calls: Noted,
 }
 
 impl Embedded {
@@ -242,20 +245,23 @@ impl Backend for Embedded {
             let stream = state.stream.take();
             state.parked.extend(stream);
         }
+        let calls = self.machines.get(index).map(|machine| machine.functions.state().callouts.put_away());
+        let calls = calls.unwrap_or_default();
         append(&mut before, self.record(index));
         let (request, answer) = (request.clone(), Answer::clone(answer));
-        self.open.push(Open { machine: index, request, answer, begun, before });
+        self.open.push(Open { machine: index, request, answer, begun, before, calls });
         reached
     }
 
     fn finish(&mut self) -> Record {
-        let Some(Open { machine: index, request, answer, begun, before: mut record }) = self.open.pop() else {
+        let Some(Open { machine: index, request, answer, begun, before: mut record, calls }) = self.open.pop() else {
             return Record::default();
         };
         let Some(machine) = self.machines.get_mut(index) else { return Record::default() };
         {
             let mut state = machine.functions.state();
             state.stream = state.parked.pop();
+            state.callouts.put_back(calls);
         }
         (record.response, record.upstream) =
             Exchange::finish(&mut machine.vm, &machine.functions, begun, &request, &answer);
