@@ -141,6 +141,26 @@ fn bodies_pass_piece_by_piece(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
+fn something_can_be_appended_when_there_are_no_more_pieces(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    for (reply, expected) in
+        [(Reply::new(200).chunks(["one", "two"]), "one,two,end"), (Reply::new(200).body("all"), "all,end")]
+    {
+        host.upstream(move |_| reply.clone());
+        let exchange = host.get("/end").send();
+        assert_eq!(exchange.response().text(), expected, "{exchange}");
+        assert!(exchange.response().complete);
+        assert!(
+            exchange.messages().iter().any(|line| line.starts_with("early: there may be more")),
+            "not before: {exchange}"
+        );
+    }
+    host.upstream(|_| Reply::new(200).chunks(["one"]).trailer("x-t", "1"));
+    let exchange = host.get("/end").send();
+    assert!(!exchange.response().complete, "trailers have ended it: {exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
 fn a_request_without_a_body_has_no_pieces(mut host: Host) {
     serve(&mut host, |_| Reply::new(200));
     let exchange = host.get("/chunks").send();

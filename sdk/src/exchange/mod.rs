@@ -51,7 +51,7 @@ pub use task::{RootTask, StreamTask};
 /// # Pieces of bodies
 ///
 /// [`request_body`](Self::request_body) waits for the whole body, up to a limit. [`request_chunk`](Self::request_chunk) gives one piece after the other; each goes on when
-/// the next one is awaited. An edit that changes the length of a body needs `content-length` removed from the headers, as everywhere.
+/// the next one is awaited. After the last one, [`request_end`](Self::request_end) is where something can be appended. An edit that changes the length of a body needs `content-length` removed from the headers, as everywhere.
 ///
 /// # Streams that wait for each other
 ///
@@ -78,7 +78,7 @@ pub struct Exchange<T = ()> {
 /// The methods for the parts of one message.
 macro_rules! message {
     ($(#[$headers_doc:meta])* $headers:ident: $Headers:ident, $point:ident;
-     $(#[$body_doc:meta])* $body:ident, $(#[$chunk_doc:meta])* $chunk:ident: $Body:ident, $body_point:ident;
+     $(#[$body_doc:meta])* $body:ident, $(#[$chunk_doc:meta])* $chunk:ident, $(#[$end_doc:meta])* $end:ident: $Body:ident, $body_point:ident;
      $(#[$trailers_doc:meta])* $trailers:ident: $Trailers:ident, $trailers_point:ident) => {
         $(#[$headers_doc])*
         pub async fn $headers(&mut self) -> Result<&mut $Headers> {
@@ -105,6 +105,21 @@ macro_rules! message {
             };
             self.$body = $Body::piece(start, length, edits);
             Ok(Some(&mut self.$body))
+        }
+
+        $(#[$end_doc])*
+        pub fn $end(&mut self) -> Result<&mut $Body> {
+            let progress = self.stage.progress(Point::$body_point);
+            let passed = self.stage.here() > Point::$body_point || progress.bodiless.get();
+            if passed {
+                self.$body = $Body::new(0, Edits::Impossible);
+            } else if !progress.ended.get() {
+                return Err(early());
+            } else if progress.fresh.get() {
+                // An empty piece, which was not given to the filter. Otherwise the last piece is here, as the filter left it.
+                self.$body = $Body::new(progress.size.get(), edits(progress, self.$headers.content_length()));
+            }
+            Ok(&mut self.$body)
         }
 
         $(#[$trailers_doc])*
@@ -148,7 +163,15 @@ impl<T> Exchange<T> {
         /// The next piece of the request's body; `None` at its end. The piece before it goes on.
         ///
         /// A piece that came while an earlier one was held, because the filter waited for something else, can be read but not edited.
-        request_chunk: RequestBody, RequestBody;
+        request_chunk,
+        /// The end of the request's body, after [`request_chunk`](Self::request_chunk) has returned `None`: what is appended here is the
+        /// last of it.
+        ///
+        /// A body that has ended with trailers has gone on already: nothing can be appended to it.
+        ///
+        /// # Errors
+        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if there may be more of the body.
+        request_end: RequestBody, RequestBody;
         /// The request's trailers; `None` if the client sent none, which is known when the response begins.
         request_trailers: RequestTrailers, RequestTrailers
     }
@@ -163,7 +186,24 @@ impl<T> Exchange<T> {
         /// [`TooLarge`](ErrorKind::TooLarge) if it has more than `limit` bytes.
         response_body,
         /// The next piece of the response's body; `None` at its end. As [`request_chunk`](Self::request_chunk).
-        response_chunk: ResponseBody, ResponseBody;
+        response_chunk,
+        /// The end of the response's body, after [`response_chunk`](Self::response_chunk) has returned `None`: what is appended here is the
+        /// last of it. As [`request_end`](Self::request_end).
+        ///
+        /// ```
+        /// # use proxy_filter::prelude::*;
+        /// #[proxy_filter::filter]
+        /// async fn sum(mut exchange: Exchange) -> Result<()> {
+        ///     exchange.response_headers().await?.remove("content-length")?;
+        ///     let mut sum = 0u32;
+        ///     while let Some(chunk) = exchange.response_chunk().await? {
+        ///         sum = chunk.to_bytes()?.into_iter().fold(sum, |sum, byte| sum.wrapping_add(byte.into()));
+        ///     }
+        ///     exchange.response_end()?.append(format!("\nsum: {sum}\n"))
+        /// }
+        /// # fn main() {}
+        /// ```
+        response_end: ResponseBody, ResponseBody;
         /// The response's trailers; `None` if the upstream sent none, which is known when the stream is over.
         response_trailers: ResponseTrailers, ResponseTrailers
     }
@@ -278,6 +318,11 @@ impl Stage {
         })
         .await
     }
+}
+
+#[cold]
+fn early() -> Error {
+    Error::refused(ErrorKind::NotAvailableHere, "there may be more of the body: await its pieces until there is none")
 }
 
 #[cold]

@@ -126,6 +126,20 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             }
             Ok(())
         }
+        "/end" => {
+            while let Some(chunk) = exchange.request_chunk().await? {
+                let early = chunk.is_empty();
+                log::debug!("empty: {early}");
+            }
+            exchange.response_headers().await?.remove("content-length")?;
+            let mut pieces = 0;
+            log::info!("early: {}", exchange.response_end().err().map(|why| why.to_string()).unwrap_or_default());
+            while let Some(chunk) = exchange.response_chunk().await? {
+                pieces += 1;
+                chunk.append(b",")?;
+            }
+            exchange.response_end()?.append(if pieces > 0 { "end" } else { "nothing" })
+        }
         "/fail" => {
             call("/fail").await?;
             Err(Error::other("this is how it fails"))

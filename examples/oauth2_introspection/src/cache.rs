@@ -1,0 +1,40 @@
+//! What is known about tokens, and until when.
+
+use super::Introspection;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+/// So many tokens are remembered at most. Anybody can make some up.
+pub(crate) const CAPACITY: usize = 1000;
+
+#[derive(Default)]
+pub(crate) struct Cache(RefCell<HashMap<Vec<u8>, (Introspection, SystemTime)>>);
+
+impl Cache {
+    /// What is known about a token now.
+    pub(crate) fn get(&self, token: &[u8], now: SystemTime) -> Option<Introspection> {
+        let known = self.0.borrow();
+        known.get(token).filter(|(_, until)| now < *until).map(|(found, _)| found.clone())
+    }
+
+    /// Remembers something. What is over makes room, then tokens that are not active, then all others.
+    pub(crate) fn insert(&self, token: &[u8], found: Introspection, now: SystemTime, until: SystemTime) {
+        let mut known = self.0.borrow_mut();
+        if known.len() >= CAPACITY {
+            known.retain(|_, (_, until)| now < *until);
+        }
+        if known.len() >= CAPACITY {
+            known.retain(|_, (found, _)| found.active);
+        }
+        if known.len() >= CAPACITY {
+            known.clear();
+        }
+        known.insert(token.to_vec(), (found, until));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+}

@@ -1,0 +1,96 @@
+//! Who is asked, and whose answer wins.
+
+use proxy_filter::LogLevel;
+use proxy_filter_host::{Exchange, Host, Received, Reply};
+use serde_json::json;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+type Answer = fn(u32) -> Reply;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// Sends a request. Each cluster answers as its function says, given the number of the call.
+fn send(host: &mut Host, near: Answer, far: Answer) -> Exchange {
+    // The ticks under all these times are not the same in a real Envoy; what is seen of them is.
+    host.log_level(LogLevel::Info);
+    for (name, answer) in [("near", near), ("far", far)] {
+        let calls = AtomicU32::new(0);
+        host.cluster(name, move |_: &Received| answer(calls.fetch_add(1, Ordering::SeqCst)));
+    }
+    // It takes longer than everything else, so that late answers come before the end.
+    host.upstream(|_| Reply::new(200).after(ms(600)));
+    host.configure(json!({ "path": "/locate", "first": "near", "second": "far", "limit_ms": 400 })).unwrap();
+    host.get("/").header("x-location", "moon").send()
+}
+
+/// The location that the upstream was told, and how often each cluster was asked.
+fn outcome(exchange: &Exchange) -> (Option<String>, usize, usize) {
+    let location = exchange.upstream().unwrap().header("x-location").map(|value| value.to_string());
+    (location, exchange.calls("near").len(), exchange.calls("far").len())
+}
+
+fn found(location: &str) -> Reply {
+    Reply::new(200).body(location)
+}
+
+#[proxy_filter_host::test]
+fn a_quick_answer_is_all_there_is(mut host: Host) {
+    let exchange = send(&mut host, |_| found("here"), |_| found("there"));
+    assert_eq!(outcome(&exchange), (Some("here".into()), 1, 0), "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn a_slow_answer_is_overtaken(mut host: Host) {
+    let exchange = send(&mut host, |_| found("here").after(ms(300)), |_| found("there"));
+    assert_eq!(outcome(&exchange), (Some("there".into()), 1, 1), "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn a_slow_answer_may_still_be_the_first(mut host: Host) {
+    let exchange = send(&mut host, |_| found("here").after(ms(180)), |_| found("there").after(ms(250)));
+    assert_eq!(outcome(&exchange), (Some("here".into()), 1, 1), "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn a_slow_answer_is_waited_for_if_the_other_one_is_bad(mut host: Host) {
+    let exchange = send(&mut host, |_| found("here").after(ms(250)), |_| Reply::new(500));
+    assert_eq!(outcome(&exchange), (Some("here".into()), 1, 1), "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn a_failure_is_not_waited_out(mut host: Host) {
+    let exchange = send(&mut host, |_| Reply::reset(), |_| found("there"));
+    assert_eq!(outcome(&exchange), (Some("there".into()), 1, 1), "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn when_both_fail_they_are_asked_again(mut host: Host) {
+    let near: Answer = |call| if call < 2 { Reply::new(500) } else { found("here") };
+    let exchange = send(&mut host, near, |_| Reply::new(500));
+    assert_eq!(outcome(&exchange), (Some("here".into()), 3, 2), "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn the_request_goes_on_without_an_answer_in_the_end(mut host: Host) {
+    let exchange = send(&mut host, |_| Reply::new(500), |_| Reply::new(404));
+    assert_eq!(outcome(&exchange), (None, 3, 3), "{exchange}");
+    assert_eq!(exchange.messages(), ["no location: far answered 404"]);
+}
+
+#[proxy_filter_host::test]
+fn the_request_goes_on_when_its_time_is_over(mut host: Host) {
+    let exchange = send(&mut host, |_| found("here").after(ms(550)), |_| found("there").after(ms(500)));
+    assert_eq!(outcome(&exchange), (None, 1, 1), "{exchange}");
+    assert_eq!(exchange.messages(), ["no location: the time for this is over"]);
+}
+
+#[proxy_filter_host::test]
+fn a_cluster_that_is_not_there_is_a_failure(mut host: Host) {
+    host.cluster("far", |_| found("there"));
+    host.configure(json!({ "path": "/locate", "first": "near", "second": "far" })).unwrap();
+    let exchange = host.get("/").send();
+    assert_eq!(outcome(&exchange), (Some("there".into()), 0, 1), "{exchange}");
+}
