@@ -259,9 +259,6 @@ impl<R: NewContext> Runtime<R> {
             self.with_context(callback, id, stream, |context| {
                 context.map(|context| report(callback, id, &body(context)))
             });
-            if Self::TASKS {
-                Self::run_later();
-            }
         }
     }
 

@@ -42,6 +42,30 @@ fn scripts(example: &str) -> Vec<Script> {
             let denied = Script { configuration, sends: sends(&["GET / HTTP/1.1\r\n"]), ..script() };
             vec![Script { sends: sends(&["PI", "NG 1\n", "2\n"]), ..denied.clone() }, denied]
         }
+        // The demo has no clusters to call: it shows what these do then.
+        "http_auth_async" => vec![Script { configuration: text(r#"{"cluster": "authz"}"#), ..script() }],
+        "jwt_auth" => {
+            let jwks =
+                r#"{"jwks": {"cluster": "idp", "path": "/"}, "issuer": "https://idp.example", "audience": "api"}"#;
+            let bare = Script { configuration: text(jwks), ..script() };
+            vec![Script { headers: header("authorization", "Bearer x.y.z"), ..bare.clone() }, bare]
+        }
+        "oauth2_introspection" => {
+            let client = r#"{"cluster": "idp", "path": "/", "client_id": "demo", "client_secret": "s3cr3t"}"#;
+            let bare = Script { configuration: text(client), ..script() };
+            vec![Script { headers: header("authorization", "Bearer t"), ..bare.clone() }, bare]
+        }
+        "opa_authz" => vec![Script { configuration: text(r#"{"cluster": "opa", "path": "/v1/data"}"#), ..script() }],
+        "retry_and_hedge" => {
+            let configuration = text(r#"{"path": "/locate", "first": "near", "second": "far"}"#);
+            vec![Script { configuration, ..script() }]
+        }
+        "body_transform" => vec![Script {
+            configuration: text(r#"{"remove": ["email"]}"#),
+            reply_headers: header("content-type", "application/x-ndjson"),
+            reply_body: text("{\"name\": \"alice\", \"email\": \"a@example\"}\n"),
+            ..script()
+        }],
         _ => vec![script()],
     }
 }
