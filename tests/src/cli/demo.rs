@@ -24,7 +24,10 @@ fn scripts(example: &str) -> Vec<Script> {
             let denied = Script { configuration, ..script() };
             vec![Script { headers: header("authorization", "Bearer s3cr3t"), ..denied.clone() }, denied]
         }
-        "grpc_auth" => vec![Script { configuration: text(r#"{"cluster": "authz"}"#), ..script() }],
+        // The demo has no clusters to call: it shows what these do then.
+        "grpc_auth" | "http_auth_async" => {
+            vec![Script { configuration: text(r#"{"cluster": "authz"}"#), ..script() }]
+        }
         "http_auth_callout" => {
             vec![Script { configuration: text(r#"{"cluster": "authz", "on_outage": "deny"}"#), ..script() }]
         }
@@ -42,8 +45,6 @@ fn scripts(example: &str) -> Vec<Script> {
             let denied = Script { configuration, sends: sends(&["GET / HTTP/1.1\r\n"]), ..script() };
             vec![Script { sends: sends(&["PI", "NG 1\n", "2\n"]), ..denied.clone() }, denied]
         }
-        // The demo has no clusters to call: it shows what these do then.
-        "http_auth_async" => vec![Script { configuration: text(r#"{"cluster": "authz"}"#), ..script() }],
         "jwt_auth" => {
             let jwks =
                 r#"{"jwks": {"cluster": "idp", "path": "/"}, "issuer": "https://idp.example", "audience": "api"}"#;
