@@ -90,11 +90,15 @@ pub(super) fn end(code: u32) -> GrpcError {
 impl<R: NewContext> Runtime<R> {
     const AWAITED: CallbackSet = R::AWAITS.union(<R::Context as Callbacks>::SET);
 
+    /// What a call waits for, in modules that make any.
+    #[inline]
+    fn take_call(token: u32) -> Option<(u32, Waiting<GrpcCall<GrpcBytes>>)> {
+        if Self::AWAITED.intersects(CallbackSet::GRPC_CALLS) { take(token) } else { None }
+    }
+
     /// `proxy_on_grpc_receive`: the answer to a call, or a message of a stream.
     pub fn on_grpc_receive(&self, _root: u32, token: u32, size: u32) {
-        if Self::AWAITED.intersects(CallbackSet::GRPC_CALLS)
-            && let Some((owner, waiting)) = take(token)
-        {
+        if let Some((owner, waiting)) = Self::take_call(token) {
             self.complete(Callback::GRPC_CALL, owner, waiting, message(size));
             return self.after_root_callback();
         }
@@ -105,9 +109,7 @@ impl<R: NewContext> Runtime<R> {
 
     /// `proxy_on_grpc_close`: a call without an answer, or the end of a stream.
     pub fn on_grpc_close(&self, _root: u32, token: u32, code: u32) {
-        if Self::AWAITED.intersects(CallbackSet::GRPC_CALLS)
-            && let Some((owner, waiting)) = take(token)
-        {
+        if let Some((owner, waiting)) = Self::take_call(token) {
             self.complete(Callback::GRPC_CALL, owner, waiting, Err(end(code)));
             return self.after_root_callback();
         }
