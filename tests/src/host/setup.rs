@@ -63,7 +63,7 @@ impl Host {
     /// Adds a plugin that runs once, on the main thread: a singleton service (`envoy.bootstrap.wasm`). It is another root context of the same
     /// module with the same `vm_id`, and filters nothing: it ticks, and is told of the items of the queues it registers.
     ///
-    /// What it logs is that of [`VmOf::Main`].
+    /// What it logs is that of [`VmOf::Main`](crate::VmOf::Main).
     ///
     /// ```
     /// # use proxy_filter_host::{Host, VmOf};
@@ -86,7 +86,7 @@ impl Host {
     /// main thread's, and the workers'. They share data, queues and metrics, and each runs `on_start`, `on_configure` and `on_tick`.
     ///
     /// Without it there is one worker, and a test sees nothing of other VMs. With it, requests go to the workers in turn, or where
-    /// [`on_worker`](ExchangeBuilder::on_worker) says; the VM that registered a queue last is told of its items.
+    /// [`on_worker`](crate::ExchangeBuilder::on_worker) says; the VM that registered a queue last is told of its items.
     ///
     /// The threads of a real Envoy run at the same time, and it chooses the worker. So a test with workers is compared only by what client and
     /// upstream see; what it asserts itself, about metrics for example, has to hold in any order.
@@ -150,7 +150,7 @@ impl Host {
     /// Gives the host a cluster with one server, which answers what the plugin calls. Clusters are made before
     /// [`configure`](Self::configure); one of the same name is replaced.
     ///
-    /// The server speaks HTTP/1.1. What it received during an exchange is in [`Exchange::calls`].
+    /// The server speaks HTTP/1.1. What it received during an exchange is in [`Exchange::calls`](crate::Exchange::calls).
     ///
     /// ```
     /// # use proxy_filter_host::{Host, Reply};
@@ -187,7 +187,7 @@ impl Host {
     }
 
     /// Gives the host a cluster with one gRPC server, which answers each call when all of it has come: with [`Reply::grpc`],
-    /// [`Reply::grpc_messages`] or [`Reply::grpc_status`]. What it received is in [`Exchange::calls`], with
+    /// [`Reply::grpc_messages`] or [`Reply::grpc_status`]. What it received is in [`Exchange::calls`](crate::Exchange::calls), with
     /// [`Received::grpc_messages`].
     ///
     /// ```
