@@ -31,6 +31,10 @@ fn scripts(example: &str) -> Vec<Script> {
         "http_auth_callout" => {
             vec![Script { configuration: text(r#"{"cluster": "authz", "on_outage": "deny"}"#), ..script() }]
         }
+        "vm_sharing" => {
+            vec![Script { root_id: text("stamp"), configuration: text("x-refused"), ..script() }]
+        }
+        "queue_aggregator" => vec![Script { root_id: text("reporter"), ..script() }],
         "rate_limit" => {
             let configuration = text(r#"{"limit": 1, "window_seconds": 60, "announce": true}"#);
             vec![Script { configuration, ..script() }]
