@@ -8,7 +8,7 @@ use crate::abi::pairs::Builder;
 use crate::callout_error::CalloutError;
 use crate::error::{Error, ErrorKind};
 use crate::field::check_field;
-use crate::sys;
+use crate::{sys, timer};
 pub use answer::HttpAnswer;
 use core::time::Duration;
 pub use response::HttpCallResponse;
@@ -198,9 +198,7 @@ impl Inner {
 
 /// A timeout as hosts count it, rounded up; none if it is out of range.
 pub(crate) fn milliseconds(timeout: Duration) -> Option<u32> {
-    let whole = timeout.as_secs().checked_mul(1000)?;
-    let all = whole.checked_add(u64::from(timeout.subsec_nanos().div_ceil(1_000_000)))?;
-    u32::try_from(all).ok().filter(|all| (1..=LONGEST).contains(all))
+    timer::milliseconds(timeout).filter(|all| (1..=LONGEST).contains(all))
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::sys;
 use core::time::Duration;
 pub use interval::{Interval, RunningInterval};
-pub(crate) use tick::set_tick;
 pub use tick::set_tick_period;
+pub(crate) use tick::{milliseconds, set_tick};
 pub use timeout::{Ticks, retry, timeout};
 
 /// A time to wait, once.

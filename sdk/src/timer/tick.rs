@@ -70,8 +70,8 @@ fn too_long() -> Error {
     Error::refused(ErrorKind::InvalidInput, "a tick period cannot be longer than 4294967295 milliseconds, 49 days")
 }
 
-/// The period as hosts count it, rounded up.
-fn milliseconds(period: Duration) -> Option<u32> {
+/// A time as hosts count it, rounded up; none if they cannot.
+pub(crate) fn milliseconds(period: Duration) -> Option<u32> {
     let whole = period.as_secs().checked_mul(1000)?;
     u32::try_from(whole.checked_add(u64::from(period.subsec_nanos().div_ceil(1_000_000)))?).ok()
 }
