@@ -9,11 +9,11 @@ use crate::cursor::Cursor;
 use crate::error::{Error, Faults, Result};
 use crate::filter;
 use crate::impl_block::{self, Function};
-use crate::quote::quote;
-use proc_macro::{Group, Ident, Span, TokenStream, TokenTree};
+use crate::quote::{quote, quote_at};
+use proc_macro::{Group, Ident, Literal, Span, TokenStream, TokenTree};
 
 const USAGE: &str = "expected `#[proxy_filter::filter]`, with any of `root_id = \"name\"`, `root_task = function`, `configure = function`, \
-                     `fail_open`, and what the function waits for in other functions";
+                     `deadline = duration`, `fail_open`, and what the function waits for in other functions";
 const EXPECTED: &str = "expected `async fn name(exchange: Exchange) -> Result<()>`, or `Exchange<Config>` with the type of its configuration";
 
 /// A part of the stream that the function may wait for.
@@ -91,12 +91,15 @@ const WAITS: &[(&str, &str)] = &[
     ("GrpcStream", "grpc_streams"),
 ];
 
+/// The argument for the time that the function has.
+const DEADLINE: &str = "deadline";
+
 /// What a root task is taken to wait for: it is a function elsewhere.
 const ROOT_TASKS_WAIT_FOR: [&str; 2] = ["http_calls", "timers"];
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
-    let known = ["root_id", "root_task", "configure"];
+    let known = ["root_id", "root_task", "configure", DEADLINE];
     let words: Vec<_> =
         PHASES.iter().map(|phase| phase.word).chain(callback::words()).chain(["fail_open", QUEUES]).collect();
     let arguments = args::parse(arguments, &known, &words, USAGE, &mut faults);
@@ -166,7 +169,11 @@ impl AsyncFunction {
         let named = |wait: &(&str, &str)| {
             wait.1 == word && self.names.iter().any(|name| name.text == wait.0 && !name.is_member)
         };
-        arguments.iter().any(|argument| argument.name == word) || has_root_task || WAITS.iter().any(named)
+        let has_deadline = word == "timers" && arguments.iter().any(|argument| argument.name == DEADLINE);
+        arguments.iter().any(|argument| argument.name == word)
+            || has_root_task
+            || has_deadline
+            || WAITS.iter().any(named)
     }
 
     /// The root context and the stream context.
@@ -210,6 +217,13 @@ impl AsyncFunction {
         let configured = if is_configured { "self.config.clone()" } else { "Some(::std::rc::Rc::new(()))" };
         let gate = if is_gated { "gate: sdk::Gate," } else { "" };
         let filter = if is_gated { GATED } else { "#function" };
+        let deadline = value(DEADLINE);
+        let (limit, filter) = if deadline.is_empty() {
+            (TokenStream::new(), filter.to_owned())
+        } else {
+            (limit(deadline), WITHIN.replace("THE_FUNCTION", filter))
+        };
+        let shown = Literal::string(self.name.to_string().trim_start_matches("r#"));
         quote(
             &format!(
                 "#[doc(hidden)]
@@ -219,6 +233,7 @@ impl AsyncFunction {
                     use ::core::option::Option::Some;
                     use ::proxy_filter::__private as sdk;
                     const POINTS: sdk::Points = sdk::Points::FIRST{points};
+                    #limit
                     #[derive(Default)]
                     pub struct #Root {{
                         config: ::core::option::Option<::std::rc::Rc<#Config>>,
@@ -242,7 +257,7 @@ impl AsyncFunction {
                     }}
                 }}
                 #[doc(hidden)]
-                #[allow(unused_imports)]
+                #[allow(unused_imports, unreachable_pub)]
                 pub use #hidden::{{#Root, {exported}}};"
             ),
             &[
@@ -254,9 +269,27 @@ impl AsyncFunction {
                 ("root_task", root_task),
                 ("configure", configure),
                 ("function", TokenTree::from(self.name.clone()).into()),
+                ("limit", limit),
+                ("shown", TokenTree::from(shown).into()),
             ],
         )
     }
+}
+
+/// The deadline as a constant, which is checked where the author wrote it.
+///
+/// The author may have a constant with any other name.
+fn limit(deadline: TokenStream) -> TokenStream {
+    let location = deadline.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());
+    quote_at(
+        location,
+        "const __PROXY_FILTER_DEADLINE: ::core::time::Duration = #deadline;
+        const _: () = ::core::assert!(
+            sdk::is_deadline(__PROXY_FILTER_DEADLINE),
+            \"a deadline is longer than 0, and not longer than 4294967295 milliseconds, 49 days\"
+        );",
+        &[("deadline", deadline)],
+    )
 }
 
 /// What every filter exports: the future begins with the headers.
@@ -289,6 +322,12 @@ const GATED: &str = "{
         gate.pass().await?;
         #function(exchange).await
     }
+}";
+
+/// The same within a deadline.
+const WITHIN: &str = "{
+    let function = THE_FUNCTION;
+    move |exchange| sdk::within(__PROXY_FILTER_DEADLINE, #shown, function(exchange))
 }";
 
 /// The type in `Exchange<Type>`.

@@ -387,7 +387,7 @@ pub mod __private {
     };
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};
-    pub use crate::exchange::{Gate, Points, RootTask, StreamTask};
+    pub use crate::exchange::{Gate, Points, RootTask, StreamTask, is_deadline, within};
     pub use crate::grpc::GrpcStream;
     pub use crate::prelude::*;
 }

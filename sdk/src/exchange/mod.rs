@@ -1,5 +1,6 @@
 //! [`Exchange`]: a request and its response, in the order in which they pass, for a filter that is one async function.
 
+mod deadline;
 mod gate;
 mod stage;
 mod task;
@@ -14,6 +15,7 @@ use core::task::Poll;
 use stage::{Point, Wanted};
 use std::rc::Rc;
 
+pub use deadline::{is_deadline, within};
 pub use gate::Gate;
 pub use stage::Points;
 pub(crate) use stage::{Stage, undeclared};
