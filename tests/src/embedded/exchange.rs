@@ -113,6 +113,7 @@ impl Exchange<'_> {
         self.upstream = Some(wire::upstream(&routed, &passed.body, passed.trailers.as_ref(), true, request.protocol));
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.0 = Some(routed);
+            stream.asked = true;
         }
         Ok(())
     }
@@ -224,6 +225,10 @@ impl Exchange<'_> {
         let raw = self.vm.call(name, &arguments).unwrap_or_default();
         if self.vm.failed() {
             return Err(Ended::Failed);
+        }
+        let now = self.now();
+        if let Some(stream) = &mut self.functions.state().stream {
+            stream.returned(name, self.filter, raw, now);
         }
         self.set_phase(Phase::Idle);
         self.asked()?;

@@ -89,6 +89,12 @@ impl Exchange<'_> {
 
     /// The client leaves.
     pub(super) fn left(&self) -> Ended {
+        {
+            let mut state = self.functions.state();
+            let now = self.patience.until.max(state.clock.now());
+            let waits = state.stream.as_ref().map(|stream| state.waits(stream, now));
+            state.left.extend(waits);
+        }
         self.with_info(|info| {
             info.flags |= DOWNSTREAM_CONNECTION_TERMINATION;
             let code = info.code.as_ref().map_or(0, |(code, _)| *code);
