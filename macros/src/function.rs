@@ -30,7 +30,7 @@ struct Phase {
 const PHASES: &[Phase] = &[
     Phase {
         word: "request_body",
-        methods: &["request_body", "request_chunk"],
+        methods: &["request_body", "request_chunk", HELD[0]],
         constant: "REQUEST_BODY",
         callback: "fn on_request_body(&mut self, body: &mut sdk::RequestBody, end_of_stream: bool) -> sdk::Result<sdk::FilterDataStatus> {
             self.0.on_request_body(body.len(), end_of_stream)
@@ -46,7 +46,7 @@ const PHASES: &[Phase] = &[
     },
     Phase {
         word: "response_headers",
-        methods: &["response_headers", "response_body", "response_chunk", "response_trailers"],
+        methods: &["response_headers", "response_body", "response_chunk", "response_trailers", HELD[1]],
         constant: "RESPONSE_HEADERS",
         callback: "fn on_response_headers(&mut self, _: &mut sdk::ResponseHeaders, end_of_stream: bool) -> sdk::Result<sdk::FilterHeadersStatus> {
             self.0.on_response_headers(end_of_stream)
@@ -54,7 +54,7 @@ const PHASES: &[Phase] = &[
     },
     Phase {
         word: "response_body",
-        methods: &["response_body", "response_chunk"],
+        methods: &["response_body", "response_chunk", HELD[1]],
         constant: "RESPONSE_BODY",
         callback: "fn on_response_body(&mut self, body: &mut sdk::ResponseBody, end_of_stream: bool) -> sdk::Result<sdk::FilterDataStatus> {
             self.0.on_response_body(body.len(), end_of_stream)
@@ -76,6 +76,9 @@ const PHASES: &[Phase] = &[
         callback: "fn on_log(&mut self, _: &sdk::LogContext) -> sdk::Result<()> { self.0.on_log() }",
     },
 ];
+
+/// The methods of `Exchange` that hold headers until the body is here. They look after it with a timer: not every host gives it.
+const HELD: [&str; 2] = ["request_headers_with_body", "response_headers_with_body"];
 
 /// Items of queues, for which only root tasks wait.
 const QUEUES: &str = "queues";
@@ -169,11 +172,10 @@ impl AsyncFunction {
         let named = |wait: &(&str, &str)| {
             wait.1 == word && self.names.iter().any(|name| name.text == wait.0 && !name.is_member)
         };
-        let has_deadline = word == "timers" && arguments.iter().any(|argument| argument.name == DEADLINE);
-        arguments.iter().any(|argument| argument.name == word)
-            || has_root_task
-            || has_deadline
-            || WAITS.iter().any(named)
+        let is_timed = word == "timers"
+            && (arguments.iter().any(|argument| argument.name == DEADLINE)
+                || self.names.iter().any(|name| HELD.contains(&name.text.as_str())));
+        arguments.iter().any(|argument| argument.name == word) || has_root_task || is_timed || WAITS.iter().any(named)
     }
 
     /// The root context and the stream context.

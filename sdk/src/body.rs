@@ -137,6 +137,16 @@ impl Body {
         self.buffer.append(bytes)
     }
 
+    /// Whether the headers may announce another length.
+    pub(crate) fn has_announced_length(&self) -> bool {
+        self.edits == Edits::SameLength
+    }
+
+    /// The headers announce no length any more.
+    pub(crate) const fn allow_any_length(&mut self) {
+        self.edits = Edits::Any;
+    }
+
     fn permit(&self, same_length: bool) -> Result<()> {
         match self.edits {
             Edits::Any => Ok(()),

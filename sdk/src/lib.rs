@@ -345,7 +345,7 @@ pub use config::{Configuration, VmConfiguration};
 pub use context::{Context, LogContext, RootContext};
 pub use dispatch::{Awaitable, Awaited, Awaits, Callout};
 pub use error::{Error, ErrorKind, Result};
-pub use exchange::Exchange;
+pub use exchange::{Exchange, HeldBody};
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 pub use grpc::{
     ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStatus,

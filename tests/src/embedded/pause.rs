@@ -78,13 +78,26 @@ impl Exchange<'_> {
             if self.with_side(which, |side| std::mem::take(&mut side.continued)) {
                 return Ok(());
             }
-            if !event::next(self.vm, self.functions, self.patience.until) {
+            let until = self.arriving.front().map_or(self.patience.until, |(at, _)| self.patience.until.min(*at));
+            if !event::next(self.vm, self.functions, until) {
+                if which == Which::Request && self.arrives(until) {
+                    continue;
+                }
                 if self.patience.fixed {
                     self.functions.state().clock.go_on_to(self.patience.until);
                 }
                 return Err(self.left());
             }
         }
+    }
+
+    /// Bytes of the request come that the filter is not given, because it holds everything. Whether there are some by this time.
+    fn arrives(&mut self, until: Duration) -> bool {
+        let Some((at, bytes)) = self.arriving.pop_front().filter(|(at, _)| *at <= until) else { return false };
+        self.functions.state().clock.go_on_to(at);
+        self.with_info(|info| info.received += bytes);
+        self.kept += bytes;
+        true
     }
 
     /// The client leaves.
