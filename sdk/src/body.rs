@@ -137,6 +137,11 @@ impl Body {
         self.buffer.append(bytes)
     }
 
+    /// Where what is visible ends in what the host keeps.
+    pub(crate) const fn end(&self) -> usize {
+        self.buffer.end()
+    }
+
     /// Whether the headers may announce another length.
     pub(crate) fn has_announced_length(&self) -> bool {
         self.edits == Edits::SameLength

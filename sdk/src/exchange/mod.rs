@@ -108,8 +108,8 @@ macro_rules! message {
 
         $(#[$chunk_doc])*
         pub async fn $chunk(&mut self) -> Result<Option<&mut $Body>> {
-            // What the filter made of the piece before it.
-            self.stage.progress(Point::$body_point).seen.set(self.$body.len());
+            // What the filter made of the piece before it, and all before that.
+            self.stage.progress(Point::$body_point).seen.set(self.$body.end());
             let Some((start, length)) = self.stage.piece(Point::$body_point).await? else { return Ok(None) };
             let edits = match start {
                 0 => edits(self.stage.progress(Point::$body_point), self.$headers.content_length()),
@@ -325,7 +325,7 @@ impl Stage {
                 return Poll::Ready(self.declared(point).map(|()| None));
             }
             match self.ask(point) {
-                Ok(true) if progress.fresh.get() && (progress.size.get() > 0 || !progress.ended.get()) => {
+                Ok(true) if progress.fresh.get() && (progress.news() > 0 || !progress.ended.get()) => {
                     Poll::Ready(Ok(Some(Self::take_piece(progress))))
                 }
                 Ok(true) if progress.ended.get() => Poll::Ready(Ok(None)),
@@ -341,9 +341,8 @@ impl Stage {
 
     fn take_piece(progress: &stage::Progress) -> (usize, usize) {
         progress.fresh.set(false);
-        // Nothing that was seen is still here, unless it was held.
-        let start = if progress.held.get() { progress.seen.get().min(progress.size.get()) } else { 0 };
-        (start, progress.size.get() - start)
+        let news = progress.news();
+        (progress.size.get().saturating_sub(news), news)
     }
 
     /// Waits for trailers: whether there are some. The end of a body does not say it: what comes after it does.

@@ -132,6 +132,14 @@ pub(crate) struct Progress {
     pub(crate) held: Cell<bool>,
 }
 
+impl Progress {
+    /// How many of the bytes that are here the future has not seen: all, unless some were held.
+    pub(crate) fn news(&self) -> usize {
+        let size = self.size.get();
+        if self.held.get() { size.saturating_sub(self.seen.get()) } else { size }
+    }
+}
+
 impl Stage {
     pub(crate) fn new(points: Points) -> Self {
         Self {
