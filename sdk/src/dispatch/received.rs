@@ -45,7 +45,7 @@ impl SharedQueue {
         poll_fn(|context| self.poll_item(context)).await
     }
 
-    fn poll_item(&self, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
+    fn poll_item(self, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
         if !exchange::is_declared(Points::QUEUES) {
             return Poll::Ready(Err(exchange::undeclared("queues")));
         }

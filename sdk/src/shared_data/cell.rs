@@ -97,8 +97,13 @@ impl<T: SharedValue> SharedCell<T> {
     ///
     /// # Errors
     /// As [`update`](Self::update).
-    pub fn update_if(&self, mut change: impl FnMut(Option<T>) -> Option<T>) -> Result<Option<T>> {
-        for _ in 0..ATTEMPTS {
+    pub fn update_if(&self, change: impl FnMut(Option<T>) -> Option<T>) -> Result<Option<T>> {
+        self.attempt(ATTEMPTS, change)
+    }
+
+    /// So many attempts.
+    pub(super) fn attempt(&self, times: u32, mut change: impl FnMut(Option<T>) -> Option<T>) -> Result<Option<T>> {
+        for _ in 0..times {
             let (before, version) = match get(&self.key)? {
                 Some(Entry { value, version }) => (Some(T::decode(value)?), Some(version)),
                 None => (None, None),
@@ -141,7 +146,7 @@ impl<T> fmt::Debug for SharedCell<T> {
 ///
 /// The value is stored as a `u64` in 8 bytes, little endian.
 #[derive(Debug)]
-pub struct SharedCounter(SharedCell<u64>);
+pub struct SharedCounter(pub(super) SharedCell<u64>);
 
 impl SharedCounter {
     /// The number under a key that is known when the filter is written: for a `static`.

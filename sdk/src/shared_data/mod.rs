@@ -11,6 +11,7 @@
 //! Source: context API, "Shared data API"; ABI 0.2.1, "Shared key-value store"; Envoy 1.40, `SharedData`.
 
 mod cell;
+mod patience;
 mod value;
 
 pub use cell::{SharedCell, SharedCounter};
