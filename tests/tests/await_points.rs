@@ -1,7 +1,7 @@
 //! Every point at which an async function can wait, against every way in which its stream can end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{Event, Exchange, Host, Reply, build_guest};
+use proxy_filter_host::{Event, Exchange, Host, Reply, Turn, build_guest};
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,10 +9,12 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-const POINTS: [&str; 14] = [
+const POINTS: [&str; 17] = [
     "request_headers",
     "call",
     "sleep",
+    "grpc",
+    "call_grpc_and_sleep",
     "request_body",
     "call_in_body",
     "request_chunk",
@@ -20,6 +22,7 @@ const POINTS: [&str; 14] = [
     "request_trailers",
     "response_headers",
     "call_in_response",
+    "grpc_in_response",
     "response_body",
     "response_chunk",
     "sleep_in_response",
@@ -70,7 +73,10 @@ fn prepare(host: &mut Host, end: End) {
         host.plugin("replier", "");
     }
     host.log_level(proxy_filter::LogLevel::Trace);
-    host.cluster("service", |_| Reply::new(200).body("ok").after(ms(60)));
+    // A client that leaves finds everybody waiting.
+    let after = if end == End::ClientLeaves { ms(290) } else { ms(60) };
+    host.cluster("service", move |_| Reply::new(200).body("ok").after(after));
+    host.grpc_stream_cluster("talk", |_: &[u8]| Turn::default());
     host.upstream(|request| match request.header("x-end").unwrap_or_default().to_string().as_str() {
         "UpstreamResets" => Reply::reset(),
         "UpstreamCutsOff" => Reply::new(200).chunks(["one", "two"]).cut_off(),
@@ -118,7 +124,8 @@ fn check(exchange: &Exchange, what: &str) {
 
 /// The embedded host says of itself that it does not play a filter that holds such a part beside others.
 fn cannot_be_played(point: &str, end: End) -> bool {
-    let holds_response = ["call_in_response", "response_body", "sleep_in_response"].contains(&point);
+    let holds_response =
+        ["call_in_response", "grpc_in_response", "response_body", "sleep_in_response"].contains(&point);
     let holds_body = ["request_body", "call_in_body", "sleep_in_chunk"].contains(&point);
     in_chain(end) && (holds_response || (holds_body && end == End::ReplyToBody))
 }
@@ -169,6 +176,10 @@ macro_rules! sample {
 
 sample! {
     a_call_is_pending_and_the_client_leaves: "call", ClientLeaves;
+    a_grpc_stream_is_pending_and_the_client_leaves: "grpc", ClientLeaves;
+    a_call_a_grpc_stream_and_a_sleep_are_pending_and_the_client_leaves: "call_grpc_and_sleep", ClientLeaves;
+    a_call_a_grpc_stream_and_a_sleep_come_to_their_ends: "call_grpc_and_sleep", WithBodies;
+    a_grpc_stream_for_a_response_is_pending_and_the_upstream_cuts_off: "grpc_in_response", UpstreamCutsOff;
     a_call_for_a_response_is_pending_and_the_upstream_cuts_off: "call_in_response", UpstreamCutsOff;
     a_body_is_awaited_and_a_later_filter_answers: "request_body", ReplyToHeaders;
     pieces_are_awaited_and_a_later_filter_answers: "request_chunk", ReplyToBody;

@@ -22,6 +22,9 @@ struct Facts {
     configuration: &'static str,
     /// The token of the last call.
     token: u32,
+    /// The token of the last gRPC stream, and how many the module has cancelled.
+    rpc: u32,
+    cancelled: u32,
     nanoseconds: u64,
     /// The period of the tick; 0 if there is none.
     period: u32,
@@ -64,7 +67,16 @@ macro_rules! driver {
                     };
                     linker.func_new("env", import.name(), ty, call).unwrap();
                 }
-                let facts = Facts { path, configuration, token: 0, nanoseconds: 1, period: 0, errors: Vec::new() };
+                let facts = Facts {
+                    path,
+                    configuration,
+                    token: 0,
+                    rpc: 2,
+                    cancelled: 0,
+                    nanoseconds: 1,
+                    period: 0,
+                    errors: Vec::new(),
+                };
                 let mut store = $engine::Store::new(&engine, State { facts, exports: None });
                 let instance = linker.$instantiate(&mut store, &module).unwrap();
                 let memory = instance.get_memory(&mut store, "memory").unwrap();
@@ -131,6 +143,12 @@ macro_rules! driver {
                         out(caller, 0, &now);
                     }
                     "proxy_set_tick_period_milliseconds" => caller.data_mut().facts.period = word(0),
+                    "proxy_grpc_stream" => {
+                        caller.data_mut().facts.rpc += 4;
+                        let token = caller.data().facts.rpc.to_le_bytes();
+                        out(caller, 8, &token);
+                    }
+                    "proxy_grpc_cancel" => caller.data_mut().facts.cancelled += 1,
                     "proxy_http_call" => {
                         caller.data_mut().facts.token += 4;
                         let token = caller.data().facts.token.to_le_bytes();
@@ -198,24 +216,32 @@ struct Waiting {
     id: u32,
     /// The last call it made, if it made one.
     token: Option<u32>,
+    /// The gRPC stream that it opened, if it did.
+    rpc: Option<u32>,
 }
 
 /// Opens a stream, and sees that its request waits.
 fn open(host: &mut impl Driver, id: u32) -> Waiting {
-    let before = host.facts().token;
+    let before = (host.facts().token, host.facts().rpc);
     host.call("proxy_on_context_create", &[id, ROOT]);
     assert_ne!(host.call("proxy_on_request_headers", &[id, 1, 1]), 0, "the request waits");
-    let token = host.facts().token;
-    Waiting { id, token: (token != before).then_some(token) }
+    let (token, rpc) = (host.facts().token, host.facts().rpc);
+    Waiting { id, token: (token != before.0).then_some(token), rpc: (rpc != before.1).then_some(rpc) }
 }
 
 /// The client has gone. What was asked for comes afterwards, or never.
-fn end(host: &mut impl Driver, Waiting { id, token }: &Waiting) {
+fn end(host: &mut impl Driver, Waiting { id, token, rpc }: &Waiting) {
     host.call("proxy_on_log", &[*id]);
     host.call("proxy_on_done", &[*id]);
     host.call("proxy_on_delete", &[*id]);
     if let Some(token) = token.filter(|_| id % 2 == 0) {
         host.call("proxy_on_http_call_response", &[ROOT, token, 0, 0, 0]);
+    }
+    // A host that was told to cancel says nothing more. This one does.
+    if let Some(rpc) = rpc.filter(|_| id % 2 == 0) {
+        host.call("proxy_on_grpc_receive_initial_metadata", &[ROOT, rpc, 0]);
+        host.call("proxy_on_grpc_receive", &[ROOT, rpc, 4]);
+        host.call("proxy_on_grpc_close", &[ROOT, rpc, 0]);
     }
 }
 
@@ -239,7 +265,8 @@ fn play(host: &mut impl Driver, warm_up: u32, streams: u32) -> (u64, u64) {
     for waiting in alive {
         end(host, &waiting);
     }
-    assert!(host.facts().errors.is_empty(), "{:?}", host.facts().errors);
+    let gone = |line: &String| line == "gone";
+    assert!(host.facts().errors.iter().all(gone), "{:?}", host.facts().errors.iter().find(|line| !gone(line)));
     (warm, host.pages())
 }
 
@@ -276,6 +303,25 @@ fn async_filters_that_die_while_they_wait_leave_nothing_behind() {
     let mut host = Wasmi::start("exchanges", "{}", "/wait");
     assert_no_growth(&mut host, 200, 1_000);
     assert_eq!(host.facts().token, 4_000, "each made a call");
+}
+
+/// A call, a gRPC stream and a timer: each stream's function is dropped once, its gRPC stream cancelled, and nothing comes to it later.
+fn assert_that_all_is_given_up(host: &mut impl Driver, warm_up: u32, streams: u32) {
+    assert_no_growth(host, warm_up, streams);
+    let facts = host.facts();
+    assert_eq!(facts.errors.len(), streams as usize, "each function was dropped");
+    assert_eq!((facts.token, facts.rpc, facts.cancelled), (4 * streams, 4 * streams + 2, streams));
+}
+
+#[test]
+fn async_filters_that_wait_for_everything_at_once_leave_nothing_behind() {
+    assert_that_all_is_given_up(&mut Wasmi::start("pending_all", "", "/"), 200, 1_000);
+}
+
+#[cfg(feature = "wasmtime")]
+#[test]
+fn a_hundred_thousand_async_filters_that_wait_for_everything_at_once_leave_nothing_behind() {
+    assert_that_all_is_given_up(&mut Wasmtime::start("pending_all", "", "/"), 10_000, 100_000);
 }
 
 #[cfg(feature = "wasmtime")]
