@@ -2,7 +2,6 @@
 //!
 //! [`StreamExt`]: https://docs.rs/futures/latest/futures/stream/trait.StreamExt.html
 
-use crate::dispatch::QueueItems;
 use crate::error::Result;
 use crate::exchange::Chunks;
 use crate::grpc::{ConnectedGrpcStream, GrpcError};
@@ -32,15 +31,6 @@ impl<Sent, Received> Stream for ConnectedGrpcStream<Sent, Received> {
 impl<Sent, Received> FusedStream for ConnectedGrpcStream<Sent, Received> {
     fn is_terminated(&self) -> bool {
         self.is_over()
-    }
-}
-
-/// The items, each as [`receive`](crate::SharedQueue::receive) returns it. It has no end.
-impl Stream for QueueItems {
-    type Item = Result<Vec<u8>>;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_item(context).map(Some)
     }
 }
 
