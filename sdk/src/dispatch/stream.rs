@@ -244,7 +244,12 @@ impl<R: NewContext> Runtime<R> {
             } else {
                 body(context)
             };
-            failure::settle(callback, id, context, refusal, result)
+            let answered = !matches!(result, Ok(Ok(_)));
+            let status = failure::settle(callback, id, context, refusal, result);
+            if has::<R::Context>(CallbackSet::COMPLETIONS) && answered && status != failure::CONTINUE {
+                completion::end(&stream.request, &stream.response);
+            }
+            status
         };
         let result = self.with_context(callback, id, stream, run).unwrap_or(failure::CONTINUE);
         if Self::TASKS {
