@@ -254,7 +254,7 @@
 //! | `on_response_body`, `on_response_trailers` | the stream is reset; a 500 if the response headers are still held | the message goes on |
 //! | `on_new_connection`, `on_downstream_data`, `on_upstream_data` | the connection is closed | the connection goes on |
 //! | `on_downstream_close`, `on_upstream_close` | only the log | only the log |
-//! | `on_log`, `on_done`, `on_delete`, `on_tick`, `on_queue_ready`, the metadata callbacks | only the log | only the log |
+//! | `on_log`, `on_done`, `on_delete`, `on_tick`, `on_queue_ready`, `on_foreign_function`, the metadata callbacks | only the log | only the log |
 //!
 //! [`Context::failure_policy`] or [`StreamContext::failure_policy`] chooses. The 500 carries the response code details `proxy_filter_error`, which Envoy's access log prints.
 //!
@@ -323,6 +323,7 @@ mod headers;
 mod http_call;
 mod local_reply;
 pub mod log;
+mod log_context;
 pub mod metadata;
 pub mod metric;
 #[cfg(feature = "panic-hook")]
@@ -342,7 +343,7 @@ pub use abi::{LogLevel, Status};
 pub use body::{Body, RequestBody, ResponseBody};
 pub use callout_error::CalloutError;
 pub use config::{Configuration, VmConfiguration};
-pub use context::{Context, LogContext, RootContext};
+pub use context::{Context, RootContext};
 pub use dispatch::{Awaitable, Awaited, Awaits, Callout};
 pub use error::{Error, ErrorKind, Result};
 pub use exchange::Exchange;
@@ -355,6 +356,7 @@ pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter, Printable, p
 pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 pub use http_call::{HttpAnswer, HttpCall, HttpCallResponse};
 pub use local_reply::LocalReply;
+pub use log_context::LogContext;
 #[doc(hidden)]
 pub use proxy_filter_macros::__export;
 pub use proxy_filter_macros::{context, filter, module, root, stream_context};

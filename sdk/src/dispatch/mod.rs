@@ -6,6 +6,7 @@ mod callout;
 mod completion;
 mod connection;
 mod failure;
+mod foreign_calls;
 mod grpc_calls;
 mod grpc_streams;
 mod held;

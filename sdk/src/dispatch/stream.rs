@@ -215,6 +215,7 @@ impl<R: NewContext> Runtime<R> {
             stream.flags.set(0);
             self.delete_stream(stream, id);
         }
+        self.make_up();
         Some(result)
     }
 
@@ -290,6 +291,11 @@ fn no_context() -> Error {
 }
 
 impl<C> Stream<C> {
+    /// Whether a callback of the context runs.
+    pub(super) fn is_busy(&self) -> bool {
+        self.context.try_borrow_mut().is_err()
+    }
+
     const fn new() -> Self {
         Self {
             context: RefCell::new(None),
