@@ -351,7 +351,7 @@ pub use exchange::Exchange;
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 pub use grpc::{
     ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStatus,
-    GrpcStream, OpenGrpcStream,
+    GrpcStream, NextGrpcMessage, OpenGrpcStream,
 };
 pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter, Printable, printable};
 pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};

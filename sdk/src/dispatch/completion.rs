@@ -18,6 +18,7 @@ thread_local! {
 
 impl Callout for HttpCall {
     type Answer<'a> = Result<&'a HttpCallResponse, CalloutError>;
+    type Started = u32;
 
     fn start(self) -> Result<u32, Self::Answer<'static>> {
         Self::start(self).map_err(Err)

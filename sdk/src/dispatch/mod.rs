@@ -8,6 +8,7 @@ mod connection;
 mod failure;
 mod foreign_calls;
 mod grpc_calls;
+mod grpc_messages;
 mod grpc_streams;
 mod held;
 mod life;
