@@ -279,7 +279,7 @@
 //! | `on_response_body`, `on_response_trailers` | the stream is reset; a 500 if the response headers are still held | the message goes on |
 //! | `on_new_connection`, `on_downstream_data`, `on_upstream_data` | the connection is closed | the connection goes on |
 //! | `on_downstream_close`, `on_upstream_close` | only the log | only the log |
-//! | `on_log`, `on_done`, `on_delete`, `on_tick`, `on_queue_ready`, the metadata callbacks | only the log | only the log |
+//! | `on_log`, `on_done`, `on_delete`, `on_tick`, `on_queue_ready`, `on_foreign_function`, the metadata callbacks | only the log | only the log |
 //!
 //! [`Context::failure_policy`] or [`StreamContext::failure_policy`] chooses. The 500 carries the response code details `proxy_filter_error`, which Envoy's access log prints.
 //!
@@ -305,6 +305,7 @@
 //! | `panic-hook` | yes | a panic is written to the host's log |
 //! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `shared_data::Json` |
 //! | `grpc` | no | messages of the crate `prost` in [`GrpcCall`] and [`GrpcStream`]; without it, messages are [`GrpcBytes`] or types that implement [`GrpcMessage`] |
+//! | `prost-types` | no | metadata as `prost_types::Value` and `prost_types::Struct`: `Metadata::prost_value` and `prost_struct`, and conversions |
 //! | `wee_alloc` | no | `wee_alloc` as the global allocator. It is unmaintained, and memory freed at one size is not always used for another |
 //!
 //! # Hosts
@@ -348,6 +349,7 @@ mod headers;
 mod http_call;
 mod local_reply;
 pub mod log;
+mod log_context;
 pub mod metadata;
 pub mod metric;
 #[cfg(feature = "panic-hook")]
@@ -367,19 +369,20 @@ pub use abi::{LogLevel, Status};
 pub use body::{Body, RequestBody, ResponseBody};
 pub use callout_error::CalloutError;
 pub use config::{Configuration, VmConfiguration};
-pub use context::{Context, LogContext, RootContext};
+pub use context::{Context, RootContext};
 pub use dispatch::{Awaitable, Awaited, Awaits, Callout};
 pub use error::{Error, ErrorKind, Result};
 pub use exchange::Exchange;
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 pub use grpc::{
     ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStatus,
-    GrpcStream, OpenGrpcStream,
+    GrpcStream, NextGrpcMessage, OpenGrpcStream,
 };
 pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter, Printable, printable};
 pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 pub use http_call::{HttpAnswer, HttpCall, HttpCallResponse};
 pub use local_reply::LocalReply;
+pub use log_context::LogContext;
 #[doc(hidden)]
 pub use proxy_filter_macros::__export;
 pub use proxy_filter_macros::{context, filter, module, root, stream_context};

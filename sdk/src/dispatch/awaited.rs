@@ -36,7 +36,7 @@ impl<A: Awaitable> core::fmt::Debug for Awaited<A> {
 }
 
 /// A callout that can be awaited. Only this crate implements it.
-pub trait Awaitable: Callout + Unpin {
+pub trait Awaitable: Callout<Started = u32> + Unpin {
     /// What the future returns.
     type Output: 'static;
 

@@ -5,10 +5,10 @@ mod stage;
 mod task;
 
 use crate::body::{Edits, RequestBody, ResponseBody};
-use crate::context::LogContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 use crate::local_reply::LocalReply;
+use crate::log_context::LogContext;
 use core::future::poll_fn;
 use core::task::Poll;
 use stage::{Point, Wanted};

@@ -3,6 +3,7 @@
 use super::attribute::Info;
 use super::callout::Callouts;
 use super::fields::Map;
+use super::foreign::Backs;
 use super::metric::Metrics;
 use super::process::Process;
 use super::root::{Root, Roots};
@@ -243,6 +244,7 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) callouts: Callouts,
     pub(crate) rpcs: Rpcs,
+    pub(crate) backs: Backs,
     pub(crate) metrics: Metrics,
     pub(crate) shared_data: Data,
     pub(crate) queues: Queues,
@@ -266,6 +268,7 @@ impl State {
             clock: Clock::new(),
             callouts: Callouts::default(),
             rpcs: Rpcs::default(),
+            backs: Backs::default(),
             metrics: Metrics::new(process.metrics.clone()),
             shared_data: process.data.clone(),
             queues: process.queues.clone(),
@@ -275,7 +278,7 @@ impl State {
     }
 
     /// The context that the running callback belongs to, or has chosen to act on.
-    const fn context(&self) -> u32 {
+    pub(crate) const fn context(&self) -> u32 {
         if self.effective == 0 { self.current } else { self.effective }
     }
 
