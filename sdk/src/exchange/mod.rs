@@ -1,6 +1,8 @@
 //! [`Exchange`]: a request and its response, in the order in which they pass, for a filter that is one async function.
 
+mod deadline;
 mod gate;
+mod held;
 mod stage;
 mod task;
 
@@ -14,7 +16,9 @@ use core::task::Poll;
 use stage::{Point, Wanted};
 use std::rc::Rc;
 
+pub use deadline::{is_deadline, within};
 pub use gate::Gate;
+pub use held::HeldBody;
 pub use stage::Points;
 pub(crate) use stage::{Stage, undeclared};
 pub(crate) use task::{Next, describe, is_declared, poll_root, resume};
@@ -78,12 +82,21 @@ pub struct Exchange<T = ()> {
 /// The methods for the parts of one message.
 macro_rules! message {
     ($(#[$headers_doc:meta])* $headers:ident: $Headers:ident, $point:ident;
+     $(#[$held_doc:meta])* $held:ident;
      $(#[$body_doc:meta])* $body:ident, $(#[$chunk_doc:meta])* $chunk:ident, $(#[$end_doc:meta])* $end:ident: $Body:ident, $body_point:ident;
      $(#[$trailers_doc:meta])* $trailers:ident: $Trailers:ident, $trailers_point:ident) => {
         $(#[$headers_doc])*
         pub async fn $headers(&mut self) -> Result<&mut $Headers> {
             self.stage.reach(Point::$point).await?;
             Ok(&mut self.$headers)
+        }
+
+        $(#[$held_doc])*
+        pub async fn $held(&mut self, limit: usize) -> Result<(&mut $Headers, HeldBody<'_>)> {
+            self.stage.reach(Point::$point).await?;
+            let length = self.stage.held(Point::$point, Point::$body_point, limit).await?;
+            self.$body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$headers.content_length()));
+            Ok((&mut self.$headers, HeldBody::new(Point::$point, &mut self.$body)))
         }
 
         $(#[$body_doc])*
@@ -95,8 +108,8 @@ macro_rules! message {
 
         $(#[$chunk_doc])*
         pub async fn $chunk(&mut self) -> Result<Option<&mut $Body>> {
-            // What the filter made of the piece before it.
-            self.stage.progress(Point::$body_point).seen.set(self.$body.len());
+            // What the filter made of the piece before it, and all before that.
+            self.stage.progress(Point::$body_point).seen.set(self.$body.end());
             let Some((start, length)) = self.stage.piece(Point::$body_point).await? else { return Ok(None) };
             let edits = match start {
                 0 => edits(self.stage.progress(Point::$body_point), self.$headers.content_length()),
@@ -152,6 +165,31 @@ impl<T> Exchange<T> {
     message! {
         /// The request's headers.
         request_headers: RequestHeaders, RequestHeaders;
+        /// The request's headers once its whole body is here, and that. Nothing of the request has gone on: the body decides what the headers say. A request
+        /// without a body has an empty one, which cannot be edited.
+        ///
+        /// Nothing but [`request_headers`](Self::request_headers) may be awaited before. An edit that changes the length of the body removes
+        /// `content-length` from the headers.
+        ///
+        /// **Envoy** gives the body only if the plugin's configuration has `allow_on_headers_stop_iteration: true` (1.35 and later).
+        ///
+        /// ```
+        /// use proxy_filter::prelude::*;
+        ///
+        /// /// Says in a header how long the body is.
+        /// #[proxy_filter::filter]
+        /// async fn measure(mut exchange: Exchange) -> Result<()> {
+        ///     let (request, body) = exchange.request_headers_with_body(64 * 1024).await?;
+        ///     request.replace("x-length", body.len().to_string())
+        /// }
+        /// # fn main() {}
+        /// ```
+        ///
+        /// # Errors
+        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) without that setting, as soon as it shows: a second after the first bytes of the body came, which were not given.
+        /// [`Elapsed`](ErrorKind::Elapsed) if nothing of the body has come for half a minute, unless this host has given bodies so before.
+        /// [`TooLarge`](ErrorKind::TooLarge) if it has more than `limit` bytes.
+        request_headers_with_body;
         /// The request's whole body, once it is here. The headers go on meanwhile. A request without a body has an empty one, which
         /// cannot be edited.
         ///
@@ -179,6 +217,12 @@ impl<T> Exchange<T> {
     message! {
         /// The response's headers: the upstream's, another filter's, or Envoy's own.
         response_headers: ResponseHeaders, ResponseHeaders;
+        /// The response's headers once its whole body is here, and that; as [`request_headers_with_body`](Self::request_headers_with_body). Nothing of the response
+        /// has gone to the client: a [`reply`](Self::reply) replaces it.
+        ///
+        /// # Errors
+        /// The same. Of a response, Envoy does not tell which bytes have come: [`Elapsed`](ErrorKind::Elapsed) comes after five seconds.
+        response_headers_with_body;
         /// The response's whole body, once it is here; as [`request_body`](Self::request_body). The headers have gone to the client meanwhile: after that, a reply resets the
         /// stream.
         ///
@@ -281,7 +325,7 @@ impl Stage {
                 return Poll::Ready(self.declared(point).map(|()| None));
             }
             match self.ask(point) {
-                Ok(true) if progress.fresh.get() && (progress.size.get() > 0 || !progress.ended.get()) => {
+                Ok(true) if progress.fresh.get() && (progress.news() > 0 || !progress.ended.get()) => {
                     Poll::Ready(Ok(Some(Self::take_piece(progress))))
                 }
                 Ok(true) if progress.ended.get() => Poll::Ready(Ok(None)),
@@ -297,9 +341,8 @@ impl Stage {
 
     fn take_piece(progress: &stage::Progress) -> (usize, usize) {
         progress.fresh.set(false);
-        // Nothing that was seen is still here, unless it was held.
-        let start = if progress.held.get() { progress.seen.get().min(progress.size.get()) } else { 0 };
-        (start, progress.size.get() - start)
+        let news = progress.news();
+        (progress.size.get().saturating_sub(news), news)
     }
 
     /// Waits for trailers: whether there are some. The end of a body does not say it: what comes after it does.

@@ -10,6 +10,7 @@ use super::root::{Root, Roots};
 use super::rpc::Rpcs;
 use super::shared::{Data, Queues, Registrant};
 use super::time::Clock;
+use super::waiting::Hold;
 use crate::backend::Settings;
 use crate::message::Fields;
 use crate::record::{Event, LogLine};
@@ -84,6 +85,8 @@ pub(crate) struct Side {
     pub(crate) holds_body: bool,
     /// The headers have gone on.
     pub(crate) gone: bool,
+    /// The callback that holds the message.
+    pub(super) held: Option<Hold>,
     /// The headers as they went on, where the module can still reach, and in vain change, what the host keeps.
     pub(crate) sent: Option<Map>,
 }
@@ -97,6 +100,7 @@ impl Side {
             continued: false,
             holds_body: false,
             gone: false,
+            held: None,
             sent: None,
         }
     }
@@ -115,7 +119,8 @@ impl Side {
     }
 
     /// The module continues the message. Only a body that the host holds stays within reach until it goes on.
-    pub(crate) const fn continued(&mut self) {
+    pub(crate) fn continued(&mut self) {
+        self.held = None;
         let body = self.body.open && self.holds_body;
         self.close();
         self.body.open = body;
@@ -162,6 +167,8 @@ pub(crate) struct Stream {
     pub(crate) connection: Option<Flows>,
     /// What access logs see: request headers, response headers, response trailers.
     pub(crate) logged: (Option<Map>, Option<Map>, Option<Map>),
+    /// The upstream has the request.
+    pub(super) asked: bool,
     /// There is a response.
     pub(crate) response_started: bool,
     pub(crate) local_reply: Option<LocalReply>,
@@ -192,6 +199,7 @@ impl Stream {
             response: Side::new(),
             connection: None,
             logged: (None, None, None),
+            asked: false,
             response_started: false,
             local_reply: None,
             closed: false,
@@ -249,6 +257,8 @@ pub(crate) struct State {
     pub(crate) shared_data: Data,
     pub(crate) queues: Queues,
     pub(crate) events: Vec<Event>,
+    /// What streams waited for when their clients left.
+    pub(super) left: Vec<String>,
     pub(crate) violations: Vec<String>,
 }
 
@@ -273,6 +283,7 @@ impl State {
             shared_data: process.data.clone(),
             queues: process.queues.clone(),
             events: Vec::new(),
+            left: Vec::new(),
             violations: Vec::new(),
         }
     }

@@ -226,7 +226,15 @@ impl Running {
             Err(error) => Some(self.process.obituary(&format!("the client could not talk to Envoy: {error}"))),
             Ok(_) => None,
         };
-        Record { response: response.unwrap_or_default(), upstream, calls, events, elsewhere, failure }
+        Record {
+            response: response.unwrap_or_default(),
+            upstream,
+            calls,
+            events,
+            elsewhere,
+            failure,
+            ..Record::default()
+        }
     }
 
     /// What the VMs have done since this was last asked: the one that serves, and the others if the test wants to know.
