@@ -42,7 +42,27 @@
 //! # fn main() {}
 //! ```
 //!
-//! # The same filter by hand
+//! # A filter as one function
+//!
+//! The life of a stream can also be one async function. Waiting for an answer holds the request, waiting for the next part lets it go
+//! on, and a stream that ends drops the function where it waits. [`filter`](macro@filter) and [`Exchange`] say the rest.
+//!
+//! ```
+//! use proxy_filter::prelude::*;
+//!
+//! #[proxy_filter::filter]
+//! async fn authorize(mut exchange: Exchange) -> Result<()> {
+//!     let request = exchange.request_headers().await?;
+//!     let authorization = request.get("authorization")?.unwrap_or_default();
+//!     match HttpCall::get("authz", "/check").header("authorization", authorization).await {
+//!         Ok(answer) if answer.status() == 200 => request.replace("x-user", answer.header("x-user").unwrap_or_default()),
+//!         _ => exchange.reply(LocalReply::new(403).body("denied\n")),
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! # The first filter by hand
 //!
 //! A Proxy-Wasm module exports functions that the host calls, and imports functions of the host. Without an SDK, that is the program:
 //!
@@ -116,10 +136,15 @@
 //! | Log | the macros of the crate `log`, which a filter adds to its dependencies; there is nothing to set up, see [`log`](mod@log) |
 //! | Log access | [`Context::on_log`], [`StreamContext::on_log`]; as an access logger that sees all requests of a listener, [`RootContext::on_log`] |
 //! | Filter TCP connections | [`StreamContext`], [`DownstreamData`], [`UpstreamData`], [`NetworkFilterStatus`] |
-//! | Read and set properties (Envoy: attributes, filter state) | [`property`] |
+//! | Write a filter as one async function | [`filter`](macro@filter), [`Exchange`] |
+//! | Know about the stream: addresses, TLS, times, flags, routes | [`stream_info`] |
+//! | Read the metadata of the route, the node, the cluster, the listener | [`metadata`] |
+//! | Leave something for other filters of the stream | [`filter_state`] |
+//! | Use what Envoy computes: CEL, signatures, compression | [`foreign`] |
+//! | Read and set any property by its path | [`property`] |
 //! | Know what time it is | [`clock::now`] |
 //! | Do something before the plugin ends | [`RootContext::on_done`], [`plugin::done`] |
-//! | Do something again and again | [`timer::set_tick_period`], [`RootContext::on_tick`] |
+//! | Wait, or do something again and again | [`Timer`], [`Interval`], [`timer`] |
 //! | Count and measure for operators | [`metric`] |
 //! | Share values between workers | [`shared_data`] |
 //! | Hand items to another VM, or to the root context | [`SharedQueue`], [`RootContext::on_queue_ready`] |
