@@ -6,19 +6,19 @@
 pub(crate) struct Capability {
     /// The argument.
     pub(crate) word: &'static str,
-    /// What the context can then wait for: the type of `Awaits`, with its generics, which are named as no type of the author's is.
-    awaits: &'static str,
+    /// What the context can then wait for: the types of `Awaits`, with their generics, which are named as no type of the author's is.
+    awaits: &'static [&'static str],
     generics: &'static str,
 }
 
 /// What a context can wait for.
 pub(crate) const CAPABILITIES: &[Capability] = &[
-    Capability { word: "http_calls", awaits: "sdk::HttpCall", generics: "" },
-    Capability { word: "timers", awaits: "sdk::Timer", generics: "" },
-    Capability { word: "grpc_calls", awaits: "sdk::GrpcCall<__Reply>", generics: "<__Reply: 'static>" },
+    Capability { word: "http_calls", awaits: &["sdk::HttpCall"], generics: "" },
+    Capability { word: "timers", awaits: &["sdk::Timer"], generics: "" },
+    Capability { word: "grpc_calls", awaits: &["sdk::GrpcCall<__Reply>"], generics: "<__Reply: 'static>" },
     Capability {
         word: "grpc_streams",
-        awaits: "sdk::GrpcStream<__Sent, __Received>",
+        awaits: &["sdk::GrpcStream<__Sent, __Received>", "sdk::NextGrpcMessage<__Sent, __Received>"],
         generics: "<__Sent: 'static, __Received: 'static>",
     },
     TASKS,
@@ -26,9 +26,9 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
 ];
 
 /// The same for what root tasks wait for.
-const QUEUES: Capability = Capability { word: "queues", awaits: "sdk::SharedQueue", generics: "" };
+const QUEUES: Capability = Capability { word: "queues", awaits: &["sdk::SharedQueue"], generics: "" };
 /// What `#[proxy_filter::filter]` says of the contexts that it generates. Authors do not.
-const TASKS: Capability = Capability { word: "tasks", awaits: "sdk::StreamTask", generics: "" };
+const TASKS: Capability = Capability { word: "tasks", awaits: &["sdk::StreamTask"], generics: "" };
 
 /// The arguments of [`CAPABILITIES`] that authors write.
 pub(crate) fn words() -> Vec<&'static str> {
@@ -51,7 +51,8 @@ impl Capability {
 
     /// What says that the type `#Name` has the capability.
     pub(crate) fn implementation(&self) -> String {
-        format!("impl {} sdk::Awaits<{}> for #Name {{}}\n", self.generics, self.awaits)
+        let one = |awaits: &&str| format!("impl {} sdk::Awaits<{awaits}> for #Name {{}}\n", self.generics);
+        self.awaits.iter().map(one).collect()
     }
 
     /// Its constant in `CallbackSet`.

@@ -416,6 +416,6 @@ pub mod __private {
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};
     pub use crate::exchange::{Gate, Points, RootTask, StreamTask};
-    pub use crate::grpc::GrpcStream;
+    pub use crate::grpc::{GrpcStream, NextGrpcMessage};
     pub use crate::prelude::*;
 }

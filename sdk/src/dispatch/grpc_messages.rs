@@ -1,8 +1,8 @@
 //! Messages of gRPC streams that callbacks wait for, one at a time.
 
 use super::callout::{Callout, Waiting};
-use super::{Awaits, NewContext, Runtime};
-use crate::grpc::{Arrivals, GrpcError, GrpcMessage, GrpcStream, Inbox, NextGrpcMessage};
+use super::{NewContext, Runtime};
+use crate::grpc::{Arrivals, GrpcError, GrpcMessage, Inbox, NextGrpcMessage};
 use crate::runtime::{Callback, Pendings};
 use core::convert::Infallible;
 use std::cell::Cell;
@@ -56,14 +56,6 @@ impl<Sent: 'static, Received: GrpcMessage> Callout for NextGrpcMessage<Sent, Rec
         };
         Arrival::wait(number, context_id, waiting);
     }
-}
-
-impl<C, Sent, Received> Awaits<NextGrpcMessage<Sent, Received>> for C
-where
-    C: Awaits<GrpcStream<Sent, Received>>,
-    Sent: 'static,
-    Received: 'static,
-{
 }
 
 /// Something has come into this inbox.
