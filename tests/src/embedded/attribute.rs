@@ -20,6 +20,7 @@ pub(crate) enum Whose {
 
 /// What the host knows about a stream beside its messages.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Info {
     pub(crate) protocol: Protocol,
     /// When the request began, in nanoseconds since 1970.
