@@ -352,6 +352,7 @@ pub mod metric;
 #[cfg(feature = "panic-hook")]
 mod panic_hook;
 pub mod plugin;
+pub mod prelude;
 pub mod property;
 mod runtime;
 pub mod shared_data;
@@ -391,17 +392,6 @@ pub use timer::{Interval, RunningInterval, Timer};
 #[cfg(all(target_family = "wasm", feature = "wee_alloc"))]
 #[global_allocator]
 static ALLOCATOR: wee_alloc::WeeAlloc<'static> = wee_alloc::WeeAlloc::INIT;
-
-/// What a filter needs, in one `use proxy_filter::prelude::*;`.
-pub mod prelude {
-    pub use crate::{
-        Body, CalloutError, Configuration, Context, DownstreamData, Error, ErrorKind, Exchange, FailurePolicy,
-        FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus, GrpcCall, GrpcCode, GrpcError, HeaderMap,
-        HeaderValue, HttpCall, LocalReply, LogContext, NetworkFilterStatus, PeerType, RequestBody, RequestHeaders,
-        RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue,
-        StreamContext, StreamData, Timer, UpstreamData, VmConfiguration, printable,
-    };
-}
 
 /// What generated code names. Not part of the public API.
 #[doc(hidden)]
