@@ -107,6 +107,12 @@ impl Builder {
         Self { head: Vec::new(), data: Vec::new() }
     }
 
+    /// A map that will have some pairs. It does not grow unless it becomes a large one: sizes that allocators have at hand.
+    #[inline]
+    pub(crate) fn roomy() -> Self {
+        Self { head: Vec::with_capacity(192), data: Vec::with_capacity(128) }
+    }
+
     #[inline(never)]
     pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) -> Result<(), TooLarge> {
         let size = self.head.len().max(COUNT) + self.data.len();
@@ -118,11 +124,10 @@ impl Builder {
         if self.head.is_empty() {
             append(&mut self.head, &[0; COUNT]);
         }
-        for part in [name, value] {
-            let length = u32::try_from(part.len()).map_err(|_| TooLarge)?;
-            append(&mut self.head, &length.to_le_bytes());
+        // Both are far below 2^32; the name's is the lower half in little endian.
+        append(&mut self.head, &(name.len() as u64 | (value.len() as u64) << 32).to_le_bytes());
+        for part in [name, &[0], value, &[0]] {
             append(&mut self.data, part);
-            append(&mut self.data, &[0]);
         }
         Ok(())
     }

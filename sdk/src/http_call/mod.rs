@@ -4,10 +4,10 @@ mod answer;
 mod response;
 
 use crate::abi::Status;
-use crate::abi::pairs::Builder;
+use crate::abi::pairs::{self, Builder};
 use crate::callout_error::CalloutError;
 use crate::error::{Error, ErrorKind};
-use crate::field::check_field;
+use crate::field::{check_field, check_value};
 use crate::{sys, timer};
 pub use answer::HttpAnswer;
 use core::time::Duration;
@@ -63,20 +63,22 @@ pub use response::HttpCallResponse;
 #[doc(alias = "httpCall")]
 #[doc(alias = "dispatch_http_call")]
 #[derive(Clone, Debug)]
-pub struct HttpCall(
-    /// One pointer, so that passing a call on costs a filter no code.
-    Box<Inner>,
-);
-
-#[derive(Clone, Debug)]
-struct Inner {
-    cluster: Vec<u8>,
-    authority: Option<Vec<u8>>,
+pub struct HttpCall {
+    /// `:authority` first.
     headers: Builder,
+    /// Unless it is the authority.
+    cluster: Option<Vec<u8>>,
     body: Vec<u8>,
     timeout: u32,
     /// The first mistake made while building, so that the builder can be chained.
-    mistake: Option<(ErrorKind, &'static str)>,
+    mistake: Option<Mistake>,
+}
+
+/// What is wrong with a call.
+#[derive(Clone, Copy, Debug)]
+enum Mistake {
+    Input(&'static str),
+    TooLarge,
 }
 
 const TOO_MANY: &str = "more headers in an HTTP call than hosts accept (1,024, 1 MiB)";
@@ -106,26 +108,26 @@ impl HttpCall {
 
     #[inline(never)]
     fn build(cluster: &[u8], method: &[u8], path: &[u8]) -> Self {
-        let mut inner = Box::new(Inner {
-            cluster: cluster.to_vec(),
-            authority: None,
-            headers: Builder::new(),
+        let mut call = Self {
+            headers: Builder::roomy(),
+            cluster: None,
             body: Vec::new(),
             timeout: DEFAULT_TIMEOUT,
             mistake: None,
-        });
+        };
         if method.is_empty() || path.is_empty() {
-            inner.mistake = Some((ErrorKind::InvalidInput, "an HTTP call needs a method and a path"));
+            call.mistake = Some(Mistake::Input("an HTTP call needs a method and a path"));
         }
-        inner.push(b":method", method);
-        inner.push(b":path", path);
-        Self(inner)
+        for (name, value) in [(&b":authority"[..], cluster), (b":method", method), (b":path", path)] {
+            call.push(name, value, check_value(value));
+        }
+        call
     }
 
     /// The authority (`host`) of the request; the name of the cluster unless given.
     #[must_use]
     pub fn authority(mut self, authority: impl AsRef<[u8]>) -> Self {
-        self.0.authority = Some(authority.as_ref().to_vec());
+        self.set_authority(authority.as_ref());
         self
     }
 
@@ -135,14 +137,14 @@ impl HttpCall {
     /// `content-length`, and headers of its own that begin with `x-envoy-`.
     #[must_use]
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.0.field(name.as_ref(), value.as_ref());
+        self.field(name.as_ref(), value.as_ref());
         self
     }
 
     /// The body: text or bytes.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.0.body = body.into();
+        self.body = body.into();
         self
     }
 
@@ -151,48 +153,74 @@ impl HttpCall {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match milliseconds(timeout) {
-            Some(timeout) => self.0.timeout = timeout,
-            None => self.0.mistake = Some((ErrorKind::InvalidInput, TIMEOUT)),
+            Some(timeout) => self.timeout = timeout,
+            None => self.mistake = Some(Mistake::Input(TIMEOUT)),
         }
         self
     }
 
     /// Hands the call to the host: the number under which it will answer.
+    #[inline(never)]
     pub(crate) fn start(self) -> Result<u32, CalloutError> {
-        let Inner { cluster, authority, mut headers, body, timeout, mistake } = *self.0;
-        if let Some((kind, why)) = mistake {
-            return Err(CalloutError::Refused(Error::refused(kind, why)));
+        match self.mistake {
+            Some(Mistake::Input(why)) => return Err(refused(ErrorKind::InvalidInput, why)),
+            Some(Mistake::TooLarge) => return Err(refused(ErrorKind::TooLarge, TOO_MANY)),
+            None => {}
         }
-        let authority = authority.as_ref().unwrap_or(&cluster);
-        let checked = check_field(b":authority", authority).map_err(|why| (ErrorKind::InvalidInput, why));
-        checked
-            .and_then(|()| headers.push(b":authority", authority).map_err(|_| (ErrorKind::TooLarge, TOO_MANY)))
-            .map_err(|(kind, why)| CalloutError::Refused(Error::refused(kind, why)))?;
-        sys::proxy_http_call(&cluster, &headers.finish(), &body, &[], timeout).map_err(|status| match status {
-            // What else Envoy answers so to has been checked.
-            Status::BAD_ARGUMENT => CalloutError::UnknownCluster,
-            Status::INTERNAL_FAILURE => CalloutError::NoHealthyUpstream,
-            status => CalloutError::Refused(Error::host("proxy_http_call", status)),
-        })
+        let headers = self.headers.finish();
+        let cluster = self.cluster.as_deref().or_else(|| Some(pairs::walk(&headers).next()?.1)).unwrap_or_default();
+        sys::proxy_http_call(cluster, &headers, &self.body, &[], self.timeout).map_err(not_started)
     }
-}
 
-impl Inner {
     /// Adds a header of the author's.
     #[inline(never)]
     fn field(&mut self, name: &[u8], value: &[u8]) {
-        if name.first() == Some(&b':') {
-            let why = "a pseudo-header of an HTTP call is given by `new`, `get`, `post` or `authority`";
-            self.mistake = self.mistake.or(Some((ErrorKind::InvalidInput, why)));
-        }
-        self.push(name, value);
+        let checked = match name.first() {
+            Some(b':') => Err("a pseudo-header of an HTTP call is given by `new`, `get`, `post` or `authority`"),
+            _ => check_field(name, value),
+        };
+        self.push(name, value, checked);
     }
 
     #[inline(never)]
-    fn push(&mut self, name: &[u8], value: &[u8]) {
-        let checked = check_field(name, value).map_err(|why| (ErrorKind::InvalidInput, why));
-        let pushed = checked.and_then(|()| self.headers.push(name, value).map_err(|_| (ErrorKind::TooLarge, TOO_MANY)));
-        self.mistake = self.mistake.or(pushed.err());
+    fn push(&mut self, name: &[u8], value: &[u8], checked: Result<(), &'static str>) {
+        let mistake = match checked {
+            Err(why) => Mistake::Input(why),
+            Ok(()) => match self.headers.push(name, value) {
+                Ok(()) => return,
+                Err(pairs::TooLarge) => Mistake::TooLarge,
+            },
+        };
+        self.mistake = self.mistake.or(Some(mistake));
+    }
+
+    /// Builds the map again, with another first value.
+    #[inline(never)]
+    fn set_authority(&mut self, authority: &[u8]) {
+        let all = core::mem::take(&mut self.headers).finish();
+        let mut all = pairs::walk(&all);
+        let first = all.next();
+        self.cluster = self.cluster.take().or_else(|| Some(first?.1.to_vec()));
+        self.push(b":authority", authority, check_value(authority));
+        for (name, value) in all {
+            self.push(name, value, Ok(()));
+        }
+    }
+}
+
+#[cold]
+fn refused(kind: ErrorKind, why: &'static str) -> CalloutError {
+    CalloutError::Refused(Error::refused(kind, why))
+}
+
+/// What a refusal of the host means.
+#[cold]
+fn not_started(status: Status) -> CalloutError {
+    match status {
+        // What else Envoy answers so to has been checked.
+        Status::BAD_ARGUMENT => CalloutError::UnknownCluster,
+        Status::INTERNAL_FAILURE => CalloutError::NoHealthyUpstream,
+        status => CalloutError::Refused(Error::host("proxy_http_call", status)),
     }
 }
 
