@@ -33,13 +33,12 @@ pub(crate) fn validate(bytes: &[u8]) -> Result<(), Malformed> {
         return Ok(());
     }
     let Iter { lengths, data } = split(bytes).ok_or(Malformed)?;
-    let mut left = data.len();
-    // Every text and its terminator; the number of lengths is even.
+    // Every text and its terminator. A map in memory has fewer than 2^30 of them: the sum does not overflow.
+    let mut sum = 0;
     for length in lengths.chunks_exact(4) {
-        let length = length.try_into().map_or(u32::MAX, u32::from_le_bytes);
-        left = (length as usize).checked_add(1).and_then(|text| left.checked_sub(text)).ok_or(Malformed)?;
+        sum += u64::from(length.try_into().map_or(u32::MAX, u32::from_le_bytes)) + 1;
     }
-    if left == 0 { Ok(()) } else { Err(Malformed) }
+    if sum == data.len() as u64 { Ok(()) } else { Err(Malformed) }
 }
 
 /// The walk over the pairs of an encoded map. Of one that [`validate`] refused, it yields those that can be read.
@@ -107,12 +106,6 @@ impl Builder {
         Self { head: Vec::new(), data: Vec::new() }
     }
 
-    /// A map that will have some pairs. It does not grow unless it becomes a large one: sizes that allocators have at hand.
-    #[inline]
-    pub(crate) fn roomy() -> Self {
-        Self { head: Vec::with_capacity(192), data: Vec::with_capacity(128) }
-    }
-
     #[inline(never)]
     pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) -> Result<(), TooLarge> {
         let size = self.head.len().max(COUNT) + self.data.len();
@@ -145,6 +138,79 @@ impl Builder {
         append(&mut self.head, &self.data);
         self.head
     }
+}
+
+/// Encodes a map as [`Builder`] does, in one buffer, for what is built with every request: texts come behind the room for the lengths of more pairs
+/// than most maps have.
+#[derive(Clone, Debug)]
+pub(crate) struct RoomyBuilder {
+    /// [`ROOM`], then texts.
+    bytes: Vec<u8>,
+    /// The lengths that have no place in the room.
+    more: Vec<u8>,
+    pairs: usize,
+}
+
+/// The count and the lengths of six pairs.
+const ROOM: usize = COUNT + 6 * LENGTHS;
+/// The size of the buffer, which then seldom grows: one that allocators have at hand.
+const ROOMY: usize = 192;
+
+impl RoomyBuilder {
+    pub(crate) fn new() -> Self {
+        let mut bytes = Vec::with_capacity(ROOMY);
+        bytes.extend_from_slice(&[0; ROOM]);
+        Self { bytes, more: Vec::new(), pairs: 0 }
+    }
+
+    #[inline(never)]
+    pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) -> Result<(), TooLarge> {
+        let head = COUNT + self.pairs * LENGTHS;
+        let size = (head + LENGTHS + self.bytes.len()).saturating_sub(ROOM);
+        let texts = name.len().saturating_add(value.len()).saturating_add(2);
+        if self.pairs >= MAX_PAIRS || texts > MAX_BYTES.saturating_sub(size) {
+            return Err(TooLarge);
+        }
+        self.pairs += 1;
+        // Both are far below 2^32; the name's is the lower half in little endian.
+        let lengths = (name.len() as u64 | (value.len() as u64) << 32).to_le_bytes();
+        match self.bytes.get_mut(head..ROOM).and_then(<[u8]>::first_chunk_mut) {
+            Some(place) => *place = lengths,
+            None => append(&mut self.more, &lengths),
+        }
+        append_text(&mut self.bytes, name);
+        append_text(&mut self.bytes, value);
+        Ok(())
+    }
+
+    /// The encoded map.
+    pub(crate) fn finish(&mut self) -> &[u8] {
+        let mut start = 0;
+        if !self.more.is_empty() {
+            let mut all = self.bytes.get(..ROOM).unwrap_or_default().to_vec();
+            append(&mut all, &self.more);
+            append(&mut all, self.bytes.get(ROOM..).unwrap_or_default());
+            self.bytes = all;
+        } else if let Some(room) = self.bytes.first_chunk_mut::<ROOM>() {
+            // The lengths move up to the texts.
+            let head = (COUNT + self.pairs * LENGTHS).min(ROOM);
+            start = ROOM - head;
+            room.copy_within(..head, start);
+        }
+        let Some(map) = self.bytes.get_mut(start..) else { return &[] };
+        if let Some(count) = map.first_chunk_mut() {
+            *count = u32::try_from(self.pairs).unwrap_or(u32::MAX).to_le_bytes();
+        }
+        map
+    }
+}
+
+/// A text and its terminator.
+#[inline(never)]
+fn append_text(to: &mut Vec<u8>, text: &[u8]) {
+    to.reserve(text.len() + 1);
+    to.extend_from_slice(text);
+    to.push(0);
 }
 
 /// One copy of the code that grows a vector: a map is not built often enough for more.
@@ -200,6 +266,32 @@ mod tests {
         let mut bytes = encode(&[(b"a", b"b")]);
         bytes[4..12].copy_from_slice(&[0xff; 8]);
         assert_eq!(validate(&bytes).err(), Some(Malformed));
+    }
+
+    #[test]
+    fn a_roomy_builder_encodes_as_the_other_does() {
+        for count in 1..100_usize {
+            let texts: Vec<_> = (0..count).map(|at| (vec![b'n'; at % 7 + 1], vec![b'v'; at * at % 311])).collect();
+            let pairs: Vec<_> = texts.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
+            let mut roomy = RoomyBuilder::new();
+            for (name, value) in &pairs {
+                roomy.push(name, value).unwrap();
+            }
+            assert_eq!(roomy.finish(), encode(&pairs));
+        }
+    }
+
+    #[test]
+    fn what_envoy_would_wipe_is_refused_by_the_roomy_builder() {
+        let mut builder = RoomyBuilder::new();
+        for _ in 0..MAX_PAIRS {
+            builder.push(b"n", b"v").unwrap();
+        }
+        assert_eq!(builder.push(b"n", b"v"), Err(TooLarge));
+        assert_eq!(RoomyBuilder::new().push(b"n", &vec![0; MAX_BYTES]), Err(TooLarge));
+        let mut builder = RoomyBuilder::new();
+        builder.push(b"n", &vec![0; MAX_BYTES - 4 - 10 - 1]).unwrap();
+        assert_eq!(builder.finish().len(), MAX_BYTES);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::rc::Rc;
 pub use gate::Gate;
 pub use stage::Points;
 pub(crate) use stage::{Stage, undeclared};
-pub(crate) use task::{Next, describe, is_declared, poll_root, resume};
+pub(crate) use task::{Next, Running, find, is_declared, poll_root, resume};
 pub use task::{RootTask, StreamTask};
 
 /// A request and its response: what a filter that is one async function is given.
@@ -82,7 +82,7 @@ macro_rules! message {
      $(#[$trailers_doc:meta])* $trailers:ident: $Trailers:ident, $trailers_point:ident) => {
         $(#[$headers_doc])*
         pub async fn $headers(&mut self) -> Result<&mut $Headers> {
-            self.stage.reach(Point::$point).await?;
+            poll_fn(|_| self.stage.reach(Point::$point)).await?;
             Ok(&mut self.$headers)
         }
 
@@ -212,7 +212,7 @@ impl<T> Exchange<T> {
     ///
     /// The function need not return before: code after this runs when the stream is over, in `on_log`.
     pub async fn finished(&mut self) -> Result<&LogContext> {
-        self.stage.reach(Point::Log).await?;
+        poll_fn(|_| self.stage.reach(Point::Log)).await?;
         Ok(&self.log)
     }
 
@@ -240,16 +240,15 @@ fn edits(progress: &stage::Progress, content_length: ContentLength) -> Edits {
 
 impl Stage {
     /// Waits for a part, and lets all before it go.
-    async fn reach(&self, point: Point) -> Result<()> {
-        poll_fn(|_| match self.ask(point) {
+    fn reach(&self, point: Point) -> Poll<Result<()>> {
+        match self.ask(point) {
             Ok(true) => Poll::Ready(Ok(())),
             Ok(false) => {
                 self.want(Wanted::Point(point));
                 Poll::Pending
             }
             Err(error) => Poll::Ready(Err(error)),
-        })
-        .await
+        }
     }
 
     /// Waits for a whole body: its length.

@@ -242,5 +242,5 @@ pub(crate) fn undeclared(name: &str) -> Error {
     message.push_str("` waits for: write `#[proxy_filter::filter(");
     message.push_str(name);
     message.push_str(")]`");
-    Error::message(ErrorKind::NotAvailableHere, message)
+    Error::text(ErrorKind::NotAvailableHere, message.into_boxed_str())
 }

@@ -1,7 +1,9 @@
-use super::HttpCallResponse;
+use super::response;
+use crate::abi::MapType;
 use crate::callout_error::CalloutError;
+use crate::error::Error;
 use crate::header_value::Pairs;
-use crate::headers::HeaderMap;
+use crate::sys;
 
 /// The answer to an [`HttpCall`](crate::HttpCall) that was awaited: a copy of what the host had.
 ///
@@ -22,14 +24,22 @@ pub struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    pub(crate) fn copy(response: &HttpCallResponse) -> Result<Self, CalloutError> {
-        let trailers = response.trailers().map_or_else(|| Ok(Pairs::default()), HeaderMap::pairs);
-        Ok(Self {
-            status: response.status(),
-            headers: response.headers().pairs().map_err(CalloutError::Refused)?,
-            body: response.body().map_err(CalloutError::Refused)?,
-            trailers: trailers.map_err(CalloutError::Refused)?,
-        })
+    /// Copies the answer that the host tells now.
+    pub(crate) fn fetch((body_size, number_of_trailers): (u32, u32)) -> Result<Self, CalloutError> {
+        let headers = fields(MapType::HTTP_CALL_RESPONSE_HEADERS)?;
+        let status = headers.get(":status").map_or(0, response::number);
+        let body = response::body(body_size).map_err(CalloutError::Refused)?;
+        if status == 0 {
+            return Err(CalloutError::Reset);
+        }
+        if response::may_be_the_hosts(status) && headers.get(response::FROM_A_SERVICE).is_none() {
+            return Err(response::no_answer(status, body));
+        }
+        let trailers = match number_of_trailers {
+            0 => Pairs::default(),
+            _ => fields(MapType::HTTP_CALL_RESPONSE_TRAILERS)?,
+        };
+        Ok(Self { status, headers, body, trailers })
     }
 
     /// The HTTP status.
@@ -60,5 +70,12 @@ impl HttpAnswer {
     /// The trailers; empty if the service sent none.
     pub const fn trailers(&self) -> &Pairs {
         &self.trailers
+    }
+}
+
+fn fields(map: MapType) -> Result<Pairs, CalloutError> {
+    match sys::proxy_get_header_map_pairs(map.raw()) {
+        Ok(bytes) => Ok(Pairs::unchecked(bytes)),
+        Err(status) => Err(CalloutError::Refused(Error::host("proxy_get_header_map_pairs", status))),
     }
 }

@@ -4,7 +4,7 @@ mod answer;
 mod response;
 
 use crate::abi::Status;
-use crate::abi::pairs::{self, Builder};
+use crate::abi::pairs::{self, RoomyBuilder};
 use crate::callout_error::CalloutError;
 use crate::error::{Error, ErrorKind};
 use crate::field::{check_field, check_value};
@@ -63,9 +63,15 @@ pub use response::HttpCallResponse;
 #[doc(alias = "httpCall")]
 #[doc(alias = "dispatch_http_call")]
 #[derive(Clone, Debug)]
-pub struct HttpCall {
+pub struct HttpCall(
+    /// One pointer, so that passing a call on costs a filter no code.
+    Box<Inner>,
+);
+
+#[derive(Clone, Debug)]
+struct Inner {
     /// `:authority` first.
-    headers: Builder,
+    headers: RoomyBuilder,
     /// Unless it is the authority.
     cluster: Option<Vec<u8>>,
     body: Vec<u8>,
@@ -108,26 +114,26 @@ impl HttpCall {
 
     #[inline(never)]
     fn build(cluster: &[u8], method: &[u8], path: &[u8]) -> Self {
-        let mut call = Self {
-            headers: Builder::roomy(),
+        let mut call = Box::new(Inner {
+            headers: RoomyBuilder::new(),
             cluster: None,
             body: Vec::new(),
             timeout: DEFAULT_TIMEOUT,
             mistake: None,
-        };
+        });
         if method.is_empty() || path.is_empty() {
             call.mistake = Some(Mistake::Input("an HTTP call needs a method and a path"));
         }
         for (name, value) in [(&b":authority"[..], cluster), (b":method", method), (b":path", path)] {
             call.push(name, value, check_value(value));
         }
-        call
+        Self(call)
     }
 
     /// The authority (`host`) of the request; the name of the cluster unless given.
     #[must_use]
     pub fn authority(mut self, authority: impl AsRef<[u8]>) -> Self {
-        self.set_authority(authority.as_ref());
+        self.0.set_authority(authority.as_ref());
         self
     }
 
@@ -137,14 +143,14 @@ impl HttpCall {
     /// `content-length`, and headers of its own that begin with `x-envoy-`.
     #[must_use]
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
-        self.field(name.as_ref(), value.as_ref());
+        self.0.field(name.as_ref(), value.as_ref());
         self
     }
 
     /// The body: text or bytes.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.body = body.into();
+        self.0.body = body.into();
         self
     }
 
@@ -153,25 +159,28 @@ impl HttpCall {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match milliseconds(timeout) {
-            Some(timeout) => self.timeout = timeout,
-            None => self.mistake = Some(Mistake::Input(TIMEOUT)),
+            Some(timeout) => self.0.timeout = timeout,
+            None => self.0.mistake = Some(Mistake::Input(TIMEOUT)),
         }
         self
     }
 
     /// Hands the call to the host: the number under which it will answer.
     #[inline(never)]
-    pub(crate) fn start(self) -> Result<u32, CalloutError> {
-        match self.mistake {
+    pub(crate) fn start(mut self) -> Result<u32, CalloutError> {
+        let call = &mut *self.0;
+        match call.mistake {
             Some(Mistake::Input(why)) => return Err(refused(ErrorKind::InvalidInput, why)),
             Some(Mistake::TooLarge) => return Err(refused(ErrorKind::TooLarge, TOO_MANY)),
             None => {}
         }
-        let headers = self.headers.finish();
-        let cluster = self.cluster.as_deref().or_else(|| Some(pairs::walk(&headers).next()?.1)).unwrap_or_default();
-        sys::proxy_http_call(cluster, &headers, &self.body, &[], self.timeout).map_err(not_started)
+        let headers = call.headers.finish();
+        let cluster = call.cluster.as_deref().or_else(|| Some(pairs::walk(headers).next()?.1)).unwrap_or_default();
+        sys::proxy_http_call(cluster, headers, &call.body, &[], call.timeout).map_err(not_started)
     }
+}
 
+impl Inner {
     /// Adds a header of the author's.
     #[inline(never)]
     fn field(&mut self, name: &[u8], value: &[u8]) {
@@ -197,8 +206,8 @@ impl HttpCall {
     /// Builds the map again, with another first value.
     #[inline(never)]
     fn set_authority(&mut self, authority: &[u8]) {
-        let all = core::mem::take(&mut self.headers).finish();
-        let mut all = pairs::walk(&all);
+        let mut old = core::mem::replace(&mut self.headers, RoomyBuilder::new());
+        let mut all = pairs::walk(old.finish());
         let first = all.next();
         self.cluster = self.cluster.take().or_else(|| Some(first?.1.to_vec()));
         self.push(b":authority", authority, check_value(authority));
