@@ -140,10 +140,10 @@ impl Builder {
     }
 }
 
-/// Encodes a map as [`Builder`] does, in one buffer, for what is built with every request: texts come behind the room for the lengths of more pairs
-/// than most maps have.
+/// Encodes the map of a request as [`Builder`] does its maps, in one buffer, because one is made for every request that asks a service: texts come
+/// behind the room for the lengths of more pairs than most requests have.
 #[derive(Clone, Debug)]
-pub(crate) struct RoomyBuilder {
+pub(crate) struct RequestBuilder {
     /// [`ROOM`], then texts.
     bytes: Vec<u8>,
     /// The lengths that have no place in the room.
@@ -155,36 +155,64 @@ pub(crate) struct RoomyBuilder {
 const ROOM: usize = COUNT + 6 * LENGTHS;
 /// The size of the buffer, which then seldom grows: one that allocators have at hand.
 const ROOMY: usize = 192;
+/// How a buffer begins.
+const START: [u8; ROOM + AUTHORITY.len()] = {
+    let mut start = [0; ROOM + AUTHORITY.len()];
+    let (_, name) = start.split_at_mut(ROOM);
+    name.copy_from_slice(AUTHORITY);
+    start
+};
+const AUTHORITY: &[u8] = b":authority\0";
 
-impl RoomyBuilder {
-    pub(crate) fn new() -> Self {
+impl RequestBuilder {
+    #[inline(never)]
+    pub(crate) fn new(authority: &[u8], method: &[u8], path: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(ROOMY);
-        bytes.extend_from_slice(&[0; ROOM]);
-        Self { bytes, more: Vec::new(), pairs: 0 }
+        for part in [&START, authority, b"\0:method\0", method, b"\0:path\0", path, b"\0"] {
+            append(&mut bytes, part);
+        }
+        let mut builder = Self { bytes, more: Vec::new(), pairs: 0 };
+        for (name, value) in [(":authority", authority), (":method", method), (":path", path)] {
+            builder.push_lengths(name.len(), value.len());
+        }
+        builder
     }
 
     #[inline(never)]
-    pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) -> Result<(), TooLarge> {
-        let head = COUNT + self.pairs * LENGTHS;
-        let size = (head + LENGTHS + self.bytes.len()).saturating_sub(ROOM);
-        let texts = name.len().saturating_add(value.len()).saturating_add(2);
-        if self.pairs >= MAX_PAIRS || texts > MAX_BYTES.saturating_sub(size) {
-            return Err(TooLarge);
+    pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.push_lengths(name.len(), value.len());
+        let end = self.bytes.len();
+        // Made longer once, so that there is one place where it may have to grow.
+        self.bytes.resize(end + name.len() + value.len() + 2, 0);
+        if let Some((first, rest)) = self.bytes.get_mut(end..).and_then(|texts| texts.split_at_mut_checked(name.len()))
+        {
+            first.copy_from_slice(name);
+            if let Some(second) = rest.get_mut(1..).and_then(|rest| rest.get_mut(..value.len())) {
+                second.copy_from_slice(value);
+            }
         }
-        self.pairs += 1;
-        // Both are far below 2^32; the name's is the lower half in little endian.
-        let lengths = (name.len() as u64 | (value.len() as u64) << 32).to_le_bytes();
-        match self.bytes.get_mut(head..ROOM).and_then(<[u8]>::first_chunk_mut) {
-            Some(place) => *place = lengths,
-            None => append(&mut self.more, &lengths),
-        }
-        append_text(&mut self.bytes, name);
-        append_text(&mut self.bytes, value);
-        Ok(())
     }
 
-    /// The encoded map.
-    pub(crate) fn finish(&mut self) -> &[u8] {
+    /// Both are below 2^32 in a map that [`finish`](Self::finish) accepts; the name's is the lower half in little endian.
+    #[inline]
+    fn push_lengths(&mut self, name: usize, value: usize) {
+        let lengths = name as u64 | (value as u64) << 32;
+        let head = COUNT + self.pairs * LENGTHS;
+        self.pairs += 1;
+        match self.bytes.get_mut(head..ROOM).and_then(<[u8]>::first_chunk_mut) {
+            Some(place) => *place = lengths.to_le_bytes(),
+            None => self.push_more(lengths),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_more(&mut self, lengths: u64) {
+        self.more.extend_from_slice(&lengths.to_le_bytes());
+    }
+
+    /// The encoded map. Nothing is added after this.
+    pub(crate) fn finish(&mut self) -> Result<&[u8], TooLarge> {
         let mut start = 0;
         if !self.more.is_empty() {
             let mut all = self.bytes.get(..ROOM).unwrap_or_default().to_vec();
@@ -197,20 +225,15 @@ impl RoomyBuilder {
             start = ROOM - head;
             room.copy_within(..head, start);
         }
-        let Some(map) = self.bytes.get_mut(start..) else { return &[] };
+        let map = self.bytes.get_mut(start..).ok_or(TooLarge)?;
+        if self.pairs > MAX_PAIRS || map.len() > MAX_BYTES {
+            return Err(TooLarge);
+        }
         if let Some(count) = map.first_chunk_mut() {
             *count = u32::try_from(self.pairs).unwrap_or(u32::MAX).to_le_bytes();
         }
-        map
+        Ok(map)
     }
-}
-
-/// A text and its terminator.
-#[inline(never)]
-fn append_text(to: &mut Vec<u8>, text: &[u8]) {
-    to.reserve(text.len() + 1);
-    to.extend_from_slice(text);
-    to.push(0);
 }
 
 /// One copy of the code that grows a vector: a map is not built often enough for more.
@@ -269,29 +292,37 @@ mod tests {
     }
 
     #[test]
-    fn a_roomy_builder_encodes_as_the_other_does() {
-        for count in 1..100_usize {
+    fn a_request_is_encoded_as_any_map() {
+        for count in 0..100_usize {
             let texts: Vec<_> = (0..count).map(|at| (vec![b'n'; at % 7 + 1], vec![b'v'; at * at % 311])).collect();
-            let pairs: Vec<_> = texts.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).collect();
-            let mut roomy = RoomyBuilder::new();
-            for (name, value) in &pairs {
-                roomy.push(name, value).unwrap();
+            let mut pairs: Vec<(&[u8], &[u8])> = vec![(b":authority", b"a"), (b":method", b"GET"), (b":path", b"/p")];
+            let mut request = RequestBuilder::new(b"a", b"GET", b"/p");
+            for (name, value) in &texts {
+                request.push(name, value);
+                pairs.push((name, value));
             }
-            assert_eq!(roomy.finish(), encode(&pairs));
+            assert_eq!(request.finish().unwrap(), encode(&pairs));
         }
     }
 
     #[test]
-    fn what_envoy_would_wipe_is_refused_by_the_roomy_builder() {
-        let mut builder = RoomyBuilder::new();
-        for _ in 0..MAX_PAIRS {
-            builder.push(b"n", b"v").unwrap();
-        }
-        assert_eq!(builder.push(b"n", b"v"), Err(TooLarge));
-        assert_eq!(RoomyBuilder::new().push(b"n", &vec![0; MAX_BYTES]), Err(TooLarge));
-        let mut builder = RoomyBuilder::new();
-        builder.push(b"n", &vec![0; MAX_BYTES - 4 - 10 - 1]).unwrap();
-        assert_eq!(builder.finish().len(), MAX_BYTES);
+    fn a_request_that_envoy_would_wipe_is_refused() {
+        let request = |pairs| {
+            let mut request = RequestBuilder::new(b"a", b"GET", b"/");
+            for _ in 0..pairs {
+                request.push(b"n", b"v");
+            }
+            request
+        };
+        assert_eq!(request(MAX_PAIRS - 3).finish().map(<[u8]>::len), Ok(4 + 1021 * 12 + 3 * 10 + 22 + 5));
+        assert_eq!(request(MAX_PAIRS - 2).finish(), Err(TooLarge));
+        let size = request(0).finish().unwrap().len();
+        let mut largest = request(0);
+        largest.push(b"n", &vec![0; MAX_BYTES - size - 10 - 1]);
+        assert_eq!(largest.finish().map(<[u8]>::len), Ok(MAX_BYTES));
+        let mut larger = request(0);
+        larger.push(b"n", &vec![0; MAX_BYTES - size - 10]);
+        assert_eq!(larger.finish(), Err(TooLarge));
     }
 
     #[test]

@@ -66,65 +66,94 @@ pub use task::{RootTask, StreamTask};
 pub struct Exchange<T = ()> {
     config: Rc<T>,
     stage: Rc<Stage>,
-    request_headers: RequestHeaders,
-    request_body: RequestBody,
-    request_trailers: RequestTrailers,
-    response_headers: ResponseHeaders,
-    response_body: ResponseBody,
-    response_trailers: ResponseTrailers,
+    part: Part,
+    /// What the filter did to the lengths of the two messages.
+    request_length: ContentLength,
+    response_length: ContentLength,
     log: LogContext,
+}
+
+/// The handle that was given out last: there is never more than one, and an exchange is moved into its future, so that it should be small.
+enum Part {
+    None,
+    RequestHeaders(RequestHeaders),
+    RequestBody(RequestBody),
+    RequestTrailers(RequestTrailers),
+    ResponseHeaders(ResponseHeaders),
+    ResponseBody(ResponseBody),
+    ResponseTrailers(ResponseTrailers),
+}
+
+/// The handle that was just put there, or that is still there.
+macro_rules! handle {
+    ($part:expr, $Handle:ident) => {
+        if let Part::$Handle(handle) = &mut $part { Ok(handle) } else { Err(early()) }
+    };
 }
 
 /// The methods for the parts of one message.
 macro_rules! message {
-    ($(#[$headers_doc:meta])* $headers:ident: $Headers:ident, $point:ident;
+    ($length:ident; $(#[$headers_doc:meta])* $headers:ident: $Headers:ident, $point:ident;
      $(#[$body_doc:meta])* $body:ident, $(#[$chunk_doc:meta])* $chunk:ident, $(#[$end_doc:meta])* $end:ident: $Body:ident, $body_point:ident;
      $(#[$trailers_doc:meta])* $trailers:ident: $Trailers:ident, $trailers_point:ident) => {
         $(#[$headers_doc])*
         pub async fn $headers(&mut self) -> Result<&mut $Headers> {
             poll_fn(|_| self.stage.reach(Point::$point)).await?;
-            Ok(&mut self.$headers)
+            if !matches!(self.part, Part::$Headers(_)) {
+                self.note_lengths();
+                self.part = Part::$Headers($Headers::new(self.$length));
+            }
+            handle!(self.part, $Headers)
         }
 
         $(#[$body_doc])*
         pub async fn $body(&mut self, limit: usize) -> Result<&mut $Body> {
             let length = self.stage.whole(Point::$body_point, limit).await?;
-            self.$body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$headers.content_length()));
-            Ok(&mut self.$body)
+            self.note_lengths();
+            self.part = Part::$Body($Body::new(length, edits(self.stage.progress(Point::$body_point), self.$length)));
+            handle!(self.part, $Body)
         }
 
         $(#[$chunk_doc])*
         pub async fn $chunk(&mut self) -> Result<Option<&mut $Body>> {
             // What the filter made of the piece before it.
-            self.stage.progress(Point::$body_point).seen.set(self.$body.len());
+            let seen = if let Part::$Body(body) = &self.part { body.len() } else { 0 };
+            self.stage.progress(Point::$body_point).seen.set(seen);
             let Some((start, length)) = self.stage.piece(Point::$body_point).await? else { return Ok(None) };
+            self.note_lengths();
             let edits = match start {
-                0 => edits(self.stage.progress(Point::$body_point), self.$headers.content_length()),
+                0 => edits(self.stage.progress(Point::$body_point), self.$length),
                 // No host can edit what comes after something that it keeps.
                 _ => Edits::Impossible,
             };
-            self.$body = $Body::piece(start, length, edits);
-            Ok(Some(&mut self.$body))
+            self.part = Part::$Body($Body::piece(start, length, edits));
+            handle!(self.part, $Body).map(Some)
         }
 
         $(#[$end_doc])*
         pub fn $end(&mut self) -> Result<&mut $Body> {
+            self.note_lengths();
             let progress = self.stage.progress(Point::$body_point);
             let passed = self.stage.here() > Point::$body_point || progress.bodiless.get();
             if passed {
-                self.$body = $Body::new(0, Edits::Impossible);
+                self.part = Part::$Body($Body::new(0, Edits::Impossible));
             } else if !progress.ended.get() {
                 return Err(early());
             } else if progress.fresh.get() {
                 // An empty piece, which was not given to the filter. Otherwise the last piece is here, as the filter left it.
-                self.$body = $Body::new(progress.size.get(), edits(progress, self.$headers.content_length()));
+                self.part = Part::$Body($Body::new(progress.size.get(), edits(progress, self.$length)));
             }
-            Ok(&mut self.$body)
+            handle!(self.part, $Body)
         }
 
         $(#[$trailers_doc])*
         pub async fn $trailers(&mut self) -> Result<Option<&mut $Trailers>> {
-            Ok(self.stage.trailers(Point::$trailers_point).await?.then_some(&mut self.$trailers))
+            if !self.stage.trailers(Point::$trailers_point).await? {
+                return Ok(None);
+            }
+            self.note_lengths();
+            self.part = Part::$Trailers($Trailers::new(ContentLength::Kept));
+            handle!(self.part, $Trailers).map(Some)
         }
     };
 }
@@ -134,13 +163,19 @@ impl<T> Exchange<T> {
         Self {
             config,
             stage,
-            request_headers: RequestHeaders::new(ContentLength::Kept),
-            request_body: RequestBody::new(0, Edits::Impossible),
-            request_trailers: RequestTrailers::new(ContentLength::Kept),
-            response_headers: ResponseHeaders::new(ContentLength::Kept),
-            response_body: ResponseBody::new(0, Edits::Impossible),
-            response_trailers: ResponseTrailers::new(ContentLength::Kept),
+            part: Part::None,
+            request_length: ContentLength::Kept,
+            response_length: ContentLength::Kept,
             log: LogContext::new(),
+        }
+    }
+
+    /// Another handle is about to take the place of this one.
+    fn note_lengths(&mut self) {
+        match &self.part {
+            Part::RequestHeaders(headers) => self.request_length = headers.content_length(),
+            Part::ResponseHeaders(headers) => self.response_length = headers.content_length(),
+            _ => {}
         }
     }
 
@@ -150,6 +185,7 @@ impl<T> Exchange<T> {
     }
 
     message! {
+        request_length;
         /// The request's headers.
         request_headers: RequestHeaders, RequestHeaders;
         /// The request's whole body, once it is here. The headers go on meanwhile. A request without a body has an empty one, which
@@ -177,6 +213,7 @@ impl<T> Exchange<T> {
     }
 
     message! {
+        response_length;
         /// The response's headers: the upstream's, another filter's, or Envoy's own.
         response_headers: ResponseHeaders, ResponseHeaders;
         /// The response's whole body, once it is here; as [`request_body`](Self::request_body). The headers have gone to the client meanwhile: after that, a reply resets the

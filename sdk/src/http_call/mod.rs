@@ -4,7 +4,7 @@ mod answer;
 mod response;
 
 use crate::abi::Status;
-use crate::abi::pairs::{self, RoomyBuilder};
+use crate::abi::pairs::{self, RequestBuilder};
 use crate::callout_error::CalloutError;
 use crate::error::{Error, ErrorKind};
 use crate::field::{check_field, check_value};
@@ -71,20 +71,13 @@ pub struct HttpCall(
 #[derive(Clone, Debug)]
 struct Inner {
     /// `:authority` first.
-    headers: RoomyBuilder,
+    headers: RequestBuilder,
     /// Unless it is the authority.
     cluster: Option<Vec<u8>>,
     body: Vec<u8>,
     timeout: u32,
     /// The first mistake made while building, so that the builder can be chained.
-    mistake: Option<Mistake>,
-}
-
-/// What is wrong with a call.
-#[derive(Clone, Copy, Debug)]
-enum Mistake {
-    Input(&'static str),
-    TooLarge,
+    mistake: Option<&'static str>,
 }
 
 const TOO_MANY: &str = "more headers in an HTTP call than hosts accept (1,024, 1 MiB)";
@@ -114,20 +107,20 @@ impl HttpCall {
 
     #[inline(never)]
     fn build(cluster: &[u8], method: &[u8], path: &[u8]) -> Self {
-        let mut call = Box::new(Inner {
-            headers: RoomyBuilder::new(),
+        let mut mistake = None;
+        if method.is_empty() || path.is_empty() {
+            mistake = Some("an HTTP call needs a method and a path");
+        }
+        for value in [cluster, method, path] {
+            mistake = mistake.or(check_value(value).err());
+        }
+        Self(Box::new(Inner {
+            headers: RequestBuilder::new(cluster, method, path),
             cluster: None,
             body: Vec::new(),
             timeout: DEFAULT_TIMEOUT,
-            mistake: None,
-        });
-        if method.is_empty() || path.is_empty() {
-            call.mistake = Some(Mistake::Input("an HTTP call needs a method and a path"));
-        }
-        for (name, value) in [(&b":authority"[..], cluster), (b":method", method), (b":path", path)] {
-            call.push(name, value, check_value(value));
-        }
-        Self(call)
+            mistake,
+        }))
     }
 
     /// The authority (`host`) of the request; the name of the cluster unless given.
@@ -160,7 +153,7 @@ impl HttpCall {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match milliseconds(timeout) {
             Some(timeout) => self.0.timeout = timeout,
-            None => self.0.mistake = Some(Mistake::Input(TIMEOUT)),
+            None => self.0.mistake = Some(TIMEOUT),
         }
         self
     }
@@ -169,12 +162,10 @@ impl HttpCall {
     #[inline(never)]
     pub(crate) fn start(mut self) -> Result<u32, CalloutError> {
         let call = &mut *self.0;
-        match call.mistake {
-            Some(Mistake::Input(why)) => return Err(refused(ErrorKind::InvalidInput, why)),
-            Some(Mistake::TooLarge) => return Err(refused(ErrorKind::TooLarge, TOO_MANY)),
-            None => {}
+        if let Some(why) = call.mistake {
+            return Err(refused(ErrorKind::InvalidInput, why));
         }
-        let headers = call.headers.finish();
+        let headers = call.headers.finish().map_err(|_| refused(ErrorKind::TooLarge, TOO_MANY))?;
         let cluster = call.cluster.as_deref().or_else(|| Some(pairs::walk(headers).next()?.1)).unwrap_or_default();
         sys::proxy_http_call(cluster, headers, &call.body, &[], call.timeout).map_err(not_started)
     }
@@ -188,31 +179,24 @@ impl Inner {
             Some(b':') => Err("a pseudo-header of an HTTP call is given by `new`, `get`, `post` or `authority`"),
             _ => check_field(name, value),
         };
-        self.push(name, value, checked);
+        self.mistake = self.mistake.or(checked.err());
+        self.headers.push(name, value);
     }
 
-    #[inline(never)]
-    fn push(&mut self, name: &[u8], value: &[u8], checked: Result<(), &'static str>) {
-        let mistake = match checked {
-            Err(why) => Mistake::Input(why),
-            Ok(()) => match self.headers.push(name, value) {
-                Ok(()) => return,
-                Err(pairs::TooLarge) => Mistake::TooLarge,
-            },
-        };
-        self.mistake = self.mistake.or(Some(mistake));
-    }
-
-    /// Builds the map again, with another first value.
+    /// Builds the map again, with another authority.
     #[inline(never)]
     fn set_authority(&mut self, authority: &[u8]) {
-        let mut old = core::mem::replace(&mut self.headers, RoomyBuilder::new());
-        let mut all = pairs::walk(old.finish());
-        let first = all.next();
-        self.cluster = self.cluster.take().or_else(|| Some(first?.1.to_vec()));
-        self.push(b":authority", authority, check_value(authority));
+        self.mistake = self.mistake.or(check_value(authority).err());
+        // One that is too large stays as it is, and is refused when it starts.
+        let mut old = self.headers.clone();
+        let mut all = pairs::walk(old.finish().unwrap_or_default());
+        let (Some((_, before)), Some((_, method)), Some((_, path))) = (all.next(), all.next(), all.next()) else {
+            return;
+        };
+        self.cluster = self.cluster.take().or_else(|| Some(before.to_vec()));
+        self.headers = RequestBuilder::new(authority, method, path);
         for (name, value) in all {
-            self.push(name, value, Ok(()));
+            self.headers.push(name, value);
         }
     }
 }

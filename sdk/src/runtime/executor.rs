@@ -82,18 +82,21 @@ impl<T, D> Task<T, D> {
 
     /// Whether it was woken.
     pub(crate) fn is_woken(&self) -> bool {
-        ANY_WOKEN.get() && woken(|woken| woken.contains(&self.number)).unwrap_or_default()
+        ANY_WOKEN.get() && is_listed(self.number)
     }
 }
 
 #[inline(never)]
 fn wake(task: u32) {
-    woken(|woken| {
-        if !woken.contains(&task) {
-            woken.push(task);
-        }
-    });
-    ANY_WOKEN.set(true);
+    if !is_listed(task) {
+        woken(|woken| woken.push(task));
+        ANY_WOKEN.set(true);
+    }
+}
+
+#[inline(never)]
+fn is_listed(task: u32) -> bool {
+    woken(|woken| woken.contains(&task)).unwrap_or_default()
 }
 
 /// The running task's number, if the waker is its own; 0 for any other.
@@ -114,20 +117,22 @@ fn woken<T>(body: impl FnOnce(&mut Vec<u32>) -> T) -> Option<T> {
         .ok()
 }
 
-/// The task that was woken first.
+/// The task that was woken first. It is not woken any more.
 pub(crate) fn next_woken() -> Option<u32> {
     if !ANY_WOKEN.get() {
         return None;
     }
-    let first = woken(|woken| woken.first().copied().inspect(|first| woken.retain(|other| other != first))).flatten();
-    ANY_WOKEN.set(first.is_some());
+    let first = woken(|woken| woken.first().copied()).flatten();
+    ANY_WOKEN.set(first.is_some_and(unlist));
     first
 }
 
 fn take_woken(task: u32) -> bool {
-    if !ANY_WOKEN.get() {
-        return false;
-    }
+    ANY_WOKEN.get() && unlist(task)
+}
+
+#[inline(never)]
+fn unlist(task: u32) -> bool {
     woken(|woken| {
         let before = woken.len();
         woken.retain(|other| *other != task);
