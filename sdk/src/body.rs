@@ -137,6 +137,21 @@ impl Body {
         self.buffer.append(bytes)
     }
 
+    /// Where what is visible ends in what the host keeps.
+    pub(crate) const fn end(&self) -> usize {
+        self.buffer.end()
+    }
+
+    /// Whether the headers may announce another length.
+    pub(crate) fn has_announced_length(&self) -> bool {
+        self.edits == Edits::SameLength
+    }
+
+    /// The headers announce no length any more.
+    pub(crate) const fn allow_any_length(&mut self) {
+        self.edits = Edits::Any;
+    }
+
     fn permit(&self, same_length: bool) -> Result<()> {
         match self.edits {
             Edits::Any => Ok(()),

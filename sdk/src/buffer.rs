@@ -30,6 +30,12 @@ impl Buffer {
         self.length
     }
 
+    /// Where it ends in what the host keeps.
+    #[inline]
+    pub(crate) const fn end(&self) -> usize {
+        self.start.saturating_add(self.length)
+    }
+
     /// `length` bytes from `start`; fewer at the end, none after it.
     #[inline]
     pub(crate) fn bytes(&self, start: usize, length: usize) -> Result<Vec<u8>> {

@@ -3,6 +3,7 @@
 use crate::cluster::Cluster;
 use crate::connection::{ConnectionRecord, Step};
 use crate::fixture::Metadata;
+use crate::foreign::Functions;
 use crate::message::{Received, Reply, Request};
 use crate::record::{Event, Record, VmOf};
 use proxy_filter::LogLevel;
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) metadata: Arc<Metadata>,
     /// The clusters that the plugin may call.
     pub(crate) clusters: Vec<Cluster>,
+    /// Foreign functions besides Envoy's.
+    pub(crate) foreign: Functions,
 }
 
 impl Default for Settings {
@@ -70,6 +73,7 @@ impl Default for Settings {
             stats_tags: Vec::new(),
             metadata: Arc::default(),
             clusters: Vec::new(),
+            foreign: Functions::default(),
         }
     }
 }
@@ -146,6 +150,11 @@ pub(crate) trait Backend {
 
     /// Ends the plugin.
     fn stop(&mut self) -> Vec<Event>;
+
+    /// What each stream waits for that has not ended. Envoy does not tell.
+    fn waiting(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Rules of the host that the module broke, although the host did not say so. Envoy does not know any.
     fn violations(&self) -> Vec<String> {

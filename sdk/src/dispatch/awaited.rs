@@ -30,7 +30,7 @@ impl<A: Awaitable> core::fmt::Debug for Awaited<A> {
 }
 
 /// A callout that can be awaited. Only this crate implements it.
-pub trait Awaitable: Callout + Unpin {
+pub trait Awaitable: Callout<Started = u32> + Unpin {
     /// What the future returns.
     type Output: 'static;
 
@@ -163,7 +163,7 @@ struct Answer<T> {
 impl<T: 'static> WaitingForCompletion<T> {
     fn new<A>(number: u32, waker: &Waker, give_up: fn(u32)) -> Self
     where
-        A: for<'a> Callout<Answer<'a> = T>,
+        A: for<'a> Callout<Answer<'a> = T, Started = u32>,
     {
         let shared = Rc::new(Answer { answer: Cell::new(None), waker: Cell::new(Some(waker.clone())) });
         let completion = Rc::clone(&shared);

@@ -39,6 +39,7 @@ callbacks! {
     GRPC_STREAMS = 21,
     ON_REQUEST_METADATA = 24,
     ON_RESPONSE_METADATA = 25,
+    ON_FOREIGN_FUNCTION = 26,
     TASKS = 17,
     QUEUES = 18,
     SEVERAL = 19,

@@ -18,6 +18,7 @@ thread_local! {
 
 impl Callout for HttpCall {
     type Answer<'a> = Result<&'a HttpCallResponse, CalloutError>;
+    type Started = u32;
 
     fn start(self) -> Result<u32, Self::Answer<'static>> {
         Self::start(self).map_err(Err)
@@ -64,7 +65,7 @@ impl<R: NewContext> Runtime<R> {
                         HttpAnswer::fetch(here)
                     });
                 }
-                return self.run_woken();
+                return self.after_root_callback();
             }
         }
         if Self::ONLY_FUTURES {
@@ -141,11 +142,15 @@ impl<R: NewContext> Runtime<R> {
                 Err(error) => {
                     let policy = LifeOf::<R>::failure_policy(context);
                     // The first condition is known at compile time.
-                    if has::<R::Context>(CallbackSet::ON_DOWNSTREAM_DATA) && part == Part::DownstreamData {
+                    let status = if has::<R::Context>(CallbackSet::ON_DOWNSTREAM_DATA) && part == Part::DownstreamData {
                         failure::fail(callback, id, &error, policy, Close)
                     } else {
                         failure::fail(callback, id, &error, policy, refusal(part, side))
+                    };
+                    if status != CONTINUE {
+                        end(&stream.request, &stream.response);
                     }
+                    status
                 }
             };
             if status == CONTINUE {
@@ -155,7 +160,7 @@ impl<R: NewContext> Runtime<R> {
     }
 }
 
-/// The stream has been answered: nothing of it goes on.
+/// The stream has been answered or refused: nothing of it goes on, and what waits for a part of it is not run any more.
 pub(super) fn end(request: &Side, response: &Side) {
     request.let_go();
     response.let_go();

@@ -58,6 +58,9 @@ impl<R: NewContext> Runtime<R> {
                 }
                 Next::Hold(point) if point.is_request() => {}
                 Next::Hold(_) => let_go(request, StreamType::HTTP_REQUEST),
+                // It has been said what becomes of the headers.
+                Next::Gather(point) if point.is_headers() && point.is_request() => {}
+                Next::Gather(point) if point.is_headers() => let_go(request, StreamType::HTTP_REQUEST),
                 Next::Gather(point) if point.is_request() => gather(request, StreamType::HTTP_REQUEST),
                 Next::Gather(_) => {
                     let_go(request, StreamType::HTTP_REQUEST);

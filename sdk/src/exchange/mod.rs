@@ -1,20 +1,24 @@
 //! [`Exchange`]: a request and its response, in the order in which they pass, for a filter that is one async function.
 
+mod deadline;
 mod gate;
+mod held;
 mod stage;
 mod task;
 
 use crate::body::{Edits, RequestBody, ResponseBody};
-use crate::context::LogContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 use crate::local_reply::LocalReply;
+use crate::log_context::LogContext;
 use core::future::poll_fn;
 use core::task::Poll;
 use stage::{Point, Wanted};
 use std::rc::Rc;
 
+pub use deadline::{is_deadline, within};
 pub use gate::Gate;
+pub use held::HeldBody;
 pub use stage::Points;
 pub(crate) use stage::{Stage, undeclared};
 pub(crate) use task::{Next, Running, find, is_declared, poll_root, resume};
@@ -73,7 +77,7 @@ pub struct Exchange<T = ()> {
     log: LogContext,
 }
 
-/// The handle that was given out last: there is never more than one, and an exchange is moved into its future, so that it should be small.
+/// What was given out last: there is never more than that, and an exchange is moved into its future, so that it should be small.
 enum Part {
     None,
     RequestHeaders(RequestHeaders),
@@ -82,6 +86,8 @@ enum Part {
     ResponseHeaders(ResponseHeaders),
     ResponseBody(ResponseBody),
     ResponseTrailers(ResponseTrailers),
+    HeldRequest(RequestHeaders, RequestBody),
+    HeldResponse(ResponseHeaders, ResponseBody),
 }
 
 /// The handle that was just put there, or that is still there.
@@ -94,6 +100,7 @@ macro_rules! handle {
 /// The methods for the parts of one message.
 macro_rules! message {
     ($length:ident; $(#[$headers_doc:meta])* $headers:ident: $Headers:ident, $point:ident;
+     $(#[$held_doc:meta])* $held:ident: $Held:ident;
      $(#[$body_doc:meta])* $body:ident, $(#[$chunk_doc:meta])* $chunk:ident, $(#[$end_doc:meta])* $end:ident: $Body:ident, $body_point:ident;
      $(#[$trailers_doc:meta])* $trailers:ident: $Trailers:ident, $trailers_point:ident) => {
         $(#[$headers_doc])*
@@ -106,6 +113,17 @@ macro_rules! message {
             handle!(self.part, $Headers)
         }
 
+        $(#[$held_doc])*
+        pub async fn $held(&mut self, limit: usize) -> Result<(&mut $Headers, HeldBody<'_>)> {
+            poll_fn(|_| self.stage.reach(Point::$point)).await?;
+            let length = self.stage.held(Point::$point, Point::$body_point, limit).await?;
+            self.note_lengths();
+            let body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$length));
+            self.part = Part::$Held($Headers::new(self.$length), body);
+            let Part::$Held(headers, body) = &mut self.part else { return Err(early()) };
+            Ok((headers, HeldBody::new(Point::$point, body)))
+        }
+
         $(#[$body_doc])*
         pub async fn $body(&mut self, limit: usize) -> Result<&mut $Body> {
             let length = self.stage.whole(Point::$body_point, limit).await?;
@@ -116,8 +134,8 @@ macro_rules! message {
 
         $(#[$chunk_doc])*
         pub async fn $chunk(&mut self) -> Result<Option<&mut $Body>> {
-            // What the filter made of the piece before it.
-            let seen = if let Part::$Body(body) = &self.part { body.len() } else { 0 };
+            // What the filter made of the piece before it, and all before that.
+            let seen = if let Part::$Body(body) | Part::$Held(_, body) = &self.part { body.end() } else { 0 };
             self.stage.progress(Point::$body_point).seen.set(seen);
             let Some((start, length)) = self.stage.piece(Point::$body_point).await? else { return Ok(None) };
             self.note_lengths();
@@ -133,6 +151,10 @@ macro_rules! message {
         $(#[$end_doc])*
         pub fn $end(&mut self) -> Result<&mut $Body> {
             self.note_lengths();
+            self.part = match core::mem::replace(&mut self.part, Part::None) {
+                Part::$Held(_, body) => Part::$Body(body),
+                part => part,
+            };
             let progress = self.stage.progress(Point::$body_point);
             let passed = self.stage.here() > Point::$body_point || progress.bodiless.get();
             if passed {
@@ -173,8 +195,12 @@ impl<T> Exchange<T> {
     /// Another handle is about to take the place of this one.
     fn note_lengths(&mut self) {
         match &self.part {
-            Part::RequestHeaders(headers) => self.request_length = headers.content_length(),
-            Part::ResponseHeaders(headers) => self.response_length = headers.content_length(),
+            Part::RequestHeaders(headers) | Part::HeldRequest(headers, _) => {
+                self.request_length = headers.content_length()
+            }
+            Part::ResponseHeaders(headers) | Part::HeldResponse(headers, _) => {
+                self.response_length = headers.content_length()
+            }
             _ => {}
         }
     }
@@ -188,6 +214,31 @@ impl<T> Exchange<T> {
         request_length;
         /// The request's headers.
         request_headers: RequestHeaders, RequestHeaders;
+        /// The request's headers once its whole body is here, and that. Nothing of the request has gone on: the body decides what the headers say. A request
+        /// without a body has an empty one, which cannot be edited.
+        ///
+        /// Nothing but [`request_headers`](Self::request_headers) may be awaited before. An edit that changes the length of the body removes
+        /// `content-length` from the headers.
+        ///
+        /// **Envoy** gives the body only if the plugin's configuration has `allow_on_headers_stop_iteration: true` (1.35 and later).
+        ///
+        /// ```
+        /// use proxy_filter::prelude::*;
+        ///
+        /// /// Says in a header how long the body is.
+        /// #[proxy_filter::filter]
+        /// async fn measure(mut exchange: Exchange) -> Result<()> {
+        ///     let (request, body) = exchange.request_headers_with_body(64 * 1024).await?;
+        ///     request.replace("x-length", body.len().to_string())
+        /// }
+        /// # fn main() {}
+        /// ```
+        ///
+        /// # Errors
+        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) without that setting, as soon as it shows: a second after the first bytes of the body came, which were not given.
+        /// [`Elapsed`](ErrorKind::Elapsed) if nothing of the body has come for half a minute, unless this host has given bodies so before.
+        /// [`TooLarge`](ErrorKind::TooLarge) if it has more than `limit` bytes.
+        request_headers_with_body: HeldRequest;
         /// The request's whole body, once it is here. The headers go on meanwhile. A request without a body has an empty one, which
         /// cannot be edited.
         ///
@@ -216,6 +267,12 @@ impl<T> Exchange<T> {
         response_length;
         /// The response's headers: the upstream's, another filter's, or Envoy's own.
         response_headers: ResponseHeaders, ResponseHeaders;
+        /// The response's headers once its whole body is here, and that; as [`request_headers_with_body`](Self::request_headers_with_body). Nothing of the response
+        /// has gone to the client: a [`reply`](Self::reply) replaces it.
+        ///
+        /// # Errors
+        /// The same. Of a response, Envoy does not tell which bytes have come: [`Elapsed`](ErrorKind::Elapsed) comes after five seconds.
+        response_headers_with_body: HeldResponse;
         /// The response's whole body, once it is here; as [`request_body`](Self::request_body). The headers have gone to the client meanwhile: after that, a reply resets the
         /// stream.
         ///
@@ -317,7 +374,7 @@ impl Stage {
                 return Poll::Ready(self.declared(point).map(|()| None));
             }
             match self.ask(point) {
-                Ok(true) if progress.fresh.get() && (progress.size.get() > 0 || !progress.ended.get()) => {
+                Ok(true) if progress.fresh.get() && (progress.news() > 0 || !progress.ended.get()) => {
                     Poll::Ready(Ok(Some(Self::take_piece(progress))))
                 }
                 Ok(true) if progress.ended.get() => Poll::Ready(Ok(None)),
@@ -333,9 +390,8 @@ impl Stage {
 
     fn take_piece(progress: &stage::Progress) -> (usize, usize) {
         progress.fresh.set(false);
-        // Nothing that was seen is still here, unless it was held.
-        let start = if progress.held.get() { progress.seen.get().min(progress.size.get()) } else { 0 };
-        (start, progress.size.get() - start)
+        let news = progress.news();
+        (progress.size.get().saturating_sub(news), news)
     }
 
     /// Waits for trailers: whether there are some. The end of a body does not say it: what comes after it does.

@@ -23,6 +23,10 @@ impl Point {
         self < Self::ResponseHeaders
     }
 
+    pub(crate) fn is_headers(self) -> bool {
+        matches!(self, Self::RequestHeaders | Self::ResponseHeaders)
+    }
+
     /// The method of `Exchange` that waits for it, which is also the argument of the attribute.
     const fn name(self) -> &'static str {
         match self {
@@ -89,7 +93,7 @@ pub(crate) enum Wanted {
     Nothing,
     /// A point, or the next piece of the body there: all before it goes on.
     Point(Point),
-    /// The whole body of that point.
+    /// The whole body of that point; with that of headers, which are held meanwhile, the body that follows them.
     Whole(Point),
 }
 
@@ -127,6 +131,14 @@ pub(crate) struct Progress {
     pub(crate) bodiless: Cell<bool>,
     /// What was seen is still here: it is held.
     pub(crate) held: Cell<bool>,
+}
+
+impl Progress {
+    /// How many of the bytes that are here the future has not seen: all, unless some were held.
+    pub(crate) fn news(&self) -> usize {
+        let size = self.size.get();
+        if self.held.get() { size.saturating_sub(self.seen.get()) } else { size }
+    }
 }
 
 impl Stage {

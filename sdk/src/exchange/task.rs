@@ -26,7 +26,7 @@ const TURNS: u32 = 64;
 pub(crate) enum Next {
     /// Everything goes on.
     LetGo,
-    /// The whole body of this point is waited for.
+    /// The whole body of this point is waited for; of headers, the body after them, while they are held.
     Gather(Point),
     /// The stream stays where it is; the point is the one that the future was given last.
     Hold(Point),
@@ -69,6 +69,7 @@ impl StreamTask {
     fn headers(&self, point: Point, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         self.stage.arrive_headers(point, end_of_stream);
         match self.step(point) {
+            Next::Gather(wanted) if wanted == point => Ok(FilterHeadersStatus::StopIteration),
             Next::LetGo | Next::Gather(_) => Ok(FilterHeadersStatus::Continue),
             Next::Hold(_) => Ok(FilterHeadersStatus::PAUSE),
             Next::Reply(reply) => Ok(FilterHeadersStatus::LocalReply(reply)),

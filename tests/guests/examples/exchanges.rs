@@ -126,6 +126,13 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             }
             Ok(())
         }
+        "/slowly" => {
+            while let Some(chunk) = exchange.request_chunk().await? {
+                log::info!("piece {}", printable(&chunk.to_bytes()?));
+                Timer::after(Duration::from_millis(120)).await?;
+            }
+            Ok(())
+        }
         "/end" => {
             while let Some(chunk) = exchange.request_chunk().await? {
                 let early = chunk.is_empty();
