@@ -4,7 +4,8 @@ mod answer;
 mod response;
 
 use crate::abi::Status;
-use crate::abi::pairs::{self, RequestBuilder};
+use crate::abi::pairs;
+use crate::abi::request::RequestBuilder;
 use crate::callout_error::CalloutError;
 use crate::error::{Error, ErrorKind};
 use crate::field::{check_field, check_value};
