@@ -219,7 +219,12 @@ impl AsyncFunction {
         let exported = if is_written("root_id") { "" } else { "__proxy_filter" };
         let root_id = if is_written("root_id") { "root_id = #id," } else { "" };
         let on_configure = if is_configured { ON_CONFIGURE.replace("READ", read) } else { String::new() };
-        let configured = if is_configured { "self.config.clone()" } else { "Some(::std::rc::Rc::new(()))" };
+        // Without a configuration all streams share one that says nothing.
+        let (held, configured) = if is_configured {
+            ("::core::option::Option<::std::rc::Rc<#Config>>", "self.config.clone()")
+        } else {
+            ("::std::rc::Rc<#Config>", "Some(::std::rc::Rc::clone(&self.config))")
+        };
         let gate = if is_gated { "gate: sdk::Gate," } else { "" };
         let filter = if is_gated { GATED } else { "#function" };
         let deadline = value(DEADLINE);
@@ -241,7 +246,7 @@ impl AsyncFunction {
                     #limit
                     #[derive(Default)]
                     pub struct #Root {{
-                        config: ::core::option::Option<::std::rc::Rc<#Config>>,
+                        config: {held},
                         tasks: ::std::vec::Vec<sdk::RootTask>,
                         {gate}
                     }}

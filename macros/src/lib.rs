@@ -228,6 +228,7 @@ pub fn __export(facts: TokenStream) -> TokenStream {
 /// - `#[test(module = some::path)]` tests the filter whose `#[proxy_filter::root]` or `module!` is in another module.
 /// - `#[test(guest = "name")]` tests a wasm module that is an example of the package `proxy-filter-guests`; it has no native
 ///   test, unless `module = some::path` says where the same source is a module of the test.
+/// - `embedded`, alone or after one of these, is for a test of what the embedded host has and Envoy has not: it is not run there.
 ///
 /// `#[should_panic]` and `#[ignore]` hold for the three tests. The function takes the host and returns nothing.
 #[proc_macro_attribute]

@@ -1,6 +1,6 @@
 //! `#[proxy_filter_host::test]`.
 
-use crate::args;
+use crate::args::{self, Argument};
 use crate::cursor::Cursor;
 use crate::error::{Error, Faults, Result};
 use crate::impl_block::{self, Function};
@@ -11,15 +11,20 @@ use proc_macro::{Ident, Span, TokenStream, TokenTree};
 use std::env;
 
 const USAGE: &str = "expected `#[proxy_filter_host::test]`, `#[proxy_filter_host::test(module = some::path)]` or \
-                     `#[proxy_filter_host::test(guest = \"name\")]`";
+                     `#[proxy_filter_host::test(guest = \"name\")]`, and `embedded` for a test that is none of Envoy's";
+const ENVOY: &str = "#[test] #should_panic
+    #[ignore = \"needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored\"]
+    fn envoy() { run::envoy(&super::#SUBJECT, super::#name) }";
 const EXPECTED: &str = "expected a test: `fn name(mut host: Host) { … }`";
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
-    let subject = Subject::parse(arguments, &mut faults);
+    let mut arguments = args::parse(arguments, &["module", "guest"], &["embedded"], USAGE, &mut faults);
+    let embedded = arguments.iter().position(|argument| argument.name == "embedded").map(|at| arguments.remove(at));
+    let subject = Subject::parse(&arguments, &mut faults);
     let test = faults.take(Test::parse(item.clone()));
     match (subject, test) {
-        (Some(subject), Some(test)) if faults.is_empty() => test.expand(&subject),
+        (Some(subject), Some(test)) if faults.is_empty() => test.expand(&subject, embedded.is_none()),
         _ => {
             // The function is no test, but need not be reported as unused either.
             let mut output = quote("#[allow(dead_code)]", &[]);
@@ -39,8 +44,8 @@ enum Subject {
 }
 
 impl Subject {
-    fn parse(arguments: TokenStream, faults: &mut Faults) -> Option<Self> {
-        match args::parse(arguments, &["module", "guest"], &[], USAGE, faults).as_slice() {
+    fn parse(arguments: &[Argument], faults: &mut Faults) -> Option<Self> {
+        match arguments {
             _ if !faults.is_empty() => None,
             [] => faults.take(Self::of_this_package()),
             arguments => {
@@ -143,7 +148,7 @@ impl Test {
         })
     }
 
-    fn expand(self, subject: &Subject) -> TokenStream {
+    fn expand(self, subject: &Subject, in_envoy: bool) -> TokenStream {
         let native = match subject {
             Subject::Module(_) | Subject::Guest(_, Some(_)) => {
                 "#[test] #ignore #should_panic
@@ -166,11 +171,10 @@ impl Test {
                     {}
                     #[test] #ignore #should_panic
                     fn wasm() {{ run::wasm(&super::{constant}, super::#name) }}
-                    #[test] #should_panic
-                    #[ignore = \"needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored\"]
-                    fn envoy() {{ run::envoy(&super::{constant}, super::#name) }}
+                    {}
                 }}",
                 native.replace("#SUBJECT", &constant),
+                if in_envoy { ENVOY.replace("#SUBJECT", &constant) } else { String::new() },
             ),
             &[
                 ("function", self.function),

@@ -20,10 +20,9 @@ const NOT_FOUND: i32 = 1;
 struct Facts {
     path: &'static str,
     configuration: &'static str,
-    /// The token of the last call.
+    /// The token of the last call or gRPC stream.
     token: u32,
-    /// The token of the last gRPC stream, and how many the module has cancelled.
-    rpc: u32,
+    /// How many gRPC calls and streams the module has cancelled.
     cancelled: u32,
     nanoseconds: u64,
     /// The period of the tick; 0 if there is none.
@@ -71,7 +70,6 @@ macro_rules! driver {
                     path,
                     configuration,
                     token: 0,
-                    rpc: 2,
                     cancelled: 0,
                     nanoseconds: 1,
                     period: 0,
@@ -143,17 +141,13 @@ macro_rules! driver {
                         out(caller, 0, &now);
                     }
                     "proxy_set_tick_period_milliseconds" => caller.data_mut().facts.period = word(0),
-                    "proxy_grpc_stream" => {
-                        caller.data_mut().facts.rpc += 4;
-                        let token = caller.data().facts.rpc.to_le_bytes();
-                        out(caller, 8, &token);
-                    }
-                    "proxy_grpc_cancel" => caller.data_mut().facts.cancelled += 1,
-                    "proxy_http_call" => {
+                    "proxy_http_call" | "proxy_grpc_call" | "proxy_grpc_stream" => {
                         caller.data_mut().facts.token += 4;
                         let token = caller.data().facts.token.to_le_bytes();
-                        out(caller, 9, &token);
+                        // The last argument is where it goes.
+                        out(caller, arguments.len() - 1, &token);
                     }
+                    "proxy_grpc_cancel" => caller.data_mut().facts.cancelled += 1,
                     _ => {}
                 }
                 0
@@ -214,34 +208,28 @@ driver!(Wasmtime: wasmtime, instantiate);
 /// A stream that waits.
 struct Waiting {
     id: u32,
-    /// The last call it made, if it made one.
-    token: Option<u32>,
-    /// The gRPC stream that it opened, if it did.
-    rpc: Option<u32>,
+    /// The tokens of what it waits for.
+    tokens: Vec<u32>,
 }
 
 /// Opens a stream, and sees that its request waits.
 fn open(host: &mut impl Driver, id: u32) -> Waiting {
-    let before = (host.facts().token, host.facts().rpc);
+    let before = host.facts().token;
     host.call("proxy_on_context_create", &[id, ROOT]);
     assert_ne!(host.call("proxy_on_request_headers", &[id, 1, 1]), 0, "the request waits");
-    let (token, rpc) = (host.facts().token, host.facts().rpc);
-    Waiting { id, token: (token != before.0).then_some(token), rpc: (rpc != before.1).then_some(rpc) }
+    let tokens = (before + 4..=host.facts().token).step_by(4).collect();
+    Waiting { id, tokens }
 }
 
 /// The client has gone. What was asked for comes afterwards, or never.
-fn end(host: &mut impl Driver, Waiting { id, token, rpc }: &Waiting) {
+fn end(host: &mut impl Driver, Waiting { id, tokens }: &Waiting) {
     host.call("proxy_on_log", &[*id]);
     host.call("proxy_on_done", &[*id]);
     host.call("proxy_on_delete", &[*id]);
-    if let Some(token) = token.filter(|_| id % 2 == 0) {
-        host.call("proxy_on_http_call_response", &[ROOT, token, 0, 0, 0]);
-    }
-    // A host that was told to cancel says nothing more. This one does.
-    if let Some(rpc) = rpc.filter(|_| id % 2 == 0) {
-        host.call("proxy_on_grpc_receive_initial_metadata", &[ROOT, rpc, 0]);
-        host.call("proxy_on_grpc_receive", &[ROOT, rpc, 4]);
-        host.call("proxy_on_grpc_close", &[ROOT, rpc, 0]);
+    for token in tokens.iter().filter(|_| id % 2 == 0) {
+        host.call("proxy_on_http_call_response", &[ROOT, *token, 0, 0, 0]);
+        host.call("proxy_on_grpc_receive", &[ROOT, *token, 0]);
+        host.call("proxy_on_grpc_close", &[ROOT, *token, 14]);
     }
 }
 
@@ -265,6 +253,7 @@ fn play(host: &mut impl Driver, warm_up: u32, streams: u32) -> (u64, u64) {
     for waiting in alive {
         end(host, &waiting);
     }
+    // What a guest says while it is dropped.
     let gone = |line: &String| line == "gone";
     assert!(host.facts().errors.iter().all(gone), "{:?}", host.facts().errors.iter().find(|line| !gone(line)));
     (warm, host.pages())
@@ -310,7 +299,7 @@ fn assert_that_all_is_given_up(host: &mut impl Driver, warm_up: u32, streams: u3
     assert_no_growth(host, warm_up, streams);
     let facts = host.facts();
     assert_eq!(facts.errors.len(), streams as usize, "each function was dropped");
-    assert_eq!((facts.token, facts.rpc, facts.cancelled), (4 * streams, 4 * streams + 2, streams));
+    assert_eq!((facts.token, facts.cancelled), (8 * streams, streams), "each made a call, and opened a stream");
 }
 
 #[test]
@@ -322,6 +311,50 @@ fn async_filters_that_wait_for_everything_at_once_leave_nothing_behind() {
 #[test]
 fn a_hundred_thousand_async_filters_that_wait_for_everything_at_once_leave_nothing_behind() {
     assert_that_all_is_given_up(&mut Wasmtime::start("pending_all", "", "/"), 10_000, 100_000);
+}
+
+#[test]
+fn aborted_grpc_calls_leave_nothing_behind() {
+    let mut host = Wasmi::start("grpc", "", "/call/Ask");
+    assert_no_growth(&mut host, 200, 1_000);
+    assert_eq!((host.facts().token, host.facts().cancelled), (4_000, 1_000), "each made a call, which was cancelled");
+}
+
+#[test]
+fn aborted_grpc_streams_leave_nothing_behind() {
+    for (guest, path, tokens) in [("grpc", "/left", 8_000), ("grpc_judge", "/", 4_000)] {
+        let mut host = Wasmi::start(guest, "", path);
+        assert_no_growth(&mut host, 200, 1_000);
+        assert_eq!(
+            (host.facts().token, host.facts().cancelled),
+            (tokens, 1_000),
+            "each opened one, which was cancelled"
+        );
+    }
+}
+
+#[cfg(feature = "wasmtime")]
+#[test]
+fn a_million_aborted_grpc_calls_leave_nothing_behind() {
+    let mut host = Wasmtime::start("grpc", "", "/call/Ask");
+    assert_no_growth(&mut host, 10_000, 1_000_000);
+    assert_eq!((host.facts().token, host.facts().cancelled), (4_000_000, 1_000_000));
+}
+
+#[cfg(feature = "wasmtime")]
+#[test]
+fn a_hundred_thousand_aborted_grpc_streams_leave_nothing_behind() {
+    let mut host = Wasmtime::start("grpc", "", "/left");
+    assert_no_growth(&mut host, 10_000, 100_000);
+    assert_eq!((host.facts().token, host.facts().cancelled), (800_000, 100_000));
+}
+
+#[cfg(feature = "wasmtime")]
+#[test]
+fn a_hundred_thousand_requests_that_die_waiting_for_a_message_leave_nothing_behind() {
+    let mut host = Wasmtime::start("grpc_judge", "", "/");
+    assert_no_growth(&mut host, 10_000, 100_000);
+    assert_eq!((host.facts().token, host.facts().cancelled), (400_000, 100_000));
 }
 
 #[cfg(feature = "wasmtime")]

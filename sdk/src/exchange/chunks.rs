@@ -13,28 +13,26 @@ pub struct Chunks<'a> {
     stage: &'a Stage,
     point: Point,
     /// The piece that was given last, for who goes on without this.
-    body: &'a mut Body,
+    body: Option<&'a mut Body>,
     over: bool,
 }
 
 impl<'a> Chunks<'a> {
-    pub(super) fn new(stage: &'a Stage, point: Point, body: &'a mut Body) -> Self {
+    pub(super) fn new(stage: &'a Stage, point: Point, body: Option<&'a mut Body>) -> Self {
         Self { stage, point, body, over: false }
     }
 
     pub(crate) fn poll_chunk(&mut self) -> Poll<Option<Result<Vec<u8>>>> {
-        if self.over {
-            return Poll::Ready(None);
-        }
-        self.stage.progress(self.point).seen.set(self.body.end());
+        let Some(body) = self.body.as_mut().filter(|_| !self.over) else { return Poll::Ready(None) };
+        self.stage.progress(self.point).seen.set(body.end());
         let piece = match self.stage.poll_piece(self.point) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(piece) => piece.transpose(),
         };
         let bytes = piece.map(|piece| {
             let (start, length) = piece?;
-            self.body.move_to(start, length);
-            self.body.to_bytes()
+            body.move_to(start, length);
+            body.to_bytes()
         });
         self.over = !matches!(bytes, Some(Ok(_)));
         Poll::Ready(bytes)

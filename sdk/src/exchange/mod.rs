@@ -9,10 +9,10 @@ mod stage;
 mod task;
 
 use crate::body::{Edits, RequestBody, ResponseBody};
-use crate::context::LogContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 use crate::local_reply::LocalReply;
+use crate::log_context::LogContext;
 use core::future::poll_fn;
 use core::task::Poll;
 use stage::{Point, Wanted};
@@ -25,7 +25,7 @@ pub use gate::Gate;
 pub use held::HeldBody;
 pub use stage::Points;
 pub(crate) use stage::{Stage, undeclared};
-pub(crate) use task::{Next, describe, is_declared, poll_root, resume};
+pub(crate) use task::{Next, Running, find, is_declared, poll_root, resume};
 pub use task::{RootTask, StreamTask};
 
 /// A request and its response: what a filter that is one async function is given.
@@ -77,81 +77,124 @@ pub use task::{RootTask, StreamTask};
 pub struct Exchange<T = ()> {
     config: Rc<T>,
     stage: Rc<Stage>,
-    request_headers: RequestHeaders,
-    request_body: RequestBody,
-    request_trailers: RequestTrailers,
-    response_headers: ResponseHeaders,
-    response_body: ResponseBody,
-    response_trailers: ResponseTrailers,
+    part: Part,
+    /// What the filter did to the lengths of the two messages.
+    request_length: ContentLength,
+    response_length: ContentLength,
     log: LogContext,
+}
+
+/// What was given out last: there is never more than that, and an exchange is moved into its future, so that it should be small.
+enum Part {
+    None,
+    RequestHeaders(RequestHeaders),
+    RequestBody(RequestBody),
+    RequestTrailers(RequestTrailers),
+    ResponseHeaders(ResponseHeaders),
+    ResponseBody(ResponseBody),
+    ResponseTrailers(ResponseTrailers),
+    HeldRequest(RequestHeaders, RequestBody),
+    HeldResponse(ResponseHeaders, ResponseBody),
+}
+
+/// The handle that was just put there, or that is still there.
+macro_rules! handle {
+    ($part:expr, $Handle:ident) => {
+        if let Part::$Handle(handle) = &mut $part { Ok(handle) } else { Err(early()) }
+    };
 }
 
 /// The methods for the parts of one message.
 macro_rules! message {
-    ($(#[$headers_doc:meta])* $headers:ident: $Headers:ident, $point:ident;
-     $(#[$held_doc:meta])* $held:ident;
+    ($length:ident; $(#[$headers_doc:meta])* $headers:ident: $Headers:ident, $point:ident;
+     $(#[$held_doc:meta])* $held:ident: $Held:ident;
      $(#[$body_doc:meta])* $body:ident, $(#[$chunk_doc:meta])* $chunk:ident, $(#[$chunks_doc:meta])* $chunks:ident,
      $(#[$end_doc:meta])* $end:ident: $Body:ident, $body_point:ident;
      $(#[$trailers_doc:meta])* $trailers:ident: $Trailers:ident, $trailers_point:ident) => {
         $(#[$headers_doc])*
         pub async fn $headers(&mut self) -> Result<&mut $Headers> {
-            self.stage.reach(Point::$point).await?;
-            Ok(&mut self.$headers)
+            poll_fn(|_| self.stage.reach(Point::$point)).await?;
+            if !matches!(self.part, Part::$Headers(_)) {
+                self.note_lengths();
+                self.part = Part::$Headers($Headers::new(self.$length));
+            }
+            handle!(self.part, $Headers)
         }
 
         $(#[$held_doc])*
         pub async fn $held(&mut self, limit: usize) -> Result<(&mut $Headers, HeldBody<'_>)> {
-            self.stage.reach(Point::$point).await?;
+            poll_fn(|_| self.stage.reach(Point::$point)).await?;
             let length = self.stage.held(Point::$point, Point::$body_point, limit).await?;
-            self.$body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$headers.content_length()));
-            Ok((&mut self.$headers, HeldBody::new(Point::$point, &mut self.$body)))
+            self.note_lengths();
+            let body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$length));
+            self.part = Part::$Held($Headers::new(self.$length), body);
+            let Part::$Held(headers, body) = &mut self.part else { return Err(early()) };
+            Ok((headers, HeldBody::new(Point::$point, body)))
         }
 
         $(#[$body_doc])*
         pub async fn $body(&mut self, limit: usize) -> Result<&mut $Body> {
             let length = self.stage.whole(Point::$body_point, limit).await?;
-            self.$body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$headers.content_length()));
-            Ok(&mut self.$body)
+            self.note_lengths();
+            self.part = Part::$Body($Body::new(length, edits(self.stage.progress(Point::$body_point), self.$length)));
+            handle!(self.part, $Body)
         }
 
         $(#[$chunk_doc])*
         pub async fn $chunk(&mut self) -> Result<Option<&mut $Body>> {
             // What the filter made of the piece before it, and all before that.
-            self.stage.progress(Point::$body_point).seen.set(self.$body.end());
+            let seen = if let Part::$Body(body) | Part::$Held(_, body) = &self.part { body.end() } else { 0 };
+            self.stage.progress(Point::$body_point).seen.set(seen);
             let Some((start, length)) = self.stage.piece(Point::$body_point).await? else { return Ok(None) };
+            self.note_lengths();
             let edits = match start {
-                0 => edits(self.stage.progress(Point::$body_point), self.$headers.content_length()),
+                0 => edits(self.stage.progress(Point::$body_point), self.$length),
                 // No host can edit what comes after something that it keeps.
                 _ => Edits::Impossible,
             };
-            self.$body = $Body::piece(start, length, edits);
-            Ok(Some(&mut self.$body))
+            self.part = Part::$Body($Body::piece(start, length, edits));
+            handle!(self.part, $Body).map(Some)
         }
 
         $(#[$chunks_doc])*
         #[cfg(feature = "futures")]
         pub fn $chunks(&mut self) -> Chunks<'_> {
-            Chunks::new(&self.stage, Point::$body_point, &mut self.$body)
+            self.note_lengths();
+            self.part = Part::$Body(match core::mem::replace(&mut self.part, Part::None) {
+                Part::$Body(body) | Part::$Held(_, body) => body,
+                _ => $Body::new(0, Edits::Impossible),
+            });
+            Chunks::new(&self.stage, Point::$body_point, handle!(self.part, $Body).ok().map(|body| &mut **body))
         }
 
         $(#[$end_doc])*
         pub fn $end(&mut self) -> Result<&mut $Body> {
+            self.note_lengths();
+            self.part = match core::mem::replace(&mut self.part, Part::None) {
+                Part::$Held(_, body) => Part::$Body(body),
+                part => part,
+            };
             let progress = self.stage.progress(Point::$body_point);
             let passed = self.stage.here() > Point::$body_point || progress.bodiless.get();
             if passed {
-                self.$body = $Body::new(0, Edits::Impossible);
+                self.part = Part::$Body($Body::new(0, Edits::Impossible));
             } else if !progress.ended.get() {
                 return Err(early());
             } else if progress.fresh.get() {
                 // An empty piece, which was not given to the filter. Otherwise the last piece is here, as the filter left it.
-                self.$body = $Body::new(progress.size.get(), edits(progress, self.$headers.content_length()));
+                self.part = Part::$Body($Body::new(progress.size.get(), edits(progress, self.$length)));
             }
-            Ok(&mut self.$body)
+            handle!(self.part, $Body)
         }
 
         $(#[$trailers_doc])*
         pub async fn $trailers(&mut self) -> Result<Option<&mut $Trailers>> {
-            Ok(self.stage.trailers(Point::$trailers_point).await?.then_some(&mut self.$trailers))
+            if !self.stage.trailers(Point::$trailers_point).await? {
+                return Ok(None);
+            }
+            self.note_lengths();
+            self.part = Part::$Trailers($Trailers::new(ContentLength::Kept));
+            handle!(self.part, $Trailers).map(Some)
         }
     };
 }
@@ -161,13 +204,23 @@ impl<T> Exchange<T> {
         Self {
             config,
             stage,
-            request_headers: RequestHeaders::new(ContentLength::Kept),
-            request_body: RequestBody::new(0, Edits::Impossible),
-            request_trailers: RequestTrailers::new(ContentLength::Kept),
-            response_headers: ResponseHeaders::new(ContentLength::Kept),
-            response_body: ResponseBody::new(0, Edits::Impossible),
-            response_trailers: ResponseTrailers::new(ContentLength::Kept),
+            part: Part::None,
+            request_length: ContentLength::Kept,
+            response_length: ContentLength::Kept,
             log: LogContext::new(),
+        }
+    }
+
+    /// Another handle is about to take the place of this one.
+    fn note_lengths(&mut self) {
+        match &self.part {
+            Part::RequestHeaders(headers) | Part::HeldRequest(headers, _) => {
+                self.request_length = headers.content_length()
+            }
+            Part::ResponseHeaders(headers) | Part::HeldResponse(headers, _) => {
+                self.response_length = headers.content_length()
+            }
+            _ => {}
         }
     }
 
@@ -177,6 +230,7 @@ impl<T> Exchange<T> {
     }
 
     message! {
+        request_length;
         /// The request's headers.
         request_headers: RequestHeaders, RequestHeaders;
         /// The request's headers once its whole body is here, and that. Nothing of the request has gone on: the body decides what the headers say. A request
@@ -203,7 +257,7 @@ impl<T> Exchange<T> {
         /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) without that setting, as soon as it shows: a second after the first bytes of the body came, which were not given.
         /// [`Elapsed`](ErrorKind::Elapsed) if nothing of the body has come for half a minute, unless this host has given bodies so before.
         /// [`TooLarge`](ErrorKind::TooLarge) if it has more than `limit` bytes.
-        request_headers_with_body;
+        request_headers_with_body: HeldRequest;
         /// The request's whole body, once it is here. The headers go on meanwhile. A request without a body has an empty one, which
         /// cannot be edited.
         ///
@@ -247,6 +301,7 @@ impl<T> Exchange<T> {
     }
 
     message! {
+        response_length;
         /// The response's headers: the upstream's, another filter's, or Envoy's own.
         response_headers: ResponseHeaders, ResponseHeaders;
         /// The response's headers once its whole body is here, and that; as [`request_headers_with_body`](Self::request_headers_with_body). Nothing of the response
@@ -254,7 +309,7 @@ impl<T> Exchange<T> {
         ///
         /// # Errors
         /// The same. Of a response, Envoy does not tell which bytes have come: [`Elapsed`](ErrorKind::Elapsed) comes after five seconds.
-        response_headers_with_body;
+        response_headers_with_body: HeldResponse;
         /// The response's whole body, once it is here; as [`request_body`](Self::request_body). The headers have gone to the client meanwhile: after that, a reply resets the
         /// stream.
         ///
@@ -290,7 +345,7 @@ impl<T> Exchange<T> {
     ///
     /// The function need not return before: code after this runs when the stream is over, in `on_log`.
     pub async fn finished(&mut self) -> Result<&LogContext> {
-        self.stage.reach(Point::Log).await?;
+        poll_fn(|_| self.stage.reach(Point::Log)).await?;
         Ok(&self.log)
     }
 
@@ -318,13 +373,12 @@ fn edits(progress: &stage::Progress, content_length: ContentLength) -> Edits {
 
 impl Stage {
     /// Waits for a part, and lets all before it go.
-    async fn reach(&self, point: Point) -> Result<()> {
-        poll_fn(|_| match self.ask(point) {
+    fn reach(&self, point: Point) -> Poll<Result<()>> {
+        match self.ask(point) {
             Ok(true) => Poll::Ready(Ok(())),
             Ok(false) => self.stay(Wanted::Point(point)),
             Err(error) => Poll::Ready(Err(error)),
-        })
-        .await
+        }
     }
 
     /// Waits for a whole body: its length.

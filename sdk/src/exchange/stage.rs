@@ -2,6 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::local_reply::LocalReply;
+use crate::runtime::line::Line;
 use core::task::Poll;
 use std::cell::Cell;
 
@@ -256,10 +257,10 @@ impl Stage {
 
 #[cold]
 pub(crate) fn undeclared(name: &str) -> Error {
-    let mut message = String::from("the module does not export what `");
-    message.push_str(name);
-    message.push_str("` waits for: write `#[proxy_filter::filter(");
-    message.push_str(name);
-    message.push_str(")]`");
-    Error::message(ErrorKind::NotAvailableHere, message)
+    let mut line = Line::new();
+    for part in ["the module does not export what `", name, "` waits for: write `#[proxy_filter::filter(", name, ")]`"]
+    {
+        line.push(part);
+    }
+    Error::text(ErrorKind::NotAvailableHere, line.as_str().into())
 }

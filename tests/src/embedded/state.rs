@@ -3,6 +3,7 @@
 use super::attribute::Info;
 use super::callout::Callouts;
 use super::fields::Map;
+use super::foreign::Backs;
 use super::metric::Metrics;
 use super::process::Process;
 use super::root::{Root, Roots};
@@ -251,6 +252,7 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) callouts: Callouts,
     pub(crate) rpcs: Rpcs,
+    pub(crate) backs: Backs,
     pub(crate) metrics: Metrics,
     pub(crate) shared_data: Data,
     pub(crate) queues: Queues,
@@ -276,6 +278,7 @@ impl State {
             clock: Clock::new(),
             callouts: Callouts::default(),
             rpcs: Rpcs::default(),
+            backs: Backs::default(),
             metrics: Metrics::new(process.metrics.clone()),
             shared_data: process.data.clone(),
             queues: process.queues.clone(),
@@ -286,7 +289,7 @@ impl State {
     }
 
     /// The context that the running callback belongs to, or has chosen to act on.
-    pub(super) const fn context(&self) -> u32 {
+    pub(crate) const fn context(&self) -> u32 {
         if self.effective == 0 { self.current } else { self.effective }
     }
 
