@@ -30,7 +30,7 @@ struct Phase {
 const PHASES: &[Phase] = &[
     Phase {
         word: "request_body",
-        methods: &["request_body", "request_chunk", HELD[0]],
+        methods: &["request_body", "request_chunk", "request_chunks", HELD[0]],
         constant: "REQUEST_BODY",
         callback: "fn on_request_body(&mut self, body: &mut sdk::RequestBody, end_of_stream: bool) -> sdk::Result<sdk::FilterDataStatus> {
             self.0.on_request_body(body.len(), end_of_stream)
@@ -46,7 +46,7 @@ const PHASES: &[Phase] = &[
     },
     Phase {
         word: "response_headers",
-        methods: &["response_headers", "response_body", "response_chunk", "response_trailers", HELD[1]],
+        methods: &["response_headers", "response_body", "response_chunk", "response_chunks", "response_trailers", HELD[1]],
         constant: "RESPONSE_HEADERS",
         callback: "fn on_response_headers(&mut self, _: &mut sdk::ResponseHeaders, end_of_stream: bool) -> sdk::Result<sdk::FilterHeadersStatus> {
             self.0.on_response_headers(end_of_stream)
@@ -54,7 +54,7 @@ const PHASES: &[Phase] = &[
     },
     Phase {
         word: "response_body",
-        methods: &["response_body", "response_chunk", HELD[1]],
+        methods: &["response_body", "response_chunk", "response_chunks", HELD[1]],
         constant: "RESPONSE_BODY",
         callback: "fn on_response_body(&mut self, body: &mut sdk::ResponseBody, end_of_stream: bool) -> sdk::Result<sdk::FilterDataStatus> {
             self.0.on_response_body(body.len(), end_of_stream)

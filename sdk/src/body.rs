@@ -137,6 +137,12 @@ impl Body {
         self.buffer.append(bytes)
     }
 
+    /// Another piece, which cannot be edited.
+    #[cfg(feature = "futures")]
+    pub(crate) const fn move_to(&mut self, start: usize, length: usize) {
+        (self.buffer, self.edits) = (self.buffer.of_piece(start, length), Edits::Impossible);
+    }
+
     /// Where what is visible ends in what the host keeps.
     pub(crate) const fn end(&self) -> usize {
         self.buffer.end()

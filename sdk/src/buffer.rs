@@ -25,6 +25,12 @@ impl Buffer {
         Self { kind: buffer, start, length }
     }
 
+    /// Another piece of what the host keeps.
+    #[cfg(feature = "futures")]
+    pub(crate) const fn of_piece(&self, start: usize, length: usize) -> Self {
+        Self::piece(self.kind, start, length)
+    }
+
     #[inline]
     pub(crate) const fn len(&self) -> usize {
         self.length

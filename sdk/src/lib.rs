@@ -306,6 +306,7 @@
 //! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `shared_data::Json` |
 //! | `grpc` | no | messages of the crate `prost` in [`GrpcCall`] and [`GrpcStream`]; without it, messages are [`GrpcBytes`] or types that implement [`GrpcMessage`] |
 //! | `prost-types` | no | metadata as `prost_types::Value` and `prost_types::Struct`: `Metadata::prost_value` and `prost_struct`, and conversions |
+//! | `futures` | no | `Stream` of the crate `futures` for ticks, messages of gRPC, items of queues and pieces of bodies |
 //! | `wee_alloc` | no | `wee_alloc` as the global allocator. It is unmaintained, and memory freed at one size is not always used for another |
 //!
 //! # Hosts
@@ -352,10 +353,13 @@ pub mod metric;
 #[cfg(feature = "panic-hook")]
 mod panic_hook;
 pub mod plugin;
+pub mod prelude;
 pub mod property;
 mod runtime;
 pub mod shared_data;
 mod shared_queue;
+#[cfg(feature = "futures")]
+mod stream;
 pub mod stream_info;
 #[doc(hidden)]
 pub mod sys;
@@ -367,8 +371,12 @@ pub use body::{Body, RequestBody, ResponseBody};
 pub use callout_error::CalloutError;
 pub use config::{Configuration, VmConfiguration};
 pub use context::{Context, RootContext};
+#[cfg(feature = "futures")]
+pub use dispatch::QueueItems;
 pub use dispatch::{Awaitable, Awaited, Awaits, Callout};
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "futures")]
+pub use exchange::Chunks;
 pub use exchange::{Exchange, HeldBody};
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 pub use grpc::{
@@ -391,17 +399,6 @@ pub use timer::{Interval, RunningInterval, Timer};
 #[cfg(all(target_family = "wasm", feature = "wee_alloc"))]
 #[global_allocator]
 static ALLOCATOR: wee_alloc::WeeAlloc<'static> = wee_alloc::WeeAlloc::INIT;
-
-/// What a filter needs, in one `use proxy_filter::prelude::*;`.
-pub mod prelude {
-    pub use crate::{
-        Body, CalloutError, Configuration, Context, DownstreamData, Error, ErrorKind, Exchange, FailurePolicy,
-        FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus, GrpcCall, GrpcCode, GrpcError, HeaderMap,
-        HeaderValue, HttpCall, LocalReply, LogContext, NetworkFilterStatus, PeerType, RequestBody, RequestHeaders,
-        RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue,
-        StreamContext, StreamData, Timer, UpstreamData, VmConfiguration, printable,
-    };
-}
 
 /// What generated code names. Not part of the public API.
 #[doc(hidden)]

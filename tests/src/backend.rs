@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     /// The plugin filters TCP connections, not requests.
     pub(crate) tcp: bool,
     pub(crate) allow_on_headers_stop_iteration: bool,
+    /// The client connects over IPv6.
+    pub(crate) ipv6: bool,
     /// METADATA frames of HTTP/2 pass.
     pub(crate) allow_metadata: bool,
     /// `per_connection_buffer_limit_bytes`.
@@ -68,6 +70,7 @@ impl Default for Settings {
             log_level: LogLevel::Trace,
             tcp: false,
             allow_on_headers_stop_iteration: false,
+            ipv6: false,
             allow_metadata: false,
             buffer_limit: None,
             stats_tags: Vec::new(),

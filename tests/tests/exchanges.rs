@@ -142,12 +142,12 @@ fn bodies_pass_piece_by_piece(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "exchanges")]
 fn no_piece_is_given_twice_however_slowly_they_are_taken(mut host: Host) {
-    // What comes together is a matter of time.
+    // Which of them come together is a matter of time.
     host.log_level(proxy_filter::LogLevel::Info);
     serve(&mut host, |_| Reply::new(200));
     let exchange = host.post("/slowly").chunks(["ab", "cd", "ef", "gh"]).send();
     assert_eq!(exchange.upstream().unwrap().text(), "abcdefgh", "{exchange}");
-    assert_eq!(exchange.messages(), ["piece ab", "piece cdef", "piece gh", "dropped: the function"], "{exchange}");
+    assert_eq!(exchange.messages(), ["seen: abcdefgh", "dropped: the function"], "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]

@@ -68,17 +68,14 @@ impl Stage {
                 return Poll::Ready(Ok(progress.size.get()));
             }
             if self.here() == headers {
-                self.want(Wanted::Whole(headers));
+                let _: Poll<()> = self.stay(Wanted::Whole(headers));
                 return patience.as_mut().poll(context).map(Err);
             }
             note_gives(root);
             match self.ask(body)? {
                 _ if progress.size.get() > limit => Poll::Ready(Err(too_large())),
                 true if progress.ended.get() => Poll::Ready(Ok(progress.size.get())),
-                _ => {
-                    self.want(Wanted::Whole(body));
-                    Poll::Pending
-                }
+                _ => self.stay(Wanted::Whole(body)),
             }
         })
         .await

@@ -1,5 +1,7 @@
 //! [`Exchange`]: a request and its response, in the order in which they pass, for a filter that is one async function.
 
+#[cfg(feature = "futures")]
+mod chunks;
 mod deadline;
 mod gate;
 mod held;
@@ -16,6 +18,8 @@ use core::task::Poll;
 use stage::{Point, Wanted};
 use std::rc::Rc;
 
+#[cfg(feature = "futures")]
+pub use chunks::Chunks;
 pub use deadline::{is_deadline, within};
 pub use gate::Gate;
 pub use held::HeldBody;
@@ -63,6 +67,9 @@ pub use task::{RootTask, StreamTask};
 /// work. What is woken so runs soon after, in a callback of the root context: the next answer to a call, or a tick, for which the filter has to name
 /// `timers`.
 ///
+/// What is awaited of the exchange itself runs with the function, and is woken by nobody: `join` and `select` do, but it has no place in a set of futures
+/// that polls only what was woken, `FuturesUnordered` or `join_all` of more than 30. Calls, timers and streams have.
+///
 /// # Errors
 /// Every part that is awaited may fail with [`NotAvailableHere`](ErrorKind::NotAvailableHere): it has passed, or the upstream answered before the
 /// request came to it, or the module does not export its callback. The attribute exports what it finds in the function; for what is awaited in another
@@ -101,7 +108,8 @@ macro_rules! handle {
 macro_rules! message {
     ($length:ident; $(#[$headers_doc:meta])* $headers:ident: $Headers:ident, $point:ident;
      $(#[$held_doc:meta])* $held:ident: $Held:ident;
-     $(#[$body_doc:meta])* $body:ident, $(#[$chunk_doc:meta])* $chunk:ident, $(#[$end_doc:meta])* $end:ident: $Body:ident, $body_point:ident;
+     $(#[$body_doc:meta])* $body:ident, $(#[$chunk_doc:meta])* $chunk:ident, $(#[$chunks_doc:meta])* $chunks:ident,
+     $(#[$end_doc:meta])* $end:ident: $Body:ident, $body_point:ident;
      $(#[$trailers_doc:meta])* $trailers:ident: $Trailers:ident, $trailers_point:ident) => {
         $(#[$headers_doc])*
         pub async fn $headers(&mut self) -> Result<&mut $Headers> {
@@ -146,6 +154,17 @@ macro_rules! message {
             };
             self.part = Part::$Body($Body::piece(start, length, edits));
             handle!(self.part, $Body).map(Some)
+        }
+
+        $(#[$chunks_doc])*
+        #[cfg(feature = "futures")]
+        pub fn $chunks(&mut self) -> Chunks<'_> {
+            self.note_lengths();
+            self.part = Part::$Body(match core::mem::replace(&mut self.part, Part::None) {
+                Part::$Body(body) | Part::$Held(_, body) => body,
+                _ => $Body::new(0, Edits::Impossible),
+            });
+            Chunks::new(&self.stage, Point::$body_point, handle!(self.part, $Body).ok().map(|body| &mut **body))
         }
 
         $(#[$end_doc])*
@@ -251,6 +270,24 @@ impl<T> Exchange<T> {
         ///
         /// A piece that came while an earlier one was held, because the filter waited for something else, can be read but not edited.
         request_chunk,
+        /// The pieces of the request's body as a stream of the crate `futures`: copies, which cannot be edited. Each piece goes on when the next one is asked
+        /// for; while the stream is not polled, the body is held.
+        ///
+        /// With the feature `futures`.
+        ///
+        /// ```
+        /// use futures::{StreamExt as _, TryStreamExt as _};
+        /// use proxy_filter::prelude::*;
+        ///
+        /// /// Tells a service of each piece: four at a time.
+        /// #[proxy_filter::filter]
+        /// async fn mirror(mut exchange: Exchange) -> Result<()> {
+        ///     let tell = async |piece| HttpCall::post("mirror", "/").body(piece).await;
+        ///     exchange.request_chunks().map_ok(tell).try_for_each_concurrent(4, async |told| Ok(drop(told.await?))).await
+        /// }
+        /// # fn main() {}
+        /// ```
+        request_chunks,
         /// The end of the request's body, after [`request_chunk`](Self::request_chunk) has returned `None`: what is appended here is the
         /// last of it.
         ///
@@ -281,6 +318,8 @@ impl<T> Exchange<T> {
         response_body,
         /// The next piece of the response's body; `None` at its end. As [`request_chunk`](Self::request_chunk).
         response_chunk,
+        /// The pieces of the response's body as a stream of the crate `futures`; as [`request_chunks`](Self::request_chunks).
+        response_chunks,
         /// The end of the response's body, after [`response_chunk`](Self::response_chunk) has returned `None`: what is appended here is the
         /// last of it. As [`request_end`](Self::request_end).
         ///
@@ -337,10 +376,7 @@ impl Stage {
     fn reach(&self, point: Point) -> Poll<Result<()>> {
         match self.ask(point) {
             Ok(true) => Poll::Ready(Ok(())),
-            Ok(false) => {
-                self.want(Wanted::Point(point));
-                Poll::Pending
-            }
+            Ok(false) => self.stay(Wanted::Point(point)),
             Err(error) => Poll::Ready(Err(error)),
         }
     }
@@ -356,10 +392,7 @@ impl Stage {
             match self.ask(point) {
                 Ok(true) if progress.size.get() > limit => Poll::Ready(Err(too_large())),
                 Ok(true) if progress.ended.get() => Poll::Ready(Ok(progress.size.get())),
-                Ok(_) => {
-                    self.want(Wanted::Whole(point));
-                    Poll::Pending
-                }
+                Ok(_) => self.stay(Wanted::Whole(point)),
                 Err(error) => Poll::Ready(Err(error)),
             }
         })
@@ -368,24 +401,22 @@ impl Stage {
 
     /// Waits for the next piece of a body: where it starts in what is visible, and its length.
     async fn piece(&self, point: Point) -> Result<Option<(usize, usize)>> {
-        poll_fn(|_| {
-            let progress = self.progress(point);
-            if self.here() > point || progress.bodiless.get() {
-                return Poll::Ready(self.declared(point).map(|()| None));
+        poll_fn(|_| self.poll_piece(point)).await
+    }
+
+    fn poll_piece(&self, point: Point) -> Poll<Result<Option<(usize, usize)>>> {
+        let progress = self.progress(point);
+        if self.here() > point || progress.bodiless.get() {
+            return Poll::Ready(self.declared(point).map(|()| None));
+        }
+        match self.ask(point) {
+            Ok(true) if progress.fresh.get() && (progress.news() > 0 || !progress.ended.get()) => {
+                Poll::Ready(Ok(Some(Self::take_piece(progress))))
             }
-            match self.ask(point) {
-                Ok(true) if progress.fresh.get() && (progress.news() > 0 || !progress.ended.get()) => {
-                    Poll::Ready(Ok(Some(Self::take_piece(progress))))
-                }
-                Ok(true) if progress.ended.get() => Poll::Ready(Ok(None)),
-                Ok(_) => {
-                    self.want(Wanted::Point(point));
-                    Poll::Pending
-                }
-                Err(error) => Poll::Ready(Err(error)),
-            }
-        })
-        .await
+            Ok(true) if progress.ended.get() => Poll::Ready(Ok(None)),
+            Ok(_) => self.stay(Wanted::Point(point)),
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
 
     fn take_piece(progress: &stage::Progress) -> (usize, usize) {
@@ -401,10 +432,7 @@ impl Stage {
             match self.ask(point) {
                 Ok(true) => Poll::Ready(Ok(true)),
                 _ if over => Poll::Ready(self.declared(point).map(|()| false)),
-                Ok(false) => {
-                    self.want(Wanted::Point(point));
-                    Poll::Pending
-                }
+                Ok(false) => self.stay(Wanted::Point(point)),
                 Err(error) => Poll::Ready(Err(error)),
             }
         })

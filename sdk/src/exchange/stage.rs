@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::local_reply::LocalReply;
 use crate::runtime::line::Line;
+use core::task::Poll;
 use std::cell::Cell;
 
 /// A point of a stream's life, in its order.
@@ -168,6 +169,12 @@ impl Stage {
 
     pub(crate) fn want(&self, wanted: Wanted) {
         self.wanted.set(wanted);
+    }
+
+    /// A future waits for something of the stream.
+    pub(crate) fn stay<T>(&self, wanted: Wanted) -> Poll<T> {
+        self.want(wanted);
+        Poll::Pending
     }
 
     pub(crate) fn progress(&self, point: Point) -> &Progress {

@@ -127,10 +127,12 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             Ok(())
         }
         "/slowly" => {
+            let mut seen = Vec::new();
             while let Some(chunk) = exchange.request_chunk().await? {
-                log::info!("piece {}", printable(&chunk.to_bytes()?));
-                Timer::after(Duration::from_millis(120)).await?;
+                seen.extend(chunk.to_bytes()?);
+                Timer::after(Duration::from_millis(75)).await?;
             }
+            log::info!("seen: {}", printable(&seen));
             Ok(())
         }
         "/end" => {

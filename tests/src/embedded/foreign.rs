@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Objects of Envoy that can be made from text: those the scenarios set. Envoy 1.40 has more.
-const OBJECTS: [&[u8]; 2] = [b"envoy.network.upstream_server_name", b"envoy.tcp_proxy.cluster"];
+const OBJECTS: [&[u8]; 3] =
+    [b"envoy.network.upstream_server_name", b"envoy.tcp_proxy.cluster", b"envoy.network.upstream_subject_alt_names"];
 /// An object that is made from the number of a port only.
 const PORT: &[u8] = b"envoy.upstream.dynamic_port";
 

@@ -122,6 +122,11 @@ impl Host {
         self.settings.buffer_limit = Some(bytes);
     }
 
+    /// Has the client connect over IPv6: the listener's address is `[::1]` then, and the client's as well.
+    pub fn ipv6(&mut self) {
+        self.settings.ipv6 = true;
+    }
+
     /// Lets METADATA frames of HTTP/2 pass: `allow_metadata` in the `http2_protocol_options` of the listener and the upstream cluster.
     pub fn allow_metadata(&mut self) {
         self.settings.allow_metadata = true;
