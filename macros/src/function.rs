@@ -223,7 +223,10 @@ impl AsyncFunction {
         let (held, configured) = if is_configured {
             ("::core::option::Option<::std::rc::Rc<#Config>>", "self.config.clone()")
         } else {
-            ("::std::rc::Rc<#Config>", "Some(::std::rc::Rc::clone(&self.config))")
+            (
+                "::std::cell::OnceCell<::std::rc::Rc<#Config>>",
+                "Some(::std::rc::Rc::clone(self.config.get_or_init(::core::default::Default::default)))",
+            )
         };
         let gate = if is_gated { "gate: sdk::Gate," } else { "" };
         let filter = if is_gated { GATED } else { "#function" };

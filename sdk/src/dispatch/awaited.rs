@@ -36,7 +36,7 @@ pub trait Awaitable: Callout<Started = u32> + Unpin {
 
     /// Where the future finds it. Dropping it means that nobody waits any more.
     #[doc(hidden)]
-    type Waiting: Look<Output = Self::Output> + Unpin;
+    type Waiting: Unpin;
 
     #[doc(hidden)]
     const DECLARED: (Points, &'static str);
@@ -45,21 +45,16 @@ pub trait Awaitable: Callout<Started = u32> + Unpin {
     #[doc(hidden)]
     fn expect(number: u32, waker: &Waker) -> Self::Waiting;
 
+    /// The answer, if it is there. Otherwise the waker is woken when it is.
+    #[doc(hidden)]
+    fn look(waiting: &Self::Waiting, waker: &Waker) -> Option<Self::Output>;
+
     /// What there is instead of an answer to what could not be started.
     #[doc(hidden)]
     fn not_started(answer: Self::Answer<'static>) -> Self::Output;
 
     #[doc(hidden)]
     fn refuse(error: Error) -> Self::Output;
-}
-
-/// What waits for an answer.
-pub trait Look {
-    /// The answer.
-    type Output;
-
-    /// The answer, if it is there. Otherwise the waker is woken when it is.
-    fn look(&self, waker: &Waker) -> Option<Self::Output>;
 }
 
 impl<A: Awaitable> Future for Awaited<A> {
@@ -82,7 +77,7 @@ impl<A: Awaitable> Future for Awaited<A> {
                 }
             }
             State::Waiting(waiting) => {
-                let Some(found) = waiting.look(context.waker()) else { return Poll::Pending };
+                let Some(found) = A::look(waiting, context.waker()) else { return Poll::Pending };
                 self.0 = State::New(None);
                 Poll::Ready(found)
             }
@@ -113,14 +108,6 @@ impl core::fmt::Debug for WaitingForHttp {
     }
 }
 
-impl Look for WaitingForHttp {
-    type Output = HttpOutcome;
-
-    fn look(&self, waker: &Waker) -> Option<HttpOutcome> {
-        self.0.look(waker, HttpAnswer::fetch)
-    }
-}
-
 impl Drop for WaitingForHttp {
     fn drop(&mut self) {
         // Contexts alive at the end of a native thread are dropped when there may be no table any more.
@@ -136,6 +123,10 @@ impl Awaitable for HttpCall {
 
     fn expect(number: u32, waker: &Waker) -> WaitingForHttp {
         WaitingForHttp(HTTP_ANSWERS.with(|answers| answers.expect(number, waker)))
+    }
+
+    fn look(waiting: &WaitingForHttp, waker: &Waker) -> Option<HttpOutcome> {
+        waiting.0.look(waker, HttpAnswer::fetch)
     }
 
     fn not_started(answer: Self::Answer<'static>) -> Self::Output {
@@ -177,16 +168,6 @@ impl<T: 'static> WaitingForCompletion<T> {
         A::wait(number, current::context_id(), Waiting::Context(Box::new(then)));
         Self { number, shared, give_up }
     }
-}
-
-impl<T> core::fmt::Debug for WaitingForCompletion<T> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("WaitingForCompletion").field("number", &self.number).finish_non_exhaustive()
-    }
-}
-
-impl<T> Look for WaitingForCompletion<T> {
-    type Output = T;
 
     fn look(&self, waker: &Waker) -> Option<T> {
         let answer = self.shared.answer.take();
@@ -194,6 +175,12 @@ impl<T> Look for WaitingForCompletion<T> {
             self.shared.waker.set(Some(waker.clone()));
         }
         answer
+    }
+}
+
+impl<T> core::fmt::Debug for WaitingForCompletion<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("WaitingForCompletion").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
@@ -213,6 +200,10 @@ impl Awaitable for Timer {
         WaitingForCompletion::new::<Self>(number, waker, timers::give_up)
     }
 
+    fn look(waiting: &Self::Waiting, waker: &Waker) -> Option<Self::Output> {
+        waiting.look(waker)
+    }
+
     fn not_started(answer: Self::Answer<'static>) -> Self::Output {
         answer
     }
@@ -230,6 +221,10 @@ impl<Reply: GrpcMessage> Awaitable for GrpcCall<Reply> {
 
     fn expect(number: u32, waker: &Waker) -> Self::Waiting {
         WaitingForCompletion::new::<Self>(number, waker, grpc_calls::give_up)
+    }
+
+    fn look(waiting: &Self::Waiting, waker: &Waker) -> Option<Self::Output> {
+        waiting.look(waker)
     }
 
     fn not_started(answer: Self::Answer<'static>) -> Self::Output {

@@ -43,7 +43,7 @@ impl HttpAnswer {
             return Err(CalloutError::Reset);
         }
         if response::may_be_the_hosts(status) && headers.find(response::FROM_A_SERVICE.as_bytes()).is_none() {
-            return Err(response::no_answer(status, body));
+            return Err(response::no_answer(status, &body));
         }
         if number_of_trailers == 0 && body.is_empty() {
             return Ok(Self { status, headers, rest: None });

@@ -50,7 +50,7 @@ impl HttpCallResponse {
     #[cold]
     fn check_origin(&self) -> Result<&Self, CalloutError> {
         match self.header(FROM_A_SERVICE) {
-            Ok(None) => Err(no_answer(self.status, self.body().unwrap_or_default())),
+            Ok(None) => Err(no_answer(self.status, &self.body().unwrap_or_default())),
             _ => Ok(self),
         }
     }
@@ -102,16 +102,13 @@ pub(super) const fn may_be_the_hosts(status: u16) -> bool {
 
 /// What the host's own answer means; its body says why.
 #[cold]
-pub(super) fn no_answer(status: u16, mut why: Vec<u8>) -> CalloutError {
+pub(super) fn no_answer(status: u16, why: &[u8]) -> CalloutError {
     if status == 504 {
         return CalloutError::Timeout;
     }
-    for byte in &mut why {
-        if !matches!(byte, b' '..=b'~') {
-            *byte = b'?';
-        }
-    }
-    CalloutError::Unavailable(sys::printable_ascii(&why).unwrap_or_default().into())
+    CalloutError::Unavailable(
+        sys::printable_ascii(why).unwrap_or("the host says why in words that cannot be printed").into(),
+    )
 }
 
 /// The body of the answer that the host tells now.
