@@ -37,6 +37,7 @@ pub enum CalloutError {
 }
 
 impl fmt::Display for CalloutError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => fmt::Display::fmt(error, f),

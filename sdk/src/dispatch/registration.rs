@@ -17,12 +17,14 @@ pub trait NewContext: RootContext {
     fn new_root() -> Result<Self>;
 
     /// The author's type, for completions that name it: one of several in the type that stands for all roots of a module.
+    #[inline]
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
 }
 
 /// The `root_id` the host's configuration gives the plugin that is being created.
+#[inline]
 pub fn root_id() -> Result<Vec<u8>> {
     Ok(property::get(&["plugin_root_id"])?.unwrap_or_default())
 }

@@ -81,12 +81,14 @@ macro_rules! message {
      $(#[$body_doc:meta])* $body:ident, $(#[$chunk_doc:meta])* $chunk:ident, $(#[$end_doc:meta])* $end:ident: $Body:ident, $body_point:ident;
      $(#[$trailers_doc:meta])* $trailers:ident: $Trailers:ident, $trailers_point:ident) => {
         $(#[$headers_doc])*
+        #[inline]
         pub async fn $headers(&mut self) -> Result<&mut $Headers> {
             self.stage.reach(Point::$point).await?;
             Ok(&mut self.$headers)
         }
 
         $(#[$body_doc])*
+        #[inline]
         pub async fn $body(&mut self, limit: usize) -> Result<&mut $Body> {
             let length = self.stage.whole(Point::$body_point, limit).await?;
             self.$body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$headers.content_length()));
@@ -94,6 +96,7 @@ macro_rules! message {
         }
 
         $(#[$chunk_doc])*
+        #[inline]
         pub async fn $chunk(&mut self) -> Result<Option<&mut $Body>> {
             // What the filter made of the piece before it.
             self.stage.progress(Point::$body_point).seen.set(self.$body.len());
@@ -108,6 +111,7 @@ macro_rules! message {
         }
 
         $(#[$end_doc])*
+        #[inline]
         pub fn $end(&mut self) -> Result<&mut $Body> {
             let progress = self.stage.progress(Point::$body_point);
             let passed = self.stage.here() > Point::$body_point || progress.bodiless.get();
@@ -123,6 +127,7 @@ macro_rules! message {
         }
 
         $(#[$trailers_doc])*
+        #[inline]
         pub async fn $trailers(&mut self) -> Result<Option<&mut $Trailers>> {
             Ok(self.stage.trailers(Point::$trailers_point).await?.then_some(&mut self.$trailers))
         }
@@ -234,12 +239,14 @@ impl<T> core::fmt::Debug for Exchange<T> {
     }
 }
 
+#[inline]
 fn edits(progress: &stage::Progress, content_length: ContentLength) -> Edits {
     if progress.bodiless.get() { Edits::Impossible } else { content_length.into() }
 }
 
 impl Stage {
     /// Waits for a part, and lets all before it go.
+    #[inline]
     async fn reach(&self, point: Point) -> Result<()> {
         poll_fn(|_| match self.ask(point) {
             Ok(true) => Poll::Ready(Ok(())),
@@ -253,6 +260,7 @@ impl Stage {
     }
 
     /// Waits for a whole body: its length.
+    #[inline]
     async fn whole(&self, point: Point, limit: usize) -> Result<usize> {
         poll_fn(|_| {
             let progress = self.progress(point);
@@ -274,6 +282,7 @@ impl Stage {
     }
 
     /// Waits for the next piece of a body: where it starts in what is visible, and its length.
+    #[inline]
     async fn piece(&self, point: Point) -> Result<Option<(usize, usize)>> {
         poll_fn(|_| {
             let progress = self.progress(point);
@@ -295,6 +304,7 @@ impl Stage {
         .await
     }
 
+    #[inline]
     fn take_piece(progress: &stage::Progress) -> (usize, usize) {
         progress.fresh.set(false);
         // Nothing that was seen is still here, unless it was held.
@@ -303,6 +313,7 @@ impl Stage {
     }
 
     /// Waits for trailers: whether there are some. The end of a body does not say it: what comes after it does.
+    #[inline]
     async fn trailers(&self, point: Point) -> Result<bool> {
         poll_fn(|_| {
             let over = self.here() > point || self.progress(point).bodiless.get();

@@ -18,6 +18,7 @@ pub(crate) enum Point {
 }
 
 impl Point {
+    #[inline]
     pub(crate) fn is_request(self) -> bool {
         self < Self::ResponseHeaders
     }
@@ -106,6 +107,7 @@ pub(crate) struct Stage {
 }
 
 impl core::fmt::Debug for Stage {
+    #[inline]
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Stage").field("here", &self.here).field("wanted", &self.wanted).finish_non_exhaustive()
     }
@@ -129,6 +131,7 @@ pub(crate) struct Progress {
 }
 
 impl Stage {
+    #[inline]
     pub(crate) fn new(points: Points) -> Self {
         Self {
             points,
@@ -141,40 +144,49 @@ impl Stage {
         }
     }
 
+    #[inline]
     pub(crate) fn here(&self) -> Point {
         self.here.get()
     }
 
+    #[inline]
     pub(crate) fn taken(&self) -> Point {
         self.taken.get()
     }
 
+    #[inline]
     pub(crate) fn wanted(&self) -> Wanted {
         self.wanted.get()
     }
 
+    #[inline]
     pub(crate) fn want(&self, wanted: Wanted) {
         self.wanted.set(wanted);
     }
 
+    #[inline]
     pub(crate) fn progress(&self, point: Point) -> &Progress {
         if point.is_request() { &self.request } else { &self.response }
     }
 
+    #[inline]
     pub(crate) fn set_reply(&self, reply: LocalReply) {
         self.reply.set(Some(reply));
     }
 
+    #[inline]
     pub(crate) fn take_reply(&self) -> Option<LocalReply> {
         self.reply.take()
     }
 
     /// A callback: the stream has come to this point.
+    #[inline]
     pub(crate) fn arrive(&self, point: Point) {
         self.here.set(self.here.get().max(point));
     }
 
     /// A headers callback.
+    #[inline]
     pub(crate) fn arrive_headers(&self, point: Point, end_of_stream: bool) {
         self.arrive(point);
         if end_of_stream {
@@ -185,6 +197,7 @@ impl Stage {
     }
 
     /// A body callback: so many bytes are visible now.
+    #[inline]
     pub(crate) fn arrive_body(&self, point: Point, size: usize, end_of_stream: bool) {
         self.arrive(point);
         let progress = self.progress(point);
@@ -194,6 +207,7 @@ impl Stage {
     }
 
     /// Whether a callback at this point concerns the future: it waits for this or something before it, or holds the stream.
+    #[inline]
     pub(crate) fn concerns(&self, point: Point) -> bool {
         match self.wanted.get() {
             Wanted::Nothing => true,
@@ -202,6 +216,7 @@ impl Stage {
     }
 
     /// A message goes on, with all that was held of it.
+    #[inline]
     pub(crate) fn let_go(&self, point: Point) {
         let progress = self.progress(point);
         progress.held.set(false);
@@ -210,6 +225,7 @@ impl Stage {
     }
 
     /// Whether the module exports the callback of a point.
+    #[inline]
     pub(crate) fn declared(&self, point: Point) -> Result<()> {
         if self.points.has(point.bit()) { Ok(()) } else { Err(undeclared(point.name())) }
     }
@@ -219,6 +235,7 @@ impl Stage {
     }
 
     /// What to say to a future that asks for a point: `Ok(true)` if it is here, `Ok(false)` if it may come.
+    #[inline]
     pub(crate) fn ask(&self, point: Point) -> Result<bool> {
         self.declared(point)?;
         let here = self.here.get();

@@ -57,10 +57,12 @@ impl StreamTask {
     }
 
     /// Lets the future run if a callback at this point concerns it.
+    #[inline]
     fn step(&self, point: Point) -> Next {
         if self.stage.concerns(point) { run(self.number, &self.stage) } else { Next::LetGo }
     }
 
+    #[inline]
     fn headers(&self, point: Point, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         self.stage.arrive_headers(point, end_of_stream);
         match self.step(point) {
@@ -71,6 +73,7 @@ impl StreamTask {
         }
     }
 
+    #[inline]
     fn body(&self, point: Point, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
         self.stage.arrive_body(point, size, end_of_stream);
         match self.step(point) {
@@ -88,6 +91,7 @@ impl StreamTask {
         }
     }
 
+    #[inline]
     fn trailers(&self, point: Point) -> Result<FilterTrailersStatus> {
         self.stage.arrive(point);
         match self.step(point) {
@@ -99,36 +103,43 @@ impl StreamTask {
     }
 
     /// `Context::on_request_headers`.
+    #[inline]
     pub fn on_request_headers(&self, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         self.headers(Point::RequestHeaders, end_of_stream)
     }
 
     /// `Context::on_request_body`.
+    #[inline]
     pub fn on_request_body(&self, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
         self.body(Point::RequestBody, size, end_of_stream)
     }
 
     /// `Context::on_request_trailers`.
+    #[inline]
     pub fn on_request_trailers(&self) -> Result<FilterTrailersStatus> {
         self.trailers(Point::RequestTrailers)
     }
 
     /// `Context::on_response_headers`.
+    #[inline]
     pub fn on_response_headers(&self, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         self.headers(Point::ResponseHeaders, end_of_stream)
     }
 
     /// `Context::on_response_body`.
+    #[inline]
     pub fn on_response_body(&self, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
         self.body(Point::ResponseBody, size, end_of_stream)
     }
 
     /// `Context::on_response_trailers`.
+    #[inline]
     pub fn on_response_trailers(&self) -> Result<FilterTrailersStatus> {
         self.trailers(Point::ResponseTrailers)
     }
 
     /// `Context::on_log`.
+    #[inline]
     pub fn on_log(&self) -> Result<()> {
         self.stage.arrive(Point::Log);
         // Whoever waits for anything else waits in vain, and is dropped.
@@ -146,6 +157,7 @@ impl StreamTask {
 }
 
 impl Drop for StreamTask {
+    #[inline]
     fn drop(&mut self) {
         remove(self.number);
     }
@@ -168,22 +180,26 @@ impl RootTask {
 }
 
 impl Drop for RootTask {
+    #[inline]
     fn drop(&mut self) {
         remove(self.number);
     }
 }
 
+#[inline]
 fn remove(number: u32) {
     // Contexts alive at the end of a native thread are dropped when there may be no executor any more.
     let _ = EXECUTOR.try_with(|executor| executor.remove(number));
 }
 
 /// The context of a task, and how far its stream is.
+#[inline]
 pub(crate) fn describe(number: u32) -> Option<(u32, Rc<Stage>)> {
     EXECUTOR.with(|executor| executor.describe(number))
 }
 
 /// Lets a stream's future run that was woken outside of the stream's callbacks.
+#[inline]
 pub(crate) fn resume(number: u32, stage: &Stage) -> Next {
     let next = run(number, stage);
     match &next {
@@ -198,6 +214,7 @@ pub(crate) fn resume(number: u32, stage: &Stage) -> Next {
 }
 
 /// Lets a root context's future run.
+#[inline]
 pub(crate) fn poll_root(number: u32, stage: &Stage) -> Result<()> {
     match run(number, stage) {
         Next::Failed(error) => Err(error),
@@ -206,10 +223,12 @@ pub(crate) fn poll_root(number: u32, stage: &Stage) -> Result<()> {
 }
 
 /// Whether the future that runs may wait for this.
+#[inline]
 pub(crate) fn is_declared(points: Points) -> bool {
     DECLARED.get().intersects(points)
 }
 
+#[inline]
 fn run(number: u32, stage: &Stage) -> Next {
     let outer = DECLARED.replace(stage.points());
     let next = run_declared(number, stage);
@@ -217,6 +236,7 @@ fn run(number: u32, stage: &Stage) -> Next {
     next
 }
 
+#[inline]
 fn run_declared(number: u32, stage: &Stage) -> Next {
     for _ in 0..TURNS {
         executor::take_woken(number);

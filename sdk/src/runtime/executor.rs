@@ -33,16 +33,19 @@ thread_local! {
 struct Number(u32);
 
 impl Wake for Number {
+    #[inline]
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
+    #[inline]
     fn wake_by_ref(self: &Arc<Self>) {
         wake(self.0);
     }
 }
 
 /// Has a task run at the next opportunity.
+#[inline]
 pub(crate) fn wake(task: u32) {
     woken(|woken| {
         if !woken.contains(&task) {
@@ -64,11 +67,13 @@ fn woken<T>(body: impl FnOnce(&mut Vec<u32>) -> T) -> Option<T> {
 }
 
 /// The task that was woken first.
+#[inline]
 pub(crate) fn next_woken() -> Option<u32> {
     woken(|woken| woken.first().copied().inspect(|first| woken.retain(|other| other != first))).flatten()
 }
 
 /// Whether this task was woken. It is not woken any more.
+#[inline]
 pub(crate) fn take_woken(task: u32) -> bool {
     woken(|woken| {
         let before = woken.len();
@@ -79,11 +84,13 @@ pub(crate) fn take_woken(task: u32) -> bool {
 }
 
 /// Whether this task was woken.
+#[inline]
 pub(crate) fn is_woken(task: u32) -> bool {
     woken(|woken| woken.contains(&task)).unwrap_or_default()
 }
 
 /// Whether any task was woken.
+#[inline]
 pub(crate) fn is_any_woken() -> bool {
     woken(|woken| !woken.is_empty()).unwrap_or_default()
 }

@@ -158,6 +158,7 @@ impl SharedCounter {
     ///
     /// # Errors
     /// As [`SharedCell::get`].
+    #[inline]
     pub fn get(&self) -> Result<u64> {
         Ok(self.0.get()?.unwrap_or(0))
     }
@@ -166,6 +167,7 @@ impl SharedCounter {
     ///
     /// # Errors
     /// As [`SharedCell::set`].
+    #[inline]
     pub fn set(&self, value: u64) -> Result<()> {
         self.0.set(&value)
     }
@@ -174,6 +176,7 @@ impl SharedCounter {
     ///
     /// # Errors
     /// As [`SharedCell::update`].
+    #[inline]
     pub fn add(&self, n: u64) -> Result<u64> {
         self.0.update(|before| before.unwrap_or(0).saturating_add(n))
     }
@@ -182,6 +185,7 @@ impl SharedCounter {
     ///
     /// # Errors
     /// As [`SharedCell::update`].
+    #[inline]
     pub fn add_within(&self, n: u64, limit: u64) -> Result<Option<u64>> {
         self.0.update_if(|before| before.unwrap_or(0).checked_add(n).filter(|sum| *sum <= limit))
     }

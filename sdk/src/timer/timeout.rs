@@ -99,6 +99,7 @@ impl Interval {
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) for a period of 0.
+    #[inline]
     pub fn ticks(self) -> Result<Ticks> {
         Ok(Ticks { period: self.period()?, next: None })
     }
@@ -109,6 +110,7 @@ impl Ticks {
     ///
     /// # Errors
     /// A refusal of the host.
+    #[inline]
     pub async fn tick(&mut self) -> Result<()> {
         let now = now()?;
         let due = self.next.unwrap_or(now).saturating_add(self.period);
