@@ -51,6 +51,7 @@ impl core::error::Error for CalloutError {}
 
 impl From<CalloutError> for Error {
     #[cold]
+    #[inline]
     fn from(error: CalloutError) -> Self {
         match error {
             CalloutError::Refused(error) => error,

@@ -114,14 +114,17 @@ impl Awaitable for HttpCall {
 
     const DECLARED: (Points, &'static str) = (Points::HTTP_CALLS, "http_calls");
 
+    #[inline]
     fn copy(answer: Self::Answer<'_>) -> Self::Output {
         answer.and_then(HttpAnswer::copy)
     }
 
+    #[inline]
     fn refuse(error: Error) -> Self::Output {
         Err(CalloutError::Refused(error))
     }
 
+    #[inline]
     fn give_up(number: u32) {
         completion::give_up(number);
     }
@@ -132,14 +135,17 @@ impl Awaitable for Timer {
 
     const DECLARED: (Points, &'static str) = (Points::TIMERS, "timers");
 
+    #[inline]
     fn copy(answer: Self::Answer<'_>) -> Self::Output {
         answer
     }
 
+    #[inline]
     fn refuse(error: Error) -> Self::Output {
         Err(error)
     }
 
+    #[inline]
     fn give_up(number: u32) {
         timers::give_up(number);
     }
@@ -167,6 +173,7 @@ impl IntoFuture for HttpCall {
     type Output = core::result::Result<HttpAnswer, CalloutError>;
     type IntoFuture = Awaited<Self>;
 
+    #[inline]
     fn into_future(self) -> Awaited<Self> {
         Awaited(State::New(Some(self)))
     }
@@ -176,6 +183,7 @@ impl IntoFuture for Timer {
     type Output = Result<()>;
     type IntoFuture = Awaited<Self>;
 
+    #[inline]
     fn into_future(self) -> Awaited<Self> {
         Awaited(State::New(Some(self)))
     }

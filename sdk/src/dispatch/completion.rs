@@ -19,22 +19,26 @@ thread_local! {
 impl Callout for HttpCall {
     type Answer<'a> = Result<&'a HttpCallResponse, CalloutError>;
 
+    #[inline]
     fn start(self) -> Result<u32, Self::Answer<'static>> {
         Self::start(self).map_err(Err)
     }
 
+    #[inline]
     fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
         HTTP_CALLS.with(|calls| calls.insert(number, context_id, waiting));
     }
 }
 
 /// Nobody waits for this answer any more.
+#[inline]
 pub(super) fn give_up(number: u32) {
     // Contexts alive at the end of a native thread are dropped when there may be no table any more.
     drop(HTTP_CALLS.try_with(|calls| calls.take(number)));
 }
 
 /// Drops what a context that is gone waits for; `awaits` says what it can be.
+#[inline]
 pub(super) fn forget(awaits: CallbackSet, owner: u32) {
     if awaits.intersects(CallbackSet::HTTP_CALLS) {
         HTTP_CALLS.with(|calls| calls.forget(owner));
@@ -144,12 +148,14 @@ impl<R: NewContext> Runtime<R> {
 }
 
 /// The stream has been answered: nothing of it goes on.
+#[inline]
 pub(super) fn end(request: &Side, response: &Side) {
     request.let_go();
     response.let_go();
 }
 
 /// How a stream of which this part is held can be refused.
+#[inline]
 fn refusal(part: Part, side: &Side) -> Refusal {
     match part {
         Part::ResponseBody | Part::ResponseTrailers => side.refusal(),
@@ -158,6 +164,7 @@ fn refusal(part: Part, side: &Side) -> Refusal {
 }
 
 /// Lets a part go, and the message with it unless another part is held.
+#[inline]
 fn release(part: Part, side: &Side) {
     let held = side.held().without(part.held());
     side.hold(held);
@@ -172,12 +179,14 @@ fn release(part: Part, side: &Side) {
 }
 
 /// Lets a message go, if anything of it is held.
+#[inline]
 pub(super) fn let_go(side: &Side, stream: StreamType) {
     if side.held() != Held::NOTHING {
         go_on(side, stream);
     }
 }
 
+#[inline]
 fn go_on(side: &Side, stream: StreamType) {
     side.let_go();
     side.buffered.set(0);

@@ -31,6 +31,7 @@ pub fn root_id() -> Result<Vec<u8>> {
 
 /// The error for a `root_id` that no root context of the module has.
 #[cold]
+#[inline]
 pub fn unknown_root_id(found: &[u8], known: &[&str]) -> Error {
     let mut message = String::from("this module has no root context with the root_id \"");
     message.extend(String::from_utf8_lossy(found).escape_debug());

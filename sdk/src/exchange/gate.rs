@@ -76,6 +76,7 @@ impl Gate {
 }
 
 #[cold]
+#[inline]
 fn not_ready(why: &'static str) -> Error {
     Error::refused(ErrorKind::Configuration, why)
 }

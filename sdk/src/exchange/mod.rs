@@ -332,11 +332,13 @@ impl Stage {
 }
 
 #[cold]
+#[inline]
 fn early() -> Error {
     Error::refused(ErrorKind::NotAvailableHere, "there may be more of the body: await its pieces until there is none")
 }
 
 #[cold]
+#[inline]
 fn too_large() -> Error {
     Error::refused(ErrorKind::TooLarge, "the body is longer than the limit of the filter")
 }

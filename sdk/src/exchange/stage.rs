@@ -253,6 +253,7 @@ impl Stage {
 }
 
 #[cold]
+#[inline]
 pub(crate) fn undeclared(name: &str) -> Error {
     let mut message = String::from("the module does not export what `");
     message.push_str(name);

@@ -115,6 +115,7 @@ impl core::error::Error for GrpcError {}
 
 impl From<GrpcError> for Error {
     #[cold]
+    #[inline]
     fn from(error: GrpcError) -> Self {
         match error {
             GrpcError::Refused(error) => error,

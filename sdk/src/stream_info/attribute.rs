@@ -64,6 +64,7 @@ impl Attribute {
 
     /// The error for bytes that are not what the attribute's type says.
     #[cold]
+    #[inline]
     pub(crate) fn malformed(self) -> Error {
         let mut message = String::from("the host's value of ");
         message.extend(self.path.chars().map(|c| if c == '\0' { '.' } else { c }));
