@@ -6,19 +6,19 @@
 pub(crate) struct Capability {
     /// The argument.
     pub(crate) word: &'static str,
-    /// What the context can then wait for: the type of `Awaits`, with its generics, which are named as no type of the author's is.
-    awaits: &'static str,
+    /// What the context can then wait for: the types of `Awaits`, with their generics, which are named as no type of the author's is.
+    awaits: &'static [&'static str],
     generics: &'static str,
 }
 
 /// What a context can wait for.
 pub(crate) const CAPABILITIES: &[Capability] = &[
-    Capability { word: "http_calls", awaits: "sdk::HttpCall", generics: "" },
-    Capability { word: "timers", awaits: "sdk::Timer", generics: "" },
-    Capability { word: "grpc_calls", awaits: "sdk::GrpcCall<__Reply>", generics: "<__Reply: 'static>" },
+    Capability { word: "http_calls", awaits: &["sdk::HttpCall"], generics: "" },
+    Capability { word: "timers", awaits: &["sdk::Timer"], generics: "" },
+    Capability { word: "grpc_calls", awaits: &["sdk::GrpcCall<__Reply>"], generics: "<__Reply: 'static>" },
     Capability {
         word: "grpc_streams",
-        awaits: "sdk::GrpcStream<__Sent, __Received>",
+        awaits: &["sdk::GrpcStream<__Sent, __Received>", "sdk::NextGrpcMessage<__Sent, __Received>"],
         generics: "<__Sent: 'static, __Received: 'static>",
     },
     TASKS,
@@ -26,9 +26,9 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
 ];
 
 /// The same for what root tasks wait for.
-const QUEUES: Capability = Capability { word: "queues", awaits: "sdk::SharedQueue", generics: "" };
+const QUEUES: Capability = Capability { word: "queues", awaits: &["sdk::SharedQueue"], generics: "" };
 /// What `#[proxy_filter::filter]` says of the contexts that it generates. Authors do not.
-const TASKS: Capability = Capability { word: "tasks", awaits: "sdk::StreamTask", generics: "" };
+const TASKS: Capability = Capability { word: "tasks", awaits: &["sdk::StreamTask"], generics: "" };
 
 /// The arguments of [`CAPABILITIES`] that authors write.
 pub(crate) fn words() -> Vec<&'static str> {
@@ -51,7 +51,8 @@ impl Capability {
 
     /// What says that the type `#Name` has the capability.
     pub(crate) fn implementation(&self) -> String {
-        format!("impl {} sdk::Awaits<{}> for #Name {{}}\n", self.generics, self.awaits)
+        let one = |awaits| format!("impl {} sdk::Awaits<{awaits}> for #Name {{}}\n", self.generics);
+        self.awaits.iter().map(one).collect()
     }
 
     /// Its constant in `CallbackSet`.
@@ -135,6 +136,11 @@ pub(crate) const ROOT_CONTEXT: Trait = Trait {
         Method::new("on_tick", "fn on_tick(&mut self) -> Result<()>", &[]),
         Method::new("on_queue_ready", "fn on_queue_ready(&mut self, queue: &SharedQueue) -> Result<()>", &["queue"]),
         Method::new("on_log", "fn on_log(&mut self, log: &LogContext) -> Result<()>", &["log"]),
+        Method::new(
+            "on_foreign_function",
+            "fn on_foreign_function(&mut self, function_id: u32, arguments: Vec<u8>) -> Result<()>",
+            &["function_id", "arguments"],
+        ),
         Method::new("on_done", "fn on_done(&mut self) -> bool", &[]),
         Method::new("new_context", "fn new_context(&self) -> Self::Context", &[]),
     ],
@@ -185,6 +191,11 @@ pub(crate) const CONTEXT: Trait = Trait {
             "fn on_response_metadata(&mut self, entries: u32) -> Result<()>",
             &["entries"],
         ),
+        Method::new(
+            "on_foreign_function",
+            "fn on_foreign_function(&mut self, function_id: u32, arguments: Vec<u8>) -> Result<()>",
+            &["function_id", "arguments"],
+        ),
         Method::new("on_done", "fn on_done(&mut self) -> Result<()>", &[]),
         Method::new("on_log", "fn on_log(&mut self, log: &LogContext) -> Result<()>", &["log"]),
         Method::new("on_delete", "fn on_delete(&mut self) -> Result<()>", &[]),
@@ -214,6 +225,11 @@ pub(crate) const STREAM_CONTEXT: Trait = Trait {
             &["peer"],
         ),
         Method::new("on_upstream_close", "fn on_upstream_close(&mut self, peer: PeerType) -> Result<()>", &["peer"]),
+        Method::new(
+            "on_foreign_function",
+            "fn on_foreign_function(&mut self, function_id: u32, arguments: Vec<u8>) -> Result<()>",
+            &["function_id", "arguments"],
+        ),
         Method::new("on_done", "fn on_done(&mut self) -> Result<()>", &[]),
         Method::new("on_log", "fn on_log(&mut self) -> Result<()>", &[]),
         Method::new("on_delete", "fn on_delete(&mut self) -> Result<()>", &[]),

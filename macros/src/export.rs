@@ -78,6 +78,8 @@ const fn grpc(words: &'static [&'static str]) -> Needed {
     Needed::For { root: words, context: words }
 }
 
+const FOREIGN: &[&str] = &["on_foreign_function"];
+
 /// In the order of the ABI's specification.
 ///
 /// A body can end with the headers or with trailers; the runtime tells a body callback from there that the stream has ended.
@@ -111,6 +113,7 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_grpc_receive", 3, false, grpc(&["grpc_calls", "grpc_streams"])),
     export("proxy_on_grpc_receive_trailing_metadata", 3, false, grpc(&["grpc_streams"])),
     export("proxy_on_grpc_close", 3, false, grpc(&["grpc_calls", "grpc_streams"])),
+    export("proxy_on_foreign_function", 3, false, Needed::For { root: FOREIGN, context: FOREIGN }),
 ];
 
 impl Export {
@@ -257,6 +260,7 @@ pub(crate) fn impls(members: &[Member]) -> TokenStream {
         let capabilities = filter.root.callbacks.iter().filter_map(|name| Capability::find(name));
         let awaits = callback::set(capabilities.map(Capability::constant));
         let logs = filter.has(&["on_log"], &[]);
+        let foreign = filter.has(FOREIGN, FOREIGN);
         // A missing `Default` is a fault of the type in the author's impl.
         output.extend(quote_at(
             filter.root.name.span(),
@@ -264,6 +268,7 @@ pub(crate) fn impls(members: &[Member]) -> TokenStream {
                 "impl sdk::NewContext for {alias} {{
                     const AWAITS: sdk::CallbackSet = {awaits};
                     const LOGS: bool = {logs};
+                    const FOREIGN: bool = {foreign};
                     fn new_root() -> sdk::Result<Self> {{
                         ::core::result::Result::Ok(::core::default::Default::default())
                     }}
@@ -305,8 +310,9 @@ fn dispatch(members: &[Member]) -> TokenStream {
             enum Root {{ #roots }}
             enum Stream {{ #streams }}
             impl sdk::NewContext for Root {{
-                const AWAITS: sdk::CallbackSet = sdk::CallbackSet::EMPTY #awaits;
+                const AWAITS: sdk::CallbackSet = sdk::CallbackSet::SEVERAL #awaits;
                 const LOGS: bool = false #logs;
+                const FOREIGN: bool = false #foreign;
                 fn new_root() -> sdk::Result<Self> {{
                     let found = sdk::root_id()?;
                     #choices
@@ -321,7 +327,7 @@ fn dispatch(members: &[Member]) -> TokenStream {
                 {root}
             }}
             impl sdk::Callbacks for Stream {{
-                const SET: sdk::CallbackSet = sdk::CallbackSet::EMPTY #sets;
+                const SET: sdk::CallbackSet = sdk::CallbackSet::SEVERAL #sets;
                 type Kind = Self;
                 fn as_any(&mut self) -> &mut dyn ::core::any::Any {{
                     match self {{ #contexts }}
@@ -342,6 +348,7 @@ fn dispatch(members: &[Member]) -> TokenStream {
                 ),
             ),
             ("logs", for_each("|| <@ as sdk::NewContext>::LOGS")),
+            ("foreign", for_each("|| <@ as sdk::NewContext>::FOREIGN")),
             ("ids", for_each("#root_id,")),
             ("anys", for_each("Self::@(root) => root,")),
             ("contexts", for_each("Self::@(context) => context,")),
@@ -353,19 +360,23 @@ fn dispatch(members: &[Member]) -> TokenStream {
 
 /// What the contexts of requests and of connections have in common, for the enum `Stream`.
 fn life(members: &[Member]) -> String {
-    let method = |name: &str, reference: &str, output: &str| -> String {
+    let method = |name: &str, reference: &str, more: [&str; 2], output: &str| -> String {
+        let [parameters, arguments] = more;
         let arm = |member: &Member| {
             let variant = &member.listed.alias;
             let context = format!("<{variant} as sdk::RootContext>::Context");
             format!(
-                "Stream::{variant}(filter) => <<{context} as sdk::Callbacks>::Kind as sdk::Life<_>>::{name}(filter),"
+                "Stream::{variant}(filter) => <<{context} as sdk::Callbacks>::Kind as sdk::Life<_>>::{name}(filter, {arguments}),"
             )
         };
         let arms = members.iter().map(arm).collect::<String>();
-        format!("fn {name}(context: {reference} Self) -> {output} {{ match context {{ {arms} }} }}\n")
+        format!("fn {name}(context: {reference} Self, {parameters}) -> {output} {{ match context {{ {arms} }} }}\n")
     };
-    let methods = ["create", "done", "log", "delete"].map(|name| method(name, "&mut", "Result<()>")).concat();
-    format!("impl sdk::Life<Self> for Stream {{ {methods} {} }}", method("failure_policy", "&", "FailurePolicy"))
+    let methods = ["create", "done", "log", "delete"].map(|name| method(name, "&mut", ["", ""], "Result<()>")).concat();
+    let foreign = ["function_id: u32, arguments: Vec<u8>", "function_id, arguments"];
+    let foreign = method("foreign_function", "&mut", foreign, "Result<()>");
+    let policy = method("failure_policy", "&", ["", ""], "FailurePolicy");
+    format!("impl sdk::Life<Self> for Stream {{ {methods} {foreign} {policy} }}")
 }
 
 /// The callbacks of one kind of streams, for the enum `Stream`. Those that every kind has are found by way of [`life`].

@@ -1,13 +1,13 @@
 //! The two contexts a filter is made of: [`RootContext`], which lives as long as the plugin, and [`Context`], which lives as long as
 //! a stream.
 
-use crate::abi::MapType;
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::{Configuration, VmConfiguration};
 use crate::dispatch::Callbacks;
 use crate::error::Result;
 use crate::filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
-use crate::headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
+use crate::headers::{RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
+use crate::log_context::LogContext;
 use crate::shared_queue::SharedQueue;
 
 /// The context of a plugin: it reads the configuration and makes a [`Context`] for each HTTP stream, or a
@@ -162,6 +162,61 @@ pub trait RootContext: Sized + 'static {
         Ok(())
     }
 
+    /// A foreign function of the host calls back: during the call of [`foreign::call`](crate::foreign::call), or at any time later.
+    ///
+    /// The id and the bytes are what host and module have agreed on. Calls for streams come to [`Context::on_foreign_function`] and
+    /// [`StreamContext::on_foreign_function`](crate::StreamContext::on_foreign_function). A call that comes while a callback of the same context
+    /// runs, one that is made by this very context for example, is told when that callback is over.
+    ///
+    /// No function of Envoy's calls back. `resolve_lua` of nginx (`ngx_wasm_module`) does, with the id 0; in tests, what
+    /// `Host::foreign_function` of the embedded host adds.
+    ///
+    ///
+    /// ```
+    /// use proxy_filter::prelude::*;
+    /// use proxy_filter::foreign;
+    ///
+    /// #[derive(Default)]
+    /// struct Root {
+    ///     addresses: Vec<u8>,
+    /// }
+    ///
+    /// #[proxy_filter::root]
+    /// impl RootContext for Root {
+    ///     type Context = Stream;
+    ///
+    ///     fn on_configure(&mut self, _configuration: Configuration) -> Result<()> {
+    ///         foreign::call("resolve", b"example.com").map(drop)
+    ///     }
+    ///
+    ///     fn on_foreign_function(&mut self, _function_id: u32, arguments: Vec<u8>) -> Result<()> {
+    ///         self.addresses = arguments;
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn new_context(&self) -> Stream {
+    ///         Stream
+    ///     }
+    /// }
+    ///
+    /// struct Stream;
+    ///
+    /// #[proxy_filter::context]
+    /// impl Context for Stream {}
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// An `Err` is logged, and nothing else happens.
+    ///
+    /// Source: ABI 0.2.1, `proxy_on_foreign_function`; `proxy-wasm-cpp-host`, `ContextBase::onForeignFunction`.
+    #[doc(alias = "proxy_on_foreign_function")]
+    #[doc(alias = "onForeignFunction")]
+    fn on_foreign_function(&mut self, function_id: u32, arguments: Vec<u8>) -> Result<()> {
+        let _ = (function_id, arguments);
+        Ok(())
+    }
+
     /// The plugin is going away. `true`: there is nothing left to do, and the context is dropped.
     ///
     /// `false`: there is, and [`plugin::done`](crate::plugin::done) says when it is done. Until then the context stays: it gets answers to
@@ -298,6 +353,17 @@ pub trait Context: Sized + 'static {
         Ok(())
     }
 
+    /// A foreign function of the host calls back for this stream. As [`RootContext::on_foreign_function`]; no handle of the stream is in reach.
+    ///
+    /// # Errors
+    /// An `Err` is logged, and nothing else happens.
+    #[doc(alias = "proxy_on_foreign_function")]
+    #[doc(alias = "onForeignFunction")]
+    fn on_foreign_function(&mut self, function_id: u32, arguments: Vec<u8>) -> Result<()> {
+        let _ = (function_id, arguments);
+        Ok(())
+    }
+
     /// The stream is over.
     #[doc(alias = "proxy_on_done")]
     #[doc(alias = "onDone")]
@@ -323,52 +389,5 @@ pub trait Context: Sized + 'static {
     /// What happens to the stream when one of its callbacks returns an `Err`: it is refused, unless the filter says otherwise.
     fn failure_policy(&self) -> FailurePolicy {
         FailurePolicy::Closed
-    }
-}
-
-/// What can be read in [`on_log`](Context::on_log): the headers of both sides, and the response's trailers. None can be changed.
-///
-/// Fields of a message that never came are missing: a request that was refused early may have no headers here. Request trailers
-/// cannot be read at this time in Envoy.
-///
-/// ```
-/// # use proxy_filter::prelude::*;
-/// fn line(log: &LogContext) -> Result<String> {
-///     let path = log.request_headers().get(":path")?.unwrap_or_default();
-///     let status = log.response_headers().get(":status")?.unwrap_or_default();
-///     Ok(format!("{path} {status}"))
-/// }
-/// ```
-///
-/// Source: context API, "onLog".
-#[derive(Debug)]
-pub struct LogContext {
-    request_headers: HeaderMap,
-    response_headers: HeaderMap,
-    response_trailers: HeaderMap,
-}
-
-impl LogContext {
-    pub(crate) const fn new() -> Self {
-        Self {
-            request_headers: HeaderMap::new(MapType::REQUEST_HEADERS),
-            response_headers: HeaderMap::new(MapType::RESPONSE_HEADERS),
-            response_trailers: HeaderMap::new(MapType::RESPONSE_TRAILERS),
-        }
-    }
-
-    /// The request's headers, as they went to the upstream.
-    pub const fn request_headers(&self) -> &HeaderMap {
-        &self.request_headers
-    }
-
-    /// The response's headers, as they went to the client.
-    pub const fn response_headers(&self) -> &HeaderMap {
-        &self.response_headers
-    }
-
-    /// The response's trailers.
-    pub const fn response_trailers(&self) -> &HeaderMap {
-        &self.response_trailers
     }
 }

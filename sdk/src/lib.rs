@@ -42,7 +42,27 @@
 //! # fn main() {}
 //! ```
 //!
-//! # The same filter by hand
+//! # A filter as one function
+//!
+//! The life of a stream can also be one async function. Waiting for an answer holds the request, waiting for the next part lets it go
+//! on, and a stream that ends drops the function where it waits. [`filter`](macro@filter) and [`Exchange`] say the rest.
+//!
+//! ```
+//! use proxy_filter::prelude::*;
+//!
+//! #[proxy_filter::filter]
+//! async fn authorize(mut exchange: Exchange) -> Result<()> {
+//!     let request = exchange.request_headers().await?;
+//!     let authorization = request.get("authorization")?.unwrap_or_default();
+//!     match HttpCall::get("authz", "/check").header("authorization", authorization).await {
+//!         Ok(answer) if answer.status() == 200 => request.replace("x-user", answer.header("x-user").unwrap_or_default()),
+//!         _ => exchange.reply(LocalReply::new(403).body("denied\n")),
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! # The first filter by hand
 //!
 //! A Proxy-Wasm module exports functions that the host calls, and imports functions of the host. Without an SDK, that is the program:
 //!
@@ -116,10 +136,15 @@
 //! | Log | the macros of the crate `log`, which a filter adds to its dependencies; there is nothing to set up, see [`log`](mod@log) |
 //! | Log access | [`Context::on_log`], [`StreamContext::on_log`]; as an access logger that sees all requests of a listener, [`RootContext::on_log`] |
 //! | Filter TCP connections | [`StreamContext`], [`DownstreamData`], [`UpstreamData`], [`NetworkFilterStatus`] |
-//! | Read and set properties (Envoy: attributes, filter state) | [`property`] |
+//! | Write a filter as one async function | [`filter`](macro@filter), [`Exchange`] |
+//! | Know about the stream: addresses, TLS, times, flags, routes | [`stream_info`] |
+//! | Read the metadata of the route, the node, the cluster, the listener | [`metadata`] |
+//! | Leave something for other filters of the stream | [`filter_state`] |
+//! | Use what Envoy computes: CEL, signatures, compression | [`foreign`] |
+//! | Read and set any property by its path | [`property`] |
 //! | Know what time it is | [`clock::now`] |
 //! | Do something before the plugin ends | [`RootContext::on_done`], [`plugin::done`] |
-//! | Do something again and again | [`timer::set_tick_period`], [`RootContext::on_tick`] |
+//! | Wait, or do something again and again | [`Timer`], [`Interval`], [`timer`] |
 //! | Count and measure for operators | [`metric`] |
 //! | Share values between workers | [`shared_data`] |
 //! | Hand items to another VM, or to the root context | [`SharedQueue`], [`RootContext::on_queue_ready`] |
@@ -254,7 +279,7 @@
 //! | `on_response_body`, `on_response_trailers` | the stream is reset; a 500 if the response headers are still held | the message goes on |
 //! | `on_new_connection`, `on_downstream_data`, `on_upstream_data` | the connection is closed | the connection goes on |
 //! | `on_downstream_close`, `on_upstream_close` | only the log | only the log |
-//! | `on_log`, `on_done`, `on_delete`, `on_tick`, `on_queue_ready`, the metadata callbacks | only the log | only the log |
+//! | `on_log`, `on_done`, `on_delete`, `on_tick`, `on_queue_ready`, `on_foreign_function`, the metadata callbacks | only the log | only the log |
 //!
 //! [`Context::failure_policy`] or [`StreamContext::failure_policy`] chooses. The 500 carries the response code details `proxy_filter_error`, which Envoy's access log prints.
 //!
@@ -280,6 +305,8 @@
 //! | `panic-hook` | yes | a panic is written to the host's log |
 //! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `shared_data::Json` |
 //! | `grpc` | no | messages of the crate `prost` in [`GrpcCall`] and [`GrpcStream`]; without it, messages are [`GrpcBytes`] or types that implement [`GrpcMessage`] |
+//! | `prost-types` | no | metadata as `prost_types::Value` and `prost_types::Struct`: `Metadata::prost_value` and `prost_struct`, and conversions |
+//! | `futures` | no | `Stream` of the crate `futures` for ticks, messages of gRPC, items of queues and pieces of bodies |
 //! | `wee_alloc` | no | `wee_alloc` as the global allocator. It is unmaintained, and memory freed at one size is not always used for another |
 //!
 //! # Hosts
@@ -287,17 +314,14 @@
 //! **Envoy** is the host this crate is tested with: the scenarios of its test suite run in the embedded host of `proxy-filter-host` and in
 //! Envoy 1.40, and both have to agree on what client, upstream and log reader see.
 //!
-//! **nginx** (`ngx_wasm_module`) runs ABI 0.2.1 with gaps. What follows is read from its source; no test here runs it.
+//! **nginx** (`ngx_wasm_module`) runs ABI 0.2.1 with gaps. What follows is read from its source; no test here runs it. `docs/limits.md`
+//! in the repository has the rest, and Apache Traffic Server.
 //!
 //! - It loads a module only if that exports `proxy_on_context_create`, `proxy_on_vm_start` and `proxy_on_configure`: implement
-//!   [`on_start`](RootContext::on_start) and [`on_configure`](RootContext::on_configure), even if they do nothing. A filter that has
-//!   either exports the first one, too.
-//! - It traps in functions it does not have, `proxy_get_log_level` and `proxy_close_stream` among them. A line through the
-//!   [`log`](mod@log) facade asks for the level, so a filter for nginx does not use it. A reset needs `proxy_close_stream`: choose
-//!   [`FailurePolicy::Open`] or fail in request callbacks only.
-//! - It has no TCP filters.
-//! - It has no trailers, passes a request body in one piece, and never says `end_of_stream` in a headers callback.
-//! - It knows `Continue` and one kind of pause. The tables at [`FilterHeadersStatus`] and [`FilterDataStatus`] say where.
+//!   [`on_start`](RootContext::on_start) and [`on_configure`](RootContext::on_configure), even if they do nothing.
+//! - It traps in functions it does not have, `proxy_get_log_level` (every line through the [`log`](mod@log) facade) and `proxy_close_stream`
+//!   (an `Err` after the response headers) among them.
+//! - It has no TCP filters, no trailers and one kind of pause.
 
 // Lets the documentation and unit tests of this crate use the macros, which name the crate from outside.
 extern crate self as proxy_filter;
@@ -323,15 +347,19 @@ mod headers;
 mod http_call;
 mod local_reply;
 pub mod log;
+mod log_context;
 pub mod metadata;
 pub mod metric;
 #[cfg(feature = "panic-hook")]
 mod panic_hook;
 pub mod plugin;
+pub mod prelude;
 pub mod property;
 mod runtime;
 pub mod shared_data;
 mod shared_queue;
+#[cfg(feature = "futures")]
+mod stream;
 pub mod stream_info;
 #[doc(hidden)]
 pub mod sys;
@@ -342,19 +370,24 @@ pub use abi::{LogLevel, Status};
 pub use body::{Body, RequestBody, ResponseBody};
 pub use callout_error::CalloutError;
 pub use config::{Configuration, VmConfiguration};
-pub use context::{Context, LogContext, RootContext};
+pub use context::{Context, RootContext};
+#[cfg(feature = "futures")]
+pub use dispatch::QueueItems;
 pub use dispatch::{Awaitable, Awaited, Awaits, Callout};
 pub use error::{Error, ErrorKind, Result};
-pub use exchange::Exchange;
+#[cfg(feature = "futures")]
+pub use exchange::Chunks;
+pub use exchange::{Exchange, HeldBody};
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 pub use grpc::{
     ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStatus,
-    GrpcStream, OpenGrpcStream,
+    GrpcStream, NextGrpcMessage, OpenGrpcStream,
 };
 pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter, Printable, printable};
 pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 pub use http_call::{HttpAnswer, HttpCall, HttpCallResponse};
 pub use local_reply::LocalReply;
+pub use log_context::LogContext;
 #[doc(hidden)]
 pub use proxy_filter_macros::__export;
 pub use proxy_filter_macros::{context, filter, module, root, stream_context};
@@ -367,17 +400,6 @@ pub use timer::{Interval, RunningInterval, Timer};
 #[global_allocator]
 static ALLOCATOR: wee_alloc::WeeAlloc<'static> = wee_alloc::WeeAlloc::INIT;
 
-/// What a filter needs, in one `use proxy_filter::prelude::*;`.
-pub mod prelude {
-    pub use crate::{
-        Body, CalloutError, Configuration, Context, DownstreamData, Error, ErrorKind, Exchange, FailurePolicy,
-        FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus, GrpcCall, GrpcCode, GrpcError, HeaderMap,
-        HeaderValue, HttpCall, LocalReply, LogContext, NetworkFilterStatus, PeerType, RequestBody, RequestHeaders,
-        RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue,
-        StreamContext, StreamData, Timer, UpstreamData, VmConfiguration, printable,
-    };
-}
-
 /// What generated code names. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
@@ -387,7 +409,7 @@ pub mod __private {
     };
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};
-    pub use crate::exchange::{Gate, Points, RootTask, StreamTask};
-    pub use crate::grpc::GrpcStream;
+    pub use crate::exchange::{Gate, Points, RootTask, StreamTask, is_deadline, within};
+    pub use crate::grpc::{GrpcStream, NextGrpcMessage};
     pub use crate::prelude::*;
 }

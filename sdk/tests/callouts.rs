@@ -12,6 +12,16 @@ thread_local! {
     static DROPPED: Cell<u32> = const { Cell::new(0) };
     static NOW: Cell<u64> = const { Cell::new(1_000_000_000) };
     static RAN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static ACTS: Cell<Act> = const { Cell::new(Act::LetsGo) };
+}
+
+/// What the completions of HTTP calls, and the body callback, do.
+#[derive(Clone, Copy)]
+enum Act {
+    LetsGo,
+    Fails,
+    FailsOpen,
+    Replies,
 }
 
 /// Counts the completions that are dropped.
@@ -73,16 +83,38 @@ impl Context for Stream {
         }
         for number in 0..2 {
             let noted = Noted;
-            let _held = request.pause_for(self, HttpCall::get("c", "/"), move |_, _, answer| {
+            let _held = request.pause_for(self, HttpCall::get("c", "/"), move |_, request, answer| {
                 let _noted = noted;
                 ran(&format!(
                     "call {number}: {}",
                     answer.map_or_else(|why| why.to_string(), |answer| answer.status().to_string())
                 ));
-                Ok(FilterHeadersStatus::Continue)
+                match ACTS.get() {
+                    Act::LetsGo => Ok(FilterHeadersStatus::Continue),
+                    Act::Fails | Act::FailsOpen => Err("no".into()),
+                    Act::Replies => request.reply(LocalReply::new(403)),
+                }
             })?;
         }
         Ok(FilterHeadersStatus::PAUSE)
+    }
+
+    fn on_response_body(&mut self, body: &mut ResponseBody, end_of_stream: bool) -> Result<FilterDataStatus> {
+        if !end_of_stream {
+            return body.pause_for(self, HttpCall::get("c", "/"), |_, _, _| {
+                ran("the response's call");
+                Ok(FilterDataStatus::Continue)
+            });
+        }
+        match ACTS.get() {
+            Act::LetsGo => Ok(FilterDataStatus::PAUSE),
+            Act::Fails | Act::FailsOpen => Err("no".into()),
+            Act::Replies => body.reply(LocalReply::new(403)),
+        }
+    }
+
+    fn failure_policy(&self) -> FailurePolicy {
+        if matches!(ACTS.get(), Act::FailsOpen) { FailurePolicy::Open } else { FailurePolicy::Closed }
     }
 }
 
@@ -116,6 +148,16 @@ impl HostFunctions for Fake {
 
     fn proxy_continue_stream(&self, stream: u32) -> Result<(), Status> {
         self.asked.borrow_mut().push(format!("continue {stream}"));
+        Ok(())
+    }
+
+    fn proxy_send_local_response(&self, code: u32, _: &[u8], _: &[u8], _: &[u8], _: i32) -> Result<(), Status> {
+        self.asked.borrow_mut().push(format!("reply {code}"));
+        Ok(())
+    }
+
+    fn proxy_close_stream(&self, stream: u32) -> Result<(), Status> {
+        self.asked.borrow_mut().push(format!("close {stream}"));
         Ok(())
     }
 
@@ -163,6 +205,38 @@ fn the_first_to_let_go_lets_go_and_the_others_are_dropped() {
     call("proxy_on_http_call_response", &[1, 0, 1, 0, 0]);
     call("proxy_on_http_call_response", &[1, 77, 1, 0, 0]);
     assert!(all_that_ran().is_empty(), "a token that is not waited for");
+}
+
+#[test]
+fn a_completion_that_ends_the_stream_is_the_last_that_runs() {
+    for (act, told) in [(Act::Fails, "reply 500"), (Act::FailsOpen, "continue 0"), (Act::Replies, "reply 403")] {
+        let fake = start();
+        ACTS.set(act);
+        call("proxy_on_context_create", &[2, 1]);
+        call("proxy_on_request_headers", &[2, 0, 0]);
+        call("proxy_on_http_call_response", &[1, 0, 1, 0, 0]);
+        call("proxy_on_http_call_response", &[1, 1, 1, 0, 0]);
+        assert_eq!(all_that_ran(), ["call 0: 204"], "{told}");
+        assert_eq!(fake.asked.take(), ["context 2", told, "context 2"]);
+    }
+}
+
+#[test]
+fn a_callback_that_ends_the_stream_leaves_completions_nothing_to_hold() {
+    for (act, told) in [(Act::Fails, "close 1"), (Act::FailsOpen, ""), (Act::Replies, "reply 403")] {
+        let fake = start();
+        ACTS.set(act);
+        call("proxy_on_context_create", &[2, 1]);
+        call("proxy_on_response_headers", &[2, 0, 0]);
+        assert_eq!(call("proxy_on_response_body", &[2, 3, 0]), 1);
+        let result = call("proxy_on_response_body", &[2, 6, 1]);
+        assert_eq!(result, u32::from(!told.is_empty()));
+        call("proxy_on_http_call_response", &[1, 0, 1, 0, 0]);
+        assert!(all_that_ran().is_empty(), "{told}");
+        let asked = fake.asked.take();
+        let expected: Vec<&str> = [told, "context 2"].into_iter().filter(|asked| !asked.is_empty()).collect();
+        assert_eq!(asked, expected);
+    }
 }
 
 #[test]

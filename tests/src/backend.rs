@@ -3,6 +3,7 @@
 use crate::cluster::Cluster;
 use crate::connection::{ConnectionRecord, Step};
 use crate::fixture::Metadata;
+use crate::foreign::Functions;
 use crate::message::{Received, Reply, Request};
 use crate::record::{Event, Record, VmOf};
 use proxy_filter::LogLevel;
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     /// The plugin filters TCP connections, not requests.
     pub(crate) tcp: bool,
     pub(crate) allow_on_headers_stop_iteration: bool,
+    /// The client connects over IPv6.
+    pub(crate) ipv6: bool,
     /// METADATA frames of HTTP/2 pass.
     pub(crate) allow_metadata: bool,
     /// `per_connection_buffer_limit_bytes`.
@@ -48,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) metadata: Arc<Metadata>,
     /// The clusters that the plugin may call.
     pub(crate) clusters: Vec<Cluster>,
+    /// Foreign functions besides Envoy's.
+    pub(crate) foreign: Functions,
 }
 
 impl Default for Settings {
@@ -65,11 +70,13 @@ impl Default for Settings {
             log_level: LogLevel::Trace,
             tcp: false,
             allow_on_headers_stop_iteration: false,
+            ipv6: false,
             allow_metadata: false,
             buffer_limit: None,
             stats_tags: Vec::new(),
             metadata: Arc::default(),
             clusters: Vec::new(),
+            foreign: Functions::default(),
         }
     }
 }
@@ -146,6 +153,11 @@ pub(crate) trait Backend {
 
     /// Ends the plugin.
     fn stop(&mut self) -> Vec<Event>;
+
+    /// What each stream waits for that has not ended. Envoy does not tell.
+    fn waiting(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Rules of the host that the module broke, although the host did not say so. Envoy does not know any.
     fn violations(&self) -> Vec<String> {

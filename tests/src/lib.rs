@@ -58,6 +58,7 @@ mod engine;
 mod envoy;
 mod exchange;
 mod fixture;
+mod foreign;
 mod grpc;
 mod guest;
 mod host;
@@ -72,6 +73,7 @@ pub use connection::{Connection, ConnectionBuilder, ConnectionRecord, End, Heard
 pub use engine::{Engine, Trap};
 pub use exchange::{Exchange, ExchangeBuilder};
 pub use fixture::MetadataOf;
+pub use foreign::ForeignReply;
 pub use grpc::Turn;
 pub use guest::{BuildError, build_guest};
 pub use host::Host;

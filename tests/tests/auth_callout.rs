@@ -8,21 +8,21 @@ use std::time::Duration;
 
 /// Each scenario is a test of both filters, in both hosts.
 macro_rules! of_both {
-    ($(fn $name:ident($host:ident: &mut Host) $body:block)*) => {
+    ($callbacks:literal, $one_function:literal; $(fn $name:ident($host:ident: &mut Host) $body:block)*) => {
         mod scenario {
             use super::*;
             $(pub(crate) fn $name($host: &mut Host) $body)*
         }
         mod callbacks {
             use super::*;
-            $(#[proxy_filter_host::test(guest = "auth_callbacks")]
+            $(#[proxy_filter_host::test(guest = $callbacks)]
             fn $name(mut host: Host) {
                 scenario::$name(&mut host);
             })*
         }
         mod one_function {
             use super::*;
-            $(#[proxy_filter_host::test(guest = "auth_async")]
+            $(#[proxy_filter_host::test(guest = $one_function)]
             fn $name(mut host: Host) {
                 scenario::$name(&mut host);
             })*
@@ -48,7 +48,7 @@ fn alice(_call: &Received) -> Reply {
     Reply::new(200).header("x-user", "alice")
 }
 
-of_both! {
+of_both! { "auth_callbacks", "auth_async";
     fn who_is_let_in_has_a_name(host: &mut Host) {
         serve(host, alice);
         let exchange = host.get("/a?b").header("authorization", "Bearer t").header("x-user", "root").send();
@@ -148,6 +148,54 @@ of_both! {
         let exchange = host.get("/").header("authorization", "Bearer t").http2().send();
         assert_eq!(exchange.upstream().unwrap().header("x-user"), Some("alice".into()), "{exchange}");
     }
+}
+
+/// The shortest form of the filter, in which the README shows it.
+mod short {
+    use super::*;
+
+    of_both! { "authorize_callbacks", "authorize_async";
+        fn who_is_let_in_has_a_name(host: &mut Host) {
+            host.cluster("authz", alice);
+            let exchange = host.get("/").header("authorization", "Bearer t").header("x-user", "root").send();
+            assert_eq!(exchange.upstream().unwrap().header_values("x-user"), ["alice"], "{exchange}");
+            assert_eq!(exchange.calls("authz")[0].header("authorization"), Some("Bearer t".into()));
+        }
+
+        fn everybody_else_is_denied(host: &mut Host) {
+            host.cluster("authz", |_| Reply::new(401));
+            let exchange = host.post("/").chunks(["secret"]).send();
+            assert_eq!((exchange.status(), exchange.response().text().as_str()), (403, "denied\n"), "{exchange}");
+            assert!(exchange.upstream().is_none());
+        }
+
+        fn an_outage_lets_nobody_in(host: &mut Host) {
+            host.cluster("authz", |_| Reply::reset());
+            assert_eq!(host.get("/").header("authorization", "Bearer t").send().status(), 403);
+            host.cluster_without_hosts("authz");
+            assert_eq!(host.get("/").header("authorization", "Bearer t").send().status(), 403);
+        }
+
+        fn the_body_of_a_request_waits_for_the_answer(host: &mut Host) {
+            host.cluster("authz", |call| alice(call).after(ms(50)));
+            let exchange = host.post("/").chunks(["one ", "two"]).send();
+            assert_eq!(exchange.upstream().unwrap().text(), "one two", "{exchange}");
+        }
+
+        fn a_client_that_leaves_is_forgotten(host: &mut Host) {
+            host.cluster("authz", |call| alice(call).after(ms(150)));
+            let exchange = host.get("/").leave_after(ms(50)).send();
+            assert_eq!((exchange.status(), exchange.upstream()), (0, None), "{exchange}");
+            assert!(host.advance(ms(300)).messages().is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_filter_as_one_function_has_at_most_twenty_lines() {
+    let text = include_str!("../bench/ours/examples/auth_async.rs");
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("//")).count();
+    assert!(lines <= 20, "{lines} lines");
 }
 
 /// The functions that a module exports.

@@ -20,8 +20,10 @@ const NOT_FOUND: i32 = 1;
 struct Facts {
     path: &'static str,
     configuration: &'static str,
-    /// The token of the last call.
+    /// The token of the last call or gRPC stream.
     token: u32,
+    /// How many gRPC calls and streams the module has cancelled.
+    cancelled: u32,
     nanoseconds: u64,
     /// The period of the tick; 0 if there is none.
     period: u32,
@@ -64,7 +66,15 @@ macro_rules! driver {
                     };
                     linker.func_new("env", import.name(), ty, call).unwrap();
                 }
-                let facts = Facts { path, configuration, token: 0, nanoseconds: 1, period: 0, errors: Vec::new() };
+                let facts = Facts {
+                    path,
+                    configuration,
+                    token: 0,
+                    cancelled: 0,
+                    nanoseconds: 1,
+                    period: 0,
+                    errors: Vec::new(),
+                };
                 let mut store = $engine::Store::new(&engine, State { facts, exports: None });
                 let instance = linker.$instantiate(&mut store, &module).unwrap();
                 let memory = instance.get_memory(&mut store, "memory").unwrap();
@@ -131,11 +141,13 @@ macro_rules! driver {
                         out(caller, 0, &now);
                     }
                     "proxy_set_tick_period_milliseconds" => caller.data_mut().facts.period = word(0),
-                    "proxy_http_call" => {
+                    "proxy_http_call" | "proxy_grpc_call" | "proxy_grpc_stream" => {
                         caller.data_mut().facts.token += 4;
                         let token = caller.data().facts.token.to_le_bytes();
-                        out(caller, 9, &token);
+                        // The last argument is where it goes.
+                        out(caller, arguments.len() - 1, &token);
                     }
+                    "proxy_grpc_cancel" => caller.data_mut().facts.cancelled += 1,
                     _ => {}
                 }
                 0
@@ -196,8 +208,8 @@ driver!(Wasmtime: wasmtime, instantiate);
 /// A stream that waits.
 struct Waiting {
     id: u32,
-    /// The last call it made, if it made one.
-    token: Option<u32>,
+    /// The tokens of what it waits for.
+    tokens: Vec<u32>,
 }
 
 /// Opens a stream, and sees that its request waits.
@@ -205,17 +217,19 @@ fn open(host: &mut impl Driver, id: u32) -> Waiting {
     let before = host.facts().token;
     host.call("proxy_on_context_create", &[id, ROOT]);
     assert_ne!(host.call("proxy_on_request_headers", &[id, 1, 1]), 0, "the request waits");
-    let token = host.facts().token;
-    Waiting { id, token: (token != before).then_some(token) }
+    let tokens = (before + 4..=host.facts().token).step_by(4).collect();
+    Waiting { id, tokens }
 }
 
 /// The client has gone. What was asked for comes afterwards, or never.
-fn end(host: &mut impl Driver, Waiting { id, token }: &Waiting) {
+fn end(host: &mut impl Driver, Waiting { id, tokens }: &Waiting) {
     host.call("proxy_on_log", &[*id]);
     host.call("proxy_on_done", &[*id]);
     host.call("proxy_on_delete", &[*id]);
-    if let Some(token) = token.filter(|_| id % 2 == 0) {
-        host.call("proxy_on_http_call_response", &[ROOT, token, 0, 0, 0]);
+    for token in tokens.iter().filter(|_| id % 2 == 0) {
+        host.call("proxy_on_http_call_response", &[ROOT, *token, 0, 0, 0]);
+        host.call("proxy_on_grpc_receive", &[ROOT, *token, 0]);
+        host.call("proxy_on_grpc_close", &[ROOT, *token, 14]);
     }
 }
 
@@ -276,6 +290,50 @@ fn async_filters_that_die_while_they_wait_leave_nothing_behind() {
     let mut host = Wasmi::start("exchanges", "{}", "/wait");
     assert_no_growth(&mut host, 200, 1_000);
     assert_eq!(host.facts().token, 4_000, "each made a call");
+}
+
+#[test]
+fn aborted_grpc_calls_leave_nothing_behind() {
+    let mut host = Wasmi::start("grpc", "", "/call/Ask");
+    assert_no_growth(&mut host, 200, 1_000);
+    assert_eq!((host.facts().token, host.facts().cancelled), (4_000, 1_000), "each made a call, which was cancelled");
+}
+
+#[test]
+fn aborted_grpc_streams_leave_nothing_behind() {
+    for (guest, path, tokens) in [("grpc", "/left", 8_000), ("grpc_judge", "/", 4_000)] {
+        let mut host = Wasmi::start(guest, "", path);
+        assert_no_growth(&mut host, 200, 1_000);
+        assert_eq!(
+            (host.facts().token, host.facts().cancelled),
+            (tokens, 1_000),
+            "each opened one, which was cancelled"
+        );
+    }
+}
+
+#[cfg(feature = "wasmtime")]
+#[test]
+fn a_million_aborted_grpc_calls_leave_nothing_behind() {
+    let mut host = Wasmtime::start("grpc", "", "/call/Ask");
+    assert_no_growth(&mut host, 10_000, 1_000_000);
+    assert_eq!((host.facts().token, host.facts().cancelled), (4_000_000, 1_000_000));
+}
+
+#[cfg(feature = "wasmtime")]
+#[test]
+fn a_hundred_thousand_aborted_grpc_streams_leave_nothing_behind() {
+    let mut host = Wasmtime::start("grpc", "", "/left");
+    assert_no_growth(&mut host, 10_000, 100_000);
+    assert_eq!((host.facts().token, host.facts().cancelled), (800_000, 100_000));
+}
+
+#[cfg(feature = "wasmtime")]
+#[test]
+fn a_hundred_thousand_requests_that_die_waiting_for_a_message_leave_nothing_behind() {
+    let mut host = Wasmtime::start("grpc_judge", "", "/");
+    assert_no_growth(&mut host, 10_000, 100_000);
+    assert_eq!((host.facts().token, host.facts().cancelled), (400_000, 100_000));
 }
 
 #[cfg(feature = "wasmtime")]

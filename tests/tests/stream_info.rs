@@ -108,6 +108,13 @@ fn the_attributes_of_a_request_have_types(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stream_info")]
+fn a_client_may_have_an_address_of_ipv6(mut host: Host) {
+    host.ipv6();
+    let exchange = host.get("/request").send();
+    expect(&exchange, &["ip: Some(::1)", "source port: true", "destination port: true"]);
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
 fn attributes_come_and_go_with_the_phases(host: Host) {
     let mut host = with_metadata(host);
     host.upstream(|_| Reply::new(200).header("x-upstream", "1").chunks(["one", "two"]).trailer("x-t", "2"));

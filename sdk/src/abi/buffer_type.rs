@@ -11,6 +11,7 @@ impl BufferType {
     pub(crate) const GRPC_MESSAGE: Self = Self(5);
     pub(crate) const VM_CONFIGURATION: Self = Self(6);
     pub(crate) const PLUGIN_CONFIGURATION: Self = Self(7);
+    pub(crate) const FOREIGN_FUNCTION_ARGUMENTS: Self = Self(8);
 
     pub(crate) const fn raw(self) -> u32 {
         self.0

@@ -33,13 +33,12 @@ pub(crate) fn validate(bytes: &[u8]) -> Result<(), Malformed> {
         return Ok(());
     }
     let Iter { lengths, data } = split(bytes).ok_or(Malformed)?;
-    let mut left = data.len();
-    // Every text and its terminator; the number of lengths is even.
+    // Every text and its terminator. A map in memory has fewer than 2^30 of them: the sum does not overflow.
+    let mut sum = 0;
     for length in lengths.chunks_exact(4) {
-        let length = length.try_into().map_or(u32::MAX, u32::from_le_bytes);
-        left = (length as usize).checked_add(1).and_then(|text| left.checked_sub(text)).ok_or(Malformed)?;
+        sum += u64::from(length.try_into().map_or(u32::MAX, u32::from_le_bytes)) + 1;
     }
-    if left == 0 { Ok(()) } else { Err(Malformed) }
+    if sum == data.len() as u64 { Ok(()) } else { Err(Malformed) }
 }
 
 /// The walk over the pairs of an encoded map. Of one that [`validate`] refused, it yields those that can be read.
@@ -98,9 +97,9 @@ pub(crate) struct Builder {
 }
 
 /// The size of the count.
-const COUNT: usize = 4;
+pub(super) const COUNT: usize = 4;
 /// The size of the two lengths of a pair.
-const LENGTHS: usize = 8;
+pub(super) const LENGTHS: usize = 8;
 
 impl Builder {
     pub(crate) const fn new() -> Self {
@@ -118,11 +117,10 @@ impl Builder {
         if self.head.is_empty() {
             append(&mut self.head, &[0; COUNT]);
         }
-        for part in [name, value] {
-            let length = u32::try_from(part.len()).map_err(|_| TooLarge)?;
-            append(&mut self.head, &length.to_le_bytes());
+        // Both are far below 2^32; the name's is the lower half in little endian.
+        append(&mut self.head, &(name.len() as u64 | (value.len() as u64) << 32).to_le_bytes());
+        for part in [name, &[0], value, &[0]] {
             append(&mut self.data, part);
-            append(&mut self.data, &[0]);
         }
         Ok(())
     }
@@ -144,7 +142,7 @@ impl Builder {
 
 /// One copy of the code that grows a vector: a map is not built often enough for more.
 #[inline(never)]
-fn append(to: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn append(to: &mut Vec<u8>, bytes: &[u8]) {
     to.extend_from_slice(bytes);
 }
 

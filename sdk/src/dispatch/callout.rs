@@ -15,20 +15,25 @@ use crate::tcp::{DownstreamData, NetworkFilterStatus};
 use core::any::Any;
 use core::fmt;
 
-/// Something a filter starts and waits for: an [`HttpCall`], or a [`Timer`](crate::Timer).
+/// Something a filter starts and waits for: an [`HttpCall`], a [`GrpcCall`](crate::GrpcCall), the next message of a gRPC stream
+/// ([`ConnectedGrpcStream::receive`](crate::ConnectedGrpcStream::receive)), or a [`Timer`](crate::Timer).
 ///
 /// Only this crate implements it.
 pub trait Callout: Sized + 'static {
     /// What the completion receives.
     type Answer<'a>;
 
-    /// Starts it: the number under which the host, or the SDK, will tell the answer; or the answer, if there is one already.
+    /// What it is known by while it is under way: the number under which the host, or the SDK, will tell the answer, at least.
     #[doc(hidden)]
-    fn start(self) -> core::result::Result<u32, Self::Answer<'static>>;
+    type Started: 'static;
 
-    /// Remembers what a context does with the answer that will have this number.
+    /// Starts it; or gives the answer, if there is one already.
     #[doc(hidden)]
-    fn wait(number: u32, context_id: u32, waiting: Waiting<Self>);
+    fn start(self) -> core::result::Result<Self::Started, Self::Answer<'static>>;
+
+    /// Remembers what a context does with the answer.
+    #[doc(hidden)]
+    fn wait(started: Self::Started, context_id: u32, waiting: Waiting<Self>);
 }
 
 /// What to do with an answer. Completions know the type of their context; what keeps them does not.
@@ -57,13 +62,13 @@ where
 {
     match callout.start() {
         Err(answer) => then(context, answer),
-        Ok(number) => {
+        Ok(started) => {
             let then: Box<OnContext<A>> = Box::new(move |context, answer| match context.downcast_mut() {
                 Some(context) => then(context, answer),
                 // The number was another context's: a host that uses one twice.
                 None => Ok(()),
             });
-            A::wait(number, current::context_id(), Waiting::Context(then));
+            A::wait(started, current::context_id(), Waiting::Context(then));
             Ok(())
         }
     }
@@ -143,7 +148,7 @@ macro_rules! pause {
             {
                 match callout.start() {
                     Err(answer) => then(context, self, answer),
-                    Ok(number) => {
+                    Ok(started) => {
                         let then: Box<OnMessage<A>> = Box::new(move |context, $side, answer| {
                             let Some(context) = context.downcast_mut() else { return Ok($status::PAUSE.into_raw()) };
                             let mut $handled = $held;
@@ -151,7 +156,7 @@ macro_rules! pause {
                             $left;
                             Ok(status.into_raw())
                         });
-                        A::wait(number, current::context_id(), Waiting::Message(Part::$part, then));
+                        A::wait(started, current::context_id(), Waiting::Message(Part::$part, then));
                         Ok($status::PAUSE)
                     }
                 }

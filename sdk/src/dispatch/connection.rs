@@ -53,7 +53,8 @@ where
         let Some(stream) = self.stream(context_id) else { return CONTINUE };
         self.run(Callback::DOWNSTREAM_DATA, context_id, stream, Close, |context| {
             let mut data = DownstreamData::new(data_size as usize);
-            let status = context.on_downstream_data(&mut data, end_of_stream != 0)?;
+            let status = context.on_downstream_data(&mut data, end_of_stream != 0);
+            let status = status.inspect_err(|_| stream.request.let_go())?;
             if has::<R::Context>(CallbackSet::COMPLETIONS) {
                 let side = &stream.request;
                 let holds = status == NetworkFilterStatus::StopIteration;

@@ -30,6 +30,7 @@ impl Drop for Call {
 
 impl<Reply: GrpcMessage> Callout for GrpcCall<Reply> {
     type Answer<'a> = Result<Reply, GrpcError>;
+    type Started = u32;
 
     fn start(self) -> Result<u32, Self::Answer<'static>> {
         Self::start(self).map_err(Err)

@@ -1,6 +1,6 @@
 //! gRPC streams: their handlers, and the host's callbacks about them.
 
-use super::{Awaits, NewContext, Runtime, failure, grpc_calls};
+use super::{Awaits, NewContext, Runtime, failure, grpc_calls, grpc_messages};
 use crate::error::Result;
 use crate::exchange::{self, Points};
 use crate::grpc::{
@@ -35,6 +35,7 @@ impl Drop for Handler {
 #[inline]
 pub(super) fn forget(owner: u32) {
     STREAMS.with(|streams| streams.forget(owner));
+    grpc_messages::forget(owner);
 }
 
 #[inline]
@@ -45,7 +46,8 @@ fn wait(owner: u32, handler: Handler) {
 impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
     /// Opens the stream. `on_event` runs for everything that comes on it, in this context (`context` is `self` in a callback).
     ///
-    /// In any callback of a stream or a root context. Nothing of an HTTP stream is in reach of the handler but its context. An `Err` it returns is
+    /// In any callback of a stream or a root context. Nothing of an HTTP stream is in reach of the handler but its context: to hold a part of it,
+    /// [`connect_in`](Self::connect_in). An `Err` it returns is
     /// logged, and the gRPC stream goes on.
     ///
     /// # Errors
@@ -75,10 +77,31 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
         if !exchange::is_declared(Points::GRPC_STREAMS) {
             return Err(GrpcError::Refused(exchange::undeclared("grpc_streams")));
         }
+        self.collect(|_| {})
+    }
+
+    /// Opens the stream in a filter of callbacks, which takes one message after the other: with
+    /// [`receive`](ConnectedGrpcStream::receive), which can hold a part of an HTTP stream until a message is there.
+    ///
+    /// In any callback of a stream or a root context; `context` is `self` there.
+    ///
+    /// # Errors
+    /// Why the stream cannot be opened: as [`open`](Self::open).
+    pub fn connect_in<C: Awaits<Self>>(
+        self,
+        context: &mut C,
+    ) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
+        let _ = context;
+        self.collect(grpc_messages::arrived)
+    }
+
+    /// Opens a stream whose messages are kept until they are asked for.
+    fn collect(self, arrived: fn(&Rc<Inbox<Received>>)) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
         let inbox = Inbox::new();
         let own = Rc::clone(&inbox);
         let open = self.handle(move |_, event| {
             own.take(event);
+            arrived(&own);
             Ok(())
         })?;
         Ok(ConnectedGrpcStream::new(open, inbox))
@@ -190,6 +213,7 @@ impl<R: NewContext> Runtime<R> {
         if let Some(handler) = handler.filter(|handler| alive && !handler.life.is_over()) {
             wait(owner, handler);
         }
+        self.deliver_messages();
         self.after_root_callback();
     }
 }

@@ -1,8 +1,9 @@
 //! What the contexts of requests and of connections have in common: their life, and what a failure means to them.
 
-use crate::context::{Context, LogContext};
+use crate::context::Context;
 use crate::error::Result;
 use crate::filter_status::FailurePolicy;
+use crate::log_context::LogContext;
 use crate::tcp::StreamContext;
 
 /// The callbacks that every context of a stream has, whichever trait they are from.
@@ -15,6 +16,8 @@ pub trait Life<C> {
     fn log(context: &mut C) -> Result<()>;
     /// `on_delete`.
     fn delete(context: &mut C) -> Result<()>;
+    /// `on_foreign_function`.
+    fn foreign_function(context: &mut C, function_id: u32, arguments: Vec<u8>) -> Result<()>;
     /// `failure_policy`.
     fn failure_policy(context: &C) -> FailurePolicy;
 }
@@ -48,6 +51,11 @@ macro_rules! life {
             #[inline]
             fn delete(context: &mut C) -> Result<()> {
                 context.on_delete()
+            }
+
+            #[inline]
+            fn foreign_function(context: &mut C, function_id: u32, arguments: Vec<u8>) -> Result<()> {
+                context.on_foreign_function(function_id, arguments)
             }
 
             #[inline]

@@ -200,7 +200,7 @@ pub(super) fn body<M: Message, C: Context + Callbacks>(
         return Ok(Ok(CONTINUE));
     }
     let (status, length) = M::body(context, length, side.content_length().into(), end_of_stream);
-    let status = status?;
+    let status = status.inspect_err(|_| failed::<C>(side))?;
     side.keep(&status, length);
     if status.lets_go() {
         side.let_go();
@@ -218,14 +218,18 @@ pub(super) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side
         let buffered = side.buffered.get();
         // Only what the filter made the host buffer is still in its reach.
         let edits = if buffered == 0 { Edits::Impossible } else { side.content_length().into() };
-        end = M::body(context, buffered, edits, true).0?;
+        end = M::body(context, buffered, edits, true).0.inspect_err(|_| failed::<C>(side))?;
     }
     match end {
         FilterDataStatus::LocalReply(reply) => return Ok(Err(reply)),
         FilterDataStatus::StreamClosed => return Ok(FilterTrailersStatus::StreamClosed.into_raw()),
         _ => {}
     }
-    let status = if has::<C>(M::TRAILERS) { M::trailers(context)? } else { FilterTrailersStatus::Continue };
+    let status = if has::<C>(M::TRAILERS) {
+        M::trailers(context).inspect_err(|_| failed::<C>(side))?
+    } else {
+        FilterTrailersStatus::Continue
+    };
     if has::<C>(CallbackSet::COMPLETIONS) {
         let body = if end.lets_go() { Held::NOTHING } else { Held::BODY };
         let trailers = if status.lets_go() { Held::NOTHING } else { Held::TRAILERS };
@@ -235,6 +239,14 @@ pub(super) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side
         (_, status @ FilterTrailersStatus::LocalReply(_)) | (FilterDataStatus::Continue, status) => status.into_raw(),
         _ => FilterTrailersStatus::StopIteration.into_raw(),
     })
+}
+
+/// A callback has failed: the stream is refused, or the policy lets go all that was held of the message.
+#[inline]
+fn failed<C: Callbacks>(side: &Side) {
+    if has::<C>(CallbackSet::COMPLETIONS) {
+        side.let_go();
+    }
 }
 
 /// Combines the results of a headers callback and of the end of the body: what stops the headers for another reason than the body

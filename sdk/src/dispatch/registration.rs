@@ -12,6 +12,8 @@ pub trait NewContext: RootContext {
     const AWAITS: CallbackSet;
     /// Whether it has `on_log`, so that the id in `proxy_on_log` may be its own.
     const LOGS: bool;
+    /// Whether it, or its stream context, has `on_foreign_function`.
+    const FOREIGN: bool;
 
     /// The new root context, or why there is none.
     fn new_root() -> Result<Self>;

@@ -26,6 +26,11 @@ impl<R: NewContext> Root<R> {
         root.as_ref().map(RootContext::new_context)
     }
 
+    /// Whether a callback of the context runs.
+    pub(super) fn is_busy(&self) -> bool {
+        self.context.try_borrow_mut().is_err()
+    }
+
     /// Puts another context, or none, into the place. The old one is dropped last: its destructor may call the host.
     fn replace(&self, context: Option<Result<R>>) {
         let context = match context {
@@ -126,7 +131,11 @@ impl<R: NewContext> Runtime<R> {
     pub fn on_vm_start(&self, context_id: u32, configuration_size: u32) -> u32 {
         current::advance_epoch();
         match self.root(context_id) {
-            Some(root) => root.run(Callback::START, |root| root.on_start(VmConfiguration::new(configuration_size))),
+            Some(root) => {
+                let result = root.run(Callback::START, |root| root.on_start(VmConfiguration::new(configuration_size)));
+                self.make_up();
+                result
+            }
             None => 0,
         }
     }
@@ -151,7 +160,9 @@ impl<R: NewContext> Runtime<R> {
             current::ignore_event();
             return 1;
         };
-        root.with_context(Callback::DONE, 1, |root| root.map_or(1, |root| u32::from(root.on_done())))
+        let result = root.with_context(Callback::DONE, 1, |root| root.map_or(1, |root| u32::from(root.on_done())));
+        self.make_up();
+        result
     }
 
     /// `proxy_on_delete` for an id that is not a stream's.

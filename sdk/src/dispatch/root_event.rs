@@ -1,8 +1,8 @@
 //! Events of the root context that are no part of its life: the tick, items in a queue, and what an access logger logs.
 
 use super::{NewContext, Runtime, failure, received};
-use crate::context::LogContext;
 use crate::error::Result;
+use crate::log_context::LogContext;
 use crate::runtime::{Callback, current};
 use crate::shared_queue::SharedQueue;
 
@@ -26,9 +26,10 @@ impl<R: NewContext> Runtime<R> {
         self.after_root_callback();
     }
 
-    /// Lets the futures run that a callback of the root context has woken.
+    /// Does what a callback of the root context has left: calls of foreign functions that came meanwhile, and the futures that it has woken.
     #[inline]
     pub(super) fn after_root_callback(&self) {
+        self.make_up();
         if Self::TASKS {
             self.run_woken();
         }
@@ -37,10 +38,11 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_log` for an id that is not a stream's: the plugin is an access logger.
     pub(super) fn root_log(&self, context_id: u32) {
         self.notify(Callback::LOG, context_id, |root| root.on_log(&LogContext::new()));
+        self.make_up();
     }
 
     /// Runs a callback whose failure is logged. A root context that was refused has none.
-    fn notify(&self, callback: Callback, context_id: u32, body: impl FnOnce(&mut R) -> Result<()>) {
+    pub(super) fn notify(&self, callback: Callback, context_id: u32, body: impl FnOnce(&mut R) -> Result<()>) {
         let Some(root) = self.root(context_id) else { return current::ignore_event() };
         root.with_context(callback, (), |root| {
             let Some(root) = root else { return };

@@ -215,6 +215,7 @@ impl<R: NewContext> Runtime<R> {
             stream.flags.set(0);
             self.delete_stream(stream, id);
         }
+        self.make_up();
         Some(result)
     }
 
@@ -244,7 +245,12 @@ impl<R: NewContext> Runtime<R> {
             } else {
                 body(context)
             };
-            failure::settle(callback, id, context, refusal, result)
+            let answered = !matches!(result, Ok(Ok(_)));
+            let status = failure::settle(callback, id, context, refusal, result);
+            if has::<R::Context>(CallbackSet::COMPLETIONS) && answered && status != failure::CONTINUE {
+                completion::end(&stream.request, &stream.response);
+            }
+            status
         };
         let result = self.with_context(callback, id, stream, run).unwrap_or(failure::CONTINUE);
         if Self::TASKS {
@@ -285,6 +291,11 @@ fn no_context() -> Error {
 }
 
 impl<C> Stream<C> {
+    /// Whether a callback of the context runs.
+    pub(super) fn is_busy(&self) -> bool {
+        self.context.try_borrow_mut().is_err()
+    }
+
     const fn new() -> Self {
         Self {
             context: RefCell::new(None),

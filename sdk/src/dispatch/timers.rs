@@ -18,6 +18,7 @@ thread_local! {
 
 impl Callout for Timer {
     type Answer<'a> = Result<()>;
+    type Started = u32;
 
     #[inline]
     fn start(self) -> core::result::Result<u32, Self::Answer<'static>> {

@@ -2,6 +2,8 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::local_reply::LocalReply;
+use crate::runtime::line::Line;
+use core::task::Poll;
 use std::cell::Cell;
 
 /// A point of a stream's life, in its order.
@@ -21,6 +23,11 @@ impl Point {
     #[inline]
     pub(crate) fn is_request(self) -> bool {
         self < Self::ResponseHeaders
+    }
+
+    #[inline]
+    pub(crate) fn is_headers(self) -> bool {
+        matches!(self, Self::RequestHeaders | Self::ResponseHeaders)
     }
 
     /// The method of `Exchange` that waits for it, which is also the argument of the attribute.
@@ -89,7 +96,7 @@ pub(crate) enum Wanted {
     Nothing,
     /// A point, or the next piece of the body there: all before it goes on.
     Point(Point),
-    /// The whole body of that point.
+    /// The whole body of that point; with that of headers, which are held meanwhile, the body that follows them.
     Whole(Point),
 }
 
@@ -130,6 +137,15 @@ pub(crate) struct Progress {
     pub(crate) held: Cell<bool>,
 }
 
+impl Progress {
+    /// How many of the bytes that are here the future has not seen: all, unless some were held.
+    #[inline]
+    pub(crate) fn news(&self) -> usize {
+        let size = self.size.get();
+        if self.held.get() { size.saturating_sub(self.seen.get()) } else { size }
+    }
+}
+
 impl Stage {
     #[inline]
     pub(crate) fn new(points: Points) -> Self {
@@ -162,6 +178,12 @@ impl Stage {
     #[inline]
     pub(crate) fn want(&self, wanted: Wanted) {
         self.wanted.set(wanted);
+    }
+
+    /// A future waits for something of the stream.
+    pub(crate) fn stay<T>(&self, wanted: Wanted) -> Poll<T> {
+        self.want(wanted);
+        Poll::Pending
     }
 
     #[inline]
@@ -255,10 +277,10 @@ impl Stage {
 #[cold]
 #[inline]
 pub(crate) fn undeclared(name: &str) -> Error {
-    let mut message = String::from("the module does not export what `");
-    message.push_str(name);
-    message.push_str("` waits for: write `#[proxy_filter::filter(");
-    message.push_str(name);
-    message.push_str(")]`");
-    Error::message(ErrorKind::NotAvailableHere, message)
+    let mut line = Line::new();
+    for part in ["the module does not export what `", name, "` waits for: write `#[proxy_filter::filter(", name, ")]`"]
+    {
+        line.push(part);
+    }
+    Error::text(ErrorKind::NotAvailableHere, line.as_str().into())
 }

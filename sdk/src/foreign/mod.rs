@@ -21,6 +21,9 @@
 //! A host that does not have a function answers with an error of kind [`NotFound`](ErrorKind::NotFound). The embedded host has all but
 //! expressions and signatures.
 //!
+//! A function that calls the module back, now or later, is told in [`on_foreign_function`](crate::RootContext::on_foreign_function) of the
+//! context that called it. None of Envoy's does.
+//!
 //! Source: ABI 0.2.1, `proxy_call_foreign_function`; Envoy 1.40, `foreign.cc`.
 
 mod expression;

@@ -4,12 +4,14 @@ use super::stream::{GrpcEvent, OpenGrpcStream};
 use crate::error::Result;
 use core::fmt;
 use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use core::task::{Context, Poll, Waker};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// An open [`GrpcStream`](crate::GrpcStream) of a filter that is one async function. Dropping it cancels the stream.
+/// An open [`GrpcStream`](crate::GrpcStream) whose messages are taken one by one. Dropping it cancels the stream.
+///
+/// A filter that is one async function [connects](crate::GrpcStream::connect) it, and awaits what comes:
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -28,14 +30,42 @@ use std::rc::Rc;
 /// }
 /// # fn main() {}
 /// ```
+///
+/// A filter of callbacks [connects](crate::GrpcStream::connect_in) it as well, and holds a part of the HTTP stream until a message is there. What
+/// waits for a message keeps the stream, so that this one is over when the request is decided:
+///
+/// ```
+/// use proxy_filter::prelude::*;
+/// use proxy_filter::{GrpcBytes, GrpcStream};
+///
+/// # #[derive(Default)] struct Root;
+/// # #[proxy_filter::root] impl RootContext for Root { type Context = Judged; fn new_context(&self) -> Judged { Judged } }
+/// struct Judged;
+///
+/// #[proxy_filter::context(grpc_streams)]
+/// impl Context for Judged {
+///     fn on_request_headers(&mut self, request: &mut RequestHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+///         let stream = GrpcStream::<GrpcBytes, GrpcBytes>::new("judge", "judge.Judge", "Talk").connect_in(self)?;
+///         stream.send(&GrpcBytes(request.path()?.unwrap_or_default().to_vec()))?;
+///         request.pause_for(self, stream.receive(), |_, request, verdict| match verdict {
+///             Some(Ok(GrpcBytes(verdict))) if verdict == b"pass" => Ok(FilterHeadersStatus::Continue),
+///             _ => request.reply(LocalReply::new(403)),
+///         })
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// A context that keeps it goes on with it: it sends the next part of the message and waits again, in the same completion or in another callback.
+/// A stream has no timeout: hold the same part [for a `Timer`](crate::Timer) as well.
 pub struct ConnectedGrpcStream<Sent, Received> {
-    open: OpenGrpcStream<Sent>,
+    open: Rc<OpenGrpcStream<Sent>>,
     inbox: Rc<Inbox<Received>>,
 }
 
 impl<Sent, Received> ConnectedGrpcStream<Sent, Received> {
-    pub(crate) const fn new(open: OpenGrpcStream<Sent>, inbox: Rc<Inbox<Received>>) -> Self {
-        Self { open, inbox }
+    pub(crate) fn new(open: OpenGrpcStream<Sent>, inbox: Rc<Inbox<Received>>) -> Self {
+        Self { open: Rc::new(open), inbox }
     }
 
     /// Sends a message, as [`OpenGrpcStream::send`] does.
@@ -57,21 +87,40 @@ impl<Sent, Received> ConnectedGrpcStream<Sent, Received> {
         self.open.close()
     }
 
+    /// The next message as something to wait for in callbacks: hand it to `pause_for` of a part of the stream. The completion gets what
+    /// [`next`](Self::next) returns.
+    ///
+    /// It is there at once if the message has come already. It keeps the stream open as long as it waits; of several, the one that was made first
+    /// gets the first message. Messages that nobody waits for are kept.
+    pub fn receive(&self) -> NextGrpcMessage<Sent, Received> {
+        NextGrpcMessage { open: Rc::clone(&self.open), inbox: Rc::clone(&self.inbox) }
+    }
+
     /// The next message, when it is there; `None` when the stream has ended with the status OK, or after the error with which it ended.
     ///
     /// Metadata is not told here: [`open`](crate::GrpcStream::open) has it.
     pub async fn next(&mut self) -> Option<core::result::Result<Received, GrpcError>> {
-        poll_fn(|context| {
-            if let Some(message) = self.inbox.pop() {
-                return Poll::Ready(Some(message));
-            }
-            if self.open.is_over() {
-                return Poll::Ready(None);
-            }
-            self.inbox.waker.set(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await
+        poll_fn(|context| self.poll_message(context)).await
+    }
+
+    pub(crate) fn poll_message(
+        &mut self,
+        context: &Context<'_>,
+    ) -> Poll<Option<core::result::Result<Received, GrpcError>>> {
+        if let Some(message) = self.inbox.pop() {
+            return Poll::Ready(Some(message));
+        }
+        if self.open.is_over() {
+            return Poll::Ready(None);
+        }
+        self.inbox.waker.set(Some(context.waker().clone()));
+        Poll::Pending
+    }
+
+    /// Whether the stream has ended, and every message was awaited.
+    #[cfg(feature = "futures")]
+    pub(crate) fn is_over(&self) -> bool {
+        self.open.is_over() && self.inbox.is_empty()
     }
 }
 
@@ -81,19 +130,80 @@ impl<Sent, Received> fmt::Debug for ConnectedGrpcStream<Sent, Received> {
     }
 }
 
+/// The next message of a [`ConnectedGrpcStream`], for `pause_for`.
+pub struct NextGrpcMessage<Sent, Received> {
+    open: Rc<OpenGrpcStream<Sent>>,
+    inbox: Rc<Inbox<Received>>,
+}
+
+impl<Sent, Received> NextGrpcMessage<Sent, Received> {
+    pub(crate) fn inbox(&self) -> &Inbox<Received> {
+        &self.inbox
+    }
+
+    /// Whether a message is there, or none will come.
+    pub(crate) fn has_come(&self) -> bool {
+        self.inbox.has_message() || self.open.is_over()
+    }
+
+    /// The message, if there is one.
+    pub(crate) fn take(&self) -> Option<core::result::Result<Received, GrpcError>> {
+        self.inbox.pop()
+    }
+}
+
+impl<Sent, Received> fmt::Debug for NextGrpcMessage<Sent, Received> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NextGrpcMessage").field("stream", &self.open).finish_non_exhaustive()
+    }
+}
+
 /// What has come and nobody has awaited yet.
 pub(crate) struct Inbox<Received> {
     messages: Cell<VecDeque<core::result::Result<Received, GrpcError>>>,
+    /// Nothing more will come.
+    over: Cell<bool>,
     waker: Cell<Option<Waker>>,
+    /// The numbers of completions that wait.
+    waiting: Cell<VecDeque<u32>>,
+}
+
+/// Something that completions wait for.
+pub(crate) trait Arrivals {
+    /// The number of one that waits for what is there, or in vain.
+    fn next(&self) -> Option<u32>;
+}
+
+impl<Received> Arrivals for Inbox<Received> {
+    fn next(&self) -> Option<u32> {
+        let is_there = self.has_message() || self.over.get();
+        let mut waiting = self.waiting.take();
+        let first = if is_there { waiting.pop_front() } else { None };
+        self.waiting.set(waiting);
+        first
+    }
 }
 
 impl<Received> Inbox<Received> {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self { messages: Cell::default(), waker: Cell::new(None) })
+        Rc::new(Self {
+            messages: Cell::default(),
+            over: Cell::new(false),
+            waker: Cell::new(None),
+            waiting: Cell::default(),
+        })
+    }
+
+    /// Notes a completion that waits.
+    pub(crate) fn wait(&self, number: u32) {
+        let mut waiting = self.waiting.take();
+        waiting.push_back(number);
+        self.waiting.set(waiting);
     }
 
     /// Takes what came, and wakes who waits for it.
     pub(crate) fn take(&self, event: GrpcEvent<'_, Received>) {
+        self.over.set(self.over.get() || matches!(event, GrpcEvent::Closed(_)));
         match event {
             GrpcEvent::Message(message) => self.push(Ok(message)),
             GrpcEvent::Closed(Err(why)) => self.push(Err(why)),
@@ -105,10 +215,25 @@ impl<Received> Inbox<Received> {
         }
     }
 
+    fn has_message(&self) -> bool {
+        let messages = self.messages.take();
+        let is_there = !messages.is_empty();
+        self.messages.set(messages);
+        is_there
+    }
+
     fn push(&self, message: core::result::Result<Received, GrpcError>) {
         let mut messages = self.messages.take();
         messages.push_back(message);
         self.messages.set(messages);
+    }
+
+    #[cfg(feature = "futures")]
+    fn is_empty(&self) -> bool {
+        let messages = self.messages.take();
+        let is_empty = messages.is_empty();
+        self.messages.set(messages);
+        is_empty
     }
 
     fn pop(&self) -> Option<core::result::Result<Received, GrpcError>> {

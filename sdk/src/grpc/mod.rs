@@ -12,8 +12,8 @@ mod status;
 mod stream;
 
 pub use call::GrpcCall;
-pub use connected::ConnectedGrpcStream;
-pub(crate) use connected::Inbox;
+pub(crate) use connected::{Arrivals, Inbox};
+pub use connected::{ConnectedGrpcStream, NextGrpcMessage};
 pub use error::GrpcError;
 pub use message::{GrpcBytes, GrpcMessage};
 pub use metadata::GrpcMetadata;

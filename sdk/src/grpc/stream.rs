@@ -12,8 +12,9 @@ use std::rc::Rc;
 /// A gRPC stream: any number of messages in both directions, made by the host on behalf of the filter. `Sent` are the messages of the filter,
 /// `Received` those of the service. It does for methods with a stream in one direction too.
 ///
-/// [`open`](Self::open) takes the handler of what comes, and returns a handle to send with. In a filter that is one async function,
-/// [`connect`](Self::connect) opens a stream whose messages are awaited. A stream belongs to the context that opened it; it is
+/// [`open`](Self::open) takes the handler of what comes, and returns a handle to send with. [`connect_in`](Self::connect_in) opens a stream whose messages
+/// are taken one by one, each of which can hold a part of an HTTP stream; in a filter that is one async function,
+/// [`connect`](Self::connect) opens one whose messages are awaited. A stream belongs to the context that opened it; it is
 /// cancelled when the handle is dropped or the context is gone, whichever comes first.
 ///
 /// The context says in its attribute that it has streams: `#[proxy_filter::context(grpc_streams)]`, or `#[proxy_filter::root(grpc_streams)]` for the

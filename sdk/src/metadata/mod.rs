@@ -17,7 +17,8 @@
 //!   told from a number.
 //! * [`get`](Metadata::get), [`namespace`](Metadata::namespace) and [`json`](Metadata::json) fetch the whole metadata, and read a [`Value`]
 //!   or a type of the filter's own from it with every type as configured: structs, lists and null included. That costs a copy of the whole
-//!   metadata into the module, and about 6 KB of code.
+//!   metadata into the module, and about 6 KB of code. With the feature `prost-types`, `prost_value` and `prost_struct` do the same for code
+//!   that works with the types of the crate `prost-types`.
 //!
 //! # When
 //!
@@ -36,6 +37,8 @@
 
 #[cfg(feature = "json")]
 mod json;
+#[cfg(feature = "prost-types")]
+mod prost;
 mod value;
 
 use crate::abi::protobuf::{self, Field, Fields};

@@ -35,6 +35,7 @@ callbacks! {
     UPSTREAM_DATA = "on_upstream_data";
     DOWNSTREAM_CLOSE = "on_downstream_close";
     UPSTREAM_CLOSE = "on_upstream_close";
+    FOREIGN_FUNCTION = "on_foreign_function";
     REQUEST_METADATA = "on_request_metadata";
     RESPONSE_METADATA = "on_response_metadata";
     TASK = "a filter function";
@@ -71,6 +72,11 @@ pub(crate) fn current() -> Current {
     CURRENT.get()
 }
 
+/// The callback that runs.
+pub(crate) fn callback() -> Callback {
+    CURRENT.get().callback
+}
+
 /// The context whose callback runs.
 #[inline]
 pub(crate) fn context_id() -> u32 {
@@ -87,6 +93,15 @@ pub(crate) fn root_id() -> u32 {
 #[inline]
 pub(crate) fn set_root_id(root: u32) {
     ROOT.set(root);
+}
+
+/// Runs what a host may do inside of a callback, which then goes on as the same callback of the same context.
+pub(crate) fn inside<T>(body: impl FnOnce() -> T) -> T {
+    let outer = (CURRENT.get(), ROOT.get());
+    let result = body();
+    CURRENT.set(outer.0);
+    ROOT.set(outer.1);
+    result
 }
 
 /// Notes that a callback runs.

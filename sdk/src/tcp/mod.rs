@@ -143,6 +143,18 @@ pub trait StreamContext: Sized + 'static {
         Ok(())
     }
 
+    /// A foreign function of the host calls back for this connection. As [`RootContext::on_foreign_function`](crate::RootContext::on_foreign_function).
+    ///
+    /// # Errors
+    /// An `Err` is logged, and nothing else happens.
+    #[doc(alias = "proxy_on_foreign_function")]
+    #[doc(alias = "onForeignFunction")]
+    #[inline]
+    fn on_foreign_function(&mut self, function_id: u32, arguments: Vec<u8>) -> Result<()> {
+        let _ = (function_id, arguments);
+        Ok(())
+    }
+
     /// The connection is over.
     #[doc(alias = "proxy_on_done")]
     #[doc(alias = "onDone")]

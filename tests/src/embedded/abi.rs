@@ -44,6 +44,9 @@ pub(crate) fn signature(export: &str) -> Option<(usize, bool)> {
     })
 }
 
+/// The host functions inside of which the host may enter the module.
+const CALLING_BACK: [&str; 2] = ["proxy_grpc_stream", "proxy_call_foreign_function"];
+
 /// A bad pointer, or a module whose allocator has no memory.
 const INVALID_MEMORY_ACCESS: u32 = 6;
 
@@ -134,8 +137,8 @@ macro_rules! imports {
                             }
                         };
                         let answer = answer();
-                        if stringify!($name) == "proxy_grpc_stream" {
-                            functions.call_inside(memory)?;
+                        if CALLING_BACK.contains(&stringify!($name)) {
+                            functions.call_inside(stringify!($name), memory)?;
                         }
                         let status = match answer {
                             Ok(status) | Err(Undeliverable::Status(status)) => status,
@@ -152,9 +155,9 @@ macro_rules! imports {
         impl HostFunctions for Native {
             $(fn $name(&self, $($parameter: imports!(@type $kind)),*) -> Result<($(imports!(@type out $out_kind)),*), Status> {
                 let result = self.0.$name($($parameter),*);
-                if stringify!($name) == "proxy_grpc_stream" {
+                if CALLING_BACK.contains(&stringify!($name)) {
                     // A module that panics there has failed, and the panic is on its way to who called it.
-                    let _ = self.0.call_inside(&mut self.1.clone());
+                    let _ = self.0.call_inside(stringify!($name), &mut self.1.clone());
                 }
                 self.0.called(stringify!($name), result.as_ref().err().map_or(0, |status| status.raw()));
                 result
@@ -208,7 +211,7 @@ impl Reentrant for NativeExports {
 
 #[allow(unused_parens, reason = "a list of one out is no tuple")]
 mod table {
-    use super::{Functions, HostFunctions, Import, Native, Status, Undeliverable, Wire, WireType};
+    use super::{CALLING_BACK, Functions, HostFunctions, Import, Native, Status, Undeliverable, Wire, WireType};
     use std::sync::Arc;
     proxy_filter::__for_each_host_function!(imports);
 }

@@ -69,7 +69,7 @@ impl Functions {
         match buffer {
             0..=3 => Ok(state.stream().and_then(|stream| Self::body(stream, buffer)).cloned().unwrap_or_default()),
             5 => Ok(state.rpcs.message.clone().unwrap_or_default()),
-            8 => Ok(Vec::new()),
+            8 => Ok(state.backs.arguments.clone().unwrap_or_default()),
             6 => Ok(state.settings.vm_configuration.clone()),
             4 => {
                 let response = state.callouts.response.as_ref();

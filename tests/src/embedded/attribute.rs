@@ -20,6 +20,7 @@ pub(crate) enum Whose {
 
 /// What the host knows about a stream beside its messages.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Info {
     pub(crate) protocol: Protocol,
     /// When the request began, in nanoseconds since 1970.
@@ -39,6 +40,8 @@ pub(crate) struct Info {
     pub(crate) whose: Whose,
     /// The filter never let the request's headers go: Envoy lets it read them to the end of the stream.
     pub(crate) held: bool,
+    /// The client has connected over IPv6.
+    pub(crate) ipv6: bool,
 }
 
 impl Info {
@@ -54,7 +57,13 @@ impl Info {
             upstream: false,
             whose: Whose::Own,
             held: false,
+            ipv6: false,
         }
+    }
+
+    /// An address at the client's end.
+    fn downstream(&self, port: u16) -> String {
+        if self.ipv6 { format!("[::1]:{port}") } else { format!("127.0.0.1:{port}") }
     }
 }
 
@@ -114,9 +123,9 @@ pub(super) fn get(stream: &Stream, metadata: &Metadata, parts: &[&[u8]]) -> Foun
     match parts {
         [b"request", rest @ ..] => request(stream, rest),
         [b"response", rest @ ..] => response(stream, rest),
-        [b"source", b"address"] => address(client),
+        [b"source", b"address"] => text(&stream.info.downstream(client)),
         [b"source", b"port"] => number(client.into()),
-        [b"destination", b"address"] => address(host),
+        [b"destination", b"address"] => text(&stream.info.downstream(host)),
         [b"destination", b"port"] => number(host.into()),
         [b"connection_id"] | [b"connection", b"id"] => number(stream.id.into()),
         [b"connection", b"mtls"] => Ok(vec![0]),

@@ -229,9 +229,11 @@ impl Exchange<'_> {
     }
 
     /// What is known about the sizes of the messages, and whether the upstream is done.
-    fn count(&self, which: Which, new: usize, passed: &Passed, end: bool) {
+    fn count(&mut self, which: Which, new: usize, passed: &Passed, end: bool) {
+        let kept = if which == Which::Request { self.kept.min(new as u64) } else { 0 };
+        self.kept -= kept;
         self.with_info(|info| match which {
-            Which::Request => info.received += new as u64,
+            Which::Request => info.received += new as u64 - kept,
             Which::Response => {
                 info.sent = passed.body.len() as u64;
                 if end && info.whose == Whose::Upstreams {

@@ -2,7 +2,7 @@
 
 use super::functions::Functions;
 use super::vm::Vm;
-use super::{callout, rpc, rpc_server, time};
+use super::{callout, foreign, rpc, rpc_server, time};
 use std::time::Duration;
 
 /// What is due next.
@@ -10,12 +10,13 @@ use std::time::Duration;
 enum Event {
     Callout,
     Rpc,
+    Foreign,
     Tick,
 }
 
 /// Goes on to the next event, if it comes no later than this, and tells the module. Whether there was one.
 ///
-/// Of events at the same time the end of an HTTP callout comes first, then gRPC, then the tick; what was called first comes first.
+/// Of events at the same time the end of an HTTP callout comes first, then gRPC, then foreign functions, then the tick; what was called first comes first.
 pub(super) fn next(vm: &mut Vm, functions: &Functions, until: Duration) -> bool {
     if vm.failed() {
         return false;
@@ -26,8 +27,9 @@ pub(super) fn next(vm: &mut Vm, functions: &Functions, until: Duration) -> bool 
         let mut state = functions.state();
         let callout = state.callouts.due().map(|due| (due, Event::Callout));
         let rpc = state.rpcs.due().map(|due| (due, Event::Rpc));
+        let foreign = state.backs.due().map(|due| (due, Event::Foreign));
         let tick = state.clock.tick_due().map(|due| (due, Event::Tick));
-        let earliest = [callout, rpc, tick].into_iter().flatten().min_by_key(|(due, _)| *due);
+        let earliest = [callout, rpc, foreign, tick].into_iter().flatten().min_by_key(|(due, _)| *due);
         let Some((due, event)) = earliest.filter(|(due, _)| *due <= until) else { return false };
         state.clock.go_on_to(due);
         event
@@ -35,6 +37,7 @@ pub(super) fn next(vm: &mut Vm, functions: &Functions, until: Duration) -> bool 
     match event {
         Event::Callout => callout::deliver(vm, functions),
         Event::Rpc => rpc::deliver(vm, functions),
+        Event::Foreign => foreign::deliver(vm, functions),
         Event::Tick => time::tick(vm, functions),
     }
     time::tell(vm, functions);

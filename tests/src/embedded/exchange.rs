@@ -11,6 +11,8 @@ use super::vm::Vm;
 use super::wire;
 use crate::backend::Answer;
 use crate::message::{Protocol, Received, Reply, Request};
+use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Which message of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,10 @@ pub(super) struct Exchange<'a> {
     /// What had gone on of a message when it ended early.
     pub(super) cut: Vec<u8>,
     pub(super) upstream: Option<Received>,
+    /// When bytes of the request's body come, and how many, as long as the filter holds everything.
+    pub(super) arriving: VecDeque<(Duration, u64)>,
+    /// Those that have come so, and were not given to the filter yet.
+    pub(super) kept: u64,
 }
 
 impl Exchange<'_> {
@@ -90,7 +96,10 @@ impl Exchange<'_> {
         let map = wire::request_map(request, authority);
         let end = wire::ends_with_headers(&request.body, &request.trailers);
         let incoming = Incoming::of(&request.body, &request.trailers, request.protocol, self.now());
+        self.arriving =
+            incoming.pieces.iter().filter_map(|piece| Some((piece.at?, piece.bytes.len() as u64))).collect();
         self.headers(Which::Request, map, end)?;
+        self.arriving.clear();
         // Held headers reach the router with the body.
         let held = self.with_side(Which::Request, |side| !side.gone);
         if !held {
@@ -113,6 +122,7 @@ impl Exchange<'_> {
         self.upstream = Some(wire::upstream(&routed, &passed.body, passed.trailers.as_ref(), true, request.protocol));
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.0 = Some(routed);
+            stream.asked = true;
         }
         Ok(())
     }
@@ -224,6 +234,10 @@ impl Exchange<'_> {
         let raw = self.vm.call(name, &arguments).unwrap_or_default();
         if self.vm.failed() {
             return Err(Ended::Failed);
+        }
+        let now = self.now();
+        if let Some(stream) = &mut self.functions.state().stream {
+            stream.returned(name, self.filter, raw, now);
         }
         self.set_phase(Phase::Idle);
         self.asked()?;

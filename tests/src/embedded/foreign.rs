@@ -1,14 +1,76 @@
-//! Envoy's foreign functions, as far as they need neither an expression language nor cryptography.
+//! Foreign functions: Envoy's, as far as they need neither an expression language nor cryptography, and those of a test.
 
+use super::functions::Functions;
 use super::state::State;
+use super::vm::Vm;
+use crate::foreign::{Back, ForeignReply};
 use proxy_filter::Status;
+use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Objects of Envoy that can be made from text: those the scenarios set. Envoy 1.40 has more.
-const OBJECTS: [&[u8]; 2] = [b"envoy.network.upstream_server_name", b"envoy.tcp_proxy.cluster"];
+const OBJECTS: [&[u8]; 3] =
+    [b"envoy.network.upstream_server_name", b"envoy.tcp_proxy.cluster", b"envoy.network.upstream_subject_alt_names"];
 /// An object that is made from the number of a port only.
 const PORT: &[u8] = b"envoy.upstream.dynamic_port";
 
-/// Calls a function. One that is not here does not exist, expressions and signatures included.
+/// The calls that foreign functions make back, each with its context.
+#[derive(Debug, Default)]
+pub(crate) struct Backs {
+    /// Inside of the host function that runs now.
+    inside: VecDeque<(u32, Back)>,
+    later: Vec<(Duration, u32, Back)>,
+    /// Of the callback that runs now.
+    pub(super) arguments: Option<Vec<u8>>,
+}
+
+impl Backs {
+    /// When the next one is due.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.later.iter().map(|(due, ..)| *due).min()
+    }
+}
+
+/// What a function of a test has answered, and the calls that it makes back.
+pub(super) fn answer(state: &mut State, reply: ForeignReply) -> Result<Vec<u8>, Status> {
+    let (context, now) = (state.context(), state.clock.now());
+    state.backs.inside.extend(reply.inside.into_iter().map(|back| (context, back)));
+    state.backs.later.extend(reply.later.into_iter().map(|(after, back)| (now + after, context, back)));
+    reply.result
+}
+
+/// A callback that runs inside of the host function that runs now.
+pub(super) fn next_inside(state: &mut State) -> Option<(&'static str, [u32; 3])> {
+    let (context, back) = state.backs.inside.pop_front()?;
+    Some((CALLBACK, show(state, context, back)))
+}
+
+/// Makes the call back that is due next, unless its context is gone.
+pub(super) fn deliver(vm: &mut Vm, functions: &Functions) {
+    let arguments = {
+        let mut state = functions.state();
+        let due = state.backs.due();
+        let Some(index) = state.backs.later.iter().position(|(at, ..)| Some(*at) == due) else { return };
+        let (_, context, back) = state.backs.later.remove(index);
+        if !state.knows(context) {
+            return;
+        }
+        show(&mut state, context, back)
+    };
+    vm.call(CALLBACK, &arguments);
+    functions.state().backs.arguments = None;
+}
+
+const CALLBACK: &str = "proxy_on_foreign_function";
+
+/// Puts the arguments of a call into reach: those of its callback.
+fn show(state: &mut State, context: u32, (function_id, arguments): Back) -> [u32; 3] {
+    let size = u32::try_from(arguments.len()).unwrap_or(u32::MAX);
+    state.backs.arguments = Some(arguments);
+    [context, function_id, size]
+}
+
+/// Calls a function of Envoy's. One that is not here does not exist, expressions and signatures included.
 pub(super) fn call(state: &mut State, name: &[u8], argument: &[u8]) -> Result<Vec<u8>, Status> {
     match name {
         b"compress" => Ok(miniz_oxide::deflate::compress_to_vec_zlib(argument, 6)),

@@ -101,6 +101,7 @@ impl Machine {
         let filters: Vec<Filter> = filters.collect();
         let mut stream = Stream::new(filters.first().map_or(self.next_context, |filter| filter.id));
         stream.filters = filters;
+        stream.info.ipv6 = self.functions.state().settings.ipv6;
         stream
     }
 

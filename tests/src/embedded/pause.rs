@@ -78,7 +78,11 @@ impl Exchange<'_> {
             if self.with_side(which, |side| std::mem::take(&mut side.continued)) {
                 return Ok(());
             }
-            if !event::next(self.vm, self.functions, self.patience.until) {
+            let until = self.arriving.front().map_or(self.patience.until, |(at, _)| self.patience.until.min(*at));
+            if !event::next(self.vm, self.functions, until) {
+                if which == Which::Request && self.arrives(until) {
+                    continue;
+                }
                 if self.patience.fixed {
                     self.functions.state().clock.go_on_to(self.patience.until);
                 }
@@ -87,8 +91,23 @@ impl Exchange<'_> {
         }
     }
 
+    /// Bytes of the request come that the filter is not given, because it holds everything. Whether there are some by this time.
+    fn arrives(&mut self, until: Duration) -> bool {
+        let Some((at, bytes)) = self.arriving.pop_front().filter(|(at, _)| *at <= until) else { return false };
+        self.functions.state().clock.go_on_to(at);
+        self.with_info(|info| info.received += bytes);
+        self.kept += bytes;
+        true
+    }
+
     /// The client leaves.
     pub(super) fn left(&self) -> Ended {
+        {
+            let mut state = self.functions.state();
+            let now = self.patience.until.max(state.clock.now());
+            let waits = state.stream.as_ref().map(|stream| state.waits(stream, now));
+            state.left.extend(waits);
+        }
         self.with_info(|info| {
             info.flags |= DOWNSTREAM_CONNECTION_TERMINATION;
             let code = info.code.as_ref().map_or(0, |(code, _)| *code);

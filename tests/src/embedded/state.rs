@@ -3,12 +3,14 @@
 use super::attribute::Info;
 use super::callout::Callouts;
 use super::fields::Map;
+use super::foreign::Backs;
 use super::metric::Metrics;
 use super::process::Process;
 use super::root::{Root, Roots};
 use super::rpc::Rpcs;
 use super::shared::{Data, Queues, Registrant};
 use super::time::Clock;
+use super::waiting::Hold;
 use crate::backend::Settings;
 use crate::message::Fields;
 use crate::record::{Event, LogLine};
@@ -83,6 +85,8 @@ pub(crate) struct Side {
     pub(crate) holds_body: bool,
     /// The headers have gone on.
     pub(crate) gone: bool,
+    /// The callback that holds the message.
+    pub(super) held: Option<Hold>,
     /// The headers as they went on, where the module can still reach, and in vain change, what the host keeps.
     pub(crate) sent: Option<Map>,
 }
@@ -96,6 +100,7 @@ impl Side {
             continued: false,
             holds_body: false,
             gone: false,
+            held: None,
             sent: None,
         }
     }
@@ -114,7 +119,8 @@ impl Side {
     }
 
     /// The module continues the message. Only a body that the host holds stays within reach until it goes on.
-    pub(crate) const fn continued(&mut self) {
+    pub(crate) fn continued(&mut self) {
+        self.held = None;
         let body = self.body.open && self.holds_body;
         self.close();
         self.body.open = body;
@@ -161,6 +167,8 @@ pub(crate) struct Stream {
     pub(crate) connection: Option<Flows>,
     /// What access logs see: request headers, response headers, response trailers.
     pub(crate) logged: (Option<Map>, Option<Map>, Option<Map>),
+    /// The upstream has the request.
+    pub(super) asked: bool,
     /// There is a response.
     pub(crate) response_started: bool,
     pub(crate) local_reply: Option<LocalReply>,
@@ -191,6 +199,7 @@ impl Stream {
             response: Side::new(),
             connection: None,
             logged: (None, None, None),
+            asked: false,
             response_started: false,
             local_reply: None,
             closed: false,
@@ -243,10 +252,13 @@ pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) callouts: Callouts,
     pub(crate) rpcs: Rpcs,
+    pub(crate) backs: Backs,
     pub(crate) metrics: Metrics,
     pub(crate) shared_data: Data,
     pub(crate) queues: Queues,
     pub(crate) events: Vec<Event>,
+    /// What streams waited for when their clients left.
+    pub(super) left: Vec<String>,
     pub(crate) violations: Vec<String>,
 }
 
@@ -266,16 +278,18 @@ impl State {
             clock: Clock::new(),
             callouts: Callouts::default(),
             rpcs: Rpcs::default(),
+            backs: Backs::default(),
             metrics: Metrics::new(process.metrics.clone()),
             shared_data: process.data.clone(),
             queues: process.queues.clone(),
             events: Vec::new(),
+            left: Vec::new(),
             violations: Vec::new(),
         }
     }
 
     /// The context that the running callback belongs to, or has chosen to act on.
-    const fn context(&self) -> u32 {
+    pub(crate) const fn context(&self) -> u32 {
         if self.effective == 0 { self.current } else { self.effective }
     }
 

@@ -24,7 +24,7 @@ impl Admin {
 
     /// The address of the listener, whose port the kernel chose.
     pub(super) fn listener(&self) -> io::Result<SocketAddr> {
-        // One line a listener: `name::127.0.0.1:40000`.
+        // One line a listener: `name::127.0.0.1:40000`, or `name::[::1]:40000`.
         let text = self.ask("GET", "/listeners")?;
         let address = text.lines().find_map(|line| line.split_once("::")?.1.trim().parse().ok());
         address.ok_or_else(|| io::Error::other(format!("Envoy lists no listener: {text:?}")))

@@ -86,7 +86,7 @@ pub(super) fn listeners(settings: &Settings, module: &Path) -> Value {
     let mut listener = json!({
         "@type": type_url("config.listener.v3.Listener"),
         "name": "listener",
-        "address": address("127.0.0.1", 0),
+        "address": address(if settings.ipv6 { "::1" } else { "127.0.0.1" }, 0),
         "stat_prefix": "ingress",
         "traffic_direction": "INBOUND",
         "metadata": metadata(&settings.metadata, MetadataOf::Listener),

@@ -131,6 +131,10 @@ impl Envoy {
 impl Backend for Envoy {
     fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, Refused> {
         self.running = None;
+        if !settings.foreign.is_empty() {
+            let reason = "Envoy has no foreign functions of a test's own: `#[proxy_filter_host::test(embedded)]` runs it without Envoy";
+            return Err(Refused { events: Vec::new(), reason: reason.into() });
+        }
         match self.run(settings) {
             Ok(Ok((running, (events, elsewhere)))) => {
                 self.running = Some(running);
@@ -222,7 +226,15 @@ impl Running {
             Err(error) => Some(self.process.obituary(&format!("the client could not talk to Envoy: {error}"))),
             Ok(_) => None,
         };
-        Record { response: response.unwrap_or_default(), upstream, calls, events, elsewhere, failure }
+        Record {
+            response: response.unwrap_or_default(),
+            upstream,
+            calls,
+            events,
+            elsewhere,
+            failure,
+            ..Record::default()
+        }
     }
 
     /// What the VMs have done since this was last asked: the one that serves, and the others if the test wants to know.

@@ -297,6 +297,16 @@ impl Host {
         events.filter_map(Event::log_line).cloned().collect()
     }
 
+    /// What each stream waits for that has not ended, at this time: those whose test does something
+    /// [meanwhile](ExchangeBuilder::meanwhile). A text for people, of several lines for each stream: which callback holds what of it, and
+    /// which calls and ticks of the plugin are under way. A real Envoy does not tell.
+    ///
+    /// Of a stream whose client left, the [trace](Exchange::trace) says it.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<String> {
+        self.backend.waiting()
+    }
+
     /// Rules of the host that the module has broken so far, although the host did not say so.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
@@ -314,6 +324,11 @@ impl Drop for Host {
     /// # Panics
     /// The filter broke a rule of the host, and the test did not fail already.
     fn drop(&mut self) {
+        if thread::panicking() {
+            for stream in self.backend.waiting() {
+                eprintln!("{stream}");
+            }
+        }
         if self.started {
             self.backend.stop();
         }

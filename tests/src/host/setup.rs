@@ -4,6 +4,7 @@ use super::Host;
 use crate::backend::Plugin;
 use crate::cluster::{Cluster, Endpoint};
 use crate::fixture::MetadataOf;
+use crate::foreign::ForeignReply;
 use crate::grpc::Turn;
 use crate::message::{Received, Reply};
 use proxy_filter::LogLevel;
@@ -121,6 +122,11 @@ impl Host {
         self.settings.buffer_limit = Some(bytes);
     }
 
+    /// Has the client connect over IPv6: the listener's address is `[::1]` then, and the client's as well.
+    pub fn ipv6(&mut self) {
+        self.settings.ipv6 = true;
+    }
+
     /// Lets METADATA frames of HTTP/2 pass: `allow_metadata` in the `http2_protocol_options` of the listener and the upstream cluster.
     pub fn allow_metadata(&mut self) {
         self.settings.allow_metadata = true;
@@ -222,6 +228,21 @@ impl Host {
         answer: impl Fn(&[u8]) -> T + Send + Sync + 'static,
     ) {
         self.add_cluster(name, Endpoint::GrpcStream(Arc::new(move |message: &[u8]| answer(message).into())));
+    }
+
+    /// Adds a foreign function to the embedded host, besides those of Envoy: it gets the bytes of the argument, and may call the module back,
+    /// in [`on_foreign_function`](proxy_filter::RootContext::on_foreign_function) of the context that called.
+    ///
+    /// A real Envoy has no such functions, so these are tests of the embedded host only: `#[proxy_filter_host::test(embedded)]`.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{ForeignReply, Host};
+    /// # fn body(mut host: Host) {
+    /// host.foreign_function("resolve", |name| ForeignReply::new("").calls_back(0, [name, b" is at 10.0.0.1"].concat()));
+    /// # }
+    /// ```
+    pub fn foreign_function(&mut self, name: &str, function: impl Fn(&[u8]) -> ForeignReply + Send + Sync + 'static) {
+        self.settings.foreign.set(name, Arc::new(function));
     }
 
     fn add_cluster(&mut self, name: &str, endpoint: Endpoint) {

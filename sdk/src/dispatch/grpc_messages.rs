@@ -1,0 +1,87 @@
+//! Messages of gRPC streams that callbacks wait for, one at a time.
+
+use super::callout::{Callout, Waiting};
+use super::{NewContext, Runtime};
+use crate::grpc::{Arrivals, GrpcError, GrpcMessage, Inbox, NextGrpcMessage};
+use crate::runtime::{Callback, Pendings};
+use core::convert::Infallible;
+use std::cell::Cell;
+use std::rc::Rc;
+
+thread_local! {
+    /// Who waits for a message, by a number of the SDK's.
+    static WAITING: Pendings<Waiting<Arrival>> = const { Pendings::new() };
+    static LAST: Cell<u32> = const { Cell::new(0) };
+    /// What something has come into while the handler of the stream ran.
+    static ARRIVED: Cell<Vec<Rc<dyn Arrivals>>> = const { Cell::new(Vec::new()) };
+}
+
+/// That a message, or the end, has come. What it is, who waits takes out of the stream's inbox.
+struct Arrival(Infallible);
+
+impl Callout for Arrival {
+    type Answer<'a> = ();
+    type Started = u32;
+
+    #[inline]
+    fn start(self) -> Result<u32, ()> {
+        match self.0 {}
+    }
+
+    #[inline]
+    fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
+        WAITING.with(|all| all.insert(number, context_id, waiting));
+    }
+}
+
+impl<Sent: 'static, Received: GrpcMessage> Callout for NextGrpcMessage<Sent, Received> {
+    type Answer<'a> = Option<Result<Received, GrpcError>>;
+    type Started = (u32, Self);
+
+    fn start(self) -> Result<Self::Started, Self::Answer<'static>> {
+        if self.has_come() {
+            return Err(self.take());
+        }
+        let number = LAST.get().wrapping_add(1);
+        LAST.set(number);
+        self.inbox().wait(number);
+        Ok((number, self))
+    }
+
+    fn wait((number, next): Self::Started, context_id: u32, waiting: Waiting<Self>) {
+        // The completion has the stream: it lives as long as somebody waits.
+        let waiting = match waiting {
+            Waiting::Message(part, then) => {
+                Waiting::Message(part, Box::new(move |context, side, ()| then(context, side, next.take())))
+            }
+            Waiting::Context(then) => Waiting::Context(Box::new(move |context, ()| then(context, next.take()))),
+        };
+        Arrival::wait(number, context_id, waiting);
+    }
+}
+
+/// Something has come into this inbox.
+pub(super) fn arrived<Received: 'static>(inbox: &Rc<Inbox<Received>>) {
+    let mut arrived = ARRIVED.take();
+    arrived.push(Rc::<Inbox<Received>>::clone(inbox));
+    ARRIVED.set(arrived);
+}
+
+/// Drops what a context that is gone waits for.
+#[inline]
+pub(super) fn forget(owner: u32) {
+    WAITING.with(|all| all.forget(owner));
+}
+
+impl<R: NewContext> Runtime<R> {
+    /// Runs the completions of those that wait for what has come, now that no handler runs.
+    pub(super) fn deliver_messages(&self) {
+        for inbox in ARRIVED.take() {
+            while let Some(number) = inbox.next() {
+                if let Some((owner, waiting)) = WAITING.with(|all| all.take(number)) {
+                    self.complete(Callback::GRPC_STREAM, owner, waiting, ());
+                }
+            }
+        }
+    }
+}
