@@ -2,7 +2,6 @@
 //!
 //! [`StreamExt`]: https://docs.rs/futures/latest/futures/stream/trait.StreamExt.html
 
-use crate::dispatch::QueueItems;
 use crate::error::Result;
 use crate::exchange::Chunks;
 use crate::grpc::{ConnectedGrpcStream, GrpcError};
@@ -15,6 +14,7 @@ use futures_core::stream::{FusedStream, Stream};
 impl Stream for Ticks {
     type Item = Result<()>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_tick(context).map(Some)
     }
@@ -35,25 +35,18 @@ impl<Sent, Received> FusedStream for ConnectedGrpcStream<Sent, Received> {
     }
 }
 
-/// The items, each as [`receive`](crate::SharedQueue::receive) returns it. It has no end.
-impl Stream for QueueItems {
-    type Item = Result<Vec<u8>>;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_item(context).map(Some)
-    }
-}
-
 /// The pieces; after an error there are no more.
 impl Stream for Chunks<'_> {
     type Item = Result<Vec<u8>>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_chunk()
     }
 }
 
 impl FusedStream for Chunks<'_> {
+    #[inline]
     fn is_terminated(&self) -> bool {
         self.is_over()
     }

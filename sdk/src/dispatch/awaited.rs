@@ -95,6 +95,7 @@ thread_local! {
 }
 
 /// Where a future waits for the answer to this call, if one does.
+#[inline]
 pub(super) fn who_waits_for(token: u32) -> Option<Ticket<HttpOutcome, HttpHere>> {
     HTTP_ANSWERS.with(|answers| answers.take(token))
 }
@@ -103,12 +104,14 @@ pub(super) fn who_waits_for(token: u32) -> Option<Ticket<HttpOutcome, HttpHere>>
 pub struct WaitingForHttp(Ticket<HttpOutcome, HttpHere>);
 
 impl core::fmt::Debug for WaitingForHttp {
+    #[inline]
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("WaitingForHttp").finish_non_exhaustive()
     }
 }
 
 impl Drop for WaitingForHttp {
+    #[inline]
     fn drop(&mut self) {
         // Contexts alive at the end of a native thread are dropped when there may be no table any more.
         let _ = HTTP_ANSWERS.try_with(|answers| answers.give_back(self.0));
@@ -121,18 +124,22 @@ impl Awaitable for HttpCall {
 
     const DECLARED: (Points, &'static str) = (Points::HTTP_CALLS, "http_calls");
 
+    #[inline]
     fn expect(number: u32, waker: &Waker) -> WaitingForHttp {
         WaitingForHttp(HTTP_ANSWERS.with(|answers| answers.expect(number, waker)))
     }
 
+    #[inline]
     fn look(waiting: &WaitingForHttp, waker: &Waker) -> Option<HttpOutcome> {
         waiting.0.look(waker, HttpAnswer::fetch)
     }
 
+    #[inline]
     fn not_started(answer: Self::Answer<'static>) -> Self::Output {
         Err(answer.err().unwrap_or(CalloutError::Reset))
     }
 
+    #[inline]
     fn refuse(error: Error) -> Self::Output {
         Err(CalloutError::Refused(error))
     }
@@ -196,18 +203,22 @@ impl Awaitable for Timer {
 
     const DECLARED: (Points, &'static str) = (Points::TIMERS, "timers");
 
+    #[inline]
     fn expect(number: u32, waker: &Waker) -> Self::Waiting {
         WaitingForCompletion::new::<Self>(number, waker, timers::give_up)
     }
 
+    #[inline]
     fn look(waiting: &Self::Waiting, waker: &Waker) -> Option<Self::Output> {
         waiting.look(waker)
     }
 
+    #[inline]
     fn not_started(answer: Self::Answer<'static>) -> Self::Output {
         answer
     }
 
+    #[inline]
     fn refuse(error: Error) -> Self::Output {
         Err(error)
     }
@@ -223,6 +234,7 @@ impl<Reply: GrpcMessage> Awaitable for GrpcCall<Reply> {
         WaitingForCompletion::new::<Self>(number, waker, grpc_calls::give_up)
     }
 
+    #[inline]
     fn look(waiting: &Self::Waiting, waker: &Waker) -> Option<Self::Output> {
         waiting.look(waker)
     }
@@ -240,6 +252,7 @@ impl IntoFuture for HttpCall {
     type Output = core::result::Result<HttpAnswer, CalloutError>;
     type IntoFuture = Awaited<Self>;
 
+    #[inline]
     fn into_future(self) -> Awaited<Self> {
         Awaited(State::New(Some(self)))
     }
@@ -249,6 +262,7 @@ impl IntoFuture for Timer {
     type Output = Result<()>;
     type IntoFuture = Awaited<Self>;
 
+    #[inline]
     fn into_future(self) -> Awaited<Self> {
         Awaited(State::New(Some(self)))
     }

@@ -45,7 +45,7 @@ impl SharedQueue {
         poll_fn(|context| self.poll_item(context)).await
     }
 
-    fn poll_item(&self, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
+    fn poll_item(self, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
         if !exchange::is_declared(Points::QUEUES) {
             return Poll::Ready(Err(exchange::undeclared("queues")));
         }
@@ -88,9 +88,12 @@ impl SharedQueue {
 #[must_use = "items are taken out as the stream is polled"]
 pub struct QueueItems(SharedQueue);
 
+/// The items, each as [`receive`](SharedQueue::receive) returns it. It has no end.
 #[cfg(feature = "futures")]
-impl QueueItems {
-    pub(crate) fn poll_item(self, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
-        self.0.poll_item(context)
+impl futures_core::Stream for QueueItems {
+    type Item = Result<Vec<u8>>;
+
+    fn poll_next(self: core::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_item(context).map(Some)
     }
 }

@@ -1,7 +1,6 @@
 //! Time in filters that are async functions: [`timeout`], [`retry`], and the ticks of an [`Interval`].
 
 use super::{Interval, Timer, now};
-use crate::dispatch::Awaited;
 use crate::error::{Error, ErrorKind, Result};
 use core::future::poll_fn;
 use core::pin::{Pin, pin};
@@ -74,6 +73,8 @@ pub async fn retry<T>(times: u32, pause: Duration, mut body: impl AsyncFnMut() -
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+type Wait = <Timer as IntoFuture>::IntoFuture;
+
 /// The times at which an [`Interval`] is over, to be awaited one after the other; made by [`Interval::ticks`].
 ///
 /// With the feature `futures` it is a stream of the crate `futures`.
@@ -83,7 +84,7 @@ pub struct Ticks {
     /// None before the first.
     next: Option<u64>,
     /// The wait for it, unless it is over.
-    wait: Option<Awaited<Timer>>,
+    wait: Option<Wait>,
 }
 
 impl Interval {
@@ -104,6 +105,7 @@ impl Interval {
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) for a period of 0.
+    #[inline]
     pub fn ticks(self) -> Result<Ticks> {
         Ok(Ticks { period: self.period()?, next: None, wait: None })
     }
@@ -115,10 +117,12 @@ impl Ticks {
     ///
     /// # Errors
     /// A refusal of the host.
+    #[inline]
     pub async fn tick(&mut self) -> Result<()> {
         poll_fn(|context| self.poll_tick(context)).await
     }
 
+    #[inline]
     pub(crate) fn poll_tick(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         let mut wait = match self.wait.take() {
             Some(wait) => wait,
@@ -131,7 +135,8 @@ impl Ticks {
         elapsed
     }
 
-    fn start(&mut self) -> Result<Awaited<Timer>> {
+    #[inline]
+    fn start(&mut self) -> Result<Wait> {
         let now = now()?;
         let due = self.next.unwrap_or(now).saturating_add(self.period);
         let due = if due > now { due } else { now.saturating_add(self.period) };

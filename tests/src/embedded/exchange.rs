@@ -105,7 +105,14 @@ impl Exchange<'_> {
         if !held {
             self.route()?;
         }
+        let early = request.answered_early && !end;
         let passed = if end {
+            Passed::default()
+        } else if early {
+            // Nothing of the body comes before the response.
+            if held {
+                self.wait(Which::Request)?;
+            }
             Passed::default()
         } else {
             self.metadata(Which::Request, &request.metadata)?;
@@ -118,8 +125,10 @@ impl Exchange<'_> {
             .with_side(Which::Request, Side::take_headers)
             .unwrap_or_else(|| Map::new(super::fields::Kind::Request));
         let routed = wire::routed(&map);
-        self.check_length("request", &routed, &passed.body);
-        self.upstream = Some(wire::upstream(&routed, &passed.body, passed.trailers.as_ref(), true, request.protocol));
+        if !early {
+            self.check_length("request", &routed, &passed.body);
+        }
+        self.upstream = Some(wire::upstream(&routed, &passed.body, passed.trailers.as_ref(), !early, request.protocol));
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.0 = Some(routed);
             stream.asked = true;
@@ -153,7 +162,11 @@ impl Exchange<'_> {
 
     /// Takes the upstream's response through the filter.
     fn response(&mut self, reply: &Reply) -> Option<Received> {
-        let map = wire::response_map(reply, self.request.protocol);
+        let mut map = wire::response_map(reply, self.request.protocol);
+        if self.upstream.as_ref().is_some_and(|upstream| !upstream.complete) {
+            // Envoy counts from the end of the request.
+            map.remove(b"x-envoy-upstream-service-time");
+        }
         let bodiless = self.request.method == "HEAD" || reply.status == 204 || reply.status == 304;
         let end = bodiless || (wire::ends_with_headers(&reply.body, &reply.trailers) && !reply.cut_off);
         if let Some(stream) = &mut self.functions.state().stream {

@@ -25,6 +25,7 @@ impl Patience {
     /// The patience of a client that begins to send now.
     pub(super) fn of(request: &Request, now: Duration) -> Self {
         let parts = match &request.body {
+            _ if request.answered_early => 0,
             Body::Absent => 0,
             Body::Sized(_) => 1,
             Body::Chunked(chunks) => chunks.len() + 1,

@@ -211,6 +211,9 @@ impl Running {
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
         self.calls();
         self.expect(answer);
+        if let (Behind::Http(upstream), true) = (&self.behind, request.answered_early) {
+            upstream.answer_early();
+        }
         let response = self.request(request);
         self.wait_for_the_end();
         let upstream = self.received();

@@ -6,7 +6,7 @@ use crate::backend::{Answer, Backend, Refused, Settings};
 use crate::connection::{Connection, ConnectionBuilder, ConnectionRecord, Step};
 use crate::engine::Engine;
 use crate::exchange::{Exchange, ExchangeBuilder, Meanwhile};
-use crate::message::{Received, Reply, Request};
+use crate::message::{Protocol, Received, Reply, Request};
 use crate::record::{Event, LogLine, Record, VmOf};
 use std::fmt;
 use std::net::SocketAddr;
@@ -216,6 +216,10 @@ impl Host {
             return Exchange::refused(refused);
         }
         assert!(!self.settings.tcp, "the plugin was configured for connections (`host.tcp()`): use `host.connect()`");
+        assert!(
+            !request.answered_early || request.protocol == Protocol::Http1,
+            "an answer before the end of the request is played with HTTP/1.1 only"
+        );
         if let Some(worker) = worker {
             self.backend.choose_worker(worker);
         }

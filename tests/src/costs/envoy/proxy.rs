@@ -148,6 +148,7 @@ fn get(admin: SocketAddr, path: &str) -> Result<String, Failure> {
         body: Body::Absent,
         trailers: Vec::new(),
         leave_after: None,
+        answered_early: false,
         metadata: Vec::new(),
     };
     let answer = http1::exchange(admin, &request)?.unwrap_or_default();
