@@ -14,6 +14,7 @@ use futures_core::stream::{FusedStream, Stream};
 impl Stream for Ticks {
     type Item = Result<()>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_tick(context).map(Some)
     }
@@ -38,12 +39,14 @@ impl<Sent, Received> FusedStream for ConnectedGrpcStream<Sent, Received> {
 impl Stream for Chunks<'_> {
     type Item = Result<Vec<u8>>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_chunk()
     }
 }
 
 impl FusedStream for Chunks<'_> {
+    #[inline]
     fn is_terminated(&self) -> bool {
         self.is_over()
     }

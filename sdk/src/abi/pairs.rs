@@ -33,12 +33,13 @@ pub(crate) fn validate(bytes: &[u8]) -> Result<(), Malformed> {
         return Ok(());
     }
     let Iter { lengths, data } = split(bytes).ok_or(Malformed)?;
-    // Every text and its terminator. A map in memory has fewer than 2^30 of them: the sum does not overflow.
-    let mut sum = 0;
+    let mut left = data.len();
+    // Every text and its terminator; the number of lengths is even.
     for length in lengths.chunks_exact(4) {
-        sum += u64::from(length.try_into().map_or(u32::MAX, u32::from_le_bytes)) + 1;
+        let length = length.try_into().map_or(u32::MAX, u32::from_le_bytes);
+        left = (length as usize).checked_add(1).and_then(|text| left.checked_sub(text)).ok_or(Malformed)?;
     }
-    if sum == data.len() as u64 { Ok(()) } else { Err(Malformed) }
+    if left == 0 { Ok(()) } else { Err(Malformed) }
 }
 
 /// The walk over the pairs of an encoded map. Of one that [`validate`] refused, it yields those that can be read.

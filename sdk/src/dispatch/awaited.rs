@@ -36,7 +36,7 @@ pub trait Awaitable: Callout<Started = u32> + Unpin {
 
     /// Where the future finds it. Dropping it means that nobody waits any more.
     #[doc(hidden)]
-    type Waiting: Look<Output = Self::Output> + Unpin;
+    type Waiting: Unpin;
 
     #[doc(hidden)]
     const DECLARED: (Points, &'static str);
@@ -45,21 +45,16 @@ pub trait Awaitable: Callout<Started = u32> + Unpin {
     #[doc(hidden)]
     fn expect(number: u32, waker: &Waker) -> Self::Waiting;
 
+    /// The answer, if it is there. Otherwise the waker is woken when it is.
+    #[doc(hidden)]
+    fn look(waiting: &Self::Waiting, waker: &Waker) -> Option<Self::Output>;
+
     /// What there is instead of an answer to what could not be started.
     #[doc(hidden)]
     fn not_started(answer: Self::Answer<'static>) -> Self::Output;
 
     #[doc(hidden)]
     fn refuse(error: Error) -> Self::Output;
-}
-
-/// What waits for an answer.
-pub trait Look {
-    /// The answer.
-    type Output;
-
-    /// The answer, if it is there. Otherwise the waker is woken when it is.
-    fn look(&self, waker: &Waker) -> Option<Self::Output>;
 }
 
 impl<A: Awaitable> Future for Awaited<A> {
@@ -82,7 +77,7 @@ impl<A: Awaitable> Future for Awaited<A> {
                 }
             }
             State::Waiting(waiting) => {
-                let Some(found) = waiting.look(context.waker()) else { return Poll::Pending };
+                let Some(found) = A::look(waiting, context.waker()) else { return Poll::Pending };
                 self.0 = State::New(None);
                 Poll::Ready(found)
             }
@@ -100,6 +95,7 @@ thread_local! {
 }
 
 /// Where a future waits for the answer to this call, if one does.
+#[inline]
 pub(super) fn who_waits_for(token: u32) -> Option<Ticket<HttpOutcome, HttpHere>> {
     HTTP_ANSWERS.with(|answers| answers.take(token))
 }
@@ -108,20 +104,14 @@ pub(super) fn who_waits_for(token: u32) -> Option<Ticket<HttpOutcome, HttpHere>>
 pub struct WaitingForHttp(Ticket<HttpOutcome, HttpHere>);
 
 impl core::fmt::Debug for WaitingForHttp {
+    #[inline]
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("WaitingForHttp").finish_non_exhaustive()
     }
 }
 
-impl Look for WaitingForHttp {
-    type Output = HttpOutcome;
-
-    fn look(&self, waker: &Waker) -> Option<HttpOutcome> {
-        self.0.look(waker, HttpAnswer::fetch)
-    }
-}
-
 impl Drop for WaitingForHttp {
+    #[inline]
     fn drop(&mut self) {
         // Contexts alive at the end of a native thread are dropped when there may be no table any more.
         let _ = HTTP_ANSWERS.try_with(|answers| answers.give_back(self.0));
@@ -134,14 +124,22 @@ impl Awaitable for HttpCall {
 
     const DECLARED: (Points, &'static str) = (Points::HTTP_CALLS, "http_calls");
 
+    #[inline]
     fn expect(number: u32, waker: &Waker) -> WaitingForHttp {
         WaitingForHttp(HTTP_ANSWERS.with(|answers| answers.expect(number, waker)))
     }
 
+    #[inline]
+    fn look(waiting: &WaitingForHttp, waker: &Waker) -> Option<HttpOutcome> {
+        waiting.0.look(waker, HttpAnswer::fetch)
+    }
+
+    #[inline]
     fn not_started(answer: Self::Answer<'static>) -> Self::Output {
         Err(answer.err().unwrap_or(CalloutError::Reset))
     }
 
+    #[inline]
     fn refuse(error: Error) -> Self::Output {
         Err(CalloutError::Refused(error))
     }
@@ -177,16 +175,6 @@ impl<T: 'static> WaitingForCompletion<T> {
         A::wait(number, current::context_id(), Waiting::Context(Box::new(then)));
         Self { number, shared, give_up }
     }
-}
-
-impl<T> core::fmt::Debug for WaitingForCompletion<T> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("WaitingForCompletion").field("number", &self.number).finish_non_exhaustive()
-    }
-}
-
-impl<T> Look for WaitingForCompletion<T> {
-    type Output = T;
 
     fn look(&self, waker: &Waker) -> Option<T> {
         let answer = self.shared.answer.take();
@@ -194,6 +182,12 @@ impl<T> Look for WaitingForCompletion<T> {
             self.shared.waker.set(Some(waker.clone()));
         }
         answer
+    }
+}
+
+impl<T> core::fmt::Debug for WaitingForCompletion<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("WaitingForCompletion").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
@@ -209,14 +203,22 @@ impl Awaitable for Timer {
 
     const DECLARED: (Points, &'static str) = (Points::TIMERS, "timers");
 
+    #[inline]
     fn expect(number: u32, waker: &Waker) -> Self::Waiting {
         WaitingForCompletion::new::<Self>(number, waker, timers::give_up)
     }
 
+    #[inline]
+    fn look(waiting: &Self::Waiting, waker: &Waker) -> Option<Self::Output> {
+        waiting.look(waker)
+    }
+
+    #[inline]
     fn not_started(answer: Self::Answer<'static>) -> Self::Output {
         answer
     }
 
+    #[inline]
     fn refuse(error: Error) -> Self::Output {
         Err(error)
     }
@@ -232,6 +234,11 @@ impl<Reply: GrpcMessage> Awaitable for GrpcCall<Reply> {
         WaitingForCompletion::new::<Self>(number, waker, grpc_calls::give_up)
     }
 
+    #[inline]
+    fn look(waiting: &Self::Waiting, waker: &Waker) -> Option<Self::Output> {
+        waiting.look(waker)
+    }
+
     fn not_started(answer: Self::Answer<'static>) -> Self::Output {
         answer
     }
@@ -245,6 +252,7 @@ impl IntoFuture for HttpCall {
     type Output = core::result::Result<HttpAnswer, CalloutError>;
     type IntoFuture = Awaited<Self>;
 
+    #[inline]
     fn into_future(self) -> Awaited<Self> {
         Awaited(State::New(Some(self)))
     }
@@ -254,6 +262,7 @@ impl IntoFuture for Timer {
     type Output = Result<()>;
     type IntoFuture = Awaited<Self>;
 
+    #[inline]
     fn into_future(self) -> Awaited<Self> {
         Awaited(State::New(Some(self)))
     }

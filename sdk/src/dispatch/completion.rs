@@ -20,16 +20,19 @@ impl Callout for HttpCall {
     type Answer<'a> = Result<&'a HttpCallResponse, CalloutError>;
     type Started = u32;
 
+    #[inline]
     fn start(self) -> Result<u32, Self::Answer<'static>> {
         Self::start(self).map_err(Err)
     }
 
+    #[inline]
     fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
         HTTP_CALLS.with(|calls| calls.insert(number, context_id, waiting));
     }
 }
 
 /// Drops what a context that is gone waits for; `awaits` says what it can be.
+#[inline]
 pub(super) fn forget(awaits: CallbackSet, owner: u32) {
     if awaits.intersects(CallbackSet::HTTP_CALLS) && !awaits.are_only_futures() {
         HTTP_CALLS.with(|calls| calls.forget(owner));
@@ -161,12 +164,14 @@ impl<R: NewContext> Runtime<R> {
 }
 
 /// The stream has been answered or refused: nothing of it goes on, and what waits for a part of it is not run any more.
+#[inline]
 pub(super) fn end(request: &Side, response: &Side) {
     request.let_go();
     response.let_go();
 }
 
 /// How a stream of which this part is held can be refused.
+#[inline]
 fn refusal(part: Part, side: &Side) -> Refusal {
     match part {
         Part::ResponseBody | Part::ResponseTrailers => side.refusal(),
@@ -175,6 +180,7 @@ fn refusal(part: Part, side: &Side) -> Refusal {
 }
 
 /// Lets a part go, and the message with it unless another part is held.
+#[inline]
 fn release(part: Part, side: &Side) {
     let held = side.held().without(part.held());
     side.hold(held);
@@ -189,12 +195,14 @@ fn release(part: Part, side: &Side) {
 }
 
 /// Lets a message go, if anything of it is held.
+#[inline]
 pub(super) fn let_go(side: &Side, stream: StreamType) {
     if side.held() != Held::NOTHING {
         go_on(side, stream);
     }
 }
 
+#[inline]
 fn go_on(side: &Side, stream: StreamType) {
     side.let_go();
     side.buffered.set(0);

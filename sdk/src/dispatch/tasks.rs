@@ -92,6 +92,7 @@ impl<R: NewContext> Runtime<R> {
 }
 
 /// The headers go on, so that the body comes; what there is of it stays.
+#[inline]
 fn gather(side: &Side, stream: StreamType) {
     if !side.held().has(Held::BODY) {
         let_go(side, stream);

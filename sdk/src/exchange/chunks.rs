@@ -18,10 +18,12 @@ pub struct Chunks<'a> {
 }
 
 impl<'a> Chunks<'a> {
+    #[inline]
     pub(super) fn new(stage: &'a Stage, point: Point, body: Option<&'a mut Body>) -> Self {
         Self { stage, point, body, over: false }
     }
 
+    #[inline]
     pub(crate) fn poll_chunk(&mut self) -> Poll<Option<Result<Vec<u8>>>> {
         let Some(body) = self.body.as_mut().filter(|_| !self.over) else { return Poll::Ready(None) };
         self.stage.progress(self.point).seen.set(body.end());

@@ -29,6 +29,7 @@ thread_local! {
     static GIVES: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
+#[inline]
 fn gives(root: u32) -> bool {
     let roots = GIVES.take();
     let gives = roots.contains(&root);
@@ -36,6 +37,7 @@ fn gives(root: u32) -> bool {
     gives
 }
 
+#[inline]
 fn note_gives(root: u32) {
     if !gives(root) {
         let mut roots = GIVES.take();
@@ -46,6 +48,7 @@ fn note_gives(root: u32) {
 
 impl Stage {
     /// Holds the headers that are here until the whole body is: its length.
+    #[inline]
     pub(super) async fn held(&self, headers: Point, body: Point, limit: usize) -> Result<usize> {
         self.ask(headers)?;
         self.declared(body)?;
@@ -82,6 +85,7 @@ impl Stage {
     }
 
     /// Waits as long as there is reason to hope for the body. Why there is none.
+    #[inline]
     async fn patience(&self, body: Point, gives: bool) -> Error {
         if gives {
             return core::future::pending().await;
@@ -114,6 +118,7 @@ pub struct HeldBody<'a> {
 }
 
 impl<'a> HeldBody<'a> {
+    #[inline]
     pub(super) fn new(point: Point, body: &'a mut Body) -> Self {
         Self { body, headers: if point.is_request() { MapType::REQUEST_HEADERS } else { MapType::RESPONSE_HEADERS } }
     }
@@ -148,6 +153,7 @@ impl<'a> HeldBody<'a> {
         self.body.append(bytes)
     }
 
+    #[inline]
     fn permit(&mut self, same_length: bool) -> Result<()> {
         if !same_length && self.body.has_announced_length() {
             sys::proxy_remove_header_map_value(self.headers.raw(), b"content-length")
@@ -161,6 +167,7 @@ impl<'a> HeldBody<'a> {
 impl Deref for HeldBody<'_> {
     type Target = Body;
 
+    #[inline]
     fn deref(&self) -> &Body {
         self.body
     }

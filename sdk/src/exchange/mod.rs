@@ -112,6 +112,7 @@ macro_rules! message {
      $(#[$end_doc:meta])* $end:ident: $Body:ident, $body_point:ident;
      $(#[$trailers_doc:meta])* $trailers:ident: $Trailers:ident, $trailers_point:ident) => {
         $(#[$headers_doc])*
+        #[inline]
         pub async fn $headers(&mut self) -> Result<&mut $Headers> {
             poll_fn(|_| self.stage.reach(Point::$point)).await?;
             if !matches!(self.part, Part::$Headers(_)) {
@@ -122,6 +123,7 @@ macro_rules! message {
         }
 
         $(#[$held_doc])*
+        #[inline]
         pub async fn $held(&mut self, limit: usize) -> Result<(&mut $Headers, HeldBody<'_>)> {
             poll_fn(|_| self.stage.reach(Point::$point)).await?;
             let length = self.stage.held(Point::$point, Point::$body_point, limit).await?;
@@ -133,6 +135,7 @@ macro_rules! message {
         }
 
         $(#[$body_doc])*
+        #[inline]
         pub async fn $body(&mut self, limit: usize) -> Result<&mut $Body> {
             let length = self.stage.whole(Point::$body_point, limit).await?;
             self.note_lengths();
@@ -141,6 +144,7 @@ macro_rules! message {
         }
 
         $(#[$chunk_doc])*
+        #[inline]
         pub async fn $chunk(&mut self) -> Result<Option<&mut $Body>> {
             // What the filter made of the piece before it, and all before that.
             let seen = if let Part::$Body(body) | Part::$Held(_, body) = &self.part { body.end() } else { 0 };
@@ -158,6 +162,7 @@ macro_rules! message {
 
         $(#[$chunks_doc])*
         #[cfg(feature = "futures")]
+        #[inline]
         pub fn $chunks(&mut self) -> Chunks<'_> {
             self.note_lengths();
             self.part = Part::$Body(match core::mem::replace(&mut self.part, Part::None) {
@@ -168,6 +173,7 @@ macro_rules! message {
         }
 
         $(#[$end_doc])*
+        #[inline]
         pub fn $end(&mut self) -> Result<&mut $Body> {
             self.note_lengths();
             self.part = match core::mem::replace(&mut self.part, Part::None) {
@@ -188,6 +194,7 @@ macro_rules! message {
         }
 
         $(#[$trailers_doc])*
+        #[inline]
         pub async fn $trailers(&mut self) -> Result<Option<&mut $Trailers>> {
             if !self.stage.trailers(Point::$trailers_point).await? {
                 return Ok(None);
@@ -368,12 +375,14 @@ impl<T> core::fmt::Debug for Exchange<T> {
     }
 }
 
+#[inline]
 fn edits(progress: &stage::Progress, content_length: ContentLength) -> Edits {
     if progress.bodiless.get() { Edits::Impossible } else { content_length.into() }
 }
 
 impl Stage {
     /// Waits for a part, and lets all before it go.
+    #[inline]
     fn reach(&self, point: Point) -> Poll<Result<()>> {
         match self.ask(point) {
             Ok(true) => Poll::Ready(Ok(())),
@@ -383,6 +392,7 @@ impl Stage {
     }
 
     /// Waits for a whole body: its length.
+    #[inline]
     async fn whole(&self, point: Point, limit: usize) -> Result<usize> {
         poll_fn(|_| {
             let progress = self.progress(point);
@@ -401,10 +411,12 @@ impl Stage {
     }
 
     /// Waits for the next piece of a body: where it starts in what is visible, and its length.
+    #[inline]
     async fn piece(&self, point: Point) -> Result<Option<(usize, usize)>> {
         poll_fn(|_| self.poll_piece(point)).await
     }
 
+    #[inline]
     fn poll_piece(&self, point: Point) -> Poll<Result<Option<(usize, usize)>>> {
         let progress = self.progress(point);
         if self.here() > point || progress.bodiless.get() {
@@ -420,6 +432,7 @@ impl Stage {
         }
     }
 
+    #[inline]
     fn take_piece(progress: &stage::Progress) -> (usize, usize) {
         progress.fresh.set(false);
         let news = progress.news();
@@ -427,6 +440,7 @@ impl Stage {
     }
 
     /// Waits for trailers: whether there are some. The end of a body does not say it: what comes after it does.
+    #[inline]
     async fn trailers(&self, point: Point) -> Result<bool> {
         poll_fn(|_| {
             let over = self.here() > point || self.progress(point).bodiless.get();
@@ -442,11 +456,13 @@ impl Stage {
 }
 
 #[cold]
+#[inline]
 fn early() -> Error {
     Error::refused(ErrorKind::NotAvailableHere, "there may be more of the body: await its pieces until there is none")
 }
 
 #[cold]
+#[inline]
 fn too_large() -> Error {
     Error::refused(ErrorKind::TooLarge, "the body is longer than the limit of the filter")
 }

@@ -62,10 +62,12 @@ impl StreamTask {
     }
 
     /// Lets the future run if a callback at this point concerns it.
+    #[inline]
     fn step(&self, point: Point) -> Next {
         if self.stage.concerns(point) { run(self.task, &self.stage) } else { Next::LetGo }
     }
 
+    #[inline]
     fn headers(&self, point: Point, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         self.stage.arrive_headers(point, end_of_stream);
         match self.step(point) {
@@ -77,6 +79,7 @@ impl StreamTask {
         }
     }
 
+    #[inline]
     fn body(&self, point: Point, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
         self.stage.arrive_body(point, size, end_of_stream);
         match self.step(point) {
@@ -94,6 +97,7 @@ impl StreamTask {
         }
     }
 
+    #[inline]
     fn trailers(&self, point: Point) -> Result<FilterTrailersStatus> {
         self.stage.arrive(point);
         match self.step(point) {
@@ -105,36 +109,43 @@ impl StreamTask {
     }
 
     /// `Context::on_request_headers`.
+    #[inline]
     pub fn on_request_headers(&self, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         self.headers(Point::RequestHeaders, end_of_stream)
     }
 
     /// `Context::on_request_body`.
+    #[inline]
     pub fn on_request_body(&self, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
         self.body(Point::RequestBody, size, end_of_stream)
     }
 
     /// `Context::on_request_trailers`.
+    #[inline]
     pub fn on_request_trailers(&self) -> Result<FilterTrailersStatus> {
         self.trailers(Point::RequestTrailers)
     }
 
     /// `Context::on_response_headers`.
+    #[inline]
     pub fn on_response_headers(&self, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         self.headers(Point::ResponseHeaders, end_of_stream)
     }
 
     /// `Context::on_response_body`.
+    #[inline]
     pub fn on_response_body(&self, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
         self.body(Point::ResponseBody, size, end_of_stream)
     }
 
     /// `Context::on_response_trailers`.
+    #[inline]
     pub fn on_response_trailers(&self) -> Result<FilterTrailersStatus> {
         self.trailers(Point::ResponseTrailers)
     }
 
     /// `Context::on_log`.
+    #[inline]
     pub fn on_log(&self) -> Result<()> {
         self.stage.arrive(Point::Log);
         // Whoever waits for anything else waits in vain, and is dropped.
@@ -152,6 +163,7 @@ impl StreamTask {
 }
 
 impl Drop for StreamTask {
+    #[inline]
     fn drop(&mut self) {
         remove(self.task);
     }
@@ -174,17 +186,20 @@ impl RootTask {
 }
 
 impl Drop for RootTask {
+    #[inline]
     fn drop(&mut self) {
         remove(self.task);
     }
 }
 
+#[inline]
 fn remove(task: Running) {
     // Contexts alive at the end of a native thread are dropped when there may be no executor any more.
     let _ = EXECUTOR.try_with(|executor| executor.remove(task));
 }
 
 /// A stage for a new stream: the one its place had before, unless somebody has kept that.
+#[inline]
 fn renew(mut old: Option<Rc<Stage>>, points: Points) -> Rc<Stage> {
     match old.as_mut().and_then(Rc::get_mut) {
         Some(stage) => *stage = Stage::new(points),
@@ -194,11 +209,13 @@ fn renew(mut old: Option<Rc<Stage>>, points: Points) -> Rc<Stage> {
 }
 
 /// The task that has this number, its context, and how far its stream is.
+#[inline]
 pub(crate) fn find(number: u32) -> Option<(Running, u32, Rc<Stage>)> {
     EXECUTOR.with(|executor| executor.find(number))
 }
 
 /// Lets a stream's future run that was woken outside of the stream's callbacks.
+#[inline]
 pub(crate) fn resume(task: Running, stage: &Stage) -> Next {
     let next = run(task, stage);
     match &next {
@@ -213,6 +230,7 @@ pub(crate) fn resume(task: Running, stage: &Stage) -> Next {
 }
 
 /// Lets a root context's future run.
+#[inline]
 pub(crate) fn poll_root(task: Running, stage: &Stage) -> Result<()> {
     match run(task, stage) {
         Next::Failed(error) => Err(error),
@@ -221,10 +239,12 @@ pub(crate) fn poll_root(task: Running, stage: &Stage) -> Result<()> {
 }
 
 /// Whether the future that runs may wait for this.
+#[inline]
 pub(crate) fn is_declared(points: Points) -> bool {
     DECLARED.get().intersects(points)
 }
 
+#[inline]
 fn run(task: Running, stage: &Stage) -> Next {
     let outer = DECLARED.replace(stage.points());
     let next = run_declared(task, stage);
@@ -232,6 +252,7 @@ fn run(task: Running, stage: &Stage) -> Next {
     next
 }
 
+#[inline]
 fn run_declared(task: Running, stage: &Stage) -> Next {
     for _ in 0..TURNS {
         task.take_woken();

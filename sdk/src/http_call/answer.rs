@@ -33,6 +33,7 @@ static NO_TRAILERS: Pairs = Pairs::unchecked(Vec::new());
 
 impl HttpAnswer {
     /// Copies the answer that the host tells now.
+    #[inline]
     pub(crate) fn fetch((body_size, number_of_trailers): (u32, u32)) -> Result<Self, CalloutError> {
         let headers = fields(MapType::HTTP_CALL_RESPONSE_HEADERS)?;
         // Hosts tell it first.
@@ -43,7 +44,7 @@ impl HttpAnswer {
             return Err(CalloutError::Reset);
         }
         if response::may_be_the_hosts(status) && headers.find(response::FROM_A_SERVICE.as_bytes()).is_none() {
-            return Err(response::no_answer(status, body));
+            return Err(response::no_answer(status, &body));
         }
         if number_of_trailers == 0 && body.is_empty() {
             return Ok(Self { status, headers, rest: None });
@@ -71,11 +72,13 @@ impl HttpAnswer {
     }
 
     /// The whole body.
+    #[inline]
     pub fn body(&self) -> &[u8] {
         self.rest.as_ref().map_or(&[], |rest| &rest.body)
     }
 
     /// The whole body, without copying it.
+    #[inline]
     pub fn into_body(self) -> Vec<u8> {
         self.rest.map_or_else(Vec::new, |rest| rest.body)
     }
@@ -89,6 +92,7 @@ impl HttpAnswer {
     }
 }
 
+#[inline]
 fn fields(map: MapType) -> Result<Pairs, CalloutError> {
     match sys::proxy_get_header_map_pairs(map.raw()) {
         Ok(bytes) => Ok(Pairs::unchecked(bytes)),

@@ -151,6 +151,7 @@ impl HttpCall {
     /// How long to wait for the whole answer: longer than 0, at most `i32::MAX` milliseconds (24 days), and 5 seconds unless given. Hosts count
     /// milliseconds; a part of one counts as one. Another value is an error when the call is made.
     #[must_use]
+    #[inline]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match milliseconds(timeout) {
             Some(timeout) => self.0.timeout = timeout,
@@ -219,6 +220,7 @@ fn not_started(status: Status) -> CalloutError {
 }
 
 /// A timeout as hosts count it, rounded up; none if it is out of range.
+#[inline]
 pub(crate) fn milliseconds(timeout: Duration) -> Option<u32> {
     timer::milliseconds(timeout).filter(|all| (1..=LONGEST).contains(all))
 }

@@ -31,6 +31,7 @@ pub struct HttpCallResponse {
 
 impl HttpCallResponse {
     /// What the host tells with the answer, and its status.
+    #[inline]
     pub(crate) fn new(body_size: u32, number_of_trailers: u32) -> Self {
         let headers = HeaderMap::new(MapType::HTTP_CALL_RESPONSE_HEADERS);
         let trailers = (number_of_trailers > 0).then(|| HeaderMap::new(MapType::HTTP_CALL_RESPONSE_TRAILERS));
@@ -39,6 +40,7 @@ impl HttpCallResponse {
     }
 
     /// The answer, unless it is none: cut off, or made by the host itself in the place of a service that gave none.
+    #[inline]
     pub(crate) fn check(&self) -> Result<&Self, CalloutError> {
         match self.status {
             0 => Err(CalloutError::Reset),
@@ -50,7 +52,7 @@ impl HttpCallResponse {
     #[cold]
     fn check_origin(&self) -> Result<&Self, CalloutError> {
         match self.header(FROM_A_SERVICE) {
-            Ok(None) => Err(no_answer(self.status, self.body().unwrap_or_default())),
+            Ok(None) => Err(no_answer(self.status, &self.body().unwrap_or_default())),
             _ => Ok(self),
         }
     }
@@ -82,6 +84,7 @@ impl HttpCallResponse {
     ///
     /// # Errors
     /// A refusal of the host: the module is out of memory, for one.
+    #[inline]
     pub fn body(&self) -> Result<Vec<u8>> {
         body(self.body_size)
     }
@@ -102,19 +105,17 @@ pub(super) const fn may_be_the_hosts(status: u16) -> bool {
 
 /// What the host's own answer means; its body says why.
 #[cold]
-pub(super) fn no_answer(status: u16, mut why: Vec<u8>) -> CalloutError {
+pub(super) fn no_answer(status: u16, why: &[u8]) -> CalloutError {
     if status == 504 {
         return CalloutError::Timeout;
     }
-    for byte in &mut why {
-        if !matches!(byte, b' '..=b'~') {
-            *byte = b'?';
-        }
-    }
-    CalloutError::Unavailable(sys::printable_ascii(&why).unwrap_or_default().into())
+    CalloutError::Unavailable(
+        sys::printable_ascii(why).unwrap_or("the host says why in words that cannot be printed").into(),
+    )
 }
 
 /// The body of the answer that the host tells now.
+#[inline]
 pub(super) fn body(size: u32) -> Result<Vec<u8>> {
     if size == 0 {
         return Ok(Vec::new());
@@ -124,6 +125,7 @@ pub(super) fn body(size: u32) -> Result<Vec<u8>> {
 }
 
 /// A status in digits; 0 for anything else.
+#[inline]
 pub(super) fn number(text: &[u8]) -> u16 {
     match *text {
         [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {

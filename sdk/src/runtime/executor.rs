@@ -57,10 +57,12 @@ thread_local! {
 struct Number(AtomicU32);
 
 impl Wake for Number {
+    #[inline]
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
+    #[inline]
     fn wake_by_ref(self: &Arc<Self>) {
         match self.0.load(Ordering::Relaxed) {
             0 => {}
@@ -96,10 +98,12 @@ fn wake(task: u32) {
 
 #[inline(never)]
 fn is_listed(task: u32) -> bool {
-    woken(|woken| woken.contains(&task)).unwrap_or_default()
+    // Shorter code than `contains`, for a list of hardly ever more than one.
+    woken(|woken| woken.iter().any(|other| *other == task)).unwrap_or_default()
 }
 
 /// The running task's number, if the waker is its own; 0 for any other.
+#[inline]
 pub(crate) fn task_of(waker: &Waker) -> u32 {
     let (task, data) = RUNNING.get();
     if waker.data() == data { task } else { 0 }
@@ -118,6 +122,7 @@ fn woken<T>(body: impl FnOnce(&mut Vec<u32>) -> T) -> Option<T> {
 }
 
 /// The task that was woken first. It is not woken any more.
+#[inline]
 pub(crate) fn next_woken() -> Option<u32> {
     if !ANY_WOKEN.get() {
         return None;
@@ -127,6 +132,7 @@ pub(crate) fn next_woken() -> Option<u32> {
     first
 }
 
+#[inline]
 fn take_woken(task: u32) -> bool {
     ANY_WOKEN.get() && unlist(task)
 }
@@ -142,6 +148,7 @@ fn unlist(task: u32) -> bool {
 }
 
 /// Whether any task was woken.
+#[inline]
 pub(crate) fn is_any_woken() -> bool {
     ANY_WOKEN.get() && woken(|woken| !woken.is_empty()).unwrap_or_default()
 }

@@ -163,6 +163,7 @@ impl SharedCounter {
     ///
     /// # Errors
     /// As [`SharedCell::get`].
+    #[inline]
     pub fn get(&self) -> Result<u64> {
         Ok(self.0.get()?.unwrap_or(0))
     }
@@ -171,6 +172,7 @@ impl SharedCounter {
     ///
     /// # Errors
     /// As [`SharedCell::set`].
+    #[inline]
     pub fn set(&self, value: u64) -> Result<()> {
         self.0.set(&value)
     }
@@ -179,6 +181,7 @@ impl SharedCounter {
     ///
     /// # Errors
     /// As [`SharedCell::update`].
+    #[inline]
     pub fn add(&self, n: u64) -> Result<u64> {
         self.0.update(|before| before.unwrap_or(0).saturating_add(n))
     }
@@ -187,6 +190,7 @@ impl SharedCounter {
     ///
     /// # Errors
     /// As [`SharedCell::update`].
+    #[inline]
     pub fn add_within(&self, n: u64, limit: u64) -> Result<Option<u64>> {
         self.0.update_if(|before| before.unwrap_or(0).checked_add(n).filter(|sum| *sum <= limit))
     }

@@ -105,6 +105,7 @@ impl Interval {
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) for a period of 0.
+    #[inline]
     pub fn ticks(self) -> Result<Ticks> {
         Ok(Ticks { period: self.period()?, next: None, wait: None })
     }
@@ -116,10 +117,12 @@ impl Ticks {
     ///
     /// # Errors
     /// A refusal of the host.
+    #[inline]
     pub async fn tick(&mut self) -> Result<()> {
         poll_fn(|context| self.poll_tick(context)).await
     }
 
+    #[inline]
     pub(crate) fn poll_tick(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         let mut wait = match self.wait.take() {
             Some(wait) => wait,
@@ -132,6 +135,7 @@ impl Ticks {
         elapsed
     }
 
+    #[inline]
     fn start(&mut self) -> Result<Wait> {
         let now = now()?;
         let due = self.next.unwrap_or(now).saturating_add(self.period);
