@@ -125,6 +125,8 @@ macro_rules! driver {
                         buffer(caller, 3, path.as_bytes());
                     }
                     "proxy_get_header_map_value" => return NOT_FOUND,
+                    // The root id, for the module that has several.
+                    "proxy_get_property" => buffer(caller, 2, b"closed"),
                     // The plugin's configuration.
                     "proxy_get_buffer_bytes" => {
                         let configuration = caller.data().facts.configuration;
@@ -292,6 +294,27 @@ fn async_filters_that_die_while_they_wait_leave_nothing_behind() {
     let mut host = Wasmi::start("exchanges", "{}", "/wait");
     assert_no_growth(&mut host, 200, 1_000);
     assert_eq!(host.facts().token, 4_000, "each made a call");
+}
+
+#[test]
+fn no_more_than_a_thousand_streams_wait_for_a_plugin_to_be_ready() {
+    let mut host = Wasmi::start("gate", r#"{ "path": "/", "tries": 1 }"#, "/");
+    let fetch = host.facts().token;
+    assert_ne!(fetch, 0, "the plugin fetches what it needs");
+    let first = ROOT + 1;
+    for id in first..first + 1_000 {
+        open(&mut host, id);
+    }
+    assert!(host.facts().errors.is_empty(), "{:?}", host.facts().errors.first());
+    open(&mut host, first + 1_000);
+    let refusal = "on_request_headers of context 1002 failed: too many streams wait for the plugin to be ready; the client gets a 500";
+    assert_eq!(host.facts().errors, [refusal]);
+    host.call("proxy_on_http_call_response", &[ROOT, fetch, 1, 0, 0]);
+    // This host's answer is none, so the plugin cannot be made ready: it says so, and so does every stream, at once.
+    let errors = &host.facts().errors;
+    let refused =
+        errors.iter().filter(|line| line.contains("the plugin could not be made ready; the client gets a 500"));
+    assert_eq!((errors.len(), refused.count()), (1_002, 1_000), "{:?}", errors.last());
 }
 
 /// A call, a gRPC stream and a timer: each stream's function is dropped once, its gRPC stream cancelled, and nothing comes to it later.

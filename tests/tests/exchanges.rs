@@ -90,7 +90,11 @@ fn two_calls_are_awaited_together(mut host: Host) {
 #[proxy_filter_host::test(guest = "exchanges")]
 fn two_hundred_calls_are_awaited_together(mut host: Host) {
     host.log_level(proxy_filter::LogLevel::Info);
-    serve(&mut host, |_| Reply::new(200));
+    // The answers come in another order than the calls were made in.
+    serve(&mut host, |path| {
+        let number: u64 = path.trim_start_matches('/').parse().unwrap_or_default();
+        Reply::new(200).body(path).after(ms(number * 37 % 20 * 10))
+    });
     let exchange = host.get("/many").send();
     assert_eq!(answer(&exchange), "200", "{exchange}");
 }
@@ -138,6 +142,19 @@ fn bodies_pass_piece_by_piece(mut host: Host) {
     assert_eq!(exchange.upstream().unwrap().text(), "ABCD", "{exchange}");
     assert_eq!(exchange.response().header("x-pieces"), Some("2 4 here".into()), "{exchange}");
     assert_eq!(exchange.response().text(), "onetwo", "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn trailers_are_awaited_and_edited(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    host.upstream(|_| Reply::new(200).chunks(["body"]).trailer("x-t", "1"));
+    let exchange = host.post("/trailers").chunks(["data"]).trailer("x-a", "1").send();
+    let upstream = exchange.upstream().unwrap();
+    assert_eq!((upstream.trailer("x-a"), upstream.trailer("x-request")), (Some("1".into()), Some("seen".into())));
+    assert_eq!(exchange.response().trailer("x-t"), Some("changed".into()), "{exchange}");
+    host.upstream(|_| Reply::new(200));
+    let exchange = host.get("/trailers").send();
+    assert_eq!((exchange.status(), exchange.messages()), (200, vec!["dropped: the function"]), "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]

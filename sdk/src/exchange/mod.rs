@@ -261,7 +261,8 @@ impl<T> Exchange<T> {
         /// ```
         ///
         /// # Errors
-        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) without that setting, as soon as it shows: a second after the first bytes of the body came, which were not given.
+        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) without that setting, as soon as it shows: a second after the first bytes of the body came, which were not given. (A
+        /// filter before this one that keeps the first body for longer looks the same.)
         /// [`Elapsed`](ErrorKind::Elapsed) if nothing of the body has come for half a minute, unless this host has given bodies so before.
         /// [`TooLarge`](ErrorKind::TooLarge) if it has more than `limit` bytes.
         request_headers_with_body: HeldRequest;

@@ -16,4 +16,11 @@ async fn after_a_reply(mut exchange: Exchange) -> Result<()> {
     Ok(())
 }
 
+async fn after_the_body(mut exchange: Exchange) -> Result<()> {
+    let (request, mut body) = exchange.request_headers_with_body(100).await?;
+    exchange.response_headers().await?;
+    body.append("too late")?;
+    request.replace("x-too-late", "1")
+}
+
 fn main() {}

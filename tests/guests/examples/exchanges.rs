@@ -76,7 +76,11 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
         }
         "/many" => {
             let answers = join_all((0..200).map(|number| call(&format!("/{number}")).into_future())).await;
-            let good = answers.iter().filter(|answer| matches!(answer, Ok(answer) if answer.status() == 200)).count();
+            let numbered = answers.iter().enumerate();
+            let good = numbered.filter(|(number, answer)| {
+                matches!(answer, Ok(answer) if answer.status() == 200 && answer.body() == format!("/{number}").as_bytes())
+            });
+            let good = good.count();
             request.replace("x-answer", good.to_string())
         }
         "/timeout" => {
@@ -123,6 +127,16 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
                 if !chunk.is_empty() {
                     log::info!("held a piece");
                 }
+            }
+            Ok(())
+        }
+        "/trailers" => {
+            if let Some(trailers) = exchange.request_trailers().await? {
+                trailers.add("x-request", "seen")?;
+            }
+            if let Some(trailers) = exchange.response_trailers().await? {
+                call("/trailers").await?;
+                trailers.replace("x-t", "changed")?;
             }
             Ok(())
         }
