@@ -1,7 +1,6 @@
 //! One HTTP stream, from the client's request to the deletion of its context.
 
 use super::attribute::{Info, Whose};
-use super::body::Passed;
 use super::fields::Map;
 use super::functions::Functions;
 use super::incoming::Incoming;
@@ -90,21 +89,8 @@ impl Exchange<'_> {
         let map = wire::request_map(request, authority);
         let end = wire::ends_with_headers(&request.body, &request.trailers);
         let incoming = Incoming::of(&request.body, &request.trailers, request.protocol, self.now());
-        self.headers(Which::Request, map, end)?;
-        // Held headers reach the router with the body.
-        let held = self.with_side(Which::Request, |side| !side.gone);
-        if !held {
-            self.route()?;
-        }
-        let passed = if end {
-            Passed::default()
-        } else {
-            self.metadata(Which::Request, &request.metadata)?;
-            self.pass(Which::Request, incoming).inspect_err(|_| self.abandon_upstream())?
-        };
-        if held {
-            self.route()?;
-        }
+        let passed = self.flow(Which::Request, map, &request.metadata, (!end).then_some(incoming));
+        let passed = passed.inspect_err(|_| self.abandon_upstream())?;
         let map = self
             .with_side(Which::Request, Side::take_headers)
             .unwrap_or_else(|| Map::new(super::fields::Kind::Request));
@@ -118,7 +104,7 @@ impl Exchange<'_> {
     }
 
     /// The router looks for a route when the headers reach it. Envoy finds none without these fields, whatever the routes say.
-    fn route(&self) -> Result<(), Ended> {
+    pub(super) fn route(&self) -> Result<(), Ended> {
         let routable = self.with_side(Which::Request, |side| {
             let headers = side.headers.value.as_ref();
             [&b":path"[..], b"x-forwarded-proto"].iter().all(|name| headers.is_some_and(|map| map.get(name).is_some()))
@@ -132,7 +118,9 @@ impl Exchange<'_> {
 
     /// The request ends early. If its headers had gone on, the upstream has seen a part of it.
     fn abandon_upstream(&mut self) {
-        let headers = self.with_side(Which::Request, |side| side.headers.value.clone().filter(|_| side.gone));
+        let mut routed = false;
+        self.with_info(|info| routed = info.routed);
+        let headers = self.with_side(Which::Request, |side| side.headers.value.clone().filter(|_| side.gone && routed));
         let Some(headers) = headers else { return };
         let routed = wire::routed(&headers);
         self.upstream = Some(wire::upstream(&routed, &self.cut, None, false, self.request.protocol));
@@ -157,14 +145,7 @@ impl Exchange<'_> {
         if reply.cut_off {
             incoming.cut_off();
         }
-        let passed = self.headers(Which::Response, map, end).and_then(|()| {
-            self.encourage();
-            if end {
-                return Ok(Passed::default());
-            }
-            self.metadata(Which::Response, &reply.metadata)?;
-            self.pass(Which::Response, incoming)
-        });
+        let passed = self.flow(Which::Response, map, &reply.metadata, (!end).then_some(incoming));
         let (map, held) = self.with_side(Which::Response, |side| (side.take_headers(), !side.gone));
         let map = map?;
         if held && let Some(stream) = &mut self.functions.state().stream {

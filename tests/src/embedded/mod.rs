@@ -10,6 +10,7 @@ mod chain;
 mod event;
 mod exchange;
 mod fields;
+mod flow;
 mod foreign;
 mod functions;
 mod grpc_service;
@@ -33,6 +34,7 @@ mod state;
 mod tcp;
 mod time;
 mod vm;
+mod way;
 mod wire;
 
 pub(crate) use vm::Guest;
