@@ -176,11 +176,21 @@ impl Exchange<'_> {
     }
 
     /// A filter has continued the message: what waits goes on, through the filter itself if it has not seen it. Whether anything did.
+    ///
+    /// Envoy has one buffer for all filters, and tells the later ones of all that is in it: also of what they have seen already, and hold.
     fn resume(&mut self, way: &mut Way, index: usize) -> Result<bool, Ended> {
+        if way.is_held_before(index) {
+            self.functions.state().violations.push(
+                "a filter continued a message of which another filter, before it, holds the body: Envoy 1.40 has one buffer for both, and lets \
+                 go what the other one holds"
+                    .into(),
+            );
+        }
+        let later = way.take_held_after(index);
         let Some(stage) = way.stage(index).filter(|stage| stage.hold != Hold::Nothing) else { return Ok(false) };
         let next = if stage.hold == Hold::All { index } else { index + 1 };
         let (data, trailers, mut end) = (stage.data, std::mem::take(&mut stage.trailers), stage.ended);
-        let bytes = stage.let_go();
+        let bytes = [later, stage.let_go()].concat();
         self.release(way, index)?;
         let which = way.which;
         let added =
@@ -188,7 +198,7 @@ impl Exchange<'_> {
         if added {
             (way.has_trailers, end) = (true, false);
         }
-        if data && (end || !bytes.is_empty()) {
+        if (data && end) || !bytes.is_empty() {
             self.data_from(way, next, bytes, end)?;
         }
         if trailers || added {

@@ -317,11 +317,9 @@ impl State {
     /// The stream of that context.
     pub(crate) fn stream(&mut self) -> Option<&mut Stream> {
         let context = self.context();
-        let stream = self.stream.iter_mut().chain(&mut self.parked).find(|stream| stream.has(context));
-        stream.map(|stream| {
-            stream.viewer = context;
-            stream
-        })
+        let stream = self.stream.iter_mut().chain(&mut self.parked).find(|stream| stream.has(context))?;
+        stream.viewer = context;
+        Some(stream)
     }
 
     /// The root context of that context: itself, or that of the stream's filter.

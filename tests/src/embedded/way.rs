@@ -22,6 +22,7 @@ pub(super) enum Hold {
 
 /// One filter, and what has come to it and not gone on.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "what waits is any of them")]
 pub(super) struct Stage {
     /// The filter's context.
     pub(super) filter: u32,
@@ -83,6 +84,19 @@ impl Way {
 
     pub(super) fn stage(&mut self, index: usize) -> Option<&mut Stage> {
         self.stages.get_mut(index)
+    }
+
+    /// Whether one of the filters before this one, which holds something, holds bytes of the body.
+    pub(super) fn is_held_before(&self, index: usize) -> bool {
+        let holds = self.stages.get(index).is_some_and(|stage| stage.hold != Hold::Nothing);
+        holds && self.stages.iter().take(index).any(|stage| stage.hold == Hold::Part && !stage.held.is_empty())
+    }
+
+    /// Takes out the bytes that filters after this one hold, if this one holds something.
+    pub(super) fn take_held_after(&mut self, index: usize) -> Vec<u8> {
+        let holds = self.stages.get(index).is_some_and(|stage| stage.hold != Hold::Nothing);
+        let later = self.stages.iter_mut().skip(index + 1).filter(|stage| holds && stage.hold == Hold::Part);
+        later.flat_map(|stage| std::mem::take(&mut stage.held)).collect()
     }
 
     /// Whether no filter holds anything.
