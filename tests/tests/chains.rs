@@ -165,3 +165,26 @@ fn a_message_of_headers_alone_is_held_by_each(mut host: Host) {
     assert_eq!(exchange.upstream().unwrap().header_values("x-held"), ["a", "b"], "{exchange}");
     assert_eq!(exchange.response().header_values("x-held"), ["b", "a"], "{exchange}");
 }
+
+#[proxy_filter_host::test(guest = "script")]
+fn trailers_that_one_filter_adds_are_told_the_next(mut host: Host) {
+    host.plugin("", "");
+    host.configure("").unwrap();
+    host.upstream(|_| Reply::new(200).chunks(["body"]));
+    let request = host.post("/").header("x-request-body", "add 1 x-added 1").header("x-request-trailers", "pairs 1");
+    let request = request.header("x-response-body", "add 3 x-added 1").header("x-response-trailers", "pairs 3");
+    let exchange = request.chunks(["one"]).send();
+    assert!(exchange.messages().contains(&"pairs: x-added: 1"), "{exchange}");
+    assert_eq!(exchange.upstream().unwrap().trailer("x-added"), Some("1".into()), "{exchange}");
+    assert_eq!(exchange.response().trailer("x-added"), Some("1".into()), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn trailers_added_to_a_body_that_nobody_holds_are_told_once(mut host: Host) {
+    host.plugin("", "");
+    host.configure("").unwrap();
+    let request = host.post("/").header("x-request-body", "add 1 x-added 1").header("x-request-trailers", "pairs 1");
+    let exchange = request.body("one").http2().send();
+    assert_eq!(exchange.messages(), ["pairs: x-added: 1"], "{exchange}");
+    assert_eq!(exchange.upstream().unwrap().trailer("x-added"), Some("1".into()), "{exchange}");
+}

@@ -54,9 +54,13 @@ impl Exchange<'_> {
                 Data::Continue => {
                     stage.held.extend_from_slice(&body);
                     data = stage.let_go();
+                    let held = stage.hold == Hold::Part;
                     self.release(way, index)?;
                     if end && !way.has_trailers && self.with_side(which, |side| side.trailers.value.is_some()) {
-                        (way.has_trailers, end, added) = (true, false, Some(index + 1));
+                        (way.has_trailers, end) = (true, false);
+                        // Envoy 1.40 tells those of a request twice, if the filter has held the body before.
+                        let times = if held && which == Which::Request { 2 } else { 1 };
+                        added = Some((index + 1, times));
                     }
                     continue;
                 }
@@ -84,12 +88,13 @@ impl Exchange<'_> {
         if which == Which::Response {
             self.encourage();
         }
-        Ok(())
+        self.added_trailers(way, added)
     }
 
     /// A filter has added trailers to the end of the body: the later ones are told.
-    fn added_trailers(&mut self, way: &mut Way, from: Option<usize>) -> Result<(), Ended> {
-        from.map_or(Ok(()), |from| self.trailers_from(way, from))
+    fn added_trailers(&mut self, way: &mut Way, added: Option<(usize, u32)>) -> Result<(), Ended> {
+        let (from, times) = added.unwrap_or_default();
+        (0..times).try_for_each(|_| self.trailers_from(way, from))
     }
 
     /// Shows a piece of the body to one filter: what it has made of it, and what it says.
