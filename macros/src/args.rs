@@ -8,7 +8,6 @@ use proc_macro::{Span, TokenStream, TokenTree};
 #[derive(Debug)]
 pub(crate) struct Argument {
     pub(crate) name: String,
-    pub(crate) tokens: Vec<TokenTree>,
     /// What follows `=`; nothing for a word.
     pub(crate) value: Vec<TokenTree>,
 }
@@ -38,7 +37,7 @@ pub(crate) fn parse(
         } else if arguments.iter().any(|argument| argument.name == name) {
             faults.push(Error::at(&tokens, format!("`{name}` is given twice")));
         } else {
-            arguments.push(Argument { name, tokens, value });
+            arguments.push(Argument { name, value });
         }
     }
     arguments

@@ -51,7 +51,7 @@ impl Capability {
 
     /// What says that the type `#Name` has the capability.
     pub(crate) fn implementation(&self) -> String {
-        let one = |awaits: &&str| format!("impl {} sdk::Awaits<{awaits}> for #Name {{}}\n", self.generics);
+        let one = |awaits| format!("impl {} sdk::Awaits<{awaits}> for #Name {{}}\n", self.generics);
         self.awaits.iter().map(one).collect()
     }
 

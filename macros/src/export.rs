@@ -310,7 +310,7 @@ fn dispatch(members: &[Member]) -> TokenStream {
             enum Root {{ #roots }}
             enum Stream {{ #streams }}
             impl sdk::NewContext for Root {{
-                const AWAITS: sdk::CallbackSet = sdk::CallbackSet::EMPTY #awaits;
+                const AWAITS: sdk::CallbackSet = sdk::CallbackSet::SEVERAL #awaits;
                 const LOGS: bool = false #logs;
                 const FOREIGN: bool = false #foreign;
                 fn new_root() -> sdk::Result<Self> {{
@@ -327,7 +327,7 @@ fn dispatch(members: &[Member]) -> TokenStream {
                 {root}
             }}
             impl sdk::Callbacks for Stream {{
-                const SET: sdk::CallbackSet = sdk::CallbackSet::EMPTY #sets;
+                const SET: sdk::CallbackSet = sdk::CallbackSet::SEVERAL #sets;
                 type Kind = Self;
                 fn as_any(&mut self) -> &mut dyn ::core::any::Any {{
                     match self {{ #contexts }}

@@ -9,11 +9,11 @@ use crate::cursor::Cursor;
 use crate::error::{Error, Faults, Result};
 use crate::filter;
 use crate::impl_block::{self, Function};
-use crate::quote::quote;
-use proc_macro::{Group, Ident, Span, TokenStream, TokenTree};
+use crate::quote::{quote, quote_at};
+use proc_macro::{Group, Ident, Literal, Span, TokenStream, TokenTree};
 
 const USAGE: &str = "expected `#[proxy_filter::filter]`, with any of `root_id = \"name\"`, `root_task = function`, `configure = function`, \
-                     `fail_open`, and what the function waits for in other functions";
+                     `deadline = duration`, `fail_open`, and what the function waits for in other functions";
 const EXPECTED: &str = "expected `async fn name(exchange: Exchange) -> Result<()>`, or `Exchange<Config>` with the type of its configuration";
 
 /// A part of the stream that the function may wait for.
@@ -30,7 +30,7 @@ struct Phase {
 const PHASES: &[Phase] = &[
     Phase {
         word: "request_body",
-        methods: &["request_body", "request_chunk"],
+        methods: &["request_body", "request_chunk", "request_chunks", HELD[0]],
         constant: "REQUEST_BODY",
         callback: "fn on_request_body(&mut self, body: &mut sdk::RequestBody, end_of_stream: bool) -> sdk::Result<sdk::FilterDataStatus> {
             self.0.on_request_body(body.len(), end_of_stream)
@@ -46,7 +46,7 @@ const PHASES: &[Phase] = &[
     },
     Phase {
         word: "response_headers",
-        methods: &["response_headers", "response_body", "response_chunk", "response_trailers"],
+        methods: &["response_headers", "response_body", "response_chunk", "response_chunks", "response_trailers", HELD[1]],
         constant: "RESPONSE_HEADERS",
         callback: "fn on_response_headers(&mut self, _: &mut sdk::ResponseHeaders, end_of_stream: bool) -> sdk::Result<sdk::FilterHeadersStatus> {
             self.0.on_response_headers(end_of_stream)
@@ -54,7 +54,7 @@ const PHASES: &[Phase] = &[
     },
     Phase {
         word: "response_body",
-        methods: &["response_body", "response_chunk"],
+        methods: &["response_body", "response_chunk", "response_chunks", HELD[1]],
         constant: "RESPONSE_BODY",
         callback: "fn on_response_body(&mut self, body: &mut sdk::ResponseBody, end_of_stream: bool) -> sdk::Result<sdk::FilterDataStatus> {
             self.0.on_response_body(body.len(), end_of_stream)
@@ -77,6 +77,12 @@ const PHASES: &[Phase] = &[
     },
 ];
 
+/// The methods of `Exchange` that hold headers until the body is here. They look after it with a timer: not every host gives it.
+const HELD: [&str; 2] = ["request_headers_with_body", "response_headers_with_body"];
+
+/// The methods of shared values that wait for their turn.
+const PATIENT: [&str; 2] = ["update_patiently", "add_patiently"];
+
 /// Items of queues, for which only root tasks wait.
 const QUEUES: &str = "queues";
 
@@ -91,12 +97,15 @@ const WAITS: &[(&str, &str)] = &[
     ("GrpcStream", "grpc_streams"),
 ];
 
+/// The argument for the time that the function has.
+const DEADLINE: &str = "deadline";
+
 /// What a root task is taken to wait for: it is a function elsewhere.
 const ROOT_TASKS_WAIT_FOR: [&str; 2] = ["http_calls", "timers"];
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
-    let known = ["root_id", "root_task", "configure"];
+    let known = ["root_id", "root_task", "configure", DEADLINE];
     let words: Vec<_> =
         PHASES.iter().map(|phase| phase.word).chain(callback::words()).chain(["fail_open", QUEUES]).collect();
     let arguments = args::parse(arguments, &known, &words, USAGE, &mut faults);
@@ -166,7 +175,10 @@ impl AsyncFunction {
         let named = |wait: &(&str, &str)| {
             wait.1 == word && self.names.iter().any(|name| name.text == wait.0 && !name.is_member)
         };
-        arguments.iter().any(|argument| argument.name == word) || has_root_task || WAITS.iter().any(named)
+        let is_timed = word == "timers"
+            && (arguments.iter().any(|argument| argument.name == DEADLINE)
+                || self.names.iter().any(|name| HELD.iter().chain(&PATIENT).any(|word| name.text == *word)));
+        arguments.iter().any(|argument| argument.name == word) || has_root_task || is_timed || WAITS.iter().any(named)
     }
 
     /// The root context and the stream context.
@@ -207,9 +219,24 @@ impl AsyncFunction {
         let exported = if is_written("root_id") { "" } else { "__proxy_filter" };
         let root_id = if is_written("root_id") { "root_id = #id," } else { "" };
         let on_configure = if is_configured { ON_CONFIGURE.replace("READ", read) } else { String::new() };
-        let configured = if is_configured { "self.config.clone()" } else { "Some(::std::rc::Rc::new(()))" };
+        // Without a configuration all streams share one that says nothing.
+        let (held, configured) = if is_configured {
+            ("::core::option::Option<::std::rc::Rc<#Config>>", "self.config.clone()")
+        } else {
+            (
+                "::std::cell::OnceCell<::std::rc::Rc<#Config>>",
+                "Some(::std::rc::Rc::clone(self.config.get_or_init(::core::default::Default::default)))",
+            )
+        };
         let gate = if is_gated { "gate: sdk::Gate," } else { "" };
         let filter = if is_gated { GATED } else { "#function" };
+        let deadline = value(DEADLINE);
+        let (limit, filter) = if deadline.is_empty() {
+            (TokenStream::new(), filter.to_owned())
+        } else {
+            (limit(deadline), WITHIN.replace("THE_FUNCTION", filter))
+        };
+        let shown = Literal::string(self.name.to_string().trim_start_matches("r#"));
         quote(
             &format!(
                 "#[doc(hidden)]
@@ -219,9 +246,10 @@ impl AsyncFunction {
                     use ::core::option::Option::Some;
                     use ::proxy_filter::__private as sdk;
                     const POINTS: sdk::Points = sdk::Points::FIRST{points};
+                    #limit
                     #[derive(Default)]
                     pub struct #Root {{
-                        config: ::core::option::Option<::std::rc::Rc<#Config>>,
+                        config: {held},
                         tasks: ::std::vec::Vec<sdk::RootTask>,
                         {gate}
                     }}
@@ -242,7 +270,7 @@ impl AsyncFunction {
                     }}
                 }}
                 #[doc(hidden)]
-                #[allow(unused_imports)]
+                #[allow(unused_imports, unreachable_pub)]
                 pub use #hidden::{{#Root, {exported}}};"
             ),
             &[
@@ -254,9 +282,27 @@ impl AsyncFunction {
                 ("root_task", root_task),
                 ("configure", configure),
                 ("function", TokenTree::from(self.name.clone()).into()),
+                ("limit", limit),
+                ("shown", TokenTree::from(shown).into()),
             ],
         )
     }
+}
+
+/// The deadline as a constant, which is checked where the author wrote it.
+///
+/// The author may have a constant with any other name.
+fn limit(deadline: TokenStream) -> TokenStream {
+    let location = deadline.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());
+    quote_at(
+        location,
+        "const __PROXY_FILTER_DEADLINE: ::core::time::Duration = #deadline;
+        const _: () = ::core::assert!(
+            sdk::is_deadline(__PROXY_FILTER_DEADLINE),
+            \"a deadline is longer than 0, and not longer than 4294967295 milliseconds, 49 days\"
+        );",
+        &[("deadline", deadline)],
+    )
 }
 
 /// What every filter exports: the future begins with the headers.
@@ -289,6 +335,12 @@ const GATED: &str = "{
         gate.pass().await?;
         #function(exchange).await
     }
+}";
+
+/// The same within a deadline.
+const WITHIN: &str = "{
+    let function = THE_FUNCTION;
+    move |exchange| sdk::within(__PROXY_FILTER_DEADLINE, #shown, function(exchange))
 }";
 
 /// The type in `Exchange<Type>`.

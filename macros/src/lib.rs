@@ -122,11 +122,16 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | | |
 /// |---|---|
 /// | `root_id = "name"` | the filter is one of several |
+/// | `deadline = Duration::from_secs(2)` | the function has so long, counted from the request's headers, and is dropped then: a constant expression |
 /// | `fail_open` | an `Err` lets the stream go on, instead of refusing it |
 /// | `request_body`, `request_trailers`, `response_headers`, `response_body`, `response_trailers`, `finished`, `http_calls`, `grpc_calls`, `grpc_streams`, `timers` | waited for in a function that this one calls |
 /// | `queues` | the root task waits for items of queues |
 /// | `root_task = function` | `async fn function(config: Rc<Config>) -> Result<()>` runs beside the streams, from the configuration of the plugin to its end |
 /// | `configure = function` | the same, and streams wait until it has returned `Ok` |
+///
+/// A function that is not done at its `deadline` fails as one that returns an `Err`: what it awaits is given up, its destructors run, and the failure
+/// policy decides about the stream. The time spent in waiting for the plugin, for the client and for the upstream counts: a function that awaits the
+/// response's body takes as long as the response. Root tasks have no deadline, for they last as long as the plugin; `timer::timeout` bounds parts of them.
 #[proc_macro_attribute]
 pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
     function::expand(arguments, item)
@@ -222,7 +227,7 @@ pub fn __export(facts: TokenStream) -> TokenStream {
 ///
 /// - `#[test(module = some::path)]` tests the filter whose `#[proxy_filter::root]` or `module!` is in another module.
 /// - `#[test(guest = "name")]` tests a wasm module that is an example of the package `proxy-filter-guests`; it has no native
-///   test.
+///   test, unless `module = some::path` says where the same source is a module of the test.
 /// - `embedded`, alone or after one of these, is for a test of what the embedded host has and Envoy has not: it is not run there.
 ///
 /// `#[should_panic]` and `#[ignore]` hold for the three tests. The function takes the host and returns nothing.

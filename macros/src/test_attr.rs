@@ -39,8 +39,8 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
 enum Subject {
     /// The filter whose `__proxy_filter` is in this module.
     Module(TokenStream),
-    /// A wasm module by name.
-    Guest(TokenTree),
+    /// A wasm module by name, and the same as native code if it is in a module as well.
+    Guest(TokenTree, Option<TokenStream>),
 }
 
 impl Subject {
@@ -48,17 +48,18 @@ impl Subject {
         match arguments {
             _ if !faults.is_empty() => None,
             [] => faults.take(Self::of_this_package()),
-            [Argument { name, value, .. }] if name == "module" => {
-                let path = Path::parse(value).ok_or_else(|| Error::at(value, "expected the path of a module"));
-                faults.take(path).map(|path| Self::Module(path.stream()))
-            }
-            [Argument { value, .. }] => {
-                let guest = StringLiteral::parse(value, "the name of a guest as a string literal");
-                faults.take(guest).map(|guest| Self::Guest(guest.token))
-            }
-            [_, second, ..] => {
-                faults.push(Error::at(&second.tokens, "a test has a `module` or a `guest`, not both"));
-                None
+            arguments => {
+                let value = |name| arguments.iter().find(|argument| argument.name == name).map(|found| &*found.value);
+                let module = |value| {
+                    let path = Path::parse(value).ok_or_else(|| Error::at(value, "expected the path of a module"));
+                    path.map(|path| path.stream())
+                };
+                let module = faults.take(value("module").map(module).transpose())?;
+                let guest = |value| StringLiteral::parse(value, "the name of a guest as a string literal");
+                match faults.take(value("guest").map(guest).transpose())? {
+                    Some(guest) => Some(Self::Guest(guest.token, module)),
+                    None => module.map(Self::Module),
+                }
             }
         }
     }
@@ -82,9 +83,13 @@ impl Subject {
     fn tokens(&self) -> TokenStream {
         let some = |template, value: &TokenStream| quote(template, &[("value", value.clone())]);
         let none = || quote("::core::option::Option::None", &[]);
+        let native = |path| some("::core::option::Option::Some(#value::__proxy_filter::module)", path);
         let (guest, module) = match self {
-            Self::Module(path) => (none(), some("::core::option::Option::Some(#value::__proxy_filter::module)", path)),
-            Self::Guest(name) => (some("::core::option::Option::Some(#value)", &name.clone().into()), none()),
+            Self::Module(path) => (none(), native(path)),
+            Self::Guest(name, path) => (
+                some("::core::option::Option::Some(#value)", &name.clone().into()),
+                path.as_ref().map_or_else(none, native),
+            ),
         };
         quote(
             "::proxy_filter_host::Subject {
@@ -145,11 +150,11 @@ impl Test {
 
     fn expand(self, subject: &Subject, in_envoy: bool) -> TokenStream {
         let native = match subject {
-            Subject::Module(_) => {
+            Subject::Module(_) | Subject::Guest(_, Some(_)) => {
                 "#[test] #ignore #should_panic
                     fn native() { run::native(&super::#SUBJECT, super::#name) }"
             }
-            Subject::Guest(_) => "",
+            Subject::Guest(_, None) => "",
         };
         let text = self.name.to_string();
         let constant = format!("__SUBJECT_OF_{}", text.trim_start_matches("r#").to_uppercase());

@@ -137,6 +137,27 @@ impl Body {
         self.buffer.append(bytes)
     }
 
+    /// Another piece, which cannot be edited.
+    #[cfg(feature = "futures")]
+    pub(crate) const fn move_to(&mut self, start: usize, length: usize) {
+        (self.buffer, self.edits) = (self.buffer.of_piece(start, length), Edits::Impossible);
+    }
+
+    /// Where what is visible ends in what the host keeps.
+    pub(crate) const fn end(&self) -> usize {
+        self.buffer.end()
+    }
+
+    /// Whether the headers may announce another length.
+    pub(crate) fn has_announced_length(&self) -> bool {
+        self.edits == Edits::SameLength
+    }
+
+    /// The headers announce no length any more.
+    pub(crate) const fn allow_any_length(&mut self) {
+        self.edits = Edits::Any;
+    }
+
     fn permit(&self, same_length: bool) -> Result<()> {
         match self.edits {
             Edits::Any => Ok(()),

@@ -25,9 +25,21 @@ impl Buffer {
         Self { kind: buffer, start, length }
     }
 
+    /// Another piece of what the host keeps.
+    #[cfg(feature = "futures")]
+    pub(crate) const fn of_piece(&self, start: usize, length: usize) -> Self {
+        Self::piece(self.kind, start, length)
+    }
+
     #[inline]
     pub(crate) const fn len(&self) -> usize {
         self.length
+    }
+
+    /// Where it ends in what the host keeps.
+    #[inline]
+    pub(crate) const fn end(&self) -> usize {
+        self.start.saturating_add(self.length)
     }
 
     /// `length` bytes from `start`; fewer at the end, none after it.

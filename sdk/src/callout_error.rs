@@ -37,6 +37,7 @@ pub enum CalloutError {
 }
 
 impl fmt::Display for CalloutError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => fmt::Display::fmt(error, f),
@@ -50,6 +51,7 @@ impl core::error::Error for CalloutError {}
 
 impl From<CalloutError> for Error {
     #[cold]
+    #[inline]
     fn from(error: CalloutError) -> Self {
         match error {
             CalloutError::Refused(error) => error,

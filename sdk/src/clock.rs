@@ -33,6 +33,7 @@ use std::time::SystemTime;
 #[doc(alias = "proxy_get_current_time_nanoseconds")]
 #[doc(alias = "getCurrentTimeNanoseconds")]
 #[doc(alias = "get_current_time")]
+#[inline]
 pub fn now() -> Result<SystemTime> {
     let nanoseconds = sys::proxy_get_current_time_nanoseconds()
         .map_err(|status| Error::host("proxy_get_current_time_nanoseconds", status))?;

@@ -32,6 +32,7 @@ macro_rules! configuration {
             ///
             /// # Errors
             /// A refusal of the host.
+            #[inline]
             pub fn bytes(&self) -> Result<Vec<u8>> {
                 if self.size == 0 {
                     return Ok(Vec::new());
@@ -101,6 +102,7 @@ mod json {
         Ok(value)
     }
 
+    #[inline]
     fn refuse(why: &dyn core::fmt::Display) -> Error {
         Error::message(ErrorKind::Configuration, format_args!("configuration: {why}"))
     }

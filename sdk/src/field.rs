@@ -1,18 +1,25 @@
 //! What may go onto the wire as the name and the value of a header field.
 
+const NO_NAME: &str = "a header needs a name";
+const BAD_NAME: &str = "CR, LF or NUL in a header name";
+const BAD_VALUE: &str = "CR, LF or NUL in a header value: escape or remove it";
+
 /// Whether a name and a value may go onto the wire.
 #[inline]
 pub(crate) fn check_field(name: &[u8], value: &[u8]) -> Result<(), &'static str> {
     if name.is_empty() {
-        return Err("a header needs a name");
+        return Err(NO_NAME);
     }
     if splits(name) {
-        return Err("CR, LF or NUL in a header name");
+        return Err(BAD_NAME);
     }
-    if splits(value) {
-        return Err("CR, LF or NUL in a header value: escape or remove it");
-    }
-    Ok(())
+    check_value(value)
+}
+
+/// Whether a value may go onto the wire.
+#[inline]
+pub(crate) fn check_value(value: &[u8]) -> Result<(), &'static str> {
+    if splits(value) { Err(BAD_VALUE) } else { Ok(()) }
 }
 
 /// Whether the bytes contain CR, LF or NUL.

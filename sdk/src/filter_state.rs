@@ -63,6 +63,7 @@ impl Span {
 ///
 /// # Errors
 /// A refusal of the host.
+#[inline]
 pub fn get(name: &str) -> Result<Option<Vec<u8>>> {
     property::get(&["filter_state", &["wasm.", name].concat()])
 }
@@ -90,6 +91,7 @@ pub fn set(name: &str, value: impl AsRef<[u8]>) -> Result<()> {
 ///
 /// # Errors
 /// A refusal of the host.
+#[inline]
 pub fn get_envoy(key: &str) -> Result<Option<Vec<u8>>> {
     Attribute::new("filter_state").part(&[key])
 }
@@ -161,6 +163,7 @@ impl<'a> Declaration<'a> {
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) for a name that was declared already; [`NotFound`](ErrorKind::NotFound) on hosts without the
     /// function.
+    #[inline]
     pub fn declare(self, _here: &Configuration) -> Result<()> {
         let argument = Message::new()
             .bytes(1, self.name.as_bytes())
@@ -172,6 +175,7 @@ impl<'a> Declaration<'a> {
 }
 
 /// Both functions answer `BadArgument` to a name or value they do not like.
+#[inline]
 fn invalid_input(status: crate::Status) -> Option<ErrorKind> {
     (status == crate::Status::BAD_ARGUMENT).then_some(ErrorKind::InvalidInput)
 }

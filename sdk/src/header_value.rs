@@ -184,7 +184,7 @@ impl fmt::Debug for Printable<'_> {
 /// ```
 #[derive(Clone, Default)]
 pub struct Pairs {
-    /// Accepted by [`pairs::validate`].
+    /// What is not an encoded map has those fields that can be read.
     bytes: Vec<u8>,
 }
 
@@ -196,6 +196,11 @@ impl Pairs {
                 Err(Error::refused(ErrorKind::Malformed, "the host's header map is not encoded as the ABI says"))
             }
         }
+    }
+
+    /// The same without the check, for a map of which a missing field says enough.
+    pub(crate) const fn unchecked(bytes: Vec<u8>) -> Self {
+        Self { bytes }
     }
 
     /// The fields in order: names in lower case, values as the peer sent them.
@@ -215,10 +220,33 @@ impl Pairs {
 
     /// The first value of a field. The name is compared without regard to case.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
-        let name = name.as_ref();
-        self.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.find(name.as_ref())
+    }
+
+    #[inline(never)]
+    pub(crate) fn find(&self, name: &[u8]) -> Option<&[u8]> {
+        self.iter().find(|(found, _)| is_same_name(found, name)).map(|(_, value)| value)
     }
 }
+
+/// Whether two names are the same without regard to case. Few are that begin and end with the same four bytes, which are compared at once.
+#[inline]
+fn is_same_name(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    match (a.first_chunk::<4>(), b.first_chunk::<4>(), a.last_chunk::<4>(), b.last_chunk::<4>()) {
+        (Some(first_a), Some(first_b), Some(last_a), Some(last_b)) => {
+            let differing = |a: &[u8; 4], b: &[u8; 4]| u32::from_le_bytes(*a) ^ u32::from_le_bytes(*b);
+            let bits = differing(first_a, first_b) | differing(last_a, last_b);
+            // The bit of the case may differ.
+            bits & !CASE == 0 && (bits == 0 && a.len() <= 8 || a.eq_ignore_ascii_case(b))
+        }
+        _ => a.eq_ignore_ascii_case(b),
+    }
+}
+
+const CASE: u32 = 0x2020_2020;
 
 impl fmt::Debug for Pairs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -273,7 +301,39 @@ impl HeaderValues {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{is_same_name, printable};
+
+    #[test]
+    fn names_are_the_same_without_regard_to_case() {
+        let names = [
+            "",
+            "a",
+            "te",
+            "x-a",
+            "date",
+            "Date",
+            "x-user",
+            "X-User",
+            "x-usee",
+            "^-user",
+            "~-user",
+            ":status",
+            "content-length",
+            "Content-Length",
+            "content_length",
+            "content-type",
+            "content-typo",
+            "12345678",
+            "1234567890",
+            "1234xx7890",
+        ];
+        for a in names {
+            for b in names {
+                let expected = a.eq_ignore_ascii_case(b);
+                assert_eq!(is_same_name(a.as_bytes(), b.as_bytes()), expected, "{a} {b}");
+            }
+        }
+    }
 
     #[test]
     fn what_is_shown_is_one_line_of_text() {

@@ -306,6 +306,7 @@
 //! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `shared_data::Json` |
 //! | `grpc` | no | messages of the crate `prost` in [`GrpcCall`] and [`GrpcStream`]; without it, messages are [`GrpcBytes`] or types that implement [`GrpcMessage`] |
 //! | `prost-types` | no | metadata as `prost_types::Value` and `prost_types::Struct`: `Metadata::prost_value` and `prost_struct`, and conversions |
+//! | `futures` | no | `Stream` of the crate `futures` for ticks, messages of gRPC, items of queues and pieces of bodies |
 //! | `wee_alloc` | no | `wee_alloc` as the global allocator. It is unmaintained, and memory freed at one size is not always used for another |
 //!
 //! # Hosts
@@ -313,17 +314,14 @@
 //! **Envoy** is the host this crate is tested with: the scenarios of its test suite run in the embedded host of `proxy-filter-host` and in
 //! Envoy 1.40, and both have to agree on what client, upstream and log reader see.
 //!
-//! **nginx** (`ngx_wasm_module`) runs ABI 0.2.1 with gaps. What follows is read from its source; no test here runs it.
+//! **nginx** (`ngx_wasm_module`) runs ABI 0.2.1 with gaps. What follows is read from its source; no test here runs it. `docs/limits.md`
+//! in the repository has the rest, and Apache Traffic Server.
 //!
 //! - It loads a module only if that exports `proxy_on_context_create`, `proxy_on_vm_start` and `proxy_on_configure`: implement
-//!   [`on_start`](RootContext::on_start) and [`on_configure`](RootContext::on_configure), even if they do nothing. A filter that has
-//!   either exports the first one, too.
-//! - It traps in functions it does not have, `proxy_get_log_level` and `proxy_close_stream` among them. A line through the
-//!   [`log`](mod@log) facade asks for the level, so a filter for nginx does not use it. A reset needs `proxy_close_stream`: choose
-//!   [`FailurePolicy::Open`] or fail in request callbacks only.
-//! - It has no TCP filters.
-//! - It has no trailers, passes a request body in one piece, and never says `end_of_stream` in a headers callback.
-//! - It knows `Continue` and one kind of pause. The tables at [`FilterHeadersStatus`] and [`FilterDataStatus`] say where.
+//!   [`on_start`](RootContext::on_start) and [`on_configure`](RootContext::on_configure), even if they do nothing.
+//! - It traps in functions it does not have, `proxy_get_log_level` (every line through the [`log`](mod@log) facade) and `proxy_close_stream`
+//!   (an `Err` after the response headers) among them.
+//! - It has no TCP filters, no trailers and one kind of pause.
 
 // Lets the documentation and unit tests of this crate use the macros, which name the crate from outside.
 extern crate self as proxy_filter;
@@ -360,6 +358,8 @@ pub mod property;
 mod runtime;
 pub mod shared_data;
 mod shared_queue;
+#[cfg(feature = "futures")]
+mod stream;
 pub mod stream_info;
 #[doc(hidden)]
 pub mod sys;
@@ -371,9 +371,13 @@ pub use body::{Body, RequestBody, ResponseBody};
 pub use callout_error::CalloutError;
 pub use config::{Configuration, VmConfiguration};
 pub use context::{Context, RootContext};
+#[cfg(feature = "futures")]
+pub use dispatch::QueueItems;
 pub use dispatch::{Awaitable, Awaited, Awaits, Callout};
 pub use error::{Error, ErrorKind, Result};
-pub use exchange::Exchange;
+#[cfg(feature = "futures")]
+pub use exchange::Chunks;
+pub use exchange::{Exchange, HeldBody};
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 pub use grpc::{
     ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStatus,
@@ -405,7 +409,7 @@ pub mod __private {
     };
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};
-    pub use crate::exchange::{Gate, Points, RootTask, StreamTask};
+    pub use crate::exchange::{Gate, Points, RootTask, StreamTask, is_deadline, within};
     pub use crate::grpc::{GrpcStream, NextGrpcMessage};
     pub use crate::prelude::*;
 }

@@ -50,11 +50,30 @@ thread_local! {
     /// The host's level, and the epoch in which it was read.
     static HOST_LEVEL: Cell<(LogLevel, u32)> = const { Cell::new((LogLevel::Trace, 0)) };
     /// Formatted lines reuse one buffer.
-    static BUFFER: RefCell<String> = const { RefCell::new(String::new()) };
+    static BUFFER: RefCell<Text> = const { RefCell::new(Text(Vec::new())) };
 }
 
 /// A line longer than this does not keep its buffer.
 const KEPT_BUFFER: usize = 4096;
+
+/// A formatted line. A `String` would bring a second way to append a `char` along; the default one serves as well.
+struct Text(Vec<u8>);
+
+impl Text {
+    fn write(&mut self, level: LogLevel, message: core::fmt::Arguments<'_>) {
+        self.0.clear();
+        // A `Display` that fails leaves what it has written so far.
+        let _ = self.write_fmt(message);
+        write(level, &self.0);
+    }
+}
+
+impl core::fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
 
 /// What the [`log`] facade writes to.
 struct Logger;
@@ -88,18 +107,15 @@ impl ::log::Log for Logger {
         }
         let formatted = BUFFER.try_with(|buffer| {
             let mut buffer = buffer.try_borrow_mut().ok()?;
-            buffer.clear();
-            // A `Display` that fails leaves what it has written so far.
-            let _ = buffer.write_fmt(*record.args());
-            write(level, buffer.as_bytes());
-            if buffer.capacity() > KEPT_BUFFER {
-                *buffer = String::new();
+            buffer.write(level, *record.args());
+            if buffer.0.capacity() > KEPT_BUFFER {
+                buffer.0 = Vec::new();
             }
             Some(())
         });
         if !matches!(formatted, Ok(Some(()))) {
             // A `Display` that logs while it is being logged, or a native thread that ends: without the common buffer.
-            write(level, record.args().to_string().as_bytes());
+            Text(Vec::new()).write(level, *record.args());
         }
     }
 

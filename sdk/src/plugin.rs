@@ -58,6 +58,7 @@ use crate::sys;
 ///
 /// Source: ABI 0.2.1, `proxy_done`; Envoy 1.40, `WasmBase::done`.
 #[doc(alias = "proxy_done")]
+#[inline]
 pub fn done() -> Result<()> {
     sys::proxy_done().map_err(|status| Error::host("proxy_done", status))
 }

@@ -27,11 +27,13 @@ use crate::sys;
 /// Source: ABI 0.2.1, `proxy_get_property`; Envoy 1.40, "Attributes".
 #[doc(alias = "proxy_get_property")]
 #[doc(alias = "attribute")]
+#[inline]
 pub fn get(path: &[&str]) -> Result<Option<Vec<u8>>> {
     get_encoded(&path::encode(path))
 }
 
 /// The same for a path whose parts are joined with NUL already, as constants are.
+#[inline]
 pub(crate) fn get_encoded(path: &[u8]) -> Result<Option<Vec<u8>>> {
     match sys::proxy_get_property(path) {
         Ok(value) => Ok(Some(value)),

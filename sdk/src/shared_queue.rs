@@ -136,6 +136,7 @@ impl SharedQueue {
     /// Source: ABI 0.2.1, `proxy_dequeue_shared_queue`.
     #[doc(alias = "proxy_dequeue_shared_queue")]
     #[doc(alias = "dequeueSharedQueue")]
+    #[inline]
     pub fn dequeue(&self) -> Result<Option<Vec<u8>>> {
         match sys::proxy_dequeue_shared_queue(self.id) {
             Ok(item) => Ok(Some(item)),
@@ -195,6 +196,7 @@ pub struct Drain {
 impl Iterator for Drain {
     type Item = Result<Vec<u8>>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.refused {
             return None;

@@ -154,6 +154,11 @@ pub(crate) trait Backend {
     /// Ends the plugin.
     fn stop(&mut self) -> Vec<Event>;
 
+    /// What each stream waits for that has not ended. Envoy does not tell.
+    fn waiting(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Rules of the host that the module broke, although the host did not say so. Envoy does not know any.
     fn violations(&self) -> Vec<String> {
         Vec::new()

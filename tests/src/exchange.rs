@@ -31,6 +31,7 @@ impl<'a> ExchangeBuilder<'a> {
             body: Body::Absent,
             trailers: Vec::new(),
             leave_after: None,
+            answered_early: false,
             metadata: Vec::new(),
         };
         Self { host, request, worker: None, meanwhile: None }
@@ -89,6 +90,23 @@ impl<'a> ExchangeBuilder<'a> {
     /// waits five seconds for each part of the response.
     pub const fn leave_after(mut self, patience: Duration) -> Self {
         self.request.leave_after = Some(patience);
+        self
+    }
+
+    /// The upstream answers when it has the headers, while the body is still to come: the client sends none of it before it has the response, and
+    /// Envoy ends the stream then. Which request it was, the upstream sees as one that is not complete.
+    ///
+    /// For HTTP/1.1, and a request with a body or trailers.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// let exchange = host.post("/upload").body("never sent").answered_early().send();
+    /// assert!(!exchange.upstream().unwrap().complete);
+    /// # }
+    /// ```
+    pub const fn answered_early(mut self) -> Self {
+        self.request.answered_early = true;
         self
     }
 

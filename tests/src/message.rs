@@ -77,6 +77,8 @@ pub struct Request {
     pub(crate) trailers: Fields,
     /// The client leaves so long after it has sent everything, unless it has the response by then.
     pub(crate) leave_after: Option<Duration>,
+    /// The upstream answers when it has the headers; the client waits for that with the body.
+    pub(crate) answered_early: bool,
     /// The entries of a METADATA frame after the headers (HTTP/2).
     pub(crate) metadata: Fields,
 }

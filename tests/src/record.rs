@@ -66,6 +66,9 @@ pub struct Record {
     /// What the plugin's other VMs did meanwhile, if the test has [several](crate::Host::workers). In a real Envoy the time at which they do it
     /// is not certain.
     pub elsewhere: Vec<(VmOf, Vec<Event>)>,
+    /// What streams that had not ended waited for: this one, if its client left, at that time; others, which are under way
+    /// [meanwhile](crate::ExchangeBuilder::meanwhile), at the end of this exchange. Only the embedded host knows.
+    pub waiting: Vec<String>,
     /// Why the exchange could not be played, for example because Envoy crashed. `None` in every exchange that went its way,
     /// however it ended for the client.
     pub failure: Option<String>,

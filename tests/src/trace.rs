@@ -44,6 +44,11 @@ pub(crate) fn render(record: &Record, colour: Colour) -> String {
     for event in &record.events {
         text.push_str(&render_event(event, colour));
     }
+    for stream in &record.waiting {
+        let (first, rest) = stream.split_once('\n').unwrap_or((stream, ""));
+        let _ = writeln!(text, "{}", colour.paint(BOLD, first));
+        let _ = rest.lines().try_for_each(|line| writeln!(text, "{}", colour.paint(YELLOW, line)));
+    }
     for (cluster, calls) in &record.calls {
         for call in calls {
             text.push_str(&message(&format!("cluster {cluster} received"), Some(call), colour));

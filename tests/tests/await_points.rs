@@ -1,7 +1,7 @@
 //! Every point at which an async function can wait, against every way in which its stream can end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{Event, Exchange, Host, Reply, build_guest};
+use proxy_filter_host::{Event, Exchange, Host, Reply, Turn, build_guest};
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,10 +9,12 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-const POINTS: [&str; 14] = [
+const POINTS: [&str; 17] = [
     "request_headers",
     "call",
     "sleep",
+    "grpc",
+    "call_grpc_and_sleep",
     "request_body",
     "call_in_body",
     "request_chunk",
@@ -20,6 +22,7 @@ const POINTS: [&str; 14] = [
     "request_trailers",
     "response_headers",
     "call_in_response",
+    "grpc_in_response",
     "response_body",
     "response_chunk",
     "sleep_in_response",
@@ -36,7 +39,9 @@ enum End {
     RefusedEarly,
     /// The router answers: there is no route.
     NoRoute,
-    /// A later filter answers when it has the headers: the response comes before the request has ended.
+    /// The upstream answers when it has the headers: the response comes before the request has ended.
+    AnswersEarly,
+    /// A later filter answers when it has the headers.
     ReplyToHeaders,
     ReplyToBody,
     UpstreamResets,
@@ -46,12 +51,13 @@ enum End {
     ClientLeaves,
 }
 
-const ENDS: [End; 10] = [
+const ENDS: [End; 11] = [
     End::WithoutBodies,
     End::WithBodies,
     End::WithTrailers,
     End::RefusedEarly,
     End::NoRoute,
+    End::AnswersEarly,
     End::ReplyToHeaders,
     End::ReplyToBody,
     End::UpstreamResets,
@@ -70,7 +76,10 @@ fn prepare(host: &mut Host, end: End) {
         host.plugin("replier", "");
     }
     host.log_level(proxy_filter::LogLevel::Trace);
-    host.cluster("service", |_| Reply::new(200).body("ok").after(ms(60)));
+    // A client that leaves finds everybody waiting.
+    let after = if end == End::ClientLeaves { ms(290) } else { ms(60) };
+    host.cluster("service", move |_| Reply::new(200).body("ok").after(after));
+    host.grpc_stream_cluster("talk", |_: &[u8]| Turn::default());
     host.upstream(|request| match request.header("x-end").unwrap_or_default().to_string().as_str() {
         "UpstreamResets" => Reply::reset(),
         "UpstreamCutsOff" => Reply::new(200).chunks(["one", "two"]).cut_off(),
@@ -93,6 +102,7 @@ fn play(host: &mut Host, point: &str, end: End) -> Exchange {
         End::WithTrailers => request.trailer("x-t", "1"),
         End::RefusedEarly => request.without_authority(),
         End::NoRoute => request.header("x-unroutable", "1"),
+        End::AnswersEarly => request.answered_early(),
         End::ReplyToHeaders => request.header("x-reply", "headers"),
         End::ReplyToBody => request.header("x-reply", "body"),
         End::ClientLeaves => request.leave_after(ms(20)),
@@ -132,6 +142,7 @@ fn at_every_point_a_stream_may_end_in_every_way() {
                 End::RefusedEarly => &[400],
                 // 500: a part of the request is awaited that will not come any more.
                 End::NoRoute => &[404, 500],
+                End::AnswersEarly => &[200, 500],
                 End::ReplyToHeaders | End::ReplyToBody => &[418, 500],
                 End::UpstreamResets => &[503],
                 End::ClientLeaves => &[0],
@@ -139,6 +150,10 @@ fn at_every_point_a_stream_may_end_in_every_way() {
                 _ => &[200, 0],
             };
             assert!(expected.contains(&status), "{what}: {status}: {exchange}");
+            let pending = ["call", "sleep", "grpc", "call_grpc_and_sleep", "call_in_body", "sleep_in_chunk"];
+            if end == End::ClientLeaves && pending.contains(&point) {
+                assert!(!exchange.messages().contains(&"resumed"), "{what}: {exchange}");
+            }
             let later = host.advance(Duration::from_secs(2));
             assert!(later.messages().is_empty(), "{what}, nothing is delivered later: {later}");
         }
@@ -159,7 +174,18 @@ macro_rules! sample {
 
 sample! {
     a_call_is_pending_and_the_client_leaves: "call", ClientLeaves;
+    a_grpc_stream_is_pending_and_the_client_leaves: "grpc", ClientLeaves;
+    a_call_a_grpc_stream_and_a_sleep_are_pending_and_the_client_leaves: "call_grpc_and_sleep", ClientLeaves;
+    a_call_a_grpc_stream_and_a_sleep_come_to_their_ends: "call_grpc_and_sleep", WithBodies;
+    a_grpc_stream_for_a_response_is_pending_and_the_upstream_cuts_off: "grpc_in_response", UpstreamCutsOff;
     a_call_for_a_response_is_pending_and_the_upstream_cuts_off: "call_in_response", UpstreamCutsOff;
+    a_body_is_awaited_and_the_upstream_answers: "request_body", AnswersEarly;
+    pieces_are_awaited_and_the_upstream_answers: "request_chunk", AnswersEarly;
+    request_trailers_are_awaited_and_the_upstream_answers: "request_trailers", AnswersEarly;
+    a_response_is_awaited_and_comes_early: "response_headers", AnswersEarly;
+    a_call_is_pending_and_the_upstream_would_answer_early: "call", AnswersEarly;
+    a_call_for_a_response_that_came_early_is_pending: "call_in_response", AnswersEarly;
+    a_response_body_is_awaited_and_comes_early: "response_body", AnswersEarly;
     a_body_is_awaited_and_a_later_filter_answers: "request_body", ReplyToHeaders;
     a_body_is_awaited_and_a_later_filter_answers_to_it: "request_body", ReplyToBody;
     a_call_for_a_body_is_pending_and_a_later_filter_answers: "call_in_body", ReplyToBody;

@@ -141,6 +141,16 @@ fn bodies_pass_piece_by_piece(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
+fn no_piece_is_given_twice_however_slowly_they_are_taken(mut host: Host) {
+    // Which of them come together is a matter of time.
+    host.log_level(proxy_filter::LogLevel::Info);
+    serve(&mut host, |_| Reply::new(200));
+    let exchange = host.post("/slowly").chunks(["ab", "cd", "ef", "gh"]).send();
+    assert_eq!(exchange.upstream().unwrap().text(), "abcdefgh", "{exchange}");
+    assert_eq!(exchange.messages(), ["seen: abcdefgh", "dropped: the function"], "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
 fn something_can_be_appended_when_there_are_no_more_pieces(mut host: Host) {
     serve(&mut host, |_| Reply::new(200));
     for (reply, expected) in

@@ -7,6 +7,7 @@ mod metric_type;
 pub(crate) mod pairs;
 pub(crate) mod path;
 pub(crate) mod protobuf;
+pub(crate) mod request;
 mod status;
 mod stream_type;
 

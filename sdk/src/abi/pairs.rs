@@ -98,9 +98,9 @@ pub(crate) struct Builder {
 }
 
 /// The size of the count.
-const COUNT: usize = 4;
+pub(super) const COUNT: usize = 4;
 /// The size of the two lengths of a pair.
-const LENGTHS: usize = 8;
+pub(super) const LENGTHS: usize = 8;
 
 impl Builder {
     pub(crate) const fn new() -> Self {
@@ -118,11 +118,10 @@ impl Builder {
         if self.head.is_empty() {
             append(&mut self.head, &[0; COUNT]);
         }
-        for part in [name, value] {
-            let length = u32::try_from(part.len()).map_err(|_| TooLarge)?;
-            append(&mut self.head, &length.to_le_bytes());
+        // Both are far below 2^32; the name's is the lower half in little endian.
+        append(&mut self.head, &(name.len() as u64 | (value.len() as u64) << 32).to_le_bytes());
+        for part in [name, &[0], value, &[0]] {
             append(&mut self.data, part);
-            append(&mut self.data, &[0]);
         }
         Ok(())
     }
@@ -144,7 +143,7 @@ impl Builder {
 
 /// One copy of the code that grows a vector: a map is not built often enough for more.
 #[inline(never)]
-fn append(to: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn append(to: &mut Vec<u8>, bytes: &[u8]) {
     to.extend_from_slice(bytes);
 }
 

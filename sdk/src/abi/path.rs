@@ -1,6 +1,7 @@
 //! Property paths: the parts joined with NUL.
 
 /// Joins the parts of a property path as the host expects them.
+#[inline]
 pub(crate) fn encode(parts: &[&str]) -> Vec<u8> {
     let mut path = Vec::with_capacity(parts.iter().map(|part| part.len() + 1).sum());
     for (index, part) in parts.iter().enumerate() {

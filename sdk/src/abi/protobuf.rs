@@ -28,6 +28,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The next field; `None` at the end of the message.
+    #[inline]
     pub(crate) fn next(&mut self) -> Result<Option<(u64, Field<'a>)>, Malformed> {
         if self.0.is_empty() {
             return Ok(None);
@@ -55,6 +56,7 @@ impl<'a> Fields<'a> {
         Ok(Some((tag >> 3, field)))
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -69,6 +71,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The last value of a field of bytes; empty if there is none, which is the default of the format.
+    #[inline]
     pub(crate) fn bytes(mut self, number: u64) -> Result<&'a [u8], Malformed> {
         let mut found = &[][..];
         while let Some((field, value)) = self.next()? {
@@ -81,6 +84,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The last value of a number or boolean; 0 if there is none.
+    #[inline]
     pub(crate) fn number(mut self, number: u64) -> Result<u64, Malformed> {
         let mut found = 0;
         while let Some((field, value)) = self.next()? {
@@ -102,6 +106,7 @@ impl Message {
         Self(Vec::new())
     }
 
+    #[inline]
     pub(crate) fn bytes(mut self, number: u8, value: &[u8]) -> Self {
         if !value.is_empty() {
             self.0.push(number << 3 | 2);
@@ -111,6 +116,7 @@ impl Message {
         self
     }
 
+    #[inline]
     pub(crate) fn number(mut self, number: u8, value: u64) -> Self {
         if value != 0 {
             self.0.push(number << 3);
@@ -120,6 +126,7 @@ impl Message {
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "seven bits at a time fit a byte")]
+    #[inline]
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);
@@ -128,6 +135,7 @@ impl Message {
         self.0.push(value as u8);
     }
 
+    #[inline]
     pub(crate) fn finish(self) -> Vec<u8> {
         self.0
     }

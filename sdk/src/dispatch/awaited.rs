@@ -1,13 +1,13 @@
 //! Callouts as futures, for filters that are one async function.
 
 use super::callout::{Callout, Waiting};
-use super::{completion, grpc_calls, timers};
+use super::{grpc_calls, timers};
 use crate::callout_error::CalloutError;
 use crate::error::{Error, Result};
 use crate::exchange::{self, Points};
 use crate::grpc::{GrpcCall, GrpcError, GrpcMessage};
 use crate::http_call::{HttpAnswer, HttpCall};
-use crate::runtime::current;
+use crate::runtime::{Answers, Ticket, current};
 use crate::timer::Timer;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -20,13 +20,7 @@ pub struct Awaited<A: Awaitable>(State<A>);
 
 enum State<A: Awaitable> {
     New(Option<A>),
-    Waiting { number: u32, answer: Rc<Answer<A::Output>> },
-}
-
-/// What the callout's completion and its future tell each other.
-struct Answer<T> {
-    answer: Cell<Option<T>>,
-    waker: Cell<Option<Waker>>,
+    Waiting(A::Waiting),
 }
 
 impl<A: Awaitable> core::fmt::Debug for Awaited<A> {
@@ -40,18 +34,27 @@ pub trait Awaitable: Callout<Started = u32> + Unpin {
     /// What the future returns.
     type Output: 'static;
 
+    /// Where the future finds it. Dropping it means that nobody waits any more.
+    #[doc(hidden)]
+    type Waiting: Unpin;
+
     #[doc(hidden)]
     const DECLARED: (Points, &'static str);
 
-    /// A copy of what the host has while the completion runs.
+    /// Waits for the answer to what was started.
     #[doc(hidden)]
-    fn copy(answer: Self::Answer<'_>) -> Self::Output;
+    fn expect(number: u32, waker: &Waker) -> Self::Waiting;
+
+    /// The answer, if it is there. Otherwise the waker is woken when it is.
+    #[doc(hidden)]
+    fn look(waiting: &Self::Waiting, waker: &Waker) -> Option<Self::Output>;
+
+    /// What there is instead of an answer to what could not be started.
+    #[doc(hidden)]
+    fn not_started(answer: Self::Answer<'static>) -> Self::Output;
 
     #[doc(hidden)]
     fn refuse(error: Error) -> Self::Output;
-
-    #[doc(hidden)]
-    fn give_up(number: u32);
 }
 
 impl<A: Awaitable> Future for Awaited<A> {
@@ -66,34 +69,15 @@ impl<A: Awaitable> Future for Awaited<A> {
                     return Poll::Ready(A::refuse(exchange::undeclared(A::DECLARED.1)));
                 }
                 match callout.start() {
-                    Err(answer) => Poll::Ready(A::copy(answer)),
+                    Err(answer) => Poll::Ready(A::not_started(answer)),
                     Ok(number) => {
-                        let answer = Rc::new(Answer {
-                            answer: Cell::new(None),
-                            waker: Cell::new(Some(context.waker().clone())),
-                        });
-                        let completion = Rc::clone(&answer);
-                        A::wait(
-                            number,
-                            current::context_id(),
-                            Waiting::Context(Box::new(move |_, found| {
-                                completion.answer.set(Some(A::copy(found)));
-                                if let Some(waker) = completion.waker.take() {
-                                    waker.wake();
-                                }
-                                Ok(())
-                            })),
-                        );
-                        self.0 = State::Waiting { number, answer };
+                        self.0 = State::Waiting(A::expect(number, context.waker()));
                         Poll::Pending
                     }
                 }
             }
-            State::Waiting { answer, .. } => {
-                let Some(found) = answer.answer.take() else {
-                    answer.waker.set(Some(context.waker().clone()));
-                    return Poll::Pending;
-                };
+            State::Waiting(waiting) => {
+                let Some(found) = A::look(waiting, context.waker()) else { return Poll::Pending };
                 self.0 = State::New(None);
                 Poll::Ready(found)
             }
@@ -101,65 +85,166 @@ impl<A: Awaitable> Future for Awaited<A> {
     }
 }
 
-impl<A: Awaitable> Drop for Awaited<A> {
+type HttpOutcome = core::result::Result<HttpAnswer, CalloutError>;
+
+/// The size of an answer's body, and the number of its trailers.
+type HttpHere = (u32, u32);
+
+thread_local! {
+    static HTTP_ANSWERS: Answers<HttpOutcome, HttpHere> = const { Answers::new() };
+}
+
+/// Where a future waits for the answer to this call, if one does.
+#[inline]
+pub(super) fn who_waits_for(token: u32) -> Option<Ticket<HttpOutcome, HttpHere>> {
+    HTTP_ANSWERS.with(|answers| answers.take(token))
+}
+
+/// A future that waits for the answer to an [`HttpCall`].
+pub struct WaitingForHttp(Ticket<HttpOutcome, HttpHere>);
+
+impl core::fmt::Debug for WaitingForHttp {
+    #[inline]
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("WaitingForHttp").finish_non_exhaustive()
+    }
+}
+
+impl Drop for WaitingForHttp {
+    #[inline]
     fn drop(&mut self) {
-        if let State::Waiting { number, .. } = self.0 {
-            A::give_up(number);
-        }
+        // Contexts alive at the end of a native thread are dropped when there may be no table any more.
+        let _ = HTTP_ANSWERS.try_with(|answers| answers.give_back(self.0));
     }
 }
 
 impl Awaitable for HttpCall {
-    type Output = core::result::Result<HttpAnswer, CalloutError>;
+    type Output = HttpOutcome;
+    type Waiting = WaitingForHttp;
 
     const DECLARED: (Points, &'static str) = (Points::HTTP_CALLS, "http_calls");
 
-    fn copy(answer: Self::Answer<'_>) -> Self::Output {
-        answer.and_then(HttpAnswer::copy)
+    #[inline]
+    fn expect(number: u32, waker: &Waker) -> WaitingForHttp {
+        WaitingForHttp(HTTP_ANSWERS.with(|answers| answers.expect(number, waker)))
     }
 
+    #[inline]
+    fn look(waiting: &WaitingForHttp, waker: &Waker) -> Option<HttpOutcome> {
+        waiting.0.look(waker, HttpAnswer::fetch)
+    }
+
+    #[inline]
+    fn not_started(answer: Self::Answer<'static>) -> Self::Output {
+        Err(answer.err().unwrap_or(CalloutError::Reset))
+    }
+
+    #[inline]
     fn refuse(error: Error) -> Self::Output {
         Err(CalloutError::Refused(error))
     }
+}
 
-    fn give_up(number: u32) {
-        completion::give_up(number);
+/// A future that waits for something else: its completion puts the answer where the future finds it.
+pub struct WaitingForCompletion<T> {
+    number: u32,
+    shared: Rc<Answer<T>>,
+    give_up: fn(u32),
+}
+
+/// What a completion and its future tell each other.
+struct Answer<T> {
+    answer: Cell<Option<T>>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl<T: 'static> WaitingForCompletion<T> {
+    fn new<A>(number: u32, waker: &Waker, give_up: fn(u32)) -> Self
+    where
+        A: for<'a> Callout<Answer<'a> = T, Started = u32>,
+    {
+        let shared = Rc::new(Answer { answer: Cell::new(None), waker: Cell::new(Some(waker.clone())) });
+        let completion = Rc::clone(&shared);
+        let then = move |_: &mut dyn core::any::Any, answer: T| {
+            completion.answer.set(Some(answer));
+            if let Some(waker) = completion.waker.take() {
+                waker.wake();
+            }
+            Ok(())
+        };
+        A::wait(number, current::context_id(), Waiting::Context(Box::new(then)));
+        Self { number, shared, give_up }
+    }
+
+    fn look(&self, waker: &Waker) -> Option<T> {
+        let answer = self.shared.answer.take();
+        if answer.is_none() {
+            self.shared.waker.set(Some(waker.clone()));
+        }
+        answer
+    }
+}
+
+impl<T> core::fmt::Debug for WaitingForCompletion<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("WaitingForCompletion").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl<T> Drop for WaitingForCompletion<T> {
+    fn drop(&mut self) {
+        (self.give_up)(self.number);
     }
 }
 
 impl Awaitable for Timer {
     type Output = Result<()>;
+    type Waiting = WaitingForCompletion<Self::Output>;
 
     const DECLARED: (Points, &'static str) = (Points::TIMERS, "timers");
 
-    fn copy(answer: Self::Answer<'_>) -> Self::Output {
+    #[inline]
+    fn expect(number: u32, waker: &Waker) -> Self::Waiting {
+        WaitingForCompletion::new::<Self>(number, waker, timers::give_up)
+    }
+
+    #[inline]
+    fn look(waiting: &Self::Waiting, waker: &Waker) -> Option<Self::Output> {
+        waiting.look(waker)
+    }
+
+    #[inline]
+    fn not_started(answer: Self::Answer<'static>) -> Self::Output {
         answer
     }
 
+    #[inline]
     fn refuse(error: Error) -> Self::Output {
         Err(error)
-    }
-
-    fn give_up(number: u32) {
-        timers::give_up(number);
     }
 }
 
 impl<Reply: GrpcMessage> Awaitable for GrpcCall<Reply> {
     type Output = core::result::Result<Reply, GrpcError>;
+    type Waiting = WaitingForCompletion<Self::Output>;
 
     const DECLARED: (Points, &'static str) = (Points::GRPC_CALLS, "grpc_calls");
 
-    fn copy(answer: Self::Answer<'_>) -> Self::Output {
+    fn expect(number: u32, waker: &Waker) -> Self::Waiting {
+        WaitingForCompletion::new::<Self>(number, waker, grpc_calls::give_up)
+    }
+
+    #[inline]
+    fn look(waiting: &Self::Waiting, waker: &Waker) -> Option<Self::Output> {
+        waiting.look(waker)
+    }
+
+    fn not_started(answer: Self::Answer<'static>) -> Self::Output {
         answer
     }
 
     fn refuse(error: Error) -> Self::Output {
         Err(GrpcError::Refused(error))
-    }
-
-    fn give_up(number: u32) {
-        grpc_calls::give_up(number);
     }
 }
 
@@ -167,6 +252,7 @@ impl IntoFuture for HttpCall {
     type Output = core::result::Result<HttpAnswer, CalloutError>;
     type IntoFuture = Awaited<Self>;
 
+    #[inline]
     fn into_future(self) -> Awaited<Self> {
         Awaited(State::New(Some(self)))
     }
@@ -176,6 +262,7 @@ impl IntoFuture for Timer {
     type Output = Result<()>;
     type IntoFuture = Awaited<Self>;
 
+    #[inline]
     fn into_future(self) -> Awaited<Self> {
         Awaited(State::New(Some(self)))
     }

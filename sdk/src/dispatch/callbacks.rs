@@ -42,6 +42,7 @@ callbacks! {
     ON_FOREIGN_FUNCTION = 26,
     TASKS = 17,
     QUEUES = 18,
+    SEVERAL = 19,
 }
 
 impl CallbackSet {
@@ -50,6 +51,11 @@ impl CallbackSet {
 
     /// What comes back from gRPC.
     pub const GRPC: Self = Self::GRPC_CALLS.union(Self::GRPC_STREAMS);
+
+    /// Whether only futures wait for anything: the context is of one filter, and that is an async function.
+    pub(super) const fn are_only_futures(self) -> bool {
+        self.intersects(Self::TASKS) && !self.intersects(Self::SEVERAL)
+    }
 
     /// No callback.
     pub const EMPTY: Self = Self(0);

@@ -183,6 +183,7 @@ macro_rules! pause {
 }
 
 /// What of a held body may be edited.
+#[inline]
 fn edits(side: &Side) -> Edits {
     if side.buffered.get() == 0 { Edits::Impossible } else { side.content_length().into() }
 }

@@ -5,10 +5,10 @@ use super::connection::Close;
 use super::failure::{self, CONTINUE, Refusal, Refuse};
 use super::held::{Held, Part};
 use super::stream::{LifeOf, Side, Stream, has};
-use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, grpc_calls, grpc_streams, timers};
+use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, awaited, grpc_calls, grpc_streams, timers};
 use crate::abi::StreamType;
 use crate::callout_error::CalloutError;
-use crate::http_call::{HttpCall, HttpCallResponse};
+use crate::http_call::{HttpAnswer, HttpCall, HttpCallResponse};
 use crate::runtime::{Callback, Entry, Pendings, Shared};
 use crate::sys;
 
@@ -20,24 +20,21 @@ impl Callout for HttpCall {
     type Answer<'a> = Result<&'a HttpCallResponse, CalloutError>;
     type Started = u32;
 
+    #[inline]
     fn start(self) -> Result<u32, Self::Answer<'static>> {
         Self::start(self).map_err(Err)
     }
 
+    #[inline]
     fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
         HTTP_CALLS.with(|calls| calls.insert(number, context_id, waiting));
     }
 }
 
-/// Nobody waits for this answer any more.
-pub(super) fn give_up(number: u32) {
-    // Contexts alive at the end of a native thread are dropped when there may be no table any more.
-    drop(HTTP_CALLS.try_with(|calls| calls.take(number)));
-}
-
 /// Drops what a context that is gone waits for; `awaits` says what it can be.
+#[inline]
 pub(super) fn forget(awaits: CallbackSet, owner: u32) {
-    if awaits.intersects(CallbackSet::HTTP_CALLS) {
+    if awaits.intersects(CallbackSet::HTTP_CALLS) && !awaits.are_only_futures() {
         HTTP_CALLS.with(|calls| calls.forget(owner));
     }
     if awaits.intersects(CallbackSet::TIMERS) {
@@ -55,12 +52,28 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_http_call_response`.
     pub fn on_http_call_response(
         &self,
-        _root: u32,
+        root: u32,
         token: u32,
         _number_of_headers: u32,
         body_size: u32,
         number_of_trailers: u32,
     ) {
+        if Self::TASKS {
+            if let Some(place) = awaited::who_waits_for(token) {
+                if let Some(task) = place.tell((body_size, number_of_trailers), HttpAnswer::fetch) {
+                    self.run_task(task);
+                    place.keep(token, |here| {
+                        // Back from the stream that has run.
+                        let _ = sys::proxy_set_effective_context(root);
+                        HttpAnswer::fetch(here)
+                    });
+                }
+                return self.after_root_callback();
+            }
+        }
+        if Self::ONLY_FUTURES {
+            return;
+        }
         // The call of a stream that is over is not known any more.
         let Some((owner, waiting)) = HTTP_CALLS.with(|calls| calls.take(token)) else { return };
         let response = HttpCallResponse::new(body_size, number_of_trailers);
@@ -108,6 +121,8 @@ impl<R: NewContext> Runtime<R> {
         self.with_context(callback, id, stream, |context| {
             let Some(context) = context else { return };
             let (part, then) = match waiting {
+                // No context holds a part itself. Known at compile time.
+                Waiting::Message(..) if Self::ONLY_FUTURES => return,
                 Waiting::Message(part, then) => (part, then),
                 Waiting::Context(then) => {
                     if let Err(error) = then(context.as_any(), answer) {
@@ -149,12 +164,14 @@ impl<R: NewContext> Runtime<R> {
 }
 
 /// The stream has been answered or refused: nothing of it goes on, and what waits for a part of it is not run any more.
+#[inline]
 pub(super) fn end(request: &Side, response: &Side) {
     request.let_go();
     response.let_go();
 }
 
 /// How a stream of which this part is held can be refused.
+#[inline]
 fn refusal(part: Part, side: &Side) -> Refusal {
     match part {
         Part::ResponseBody | Part::ResponseTrailers => side.refusal(),
@@ -163,6 +180,7 @@ fn refusal(part: Part, side: &Side) -> Refusal {
 }
 
 /// Lets a part go, and the message with it unless another part is held.
+#[inline]
 fn release(part: Part, side: &Side) {
     let held = side.held().without(part.held());
     side.hold(held);
@@ -177,12 +195,14 @@ fn release(part: Part, side: &Side) {
 }
 
 /// Lets a message go, if anything of it is held.
+#[inline]
 pub(super) fn let_go(side: &Side, stream: StreamType) {
     if side.held() != Held::NOTHING {
         go_on(side, stream);
     }
 }
 
+#[inline]
 fn go_on(side: &Side, stream: StreamType) {
     side.let_go();
     side.buffered.set(0);

@@ -31,6 +31,7 @@ impl Refuse for Close {
         let _ = sys::proxy_close_stream(StreamType::DOWNSTREAM.raw());
     }
 
+    #[inline]
     fn reply(_: Callback, _: u32, reply: Infallible, _: FailurePolicy) -> u32 {
         match reply {}
     }
@@ -41,11 +42,13 @@ where
     R::Context: StreamContext,
 {
     /// `proxy_on_new_connection`.
+    #[inline]
     pub fn on_new_connection(&self, context_id: u32) -> u32 {
         self.flow(Callback::NEW_CONNECTION, context_id, StreamContext::on_new_connection)
     }
 
     /// `proxy_on_downstream_data`.
+    #[inline]
     pub fn on_downstream_data(&self, context_id: u32, data_size: u32, end_of_stream: u32) -> u32 {
         let Some(stream) = self.stream(context_id) else { return CONTINUE };
         self.run(Callback::DOWNSTREAM_DATA, context_id, stream, Close, |context| {
@@ -63,6 +66,7 @@ where
     }
 
     /// `proxy_on_upstream_data`.
+    #[inline]
     pub fn on_upstream_data(&self, context_id: u32, data_size: u32, end_of_stream: u32) -> u32 {
         self.flow(Callback::UPSTREAM_DATA, context_id, |context| {
             context.on_upstream_data(&mut UpstreamData::new(data_size as usize), end_of_stream != 0)
@@ -70,6 +74,7 @@ where
     }
 
     /// `proxy_on_downstream_connection_close`.
+    #[inline]
     pub fn on_downstream_connection_close(&self, context_id: u32, peer: u32) {
         self.observe(Callback::DOWNSTREAM_CLOSE, context_id, |context| {
             context.on_downstream_close(PeerType::from_raw(peer))
@@ -77,6 +82,7 @@ where
     }
 
     /// `proxy_on_upstream_connection_close`.
+    #[inline]
     pub fn on_upstream_connection_close(&self, context_id: u32, peer: u32) {
         self.observe(Callback::UPSTREAM_CLOSE, context_id, |context| {
             context.on_upstream_close(PeerType::from_raw(peer))

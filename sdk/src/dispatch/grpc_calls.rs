@@ -19,6 +19,7 @@ struct Call {
 }
 
 impl Drop for Call {
+    #[inline]
     fn drop(&mut self) {
         if self.waiting.is_some() {
             // The host may be in the middle of forgetting it as well.
@@ -57,23 +58,27 @@ fn decode<Reply: GrpcMessage>(answer: Result<GrpcBytes, GrpcError>) -> Result<Re
 }
 
 /// Cancels the calls of a context that is gone.
+#[inline]
 pub(super) fn forget(owner: u32) {
     CALLS.with(|calls| calls.forget(owner));
 }
 
 /// Nobody waits for this answer any more.
+#[inline]
 pub(super) fn give_up(number: u32) {
     // Contexts alive at the end of a native thread are dropped when there may be no table any more.
     drop(CALLS.try_with(|calls| calls.take(number)));
 }
 
 /// The context that made a call, and its completion.
+#[inline]
 fn take(token: u32) -> Option<(u32, Waiting<GrpcCall<GrpcBytes>>)> {
     let (owner, mut call) = CALLS.with(|calls| calls.take(token))?;
     Some((owner, call.waiting.take()?))
 }
 
 /// The message that the running callback is about.
+#[inline]
 pub(super) fn message(size: u32) -> Result<GrpcBytes, GrpcError> {
     if size == 0 {
         return Ok(GrpcBytes::default());
@@ -84,6 +89,7 @@ pub(super) fn message(size: u32) -> Result<GrpcBytes, GrpcError> {
 }
 
 /// Why the call or stream ended that the running callback is about.
+#[inline]
 pub(super) fn end(code: u32) -> GrpcError {
     GrpcError::ended(code, &sys::proxy_get_status().unwrap_or_default().1)
 }

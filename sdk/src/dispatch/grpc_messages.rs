@@ -23,10 +23,12 @@ impl Callout for Arrival {
     type Answer<'a> = ();
     type Started = u32;
 
+    #[inline]
     fn start(self) -> Result<u32, ()> {
         match self.0 {}
     }
 
+    #[inline]
     fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
         WAITING.with(|all| all.insert(number, context_id, waiting));
     }
@@ -66,6 +68,7 @@ pub(super) fn arrived<Received: 'static>(inbox: &Rc<Inbox<Received>>) {
 }
 
 /// Drops what a context that is gone waits for.
+#[inline]
 pub(super) fn forget(owner: u32) {
     WAITING.with(|all| all.forget(owner));
 }

@@ -25,17 +25,20 @@ struct Handler {
 type Handle = dyn FnMut(&mut dyn Any, GrpcEvent<'_, GrpcBytes>) -> Result<()>;
 
 impl Drop for Handler {
+    #[inline]
     fn drop(&mut self) {
         self.life.cancel();
     }
 }
 
 /// Cancels the streams of a context that is gone.
+#[inline]
 pub(super) fn forget(owner: u32) {
     STREAMS.with(|streams| streams.forget(owner));
     grpc_messages::forget(owner);
 }
 
+#[inline]
 fn wait(owner: u32, handler: Handler) {
     STREAMS.with(|streams| streams.insert(handler.life.token, owner, handler));
 }

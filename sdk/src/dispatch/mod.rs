@@ -26,6 +26,8 @@ pub use awaited::{Awaitable, Awaited};
 pub use callbacks::{Awaits, CallbackSet, Callbacks, CreatedByRoot, assert_created_by_root};
 pub use callout::Callout;
 pub use life::{Http, Life, Tcp};
+#[cfg(feature = "futures")]
+pub use received::QueueItems;
 pub use registration::{NewContext, root_id, unknown_root_id};
 pub use stateless::{Stateless, StatelessRoot, is_stateless};
 

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::exchange::{self, Points};
 use crate::shared_queue::SharedQueue;
 use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use core::task::{Context, Poll, Waker};
 use std::cell::Cell;
 
 thread_local! {
@@ -42,19 +42,58 @@ impl SharedQueue {
     /// # Errors
     /// Those of [`dequeue`](Self::dequeue); [`NotAvailableHere`](crate::ErrorKind::NotAvailableHere) if the attribute does not say `queues`.
     pub async fn receive(&self) -> Result<Vec<u8>> {
-        poll_fn(|context| {
-            if !exchange::is_declared(Points::QUEUES) {
-                return Poll::Ready(Err(exchange::undeclared("queues")));
-            }
-            let item = self.dequeue().transpose();
-            if item.is_none() {
-                let mut waiting = WAITING.take();
-                waiting.retain(|(_, waker)| !waker.will_wake(context.waker()));
-                waiting.push((self.id(), context.waker().clone()));
-                WAITING.set(waiting);
-            }
-            item.map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
+        poll_fn(|context| self.poll_item(context)).await
+    }
+
+    fn poll_item(self, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
+        if !exchange::is_declared(Points::QUEUES) {
+            return Poll::Ready(Err(exchange::undeclared("queues")));
+        }
+        let item = self.dequeue().transpose();
+        if item.is_none() {
+            let mut waiting = WAITING.take();
+            // Of several queues, each wakes who waits for it.
+            waiting.retain(|(queue, waker)| *queue != self.id() || !waker.will_wake(context.waker()));
+            waiting.push((self.id(), context.waker().clone()));
+            WAITING.set(waiting);
+        }
+        item.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// The items as a stream of the crate `futures`; its end never comes. With the feature `futures`.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// # use std::rc::Rc;
+    /// use futures::{StreamExt as _, stream};
+    ///
+    /// async fn count(_config: Rc<()>) -> Result<()> {
+    ///     let (errors, events) = (SharedQueue::register("errors")?, SharedQueue::register("events")?);
+    ///     let mut both = stream::select(errors.items(), events.items());
+    ///     while let Some(item) = both.next().await {
+    ///         log::info!("{}", printable(&item?));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[cfg(feature = "futures")]
+    pub const fn items(&self) -> QueueItems {
+        QueueItems(*self)
+    }
+}
+
+/// The items of a [`SharedQueue`] as they come; made by [`SharedQueue::items`].
+#[cfg(feature = "futures")]
+#[derive(Clone, Copy, Debug)]
+#[must_use = "items are taken out as the stream is polled"]
+pub struct QueueItems(SharedQueue);
+
+/// The items, each as [`receive`](SharedQueue::receive) returns it. It has no end.
+#[cfg(feature = "futures")]
+impl futures_core::Stream for QueueItems {
+    type Item = Result<Vec<u8>>;
+
+    fn poll_next(self: core::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_item(context).map(Some)
     }
 }

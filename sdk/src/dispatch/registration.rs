@@ -19,18 +19,21 @@ pub trait NewContext: RootContext {
     fn new_root() -> Result<Self>;
 
     /// The author's type, for completions that name it: one of several in the type that stands for all roots of a module.
+    #[inline]
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
 }
 
 /// The `root_id` the host's configuration gives the plugin that is being created.
+#[inline]
 pub fn root_id() -> Result<Vec<u8>> {
     Ok(property::get(&["plugin_root_id"])?.unwrap_or_default())
 }
 
 /// The error for a `root_id` that no root context of the module has.
 #[cold]
+#[inline]
 pub fn unknown_root_id(found: &[u8], known: &[&str]) -> Error {
     let mut message = String::from("this module has no root context with the root_id \"");
     message.extend(String::from_utf8_lossy(found).escape_debug());

@@ -20,6 +20,7 @@ impl Callout for Timer {
     type Answer<'a> = Result<()>;
     type Started = u32;
 
+    #[inline]
     fn start(self) -> core::result::Result<u32, Self::Answer<'static>> {
         let number = next_number();
         match self.due().and_then(|due| set(number, due)) {
@@ -28,22 +29,26 @@ impl Callout for Timer {
         }
     }
 
+    #[inline]
     fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
         TIMERS.with(|timers| timers.insert(number, context_id, waiting));
     }
 }
 
+#[inline]
 fn next_number() -> u32 {
     let number = LAST.get().wrapping_add(1).max(1);
     LAST.set(number);
     number
 }
 
+#[inline]
 fn is_alive(number: u32) -> bool {
     TIMERS.with(|timers| timers.contains(number))
 }
 
 /// Has the timer's time come up on the tick of the running context's root.
+#[inline]
 fn set(number: u32, due: u64) -> Result<()> {
     let root = current::root_id();
     DEADLINES.with(|deadlines| {
@@ -61,16 +66,19 @@ fn arm(deadlines: &Deadlines, root: u32, is_alive: impl Fn(u32) -> bool) -> Resu
 }
 
 /// Drops the timers of a context that is gone.
+#[inline]
 pub(super) fn forget(owner: u32) {
     TIMERS.with(|timers| timers.forget(owner));
 }
 
 /// Nobody waits for this timer any more.
+#[inline]
 pub(super) fn give_up(number: u32) {
     drop(TIMERS.try_with(|timers| timers.take(number)));
 }
 
 /// Has the tick of the running context's root come soon.
+#[inline]
 pub(super) fn soon() {
     let number = next_number();
     let due = timer::now().map(|now| now.saturating_add(1));
@@ -81,6 +89,7 @@ pub(super) fn soon() {
 }
 
 /// A root context is gone, and its tick with it.
+#[inline]
 pub(super) fn forget_root(root: u32) {
     DEADLINES.with(|deadlines| deadlines.forget(root));
 }
@@ -196,6 +205,7 @@ fn repeat<C: 'static>(
 
 impl RunningInterval {
     /// Ends the interval; from within its own closure too. The closure is dropped.
+    #[inline]
     pub fn cancel(self) {
         drop(TIMERS.with(|timers| timers.take(self.number)));
         if RUNNING.get() == self.number {

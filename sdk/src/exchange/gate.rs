@@ -49,6 +49,7 @@ impl Gate {
     ///
     /// # Errors
     /// The plugin is not ready, and will not be in time.
+    #[inline]
     pub async fn pass(&self) -> Result<()> {
         let state = &*self.0;
         if state.closed.get() {
@@ -75,6 +76,7 @@ impl Gate {
 }
 
 #[cold]
+#[inline]
 fn not_ready(why: &'static str) -> Error {
     Error::refused(ErrorKind::Configuration, why)
 }

@@ -1,6 +1,10 @@
 //! [`Exchange`]: a request and its response, in the order in which they pass, for a filter that is one async function.
 
+#[cfg(feature = "futures")]
+mod chunks;
+mod deadline;
 mod gate;
+mod held;
 mod stage;
 mod task;
 
@@ -14,10 +18,14 @@ use core::task::Poll;
 use stage::{Point, Wanted};
 use std::rc::Rc;
 
+#[cfg(feature = "futures")]
+pub use chunks::Chunks;
+pub use deadline::{is_deadline, within};
 pub use gate::Gate;
+pub use held::HeldBody;
 pub use stage::Points;
 pub(crate) use stage::{Stage, undeclared};
-pub(crate) use task::{Next, describe, is_declared, poll_root, resume};
+pub(crate) use task::{Next, Running, find, is_declared, poll_root, resume};
 pub use task::{RootTask, StreamTask};
 
 /// A request and its response: what a filter that is one async function is given.
@@ -59,6 +67,9 @@ pub use task::{RootTask, StreamTask};
 /// work. What is woken so runs soon after, in a callback of the root context: the next answer to a call, or a tick, for which the filter has to name
 /// `timers`.
 ///
+/// What is awaited of the exchange itself runs with the function, and is woken by nobody: `join` and `select` do, but it has no place in a set of futures
+/// that polls only what was woken, `FuturesUnordered` or `join_all` of more than 30. Calls, timers and streams have.
+///
 /// # Errors
 /// Every part that is awaited may fail with [`NotAvailableHere`](ErrorKind::NotAvailableHere): it has passed, or the upstream answered before the
 /// request came to it, or the module does not export its callback. The attribute exports what it finds in the function; for what is awaited in another
@@ -66,65 +77,131 @@ pub use task::{RootTask, StreamTask};
 pub struct Exchange<T = ()> {
     config: Rc<T>,
     stage: Rc<Stage>,
-    request_headers: RequestHeaders,
-    request_body: RequestBody,
-    request_trailers: RequestTrailers,
-    response_headers: ResponseHeaders,
-    response_body: ResponseBody,
-    response_trailers: ResponseTrailers,
+    part: Part,
+    /// What the filter did to the lengths of the two messages.
+    request_length: ContentLength,
+    response_length: ContentLength,
     log: LogContext,
+}
+
+/// What was given out last: there is never more than that, and an exchange is moved into its future, so that it should be small.
+enum Part {
+    None,
+    RequestHeaders(RequestHeaders),
+    RequestBody(RequestBody),
+    RequestTrailers(RequestTrailers),
+    ResponseHeaders(ResponseHeaders),
+    ResponseBody(ResponseBody),
+    ResponseTrailers(ResponseTrailers),
+    HeldRequest(RequestHeaders, RequestBody),
+    HeldResponse(ResponseHeaders, ResponseBody),
+}
+
+/// The handle that was just put there, or that is still there.
+macro_rules! handle {
+    ($part:expr, $Handle:ident) => {
+        if let Part::$Handle(handle) = &mut $part { Ok(handle) } else { Err(early()) }
+    };
 }
 
 /// The methods for the parts of one message.
 macro_rules! message {
-    ($(#[$headers_doc:meta])* $headers:ident: $Headers:ident, $point:ident;
-     $(#[$body_doc:meta])* $body:ident, $(#[$chunk_doc:meta])* $chunk:ident, $(#[$end_doc:meta])* $end:ident: $Body:ident, $body_point:ident;
+    ($length:ident; $(#[$headers_doc:meta])* $headers:ident: $Headers:ident, $point:ident;
+     $(#[$held_doc:meta])* $held:ident: $Held:ident;
+     $(#[$body_doc:meta])* $body:ident, $(#[$chunk_doc:meta])* $chunk:ident, $(#[$chunks_doc:meta])* $chunks:ident,
+     $(#[$end_doc:meta])* $end:ident: $Body:ident, $body_point:ident;
      $(#[$trailers_doc:meta])* $trailers:ident: $Trailers:ident, $trailers_point:ident) => {
         $(#[$headers_doc])*
+        #[inline]
         pub async fn $headers(&mut self) -> Result<&mut $Headers> {
-            self.stage.reach(Point::$point).await?;
-            Ok(&mut self.$headers)
+            poll_fn(|_| self.stage.reach(Point::$point)).await?;
+            if !matches!(self.part, Part::$Headers(_)) {
+                self.note_lengths();
+                self.part = Part::$Headers($Headers::new(self.$length));
+            }
+            handle!(self.part, $Headers)
+        }
+
+        $(#[$held_doc])*
+        #[inline]
+        pub async fn $held(&mut self, limit: usize) -> Result<(&mut $Headers, HeldBody<'_>)> {
+            poll_fn(|_| self.stage.reach(Point::$point)).await?;
+            let length = self.stage.held(Point::$point, Point::$body_point, limit).await?;
+            self.note_lengths();
+            let body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$length));
+            self.part = Part::$Held($Headers::new(self.$length), body);
+            let Part::$Held(headers, body) = &mut self.part else { return Err(early()) };
+            Ok((headers, HeldBody::new(Point::$point, body)))
         }
 
         $(#[$body_doc])*
+        #[inline]
         pub async fn $body(&mut self, limit: usize) -> Result<&mut $Body> {
             let length = self.stage.whole(Point::$body_point, limit).await?;
-            self.$body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$headers.content_length()));
-            Ok(&mut self.$body)
+            self.note_lengths();
+            self.part = Part::$Body($Body::new(length, edits(self.stage.progress(Point::$body_point), self.$length)));
+            handle!(self.part, $Body)
         }
 
         $(#[$chunk_doc])*
+        #[inline]
         pub async fn $chunk(&mut self) -> Result<Option<&mut $Body>> {
-            // What the filter made of the piece before it.
-            self.stage.progress(Point::$body_point).seen.set(self.$body.len());
+            // What the filter made of the piece before it, and all before that.
+            let seen = if let Part::$Body(body) | Part::$Held(_, body) = &self.part { body.end() } else { 0 };
+            self.stage.progress(Point::$body_point).seen.set(seen);
             let Some((start, length)) = self.stage.piece(Point::$body_point).await? else { return Ok(None) };
+            self.note_lengths();
             let edits = match start {
-                0 => edits(self.stage.progress(Point::$body_point), self.$headers.content_length()),
+                0 => edits(self.stage.progress(Point::$body_point), self.$length),
                 // No host can edit what comes after something that it keeps.
                 _ => Edits::Impossible,
             };
-            self.$body = $Body::piece(start, length, edits);
-            Ok(Some(&mut self.$body))
+            self.part = Part::$Body($Body::piece(start, length, edits));
+            handle!(self.part, $Body).map(Some)
+        }
+
+        $(#[$chunks_doc])*
+        #[cfg(feature = "futures")]
+        #[inline]
+        pub fn $chunks(&mut self) -> Chunks<'_> {
+            self.note_lengths();
+            self.part = Part::$Body(match core::mem::replace(&mut self.part, Part::None) {
+                Part::$Body(body) | Part::$Held(_, body) => body,
+                _ => $Body::new(0, Edits::Impossible),
+            });
+            Chunks::new(&self.stage, Point::$body_point, handle!(self.part, $Body).ok().map(|body| &mut **body))
         }
 
         $(#[$end_doc])*
+        #[inline]
         pub fn $end(&mut self) -> Result<&mut $Body> {
+            self.note_lengths();
+            self.part = match core::mem::replace(&mut self.part, Part::None) {
+                Part::$Held(_, body) => Part::$Body(body),
+                part => part,
+            };
             let progress = self.stage.progress(Point::$body_point);
             let passed = self.stage.here() > Point::$body_point || progress.bodiless.get();
             if passed {
-                self.$body = $Body::new(0, Edits::Impossible);
+                self.part = Part::$Body($Body::new(0, Edits::Impossible));
             } else if !progress.ended.get() {
                 return Err(early());
             } else if progress.fresh.get() {
                 // An empty piece, which was not given to the filter. Otherwise the last piece is here, as the filter left it.
-                self.$body = $Body::new(progress.size.get(), edits(progress, self.$headers.content_length()));
+                self.part = Part::$Body($Body::new(progress.size.get(), edits(progress, self.$length)));
             }
-            Ok(&mut self.$body)
+            handle!(self.part, $Body)
         }
 
         $(#[$trailers_doc])*
+        #[inline]
         pub async fn $trailers(&mut self) -> Result<Option<&mut $Trailers>> {
-            Ok(self.stage.trailers(Point::$trailers_point).await?.then_some(&mut self.$trailers))
+            if !self.stage.trailers(Point::$trailers_point).await? {
+                return Ok(None);
+            }
+            self.note_lengths();
+            self.part = Part::$Trailers($Trailers::new(ContentLength::Kept));
+            handle!(self.part, $Trailers).map(Some)
         }
     };
 }
@@ -134,13 +211,23 @@ impl<T> Exchange<T> {
         Self {
             config,
             stage,
-            request_headers: RequestHeaders::new(ContentLength::Kept),
-            request_body: RequestBody::new(0, Edits::Impossible),
-            request_trailers: RequestTrailers::new(ContentLength::Kept),
-            response_headers: ResponseHeaders::new(ContentLength::Kept),
-            response_body: ResponseBody::new(0, Edits::Impossible),
-            response_trailers: ResponseTrailers::new(ContentLength::Kept),
+            part: Part::None,
+            request_length: ContentLength::Kept,
+            response_length: ContentLength::Kept,
             log: LogContext::new(),
+        }
+    }
+
+    /// Another handle is about to take the place of this one.
+    fn note_lengths(&mut self) {
+        match &self.part {
+            Part::RequestHeaders(headers) | Part::HeldRequest(headers, _) => {
+                self.request_length = headers.content_length()
+            }
+            Part::ResponseHeaders(headers) | Part::HeldResponse(headers, _) => {
+                self.response_length = headers.content_length()
+            }
+            _ => {}
         }
     }
 
@@ -150,8 +237,34 @@ impl<T> Exchange<T> {
     }
 
     message! {
+        request_length;
         /// The request's headers.
         request_headers: RequestHeaders, RequestHeaders;
+        /// The request's headers once its whole body is here, and that. Nothing of the request has gone on: the body decides what the headers say. A request
+        /// without a body has an empty one, which cannot be edited.
+        ///
+        /// Nothing but [`request_headers`](Self::request_headers) may be awaited before. An edit that changes the length of the body removes
+        /// `content-length` from the headers.
+        ///
+        /// **Envoy** gives the body only if the plugin's configuration has `allow_on_headers_stop_iteration: true` (1.35 and later).
+        ///
+        /// ```
+        /// use proxy_filter::prelude::*;
+        ///
+        /// /// Says in a header how long the body is.
+        /// #[proxy_filter::filter]
+        /// async fn measure(mut exchange: Exchange) -> Result<()> {
+        ///     let (request, body) = exchange.request_headers_with_body(64 * 1024).await?;
+        ///     request.replace("x-length", body.len().to_string())
+        /// }
+        /// # fn main() {}
+        /// ```
+        ///
+        /// # Errors
+        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) without that setting, as soon as it shows: a second after the first bytes of the body came, which were not given.
+        /// [`Elapsed`](ErrorKind::Elapsed) if nothing of the body has come for half a minute, unless this host has given bodies so before.
+        /// [`TooLarge`](ErrorKind::TooLarge) if it has more than `limit` bytes.
+        request_headers_with_body: HeldRequest;
         /// The request's whole body, once it is here. The headers go on meanwhile. A request without a body has an empty one, which
         /// cannot be edited.
         ///
@@ -164,6 +277,24 @@ impl<T> Exchange<T> {
         ///
         /// A piece that came while an earlier one was held, because the filter waited for something else, can be read but not edited.
         request_chunk,
+        /// The pieces of the request's body as a stream of the crate `futures`: copies, which cannot be edited. Each piece goes on when the next one is asked
+        /// for; while the stream is not polled, the body is held.
+        ///
+        /// With the feature `futures`.
+        ///
+        /// ```
+        /// use futures::{StreamExt as _, TryStreamExt as _};
+        /// use proxy_filter::prelude::*;
+        ///
+        /// /// Tells a service of each piece: four at a time.
+        /// #[proxy_filter::filter]
+        /// async fn mirror(mut exchange: Exchange) -> Result<()> {
+        ///     let tell = async |piece| HttpCall::post("mirror", "/").body(piece).await;
+        ///     exchange.request_chunks().map_ok(tell).try_for_each_concurrent(4, async |told| Ok(drop(told.await?))).await
+        /// }
+        /// # fn main() {}
+        /// ```
+        request_chunks,
         /// The end of the request's body, after [`request_chunk`](Self::request_chunk) has returned `None`: what is appended here is the
         /// last of it.
         ///
@@ -177,8 +308,15 @@ impl<T> Exchange<T> {
     }
 
     message! {
+        response_length;
         /// The response's headers: the upstream's, another filter's, or Envoy's own.
         response_headers: ResponseHeaders, ResponseHeaders;
+        /// The response's headers once its whole body is here, and that; as [`request_headers_with_body`](Self::request_headers_with_body). Nothing of the response
+        /// has gone to the client: a [`reply`](Self::reply) replaces it.
+        ///
+        /// # Errors
+        /// The same. Of a response, Envoy does not tell which bytes have come: [`Elapsed`](ErrorKind::Elapsed) comes after five seconds.
+        response_headers_with_body: HeldResponse;
         /// The response's whole body, once it is here; as [`request_body`](Self::request_body). The headers have gone to the client meanwhile: after that, a reply resets the
         /// stream.
         ///
@@ -187,6 +325,8 @@ impl<T> Exchange<T> {
         response_body,
         /// The next piece of the response's body; `None` at its end. As [`request_chunk`](Self::request_chunk).
         response_chunk,
+        /// The pieces of the response's body as a stream of the crate `futures`; as [`request_chunks`](Self::request_chunks).
+        response_chunks,
         /// The end of the response's body, after [`response_chunk`](Self::response_chunk) has returned `None`: what is appended here is the
         /// last of it. As [`request_end`](Self::request_end).
         ///
@@ -212,7 +352,7 @@ impl<T> Exchange<T> {
     ///
     /// The function need not return before: code after this runs when the stream is over, in `on_log`.
     pub async fn finished(&mut self) -> Result<&LogContext> {
-        self.stage.reach(Point::Log).await?;
+        poll_fn(|_| self.stage.reach(Point::Log)).await?;
         Ok(&self.log)
     }
 
@@ -234,25 +374,24 @@ impl<T> core::fmt::Debug for Exchange<T> {
     }
 }
 
+#[inline]
 fn edits(progress: &stage::Progress, content_length: ContentLength) -> Edits {
     if progress.bodiless.get() { Edits::Impossible } else { content_length.into() }
 }
 
 impl Stage {
     /// Waits for a part, and lets all before it go.
-    async fn reach(&self, point: Point) -> Result<()> {
-        poll_fn(|_| match self.ask(point) {
+    #[inline]
+    fn reach(&self, point: Point) -> Poll<Result<()>> {
+        match self.ask(point) {
             Ok(true) => Poll::Ready(Ok(())),
-            Ok(false) => {
-                self.want(Wanted::Point(point));
-                Poll::Pending
-            }
+            Ok(false) => self.stay(Wanted::Point(point)),
             Err(error) => Poll::Ready(Err(error)),
-        })
-        .await
+        }
     }
 
     /// Waits for a whole body: its length.
+    #[inline]
     async fn whole(&self, point: Point, limit: usize) -> Result<usize> {
         poll_fn(|_| {
             let progress = self.progress(point);
@@ -263,10 +402,7 @@ impl Stage {
             match self.ask(point) {
                 Ok(true) if progress.size.get() > limit => Poll::Ready(Err(too_large())),
                 Ok(true) if progress.ended.get() => Poll::Ready(Ok(progress.size.get())),
-                Ok(_) => {
-                    self.want(Wanted::Whole(point));
-                    Poll::Pending
-                }
+                Ok(_) => self.stay(Wanted::Whole(point)),
                 Err(error) => Poll::Ready(Err(error)),
             }
         })
@@ -274,45 +410,43 @@ impl Stage {
     }
 
     /// Waits for the next piece of a body: where it starts in what is visible, and its length.
+    #[inline]
     async fn piece(&self, point: Point) -> Result<Option<(usize, usize)>> {
-        poll_fn(|_| {
-            let progress = self.progress(point);
-            if self.here() > point || progress.bodiless.get() {
-                return Poll::Ready(self.declared(point).map(|()| None));
-            }
-            match self.ask(point) {
-                Ok(true) if progress.fresh.get() && (progress.size.get() > 0 || !progress.ended.get()) => {
-                    Poll::Ready(Ok(Some(Self::take_piece(progress))))
-                }
-                Ok(true) if progress.ended.get() => Poll::Ready(Ok(None)),
-                Ok(_) => {
-                    self.want(Wanted::Point(point));
-                    Poll::Pending
-                }
-                Err(error) => Poll::Ready(Err(error)),
-            }
-        })
-        .await
+        poll_fn(|_| self.poll_piece(point)).await
     }
 
+    #[inline]
+    fn poll_piece(&self, point: Point) -> Poll<Result<Option<(usize, usize)>>> {
+        let progress = self.progress(point);
+        if self.here() > point || progress.bodiless.get() {
+            return Poll::Ready(self.declared(point).map(|()| None));
+        }
+        match self.ask(point) {
+            Ok(true) if progress.fresh.get() && (progress.news() > 0 || !progress.ended.get()) => {
+                Poll::Ready(Ok(Some(Self::take_piece(progress))))
+            }
+            Ok(true) if progress.ended.get() => Poll::Ready(Ok(None)),
+            Ok(_) => self.stay(Wanted::Point(point)),
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    #[inline]
     fn take_piece(progress: &stage::Progress) -> (usize, usize) {
         progress.fresh.set(false);
-        // Nothing that was seen is still here, unless it was held.
-        let start = if progress.held.get() { progress.seen.get().min(progress.size.get()) } else { 0 };
-        (start, progress.size.get() - start)
+        let news = progress.news();
+        (progress.size.get().saturating_sub(news), news)
     }
 
     /// Waits for trailers: whether there are some. The end of a body does not say it: what comes after it does.
+    #[inline]
     async fn trailers(&self, point: Point) -> Result<bool> {
         poll_fn(|_| {
             let over = self.here() > point || self.progress(point).bodiless.get();
             match self.ask(point) {
                 Ok(true) => Poll::Ready(Ok(true)),
                 _ if over => Poll::Ready(self.declared(point).map(|()| false)),
-                Ok(false) => {
-                    self.want(Wanted::Point(point));
-                    Poll::Pending
-                }
+                Ok(false) => self.stay(Wanted::Point(point)),
                 Err(error) => Poll::Ready(Err(error)),
             }
         })
@@ -321,11 +455,13 @@ impl Stage {
 }
 
 #[cold]
+#[inline]
 fn early() -> Error {
     Error::refused(ErrorKind::NotAvailableHere, "there may be more of the body: await its pieces until there is none")
 }
 
 #[cold]
+#[inline]
 fn too_large() -> Error {
     Error::refused(ErrorKind::TooLarge, "the body is longer than the limit of the filter")
 }

@@ -2,6 +2,8 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::local_reply::LocalReply;
+use crate::runtime::line::Line;
+use core::task::Poll;
 use std::cell::Cell;
 
 /// A point of a stream's life, in its order.
@@ -18,8 +20,14 @@ pub(crate) enum Point {
 }
 
 impl Point {
+    #[inline]
     pub(crate) fn is_request(self) -> bool {
         self < Self::ResponseHeaders
+    }
+
+    #[inline]
+    pub(crate) fn is_headers(self) -> bool {
+        matches!(self, Self::RequestHeaders | Self::ResponseHeaders)
     }
 
     /// The method of `Exchange` that waits for it, which is also the argument of the attribute.
@@ -88,7 +96,7 @@ pub(crate) enum Wanted {
     Nothing,
     /// A point, or the next piece of the body there: all before it goes on.
     Point(Point),
-    /// The whole body of that point.
+    /// The whole body of that point; with that of headers, which are held meanwhile, the body that follows them.
     Whole(Point),
 }
 
@@ -106,6 +114,7 @@ pub(crate) struct Stage {
 }
 
 impl core::fmt::Debug for Stage {
+    #[inline]
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Stage").field("here", &self.here).field("wanted", &self.wanted).finish_non_exhaustive()
     }
@@ -128,7 +137,17 @@ pub(crate) struct Progress {
     pub(crate) held: Cell<bool>,
 }
 
+impl Progress {
+    /// How many of the bytes that are here the future has not seen: all, unless some were held.
+    #[inline]
+    pub(crate) fn news(&self) -> usize {
+        let size = self.size.get();
+        if self.held.get() { size.saturating_sub(self.seen.get()) } else { size }
+    }
+}
+
 impl Stage {
+    #[inline]
     pub(crate) fn new(points: Points) -> Self {
         Self {
             points,
@@ -141,40 +160,55 @@ impl Stage {
         }
     }
 
+    #[inline]
     pub(crate) fn here(&self) -> Point {
         self.here.get()
     }
 
+    #[inline]
     pub(crate) fn taken(&self) -> Point {
         self.taken.get()
     }
 
+    #[inline]
     pub(crate) fn wanted(&self) -> Wanted {
         self.wanted.get()
     }
 
+    #[inline]
     pub(crate) fn want(&self, wanted: Wanted) {
         self.wanted.set(wanted);
     }
 
+    /// A future waits for something of the stream.
+    pub(crate) fn stay<T>(&self, wanted: Wanted) -> Poll<T> {
+        self.want(wanted);
+        Poll::Pending
+    }
+
+    #[inline]
     pub(crate) fn progress(&self, point: Point) -> &Progress {
         if point.is_request() { &self.request } else { &self.response }
     }
 
+    #[inline]
     pub(crate) fn set_reply(&self, reply: LocalReply) {
         self.reply.set(Some(reply));
     }
 
+    #[inline]
     pub(crate) fn take_reply(&self) -> Option<LocalReply> {
         self.reply.take()
     }
 
     /// A callback: the stream has come to this point.
+    #[inline]
     pub(crate) fn arrive(&self, point: Point) {
         self.here.set(self.here.get().max(point));
     }
 
     /// A headers callback.
+    #[inline]
     pub(crate) fn arrive_headers(&self, point: Point, end_of_stream: bool) {
         self.arrive(point);
         if end_of_stream {
@@ -185,6 +219,7 @@ impl Stage {
     }
 
     /// A body callback: so many bytes are visible now.
+    #[inline]
     pub(crate) fn arrive_body(&self, point: Point, size: usize, end_of_stream: bool) {
         self.arrive(point);
         let progress = self.progress(point);
@@ -194,6 +229,7 @@ impl Stage {
     }
 
     /// Whether a callback at this point concerns the future: it waits for this or something before it, or holds the stream.
+    #[inline]
     pub(crate) fn concerns(&self, point: Point) -> bool {
         match self.wanted.get() {
             Wanted::Nothing => true,
@@ -202,6 +238,7 @@ impl Stage {
     }
 
     /// A message goes on, with all that was held of it.
+    #[inline]
     pub(crate) fn let_go(&self, point: Point) {
         let progress = self.progress(point);
         progress.held.set(false);
@@ -210,6 +247,7 @@ impl Stage {
     }
 
     /// Whether the module exports the callback of a point.
+    #[inline]
     pub(crate) fn declared(&self, point: Point) -> Result<()> {
         if self.points.has(point.bit()) { Ok(()) } else { Err(undeclared(point.name())) }
     }
@@ -219,6 +257,7 @@ impl Stage {
     }
 
     /// What to say to a future that asks for a point: `Ok(true)` if it is here, `Ok(false)` if it may come.
+    #[inline]
     pub(crate) fn ask(&self, point: Point) -> Result<bool> {
         self.declared(point)?;
         let here = self.here.get();
@@ -236,11 +275,12 @@ impl Stage {
 }
 
 #[cold]
+#[inline]
 pub(crate) fn undeclared(name: &str) -> Error {
-    let mut message = String::from("the module does not export what `");
-    message.push_str(name);
-    message.push_str("` waits for: write `#[proxy_filter::filter(");
-    message.push_str(name);
-    message.push_str(")]`");
-    Error::message(ErrorKind::NotAvailableHere, message)
+    let mut line = Line::new();
+    for part in ["the module does not export what `", name, "` waits for: write `#[proxy_filter::filter(", name, ")]`"]
+    {
+        line.push(part);
+    }
+    Error::text(ErrorKind::NotAvailableHere, line.as_str().into())
 }

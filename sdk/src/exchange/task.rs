@@ -5,10 +5,13 @@ use super::stage::{Point, Points, Stage, Wanted};
 use crate::error::{Error, Result};
 use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use crate::local_reply::LocalReply;
-use crate::runtime::{Executor, current, executor};
+use crate::runtime::{Executor, Shared, Task, current};
 use core::task::Poll;
 use std::cell::Cell;
 use std::rc::Rc;
+
+/// The future of a stream or of a root context.
+pub(crate) type Running = Shared<Task<Result<()>, Rc<Stage>>>;
 
 thread_local! {
     static EXECUTOR: Executor<Result<()>, Rc<Stage>> = const { Executor::new() };
@@ -23,7 +26,7 @@ const TURNS: u32 = 64;
 pub(crate) enum Next {
     /// Everything goes on.
     LetGo,
-    /// The whole body of this point is waited for.
+    /// The whole body of this point is waited for; of headers, the body after them, while they are held.
     Gather(Point),
     /// The stream stays where it is; the point is the one that the future was given last.
     Hold(Point),
@@ -36,7 +39,7 @@ pub(crate) enum Next {
 /// The future of a stream. It is dropped with this.
 #[derive(Debug)]
 pub struct StreamTask {
-    number: u32,
+    task: Running,
     stage: Rc<Stage>,
 }
 
@@ -46,24 +49,29 @@ impl StreamTask {
     where
         F: Future<Output = Result<()>> + 'static,
     {
-        let stage = Rc::new(Stage::new(points));
-        let (owner, data) = (current::context_id(), Rc::clone(&stage));
-        let number = EXECUTOR.with(|executor| match config {
-            Some(config) => executor.spawn(owner, data, filter(Exchange::new(config, Rc::clone(&stage)))),
-            // No host creates streams of a plugin that it has not configured.
-            None => executor.spawn(owner, data, async { Err(Error::from("the plugin was not configured")) }),
+        let mut stage = None;
+        let data = |old: Option<Rc<Stage>>| Rc::clone(stage.insert(renew(old, points)));
+        let task = EXECUTOR.with(|executor| {
+            executor.spawn(current::context_id(), data, |stage| match config {
+                Some(config) => Box::pin(filter(Exchange::new(config, Rc::clone(stage)))),
+                // No host creates streams of a plugin that it has not configured.
+                None => Box::pin(async { Err(Error::from("the plugin was not configured")) }),
+            })
         });
-        Self { number, stage }
+        Self { task, stage: stage.unwrap_or_else(|| Rc::new(Stage::new(points))) }
     }
 
     /// Lets the future run if a callback at this point concerns it.
+    #[inline]
     fn step(&self, point: Point) -> Next {
-        if self.stage.concerns(point) { run(self.number, &self.stage) } else { Next::LetGo }
+        if self.stage.concerns(point) { run(self.task, &self.stage) } else { Next::LetGo }
     }
 
+    #[inline]
     fn headers(&self, point: Point, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         self.stage.arrive_headers(point, end_of_stream);
         match self.step(point) {
+            Next::Gather(wanted) if wanted == point => Ok(FilterHeadersStatus::StopIteration),
             Next::LetGo | Next::Gather(_) => Ok(FilterHeadersStatus::Continue),
             Next::Hold(_) => Ok(FilterHeadersStatus::PAUSE),
             Next::Reply(reply) => Ok(FilterHeadersStatus::LocalReply(reply)),
@@ -71,6 +79,7 @@ impl StreamTask {
         }
     }
 
+    #[inline]
     fn body(&self, point: Point, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
         self.stage.arrive_body(point, size, end_of_stream);
         match self.step(point) {
@@ -88,6 +97,7 @@ impl StreamTask {
         }
     }
 
+    #[inline]
     fn trailers(&self, point: Point) -> Result<FilterTrailersStatus> {
         self.stage.arrive(point);
         match self.step(point) {
@@ -99,36 +109,43 @@ impl StreamTask {
     }
 
     /// `Context::on_request_headers`.
+    #[inline]
     pub fn on_request_headers(&self, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         self.headers(Point::RequestHeaders, end_of_stream)
     }
 
     /// `Context::on_request_body`.
+    #[inline]
     pub fn on_request_body(&self, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
         self.body(Point::RequestBody, size, end_of_stream)
     }
 
     /// `Context::on_request_trailers`.
+    #[inline]
     pub fn on_request_trailers(&self) -> Result<FilterTrailersStatus> {
         self.trailers(Point::RequestTrailers)
     }
 
     /// `Context::on_response_headers`.
+    #[inline]
     pub fn on_response_headers(&self, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         self.headers(Point::ResponseHeaders, end_of_stream)
     }
 
     /// `Context::on_response_body`.
+    #[inline]
     pub fn on_response_body(&self, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
         self.body(Point::ResponseBody, size, end_of_stream)
     }
 
     /// `Context::on_response_trailers`.
+    #[inline]
     pub fn on_response_trailers(&self) -> Result<FilterTrailersStatus> {
         self.trailers(Point::ResponseTrailers)
     }
 
     /// `Context::on_log`.
+    #[inline]
     pub fn on_log(&self) -> Result<()> {
         self.stage.arrive(Point::Log);
         // Whoever waits for anything else waits in vain, and is dropped.
@@ -138,7 +155,7 @@ impl StreamTask {
             Wanted::Point(Point::ResponseTrailers) if over => {}
             _ => return Ok(()),
         }
-        match run(self.number, &self.stage) {
+        match run(self.task, &self.stage) {
             Next::Failed(error) => Err(error),
             _ => Ok(()),
         }
@@ -146,46 +163,61 @@ impl StreamTask {
 }
 
 impl Drop for StreamTask {
+    #[inline]
     fn drop(&mut self) {
-        remove(self.number);
+        remove(self.task);
     }
 }
 
 /// The future of a root context. It is dropped with this.
 #[derive(Debug)]
 pub struct RootTask {
-    number: u32,
+    task: Running,
 }
 
 impl RootTask {
     /// Makes a future of the root context that is being configured, and has it run after the callback.
     pub fn new(points: Points, future: impl Future<Output = Result<()>> + 'static) -> Self {
-        let stage = Rc::new(Stage::new(points));
-        let number = EXECUTOR.with(|executor| executor.spawn(current::context_id(), stage, future));
-        executor::wake(number);
-        Self { number }
+        let task = EXECUTOR
+            .with(|executor| executor.spawn(current::context_id(), |old| renew(old, points), |_| Box::pin(future)));
+        task.wake();
+        Self { task }
     }
 }
 
 impl Drop for RootTask {
+    #[inline]
     fn drop(&mut self) {
-        remove(self.number);
+        remove(self.task);
     }
 }
 
-fn remove(number: u32) {
+#[inline]
+fn remove(task: Running) {
     // Contexts alive at the end of a native thread are dropped when there may be no executor any more.
-    let _ = EXECUTOR.try_with(|executor| executor.remove(number));
+    let _ = EXECUTOR.try_with(|executor| executor.remove(task));
 }
 
-/// The context of a task, and how far its stream is.
-pub(crate) fn describe(number: u32) -> Option<(u32, Rc<Stage>)> {
-    EXECUTOR.with(|executor| executor.describe(number))
+/// A stage for a new stream: the one its place had before, unless somebody has kept that.
+#[inline]
+fn renew(mut old: Option<Rc<Stage>>, points: Points) -> Rc<Stage> {
+    match old.as_mut().and_then(Rc::get_mut) {
+        Some(stage) => *stage = Stage::new(points),
+        None => old = None,
+    }
+    old.unwrap_or_else(|| Rc::new(Stage::new(points)))
+}
+
+/// The task that has this number, its context, and how far its stream is.
+#[inline]
+pub(crate) fn find(number: u32) -> Option<(Running, u32, Rc<Stage>)> {
+    EXECUTOR.with(|executor| executor.find(number))
 }
 
 /// Lets a stream's future run that was woken outside of the stream's callbacks.
-pub(crate) fn resume(number: u32, stage: &Stage) -> Next {
-    let next = run(number, stage);
+#[inline]
+pub(crate) fn resume(task: Running, stage: &Stage) -> Next {
+    let next = run(task, stage);
     match &next {
         Next::LetGo => {
             stage.let_go(Point::RequestBody);
@@ -198,32 +230,36 @@ pub(crate) fn resume(number: u32, stage: &Stage) -> Next {
 }
 
 /// Lets a root context's future run.
-pub(crate) fn poll_root(number: u32, stage: &Stage) -> Result<()> {
-    match run(number, stage) {
+#[inline]
+pub(crate) fn poll_root(task: Running, stage: &Stage) -> Result<()> {
+    match run(task, stage) {
         Next::Failed(error) => Err(error),
         _ => Ok(()),
     }
 }
 
 /// Whether the future that runs may wait for this.
+#[inline]
 pub(crate) fn is_declared(points: Points) -> bool {
     DECLARED.get().intersects(points)
 }
 
-fn run(number: u32, stage: &Stage) -> Next {
+#[inline]
+fn run(task: Running, stage: &Stage) -> Next {
     let outer = DECLARED.replace(stage.points());
-    let next = run_declared(number, stage);
+    let next = run_declared(task, stage);
     DECLARED.set(outer);
     next
 }
 
-fn run_declared(number: u32, stage: &Stage) -> Next {
+#[inline]
+fn run_declared(task: Running, stage: &Stage) -> Next {
     for _ in 0..TURNS {
-        executor::take_woken(number);
+        task.take_woken();
         stage.want(Wanted::Nothing);
-        let result = EXECUTOR.with(|executor| executor.poll(number));
+        let result = EXECUTOR.with(|executor| executor.poll(task));
         if let Some(reply) = stage.take_reply() {
-            remove(number);
+            Executor::stop(task);
             stage.want(Wanted::Point(Point::Log));
             return Next::Reply(reply);
         }
@@ -238,7 +274,7 @@ fn run_declared(number: u32, stage: &Stage) -> Next {
                 };
             }
         }
-        if !executor::is_woken(number) {
+        if !task.is_woken() {
             break;
         }
     }

@@ -73,6 +73,7 @@ impl Expression {
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) for a text that is no expression; [`NotFound`](ErrorKind::NotFound) on hosts without the
     /// function.
+    #[inline]
     pub fn new(text: &str) -> Result<Self> {
         let bad = |status| (status == Status::BAD_ARGUMENT).then_some(ErrorKind::InvalidInput);
         Ok(Self { token: typed("expr_create", text.as_bytes(), bad)? })
@@ -83,6 +84,7 @@ impl Expression {
     /// # Errors
     /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the evaluation fails: an attribute that it needs does not exist (here, or at all), or
     /// has another type. [`Refused`](ErrorKind::Refused) with [`SERIALIZATION_FAILURE`](Status::SERIALIZATION_FAILURE) for a value that is null.
+    #[inline]
     pub fn evaluate(&self) -> Result<Vec<u8>> {
         let failed = |status| (status == Status::INTERNAL_FAILURE).then_some(ErrorKind::NotAvailableHere);
         typed("expr_evaluate", &self.token, failed)
@@ -92,6 +94,7 @@ impl Expression {
     ///
     /// # Errors
     /// [`Malformed`](ErrorKind::Malformed) if the value is no boolean, and as [`evaluate`](Self::evaluate).
+    #[inline]
     pub fn matches(&self) -> Result<bool> {
         let refuse = || Error::refused(ErrorKind::Malformed, "the value of the expression is not a boolean");
         attribute::boolean(&self.evaluate()?).ok_or_else(refuse)
@@ -99,6 +102,7 @@ impl Expression {
 }
 
 impl Drop for Expression {
+    #[inline]
     fn drop(&mut self) {
         let _ = super::call("expr_delete", &self.token);
     }

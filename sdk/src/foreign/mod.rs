@@ -57,6 +57,7 @@ pub fn call(name: &str, argument: impl AsRef<[u8]>) -> Result<Vec<u8>> {
 }
 
 /// Calls a function whose statuses mean something of their own.
+#[inline]
 pub(crate) fn typed(name: &str, argument: &[u8], kind: fn(Status) -> Option<ErrorKind>) -> Result<Vec<u8>> {
     sys::proxy_call_foreign_function(name.as_bytes(), argument).map_err(|status| match kind(status) {
         Some(kind) => Error::host_as(CALL, status, kind),
@@ -93,6 +94,7 @@ pub fn uncompress(bytes: impl AsRef<[u8]>) -> Result<Vec<u8>> {
 /// # Errors
 /// [`NotFound`](ErrorKind::NotFound) on hosts without the function.
 #[doc(alias = "proxy_clear_route_cache")]
+#[inline]
 pub fn clear_route_cache() -> Result<()> {
     call("clear_route_cache", b"").map(drop)
 }

@@ -17,6 +17,7 @@ pub enum Key<'a> {
 
 impl Key<'_> {
     /// Writes it where it belongs.
+    #[inline]
     fn write(self, message: Message, der: u8, pem: u8) -> Message {
         match self {
             Self::Der(key) => message.bytes(der, key),
@@ -97,6 +98,7 @@ pub fn verify_signature(
     }
 }
 
+#[inline]
 fn invalid_input(status: Status) -> Option<ErrorKind> {
     (status == Status::BAD_ARGUMENT).then_some(ErrorKind::InvalidInput)
 }

@@ -1,6 +1,7 @@
 //! Base64 (RFC 4648), as gRPC carries binary metadata.
 
 /// The bytes behind a text; `None` if it is none. Servers may leave the padding out.
+#[inline]
 pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut digits = text;
     while let [before @ .., b'='] = digits {

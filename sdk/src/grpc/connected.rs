@@ -4,7 +4,7 @@ use super::stream::{GrpcEvent, OpenGrpcStream};
 use crate::error::Result;
 use core::fmt;
 use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use core::task::{Context, Poll, Waker};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -100,17 +100,27 @@ impl<Sent, Received> ConnectedGrpcStream<Sent, Received> {
     ///
     /// Metadata is not told here: [`open`](crate::GrpcStream::open) has it.
     pub async fn next(&mut self) -> Option<core::result::Result<Received, GrpcError>> {
-        poll_fn(|context| {
-            if let Some(message) = self.inbox.pop() {
-                return Poll::Ready(Some(message));
-            }
-            if self.open.is_over() {
-                return Poll::Ready(None);
-            }
-            self.inbox.waker.set(Some(context.waker().clone()));
-            Poll::Pending
-        })
-        .await
+        poll_fn(|context| self.poll_message(context)).await
+    }
+
+    pub(crate) fn poll_message(
+        &mut self,
+        context: &Context<'_>,
+    ) -> Poll<Option<core::result::Result<Received, GrpcError>>> {
+        if let Some(message) = self.inbox.pop() {
+            return Poll::Ready(Some(message));
+        }
+        if self.open.is_over() {
+            return Poll::Ready(None);
+        }
+        self.inbox.waker.set(Some(context.waker().clone()));
+        Poll::Pending
+    }
+
+    /// Whether the stream has ended, and every message was awaited.
+    #[cfg(feature = "futures")]
+    pub(crate) fn is_over(&self) -> bool {
+        self.open.is_over() && self.inbox.is_empty()
     }
 }
 
@@ -216,6 +226,14 @@ impl<Received> Inbox<Received> {
         let mut messages = self.messages.take();
         messages.push_back(message);
         self.messages.set(messages);
+    }
+
+    #[cfg(feature = "futures")]
+    fn is_empty(&self) -> bool {
+        let messages = self.messages.take();
+        let is_empty = messages.is_empty();
+        self.messages.set(messages);
+        is_empty
     }
 
     fn pop(&self) -> Option<core::result::Result<Received, GrpcError>> {

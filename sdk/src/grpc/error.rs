@@ -35,6 +35,7 @@ const TIMED_OUT: [&str; 2] = ["{response_timeout}", "response_timeout"];
 
 impl GrpcError {
     /// What a host's refusal to call means.
+    #[inline]
     pub(crate) fn not_started(function: &'static str, status: Status) -> Self {
         match status {
             Status::INTERNAL_FAILURE => Self::NoUpstream,
@@ -42,11 +43,13 @@ impl GrpcError {
         }
     }
 
+    #[inline]
     pub(crate) fn input(kind: ErrorKind, why: &'static str) -> Self {
         Self::Refused(Error::refused(kind, why))
     }
 
     /// What the host tells of the end.
+    #[inline]
     pub(crate) fn ended(code: u32, message: &[u8]) -> Self {
         let status = GrpcStatus::new(code, message);
         let [after, alone] = TIMED_OUT;
@@ -81,6 +84,7 @@ const NO_UPSTREAM: &str = "the gRPC call failed: no such cluster, or no healthy 
 const TIMEOUT: &str = "the gRPC call failed: no answer in time";
 
 impl fmt::Display for GrpcError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => fmt::Display::fmt(error, f),
@@ -91,6 +95,7 @@ impl fmt::Display for GrpcError {
 
 impl GrpcError {
     /// What there is to say, put together without the formatting machinery.
+    #[inline]
     fn text(&self) -> String {
         match self {
             Self::Refused(_) => String::new(),
@@ -110,6 +115,7 @@ impl core::error::Error for GrpcError {}
 
 impl From<GrpcError> for Error {
     #[cold]
+    #[inline]
     fn from(error: GrpcError) -> Self {
         match error {
             GrpcError::Refused(error) => error,

@@ -49,10 +49,12 @@ pub struct GrpcBytes(
 );
 
 impl GrpcMessage for GrpcBytes {
+    #[inline]
     fn to_wire(&self) -> Vec<u8> {
         self.0.clone()
     }
 
+    #[inline]
     fn from_wire(bytes: Vec<u8>) -> Result<Self> {
         Ok(Self(bytes))
     }

@@ -44,6 +44,7 @@ impl GrpcMetadata {
 impl Deref for GrpcMetadata {
     type Target = HeaderMap;
 
+    #[inline]
     fn deref(&self) -> &HeaderMap {
         &self.0
     }

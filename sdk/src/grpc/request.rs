@@ -43,6 +43,7 @@ impl Request {
     }
 
     /// Notes a mistake.
+    #[inline]
     pub(super) fn refuse(&mut self, why: &'static str) {
         self.mistake = self.mistake.or(Some((ErrorKind::InvalidInput, why)));
     }
@@ -61,6 +62,7 @@ impl Request {
     }
 
     /// The metadata as hosts read it, unless there is a mistake.
+    #[inline]
     pub(super) fn check(&mut self) -> Result<Vec<u8>, GrpcError> {
         match self.mistake {
             Some((kind, why)) => Err(GrpcError::input(kind, why)),
@@ -70,15 +72,18 @@ impl Request {
 }
 
 /// Whether the text may be a part of a path.
+#[inline]
 fn is_path(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'))
 }
 
+#[inline]
 fn is_binary(name: &[u8]) -> bool {
     name.last_chunk::<4>().is_some_and(|end| end.eq_ignore_ascii_case(b"-bin"))
 }
 
 /// Whether Envoy would read the field as its own: it would go to another path, say, or not be gRPC any more.
+#[inline]
 fn is_reserved(name: &[u8]) -> bool {
     name.first() == Some(&b':')
         || name.first_chunk::<5>().is_some_and(|start| start.eq_ignore_ascii_case(b"grpc-"))

@@ -79,6 +79,7 @@ impl GrpcCode {
     }
 
     /// The name and the number, put together without the formatting machinery.
+    #[inline]
     fn text(self) -> String {
         let mut line = Line::new();
         line.push_number(self.0);
@@ -96,12 +97,14 @@ impl GrpcCode {
 }
 
 impl fmt::Display for GrpcCode {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text())
     }
 }
 
 impl fmt::Debug for GrpcCode {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -126,6 +129,7 @@ const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
 impl GrpcStatus {
     /// A status as the host tells it.
+    #[inline]
     pub(crate) fn new(code: u32, told: &[u8]) -> Self {
         let code = GrpcCode(code);
         let from_server = match told.strip_suffix(b"}").and_then(|told| told.strip_suffix(VIA_UPSTREAM)) {
@@ -138,6 +142,7 @@ impl GrpcStatus {
         }
     }
 
+    #[inline]
     pub(super) fn text(&self) -> String {
         let code = self.code.text();
         if self.message.is_empty() { code } else { [&code, ": ", &*self.message].concat() }
@@ -160,16 +165,19 @@ impl GrpcStatus {
 }
 
 impl fmt::Display for GrpcStatus {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text())
     }
 }
 
+#[inline]
 fn text(bytes: &[u8]) -> Box<str> {
     String::from_utf8_lossy(bytes).into()
 }
 
 /// A `%` without two hexadecimal digits stands for itself, as gRPC wants it.
+#[inline]
 fn percent_decode(mut text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     while let [first, rest @ ..] = text {

@@ -232,15 +232,18 @@ pub(crate) struct Life {
 }
 
 impl Life {
+    #[inline]
     fn new(token: u32) -> Rc<Self> {
         Rc::new(Self { token, over: Cell::new(false), closed: Cell::new(false) })
     }
 
+    #[inline]
     pub(crate) fn is_over(&self) -> bool {
         self.over.get()
     }
 
     /// The host has told the end. It goes on knowing the stream until this half has ended too.
+    #[inline]
     pub(crate) fn end(&self) {
         if !self.over.replace(true) && !self.closed.replace(true) {
             let _ = sys::proxy_grpc_close(self.token);
@@ -248,6 +251,7 @@ impl Life {
     }
 
     /// Nobody wants to hear of the stream any more.
+    #[inline]
     pub(crate) fn cancel(&self) {
         if !self.over.replace(true) {
             let _ = sys::proxy_grpc_cancel(self.token);

@@ -1,7 +1,9 @@
-use super::HttpCallResponse;
+use super::response;
+use crate::abi::MapType;
 use crate::callout_error::CalloutError;
+use crate::error::Error;
 use crate::header_value::Pairs;
-use crate::headers::HeaderMap;
+use crate::sys;
 
 /// The answer to an [`HttpCall`](crate::HttpCall) that was awaited: a copy of what the host had.
 ///
@@ -17,19 +19,41 @@ use crate::headers::HeaderMap;
 pub struct HttpAnswer {
     status: u16,
     headers: Pairs,
+    /// Most answers to a question of yes or no have none: an answer is passed on several times, so that it should be small.
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Clone, Debug)]
+struct Rest {
     body: Vec<u8>,
     trailers: Pairs,
 }
 
+static NO_TRAILERS: Pairs = Pairs::unchecked(Vec::new());
+
 impl HttpAnswer {
-    pub(crate) fn copy(response: &HttpCallResponse) -> Result<Self, CalloutError> {
-        let trailers = response.trailers().map_or_else(|| Ok(Pairs::default()), HeaderMap::pairs);
-        Ok(Self {
-            status: response.status(),
-            headers: response.headers().pairs().map_err(CalloutError::Refused)?,
-            body: response.body().map_err(CalloutError::Refused)?,
-            trailers: trailers.map_err(CalloutError::Refused)?,
-        })
+    /// Copies the answer that the host tells now.
+    #[inline]
+    pub(crate) fn fetch((body_size, number_of_trailers): (u32, u32)) -> Result<Self, CalloutError> {
+        let headers = fields(MapType::HTTP_CALL_RESPONSE_HEADERS)?;
+        // Hosts tell it first.
+        let first = headers.iter().next().filter(|(name, _)| *name == b":status").map(|(_, status)| status);
+        let status = first.or_else(|| headers.find(b":status")).map_or(0, response::number);
+        let body = response::body(body_size).map_err(CalloutError::Refused)?;
+        if status == 0 {
+            return Err(CalloutError::Reset);
+        }
+        if response::may_be_the_hosts(status) && headers.find(response::FROM_A_SERVICE.as_bytes()).is_none() {
+            return Err(response::no_answer(status, &body));
+        }
+        if number_of_trailers == 0 && body.is_empty() {
+            return Ok(Self { status, headers, rest: None });
+        }
+        let trailers = match number_of_trailers {
+            0 => Pairs::default(),
+            _ => fields(MapType::HTTP_CALL_RESPONSE_TRAILERS)?,
+        };
+        Ok(Self { status, headers, rest: Some(Box::new(Rest { body, trailers })) })
     }
 
     /// The HTTP status.
@@ -48,17 +72,30 @@ impl HttpAnswer {
     }
 
     /// The whole body.
+    #[inline]
     pub fn body(&self) -> &[u8] {
-        &self.body
+        self.rest.as_ref().map_or(&[], |rest| &rest.body)
     }
 
     /// The whole body, without copying it.
+    #[inline]
     pub fn into_body(self) -> Vec<u8> {
-        self.body
+        self.rest.map_or_else(Vec::new, |rest| rest.body)
     }
 
     /// The trailers; empty if the service sent none.
     pub const fn trailers(&self) -> &Pairs {
-        &self.trailers
+        match &self.rest {
+            Some(rest) => &rest.trailers,
+            None => &NO_TRAILERS,
+        }
+    }
+}
+
+#[inline]
+fn fields(map: MapType) -> Result<Pairs, CalloutError> {
+    match sys::proxy_get_header_map_pairs(map.raw()) {
+        Ok(bytes) => Ok(Pairs::unchecked(bytes)),
+        Err(status) => Err(CalloutError::Refused(Error::host("proxy_get_header_map_pairs", status))),
     }
 }

@@ -4,10 +4,11 @@ mod answer;
 mod response;
 
 use crate::abi::Status;
-use crate::abi::pairs::Builder;
+use crate::abi::pairs;
+use crate::abi::request::RequestBuilder;
 use crate::callout_error::CalloutError;
 use crate::error::{Error, ErrorKind};
-use crate::field::check_field;
+use crate::field::{check_field, check_value};
 use crate::{sys, timer};
 pub use answer::HttpAnswer;
 use core::time::Duration;
@@ -70,13 +71,14 @@ pub struct HttpCall(
 
 #[derive(Clone, Debug)]
 struct Inner {
-    cluster: Vec<u8>,
-    authority: Option<Vec<u8>>,
-    headers: Builder,
+    /// `:authority` first.
+    headers: RequestBuilder,
+    /// Unless it is the authority.
+    cluster: Option<Vec<u8>>,
     body: Vec<u8>,
     timeout: u32,
     /// The first mistake made while building, so that the builder can be chained.
-    mistake: Option<(ErrorKind, &'static str)>,
+    mistake: Option<&'static str>,
 }
 
 const TOO_MANY: &str = "more headers in an HTTP call than hosts accept (1,024, 1 MiB)";
@@ -106,26 +108,26 @@ impl HttpCall {
 
     #[inline(never)]
     fn build(cluster: &[u8], method: &[u8], path: &[u8]) -> Self {
-        let mut inner = Box::new(Inner {
-            cluster: cluster.to_vec(),
-            authority: None,
-            headers: Builder::new(),
+        let mut mistake = None;
+        if method.is_empty() || path.is_empty() {
+            mistake = Some("an HTTP call needs a method and a path");
+        }
+        for value in [cluster, method, path] {
+            mistake = mistake.or(check_value(value).err());
+        }
+        Self(Box::new(Inner {
+            headers: RequestBuilder::new(cluster, method, path),
+            cluster: None,
             body: Vec::new(),
             timeout: DEFAULT_TIMEOUT,
-            mistake: None,
-        });
-        if method.is_empty() || path.is_empty() {
-            inner.mistake = Some((ErrorKind::InvalidInput, "an HTTP call needs a method and a path"));
-        }
-        inner.push(b":method", method);
-        inner.push(b":path", path);
-        Self(inner)
+            mistake,
+        }))
     }
 
     /// The authority (`host`) of the request; the name of the cluster unless given.
     #[must_use]
     pub fn authority(mut self, authority: impl AsRef<[u8]>) -> Self {
-        self.0.authority = Some(authority.as_ref().to_vec());
+        self.0.set_authority(authority.as_ref());
         self
     }
 
@@ -149,31 +151,25 @@ impl HttpCall {
     /// How long to wait for the whole answer: longer than 0, at most `i32::MAX` milliseconds (24 days), and 5 seconds unless given. Hosts count
     /// milliseconds; a part of one counts as one. Another value is an error when the call is made.
     #[must_use]
+    #[inline]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match milliseconds(timeout) {
             Some(timeout) => self.0.timeout = timeout,
-            None => self.0.mistake = Some((ErrorKind::InvalidInput, TIMEOUT)),
+            None => self.0.mistake = Some(TIMEOUT),
         }
         self
     }
 
     /// Hands the call to the host: the number under which it will answer.
-    pub(crate) fn start(self) -> Result<u32, CalloutError> {
-        let Inner { cluster, authority, mut headers, body, timeout, mistake } = *self.0;
-        if let Some((kind, why)) = mistake {
-            return Err(CalloutError::Refused(Error::refused(kind, why)));
+    #[inline(never)]
+    pub(crate) fn start(mut self) -> Result<u32, CalloutError> {
+        let call = &mut *self.0;
+        if let Some(why) = call.mistake {
+            return Err(refused(ErrorKind::InvalidInput, why));
         }
-        let authority = authority.as_ref().unwrap_or(&cluster);
-        let checked = check_field(b":authority", authority).map_err(|why| (ErrorKind::InvalidInput, why));
-        checked
-            .and_then(|()| headers.push(b":authority", authority).map_err(|_| (ErrorKind::TooLarge, TOO_MANY)))
-            .map_err(|(kind, why)| CalloutError::Refused(Error::refused(kind, why)))?;
-        sys::proxy_http_call(&cluster, &headers.finish(), &body, &[], timeout).map_err(|status| match status {
-            // What else Envoy answers so to has been checked.
-            Status::BAD_ARGUMENT => CalloutError::UnknownCluster,
-            Status::INTERNAL_FAILURE => CalloutError::NoHealthyUpstream,
-            status => CalloutError::Refused(Error::host("proxy_http_call", status)),
-        })
+        let headers = call.headers.finish().map_err(|_| refused(ErrorKind::TooLarge, TOO_MANY))?;
+        let cluster = call.cluster.as_deref().or_else(|| Some(pairs::walk(headers).next()?.1)).unwrap_or_default();
+        sys::proxy_http_call(cluster, headers, &call.body, &[], call.timeout).map_err(not_started)
     }
 }
 
@@ -181,22 +177,50 @@ impl Inner {
     /// Adds a header of the author's.
     #[inline(never)]
     fn field(&mut self, name: &[u8], value: &[u8]) {
-        if name.first() == Some(&b':') {
-            let why = "a pseudo-header of an HTTP call is given by `new`, `get`, `post` or `authority`";
-            self.mistake = self.mistake.or(Some((ErrorKind::InvalidInput, why)));
-        }
-        self.push(name, value);
+        let checked = match name.first() {
+            Some(b':') => Err("a pseudo-header of an HTTP call is given by `new`, `get`, `post` or `authority`"),
+            _ => check_field(name, value),
+        };
+        self.mistake = self.mistake.or(checked.err());
+        self.headers.push(name, value);
     }
 
+    /// Builds the map again, with another authority.
     #[inline(never)]
-    fn push(&mut self, name: &[u8], value: &[u8]) {
-        let checked = check_field(name, value).map_err(|why| (ErrorKind::InvalidInput, why));
-        let pushed = checked.and_then(|()| self.headers.push(name, value).map_err(|_| (ErrorKind::TooLarge, TOO_MANY)));
-        self.mistake = self.mistake.or(pushed.err());
+    fn set_authority(&mut self, authority: &[u8]) {
+        self.mistake = self.mistake.or(check_value(authority).err());
+        // One that is too large stays as it is, and is refused when it starts.
+        let mut old = self.headers.clone();
+        let mut all = pairs::walk(old.finish().unwrap_or_default());
+        let (Some((_, before)), Some((_, method)), Some((_, path))) = (all.next(), all.next(), all.next()) else {
+            return;
+        };
+        self.cluster = self.cluster.take().or_else(|| Some(before.to_vec()));
+        self.headers = RequestBuilder::new(authority, method, path);
+        for (name, value) in all {
+            self.headers.push(name, value);
+        }
+    }
+}
+
+#[cold]
+fn refused(kind: ErrorKind, why: &'static str) -> CalloutError {
+    CalloutError::Refused(Error::refused(kind, why))
+}
+
+/// What a refusal of the host means.
+#[cold]
+fn not_started(status: Status) -> CalloutError {
+    match status {
+        // What else Envoy answers so to has been checked.
+        Status::BAD_ARGUMENT => CalloutError::UnknownCluster,
+        Status::INTERNAL_FAILURE => CalloutError::NoHealthyUpstream,
+        status => CalloutError::Refused(Error::host("proxy_http_call", status)),
     }
 }
 
 /// A timeout as hosts count it, rounded up; none if it is out of range.
+#[inline]
 pub(crate) fn milliseconds(timeout: Duration) -> Option<u32> {
     timer::milliseconds(timeout).filter(|all| (1..=LONGEST).contains(all))
 }

@@ -31,6 +31,7 @@ pub struct HttpCallResponse {
 
 impl HttpCallResponse {
     /// What the host tells with the answer, and its status.
+    #[inline]
     pub(crate) fn new(body_size: u32, number_of_trailers: u32) -> Self {
         let headers = HeaderMap::new(MapType::HTTP_CALL_RESPONSE_HEADERS);
         let trailers = (number_of_trailers > 0).then(|| HeaderMap::new(MapType::HTTP_CALL_RESPONSE_TRAILERS));
@@ -39,23 +40,19 @@ impl HttpCallResponse {
     }
 
     /// The answer, unless it is none: cut off, or made by the host itself in the place of a service that gave none.
+    #[inline]
     pub(crate) fn check(&self) -> Result<&Self, CalloutError> {
         match self.status {
             0 => Err(CalloutError::Reset),
-            503 | 504 => self.check_origin(),
+            status if may_be_the_hosts(status) => self.check_origin(),
             _ => Ok(self),
         }
     }
 
-    /// Envoy marks every answer that came from a service.
     #[cold]
     fn check_origin(&self) -> Result<&Self, CalloutError> {
-        match (self.header("x-envoy-upstream-service-time"), self.status) {
-            (Ok(None), 504) => Err(CalloutError::Timeout),
-            (Ok(None), _) => {
-                let why = self.body().unwrap_or_default();
-                Err(CalloutError::Unavailable(String::from_utf8_lossy(&why).into()))
-            }
+        match self.header(FROM_A_SERVICE) {
+            Ok(None) => Err(no_answer(self.status, &self.body().unwrap_or_default())),
             _ => Ok(self),
         }
     }
@@ -87,12 +84,9 @@ impl HttpCallResponse {
     ///
     /// # Errors
     /// A refusal of the host: the module is out of memory, for one.
+    #[inline]
     pub fn body(&self) -> Result<Vec<u8>> {
-        if self.body_size == 0 {
-            return Ok(Vec::new());
-        }
-        sys::proxy_get_buffer_bytes(BufferType::HTTP_CALL_RESPONSE_BODY.raw(), 0, self.body_size)
-            .map_err(|status| Error::host("proxy_get_buffer_bytes", status))
+        body(self.body_size)
     }
 
     /// The trailers, if the service sent some.
@@ -101,8 +95,38 @@ impl HttpCallResponse {
     }
 }
 
+/// Envoy marks every answer that came from a service with this header.
+pub(super) const FROM_A_SERVICE: &str = "x-envoy-upstream-service-time";
+
+/// Whether the host answers so itself, when the service gives no answer.
+pub(super) const fn may_be_the_hosts(status: u16) -> bool {
+    matches!(status, 503 | 504)
+}
+
+/// What the host's own answer means; its body says why.
+#[cold]
+pub(super) fn no_answer(status: u16, why: &[u8]) -> CalloutError {
+    if status == 504 {
+        return CalloutError::Timeout;
+    }
+    CalloutError::Unavailable(
+        sys::printable_ascii(why).unwrap_or("the host says why in words that cannot be printed").into(),
+    )
+}
+
+/// The body of the answer that the host tells now.
+#[inline]
+pub(super) fn body(size: u32) -> Result<Vec<u8>> {
+    if size == 0 {
+        return Ok(Vec::new());
+    }
+    sys::proxy_get_buffer_bytes(BufferType::HTTP_CALL_RESPONSE_BODY.raw(), 0, size)
+        .map_err(|status| Error::host("proxy_get_buffer_bytes", status))
+}
+
 /// A status in digits; 0 for anything else.
-fn number(text: &[u8]) -> u16 {
+#[inline]
+pub(super) fn number(text: &[u8]) -> u16 {
     match *text {
         [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
             u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0')

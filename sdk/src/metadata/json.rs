@@ -72,6 +72,7 @@ impl<'de> Deserializer<'de> for Text<'_> {
 impl IntoDeserializer<'_> for Text<'_> {
     type Deserializer = Self;
 
+    #[inline]
     fn into_deserializer(self) -> Self {
         self
     }
@@ -80,6 +81,7 @@ impl IntoDeserializer<'_> for Text<'_> {
 impl IntoDeserializer<'_> for &Value {
     type Deserializer = Self;
 
+    #[inline]
     fn into_deserializer(self) -> Self {
         self
     }
@@ -137,6 +139,7 @@ impl<'de> Deserializer<'de> for &Value {
 
 /// The number as an integer, if it is one that floating-point numbers hold exactly.
 #[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
+#[inline]
 fn integer(number: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     (number.abs() <= EXACT && number % 1.0 == 0.0).then_some(number as i64)

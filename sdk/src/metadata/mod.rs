@@ -104,6 +104,7 @@ impl Metadata {
     ///
     /// # Errors
     /// As [the module](self#errors) says.
+    #[inline]
     pub fn number(self, namespace: &str, key: &str) -> Result<Option<f64>> {
         typed(self.0, attribute::number, &["filter_metadata", namespace, key])
     }
@@ -112,6 +113,7 @@ impl Metadata {
     ///
     /// # Errors
     /// As [the module](self#errors) says.
+    #[inline]
     pub fn string(self, namespace: &str, key: &str) -> Result<Option<HeaderValue>> {
         Ok(self.0.part(&["filter_metadata", namespace, key])?.map(HeaderValue::from))
     }
@@ -120,6 +122,7 @@ impl Metadata {
     ///
     /// # Errors
     /// As [the module](self#errors) says.
+    #[inline]
     pub fn boolean(self, namespace: &str, key: &str) -> Result<Option<bool>> {
         typed(self.0, attribute::boolean, &["filter_metadata", namespace, key])
     }
@@ -138,6 +141,7 @@ impl Metadata {
     ///
     /// # Errors
     /// [`Malformed`](ErrorKind::Malformed) if the host's metadata is not the message it should be.
+    #[inline]
     pub fn get(self, namespace: &str, key: &str) -> Result<Option<Value>> {
         Ok(self.namespace(namespace)?.and_then(|mut found| found.take(key)))
     }
@@ -146,6 +150,7 @@ impl Metadata {
     ///
     /// # Errors
     /// [`Malformed`](ErrorKind::Malformed) if the host's metadata is not the message it should be.
+    #[inline]
     pub fn namespace(self, namespace: &str) -> Result<Option<Struct>> {
         let Some(message) = self.0.bytes()? else { return Ok(None) };
         find(&message, namespace).map_err(|protobuf::Malformed| self.0.malformed())
@@ -180,6 +185,7 @@ impl Metadata {
     ///
     /// # Errors
     /// A refusal of the host.
+    #[inline]
     pub fn to_bytes(self) -> Result<Option<Vec<u8>>> {
         self.0.bytes()
     }
@@ -205,6 +211,7 @@ impl NodeMetadata {
     ///
     /// # Errors
     /// As [the module](self#errors) says.
+    #[inline]
     pub fn number(self, key: &str) -> Result<Option<f64>> {
         typed(Self::NODE, attribute::number, &["metadata", key])
     }
@@ -213,6 +220,7 @@ impl NodeMetadata {
     ///
     /// # Errors
     /// As [the module](self#errors) says.
+    #[inline]
     pub fn string(self, key: &str) -> Result<Option<HeaderValue>> {
         Ok(Self::NODE.part(&["metadata", key])?.map(HeaderValue::from))
     }
@@ -221,6 +229,7 @@ impl NodeMetadata {
     ///
     /// # Errors
     /// As [the module](self#errors) says.
+    #[inline]
     pub fn boolean(self, key: &str) -> Result<Option<bool>> {
         typed(Self::NODE, attribute::boolean, &["metadata", key])
     }
@@ -229,6 +238,7 @@ impl NodeMetadata {
     ///
     /// # Errors
     /// [`Malformed`](ErrorKind::Malformed) if the host's node is not the message it should be.
+    #[inline]
     pub fn fields(self) -> Result<Option<Struct>> {
         let Some(message) = Self::NODE.bytes()? else { return Ok(None) };
         let metadata = Fields::new(&message).bytes(3).and_then(|metadata| value::decode(metadata, 0));
@@ -248,6 +258,7 @@ fn typed<T>(attribute: Attribute, read: fn(&[u8]) -> Option<T>, parts: &[&str]) 
 }
 
 /// The namespace in an encoded `Metadata`, whose field 1 is a map of them.
+#[inline]
 fn find(message: &[u8], namespace: &str) -> Result<Option<Struct>, protobuf::Malformed> {
     let mut fields = Fields::new(message);
     let mut found = None;

@@ -22,6 +22,7 @@ impl Metadata {
     ///
     /// # Errors
     /// Those of [`get`](Self::get), and [`Malformed`](ErrorKind::Malformed) for text that is not UTF-8, which `prost-types` cannot hold.
+    #[inline]
     pub fn prost_value(self, namespace: &str, key: &str) -> Result<Option<prost_types::Value>> {
         self.get(namespace, key)?.map(TryInto::try_into).transpose()
     }
@@ -37,6 +38,7 @@ impl Metadata {
     ///
     /// # Errors
     /// As [`prost_value`](Self::prost_value).
+    #[inline]
     pub fn prost_struct(self, namespace: &str) -> Result<Option<prost_types::Struct>> {
         self.namespace(namespace)?.map(TryInto::try_into).transpose()
     }
@@ -54,11 +56,13 @@ impl NodeMetadata {
     ///
     /// # Errors
     /// Those of [`fields`](Self::fields), and [`Malformed`](ErrorKind::Malformed) for text that is not UTF-8.
+    #[inline]
     pub fn prost_struct(self) -> Result<Option<prost_types::Struct>> {
         self.fields()?.map(TryInto::try_into).transpose()
     }
 }
 
+#[inline]
 fn text(bytes: HeaderValue) -> Result<String> {
     String::from_utf8(bytes.into_bytes())
         .map_err(|_| Error::refused(ErrorKind::Malformed, "the metadata has text that is not UTF-8"))
@@ -69,6 +73,7 @@ fn text(bytes: HeaderValue) -> Result<String> {
 impl TryFrom<Value> for prost_types::Value {
     type Error = Error;
 
+    #[inline]
     fn try_from(value: Value) -> Result<Self> {
         let kind = match value {
             Value::Null => Kind::NullValue(0),
@@ -90,6 +95,7 @@ impl TryFrom<Value> for prost_types::Value {
 impl TryFrom<Struct> for prost_types::Struct {
     type Error = Error;
 
+    #[inline]
     fn try_from(fields: Struct) -> Result<Self> {
         let field = |(key, value): (HeaderValue, Value)| Ok((text(key)?, value.try_into()?));
         Ok(Self { fields: fields.fields.into_iter().map(field).collect::<Result<_>>()? })
@@ -98,6 +104,7 @@ impl TryFrom<Struct> for prost_types::Struct {
 
 /// A value without a kind is null, as everywhere in protobuf.
 impl From<prost_types::Value> for Value {
+    #[inline]
     fn from(value: prost_types::Value) -> Self {
         match value.kind {
             None | Some(Kind::NullValue(_)) => Self::Null,
@@ -111,6 +118,7 @@ impl From<prost_types::Value> for Value {
 }
 
 impl From<prost_types::Struct> for Struct {
+    #[inline]
     fn from(fields: prost_types::Struct) -> Self {
         // The map of `prost-types` is in the order of its keys, each once.
         Self { fields: fields.fields.into_iter().map(|(key, value)| (key.into(), value.into())).collect() }

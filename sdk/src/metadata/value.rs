@@ -68,6 +68,7 @@ impl Value {
     }
 
     /// The values, if it is a list.
+    #[inline]
     pub fn as_list(&self) -> Option<&[Self]> {
         match self {
             Self::List(values) => Some(values),
@@ -100,30 +101,36 @@ impl Struct {
         self.fields.get(at).map(|(_, value)| value)
     }
 
+    #[inline]
     pub(super) fn take(&mut self, key: &str) -> Option<Value> {
         let at = self.find(key.as_bytes()).ok()?;
         self.fields.get_mut(at).map(|(_, value)| core::mem::take(value))
     }
 
     /// The number of keys.
+    #[inline]
     pub fn len(&self) -> usize {
         self.fields.len()
     }
 
     /// Whether there are no keys.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
 
     /// Keys and values in the order of the keys.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&HeaderValue, &Value)> {
         self.fields.iter().map(|(key, value)| (key, value))
     }
 
+    #[inline]
     fn find(&self, key: &[u8]) -> Result<usize, usize> {
         self.fields.binary_search_by(|(found, _)| found.as_bytes().cmp(key))
     }
 
+    #[inline]
     fn put(&mut self, key: &[u8], value: Value) {
         match self.find(key) {
             Ok(at) => {
@@ -140,6 +147,7 @@ impl Struct {
 const MAX_DEPTH: u32 = 100;
 
 /// Reads a `google.protobuf.Struct`.
+#[inline]
 pub(super) fn decode(message: &[u8], depth: u32) -> Result<Struct, Malformed> {
     let mut fields = Fields::new(message);
     let mut decoded = Struct::default();
@@ -152,6 +160,7 @@ pub(super) fn decode(message: &[u8], depth: u32) -> Result<Struct, Malformed> {
     Ok(decoded)
 }
 
+#[inline]
 fn decode_value(message: &[u8], depth: u32) -> Result<Value, Malformed> {
     if depth > MAX_DEPTH {
         return Err(Malformed);
@@ -172,6 +181,7 @@ fn decode_value(message: &[u8], depth: u32) -> Result<Value, Malformed> {
     Ok(value)
 }
 
+#[inline]
 fn decode_list(message: &[u8], depth: u32) -> Result<Vec<Value>, Malformed> {
     let mut fields = Fields::new(message);
     let mut values = Vec::new();

@@ -212,6 +212,7 @@ impl<const N: usize> Family<N> {
 }
 
 /// A label's name or value as a part of a metric's name: without dots, and not empty.
+#[inline]
 pub(super) fn escape(text: &[u8]) -> Cow<'_, [u8]> {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-/".contains(byte);

@@ -57,6 +57,7 @@ macro_rules! metric {
             /// A refusal of the host.
             #[doc(alias = "proxy_define_metric")]
             #[doc(alias = "defineMetric")]
+            #[inline]
             pub fn define(&self) -> Result<()> {
                 self.0.id().map(drop)
             }
@@ -125,6 +126,7 @@ impl Counter {
     /// Source: ABI 0.2.1, `proxy_increment_metric`. Envoy refuses 0.
     #[doc(alias = "proxy_increment_metric")]
     #[doc(alias = "incrementMetric")]
+    #[inline]
     pub fn increment(&self, n: u64) -> Result<()> {
         if n == 0 { Ok(()) } else { count(self.0.id()?, n) }
     }
@@ -137,6 +139,7 @@ impl Counter {
     /// Source: ABI 0.2.1, `proxy_get_metric`.
     #[doc(alias = "proxy_get_metric")]
     #[doc(alias = "getMetric")]
+    #[inline]
     pub fn get(&self) -> Result<u64> {
         get(self.0.id()?)
     }
@@ -151,6 +154,7 @@ impl Gauge {
     /// Source: ABI 0.2.1, `proxy_increment_metric`.
     #[doc(alias = "proxy_increment_metric")]
     #[doc(alias = "incrementMetric")]
+    #[inline]
     pub fn increment(&self, n: i64) -> Result<()> {
         if n == 0 { Ok(()) } else { shift(self.0.id()?, n) }
     }
@@ -163,6 +167,7 @@ impl Gauge {
     /// Source: ABI 0.2.1, `proxy_record_metric`.
     #[doc(alias = "proxy_record_metric")]
     #[doc(alias = "recordMetric")]
+    #[inline]
     pub fn record(&self, value: u64) -> Result<()> {
         record(self.0.id()?, value)
     }
@@ -175,6 +180,7 @@ impl Gauge {
     /// Source: ABI 0.2.1, `proxy_get_metric`.
     #[doc(alias = "proxy_get_metric")]
     #[doc(alias = "getMetric")]
+    #[inline]
     pub fn get(&self) -> Result<u64> {
         get(self.0.id()?)
     }
@@ -189,21 +195,25 @@ impl Histogram {
     /// Source: ABI 0.2.1, `proxy_record_metric`.
     #[doc(alias = "proxy_record_metric")]
     #[doc(alias = "recordMetric")]
+    #[inline]
     pub fn record(&self, value: u64) -> Result<()> {
         record(self.0.id()?, value)
     }
 }
 
+#[inline]
 fn define(kind: MetricType, name: &[u8]) -> Result<u32> {
     sys::proxy_define_metric(kind.raw(), name).map_err(|status| Error::host("proxy_define_metric", status))
 }
 
 /// Adds to a counter.
+#[inline]
 fn count(id: u32, n: u64) -> Result<()> {
     shift(id, i64::try_from(n).unwrap_or(i64::MIN))
 }
 
 /// Adds to a gauge or a counter.
+#[inline]
 fn shift(id: u32, n: i64) -> Result<()> {
     if n == i64::MIN {
         return Err(out_of_range());
@@ -211,10 +221,12 @@ fn shift(id: u32, n: i64) -> Result<()> {
     sys::proxy_increment_metric(id, n).map_err(|status| Error::host("proxy_increment_metric", status))
 }
 
+#[inline]
 fn record(id: u32, value: u64) -> Result<()> {
     sys::proxy_record_metric(id, value).map_err(|status| Error::host("proxy_record_metric", status))
 }
 
+#[inline]
 fn get(id: u32) -> Result<u64> {
     sys::proxy_get_metric(id).map_err(|status| Error::host("proxy_get_metric", status))
 }

@@ -30,6 +30,7 @@ impl Single {
 
     /// The metric's id, which the host gives it now if it has none.
     #[cfg(target_family = "wasm")]
+    #[inline]
     pub(super) fn id(&self) -> Result<u32> {
         use core::sync::atomic::Ordering::Relaxed;
         if let Some(id) = self.id.load(Relaxed).checked_sub(1) {
@@ -42,6 +43,7 @@ impl Single {
 
     /// The metric's id, which the host gives it now if it has none.
     #[cfg(not(target_family = "wasm"))]
+    #[inline]
     pub(super) fn id(&self) -> Result<u32> {
         let series = self.name.as_bytes();
         match find(self.kind, self.name, series, usize::MAX) {
@@ -81,6 +83,7 @@ thread_local! {
 
 /// Forgets ids that another host gave.
 #[cfg(not(target_family = "wasm"))]
+#[inline]
 fn forget_other_hosts(families: &mut Vec<Family>) {
     let host = crate::sys::generation();
     if HOST.replace(host) != host {
@@ -105,6 +108,7 @@ fn with_family<T>(kind: MetricType, name: &'static str, body: impl FnOnce(&mut F
 }
 
 /// Looks for a series of a family that may have `limit` of them.
+#[inline]
 pub(super) fn find(kind: MetricType, family: &'static str, series: &[u8], limit: usize) -> Found {
     let found = with_family(kind, family, |family| match family.place(series) {
         Ok(place) => family.series.get(place).map_or(Found::Room, |(_, id)| Found::Id(*id)),
@@ -115,6 +119,7 @@ pub(super) fn find(kind: MetricType, family: &'static str, series: &[u8], limit:
 }
 
 /// Has the host define a series, and keeps its id.
+#[inline]
 pub(super) fn add(kind: MetricType, family: &'static str, series: &[u8]) -> Result<u32> {
     let id = define(kind, series)?;
     with_family(kind, family, |family| {
@@ -127,6 +132,7 @@ pub(super) fn add(kind: MetricType, family: &'static str, series: &[u8]) -> Resu
 
 impl Family {
     /// Where the series is, or else where it goes.
+    #[inline]
     fn place(&self, series: &[u8]) -> core::result::Result<usize, usize> {
         self.series.binary_search_by(|(name, _)| (**name).cmp(series))
     }

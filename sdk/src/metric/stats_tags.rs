@@ -16,6 +16,7 @@ pub struct StatsTag {
 }
 
 impl fmt::Display for StatsTag {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "- tag_name: {}", quote(&self.tag_name))?;
         writeln!(f, "  regex: {}", quote(&self.regex))
@@ -23,6 +24,7 @@ impl fmt::Display for StatsTag {
 }
 
 /// A YAML scalar that stands for exactly this text.
+#[inline]
 fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
@@ -50,6 +52,7 @@ fn quote(text: &str) -> String {
 /// The list belongs to `stats_config: { stats_tags: [ … ] }`.
 ///
 /// Source: Envoy 1.40, `envoy.config.metrics.v3.TagSpecifier`.
+#[inline]
 pub fn stats_tags(name: &str, labels: &[&str]) -> Vec<StatsTag> {
     let part = |label: &str| literal(&String::from_utf8_lossy(&escape(label.as_bytes())));
     let tag = |index: usize, wanted: &&str| {
@@ -64,6 +67,7 @@ pub fn stats_tags(name: &str, labels: &[&str]) -> Vec<StatsTag> {
 }
 
 /// A regular expression that matches exactly this text.
+#[inline]
 fn literal(text: &str) -> String {
     let mut regex = String::with_capacity(text.len());
     for character in text.chars() {

@@ -72,6 +72,11 @@ pub(crate) fn current() -> Current {
     CURRENT.get()
 }
 
+/// The callback that runs.
+pub(crate) fn callback() -> Callback {
+    CURRENT.get().callback
+}
+
 /// The context whose callback runs.
 #[inline]
 pub(crate) fn context_id() -> u32 {

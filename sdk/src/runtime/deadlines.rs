@@ -36,6 +36,7 @@ impl Deadlines {
     }
 
     /// Takes out a timer that is due.
+    #[inline]
     pub(crate) fn pop(&self, root: u32, now: u64) -> Option<u32> {
         self.with(root, |root| {
             let Reverse((due, number)) = *root.due.peek()?;
@@ -49,6 +50,7 @@ impl Deadlines {
 
     /// The host's tick came: it has to be set again. The time it was set for: that has come, even if the host's clock does not say so yet.
     /// (Envoy counts a period from when it began to work off what had happened.)
+    #[inline]
     pub(crate) fn disarm(&self, root: u32) -> Option<u64> {
         self.with(root, |root| root.armed.take())
     }
@@ -73,6 +75,7 @@ impl Deadlines {
     }
 
     /// The root context is gone.
+    #[inline]
     pub(crate) fn forget(&self, root: u32) {
         let mut roots = self.roots.take();
         roots.retain(|other| other.id != root);

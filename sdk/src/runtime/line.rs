@@ -41,6 +41,11 @@ impl Line {
         self.push_bytes(digits.get(start..).unwrap_or_default());
     }
 
+    /// The text of a line of printable ASCII; nothing of any other.
+    pub(crate) fn as_str(&self) -> &str {
+        crate::sys::printable_ascii(self.as_bytes()).unwrap_or_default()
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }

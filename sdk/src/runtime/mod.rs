@@ -2,6 +2,7 @@
 //! runs now.
 //! No unsafe code, no host call, and nothing is borrowed while user code runs.
 
+mod answers;
 pub(crate) mod current;
 mod deadlines;
 pub(crate) mod executor;
@@ -10,10 +11,11 @@ mod pending;
 pub(crate) mod shared;
 mod table;
 
+pub(crate) use answers::{Answers, Ticket};
 pub(crate) use current::Callback;
 pub use current::ignored_events;
 pub(crate) use deadlines::Deadlines;
-pub(crate) use executor::Executor;
+pub(crate) use executor::{Executor, Task};
 pub(crate) use pending::Pendings;
 pub(crate) use shared::{Shared, share};
 pub(crate) use table::{Entry, Table};

@@ -97,8 +97,13 @@ impl<T: SharedValue> SharedCell<T> {
     ///
     /// # Errors
     /// As [`update`](Self::update).
-    pub fn update_if(&self, mut change: impl FnMut(Option<T>) -> Option<T>) -> Result<Option<T>> {
-        for _ in 0..ATTEMPTS {
+    pub fn update_if(&self, change: impl FnMut(Option<T>) -> Option<T>) -> Result<Option<T>> {
+        self.attempt(ATTEMPTS, change)
+    }
+
+    /// So many attempts.
+    pub(super) fn attempt(&self, times: u32, mut change: impl FnMut(Option<T>) -> Option<T>) -> Result<Option<T>> {
+        for _ in 0..times {
             let (before, version) = match get(&self.key)? {
                 Some(Entry { value, version }) => (Some(T::decode(value)?), Some(version)),
                 None => (None, None),
@@ -141,7 +146,7 @@ impl<T> fmt::Debug for SharedCell<T> {
 ///
 /// The value is stored as a `u64` in 8 bytes, little endian.
 #[derive(Debug)]
-pub struct SharedCounter(SharedCell<u64>);
+pub struct SharedCounter(pub(super) SharedCell<u64>);
 
 impl SharedCounter {
     /// The number under a key that is known when the filter is written: for a `static`.
@@ -158,6 +163,7 @@ impl SharedCounter {
     ///
     /// # Errors
     /// As [`SharedCell::get`].
+    #[inline]
     pub fn get(&self) -> Result<u64> {
         Ok(self.0.get()?.unwrap_or(0))
     }
@@ -166,6 +172,7 @@ impl SharedCounter {
     ///
     /// # Errors
     /// As [`SharedCell::set`].
+    #[inline]
     pub fn set(&self, value: u64) -> Result<()> {
         self.0.set(&value)
     }
@@ -174,6 +181,7 @@ impl SharedCounter {
     ///
     /// # Errors
     /// As [`SharedCell::update`].
+    #[inline]
     pub fn add(&self, n: u64) -> Result<u64> {
         self.0.update(|before| before.unwrap_or(0).saturating_add(n))
     }
@@ -182,6 +190,7 @@ impl SharedCounter {
     ///
     /// # Errors
     /// As [`SharedCell::update`].
+    #[inline]
     pub fn add_within(&self, n: u64, limit: u64) -> Result<Option<u64>> {
         self.0.update_if(|before| before.unwrap_or(0).checked_add(n).filter(|sum| *sum <= limit))
     }

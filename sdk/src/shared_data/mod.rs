@@ -11,6 +11,7 @@
 //! Source: context API, "Shared data API"; ABI 0.2.1, "Shared key-value store"; Envoy 1.40, `SharedData`.
 
 mod cell;
+mod patience;
 mod value;
 
 pub use cell::{SharedCell, SharedCounter};
@@ -122,6 +123,7 @@ const UNCONDITIONAL: u32 = 0;
 /// A `cas` that no value has: Envoy counts up from 1 for the whole process, one for each write.
 const NEVER: u32 = u32::MAX;
 
+#[inline]
 fn write(key: &[u8], value: &[u8], cas: u32) -> Result<bool> {
     match sys::proxy_set_shared_data(key, value, cas) {
         Ok(()) => Ok(true),

@@ -56,20 +56,24 @@ fn malformed() -> Error {
 }
 
 impl SharedValue for Vec<u8> {
+    #[inline]
     fn encode(&self) -> Result<Vec<u8>> {
         Ok(self.clone())
     }
 
+    #[inline]
     fn decode(bytes: Vec<u8>) -> Result<Self> {
         Ok(bytes)
     }
 }
 
 impl SharedValue for String {
+    #[inline]
     fn encode(&self) -> Result<Vec<u8>> {
         Ok(self.clone().into_bytes())
     }
 
+    #[inline]
     fn decode(bytes: Vec<u8>) -> Result<Self> {
         Self::from_utf8(bytes).map_err(|_| malformed())
     }
@@ -78,10 +82,12 @@ impl SharedValue for String {
 macro_rules! integers {
     ($($integer:ty),*) => {
         $(impl SharedValue for $integer {
+            #[inline]
             fn encode(&self) -> Result<Vec<u8>> {
                 Ok(self.to_le_bytes().to_vec())
             }
 
+            #[inline]
             fn decode(bytes: Vec<u8>) -> Result<Self> {
                 bytes.try_into().map(Self::from_le_bytes).map_err(|_| malformed())
             }

@@ -25,6 +25,7 @@ impl Attribute {
     }
 
     /// The value in the host's encoding.
+    #[inline]
     pub(crate) fn bytes(self) -> Result<Option<Vec<u8>>> {
         match (property::get_encoded(self.path.as_bytes())?, self.older) {
             (None, Some(older)) => property::get_encoded(older.as_bytes()),
@@ -33,6 +34,7 @@ impl Attribute {
     }
 
     /// The value of something inside this attribute.
+    #[inline]
     pub(crate) fn part(self, parts: &[&str]) -> Result<Option<Vec<u8>>> {
         let inside = |path: &str| {
             let mut whole = Vec::with_capacity(path.len() + parts.iter().map(|part| part.len() + 1).sum::<usize>());
@@ -62,6 +64,7 @@ impl Attribute {
 
     /// The error for bytes that are not what the attribute's type says.
     #[cold]
+    #[inline]
     pub(crate) fn malformed(self) -> Error {
         let mut message = String::from("the host's value of ");
         message.extend(self.path.chars().map(|c| if c == '\0' { '.' } else { c }));
@@ -69,6 +72,7 @@ impl Attribute {
         Error::message(ErrorKind::Malformed, message)
     }
 
+    #[inline]
     pub(super) fn text(self) -> Result<Option<HeaderValue>> {
         Ok(self.bytes()?.map(HeaderValue::from))
     }
@@ -77,34 +81,42 @@ impl Attribute {
         self.read(|bytes| T::try_from(integer(&bytes)?).ok())
     }
 
+    #[inline]
     pub(super) fn boolean(self) -> Result<Option<bool>> {
         self.read(|bytes| boolean(&bytes))
     }
 
+    #[inline]
     pub(super) fn duration(self) -> Result<Option<Duration>> {
         self.read(|bytes| duration(&bytes))
     }
 
+    #[inline]
     pub(super) fn time(self) -> Result<Option<SystemTime>> {
         self.read(|bytes| UNIX_EPOCH.checked_add(duration(&bytes)?))
     }
 
+    #[inline]
     pub(super) fn address(self) -> Result<Option<Address>> {
         Ok(self.bytes()?.map(Address::from_bytes))
     }
 
+    #[inline]
     pub(super) fn protocol(self) -> Result<Option<Protocol>> {
         Ok(self.bytes()?.map(Protocol::from_bytes))
     }
 
+    #[inline]
     pub(super) fn flags(self) -> Result<Option<ResponseFlags>> {
         self.read(|bytes| Some(ResponseFlags::from_bits(u64::from_le_bytes(bytes.try_into().ok()?))))
     }
 
+    #[inline]
     pub(super) fn direction(self) -> Result<Option<Direction>> {
         self.read(|bytes| Direction::from_raw(integer(&bytes)?))
     }
 
+    #[inline]
     pub(super) fn locality(self) -> Result<Option<Locality>> {
         self.read(|bytes| {
             let part = |number| Fields::new(&bytes).bytes(number).map(HeaderValue::from);
@@ -113,27 +125,32 @@ impl Attribute {
         })
     }
 
+    #[inline]
     pub(super) fn pairs(self) -> Result<Option<Pairs>> {
         self.bytes()?.map(Pairs::new).transpose()
     }
 }
 
 /// An integer: 8 bytes, little endian.
+#[inline]
 fn integer(bytes: &[u8]) -> Option<i64> {
     Some(i64::from_le_bytes(bytes.try_into().ok()?))
 }
 
 /// A duration: an integer of nanoseconds.
+#[inline]
 fn duration(bytes: &[u8]) -> Option<Duration> {
     Some(Duration::from_nanos(u64::try_from(integer(bytes)?).ok()?))
 }
 
 /// A floating-point number: 8 bytes, little endian.
+#[inline]
 pub(crate) fn number(bytes: &[u8]) -> Option<f64> {
     Some(f64::from_le_bytes(bytes.try_into().ok()?))
 }
 
 /// A boolean: one byte.
+#[inline]
 pub(crate) fn boolean(bytes: &[u8]) -> Option<bool> {
     match bytes {
         [0] => Some(false),

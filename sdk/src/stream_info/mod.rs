@@ -83,6 +83,7 @@ macro_rules! methods {
                 ///
                 /// # Errors
                 /// As [the module](self#errors) says.
+                #[inline]
                 pub fn $method(self) -> Result<Option<$type>> {
                     Attribute::new(concat!($root, "\0", $attribute)).$read()
                 }
@@ -162,6 +163,7 @@ macro_rules! field {
             ///
             /// # Errors
             /// As [the module](self#errors) says.
+            #[inline]
             pub fn $method(self, name: &str) -> Result<Option<HeaderValue>> {
                 Ok(Attribute::new($path).part(&[name])?.map(HeaderValue::from))
             }
@@ -278,6 +280,7 @@ macro_rules! xds {
                 ///
                 /// # Errors
                 /// As [the module](self#errors) says.
+                #[inline]
                 pub fn $method(self) -> Result<Option<$type>> {
                     Attribute::new(concat!("xds\0", $attribute))$(.or($older))?.$read()
                 }
@@ -320,6 +323,7 @@ impl Plugin {
     /// # Errors
     /// As [the module](self#errors) says.
     #[doc(alias = "plugin_name")]
+    #[inline]
     pub fn name(self) -> Result<Option<HeaderValue>> {
         Attribute::new("plugin_name").text()
     }
@@ -331,6 +335,7 @@ impl Plugin {
     /// # Errors
     /// As [the module](self#errors) says.
     #[doc(alias = "plugin_root_id")]
+    #[inline]
     pub fn root_id(self) -> Result<Option<HeaderValue>> {
         Attribute::new("plugin_root_id").text()
     }
@@ -342,6 +347,7 @@ impl Plugin {
     /// # Errors
     /// As [the module](self#errors) says.
     #[doc(alias = "plugin_vm_id")]
+    #[inline]
     pub fn vm_id(self) -> Result<Option<HeaderValue>> {
         Attribute::new("plugin_vm_id").text()
     }

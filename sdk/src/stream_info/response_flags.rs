@@ -28,6 +28,7 @@ macro_rules! flags {
             $($(#[$doc])* #[doc = concat!("`", $short, "` in access logs.")] pub const $name: Self = Self(1 << $bit);)*
 
             /// The short names of the flags in the order of their bits, as access logs print them.
+            #[inline]
             pub fn names(self) -> impl Iterator<Item = &'static str> {
                 [$((Self::$name, $short)),*].into_iter().filter(move |(flag, _)| self.contains(*flag)).map(|(_, name)| name)
             }
@@ -123,12 +124,14 @@ impl ResponseFlags {
 impl BitOr for ResponseFlags {
     type Output = Self;
 
+    #[inline]
     fn bitor(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
 
 impl fmt::Display for ResponseFlags {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, name) in self.names().enumerate() {
             f.write_str(if index == 0 { "" } else { "," })?;
@@ -139,6 +142,7 @@ impl fmt::Display for ResponseFlags {
 }
 
 impl fmt::Debug for ResponseFlags {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ResponseFlags({:#x} {self})", self.0)
     }

@@ -26,6 +26,7 @@ pub enum Address {
 }
 
 impl Address {
+    #[inline]
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
         match core::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok()) {
             Some(address) => Self::Ip(address),
@@ -51,6 +52,7 @@ impl Address {
 }
 
 impl From<&str> for Address {
+    #[inline]
     fn from(text: &str) -> Self {
         Self::from_bytes(text.into())
     }
@@ -73,6 +75,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    #[inline]
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
         match bytes.as_slice() {
             b"HTTP/1.0" => Self::Http10,

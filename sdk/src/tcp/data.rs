@@ -43,6 +43,7 @@ impl StreamData {
     #[doc(alias = "proxy_get_buffer_bytes")]
     #[doc(alias = "get_downstream_data")]
     #[doc(alias = "get_upstream_data")]
+    #[inline]
     pub fn bytes(&self, start: usize, length: usize) -> Result<Vec<u8>> {
         self.0.bytes(start, length)
     }
@@ -51,6 +52,7 @@ impl StreamData {
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes).
+    #[inline]
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         self.0.bytes(0, self.len())
     }
@@ -88,6 +90,7 @@ impl StreamData {
     ///
     /// # Errors
     /// A refusal of the host.
+    #[inline]
     pub fn drain(&mut self, length: usize) -> Result<()> {
         self.0.drain(length)
     }
@@ -108,12 +111,14 @@ macro_rules! handle {
         impl Deref for $name {
             type Target = StreamData;
 
+            #[inline]
             fn deref(&self) -> &StreamData {
                 &self.0
             }
         }
 
         impl DerefMut for $name {
+            #[inline]
             fn deref_mut(&mut self) -> &mut StreamData {
                 &mut self.0
             }

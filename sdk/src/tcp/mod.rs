@@ -77,6 +77,7 @@ pub trait StreamContext: Sized + 'static {
     /// An `Err` is logged, and the failure policy applies at the connection's next callback.
     #[doc(alias = "proxy_on_context_create")]
     #[doc(alias = "onCreate")]
+    #[inline]
     fn on_create(&mut self) -> Result<()> {
         Ok(())
     }
@@ -88,6 +89,7 @@ pub trait StreamContext: Sized + 'static {
     /// its data.
     #[doc(alias = "proxy_on_new_connection")]
     #[doc(alias = "onNewConnection")]
+    #[inline]
     fn on_new_connection(&mut self) -> Result<NetworkFilterStatus> {
         Ok(NetworkFilterStatus::Continue)
     }
@@ -97,6 +99,7 @@ pub trait StreamContext: Sized + 'static {
     /// Pieces are what the host has read at once: they have nothing to do with what the client has written at once.
     #[doc(alias = "proxy_on_downstream_data")]
     #[doc(alias = "onDownstreamData")]
+    #[inline]
     fn on_downstream_data(&mut self, data: &mut DownstreamData, end_of_stream: bool) -> Result<NetworkFilterStatus> {
         let _ = (data, end_of_stream);
         Ok(NetworkFilterStatus::Continue)
@@ -105,6 +108,7 @@ pub trait StreamContext: Sized + 'static {
     /// Data from the upstream is here, or its end. As [`on_downstream_data`](Self::on_downstream_data).
     #[doc(alias = "proxy_on_upstream_data")]
     #[doc(alias = "onUpstreamData")]
+    #[inline]
     fn on_upstream_data(&mut self, data: &mut UpstreamData, end_of_stream: bool) -> Result<NetworkFilterStatus> {
         let _ = (data, end_of_stream);
         Ok(NetworkFilterStatus::Continue)
@@ -118,6 +122,7 @@ pub trait StreamContext: Sized + 'static {
     #[doc(alias = "proxy_on_downstream_connection_close")]
     #[doc(alias = "onDownstreamConnectionClose")]
     #[doc(alias = "on_downstream_connection_close")]
+    #[inline]
     fn on_downstream_close(&mut self, peer: PeerType) -> Result<()> {
         let _ = peer;
         Ok(())
@@ -132,6 +137,7 @@ pub trait StreamContext: Sized + 'static {
     #[doc(alias = "proxy_on_upstream_connection_close")]
     #[doc(alias = "onUpstreamConnectionClose")]
     #[doc(alias = "on_upstream_connection_close")]
+    #[inline]
     fn on_upstream_close(&mut self, peer: PeerType) -> Result<()> {
         let _ = peer;
         Ok(())
@@ -143,6 +149,7 @@ pub trait StreamContext: Sized + 'static {
     /// An `Err` is logged, and nothing else happens.
     #[doc(alias = "proxy_on_foreign_function")]
     #[doc(alias = "onForeignFunction")]
+    #[inline]
     fn on_foreign_function(&mut self, function_id: u32, arguments: Vec<u8>) -> Result<()> {
         let _ = (function_id, arguments);
         Ok(())
@@ -151,6 +158,7 @@ pub trait StreamContext: Sized + 'static {
     /// The connection is over.
     #[doc(alias = "proxy_on_done")]
     #[doc(alias = "onDone")]
+    #[inline]
     fn on_done(&mut self) -> Result<()> {
         Ok(())
     }
@@ -158,6 +166,7 @@ pub trait StreamContext: Sized + 'static {
     /// The connection is over, and what is known about it can be read from [`stream_info`](crate::stream_info).
     #[doc(alias = "proxy_on_log")]
     #[doc(alias = "onLog")]
+    #[inline]
     fn on_log(&mut self) -> Result<()> {
         Ok(())
     }
@@ -165,11 +174,13 @@ pub trait StreamContext: Sized + 'static {
     /// The context is about to be dropped.
     #[doc(alias = "proxy_on_delete")]
     #[doc(alias = "onDelete")]
+    #[inline]
     fn on_delete(&mut self) -> Result<()> {
         Ok(())
     }
 
     /// What happens to the connection when one of its callbacks returns an `Err`: it is closed, unless the filter says otherwise.
+    #[inline]
     fn failure_policy(&self) -> FailurePolicy {
         FailurePolicy::Closed
     }

@@ -59,6 +59,7 @@ impl Interval {
     }
 
     /// The period in nanoseconds.
+    #[inline]
     pub(crate) fn period(self) -> Result<u64> {
         match super::nanoseconds(self.period) {
             0 => Err(Error::refused(ErrorKind::InvalidInput, "an interval needs a period longer than 0")),

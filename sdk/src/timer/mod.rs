@@ -63,17 +63,20 @@ impl Timer {
     }
 
     /// When it is due if it starts now.
+    #[inline]
     pub(crate) fn due(self) -> Result<u64> {
         Ok(now()?.saturating_add(nanoseconds(self.delay).max(1)))
     }
 }
 
 /// The host's time, in nanoseconds.
+#[inline]
 pub(crate) fn now() -> Result<u64> {
     sys::proxy_get_current_time_nanoseconds()
         .map_err(|status| Error::host("proxy_get_current_time_nanoseconds", status))
 }
 
+#[inline]
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -55,11 +55,13 @@ use core::time::Duration;
 #[doc(alias = "proxy_set_tick_period_milliseconds")]
 #[doc(alias = "setTickPeriod")]
 #[doc(alias = "setTimerPeriod")]
+#[inline]
 pub fn set_tick_period(period: Duration) -> Result<()> {
     set_tick(milliseconds(period).ok_or_else(too_long)?)
 }
 
 /// Sets the period of the tick.
+#[inline]
 pub(crate) fn set_tick(milliseconds: u32) -> Result<()> {
     sys::proxy_set_tick_period_milliseconds(milliseconds)
         .map_err(|status| Error::host("proxy_set_tick_period_milliseconds", status))
@@ -71,6 +73,7 @@ fn too_long() -> Error {
 }
 
 /// A time as hosts count it, rounded up; none if they cannot.
+#[inline]
 pub(crate) fn milliseconds(period: Duration) -> Option<u32> {
     let whole = period.as_secs().checked_mul(1000)?;
     u32::try_from(whole.checked_add(u64::from(period.subsec_nanos().div_ceil(1_000_000)))?).ok()

@@ -3,8 +3,8 @@
 use super::{Interval, Timer, now};
 use crate::error::{Error, ErrorKind, Result};
 use core::future::poll_fn;
-use core::pin::pin;
-use core::task::Poll;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
 use core::time::Duration;
 
 /// Waits for a future, but not longer than this. The future is dropped when the time is over.
@@ -73,12 +73,18 @@ pub async fn retry<T>(times: u32, pause: Duration, mut body: impl AsyncFnMut() -
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+type Wait = <Timer as IntoFuture>::IntoFuture;
+
 /// The times at which an [`Interval`] is over, to be awaited one after the other; made by [`Interval::ticks`].
-#[derive(Clone, Copy, Debug)]
+///
+/// With the feature `futures` it is a stream of the crate `futures`.
+#[derive(Debug)]
 pub struct Ticks {
     period: u64,
     /// None before the first.
     next: Option<u64>,
+    /// The wait for it, unless it is over.
+    wait: Option<Wait>,
 }
 
 impl Interval {
@@ -99,21 +105,42 @@ impl Interval {
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) for a period of 0.
+    #[inline]
     pub fn ticks(self) -> Result<Ticks> {
-        Ok(Ticks { period: self.period()?, next: None })
+        Ok(Ticks { period: self.period()?, next: None, wait: None })
     }
 }
 
 impl Ticks {
-    /// Waits until the period is over. One that is over already when this is called is not made up for.
+    /// Waits until the period is over. One that is over already when this is called is not made up for; one that was waited for in vain, because the
+    /// future was dropped, is waited for again.
     ///
     /// # Errors
     /// A refusal of the host.
+    #[inline]
     pub async fn tick(&mut self) -> Result<()> {
+        poll_fn(|context| self.poll_tick(context)).await
+    }
+
+    #[inline]
+    pub(crate) fn poll_tick(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut wait = match self.wait.take() {
+            Some(wait) => wait,
+            None => self.start()?,
+        };
+        let elapsed = Pin::new(&mut wait).poll(context);
+        if elapsed.is_pending() {
+            self.wait = Some(wait);
+        }
+        elapsed
+    }
+
+    #[inline]
+    fn start(&mut self) -> Result<Wait> {
         let now = now()?;
         let due = self.next.unwrap_or(now).saturating_add(self.period);
         let due = if due > now { due } else { now.saturating_add(self.period) };
         self.next = Some(due);
-        Timer::after(Duration::from_nanos(due - now)).await
+        Ok(Timer::after(Duration::from_nanos(due.saturating_sub(now))).into_future())
     }
 }

@@ -1,6 +1,9 @@
 //! A function that waits at one point of the stream, and a filter after it that may answer itself.
 
+use futures_util::future::join3;
 use proxy_filter::prelude::*;
+use proxy_filter::timer::timeout;
+use proxy_filter::{GrpcBytes, GrpcStream};
 use std::time::Duration;
 
 /// Calls the host while it is dropped.
@@ -18,23 +21,39 @@ async fn call() -> Result<()> {
     Ok(())
 }
 
-async fn sleep() -> Result<()> {
-    Timer::after(Duration::from_millis(40)).await
+async fn sleep(longer: u32) -> Result<()> {
+    Timer::after(Duration::from_millis(40) * longer).await
+}
+
+/// A gRPC stream whose service says nothing.
+async fn talk(longer: u32) -> Result<()> {
+    let mut talk = GrpcStream::<GrpcBytes, GrpcBytes>::new("talk", "pkg.Service", "Talk").connect()?;
+    talk.send(&GrpcBytes(Vec::new()))?;
+    let said = timeout(Duration::from_millis(80) * longer, talk.next()).await;
+    log::debug!("{}", said.is_ok());
+    Ok(())
 }
 
 /// Waits where the request says.
-#[proxy_filter::filter(root_id = "points", http_calls, timers)]
+#[proxy_filter::filter(root_id = "points", http_calls, timers, grpc_streams)]
 pub async fn points(mut exchange: Exchange) -> Result<()> {
     let request = exchange.request_headers().await?;
     let point = request.get("x-wait")?.unwrap_or_default().to_string();
     if request.get("x-unroutable")?.is_some() {
         request.remove(":path")?;
     }
+    // A client that leaves finds everybody waiting.
+    let longer = if request.get("x-end")?.is_some_and(|end| end == "ClientLeaves") { 10 } else { 1 };
     log::info!("begun");
     let guard = Guard;
     match point.as_str() {
         "call" => call().await?,
-        "sleep" => sleep().await?,
+        "sleep" => sleep(longer).await?,
+        "grpc" => talk(longer).await?,
+        "call_grpc_and_sleep" => {
+            let (called, talked, slept) = join3(call(), talk(longer), sleep(longer)).await;
+            called.and(talked).and(slept)?;
+        }
         "request_body" => drop(exchange.request_body(1000).await?.len()),
         "call_in_body" => {
             exchange.request_body(1000).await?;
@@ -43,7 +62,7 @@ pub async fn points(mut exchange: Exchange) -> Result<()> {
         "request_chunk" => while exchange.request_chunk().await?.is_some() {},
         "sleep_in_chunk" => {
             while exchange.request_chunk().await?.is_some() {
-                sleep().await?;
+                sleep(longer).await?;
             }
         }
         "request_trailers" => drop(exchange.request_trailers().await?.is_some()),
@@ -52,11 +71,15 @@ pub async fn points(mut exchange: Exchange) -> Result<()> {
             exchange.response_headers().await?;
             call().await?;
         }
+        "grpc_in_response" => {
+            exchange.response_headers().await?;
+            talk(longer).await?;
+        }
         "response_body" => drop(exchange.response_body(1000).await?.len()),
         "response_chunk" => while exchange.response_chunk().await?.is_some() {},
         "sleep_in_response" => {
             while exchange.response_chunk().await?.is_some() {
-                sleep().await?;
+                sleep(longer).await?;
             }
         }
         "response_trailers" => drop(exchange.response_trailers().await?.is_some()),

@@ -126,6 +126,15 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             }
             Ok(())
         }
+        "/slowly" => {
+            let mut seen = Vec::new();
+            while let Some(chunk) = exchange.request_chunk().await? {
+                seen.extend(chunk.to_bytes()?);
+                Timer::after(Duration::from_millis(75)).await?;
+            }
+            log::info!("seen: {}", printable(&seen));
+            Ok(())
+        }
         "/end" => {
             while let Some(chunk) = exchange.request_chunk().await? {
                 let early = chunk.is_empty();

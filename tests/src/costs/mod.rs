@@ -1,6 +1,6 @@
 //! What a filter costs: bytes, callbacks, host calls, instructions and memory, each beside the peer's and the floor's.
 //!
-//! Five behaviours exist three times, as packages under `tests/bench`: on this SDK, on `proxy-wasm` 0.2.5 and by hand. They are built
+//! The behaviours of [`FILTERS`] exist three times, as packages under `tests/bench`: on this SDK, on `proxy-wasm` 0.2.5 and by hand. They are built
 //! together and run in the embedded host on [`Engine::Counting`], so that every figure is exact and the same on every machine.
 //! `cargo costs` prints them; a test compares ours with the file `tests/costs.json`.
 
@@ -30,9 +30,6 @@ use std::fmt;
 /// * `auth_async` does the same as one async function; the floor's and the peer's are `auth_callout` again.
 pub const FILTERS: [&str; 7] =
     ["noop", "add_header", "check_auth", "body_rewrite", "dump_headers", "auth_callout", "auth_async"];
-
-/// How many of [`FILTERS`] need nothing but the exchange, and are measured in Envoy.
-const WITHOUT_CALLS: usize = 5;
 
 /// Who made a bench filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

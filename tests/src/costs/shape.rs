@@ -60,6 +60,7 @@ pub(crate) fn request() -> Request {
         body: Body::Sized(request_body()),
         trailers: Vec::new(),
         leave_after: None,
+        answered_early: false,
         metadata: Vec::new(),
     }
 }

@@ -4,6 +4,7 @@ use super::fields::{self, Kind, Map};
 use super::functions::Functions;
 use super::state::State;
 use super::vm::Vm;
+use super::waiting::UnderWay;
 use super::wire;
 use crate::backend::Answer;
 use crate::cluster::Endpoint;
@@ -51,6 +52,9 @@ pub(crate) struct Response {
 #[derive(Debug)]
 struct Callout {
     root: u32,
+    /// The context that made it.
+    context: u32,
+    cluster: String,
     token: u32,
     made: Duration,
     timeout: Option<Duration>,
@@ -102,6 +106,27 @@ impl Callouts {
         self.pending.iter().filter_map(|callout| callout.end.as_ref().map(|(at, _)| *at)).min()
     }
 
+    /// The callouts that are under way, in words.
+    pub(super) fn under_way(&self) -> Vec<UnderWay> {
+        let one = |callout: &Callout| {
+            let part = |name| callout.request.header(name).unwrap_or_default();
+            UnderWay {
+                context: callout.context,
+                what: format!(
+                    "HTTP call {} to `{}`, {} {}",
+                    callout.token,
+                    callout.cluster,
+                    part(":method"),
+                    part(":path")
+                ),
+                made: callout.made,
+                timeout: callout.timeout,
+                due: callout.end.as_ref().map(|(at, _)| *at),
+            }
+        };
+        self.pending.iter().map(one).collect()
+    }
+
     /// A callout that nobody has answered yet.
     fn unanswered(&mut self) -> Option<&mut Callout> {
         self.pending.iter_mut().find(|callout| callout.end.is_none())
@@ -146,7 +171,7 @@ pub(super) fn call(
             .violations
             .push(format!("the embedded host does not play an HTTP callout to `{name}`, a server of gRPC streams"));
     }
-    let (root, made) = (state.root().map_or(0, |root| root.id), state.clock.now());
+    let (root, context, made) = (state.root().map_or(0, |root| root.id), state.context(), state.clock.now());
     let callouts = &mut state.callouts;
     callouts.tokens += 4;
     let token = callouts.tokens;
@@ -165,7 +190,7 @@ pub(super) fn call(
     if matches!(endpoint, Endpoint::Server(_) | Endpoint::Grpc(_)) {
         callouts.note(&name, token, request.clone());
     }
-    callouts.pending.push(Callout { root, token, made, timeout, request, endpoint, end: None });
+    callouts.pending.push(Callout { root, context, cluster: name, token, made, timeout, request, endpoint, end: None });
     Ok(token)
 }
 

@@ -89,16 +89,22 @@ impl Exchange<'_> {
         let map = wire::request_map(request, authority);
         let end = wire::ends_with_headers(&request.body, &request.trailers);
         let incoming = Incoming::of(&request.body, &request.trailers, request.protocol, self.now());
-        let passed = self.flow(Which::Request, map, &request.metadata, (!end).then_some(incoming));
+        let early = request.answered_early && !end;
+        // Nothing of the body comes before the response.
+        let (incoming, frames) = if early { (Incoming::nothing(), &Vec::new()) } else { (incoming, &request.metadata) };
+        let passed = self.flow(Which::Request, map, frames, (!end).then_some(incoming));
         let passed = passed.inspect_err(|_| self.abandon_upstream())?;
         let map = self
             .with_side(Which::Request, Side::take_headers)
             .unwrap_or_else(|| Map::new(super::fields::Kind::Request));
         let routed = wire::routed(&map);
-        self.check_length("request", &routed, &passed.body);
-        self.upstream = Some(wire::upstream(&routed, &passed.body, passed.trailers.as_ref(), true, request.protocol));
+        if !early {
+            self.check_length("request", &routed, &passed.body);
+        }
+        self.upstream = Some(wire::upstream(&routed, &passed.body, passed.trailers.as_ref(), !early, request.protocol));
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.0 = Some(routed);
+            stream.asked = true;
         }
         Ok(())
     }
@@ -131,7 +137,11 @@ impl Exchange<'_> {
 
     /// Takes the upstream's response through the filter.
     fn response(&mut self, reply: &Reply) -> Option<Received> {
-        let map = wire::response_map(reply, self.request.protocol);
+        let mut map = wire::response_map(reply, self.request.protocol);
+        if self.upstream.as_ref().is_some_and(|upstream| !upstream.complete) {
+            // Envoy counts from the end of the request.
+            map.remove(b"x-envoy-upstream-service-time");
+        }
         let bodiless = self.request.method == "HEAD" || reply.status == 204 || reply.status == 304;
         let end = bodiless || (wire::ends_with_headers(&reply.body, &reply.trailers) && !reply.cut_off);
         if let Some(stream) = &mut self.functions.state().stream {
@@ -205,6 +215,10 @@ impl Exchange<'_> {
         let raw = self.vm.call(name, &arguments).unwrap_or_default();
         if self.vm.failed() {
             return Err(Ended::Failed);
+        }
+        let now = self.now();
+        if let Some(stream) = &mut self.functions.state().stream {
+            stream.returned(name, self.filter, raw, now);
         }
         self.set_phase(Phase::Idle);
         self.asked()?;

@@ -224,6 +224,7 @@ impl HostFunctions for Functions {
             stream.request.continued.push(viewer);
         } else {
             stream.response.continued.push(viewer);
+            stream.response.held.retain(|hold| hold.filter != viewer);
         }
         // The request side is out of reach at once, whichever side is continued.
         stream.request.continued_by(viewer);

@@ -48,6 +48,11 @@ impl Incoming {
         Self { pieces, trailers, cut_off: false }
     }
 
+    /// A message of which nothing more comes, and not its end either.
+    pub(super) const fn nothing() -> Self {
+        Self { pieces: Vec::new(), trailers: None, cut_off: false }
+    }
+
     /// A body that is there already.
     pub(super) fn at_once(body: Vec<u8>) -> Self {
         Self { pieces: vec![Piece { bytes: body, end_of_stream: true, at: None }], trailers: None, cut_off: false }

@@ -34,6 +34,7 @@ mod state;
 mod tcp;
 mod time;
 mod vm;
+mod waiting;
 mod way;
 mod wire;
 
@@ -180,6 +181,7 @@ impl Embedded {
         let mut record = Record::default();
         for (index, machine) in self.machines.iter().enumerate() {
             let events = machine.events();
+            record.waiting.append(&mut machine.functions.state().left);
             for (cluster, mut calls) in machine.functions.state().callouts.take_received() {
                 record.calls.entry(cluster).or_default().append(&mut calls);
             }
@@ -196,6 +198,7 @@ impl Embedded {
 /// Appends what happened later.
 fn append(record: &mut Record, later: Record) {
     record.events.extend(later.events);
+    record.waiting.extend(later.waiting);
     for (of, events) in later.elsewhere {
         match record.elsewhere.iter_mut().find(|(found, _)| *found == of) {
             Some((_, before)) => before.extend(events),
@@ -270,6 +273,7 @@ impl Backend for Embedded {
         self.end_retired();
         self.catch_up();
         append(&mut record, self.record(index));
+        record.waiting.extend(self.waiting());
         record
     }
 
@@ -296,6 +300,7 @@ impl Backend for Embedded {
         self.end_retired();
         self.catch_up();
         append(&mut record, self.record(self.index_of(0)));
+        record.waiting.extend(self.waiting());
         Ok(record)
     }
 
@@ -329,7 +334,9 @@ impl Backend for Embedded {
             }
         }
         self.catch_up();
-        self.record(if self.settings.workers == 0 { self.index_of(0) } else { usize::MAX })
+        let mut record = self.record(if self.settings.workers == 0 { self.index_of(0) } else { usize::MAX });
+        record.waiting.extend(self.waiting());
+        record
     }
 
     fn metric(&mut self, name: &str) -> Option<u64> {
@@ -345,6 +352,10 @@ impl Backend for Embedded {
             self.retire(&machine);
         }
         events
+    }
+
+    fn waiting(&self) -> Vec<String> {
+        self.machines.iter().flat_map(|machine| machine.functions.state().waiting().collect::<Vec<_>>()).collect()
     }
 
     fn violations(&self) -> Vec<String> {

@@ -25,6 +25,7 @@ impl Patience {
     /// The patience of a client that begins to send now.
     pub(super) fn of(request: &Request, now: Duration) -> Self {
         let parts = match &request.body {
+            _ if request.answered_early => 0,
             Body::Absent => 0,
             Body::Sized(_) => 1,
             Body::Chunked(chunks) => chunks.len() + 1,
@@ -85,6 +86,12 @@ impl Exchange<'_> {
 
     /// The client leaves.
     pub(super) fn left(&self) -> Ended {
+        {
+            let mut state = self.functions.state();
+            let now = self.patience.until.max(state.clock.now());
+            let waits = state.stream.as_ref().map(|stream| state.waits(stream, now));
+            state.left.extend(waits);
+        }
         self.with_info(|info| {
             info.flags |= DOWNSTREAM_CONNECTION_TERMINATION;
             let code = info.code.as_ref().map_or(0, |(code, _)| *code);

@@ -6,6 +6,7 @@ use super::grpc_service::GrpcService;
 use super::happening::{Failure, Happening};
 use super::state::State;
 use super::vm::Vm;
+use super::waiting::UnderWay;
 use super::wire;
 use crate::base64;
 use crate::cluster::Endpoint;
@@ -35,6 +36,8 @@ pub(crate) struct Rpcs {
 #[derive(Debug)]
 pub(super) struct Rpc {
     root: u32,
+    /// The context that made it.
+    context: u32,
     token: u32,
     pub(super) cluster: String,
     pub(super) endpoint: Endpoint,
@@ -94,6 +97,23 @@ impl Rpcs {
         self.open.iter().filter_map(|rpc| rpc.outbox.front().map(|(at, _)| *at)).min()
     }
 
+    /// The calls and streams that are under way, in words.
+    pub(super) fn under_way(&self) -> impl Iterator<Item = UnderWay> + '_ {
+        self.open.iter().filter(|rpc| !rpc.told).map(|rpc| UnderWay {
+            context: rpc.context,
+            what: format!(
+                "gRPC {} {} to `{}`, {}",
+                if rpc.is_stream() { "stream" } else { "call" },
+                rpc.token,
+                rpc.cluster,
+                rpc.request.header(":path").unwrap_or_default()
+            ),
+            made: rpc.made,
+            timeout: rpc.timeout,
+            due: rpc.outbox.front().map(|(at, _)| *at),
+        })
+    }
+
     fn take_due(&mut self) -> Option<(u32, u32, Happening)> {
         let due = self.due()?;
         let rpc = self.open.iter_mut().find(|rpc| rpc.outbox.front().is_some_and(|(at, _)| *at == due))?;
@@ -147,7 +167,7 @@ fn start(state: &mut State, address: &Address<'_>, call: Option<(&[u8], u32)>) -
             return Err(Status::BAD_ARGUMENT);
         }
     };
-    let (root, made) = (state.root().map_or(0, |root| root.id), state.clock.now());
+    let (root, context, made) = (state.root().map_or(0, |root| root.id), state.context(), state.clock.now());
     let rpcs = &mut state.rpcs;
     let token = if call.is_some() {
         rpcs.calls += 4;
@@ -173,6 +193,7 @@ fn start(state: &mut State, address: &Address<'_>, call: Option<(&[u8], u32)>) -
     let request = request(&cluster, address, call.map(|(message, _)| message), timeout);
     rpcs.open.push(Rpc {
         root,
+        context,
         token,
         cluster,
         endpoint: endpoint.unwrap_or(Endpoint::Absent),

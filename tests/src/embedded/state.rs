@@ -10,6 +10,7 @@ use super::root::{Root, Roots};
 use super::rpc::Rpcs;
 use super::shared::{Data, Queues, Registrant};
 use super::time::Clock;
+use super::waiting::Hold;
 use crate::backend::Settings;
 use crate::message::Fields;
 use crate::record::{Event, LogLine};
@@ -111,6 +112,8 @@ pub(crate) struct Side {
     pub(crate) holds_body: bool,
     /// The headers have gone on.
     pub(crate) gone: bool,
+    /// The callbacks that hold the message, of each filter one.
+    pub(super) held: Vec<Hold>,
     /// The headers as they went on, where the module can still reach, and in vain change, what the host keeps.
     pub(crate) sent: Option<Map>,
 }
@@ -124,6 +127,7 @@ impl Side {
             continued: Vec::new(),
             holds_body: false,
             gone: false,
+            held: Vec::new(),
             sent: None,
         }
     }
@@ -143,6 +147,7 @@ impl Side {
 
     /// A context continues the message. Only a body that the host holds stays within its reach until it goes on.
     pub(crate) fn continued_by(&mut self, context: u32) {
+        self.held.retain(|hold| hold.filter != context);
         self.headers.hide_from(context);
         self.trailers.hide_from(context);
         if !self.holds_body {
@@ -193,6 +198,8 @@ pub(crate) struct Stream {
     pub(crate) connection: Option<Flows>,
     /// What access logs see: request headers, response headers, response trailers.
     pub(crate) logged: (Option<Map>, Option<Map>, Option<Map>),
+    /// The upstream has the request.
+    pub(super) asked: bool,
     /// There is a response.
     pub(crate) response_started: bool,
     pub(crate) local_reply: Option<LocalReply>,
@@ -224,6 +231,7 @@ impl Stream {
             response: Side::new(),
             connection: None,
             logged: (None, None, None),
+            asked: false,
             response_started: false,
             local_reply: None,
             closed: false,
@@ -281,6 +289,8 @@ pub(crate) struct State {
     pub(crate) shared_data: Data,
     pub(crate) queues: Queues,
     pub(crate) events: Vec<Event>,
+    /// What streams waited for when their clients left.
+    pub(super) left: Vec<String>,
     pub(crate) violations: Vec<String>,
 }
 
@@ -305,6 +315,7 @@ impl State {
             shared_data: process.data.clone(),
             queues: process.queues.clone(),
             events: Vec::new(),
+            left: Vec::new(),
             violations: Vec::new(),
         }
     }

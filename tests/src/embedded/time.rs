@@ -38,6 +38,11 @@ impl Clock {
         self.ticks.values().map(|(_, due)| *due).min()
     }
 
+    /// The ticks that are set: the root context, the period, and the time of the next one.
+    pub(super) fn ticks(&self) -> impl Iterator<Item = (u32, Duration, Duration)> + '_ {
+        self.ticks.iter().map(|(root, (period, due))| (*root, *period, *due))
+    }
+
     /// The root context whose tick is due first.
     fn ticks_next(&self) -> Option<u32> {
         self.ticks.iter().min_by_key(|(_, (_, due))| *due).map(|(root, _)| *root)

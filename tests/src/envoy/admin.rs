@@ -70,6 +70,7 @@ impl Admin {
             body: Body::Absent,
             trailers: Vec::new(),
             leave_after: None,
+            answered_early: false,
             metadata: Vec::new(),
         };
         let response = http1::exchange(self.address, &request)?.unwrap_or_default();

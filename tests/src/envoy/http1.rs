@@ -14,14 +14,20 @@ pub(crate) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Opt
     let framing = Framing::of(&request.headers, &request.body, &request.trailers).unwrap_or(Framing::None);
     let first = format!("{} {} HTTP/1.1", request.method, request.path);
     let head = head(&first, request.authority.as_deref(), &request.headers, &framing);
-    send(&mut wire, &pieces(head, &framing, &request.body, &request.trailers), has_response);
+    let mut pieces = pieces(head, &framing, &request.body, &request.trailers);
+    if request.answered_early {
+        pieces.truncate(1);
+    }
+    send(&mut wire, &pieces, has_response);
     wire.leave_after(request.leave_after);
     Ok(receive_response(&mut wire, &request.method))
 }
 
 /// Serves one request: hands over what came, complete or not, and sends the reply unless there is none.
-pub(super) fn serve(mut wire: Wire, pace: Pace, answer: impl FnOnce(&Received) -> Option<Reply>) {
-    let Some((request, method)) = receive_request(&mut wire) else { return };
+///
+/// Early is when the head is there.
+pub(super) fn serve(mut wire: Wire, pace: Pace, early: bool, answer: impl FnOnce(&Received) -> Option<Reply>) {
+    let Some((request, method)) = receive_request(&mut wire, early) else { return };
     let Some(reply) = answer(&request).filter(|reply| !reply.reset) else { return };
     let bodiless = has_no_body(&method, reply.status);
     let nothing = if bodiless && !reply.cut_off { Framing::None } else { Framing::Length(0) };
@@ -207,7 +213,7 @@ fn receive_response(wire: &mut Wire, method: &str) -> Option<Received> {
     }
 }
 
-fn receive_request(wire: &mut Wire) -> Option<(Received, String)> {
+fn receive_request(wire: &mut Wire, early: bool) -> Option<(Received, String)> {
     let Some(RequestHead { method, path, mut fields }) = receive_head(wire, parse_request) else {
         return unreadable(wire).map(|received| (received, String::new()));
     };
@@ -218,7 +224,9 @@ fn receive_request(wire: &mut Wire) -> Option<(Received, String)> {
     received.headers.push((b":path".to_vec(), path.into_bytes()));
     received.headers.extend(authority.map(|authority| (b":authority".to_vec(), authority)));
     received.headers.extend(fields.into_iter().filter(|(name, _)| !is_hop_by_hop(name)));
-    receive_body(wire, &framing, &mut received);
+    if !early {
+        receive_body(wire, &framing, &mut received);
+    }
     Some((received, method))
 }
 

@@ -211,6 +211,9 @@ impl Running {
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
         self.calls();
         self.expect(answer);
+        if let (Behind::Http(upstream), true) = (&self.behind, request.answered_early) {
+            upstream.answer_early();
+        }
         let response = self.request(request);
         self.wait_for_the_end();
         let upstream = self.received();
@@ -226,7 +229,15 @@ impl Running {
             Err(error) => Some(self.process.obituary(&format!("the client could not talk to Envoy: {error}"))),
             Ok(_) => None,
         };
-        Record { response: response.unwrap_or_default(), upstream, calls, events, elsewhere, failure }
+        Record {
+            response: response.unwrap_or_default(),
+            upstream,
+            calls,
+            events,
+            elsewhere,
+            failure,
+            ..Record::default()
+        }
     }
 
     /// What the VMs have done since this was last asked: the one that serves, and the others if the test wants to know.

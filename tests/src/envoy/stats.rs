@@ -24,6 +24,7 @@ fn prometheus(tags: Vec<StatsTag>) -> String {
         body: Body::Absent,
         trailers: Vec::new(),
         leave_after: None,
+        answered_early: false,
         metadata: Vec::new(),
     };
     let record = envoy.exchange(&request, &(Arc::new(|_: &_| Reply::new(200)) as _));

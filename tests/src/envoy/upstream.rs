@@ -21,6 +21,8 @@ pub(super) struct Upstream {
 #[derive(Default)]
 struct State {
     answer: Option<Answer>,
+    /// It answers when it has the headers.
+    early: bool,
     /// How a server of gRPC streams answers their messages.
     turns: Option<Turns>,
     /// What came, with the number of its connection: Envoy makes them in the order in which it calls, but their threads race.
@@ -70,7 +72,13 @@ impl Upstream {
     pub(super) fn expect(&self, answer: &Answer) {
         let mut state = lock(&self.state);
         state.answer = Some(Arc::clone(answer));
+        state.early = false;
         state.received.clear();
+    }
+
+    /// It answers the next request when it has the headers.
+    pub(super) fn answer_early(&self) {
+        lock(&self.state).early = true;
     }
 
     /// Answers each message of gRPC streams from now on.
@@ -114,7 +122,10 @@ fn serve(stream: TcpStream, pace: Pace, visit: &Visit) {
     if wire.buffered().len() < 3 {
         return;
     }
-    let converses = lock(&visit.state).turns.is_some();
+    let (converses, early) = {
+        let state = lock(&visit.state);
+        (state.turns.is_some(), state.early)
+    };
     if converses {
         // A failure is a client that has left.
         let _ = http2::converse(wire, visit);
@@ -122,7 +133,7 @@ fn serve(stream: TcpStream, pace: Pace, visit: &Visit) {
         // No method begins so: it is the connection preface of HTTP/2.
         http2::serve(wire, pace, visit);
     } else {
-        http1::serve(wire, pace, |request| visit.answer(request));
+        http1::serve(wire, pace, early, |request| visit.answer(request));
     }
 }
 
@@ -143,7 +154,10 @@ impl Visit {
     /// How to answer this request; `None`: not at all.
     pub(super) fn answer(&self, request: &Received) -> Option<Reply> {
         self.note(request);
-        let answer = lock(&self.state).answer.clone().filter(|_| request.complete)?;
+        let answer = {
+            let state = lock(&self.state);
+            state.answer.clone().filter(|_| request.complete || state.early)?
+        };
         let reply = self.guarded(|| answer(request))?;
         self.sleep(reply.after);
         Some(reply)
@@ -215,6 +229,7 @@ mod tests {
             body: Body::Absent,
             trailers: Vec::new(),
             leave_after: None,
+            answered_early: false,
             metadata: Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use crate::backend::{Answer, Backend, Refused, Settings};
 use crate::connection::{Connection, ConnectionBuilder, ConnectionRecord, Step};
 use crate::engine::Engine;
 use crate::exchange::{Exchange, ExchangeBuilder, Meanwhile};
-use crate::message::{Received, Reply, Request};
+use crate::message::{Protocol, Received, Reply, Request};
 use crate::record::{Event, LogLine, Record, VmOf};
 use std::fmt;
 use std::net::SocketAddr;
@@ -216,6 +216,10 @@ impl Host {
             return Exchange::refused(refused);
         }
         assert!(!self.settings.tcp, "the plugin was configured for connections (`host.tcp()`): use `host.connect()`");
+        assert!(
+            !request.answered_early || request.protocol == Protocol::Http1,
+            "an answer before the end of the request is played with HTTP/1.1 only"
+        );
         if let Some(worker) = worker {
             self.backend.choose_worker(worker);
         }
@@ -297,6 +301,16 @@ impl Host {
         events.filter_map(Event::log_line).cloned().collect()
     }
 
+    /// What each stream waits for that has not ended, at this time: those whose test does something
+    /// [meanwhile](ExchangeBuilder::meanwhile). A text for people, of several lines for each stream: which callback holds what of it, and
+    /// which calls and ticks of the plugin are under way. A real Envoy does not tell.
+    ///
+    /// Of a stream whose client left, the [trace](Exchange::trace) says it.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<String> {
+        self.backend.waiting()
+    }
+
     /// Rules of the host that the module has broken so far, although the host did not say so.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
@@ -314,6 +328,11 @@ impl Drop for Host {
     /// # Panics
     /// The filter broke a rule of the host, and the test did not fail already.
     fn drop(&mut self) {
+        if thread::panicking() {
+            for stream in self.backend.waiting() {
+                eprintln!("{stream}");
+            }
+        }
         if self.started {
             self.backend.stop();
         }

@@ -2,6 +2,9 @@
 
 use proxy_filter::prelude::*;
 use std::rc::Rc;
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(serde::Deserialize)]
 struct Config {
@@ -32,6 +35,12 @@ mod functions {
         }
     }
 
+    /// The constant of another place, and a function that has to be there first.
+    #[proxy_filter::filter(root_id = "bounded", deadline = SECOND, configure = load)]
+    async fn bounded(mut exchange: Exchange<Config>) -> Result<()> {
+        helper(&mut exchange).await
+    }
+
     async fn helper<T>(exchange: &mut Exchange<T>) -> Result<()> {
         exchange.request_headers().await?;
         Ok(())
@@ -55,7 +64,7 @@ struct Stream;
 #[proxy_filter::context]
 impl Context for Stream {}
 
-proxy_filter::module!(functions::Authorize, functions::ReadyWhenLoaded, Root);
+proxy_filter::module!(functions::Authorize, functions::ReadyWhenLoaded, functions::Bounded, Root);
 
 fn main() {
     let exports: Vec<_> = __proxy_filter::module().exports.iter().map(|(name, _)| *name).collect();

@@ -1,39 +1,71 @@
-//! Envoy's configuration: a listener for each variant, and no upstream.
+//! Envoy's configuration: a listener for each variant, no upstream, and a service that filters may ask, which is a listener of the same Envoy.
 
 use super::super::build::Modules;
 use super::super::{Failure, shape};
 use super::Variant;
 use serde_json::{Value, json};
+use std::path::Path;
 
-/// The configuration with these listeners, each once.
-pub(super) fn json(modules: &Modules, variants: &[(&str, Variant)]) -> Result<Value, Failure> {
-    let mut listeners: Vec<Value> = Vec::new();
+/// The configuration with these listeners, each once. The socket is where the service is found.
+pub(super) fn json(modules: &Modules, variants: &[(&str, Variant)], socket: &Path) -> Result<Value, Failure> {
+    let mut listeners = vec![service(socket)];
     for (filter, variant) in variants {
         let name = variant.listener(filter);
         if listeners.iter().any(|listener| listener.get("name") == Some(&Value::from(name.as_str()))) {
             continue;
         }
-        listeners.push(json!({
-            "name": name,
-            "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } },
-            "filter_chains": [{ "filters": [{
-                "name": "envoy.filters.network.http_connection_manager",
-                "typed_config": {
-                    "@type": type_url("filters.network.http_connection_manager.v3.HttpConnectionManager"),
-                    "stat_prefix": name,
-                    "codec_type": "AUTO",
-                    "generate_request_id": false,
-                    "route_config": routes(),
-                    "http_filters": filters(modules, &name, filter, *variant)?,
-                },
-            }] }],
-        }));
+        let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": 0 } });
+        listeners.push(listener(&name, &address, &routes(), &filters(modules, &name, filter, *variant)?));
     }
     Ok(json!({
-        "static_resources": { "listeners": listeners },
+        "static_resources": { "listeners": listeners, "clusters": [cluster(socket)] },
         "admin": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } } },
     }))
 }
+
+fn listener(name: &str, address: &Value, routes: &Value, filters: &[Value]) -> Value {
+    json!({
+        "name": name,
+        "address": address,
+        "filter_chains": [{ "filters": [{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": {
+                "@type": type_url("filters.network.http_connection_manager.v3.HttpConnectionManager"),
+                "stat_prefix": name,
+                "codec_type": "AUTO",
+                "generate_request_id": false,
+                "route_config": routes,
+                "http_filters": filters,
+            },
+        }] }],
+    })
+}
+
+/// The service that `auth_callout` and `auth_async` ask: it knows everyone. Its work is in the CPU time of every filter that asks it, and the same in
+/// each.
+fn service(socket: &Path) -> Value {
+    let routes = json!({ "name": SERVICE, "virtual_hosts": [{
+        "name": "all", "domains": ["*"],
+        "routes": [{
+            "match": { "prefix": "/" },
+            "direct_response": { "status": 200 },
+            "response_headers_to_add": [{ "header": { "key": "x-user", "value": "alice" } }],
+        }],
+    }] });
+    listener(SERVICE, &json!({ "pipe": { "path": socket } }), &routes, &[router()])
+}
+
+/// Where filters find it.
+fn cluster(socket: &Path) -> Value {
+    json!({
+        "name": SERVICE,
+        "load_assignment": { "cluster_name": SERVICE, "endpoints": [{ "lb_endpoints": [{
+            "endpoint": { "address": { "pipe": { "path": socket } } },
+        }] }] },
+    })
+}
+
+const SERVICE: &str = "authz";
 
 /// The filter under test, then one that waits for the whole request: the answer would otherwise come before the request's body.
 fn filters(modules: &Modules, name: &str, filter: &str, variant: Variant) -> Result<Vec<Value>, Failure> {
@@ -55,11 +87,15 @@ fn filters(modules: &Modules, name: &str, filter: &str, variant: Variant) -> Res
         "name": "envoy.filters.http.buffer",
         "typed_config": { "@type": type_url("filters.http.buffer.v3.Buffer"), "max_request_bytes": 65_536 },
     }));
-    filters.push(json!({
+    filters.push(router());
+    Ok(filters)
+}
+
+fn router() -> Value {
+    json!({
         "name": "envoy.filters.http.router",
         "typed_config": { "@type": type_url("filters.http.router.v3.Router") },
-    }));
-    Ok(filters)
+    })
 }
 
 /// Answers with the response of [`shape`]: Envoy adds `:status` and `content-length`, and one header more makes them eight.

@@ -48,7 +48,8 @@ impl Proxy {
         let directory = TempDir::with_prefix("proxy-filter-costs-")?;
         let config = directory.path().join("bootstrap.json");
         let admin = directory.path().join("admin");
-        fs::write(&config, bootstrap::json(modules, variants)?.to_string())?;
+        let socket = directory.path().join("service");
+        fs::write(&config, bootstrap::json(modules, variants, &socket)?.to_string())?;
         let log = fs::File::create(directory.path().join("log"))?;
         let child = Command::new("/bin/sh")
             .args(["-c", GUARDED, "sh"])
@@ -147,6 +148,7 @@ fn get(admin: SocketAddr, path: &str) -> Result<String, Failure> {
         body: Body::Absent,
         trailers: Vec::new(),
         leave_after: None,
+        answered_early: false,
         metadata: Vec::new(),
     };
     let answer = http1::exchange(admin, &request)?.unwrap_or_default();

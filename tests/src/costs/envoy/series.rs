@@ -88,11 +88,15 @@ impl Series {
         self.compared(variant, Variant::None)
     }
 
+    /// What a filter adds to what the floor adds.
+    pub(super) fn more_than_floor(&self, variant: Variant) -> Estimate {
+        self.compared(variant, Variant::Filter(Maker::Floor))
+    }
+
     /// What a filter adds, as a multiple of what the floor adds; none if that cannot be told from nothing.
     pub(super) fn to_floor(&self, variant: Variant) -> Option<Estimate> {
-        let floor = Variant::Filter(Maker::Floor);
-        let unit = self.added(floor).value;
-        let more = self.compared(variant, floor);
+        let unit = self.added(Variant::Filter(Maker::Floor)).value;
+        let more = self.more_than_floor(variant);
         (unit > 0.0).then(|| Estimate { value: 1.0 + more.value / unit, uncertainty: more.uncertainty / unit })
     }
 

@@ -1,0 +1,46 @@
+//! The pieces of a body as a stream of the crate `futures`.
+
+use super::stage::{Point, Stage};
+use crate::body::Body;
+use crate::error::Result;
+use core::task::Poll;
+
+/// Copies of the pieces of a body, one after the other; made by [`Exchange::request_chunks`](crate::Exchange::request_chunks) and
+/// [`response_chunks`](crate::Exchange::response_chunks).
+#[derive(Debug)]
+#[must_use = "pieces pass as the stream is polled"]
+pub struct Chunks<'a> {
+    stage: &'a Stage,
+    point: Point,
+    /// The piece that was given last, for who goes on without this.
+    body: Option<&'a mut Body>,
+    over: bool,
+}
+
+impl<'a> Chunks<'a> {
+    #[inline]
+    pub(super) fn new(stage: &'a Stage, point: Point, body: Option<&'a mut Body>) -> Self {
+        Self { stage, point, body, over: false }
+    }
+
+    #[inline]
+    pub(crate) fn poll_chunk(&mut self) -> Poll<Option<Result<Vec<u8>>>> {
+        let Some(body) = self.body.as_mut().filter(|_| !self.over) else { return Poll::Ready(None) };
+        self.stage.progress(self.point).seen.set(body.end());
+        let piece = match self.stage.poll_piece(self.point) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(piece) => piece.transpose(),
+        };
+        let bytes = piece.map(|piece| {
+            let (start, length) = piece?;
+            body.move_to(start, length);
+            body.to_bytes()
+        });
+        self.over = !matches!(bytes, Some(Ok(_)));
+        Poll::Ready(bytes)
+    }
+
+    pub(crate) const fn is_over(&self) -> bool {
+        self.over
+    }
+}

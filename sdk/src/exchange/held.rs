@@ -1,0 +1,200 @@
+//! Headers that are held until the whole body is here.
+
+use super::stage::{Point, Points, Stage, Wanted};
+use super::{task, too_large};
+use crate::abi::MapType;
+use crate::body::Body;
+use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::{Callback, current};
+use crate::timer::Timer;
+use crate::{stream_info, sys};
+use core::future::poll_fn;
+use core::ops::Deref;
+use core::pin::pin;
+use core::task::Poll;
+use core::time::Duration;
+use std::cell::Cell;
+
+/// How often is looked whether a part of the body has come.
+const LOOK: Duration = Duration::from_millis(500);
+/// After so many looks at bytes that the host has and does not give, it will not give them.
+const LOOKS_AT_BYTES: u32 = 2;
+/// After so many looks at nothing, none of a request's body is waited for any more: half a minute.
+const LOOKS_AT_REQUEST: u32 = 60;
+/// The same for a response, of whose bytes hosts do not tell: five seconds.
+const LOOKS_AT_RESPONSE: u32 = 10;
+
+thread_local! {
+    /// The root contexts whose host has given a body while the headers were held: it goes on doing so.
+    static GIVES: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+}
+
+#[inline]
+fn gives(root: u32) -> bool {
+    let roots = GIVES.take();
+    let gives = roots.contains(&root);
+    GIVES.set(roots);
+    gives
+}
+
+#[inline]
+fn note_gives(root: u32) {
+    if !gives(root) {
+        let mut roots = GIVES.take();
+        roots.push(root);
+        GIVES.set(roots);
+    }
+}
+
+impl Stage {
+    /// Holds the headers that are here until the whole body is: its length.
+    #[inline]
+    pub(super) async fn held(&self, headers: Point, body: Point, limit: usize) -> Result<usize> {
+        self.ask(headers)?;
+        self.declared(body)?;
+        if self.progress(body).bodiless.get() {
+            return Ok(0);
+        }
+        if !task::is_declared(Points::TIMERS) {
+            return Err(super::undeclared("timers"));
+        }
+        // Only the result of this callback says what becomes of the body.
+        if ![Callback::REQUEST_HEADERS, Callback::RESPONSE_HEADERS].contains(&current::callback()) {
+            return Err(held_already());
+        }
+        let root = current::root_id();
+        let mut patience = pin!(self.patience(body, gives(root)));
+        poll_fn(|context| {
+            let progress = self.progress(body);
+            if self.here() > body && progress.ended.get() {
+                // It ended with trailers.
+                return Poll::Ready(Ok(progress.size.get()));
+            }
+            if self.here() == headers {
+                let _: Poll<()> = self.stay(Wanted::Whole(headers));
+                return patience.as_mut().poll(context).map(Err);
+            }
+            note_gives(root);
+            match self.ask(body)? {
+                _ if progress.size.get() > limit => Poll::Ready(Err(too_large())),
+                true if progress.ended.get() => Poll::Ready(Ok(progress.size.get())),
+                _ => self.stay(Wanted::Whole(body)),
+            }
+        })
+        .await
+    }
+
+    /// Waits as long as there is reason to hope for the body. Why there is none.
+    #[inline]
+    async fn patience(&self, body: Point, gives: bool) -> Error {
+        if gives {
+            return core::future::pending().await;
+        }
+        let arrived = || if body.is_request() { stream_info::request().total_size() } else { Ok(None) };
+        let before = arrived().ok().flatten();
+        let looks = if body.is_request() { LOOKS_AT_REQUEST } else { LOOKS_AT_RESPONSE };
+        let mut at_bytes = 0;
+        for _ in 0..looks {
+            if let Err(refusal) = Timer::after(LOOK).await {
+                return refusal;
+            }
+            at_bytes += u32::from(arrived().ok().flatten() > before);
+            if at_bytes >= LOOKS_AT_BYTES {
+                return not_given();
+            }
+        }
+        none_came()
+    }
+}
+
+/// The body of a message whose headers are still here; made by [`Exchange::request_headers_with_body`](crate::Exchange::request_headers_with_body) and
+/// [`response_headers_with_body`](crate::Exchange::response_headers_with_body).
+///
+/// What it can do beside [`Body`]: an edit that changes the length removes `content-length` from the headers.
+#[derive(Debug)]
+pub struct HeldBody<'a> {
+    body: &'a mut Body,
+    headers: MapType,
+}
+
+impl<'a> HeldBody<'a> {
+    #[inline]
+    pub(super) fn new(point: Point, body: &'a mut Body) -> Self {
+        Self { body, headers: if point.is_request() { MapType::REQUEST_HEADERS } else { MapType::RESPONSE_HEADERS } }
+    }
+
+    /// As [`Body::replace`].
+    ///
+    /// # Errors
+    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the message has no body: no host can give it one.
+    pub fn replace(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
+        let bytes = bytes.as_ref();
+        self.permit(bytes.len() == self.len())?;
+        self.body.replace(bytes)
+    }
+
+    /// As [`Body::prepend`].
+    ///
+    /// # Errors
+    /// As [`replace`](Self::replace).
+    pub fn prepend(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
+        let bytes = bytes.as_ref();
+        self.permit(bytes.is_empty())?;
+        self.body.prepend(bytes)
+    }
+
+    /// As [`Body::append`].
+    ///
+    /// # Errors
+    /// As [`replace`](Self::replace).
+    pub fn append(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
+        let bytes = bytes.as_ref();
+        self.permit(bytes.is_empty())?;
+        self.body.append(bytes)
+    }
+
+    #[inline]
+    fn permit(&mut self, same_length: bool) -> Result<()> {
+        if !same_length && self.body.has_announced_length() {
+            sys::proxy_remove_header_map_value(self.headers.raw(), b"content-length")
+                .map_err(|status| Error::host("proxy_remove_header_map_value", status))?;
+            self.body.allow_any_length();
+        }
+        Ok(())
+    }
+}
+
+impl Deref for HeldBody<'_> {
+    type Target = Body;
+
+    #[inline]
+    fn deref(&self) -> &Body {
+        self.body
+    }
+}
+
+#[cold]
+fn held_already() -> Error {
+    Error::refused(
+        ErrorKind::NotAvailableHere,
+        "the headers are held already, and the body stays behind them: await both before anything else that holds the stream",
+    )
+}
+
+#[cold]
+fn not_given() -> Error {
+    Error::refused(
+        ErrorKind::NotAvailableHere,
+        "the host does not give the body while the headers are held: set `allow_on_headers_stop_iteration: true` in the plugin's \
+         configuration",
+    )
+}
+
+#[cold]
+fn none_came() -> Error {
+    Error::refused(
+        ErrorKind::Elapsed,
+        "no part of the body has come while the headers are held: if `allow_on_headers_stop_iteration: true` is not in the plugin's \
+         configuration, none ever does",
+    )
+}

@@ -1,0 +1,110 @@
+//! Functions that have a deadline.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+use proxy_filter::LogLevel;
+use proxy_filter_host::{Host, Received, Reply, build_guest};
+use std::path::Path;
+use std::time::Duration;
+
+#[path = "../guests/examples/deadlines.rs"]
+mod guest;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// A host whose upstream, and a service besides, take so long.
+fn start(host: &mut Host, root_id: &str, upstream: u64, service: u64) {
+    // The ticks are not at the same times in a real Envoy; what comes of them is the same.
+    host.log_level(LogLevel::Info);
+    host.root_id(root_id);
+    host.cluster("service", move |_: &Received| Reply::new(200).after(ms(service)));
+    host.upstream(move |_| Reply::new(200).chunks(["one", "two"]).after(ms(upstream)));
+    host.configure("null").unwrap();
+}
+
+fn failure(consequence: &str) -> String {
+    format!("`NAME` has not returned within its deadline of 200 ms; {consequence}")
+}
+
+/// The lines without the number of the context.
+fn lines(messages: Vec<&str>) -> Vec<String> {
+    let line = |line: &str| line.split_once(" failed: ").map_or(line, |(_, why)| why).to_owned();
+    messages.into_iter().map(line).collect()
+}
+
+#[proxy_filter_host::test(guest = "deadlines", module = guest)]
+fn a_function_that_is_done_in_time_notices_nothing(mut host: Host) {
+    start(&mut host, "closed", 20, 20);
+    for path in ["/", "/call", "/response", "/pieces"] {
+        let exchange = host.get(path).send();
+        assert_eq!((exchange.status(), exchange.response().text().as_str()), (200, "onetwo"), "{exchange}");
+        assert_eq!(exchange.messages(), [format!("given up: {path}")], "{exchange}");
+    }
+    let exchange = host.get("/end").send();
+    assert_eq!(exchange.messages(), ["the end", "given up: /end"], "{exchange}");
+    assert!(host.advance(ms(400)).messages().is_empty());
+}
+
+#[proxy_filter_host::test(guest = "deadlines", module = guest)]
+fn a_function_that_takes_too_long_is_dropped_and_refuses_the_stream(mut host: Host) {
+    start(&mut host, "closed", 700, 700);
+    for path in ["/call", "/response", "/never"] {
+        let exchange = host.get(path).send();
+        assert_eq!(exchange.status(), 500, "{exchange}");
+        let failure = failure("the client gets a 500").replace("NAME", "bounded");
+        assert_eq!(lines(exchange.messages()), [format!("given up: {path}"), failure], "{exchange}");
+        let later = host.advance(ms(800));
+        assert!(later.messages().is_empty(), "{path}, nothing is delivered later: {later}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "deadlines", module = guest)]
+fn a_client_that_is_too_slow_is_refused(mut host: Host) {
+    start(&mut host, "closed", 20, 20);
+    let exchange = host.post("/body").chunks(["a", "b", "c", "d", "e", "f", "g", "h"]).send();
+    assert_eq!(exchange.status(), 500, "{exchange}");
+    assert!(exchange.messages().iter().any(|line| line.contains("deadline of 200 ms")), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "deadlines", module = guest)]
+fn a_response_whose_headers_are_on_their_way_is_reset(mut host: Host) {
+    start(&mut host, "closed", 20, 20);
+    host.upstream(|_| Reply::new(200).chunks(["1", "2", "3", "4", "5", "6", "7", "8"]));
+    let exchange = host.get("/pieces").send();
+    assert!(exchange.status() == 200 && !exchange.response().complete, "{exchange}");
+    let failure = failure("the stream is reset").replace("NAME", "bounded");
+    assert_eq!(lines(exchange.messages()), ["given up: /pieces".to_owned(), failure], "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "deadlines", module = guest)]
+fn with_the_other_policy_the_stream_goes_on_without_the_function(mut host: Host) {
+    start(&mut host, "open", 400, 700);
+    for path in ["/call", "/response", "/end"] {
+        let exchange = host.get(path).send();
+        assert_eq!((exchange.status(), exchange.response().text().as_str()), (200, "onetwo"), "{exchange}");
+        let failure = failure("the stream goes on").replace("NAME", "lenient");
+        assert_eq!(lines(exchange.messages()), [format!("given up: {path}"), failure], "{exchange}");
+        assert_eq!(exchange.response().header("x-seen"), None);
+    }
+}
+
+#[proxy_filter_host::test(guest = "deadlines", module = guest)]
+fn waiting_for_the_plugin_to_be_ready_counts(mut host: Host) {
+    start(&mut host, "gated", 20, 20);
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.status(), 500, "{exchange}");
+    let failure = failure("the client gets a 500").replace("NAME", "gated");
+    assert_eq!(lines(exchange.messages()), [failure], "{exchange}");
+}
+
+#[test]
+fn only_a_filter_with_a_deadline_pays_for_the_tick() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ticks = |guest: &str| {
+        let module = std::fs::read(build_guest(directory, "proxy-filter-guests", Some(guest)).unwrap()).unwrap();
+        let has = |name: &str| module.windows(name.len()).any(|window| window == name.as_bytes());
+        (has("proxy_on_tick"), has("proxy_set_tick_period_milliseconds"))
+    };
+    assert_eq!((ticks("deadlines"), ticks("auth_async")), ((true, true), (false, false)));
+}

@@ -1,0 +1,193 @@
+//! The trace says what a stream waits for that has not ended, whether its filter has callbacks or is one async function.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
+
+use proxy_filter_host::{Exchange, Host, Received, Reply, Turn, build_guest};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn host(guest: &str) -> Host {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Host::for_module(&std::fs::read(build_guest(directory, "proxy-filter-guests", Some(guest)).unwrap()).unwrap())
+}
+
+/// What the trace says of the only stream that had not ended.
+fn waits(exchange: &Exchange) -> Vec<String> {
+    let [waits] = exchange.record().waiting.as_slice() else { panic!("one stream: {exchange}") };
+    for line in waits.lines() {
+        assert!(exchange.to_string().contains(line), "{line}: {exchange}");
+    }
+    waits.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_function_waits_for_a_call_and_a_timer() {
+    let mut host = host("exchanges");
+    host.cluster("service", |_: &Received| Reply::new(200).after(ms(300)));
+    host.configure("{}").unwrap();
+    let exchange = host.get("/wait").leave_after(ms(60)).send();
+    assert_eq!(
+        waits(&exchange),
+        [
+            "stream 2 has not ended",
+            "  its request is held since proxy_on_request_headers of context 2, 60 ms ago",
+            "  HTTP call 4 to `service`, GET /never, made 60 ms ago, timeout 400 ms: due in 240 ms",
+            "  the tick of root context 1, every 60000 ms: due in 59940 ms",
+        ]
+    );
+}
+
+#[test]
+fn a_callback_has_held_a_request() {
+    let mut host = host("pending_timers");
+    host.configure("").unwrap();
+    let exchange = host.get("/").leave_after(ms(500)).send();
+    assert_eq!(
+        waits(&exchange),
+        [
+            "stream 2 has not ended",
+            "  its request is held since proxy_on_request_headers of context 2, 500 ms ago",
+            "  the tick of root context 1, every 3600000 ms: due in 3599500 ms",
+        ]
+    );
+}
+
+#[test]
+fn a_function_waits_for_grpc() {
+    let mut host = host("grpc_exchange");
+    host.grpc_cluster("service", |_: &Received| Reply::grpc(b"").after(ms(800)));
+    host.grpc_stream_cluster("talk", |_: &[u8]| Turn::default());
+    host.configure("").unwrap();
+    let exchange = host.get("/dropped").leave_after(ms(100)).send();
+    assert_eq!(
+        waits(&exchange),
+        [
+            "stream 2 has not ended",
+            "  its request is held since proxy_on_request_headers of context 2, 100 ms ago",
+            "  gRPC stream 6 to `talk`, /pkg.Service/Talk, made 100 ms ago, no timeout: nothing is due",
+        ]
+    );
+    let exchange = host.get("/A").leave_after(ms(100)).send();
+    let lines = waits(&exchange);
+    assert!(
+        lines[2].starts_with("  gRPC call 5 to `service`, /pkg.Service/A, made 100 ms ago, timeout "),
+        "{exchange}"
+    );
+    assert!(lines[2].ends_with(": due in 700 ms"), "{exchange}");
+}
+
+#[test]
+fn a_response_is_held() {
+    let mut host = host("exchanges");
+    host.cluster("service", |_: &Received| Reply::new(200).after(ms(350)));
+    host.configure("{}").unwrap();
+    let exchange = host.get("/response").leave_after(ms(100)).send();
+    assert_eq!(
+        waits(&exchange)[1..],
+        [
+            "  its response is held since proxy_on_response_headers of context 2, 100 ms ago",
+            "  HTTP call 4 to `service`, GET /response, made 100 ms ago, timeout 400 ms: due in 250 ms",
+        ]
+    );
+}
+
+#[test]
+fn a_body_is_gathered_and_the_client_does_not_send_the_rest() {
+    let mut host = host("exchanges");
+    host.cluster("service", |_: &Received| Reply::new(200).after(ms(350)));
+    host.configure("{}").unwrap();
+    let exchange = host.post("/body").chunks(["half", "of it"]).leave_after(ms(100)).send();
+    assert_eq!(
+        waits(&exchange)[1..],
+        [
+            "  its request is held since proxy_on_request_body of context 2, 200 ms ago",
+            "  HTTP call 4 to `service`, POST /body, made 100 ms ago, timeout 5000 ms: due in 250 ms",
+        ],
+        "{exchange}"
+    );
+}
+
+#[test]
+fn nothing_is_held_and_the_upstream_is_slow() {
+    let mut host = host("exchanges");
+    host.configure("{}").unwrap();
+    host.upstream(|_| Reply::new(200).after(ms(700)));
+    let exchange = host.get("/").leave_after(ms(100)).send();
+    assert_eq!(waits(&exchange)[1..], ["  the filter holds nothing: the upstream has not answered"]);
+}
+
+#[test]
+fn a_stream_that_nothing_can_wake_is_said_to_be_so() {
+    let module = wat::parse_str(
+        r#"(module
+            (memory (export "memory") 1)
+            (func (export "proxy_abi_version_0_2_1"))
+            (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
+            (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 1)))"#,
+    );
+    let mut host = Host::for_module(&module.unwrap());
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.status(), 0);
+    assert_eq!(
+        waits(&exchange),
+        [
+            "stream 2 has not ended",
+            "  its request is held since proxy_on_request_headers of context 2, 5000 ms ago",
+            "  nothing is under way that could let it go on",
+        ]
+    );
+}
+
+#[test]
+fn streams_that_are_under_way_are_told_beside_others() {
+    let mut host = host("exchanges");
+    host.configure("{}").unwrap();
+    let outer = host.get("/outer").meanwhile(|host| {
+        assert_eq!(
+            host.waiting(),
+            ["stream 2 has not ended\n  the filter holds nothing: the upstream has not answered"]
+        );
+        let inner = host.get("/inner").send();
+        assert_eq!(inner.status(), 200, "{inner}");
+        assert_eq!(waits(&inner)[0], "stream 2 has not ended");
+    });
+    let exchange = outer.send();
+    assert!(exchange.record().waiting.is_empty(), "all have ended: {exchange}");
+    assert!(host.waiting().is_empty());
+}
+
+/// Says to this very program that it shall fail.
+const FAIL: &str = "WAITING_TEST_SHALL_FAIL";
+
+/// The host is dropped by a test that fails while a stream is under way: it says so on standard error.
+#[test]
+fn a_failing_test_names_the_streams_that_have_not_ended() {
+    let mut host = host("exchanges");
+    if std::env::var_os(FAIL).is_some() {
+        let _ = host.get("/").meanwhile(|_| panic!("as asked")).send();
+    }
+    let mut itself = Command::new(std::env::current_exe().unwrap());
+    let itself = itself.args(["--exact", "a_failing_test_names_the_streams_that_have_not_ended", "--nocapture"]);
+    let failed = itself.env(FAIL, "1").output().unwrap();
+    let said = String::from_utf8(failed.stderr).unwrap();
+    assert!(!failed.status.success());
+    assert!(
+        said.contains("stream 2 has not ended\n  the filter holds nothing: the upstream has not answered\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_stream_that_has_ended_waits_for_nothing() {
+    let mut host = host("exchanges");
+    host.cluster("service", |_: &Received| Reply::new(200));
+    host.configure("{}").unwrap();
+    for path in ["/auth", "/sleep", "/chunks"] {
+        let exchange = host.post(path).chunks(["a", "b"]).send();
+        assert!(exchange.record().waiting.is_empty(), "{exchange}");
+    }
+}
