@@ -219,15 +219,7 @@ impl AsyncFunction {
         let exported = if is_written("root_id") { "" } else { "__proxy_filter" };
         let root_id = if is_written("root_id") { "root_id = #id," } else { "" };
         let on_configure = if is_configured { ON_CONFIGURE.replace("READ", read) } else { String::new() };
-        // Without a configuration all streams share one that says nothing.
-        let (held, configured) = if is_configured {
-            ("::core::option::Option<::std::rc::Rc<#Config>>", "self.config.clone()")
-        } else {
-            (
-                "::std::cell::OnceCell<::std::rc::Rc<#Config>>",
-                "Some(::std::rc::Rc::clone(self.config.get_or_init(::core::default::Default::default)))",
-            )
-        };
+        let (held, configured) = configuration(is_configured);
         let gate = if is_gated { "gate: sdk::Gate," } else { "" };
         let filter = if is_gated { GATED } else { "#function" };
         let deadline = value(DEADLINE);
@@ -303,6 +295,19 @@ fn limit(deadline: TokenStream) -> TokenStream {
         );",
         &[("deadline", deadline)],
     )
+}
+
+/// The type of what the root context keeps of its configuration, and the expression that gives it to a stream: without a configuration all streams share
+/// one that says nothing.
+const fn configuration(is_configured: bool) -> (&'static str, &'static str) {
+    if is_configured {
+        ("::core::option::Option<::std::rc::Rc<#Config>>", "self.config.clone()")
+    } else {
+        (
+            "::std::cell::OnceCell<::std::rc::Rc<#Config>>",
+            "Some(::std::rc::Rc::clone(self.config.get_or_init(::core::default::Default::default)))",
+        )
+    }
 }
 
 /// What every filter exports: the future begins with the headers.

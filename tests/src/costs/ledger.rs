@@ -9,12 +9,14 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// The most a filter may cost in the workspace's release profile: its name, bytes, instructions for a request.
-pub const LIMITS: [(&str, u64, u64); 5] = [
+pub const LIMITS: [(&str, u64, u64); 7] = [
     ("noop", 16_000, 100),
     ("add_header", 18_000, 150),
     ("check_auth", 20_000, 450),
     ("body_rewrite", 20_000, 450),
     ("dump_headers", 28_000, 20_000),
+    ("auth_callout", 31_000, 3_500),
+    ("auth_async", 37_000, 4_500),
 ];
 
 /// How to write the file anew.
