@@ -222,10 +222,10 @@ impl<T> Exchange<T> {
     fn note_lengths(&mut self) {
         match &self.part {
             Part::RequestHeaders(headers) | Part::HeldRequest(headers, _) => {
-                self.request_length = headers.content_length()
+                self.request_length = headers.content_length();
             }
             Part::ResponseHeaders(headers) | Part::HeldResponse(headers, _) => {
-                self.response_length = headers.content_length()
+                self.response_length = headers.content_length();
             }
             _ => {}
         }

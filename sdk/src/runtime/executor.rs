@@ -98,7 +98,7 @@ fn wake(task: u32) {
 
 #[inline(never)]
 fn is_listed(task: u32) -> bool {
-    // Shorter code than `contains`, for a list of hardly ever more than one.
+    #[allow(clippy::manual_contains, reason = "shorter code, for a list of hardly ever more than one")]
     woken(|woken| woken.iter().any(|other| *other == task)).unwrap_or_default()
 }
 
@@ -198,12 +198,16 @@ impl<T, D: Clone> Executor<T, D> {
         task
     }
 
-    /// The task with this number, the context it belongs to, and what is known about it.
-    pub(crate) fn find(&self, number: u32) -> Option<(Shared<Task<T, D>>, u32, D)> {
-        let task = *self.places.try_borrow().ok()?.get((number as usize).checked_sub(1)?)?;
+    /// The task with this number.
+    pub(crate) fn find(&self, number: u32) -> Option<Shared<Task<T, D>>> {
+        self.places.try_borrow().ok()?.get((number as usize).checked_sub(1)?).copied()
+    }
+
+    /// The context that a task belongs to, and what is known about the task.
+    pub(crate) fn describe(task: Shared<Task<T, D>>) -> Option<(u32, D)> {
         let data = task.data.take()?;
         task.data.set(Some(data.clone()));
-        Some((task, task.owner.get(), data))
+        Some((task.owner.get(), data))
     }
 
     /// Lets a task run. None if it is over, or if it runs already.
@@ -292,9 +296,8 @@ mod tests {
         assert!(is_any_woken());
         let number = next_woken().unwrap();
         assert_eq!(next_woken(), None, "once however often it was woken");
-        let (found, owner, data) = executor.find(number).unwrap();
-        assert!(std::ptr::eq(found, task));
-        assert_eq!((owner, data), (7, "data"));
+        assert!(std::ptr::eq(executor.find(number).unwrap(), task));
+        assert_eq!(Executor::describe(task), Some((7, "data")));
         assert_eq!(executor.poll(task), Some(Poll::Pending));
         assert!(task.take_woken());
         assert_eq!(executor.poll(task), Some(Poll::Ready(3)));
