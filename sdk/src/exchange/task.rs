@@ -211,8 +211,7 @@ fn renew(mut old: Option<Rc<Stage>>, points: Points) -> Rc<Stage> {
 /// The task that has this number, its context, and how far its stream is.
 #[inline]
 pub(crate) fn find(number: u32) -> Option<(Running, u32, Rc<Stage>)> {
-    let task = EXECUTOR.with(|executor| executor.find(number))?;
-    Executor::describe(task).map(|(owner, stage)| (task, owner, stage))
+    EXECUTOR.with(|executor| executor.find(number))
 }
 
 /// Lets a stream's future run that was woken outside of the stream's callbacks.

@@ -35,6 +35,9 @@ pub(crate) struct Task<T: 'static, D: 'static> {
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
+/// A task, the context it belongs to, and what is known about it.
+pub(crate) type Found<T, D> = (Shared<Task<T, D>>, u32, D);
+
 impl<T, D> core::fmt::Debug for Task<T, D> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Task").field("number", &self.number).finish_non_exhaustive()
@@ -97,8 +100,8 @@ fn wake(task: u32) {
 }
 
 #[inline(never)]
+#[allow(clippy::manual_contains, reason = "less code than `contains`, for a list of hardly ever more than one")]
 fn is_listed(task: u32) -> bool {
-    #[allow(clippy::manual_contains, reason = "shorter code, for a list of hardly ever more than one")]
     woken(|woken| woken.iter().any(|other| *other == task)).unwrap_or_default()
 }
 
@@ -198,16 +201,12 @@ impl<T, D: Clone> Executor<T, D> {
         task
     }
 
-    /// The task with this number.
-    pub(crate) fn find(&self, number: u32) -> Option<Shared<Task<T, D>>> {
-        self.places.try_borrow().ok()?.get((number as usize).checked_sub(1)?).copied()
-    }
-
-    /// The context that a task belongs to, and what is known about the task.
-    pub(crate) fn describe(task: Shared<Task<T, D>>) -> Option<(u32, D)> {
+    /// The task with this number, the context it belongs to, and what is known about it.
+    pub(crate) fn find(&self, number: u32) -> Option<Found<T, D>> {
+        let task = *self.places.try_borrow().ok()?.get((number as usize).checked_sub(1)?)?;
         let data = task.data.take()?;
         task.data.set(Some(data.clone()));
-        Some((task.owner.get(), data))
+        Some((task, task.owner.get(), data))
     }
 
     /// Lets a task run. None if it is over, or if it runs already.
@@ -296,8 +295,9 @@ mod tests {
         assert!(is_any_woken());
         let number = next_woken().unwrap();
         assert_eq!(next_woken(), None, "once however often it was woken");
-        assert!(std::ptr::eq(executor.find(number).unwrap(), task));
-        assert_eq!(Executor::describe(task), Some((7, "data")));
+        let (found, owner, data) = executor.find(number).unwrap();
+        assert!(std::ptr::eq(found, task));
+        assert_eq!((owner, data), (7, "data"));
         assert_eq!(executor.poll(task), Some(Poll::Pending));
         assert!(task.take_woken());
         assert_eq!(executor.poll(task), Some(Poll::Ready(3)));
