@@ -235,15 +235,19 @@ fn is_same_name(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    match (a.first_chunk::<4>(), b.first_chunk::<4>(), a.last_chunk::<4>(), b.last_chunk::<4>()) {
-        (Some(first_a), Some(first_b), Some(last_a), Some(last_b)) => {
-            let differing = |a: &[u8; 4], b: &[u8; 4]| u32::from_le_bytes(*a) ^ u32::from_le_bytes(*b);
-            let bits = differing(first_a, first_b) | differing(last_a, last_b);
-            // The bit of the case may differ.
-            bits & !CASE == 0 && (bits == 0 && a.len() <= 8 || a.eq_ignore_ascii_case(b))
+    let ends = (a.first_chunk::<4>(), b.first_chunk::<4>(), a.last_chunk::<4>(), b.last_chunk::<4>());
+    if let (Some(first_a), Some(first_b), Some(last_a), Some(last_b)) = ends {
+        let differing = |a: &[u8; 4], b: &[u8; 4]| u32::from_le_bytes(*a) ^ u32::from_le_bytes(*b);
+        let bits = differing(first_a, first_b) | differing(last_a, last_b);
+        // The bit of the case may differ.
+        if bits & !CASE != 0 {
+            return false;
         }
-        _ => a.eq_ignore_ascii_case(b),
+        if bits == 0 && a.len() <= 8 {
+            return true;
+        }
     }
+    a.eq_ignore_ascii_case(b)
 }
 
 const CASE: u32 = 0x2020_2020;

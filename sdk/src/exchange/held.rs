@@ -1,7 +1,8 @@
 //! Headers that are held until the whole body is here.
 
+use super::arrival::too_large;
 use super::stage::{Point, Points, Stage, Wanted};
-use super::{task, too_large};
+use super::task;
 use crate::abi::MapType;
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Result};

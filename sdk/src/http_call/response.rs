@@ -3,6 +3,7 @@ use crate::callout_error::CalloutError;
 use crate::error::{Error, Result};
 use crate::header_value::HeaderValue;
 use crate::headers::HeaderMap;
+use crate::runtime::line::plain_text;
 use crate::sys;
 
 /// The answer to an [`HttpCall`](crate::HttpCall), while its completion runs.
@@ -109,9 +110,7 @@ pub(super) fn no_answer(status: u16, why: &[u8]) -> CalloutError {
     if status == 504 {
         return CalloutError::Timeout;
     }
-    CalloutError::Unavailable(
-        sys::printable_ascii(why).unwrap_or("the host says why in words that cannot be printed").into(),
-    )
+    CalloutError::Unavailable(plain_text(why).unwrap_or("the host says why in words that cannot be printed").into())
 }
 
 /// The body of the answer that the host tells now.

@@ -35,6 +35,9 @@ pub(crate) struct Task<T: 'static, D: 'static> {
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
+/// A task, the context it belongs to, and what is known about it.
+pub(crate) type Found<T, D> = (Shared<Task<T, D>>, u32, D);
+
 impl<T, D> core::fmt::Debug for Task<T, D> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Task").field("number", &self.number).finish_non_exhaustive()
@@ -97,8 +100,8 @@ fn wake(task: u32) {
 }
 
 #[inline(never)]
+#[allow(clippy::manual_contains, reason = "less code than `contains`, for a list of hardly ever more than one")]
 fn is_listed(task: u32) -> bool {
-    // Shorter code than `contains`, for a list of hardly ever more than one.
     woken(|woken| woken.iter().any(|other| *other == task)).unwrap_or_default()
 }
 
@@ -199,7 +202,7 @@ impl<T, D: Clone> Executor<T, D> {
     }
 
     /// The task with this number, the context it belongs to, and what is known about it.
-    pub(crate) fn find(&self, number: u32) -> Option<(Shared<Task<T, D>>, u32, D)> {
+    pub(crate) fn find(&self, number: u32) -> Option<Found<T, D>> {
         let task = *self.places.try_borrow().ok()?.get((number as usize).checked_sub(1)?)?;
         let data = task.data.take()?;
         task.data.set(Some(data.clone()));

@@ -43,12 +43,19 @@ impl Line {
 
     /// The text of a line of printable ASCII; nothing of any other.
     pub(crate) fn as_str(&self) -> &str {
-        crate::sys::printable_ascii(self.as_bytes()).unwrap_or_default()
+        plain_text(self.as_bytes()).unwrap_or_default()
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
+}
+
+/// The bytes as text, if all of them are printable ASCII: one copy of the code, for messages about errors.
+#[cold]
+#[inline(never)]
+pub(crate) fn plain_text(bytes: &[u8]) -> Option<&str> {
+    crate::sys::printable_ascii(bytes)
 }
 
 #[cfg(test)]

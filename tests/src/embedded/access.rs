@@ -24,12 +24,12 @@ impl Functions {
             _ => {}
         }
         let Some(stream) = state.stream() else { return read(None, false) };
-        let logging = stream.phase == Phase::Log;
+        let (logging, viewer) = (stream.phase == Phase::Log, stream.viewer);
         let found = match map {
-            0 => stream.request.headers.get().or_else(|| stream.logged.0.as_ref().filter(|_| logging)),
-            1 => stream.request.trailers.get(),
-            2 => stream.response.headers.get().or_else(|| stream.logged.1.as_ref().filter(|_| logging)),
-            3 => stream.response.trailers.get().or_else(|| stream.logged.2.as_ref().filter(|_| logging)),
+            0 => stream.request.headers.get(viewer).or_else(|| stream.logged.0.as_ref().filter(|_| logging)),
+            1 => stream.request.trailers.get(viewer),
+            2 => stream.response.headers.get(viewer).or_else(|| stream.logged.1.as_ref().filter(|_| logging)),
+            3 => stream.response.trailers.get(viewer).or_else(|| stream.logged.2.as_ref().filter(|_| logging)),
             _ => None,
         };
         read(found, logging)
@@ -39,6 +39,7 @@ impl Functions {
     pub(super) fn edit_map<T>(&self, map: u32, edit: impl FnOnce(&mut Map) -> T) -> Result<T> {
         let mut state = self.state();
         let stream = state.stream().ok_or(UNAVAILABLE)?;
+        let viewer = stream.viewer;
         let (side, trailers, at_end) = match map {
             0 => (&mut stream.request, false, false),
             1 => (&mut stream.request, true, stream.phase == Phase::RequestBody { end_of_stream: true }),
@@ -48,17 +49,18 @@ impl Functions {
         };
         let slot = if trailers { &mut side.trailers } else { &mut side.headers };
         if at_end && slot.value.is_none() {
-            slot.show(Map::new(Kind::Trailers));
+            slot.show(Map::new(Kind::Trailers), viewer);
         }
-        slot.get_mut().map(edit).ok_or(UNAVAILABLE)
+        slot.get_mut(viewer).map(edit).ok_or(UNAVAILABLE)
     }
 
     pub(super) fn body(stream: &mut Stream, buffer: u32) -> Option<&mut Vec<u8>> {
+        let viewer = stream.viewer;
         match buffer {
-            0 => stream.request.body.get_mut(),
-            1 => stream.response.body.get_mut(),
-            2 => stream.connection.as_mut()?.downstream.get_mut(),
-            3 => stream.connection.as_mut()?.upstream.get_mut(),
+            0 => stream.request.body.get_mut(viewer),
+            1 => stream.response.body.get_mut(viewer),
+            2 => stream.connection.as_mut()?.downstream.get_mut(viewer),
+            3 => stream.connection.as_mut()?.upstream.get_mut(viewer),
             _ => None,
         }
     }

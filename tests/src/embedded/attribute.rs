@@ -105,10 +105,10 @@ impl<'a> Maps<'a> {
         Self {
             request: match &stream.request.headers.value {
                 Some(map) if stream.info.held => Some(map),
-                _ => stream.request.headers.get().or_else(|| logged(&stream.logged.0)),
+                _ => stream.request.headers.get(stream.viewer).or_else(|| logged(&stream.logged.0)),
             },
-            response: stream.response.headers.get().or_else(|| logged(&stream.logged.1)),
-            trailers: stream.response.trailers.get().or_else(|| logged(&stream.logged.2)),
+            response: stream.response.headers.get(stream.viewer).or_else(|| logged(&stream.logged.1)),
+            trailers: stream.response.trailers.get(stream.viewer).or_else(|| logged(&stream.logged.2)),
         }
     }
 }

@@ -9,7 +9,6 @@ use super::vm::Vm;
 use crate::backend::Answer;
 use crate::message::{Protocol, Received, Request};
 use proxy_filter::sys::HostFunctions;
-use std::collections::VecDeque;
 
 /// A stream whose upstream has the request, or that has ended before.
 pub(super) struct Begun {
@@ -42,17 +41,7 @@ impl<'a> Exchange<'a> {
         let patience = Patience::of(request, functions.state().clock.now());
         let started = functions.proxy_get_current_time_nanoseconds().unwrap_or_default();
         functions.state().stream = Some(stream);
-        let mut exchange = Self {
-            vm,
-            functions,
-            filter: 0,
-            request,
-            patience,
-            cut: Vec::new(),
-            upstream: None,
-            arriving: VecDeque::new(),
-            kept: 0,
-        };
+        let mut exchange = Self { vm, functions, filter: 0, request, patience, cut: Vec::new(), upstream: None };
         exchange.with_info(|info| (info.protocol, info.started) = (request.protocol, started));
         let asked = match &request.authority {
             None if request.protocol == Protocol::Http2 => Asked::Nobody,
@@ -71,8 +60,7 @@ impl<'a> Exchange<'a> {
         answer: &Answer,
     ) -> (Option<Received>, Option<Received>) {
         let Begun { patience, cut, upstream, asked } = begun;
-        let (arriving, kept) = (VecDeque::new(), 0);
-        let mut exchange = Self { vm, functions, filter: 0, request, patience, cut, upstream, arriving, kept };
+        let mut exchange = Self { vm, functions, filter: 0, request, patience, cut, upstream };
         let client = match asked {
             Asked::Nobody => {
                 functions.state().stream = None;

@@ -83,17 +83,4 @@ impl Exchange<'_> {
             stream.logger = None;
         }
     }
-
-    /// Notes that a filter holds a part of a message that stays in its reach: here it has to be the only one. In Envoy each filter has a
-    /// buffer of its own.
-    pub(super) fn holds_alone(&self) {
-        let mut state = self.functions.state();
-        if state.stream.as_ref().is_some_and(|stream| stream.filters.len() > 1) {
-            state.violations.push(
-                "the embedded host does not play a filter that holds response headers or a body beside other filters: \
-                 test it in Envoy"
-                    .into(),
-            );
-        }
-    }
 }

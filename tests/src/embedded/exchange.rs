@@ -1,7 +1,6 @@
 //! One HTTP stream, from the client's request to the deletion of its context.
 
 use super::attribute::{Info, Whose};
-use super::body::Passed;
 use super::fields::Map;
 use super::functions::Functions;
 use super::incoming::Incoming;
@@ -11,8 +10,6 @@ use super::vm::Vm;
 use super::wire;
 use crate::backend::Answer;
 use crate::message::{Protocol, Received, Reply, Request};
-use std::collections::VecDeque;
-use std::time::Duration;
 
 /// Which message of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,10 +59,6 @@ pub(super) struct Exchange<'a> {
     /// What had gone on of a message when it ended early.
     pub(super) cut: Vec<u8>,
     pub(super) upstream: Option<Received>,
-    /// When bytes of the request's body come, and how many, as long as the filter holds everything.
-    pub(super) arriving: VecDeque<(Duration, u64)>,
-    /// Those that have come so, and were not given to the filter yet.
-    pub(super) kept: u64,
 }
 
 impl Exchange<'_> {
@@ -96,31 +89,11 @@ impl Exchange<'_> {
         let map = wire::request_map(request, authority);
         let end = wire::ends_with_headers(&request.body, &request.trailers);
         let incoming = Incoming::of(&request.body, &request.trailers, request.protocol, self.now());
-        self.arriving =
-            incoming.pieces.iter().filter_map(|piece| Some((piece.at?, piece.bytes.len() as u64))).collect();
-        self.headers(Which::Request, map, end)?;
-        self.arriving.clear();
-        // Held headers reach the router with the body.
-        let held = self.with_side(Which::Request, |side| !side.gone);
-        if !held {
-            self.route()?;
-        }
         let early = request.answered_early && !end;
-        let passed = if end {
-            Passed::default()
-        } else if early {
-            // Nothing of the body comes before the response.
-            if held {
-                self.wait(Which::Request)?;
-            }
-            Passed::default()
-        } else {
-            self.metadata(Which::Request, &request.metadata)?;
-            self.pass(Which::Request, incoming).inspect_err(|_| self.abandon_upstream())?
-        };
-        if held {
-            self.route()?;
-        }
+        // Nothing of the body comes before the response.
+        let (incoming, frames) = if early { (Incoming::nothing(), &Vec::new()) } else { (incoming, &request.metadata) };
+        let passed = self.flow(Which::Request, map, frames, (!end).then_some(incoming));
+        let passed = passed.inspect_err(|_| self.abandon_upstream())?;
         let map = self
             .with_side(Which::Request, Side::take_headers)
             .unwrap_or_else(|| Map::new(super::fields::Kind::Request));
@@ -137,7 +110,7 @@ impl Exchange<'_> {
     }
 
     /// The router looks for a route when the headers reach it. Envoy finds none without these fields, whatever the routes say.
-    fn route(&self) -> Result<(), Ended> {
+    pub(super) fn route(&self) -> Result<(), Ended> {
         let routable = self.with_side(Which::Request, |side| {
             let headers = side.headers.value.as_ref();
             [&b":path"[..], b"x-forwarded-proto"].iter().all(|name| headers.is_some_and(|map| map.get(name).is_some()))
@@ -151,7 +124,9 @@ impl Exchange<'_> {
 
     /// The request ends early. If its headers had gone on, the upstream has seen a part of it.
     fn abandon_upstream(&mut self) {
-        let headers = self.with_side(Which::Request, |side| side.headers.value.clone().filter(|_| side.gone));
+        let mut routed = false;
+        self.with_info(|info| routed = info.routed);
+        let headers = self.with_side(Which::Request, |side| side.headers.value.clone().filter(|_| side.gone && routed));
         let Some(headers) = headers else { return };
         let routed = wire::routed(&headers);
         self.upstream = Some(wire::upstream(&routed, &self.cut, None, false, self.request.protocol));
@@ -180,14 +155,7 @@ impl Exchange<'_> {
         if reply.cut_off {
             incoming.cut_off();
         }
-        let passed = self.headers(Which::Response, map, end).and_then(|()| {
-            self.encourage();
-            if end {
-                return Ok(Passed::default());
-            }
-            self.metadata(Which::Response, &reply.metadata)?;
-            self.pass(Which::Response, incoming)
-        });
+        let passed = self.flow(Which::Response, map, &reply.metadata, (!end).then_some(incoming));
         let (map, held) = self.with_side(Which::Response, |side| (side.take_headers(), !side.gone));
         let map = map?;
         if held && let Some(stream) = &mut self.functions.state().stream {

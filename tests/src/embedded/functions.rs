@@ -218,14 +218,16 @@ impl HostFunctions for Functions {
             _ => return Err(Status::BAD_ARGUMENT),
         }
         let Some(stream) = state.stream().filter(|stream| stream.connection.is_none()) else { return Ok(()) };
+        let viewer = stream.viewer;
         let early = stream_type == 1 && !stream.response_started;
         if stream_type == 0 {
-            stream.request.continued = true;
+            stream.request.continued.push(viewer);
         } else {
-            stream.response.continued = true;
+            stream.response.continued.push(viewer);
+            stream.response.held.retain(|hold| hold.filter != viewer);
         }
         // The request side is out of reach at once, whichever side is continued.
-        stream.request.continued();
+        stream.request.continued_by(viewer);
         if early {
             state.violations.push(
                 "proxy_continue_stream for a response that does not exist yet: Envoy 1.40 crashes with a segmentation fault".into(),

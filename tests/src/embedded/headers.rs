@@ -3,64 +3,68 @@
 use super::exchange::{Ended, Exchange, Which};
 use super::fields::Map;
 use super::state::Phase;
+use super::way::{Hold, Way};
 
 impl Exchange<'_> {
-    /// Takes headers through the filter. They stay in the side, out of the module's reach once they have gone on.
-    pub(super) fn headers(&mut self, which: Which, map: Map, end: bool) -> Result<(), Ended> {
-        self.with_side(which, |side| side.headers.show(map));
-        let mut kept = false;
-        for filter in self.chain(which) {
+    /// Takes headers on, from this filter, until one holds them. They stay in the side, out of the filters' reach once they have gone on.
+    pub(super) fn headers_from(&mut self, way: &mut Way, from: usize) -> Result<(), Ended> {
+        for index in from..way.stages.len() {
+            let Some(stage) = way.stage(index) else { break };
+            let filter = stage.filter;
             self.filter = filter;
-            if which == Which::Request {
+            if way.which == Which::Request {
                 self.create();
             }
-            kept |= self.headers_of_filter(which, end)?;
+            self.with_side(way.which, |side| side.headers.show_to(filter));
+            let hold = self.headers_of_filter(way.which, way.only_headers)?;
+            if hold != Hold::Nothing {
+                if let Some(stage) = way.stage(index) {
+                    (stage.hold, stage.headers) = (hold, true);
+                }
+                return Ok(());
+            }
+            self.with_side(way.which, |side| side.headers.hide_from(filter));
         }
-        if !kept {
-            self.release(which);
+        self.with_side(way.which, |side| {
+            // Those who have held response headers still reach what went on, and change it in vain.
+            side.sent = side.headers.value.clone().filter(|_| side.headers.is_in_reach());
+            side.gone = true;
+        });
+        match way.which {
+            Which::Request => self.route(),
+            Which::Response => {
+                self.encourage();
+                Ok(())
+            }
         }
-        Ok(())
     }
 
-    /// Shows headers to one filter. Whether they stay in its reach.
-    fn headers_of_filter(&mut self, which: Which, end: bool) -> Result<bool, Ended> {
+    /// Shows headers to one filter. What it holds then.
+    fn headers_of_filter(&mut self, which: Which, end: bool) -> Result<Hold, Ended> {
         let count = self.with_side(which, |side| side.headers.value.as_ref().map_or(0, Map::len));
         let phase = match which {
             Which::Request => Phase::RequestHeaders,
             Which::Response => Phase::ResponseHeaders,
         };
         let raw = self.callback(phase, &which.name("headers"), &[count, u32::from(end)])?;
-        let continued = self.with_side(which, |side| std::mem::take(&mut side.continued));
-        let holds_until_body = raw == 1 && self.functions.state().settings.allow_on_headers_stop_iteration;
-        match raw {
+        let continued = self.take_continued(which);
+        let until_body = raw == 1 && self.functions.state().settings.allow_on_headers_stop_iteration;
+        Ok(match raw {
             // 2 is ContinueAndEndStream, which Envoy treats as Continue.
-            0 | 2 => {}
-            _ if continued => {}
-            _ if holds_until_body && !end => {
-                self.holds_alone();
-                return Ok(true);
-            }
-            _ => {
-                self.wait(which)?;
-                // Response headers that were held stay within reach, although they have gone on.
-                let keep = which == Which::Response;
-                self.with_side(which, |side| side.sent = side.headers.value.clone().filter(|_| keep));
-                self.with_side(which, |side| side.gone = true);
-                if keep {
-                    self.holds_alone();
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
+            0 | 2 => Hold::Nothing,
+            _ if continued => Hold::Nothing,
+            _ if until_body && !end => Hold::Part,
+            _ => Hold::All,
+        })
     }
 
-    /// The filter lets the headers go.
-    pub(super) fn release(&mut self, which: Which) {
+    /// Whether the filter whose callback has run has continued the message.
+    pub(super) fn take_continued(&mut self, which: Which) -> bool {
+        let filter = self.filter;
         self.with_side(which, |side| {
-            // Those that have gone on already stay as they are.
-            side.headers.open &= side.sent.is_some();
-            side.gone = true;
-        });
+            let before = side.continued.len();
+            side.continued.retain(|other| *other != filter);
+            side.continued.len() < before
+        })
     }
 }

@@ -48,6 +48,11 @@ impl Incoming {
         Self { pieces, trailers, cut_off: false }
     }
 
+    /// A message of which nothing more comes, and not its end either.
+    pub(super) const fn nothing() -> Self {
+        Self { pieces: Vec::new(), trailers: None, cut_off: false }
+    }
+
     /// A body that is there already.
     pub(super) fn at_once(body: Vec<u8>) -> Self {
         Self { pieces: vec![Piece { bytes: body, end_of_stream: true, at: None }], trailers: None, cut_off: false }
@@ -61,20 +66,5 @@ impl Incoming {
         }
         self.trailers = None;
         self.cut_off = true;
-    }
-
-    /// Joins the pieces that have come by now: what comes while the headers are held is told at once when they go on.
-    pub(super) fn join(&mut self, now: Duration) {
-        let come = self.pieces.iter().take_while(|piece| piece.at.is_none_or(|at| at <= now)).count();
-        if come < 2 {
-            return;
-        }
-        let rest = self.pieces.split_off(come);
-        let joined = Piece {
-            end_of_stream: self.pieces.iter().any(|piece| piece.end_of_stream),
-            at: None,
-            bytes: std::mem::take(&mut self.pieces).into_iter().flat_map(|piece| piece.bytes).collect(),
-        };
-        self.pieces = std::iter::once(joined).chain(rest).collect();
     }
 }

@@ -10,6 +10,7 @@ mod chain;
 mod event;
 mod exchange;
 mod fields;
+mod flow;
 mod foreign;
 mod functions;
 mod grpc_service;
@@ -34,6 +35,7 @@ mod tcp;
 mod time;
 mod vm;
 mod waiting;
+mod way;
 mod wire;
 
 pub(crate) use vm::Guest;

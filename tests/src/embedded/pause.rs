@@ -1,6 +1,6 @@
 //! The time between the callbacks of a stream: what happens while a message is on its way, or held by the filter.
 
-use super::exchange::{Ended, Exchange, Which};
+use super::exchange::{Ended, Exchange};
 use super::{event, time};
 use crate::message::{Body, Request};
 use std::time::Duration;
@@ -33,6 +33,11 @@ impl Patience {
         let parts = u32::try_from(parts + usize::from(!request.trailers.is_empty())).unwrap_or(u32::MAX);
         let sent = now + PAUSE * parts;
         Self { until: sent + request.leave_after.unwrap_or(LIMIT), fixed: request.leave_after.is_some() }
+    }
+
+    /// When the client leaves if nothing more comes.
+    pub(super) const fn until(&self) -> Duration {
+        self.until
     }
 }
 
@@ -71,34 +76,12 @@ impl Exchange<'_> {
         if leaves { Err(self.left()) } else { Ok(()) }
     }
 
-    /// Waits until the module continues this message.
-    pub(super) fn wait(&mut self, which: Which) -> Result<(), Ended> {
-        self.tell();
-        loop {
-            self.asked()?;
-            if self.with_side(which, |side| std::mem::take(&mut side.continued)) {
-                return Ok(());
-            }
-            let until = self.arriving.front().map_or(self.patience.until, |(at, _)| self.patience.until.min(*at));
-            if !event::next(self.vm, self.functions, until) {
-                if which == Which::Request && self.arrives(until) {
-                    continue;
-                }
-                if self.patience.fixed {
-                    self.functions.state().clock.go_on_to(self.patience.until);
-                }
-                return Err(self.left());
-            }
+    /// Nothing more comes that the client could wait for.
+    pub(super) fn gave_up(&self) -> Ended {
+        if self.patience.fixed {
+            self.functions.state().clock.go_on_to(self.patience.until);
         }
-    }
-
-    /// Bytes of the request come that the filter is not given, because it holds everything. Whether there are some by this time.
-    fn arrives(&mut self, until: Duration) -> bool {
-        let Some((at, bytes)) = self.arriving.pop_front().filter(|(at, _)| *at <= until) else { return false };
-        self.functions.state().clock.go_on_to(at);
-        self.with_info(|info| info.received += bytes);
-        self.kept += bytes;
-        true
+        self.left()
     }
 
     /// The client leaves.

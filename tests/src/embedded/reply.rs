@@ -1,9 +1,9 @@
 //! Answers that are not the upstream's: the module's own, and Envoy's.
 
-use super::body::Passed;
 use super::exchange::{Ended, Exchange, Which};
 use super::incoming::Incoming;
 use super::state::{LocalReply, Side};
+use super::way::Passed;
 use super::wire;
 use crate::message::Received;
 
@@ -18,18 +18,13 @@ impl Exchange<'_> {
         if let Some(stream) = &mut self.functions.state().stream {
             stream.response_started = true;
         }
-        let mut passed = Passed::default();
-        let result = self.headers(Which::Response, map, end).and_then(|()| {
-            if !end {
-                passed = self.pass(Which::Response, Incoming::at_once(reply.body.clone()))?;
-            }
-            Ok(())
-        });
-        match result {
+        let incoming = (!end).then(|| Incoming::at_once(reply.body.clone()));
+        let passed = match self.flow(Which::Response, map, &Vec::new(), incoming) {
+            Ok(passed) => passed,
             Err(Ended::Reply(second)) => return self.replaced(&second),
             Err(Ended::Failed) => return self.vm_failed(),
-            _ => {}
-        }
+            Err(Ended::Closed | Ended::Left) => Passed::default(),
+        };
         let map = self.with_side(Which::Response, Side::take_headers);
         let finished = wire::finished(&map.unwrap_or_else(|| wire::local_reply_map(&reply)));
         self.log_response(&finished, None);

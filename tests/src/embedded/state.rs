@@ -38,38 +38,65 @@ pub(crate) enum Phase {
     Delete,
 }
 
-/// Something of a message that a module can reach only in some phases.
+/// Something of a message that a filter can reach only in some phases.
 #[derive(Clone, Debug)]
 pub(crate) struct Gated<T> {
-    /// What the host has, whether the module can reach it or not.
+    /// What the host has, whether a filter can reach it or not.
     pub(crate) value: Option<T>,
-    pub(crate) open: bool,
+    /// The contexts that can reach it.
+    readers: Vec<u32>,
 }
 
 impl<T> Gated<T> {
     pub(crate) const fn empty() -> Self {
-        Self { value: None, open: false }
+        Self { value: None, readers: Vec::new() }
     }
 
-    /// Puts something in and lets the module reach it.
-    pub(crate) fn show(&mut self, value: T) {
-        *self = Self { value: Some(value), open: true };
+    /// Puts something in, out of everyone's reach.
+    pub(crate) fn put(&mut self, value: T) {
+        *self = Self { value: Some(value), readers: Vec::new() };
     }
 
-    /// Takes it out; the module cannot reach it any more.
+    /// Puts something in and lets a context reach it.
+    pub(crate) fn show(&mut self, value: T, reader: u32) {
+        *self = Self { value: Some(value), readers: vec![reader] };
+    }
+
+    /// Lets a context reach what is there.
+    pub(crate) fn show_to(&mut self, reader: u32) {
+        self.hide_from(reader);
+        self.readers.push(reader);
+    }
+
+    /// Puts it out of a context's reach.
+    pub(crate) fn hide_from(&mut self, reader: u32) {
+        self.readers.retain(|other| *other != reader);
+    }
+
+    /// Puts it out of everyone's reach.
+    pub(crate) fn close(&mut self) {
+        self.readers.clear();
+    }
+
+    /// Whether any context can reach it.
+    pub(crate) fn is_in_reach(&self) -> bool {
+        !self.readers.is_empty()
+    }
+
+    /// Takes it out; nobody can reach it any more.
     pub(crate) fn take(&mut self) -> Option<T> {
-        self.open = false;
+        self.close();
         self.value.take()
     }
 
-    /// As the module sees it.
-    pub(crate) fn get(&self) -> Option<&T> {
-        self.value.as_ref().filter(|_| self.open)
+    /// As a context sees it.
+    pub(crate) fn get(&self, reader: u32) -> Option<&T> {
+        self.value.as_ref().filter(|_| self.readers.contains(&reader))
     }
 
-    /// As the module sees it.
-    pub(crate) fn get_mut(&mut self) -> Option<&mut T> {
-        self.value.as_mut().filter(|_| self.open)
+    /// As a context sees it.
+    pub(crate) fn get_mut(&mut self, reader: u32) -> Option<&mut T> {
+        self.value.as_mut().filter(|_| self.readers.contains(&reader))
     }
 }
 
@@ -79,14 +106,14 @@ pub(crate) struct Side {
     pub(crate) headers: Gated<Map>,
     pub(crate) trailers: Gated<Map>,
     pub(crate) body: Gated<Vec<u8>>,
-    /// `proxy_continue_stream` was called for this side.
-    pub(crate) continued: bool,
-    /// The body that the module sees is what the host holds for it.
+    /// The contexts for which `proxy_continue_stream` was called for this side.
+    pub(crate) continued: Vec<u32>,
+    /// The body that a filter sees is what the host holds for it.
     pub(crate) holds_body: bool,
     /// The headers have gone on.
     pub(crate) gone: bool,
-    /// The callback that holds the message.
-    pub(super) held: Option<Hold>,
+    /// The callbacks that hold the message, of each filter one.
+    pub(super) held: Vec<Hold>,
     /// The headers as they went on, where the module can still reach, and in vain change, what the host keeps.
     pub(crate) sent: Option<Map>,
 }
@@ -97,10 +124,10 @@ impl Side {
             headers: Gated::empty(),
             trailers: Gated::empty(),
             body: Gated::empty(),
-            continued: false,
+            continued: Vec::new(),
             holds_body: false,
             gone: false,
-            held: None,
+            held: Vec::new(),
             sent: None,
         }
     }
@@ -112,18 +139,20 @@ impl Side {
     }
 
     /// Puts everything out of the module's reach.
-    pub(crate) const fn close(&mut self) {
-        self.headers.open = false;
-        self.trailers.open = false;
-        self.body.open = false;
+    pub(crate) fn close(&mut self) {
+        self.headers.close();
+        self.trailers.close();
+        self.body.close();
     }
 
-    /// The module continues the message. Only a body that the host holds stays within reach until it goes on.
-    pub(crate) fn continued(&mut self) {
-        self.held = None;
-        let body = self.body.open && self.holds_body;
-        self.close();
-        self.body.open = body;
+    /// A context continues the message. Only a body that the host holds stays within its reach until it goes on.
+    pub(crate) fn continued_by(&mut self, context: u32) {
+        self.held.retain(|hold| hold.filter != context);
+        self.headers.hide_from(context);
+        self.trailers.hide_from(context);
+        if !self.holds_body {
+            self.body.hide_from(context);
+        }
     }
 }
 
@@ -156,6 +185,8 @@ pub(crate) struct LocalReply {
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
     pub(crate) id: u32,
+    /// The context that the host function that runs now acts on.
+    pub(crate) viewer: u32,
     /// The filters of the chain, in its order.
     pub(crate) filters: Vec<Filter>,
     /// The root context that logs the stream, during `on_log`.
@@ -192,6 +223,7 @@ impl Stream {
     pub(crate) const fn new(id: u32) -> Self {
         Self {
             id,
+            viewer: id,
             filters: Vec::new(),
             logger: None,
             phase: Phase::Idle,
@@ -296,7 +328,9 @@ impl State {
     /// The stream of that context.
     pub(crate) fn stream(&mut self) -> Option<&mut Stream> {
         let context = self.context();
-        self.stream.iter_mut().chain(&mut self.parked).find(|stream| stream.has(context))
+        let stream = self.stream.iter_mut().chain(&mut self.parked).find(|stream| stream.has(context))?;
+        stream.viewer = context;
+        Some(stream)
     }
 
     /// The root context of that context: itself, or that of the stream's filter.

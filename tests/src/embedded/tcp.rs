@@ -212,11 +212,12 @@ impl<'a> Connection<'a> {
         if from == From::Client {
             self.with_stream(|stream| stream.info.received += bytes.len() as u64);
         }
+        let id = self.id;
         let size = self.with_flow(from, |flow| {
             let mut data = flow.take().unwrap_or_default();
             data.extend_from_slice(bytes);
             let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
-            flow.show(data);
+            flow.show(data, id);
             size
         });
         self.direction(from).finished |= end;

@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {
     callback: String,
-    filter: u32,
+    pub(super) filter: u32,
     since: Duration,
 }
 
@@ -47,11 +47,11 @@ impl Stream {
             None => return,
         };
         // 2 is ContinueAndEndStream, which Envoy treats as Continue.
-        let goes_on = raw == 0 || side.continued || (headers && raw == 2);
+        let goes_on = raw == 0 || side.continued.contains(&filter) || (headers && raw == 2);
         if goes_on {
-            side.held = None;
-        } else if side.held.is_none() {
-            side.held = Some(Hold { callback: callback.to_owned(), filter, since: now });
+            side.held.retain(|hold| hold.filter != filter);
+        } else if !side.held.iter().any(|hold| hold.filter == filter) {
+            side.held.push(Hold { callback: callback.to_owned(), filter, since: now });
         }
     }
 
@@ -79,10 +79,11 @@ impl State {
     pub(super) fn waits(&self, stream: &Stream, now: Duration) -> String {
         let mut text = format!("stream {} has not ended", stream.id);
         let mut held = false;
-        for (message, side) in [("request", &stream.request), ("response", &stream.response)] {
-            let Some(Hold { callback, filter, since }) = &side.held else { continue };
+        let of = |side: &'static str, holds: &[Hold]| holds.iter().map(|hold| (side, hold.clone())).collect::<Vec<_>>();
+        let holds = [of("request", &stream.request.held), of("response", &stream.response.held)].concat();
+        for (message, Hold { callback, filter, since }) in holds {
             held = true;
-            let ago = span(now.saturating_sub(*since));
+            let ago = span(now.saturating_sub(since));
             let _ = write!(text, "\n  its {message} is held since {callback} of context {filter}, {ago} ago");
         }
         let mut under_way = self.callouts.under_way();

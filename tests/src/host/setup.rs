@@ -36,7 +36,8 @@ impl Host {
     /// Requests pass the filters in order, responses in reverse; all log in order, and then one after the other ends. The first filter is
     /// that of [`root_id`](Self::root_id) and [`configure`](Self::configure).
     ///
-    /// The embedded host does not play a filter beside others that holds a body or response headers; it says so when the host is dropped.
+    /// Each filter may hold parts of a message. Envoy has one buffer for all of them: a filter that continues a message lets go what a filter before
+    /// it holds of the body as well. The embedded host says so when it is dropped.
     ///
     /// ```
     /// # use proxy_filter_host::Host;
