@@ -88,7 +88,7 @@ impl Modules {
     /// cargo's own error output.
     pub fn build(profile: Profile) -> Result<Self, Failure> {
         let keys = Maker::ALL.map(|maker| FILTERS.map(|filter| (maker, filter))).concat();
-        let names: Vec<_> = keys.iter().map(|(maker, filter)| format!("{maker}_{filter}")).collect();
+        let names: Vec<_> = keys.iter().map(|(maker, filter)| maker.module(filter)).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         let paths = build(profile, &Maker::ALL.map(Maker::package), &names)?;
         Ok(Self { paths: keys.into_iter().zip(paths).collect() })

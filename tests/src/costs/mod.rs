@@ -65,6 +65,15 @@ impl Maker {
             Self::Peer => "proxy-filter-bench-peer",
         }
     }
+
+    /// The module with this filter. Only ours has async functions: theirs beside `auth_async` is `auth_callout` again.
+    #[must_use]
+    pub fn module(self, filter: &str) -> String {
+        match (self, filter) {
+            (Self::Floor | Self::Peer, "auth_async") => format!("{self}_auth_callout"),
+            _ => format!("{self}_{filter}"),
+        }
+    }
 }
 
 impl fmt::Display for Maker {
