@@ -1,43 +1,58 @@
-//! What only a real Envoy has: expressions.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
-#![cfg(feature = "envoy")]
+//! Expressions: foreign functions `expr_create`, `expr_evaluate` and `expr_delete`.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter_host::{Host, build_guest};
-use std::path::Path;
+use proxy_filter_host::Host;
 
-/// The guest in Envoy.
-fn host() -> Host {
-    let module =
-        build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some("expressions")).unwrap();
-    let mut host = Host::in_envoy(&module).unwrap();
+#[path = "../guests/examples/expressions.rs"]
+mod filter;
+
+#[proxy_filter_host::test(guest = "expressions")]
+fn expressions_are_evaluated(mut host: Host) {
     host.configure("").unwrap();
-    host
-}
-
-#[test]
-#[ignore = "needs an Envoy"]
-fn expressions_are_evaluated_in_envoy() {
-    let mut host = host();
+    let lines: Vec<_> = host.start_logs().into_iter().map(|line| line.message).collect();
+    assert_eq!(
+        lines,
+        [
+            "no expression: InvalidInput",
+            "no function: InvalidInput",
+            "no token: NotAvailableHere",
+            "nothing to delete: []",
+            "no token to delete: NotAvailableHere",
+            "of the root: true",
+            "on the root: NotAvailableHere",
+        ]
+    );
     for (path, result) in [("/yes", true), ("/no", false)] {
+        let byte = format!("\"\\x0{}\"", u8::from(result));
         let exchange = host.get(path).send();
-        let lines: Vec<_> = exchange.messages();
-        assert_eq!(
-            lines,
-            [
-                if result { r#"request.path == '/yes': "\x01""# } else { r#"request.path == '/yes': "\x00""# },
-                &format!("request.path == '/yes': {result}"),
-                "request.headers['x-missing'] == '1': NotAvailableHere",
-                "request.headers['x-missing'] == '1': NotAvailableHere",
-                r#"1.5: "\x00\x00\x00\x00\x00\x00\xf8?""#,
-                "1.5: Malformed",
-                "null: Refused(SerializationFailure (3))",
-                "null: Refused(SerializationFailure (3))",
-                r#"request.method + '!': "GET!""#,
-                "request.method + '!': Malformed",
-                "in a stream: true",
-                "dropped: NotFound",
-                "deleted: []",
-            ]
-        );
+        let start = r"\x02\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00\x00";
+        let list = format!(r"{start}\x01{zero}\x02{zero}", zero = r"\x00\x00\x00\x00\x00\x00\x00\x00\x00");
+        let values = [
+            ("request.path == '/yes'", byte.as_str(), if result { "true" } else { "false" }),
+            ("request.headers['x-missing'] == '1'", "NotAvailableHere", "NotAvailableHere"),
+            ("1.5", r#""\x00\x00\x00\x00\x00\x00\xf8?""#, "Malformed"),
+            ("null", "Refused(SerializationFailure (3))", "Refused(SerializationFailure (3))"),
+            ("request.method + '!'", r#""GET!""#, "Malformed"),
+            ("'x-missing' in request.headers || request.path.startsWith('/y')", &byte, &result.to_string()),
+            ("has(request.headers.x)", r#""\x00""#, "false"),
+            ("request.headers[':path'].endsWith('s') && request.path.contains('es')", &byte, &result.to_string()),
+            ("request.path.matches('^/[a-z]+$')", r#""\x01""#, "true"),
+            ("request.url_path.size()", &format!(r#""\x0{}\x00\x00\x00\x00\x00\x00\x00""#, path.len()), "Malformed"),
+            ("request.size + 7", r#""\x07\x00\x00\x00\x00\x00\x00\x00""#, "Malformed"),
+            ("response.code == 200", "NotAvailableHere", "NotAvailableHere"),
+            ("request.missing", "NotAvailableHere", "NotAvailableHere"),
+            ("missing", "NotAvailableHere", "NotAvailableHere"),
+            (
+                "['GET', 'HEAD'].exists(method, method == request.method) ? [1, 2] : []",
+                &format!("\"{list}\""),
+                "Malformed",
+            ),
+            ("{'a': true}", r#""\x01\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00a\x00\x01\x00""#, "Malformed"),
+            ("[null]", "Refused(SerializationFailure (3))", "Refused(SerializationFailure (3))"),
+            ("connection.mtls", r#""\x00""#, "false"),
+        ]
+        .map(|(expression, value, matches)| [format!("{expression}: {value}"), format!("{expression}: {matches}")]);
+        let end = ["in a stream: true", "dropped: NotFound", "deleted: []"].map(str::to_owned);
+        assert_eq!(exchange.messages(), [values.as_flattened(), &end].concat());
     }
 }

@@ -1,10 +1,8 @@
-//! Which requests need a signature, and which signatures are good. Only Envoy has CEL: what depends on it runs there alone. Another test shows
-//! what becomes of the filter in a host without CEL and signatures.
+//! Which requests need a signature, and which signatures are good, and what becomes of the filter in a host without CEL and signatures.
 
 use proxy_filter::Status;
-use proxy_filter_host::{ForeignReply, Host, build_guest};
+use proxy_filter_host::{ForeignReply, Host};
 use serde_json::json;
-use std::path::{Path, PathBuf};
 
 /// The public half of a key that was made for tests and protects nothing.
 const PUBLIC_KEY: &str = include_str!("../public.pem");
@@ -33,10 +31,6 @@ fn a_configuration_without_a_key_is_refused(mut host: Host) {
     assert!(refused.to_string().contains("missing field `public_key`"), "{refused}");
 }
 
-fn module() -> PathBuf {
-    build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "cel_and_signature", None).unwrap()
-}
-
 fn configure(host: &mut Host, when: &str) {
     host.configure(json!({ "when": when, "public_key": PUBLIC_KEY })).unwrap();
 }
@@ -45,10 +39,8 @@ fn signed(path: &str, signature: &str) -> String {
     format!("{path}&signature={signature}")
 }
 
-#[test]
-#[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
-fn in_envoy_signed_requests_pass_and_others_do_not() {
-    let mut host = Host::in_envoy(&module()).unwrap();
+#[proxy_filter_host::test]
+fn signed_requests_pass_and_others_do_not(mut host: Host) {
     configure(&mut host, "request.path.startsWith('/files/')");
     for (path, status, body) in [
         ("/public".to_owned(), 200, None),
@@ -70,20 +62,16 @@ fn in_envoy_signed_requests_pass_and_others_do_not() {
     }
 }
 
-#[test]
-#[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
-fn in_envoy_an_expression_that_fails_means_that_a_signature_is_needed() {
-    let mut host = Host::in_envoy(&module()).unwrap();
+#[proxy_filter_host::test]
+fn an_expression_that_fails_means_that_a_signature_is_needed(mut host: Host) {
     configure(&mut host, "request.headers['x-internal'] != '1'");
     assert_eq!(host.get("/").header("x-internal", "1").send().status(), 200);
     let exchange = host.get("/").send();
     assert_eq!(exchange.status(), 403, "there is no such header: {exchange}");
 }
 
-#[test]
-#[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
-fn in_envoy_a_text_that_is_no_expression_is_refused() {
-    let mut host = Host::in_envoy(&module()).unwrap();
+#[proxy_filter_host::test]
+fn a_text_that_is_no_expression_is_refused(mut host: Host) {
     let refused = host.configure(json!({ "when": "request.path ==", "public_key": PUBLIC_KEY })).unwrap_err();
     assert!(refused.to_string().contains("expr_create") || refused.to_string().contains("foreign"), "{refused}");
 }

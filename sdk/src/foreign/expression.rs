@@ -54,8 +54,12 @@ use crate::stream_info::attribute;
 /// ```
 ///
 /// Envoy evaluates it for the context whose callback runs, even while another context is selected: in a callback of the root
-/// context there are no attributes of a stream. Only Envoy has expressions; the embedded host answers
-/// [`NotFound`](ErrorKind::NotFound).
+/// context there are no attributes of a stream.
+///
+/// The embedded host has expressions if its feature `expressions` is on. They know the attributes that are text, numbers, booleans or header
+/// fields, the latter by names in lower case; times, durations, metadata and filter state do not exist to them. Their functions are `bytes`, `contains`,
+/// `double`, `endsWith`, `int`, `matches`, `size`, `startsWith`, `string` and `uint`, and the macros; any other function is no expression there. In
+/// Envoy `||` and `&&` may be decided by the right side if the left one fails; in the embedded host the whole fails.
 ///
 /// Source: Envoy 1.40, foreign functions `expr_create`, `expr_evaluate`, `expr_delete`.
 #[doc(alias = "CEL")]

@@ -12,8 +12,26 @@ fn show<T: Debug>(what: &str, result: Result<T>) {
     }
 }
 
-const EXPRESSIONS: [&str; 5] =
-    ["request.path == '/yes'", "request.headers['x-missing'] == '1'", "1.5", "null", "request.method + '!'"];
+const EXPRESSIONS: [&str; 18] = [
+    "request.path == '/yes'",
+    "request.headers['x-missing'] == '1'",
+    "1.5",
+    "null",
+    "request.method + '!'",
+    "'x-missing' in request.headers || request.path.startsWith('/y')",
+    "has(request.headers.x)",
+    "request.headers[':path'].endsWith('s') && request.path.contains('es')",
+    "request.path.matches('^/[a-z]+$')",
+    "request.url_path.size()",
+    "request.size + 7",
+    "response.code == 200",
+    "request.missing",
+    "missing",
+    "['GET', 'HEAD'].exists(method, method == request.method) ? [1, 2] : []",
+    "{'a': true}",
+    "[null]",
+    "connection.mtls",
+];
 
 #[derive(Default)]
 struct Root {
@@ -27,6 +45,11 @@ impl RootContext for Root {
     fn on_configure(&mut self, _configuration: Configuration) -> Result<()> {
         self.expressions = Rc::new(EXPRESSIONS.into_iter().map(Expression::new).collect::<Result<_>>()?);
         show("no expression", Expression::new("bad + ( expression").map(drop));
+        show("no function", Expression::new("missing(1)").map(drop));
+        show("no token", foreign::call("expr_evaluate", b"1"));
+        show("nothing to delete", foreign::call("expr_delete", [9, 9, 9, 9]));
+        show("no token to delete", foreign::call("expr_delete", b"1"));
+        show("of the root", Expression::new("plugin_name.size() > 0 && 1 + 1 == 2")?.matches());
         show("on the root", self.expressions.first().map(Expression::matches).transpose());
         Ok(())
     }

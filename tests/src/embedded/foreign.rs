@@ -1,5 +1,7 @@
 //! Foreign functions: Envoy's, and those of a test.
 
+#[cfg(feature = "expressions")]
+use super::expression;
 use super::functions::Functions;
 #[cfg(feature = "signatures")]
 use super::signature;
@@ -82,6 +84,12 @@ pub(super) fn call(state: &mut State, name: &[u8], argument: &[u8]) -> Result<Ve
         b"clear_route_cache" => Ok(Vec::new()),
         b"declare_property" => declare(state, &parse(argument)?),
         b"set_envoy_filter_state" => set_object(state, &parse(argument)?),
+        #[cfg(feature = "expressions")]
+        b"expr_create" => expression::create(state, argument),
+        #[cfg(feature = "expressions")]
+        b"expr_evaluate" => expression::evaluate(state, argument),
+        #[cfg(feature = "expressions")]
+        b"expr_delete" => expression::delete(state, argument),
         #[cfg(feature = "signatures")]
         b"sign" => signature::sign(&parse(argument)?),
         #[cfg(feature = "signatures")]

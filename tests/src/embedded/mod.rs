@@ -9,6 +9,8 @@ mod callout;
 mod chain;
 mod event;
 mod exchange;
+#[cfg(feature = "expressions")]
+mod expression;
 mod fields;
 mod flow;
 mod foreign;

@@ -285,6 +285,8 @@ pub(crate) struct State {
     pub(crate) callouts: Callouts,
     pub(crate) rpcs: Rpcs,
     pub(crate) backs: Backs,
+    #[cfg(feature = "expressions")]
+    pub(super) expressions: super::expression::Expressions,
     pub(crate) metrics: Metrics,
     pub(crate) shared_data: Data,
     pub(crate) queues: Queues,
@@ -311,6 +313,8 @@ impl State {
             callouts: Callouts::default(),
             rpcs: Rpcs::default(),
             backs: Backs::default(),
+            #[cfg(feature = "expressions")]
+            expressions: super::expression::Expressions::default(),
             metrics: Metrics::new(process.metrics.clone()),
             shared_data: process.data.clone(),
             queues: process.queues.clone(),
