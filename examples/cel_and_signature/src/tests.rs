@@ -1,7 +1,8 @@
-//! Which requests need a signature, and which signatures are good. Only Envoy has CEL and signatures: what depends on them runs there alone,
-//! and the embedded host shows what becomes of the filter in a host without.
+//! Which requests need a signature, and which signatures are good. Only Envoy has CEL: what depends on it runs there alone. Another test shows
+//! what becomes of the filter in a host without CEL and signatures.
 
-use proxy_filter_host::{Host, build_guest};
+use proxy_filter::Status;
+use proxy_filter_host::{ForeignReply, Host, build_guest};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -87,9 +88,11 @@ fn in_envoy_a_text_that_is_no_expression_is_refused() {
     assert!(refused.to_string().contains("expr_create") || refused.to_string().contains("foreign"), "{refused}");
 }
 
-#[test]
-fn a_host_without_expressions_and_signatures_lets_nothing_through_and_says_why() {
-    let mut host = Host::for_module(&std::fs::read(module()).unwrap());
+#[proxy_filter_host::test(embedded)]
+fn a_host_without_expressions_and_signatures_lets_nothing_through_and_says_why(mut host: Host) {
+    for function in ["expr_create", "verify_signature"] {
+        host.foreign_function(function, |_| ForeignReply::refused(Status::NOT_FOUND));
+    }
     configure(&mut host, "false");
     let start = host.start_logs();
     assert!(start.iter().any(|line| line.message.contains("this host has no CEL expressions")), "{start:?}");

@@ -44,8 +44,7 @@ pub enum Verdict {
 /// }
 /// ```
 ///
-/// In every callback, those of the root context included. Only Envoy has signatures; the embedded host answers
-/// [`NotFound`](ErrorKind::NotFound).
+/// In every callback, those of the root context included. The embedded host has signatures if its feature `signatures` is on.
 ///
 /// # Errors
 /// [`InvalidInput`](ErrorKind::InvalidInput) for a key or a hash the host cannot use; [`NotFound`](ErrorKind::NotFound) on hosts without the
@@ -74,10 +73,10 @@ pub fn sign(hash: &str, private_key: Key<'_>, text: impl AsRef<[u8]>) -> Result<
 /// }
 /// ```
 ///
-/// When: as [`sign`].
+/// When: as [`sign`]. To the embedded host an EC key is one that it cannot use.
 ///
 /// # Errors
-/// [`NotFound`](ErrorKind::NotFound) on hosts without the function; [`InvalidInput`](ErrorKind::InvalidInput) if the host refuses the call. To
+/// [`NotFound`](ErrorKind::NotFound) on hosts without the function; [`InvalidInput`](ErrorKind::InvalidInput) for an empty key. To
 /// Envoy, a signature is [`Invalid`](Verdict::Invalid) as well if it cannot use the key or the hash.
 ///
 /// Source: Envoy 1.40, foreign function `verify_signature`.

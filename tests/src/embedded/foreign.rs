@@ -1,6 +1,8 @@
-//! Foreign functions: Envoy's, as far as they need neither an expression language nor cryptography, and those of a test.
+//! Foreign functions: Envoy's, and those of a test.
 
 use super::functions::Functions;
+#[cfg(feature = "signatures")]
+use super::signature;
 use super::state::State;
 use super::vm::Vm;
 use crate::foreign::{Back, ForeignReply};
@@ -70,7 +72,7 @@ fn show(state: &mut State, context: u32, (function_id, arguments): Back) -> [u32
     [context, function_id, size]
 }
 
-/// Calls a function of Envoy's. One that is not here does not exist, expressions and signatures included.
+/// Calls a function of Envoy's. One that is not here does not exist.
 pub(super) fn call(state: &mut State, name: &[u8], argument: &[u8]) -> Result<Vec<u8>, Status> {
     match name {
         b"compress" => Ok(miniz_oxide::deflate::compress_to_vec_zlib(argument, 6)),
@@ -80,6 +82,10 @@ pub(super) fn call(state: &mut State, name: &[u8], argument: &[u8]) -> Result<Ve
         b"clear_route_cache" => Ok(Vec::new()),
         b"declare_property" => declare(state, &parse(argument)?),
         b"set_envoy_filter_state" => set_object(state, &parse(argument)?),
+        #[cfg(feature = "signatures")]
+        b"sign" => signature::sign(&parse(argument)?),
+        #[cfg(feature = "signatures")]
+        b"verify_signature" => signature::verify(&parse(argument)?),
         _ => Err(Status::NOT_FOUND),
     }
 }
@@ -114,12 +120,12 @@ fn set_object(state: &mut State, fields: &[(u64, Field)]) -> Result<Vec<u8>, Sta
 }
 
 /// The value of a protocol buffers field.
-enum Field {
+pub(super) enum Field {
     Number(u64),
     Bytes(Vec<u8>),
 }
 
-fn bytes(fields: &[(u64, Field)], wanted: u64) -> Vec<u8> {
+pub(super) fn bytes(fields: &[(u64, Field)], wanted: u64) -> Vec<u8> {
     let found = fields.iter().rev().find_map(|(number, field)| match field {
         Field::Bytes(bytes) if *number == wanted => Some(bytes.clone()),
         _ => None,

@@ -98,7 +98,7 @@ fn message(value: &Value) -> Vec<u8> {
 
 /// A field of bytes.
 #[allow(clippy::cast_possible_truncation, reason = "seven bits at a time fit a byte")]
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | 2];
     let mut length = bytes.len();
     while length >= 0x80 {

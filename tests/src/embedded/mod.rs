@@ -30,6 +30,8 @@ mod root;
 mod rpc;
 mod rpc_server;
 mod shared;
+#[cfg(feature = "signatures")]
+mod signature;
 mod state;
 mod tcp;
 mod time;
