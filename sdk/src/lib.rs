@@ -304,7 +304,7 @@
 //! |---|---|---|
 //! | `panic-hook` | yes | a panic is written to the host's log |
 //! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `shared_data::Json` |
-//! | `grpc` | no | messages of the crate `prost` in [`GrpcCall`] and [`GrpcStream`]; without it, messages are [`GrpcBytes`] or types that implement [`GrpcMessage`] |
+//! | `grpc` | no | [`GrpcCall`], [`GrpcStream`] and [`grpc_client!`], with messages of the crate `prost`, of types that implement [`GrpcMessage`], or as [`GrpcBytes`] |
 //! | `prost-types` | no | metadata as `prost_types::Value` and `prost_types::Struct`: `Metadata::prost_value` and `prost_struct`, and conversions |
 //! | `futures` | no | `Stream` of the crate `futures` for ticks, messages of gRPC, items of queues and pieces of bodies |
 //! | `wee_alloc` | no | `wee_alloc` as the global allocator. It is unmaintained, and memory freed at one size is not always used for another |
@@ -341,6 +341,7 @@ mod field;
 pub mod filter_state;
 mod filter_status;
 pub mod foreign;
+#[cfg(feature = "grpc")]
 mod grpc;
 mod header_value;
 mod headers;
@@ -379,6 +380,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use exchange::Chunks;
 pub use exchange::{Exchange, HeldBody};
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
+#[cfg(feature = "grpc")]
 pub use grpc::{
     ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStatus,
     GrpcStream, NextGrpcMessage, OpenGrpcStream,
@@ -410,6 +412,7 @@ pub mod __private {
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};
     pub use crate::exchange::{Gate, Points, RootTask, StreamTask, is_deadline, within};
+    #[cfg(feature = "grpc")]
     pub use crate::grpc::{GrpcStream, NextGrpcMessage};
     pub use crate::prelude::*;
 }

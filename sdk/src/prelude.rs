@@ -2,8 +2,10 @@
 
 pub use crate::{
     Body, CalloutError, Configuration, Context, DownstreamData, Error, ErrorKind, Exchange, FailurePolicy,
-    FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus, GrpcCall, GrpcCode, GrpcError, HeaderMap, HeaderValue,
-    HttpCall, LocalReply, LogContext, NetworkFilterStatus, PeerType, RequestBody, RequestHeaders, RequestTrailers,
-    ResponseBody, ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue, StreamContext, StreamData,
-    Timer, UpstreamData, VmConfiguration, printable,
+    FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus, HeaderMap, HeaderValue, HttpCall, LocalReply,
+    LogContext, NetworkFilterStatus, PeerType, RequestBody, RequestHeaders, RequestTrailers, ResponseBody,
+    ResponseHeaders, ResponseTrailers, Result, RootContext, SharedQueue, StreamContext, StreamData, Timer,
+    UpstreamData, VmConfiguration, printable,
 };
+#[cfg(feature = "grpc")]
+pub use crate::{GrpcCall, GrpcCode, GrpcError};

@@ -4,6 +4,7 @@
 
 use crate::error::Result;
 use crate::exchange::Chunks;
+#[cfg(feature = "grpc")]
 use crate::grpc::{ConnectedGrpcStream, GrpcError};
 use crate::timer::Ticks;
 use core::pin::Pin;
@@ -21,6 +22,7 @@ impl Stream for Ticks {
 }
 
 /// The messages, each as [`next`](ConnectedGrpcStream::next) returns it, and the error with which the stream ended, if it did.
+#[cfg(feature = "grpc")]
 impl<Sent, Received> Stream for ConnectedGrpcStream<Sent, Received> {
     type Item = Result<Received, GrpcError>;
 
@@ -29,6 +31,7 @@ impl<Sent, Received> Stream for ConnectedGrpcStream<Sent, Received> {
     }
 }
 
+#[cfg(feature = "grpc")]
 impl<Sent, Received> FusedStream for ConnectedGrpcStream<Sent, Received> {
     fn is_terminated(&self) -> bool {
         self.is_over()

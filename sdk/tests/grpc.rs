@@ -1,4 +1,5 @@
 //! gRPC calls and streams, driven export by export, as hosts other than the embedded one may do it.
+#![cfg(feature = "grpc")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::prelude::*;

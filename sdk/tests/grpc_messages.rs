@@ -1,4 +1,5 @@
 //! Who gets the messages of a gRPC stream, of several that wait for them: driven export by export.
+#![cfg(feature = "grpc")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::prelude::*;

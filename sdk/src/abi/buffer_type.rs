@@ -8,6 +8,7 @@ impl BufferType {
     pub(crate) const DOWNSTREAM_DATA: Self = Self(2);
     pub(crate) const UPSTREAM_DATA: Self = Self(3);
     pub(crate) const HTTP_CALL_RESPONSE_BODY: Self = Self(4);
+    #[cfg(feature = "grpc")]
     pub(crate) const GRPC_MESSAGE: Self = Self(5);
     pub(crate) const VM_CONFIGURATION: Self = Self(6);
     pub(crate) const PLUGIN_CONFIGURATION: Self = Self(7);

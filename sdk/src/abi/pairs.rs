@@ -148,10 +148,10 @@ pub(super) fn append(to: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn encode(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
+    pub(in crate::abi) fn encode(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
         let mut builder = Builder::new();
         for (name, value) in pairs {
             builder.push(name, value).unwrap();

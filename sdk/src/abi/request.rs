@@ -97,15 +97,7 @@ impl RequestBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::abi::pairs::Builder;
-
-    fn encode(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
-        let mut builder = Builder::new();
-        for (name, value) in pairs {
-            builder.push(name, value).unwrap();
-        }
-        builder.finish()
-    }
+    use crate::abi::pairs::tests::encode;
 
     #[test]
     fn the_texts_begin_behind_the_room() {

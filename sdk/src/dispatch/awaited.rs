@@ -1,11 +1,10 @@
 //! Callouts as futures, for filters that are one async function.
 
 use super::callout::{Callout, Waiting};
-use super::{grpc_calls, timers};
+use super::timers;
 use crate::callout_error::CalloutError;
 use crate::error::{Error, Result};
 use crate::exchange::{self, Points};
-use crate::grpc::{GrpcCall, GrpcError, GrpcMessage};
 use crate::http_call::{HttpAnswer, HttpCall};
 use crate::runtime::{Answers, Ticket, current};
 use crate::timer::Timer;
@@ -21,6 +20,13 @@ pub struct Awaited<A: Awaitable>(State<A>);
 enum State<A: Awaitable> {
     New(Option<A>),
     Waiting(A::Waiting),
+}
+
+impl<A: Awaitable> Awaited<A> {
+    #[inline]
+    pub(super) const fn new(callout: A) -> Self {
+        Self(State::New(Some(callout)))
+    }
 }
 
 impl<A: Awaitable> core::fmt::Debug for Awaited<A> {
@@ -159,7 +165,7 @@ struct Answer<T> {
 }
 
 impl<T: 'static> WaitingForCompletion<T> {
-    fn new<A>(number: u32, waker: &Waker, give_up: fn(u32)) -> Self
+    pub(super) fn new<A>(number: u32, waker: &Waker, give_up: fn(u32)) -> Self
     where
         A: for<'a> Callout<Answer<'a> = T, Started = u32>,
     {
@@ -176,7 +182,7 @@ impl<T: 'static> WaitingForCompletion<T> {
         Self { number, shared, give_up }
     }
 
-    fn look(&self, waker: &Waker) -> Option<T> {
+    pub(super) fn look(&self, waker: &Waker) -> Option<T> {
         let answer = self.shared.answer.take();
         if answer.is_none() {
             self.shared.waker.set(Some(waker.clone()));
@@ -224,37 +230,13 @@ impl Awaitable for Timer {
     }
 }
 
-impl<Reply: GrpcMessage> Awaitable for GrpcCall<Reply> {
-    type Output = core::result::Result<Reply, GrpcError>;
-    type Waiting = WaitingForCompletion<Self::Output>;
-
-    const DECLARED: (Points, &'static str) = (Points::GRPC_CALLS, "grpc_calls");
-
-    fn expect(number: u32, waker: &Waker) -> Self::Waiting {
-        WaitingForCompletion::new::<Self>(number, waker, grpc_calls::give_up)
-    }
-
-    #[inline]
-    fn look(waiting: &Self::Waiting, waker: &Waker) -> Option<Self::Output> {
-        waiting.look(waker)
-    }
-
-    fn not_started(answer: Self::Answer<'static>) -> Self::Output {
-        answer
-    }
-
-    fn refuse(error: Error) -> Self::Output {
-        Err(GrpcError::Refused(error))
-    }
-}
-
 impl IntoFuture for HttpCall {
     type Output = core::result::Result<HttpAnswer, CalloutError>;
     type IntoFuture = Awaited<Self>;
 
     #[inline]
     fn into_future(self) -> Awaited<Self> {
-        Awaited(State::New(Some(self)))
+        Awaited::new(self)
     }
 }
 
@@ -264,15 +246,6 @@ impl IntoFuture for Timer {
 
     #[inline]
     fn into_future(self) -> Awaited<Self> {
-        Awaited(State::New(Some(self)))
-    }
-}
-
-impl<Reply: GrpcMessage> IntoFuture for GrpcCall<Reply> {
-    type Output = core::result::Result<Reply, GrpcError>;
-    type IntoFuture = Awaited<Self>;
-
-    fn into_future(self) -> Awaited<Self> {
-        Awaited(State::New(Some(self)))
+        Awaited::new(self)
     }
 }

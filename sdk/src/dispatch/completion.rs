@@ -5,7 +5,9 @@ use super::connection::Close;
 use super::failure::{self, CONTINUE, Refusal, Refuse};
 use super::held::{Held, Part};
 use super::stream::{LifeOf, Side, Stream, has};
-use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, awaited, grpc_calls, grpc_streams, timers};
+use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, awaited, timers};
+#[cfg(feature = "grpc")]
+use super::{grpc_calls, grpc_streams};
 use crate::abi::StreamType;
 use crate::callout_error::CalloutError;
 use crate::http_call::{HttpAnswer, HttpCall, HttpCallResponse};
@@ -40,9 +42,11 @@ pub(super) fn forget(awaits: CallbackSet, owner: u32) {
     if awaits.intersects(CallbackSet::TIMERS) {
         timers::forget(owner);
     }
+    #[cfg(feature = "grpc")]
     if awaits.intersects(CallbackSet::GRPC_CALLS) {
         grpc_calls::forget(owner);
     }
+    #[cfg(feature = "grpc")]
     if awaits.intersects(CallbackSet::GRPC_STREAMS) {
         grpc_streams::forget(owner);
     }

@@ -7,8 +7,13 @@ mod completion;
 mod connection;
 mod failure;
 mod foreign_calls;
+#[cfg(feature = "grpc")]
 mod grpc_calls;
+#[cfg(feature = "grpc")]
+mod grpc_futures;
+#[cfg(feature = "grpc")]
 mod grpc_messages;
+#[cfg(feature = "grpc")]
 mod grpc_streams;
 mod held;
 mod life;

@@ -19,11 +19,11 @@ use core::time::Duration;
 /// The answer is the decoded message, or a [`GrpcError`]. It comes once, or not at all if the stream is over first; the call is cancelled then. A
 /// call that cannot be made is answered at once, with the reason.
 ///
-/// The context says in its attribute that it waits: `#[proxy_filter::context(grpc_calls)]`, or `#[proxy_filter::root(grpc_calls)]` for the root
+/// It needs the feature `grpc`. The context says in its attribute that it waits: `#[proxy_filter::context(grpc_calls)]`, or `#[proxy_filter::root(grpc_calls)]` for the root
 /// context. That makes the module export `proxy_on_grpc_receive` and `proxy_on_grpc_close`; without it such a call does not compile.
 ///
 /// ```
-/// # #[cfg(feature = "grpc")] mod authorize {
+/// # mod authorize {
 /// use proxy_filter::prelude::*;
 /// use std::time::Duration;
 ///

@@ -2,10 +2,9 @@ use crate::error::Result;
 
 /// A message of a gRPC service: what goes onto the wire, and what comes from there.
 ///
-/// With the feature `grpc`, every message of the crate `prost` is one, generated or written by hand:
+/// Every message of the crate `prost` is one, generated or written by hand:
 ///
 /// ```
-/// # #[cfg(feature = "grpc")] mod with_prost {
 /// use proxy_filter::GrpcMessage;
 ///
 /// #[derive(Clone, PartialEq, prost::Message)]
@@ -14,16 +13,12 @@ use crate::error::Result;
 ///     path: String,
 /// }
 ///
-/// # pub fn check() {
 /// let request = CheckRequest { path: "/".into() };
 /// assert_eq!(request.to_wire(), [0x0a, 1, b'/']);
 /// assert_eq!(CheckRequest::from_wire(request.to_wire()).unwrap(), request);
-/// # }
-/// # }
-/// # fn main() { #[cfg(feature = "grpc")] with_prost::check() }
 /// ```
 ///
-/// Without it, [`GrpcBytes`] is a message as it is on the wire, and a filter may implement the trait for types of another library.
+/// [`GrpcBytes`] is a message as it is on the wire, and a filter may implement the trait for types of another library.
 pub trait GrpcMessage: Sized + 'static {
     /// The message as it is on the wire.
     fn to_wire(&self) -> Vec<u8>;
@@ -60,7 +55,6 @@ impl GrpcMessage for GrpcBytes {
     }
 }
 
-#[cfg(feature = "grpc")]
 impl<M: prost::Message + Default + 'static> GrpcMessage for M {
     fn to_wire(&self) -> Vec<u8> {
         self.encode_to_vec()

@@ -17,11 +17,11 @@ use std::rc::Rc;
 /// [`connect`](Self::connect) opens one whose messages are awaited. A stream belongs to the context that opened it; it is
 /// cancelled when the handle is dropped or the context is gone, whichever comes first.
 ///
-/// The context says in its attribute that it has streams: `#[proxy_filter::context(grpc_streams)]`, or `#[proxy_filter::root(grpc_streams)]` for the
+/// It needs the feature `grpc`. The context says in its attribute that it has streams: `#[proxy_filter::context(grpc_streams)]`, or `#[proxy_filter::root(grpc_streams)]` for the
 /// root context. That makes the module export the four callbacks of a gRPC stream; without it, `open` does not compile.
 ///
 /// ```
-/// # #[cfg(feature = "grpc")] mod report {
+/// # mod report {
 /// use proxy_filter::prelude::*;
 /// use proxy_filter::{GrpcEvent, GrpcStream, OpenGrpcStream};
 ///

@@ -6,9 +6,9 @@ use std::cell::Cell;
 pub(crate) struct Callback(&'static &'static str);
 
 macro_rules! callbacks {
-    ($($name:ident = $text:literal;)*) => {
+    ($($(#[$condition:meta])? $name:ident = $text:literal;)*) => {
         impl Callback {
-            $(pub(crate) const $name: Self = Self(&$text);)*
+            $($(#[$condition])? pub(crate) const $name: Self = Self(&$text);)*
         }
     };
 }
@@ -22,7 +22,9 @@ callbacks! {
     QUEUE_READY = "on_queue_ready";
     HTTP_CALL_RESPONSE = "the completion of an HTTP call";
     TIMER = "the completion of a timer";
+    #[cfg(feature = "grpc")]
     GRPC_CALL = "the completion of a gRPC call";
+    #[cfg(feature = "grpc")]
     GRPC_STREAM = "the handler of a gRPC stream";
     REQUEST_HEADERS = "on_request_headers";
     REQUEST_BODY = "on_request_body";
