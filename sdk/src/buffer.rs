@@ -107,6 +107,15 @@ impl Buffer {
     }
 }
 
+/// All of a buffer, of which the host has said how long it is.
+#[inline]
+pub(crate) fn whole(kind: BufferType, size: u32) -> Result<Vec<u8>> {
+    if size == 0 {
+        return Ok(Vec::new());
+    }
+    sys::proxy_get_buffer_bytes(kind.raw(), 0, size).map_err(|status| Error::host("proxy_get_buffer_bytes", status))
+}
+
 /// A size on the wire.
 #[inline]
 fn size(bytes: usize) -> Result<u32> {

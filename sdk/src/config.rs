@@ -1,8 +1,8 @@
 //! The plugin's and the VM's configuration: [`Configuration`], [`VmConfiguration`].
 
 use crate::abi::BufferType;
-use crate::error::{Error, Result};
-use crate::sys;
+use crate::buffer;
+use crate::error::Result;
 
 macro_rules! configuration {
     ($(#[$doc:meta])* $name:ident, $buffer:ident) => {
@@ -34,11 +34,7 @@ macro_rules! configuration {
             /// A refusal of the host.
             #[inline]
             pub fn bytes(&self) -> Result<Vec<u8>> {
-                if self.size == 0 {
-                    return Ok(Vec::new());
-                }
-                sys::proxy_get_buffer_bytes(BufferType::$buffer.raw(), 0, self.size)
-                    .map_err(|status| Error::host("proxy_get_buffer_bytes", status))
+                buffer::whole(BufferType::$buffer, self.size)
             }
 
             /// The configuration as a type of the filter's own, read from JSON. Nothing configured reads as `{}`, so that a type whose

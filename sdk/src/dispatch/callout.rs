@@ -50,6 +50,24 @@ impl<A: Callout> fmt::Debug for Waiting<A> {
     }
 }
 
+#[cfg(feature = "grpc")]
+impl<A: Callout> Waiting<A> {
+    /// The same for another callout, of whose answers `make` makes those that are waited for.
+    #[inline]
+    pub(super) fn after<B, X: 'static, Y>(self, make: impl FnOnce(Y) -> X + 'static) -> Waiting<B>
+    where
+        A: for<'a> Callout<Answer<'a> = X>,
+        B: for<'a> Callout<Answer<'a> = Y>,
+    {
+        match self {
+            Self::Message(part, then) => {
+                Waiting::Message(part, Box::new(move |context, side, answer| then(context, side, make(answer))))
+            }
+            Self::Context(then) => Waiting::Context(Box::new(move |context, answer| then(context, make(answer)))),
+        }
+    }
+}
+
 type OnMessage<A> = dyn for<'a> FnOnce(&mut dyn Any, &Side, <A as Callout>::Answer<'a>) -> Result<Raw>;
 type OnContext<A> = dyn for<'a> FnOnce(&mut dyn Any, <A as Callout>::Answer<'a>) -> Result<()>;
 

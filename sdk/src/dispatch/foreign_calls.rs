@@ -3,9 +3,9 @@
 use super::stream::LifeOf;
 use super::{Life, NewContext, Runtime};
 use crate::abi::BufferType;
-use crate::error::{Error, Result};
-use crate::runtime::{Callback, current};
-use crate::sys;
+use crate::buffer;
+use crate::error::Result;
+use crate::runtime::{Callback, current, edit};
 use std::cell::Cell;
 
 thread_local! {
@@ -23,7 +23,8 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_foreign_function`, of a root context or a stream.
     pub fn on_foreign_function(&self, context_id: u32, function_id: u32, arguments_size: u32) {
         // Now, or never: the host has them during this callback only.
-        let call = ForeignCall { context_id, function_id, arguments: arguments(arguments_size) };
+        let arguments = buffer::whole(BufferType::FOREIGN_FUNCTION_ARGUMENTS, arguments_size);
+        let call = ForeignCall { context_id, function_id, arguments };
         self.foreign_call(call);
         current::inside(|| self.after_root_callback());
     }
@@ -36,9 +37,7 @@ impl<R: NewContext> Runtime<R> {
             None => self.root(id).is_some_and(super::root::Root::is_busy),
         };
         if busy {
-            let mut missed = MISSED.take();
-            missed.push(call);
-            return MISSED.set(missed);
+            return MISSED.with(|cell| edit(cell, |missed| missed.push(call)));
         }
         current::inside(|| match stream {
             Some(_) => self.observe(Callback::FOREIGN_FUNCTION, id, |context| {
@@ -59,12 +58,4 @@ impl<R: NewContext> Runtime<R> {
             self.foreign_call(call);
         }
     }
-}
-
-fn arguments(size: u32) -> Result<Vec<u8>> {
-    if size == 0 {
-        return Ok(Vec::new());
-    }
-    sys::proxy_get_buffer_bytes(BufferType::FOREIGN_FUNCTION_ARGUMENTS.raw(), 0, size)
-        .map_err(|status| Error::host("proxy_get_buffer_bytes", status))
 }

@@ -3,7 +3,8 @@
 use super::callout::{self, Callout, Waiting};
 use super::{Awaits, CallbackSet, Callbacks, NewContext, Runtime};
 use crate::abi::BufferType;
-use crate::error::{Error, Result};
+use crate::buffer;
+use crate::error::Result;
 use crate::grpc::{GrpcBytes, GrpcCall, GrpcError, GrpcMessage};
 use crate::runtime::{Callback, Pendings};
 use crate::sys;
@@ -37,12 +38,7 @@ impl<Reply: GrpcMessage> Callout for GrpcCall<Reply> {
     }
 
     fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
-        let waiting = Some(match waiting {
-            Waiting::Message(part, then) => {
-                Waiting::Message(part, Box::new(move |context, side, answer| then(context, side, decode(answer))))
-            }
-            Waiting::Context(then) => Waiting::Context(Box::new(move |context, answer| then(context, decode(answer)))),
-        });
+        let waiting = Some(waiting.after(decode));
         CALLS.with(|calls| {
             // A host that uses a token again has forgotten the old call, and must not cancel the new one.
             if let Some((_, mut old)) = calls.take(number) {
@@ -80,12 +76,7 @@ fn take(token: u32) -> Option<(u32, Waiting<GrpcCall<GrpcBytes>>)> {
 /// The message that the running callback is about.
 #[inline]
 pub(super) fn message(size: u32) -> Result<GrpcBytes, GrpcError> {
-    if size == 0 {
-        return Ok(GrpcBytes::default());
-    }
-    sys::proxy_get_buffer_bytes(BufferType::GRPC_MESSAGE.raw(), 0, size)
-        .map(GrpcBytes)
-        .map_err(|status| GrpcError::Refused(Error::host("proxy_get_buffer_bytes", status)))
+    buffer::whole(BufferType::GRPC_MESSAGE, size).map(GrpcBytes).map_err(GrpcError::Refused)
 }
 
 /// Why the call or stream ended that the running callback is about.

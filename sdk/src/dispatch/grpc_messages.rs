@@ -3,7 +3,7 @@
 use super::callout::{Callout, Waiting};
 use super::{NewContext, Runtime};
 use crate::grpc::{Arrivals, GrpcError, GrpcMessage, Inbox, NextGrpcMessage};
-use crate::runtime::{Callback, Pendings};
+use crate::runtime::{Callback, Pendings, edit};
 use core::convert::Infallible;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -50,21 +50,13 @@ impl<Sent: 'static, Received: GrpcMessage> Callout for NextGrpcMessage<Sent, Rec
 
     fn wait((number, next): Self::Started, context_id: u32, waiting: Waiting<Self>) {
         // The completion has the stream: it lives as long as somebody waits.
-        let waiting = match waiting {
-            Waiting::Message(part, then) => {
-                Waiting::Message(part, Box::new(move |context, side, ()| then(context, side, next.take())))
-            }
-            Waiting::Context(then) => Waiting::Context(Box::new(move |context, ()| then(context, next.take()))),
-        };
-        Arrival::wait(number, context_id, waiting);
+        Arrival::wait(number, context_id, waiting.after(move |()| next.take()));
     }
 }
 
 /// Something has come into this inbox.
 pub(super) fn arrived<Received: 'static>(inbox: &Rc<Inbox<Received>>) {
-    let mut arrived = ARRIVED.take();
-    arrived.push(Rc::<Inbox<Received>>::clone(inbox));
-    ARRIVED.set(arrived);
+    ARRIVED.with(|cell| edit(cell, |arrived| arrived.push(Rc::<Inbox<Received>>::clone(inbox))));
 }
 
 /// Drops what a context that is gone waits for.

@@ -6,7 +6,7 @@ use super::task;
 use crate::abi::MapType;
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{Callback, current};
+use crate::runtime::{Callback, current, edit};
 use crate::timer::Timer;
 use crate::{stream_info, sys};
 use core::future::poll_fn;
@@ -32,18 +32,13 @@ thread_local! {
 
 #[inline]
 fn gives(root: u32) -> bool {
-    let roots = GIVES.take();
-    let gives = roots.contains(&root);
-    GIVES.set(roots);
-    gives
+    GIVES.with(|cell| edit(cell, |roots| roots.contains(&root)))
 }
 
 #[inline]
 fn note_gives(root: u32) {
     if !gives(root) {
-        let mut roots = GIVES.take();
-        roots.push(root);
-        GIVES.set(roots);
+        GIVES.with(|cell| edit(cell, |roots| roots.push(root)));
     }
 }
 

@@ -1,7 +1,7 @@
 use super::error::GrpcError;
 use super::message::GrpcMessage;
 use super::request::Request;
-use crate::http_call::milliseconds;
+use crate::http_call::{DEFAULT_TIMEOUT, milliseconds};
 use crate::sys;
 use core::fmt;
 use core::marker::PhantomData;
@@ -80,9 +80,6 @@ struct Inner {
     message: Vec<u8>,
     timeout: u32,
 }
-
-/// The timeout of a call that says nothing else, in milliseconds.
-const DEFAULT_TIMEOUT: u32 = 5000;
 
 impl<Reply> GrpcCall<Reply> {
     /// A call of a method: of the service `pkg.Service` that the cluster has, the method `Method`, with this message.

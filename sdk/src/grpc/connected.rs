@@ -2,6 +2,7 @@ use super::error::GrpcError;
 use super::message::GrpcMessage;
 use super::stream::{GrpcEvent, OpenGrpcStream};
 use crate::error::Result;
+use crate::runtime::edit;
 use core::fmt;
 use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
@@ -120,7 +121,7 @@ impl<Sent, Received> ConnectedGrpcStream<Sent, Received> {
     /// Whether the stream has ended, and every message was awaited.
     #[cfg(feature = "futures")]
     pub(crate) fn is_over(&self) -> bool {
-        self.open.is_over() && self.inbox.is_empty()
+        self.open.is_over() && !self.inbox.has_message()
     }
 }
 
@@ -177,10 +178,7 @@ pub(crate) trait Arrivals {
 impl<Received> Arrivals for Inbox<Received> {
     fn next(&self) -> Option<u32> {
         let is_there = self.has_message() || self.over.get();
-        let mut waiting = self.waiting.take();
-        let first = if is_there { waiting.pop_front() } else { None };
-        self.waiting.set(waiting);
-        first
+        if is_there { edit(&self.waiting, VecDeque::pop_front) } else { None }
     }
 }
 
@@ -196,9 +194,7 @@ impl<Received> Inbox<Received> {
 
     /// Notes a completion that waits.
     pub(crate) fn wait(&self, number: u32) {
-        let mut waiting = self.waiting.take();
-        waiting.push_back(number);
-        self.waiting.set(waiting);
+        edit(&self.waiting, |waiting| waiting.push_back(number));
     }
 
     /// Takes what came, and wakes who waits for it.
@@ -216,30 +212,14 @@ impl<Received> Inbox<Received> {
     }
 
     fn has_message(&self) -> bool {
-        let messages = self.messages.take();
-        let is_there = !messages.is_empty();
-        self.messages.set(messages);
-        is_there
+        edit(&self.messages, |messages| !messages.is_empty())
     }
 
     fn push(&self, message: core::result::Result<Received, GrpcError>) {
-        let mut messages = self.messages.take();
-        messages.push_back(message);
-        self.messages.set(messages);
-    }
-
-    #[cfg(feature = "futures")]
-    fn is_empty(&self) -> bool {
-        let messages = self.messages.take();
-        let is_empty = messages.is_empty();
-        self.messages.set(messages);
-        is_empty
+        edit(&self.messages, |messages| messages.push_back(message));
     }
 
     fn pop(&self) -> Option<core::result::Result<Received, GrpcError>> {
-        let mut messages = self.messages.take();
-        let first = messages.pop_front();
-        self.messages.set(messages);
-        first
+        edit(&self.messages, VecDeque::pop_front)
     }
 }

@@ -85,8 +85,8 @@ const TOO_MANY: &str = "more headers in an HTTP call than hosts accept (1,024, 1
 const TIMEOUT: &str = "the timeout of a call must be longer than 0 and at most 2147483647 milliseconds, 24 days";
 /// In milliseconds: Envoy takes a longer one for a negative number.
 const LONGEST: u32 = i32::MAX.unsigned_abs();
-/// The timeout of a call that says nothing else.
-const DEFAULT_TIMEOUT: u32 = 5000;
+/// The timeout of a call that says nothing else, over gRPC as well; in milliseconds.
+pub(crate) const DEFAULT_TIMEOUT: u32 = 5000;
 
 impl HttpCall {
     /// A `GET` of a path, `/check?a=b` for example, from a cluster.

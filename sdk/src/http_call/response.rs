@@ -1,10 +1,10 @@
 use crate::abi::{BufferType, MapType};
+use crate::buffer;
 use crate::callout_error::CalloutError;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::header_value::HeaderValue;
 use crate::headers::HeaderMap;
 use crate::runtime::line::plain_text;
-use crate::sys;
 
 /// The answer to an [`HttpCall`](crate::HttpCall), while its completion runs.
 ///
@@ -116,11 +116,7 @@ pub(super) fn no_answer(status: u16, why: &[u8]) -> CalloutError {
 /// The body of the answer that the host tells now.
 #[inline]
 pub(super) fn body(size: u32) -> Result<Vec<u8>> {
-    if size == 0 {
-        return Ok(Vec::new());
-    }
-    sys::proxy_get_buffer_bytes(BufferType::HTTP_CALL_RESPONSE_BODY.raw(), 0, size)
-        .map_err(|status| Error::host("proxy_get_buffer_bytes", status))
+    buffer::whole(BufferType::HTTP_CALL_RESPONSE_BODY, size)
 }
 
 /// A status in digits; 0 for anything else.

@@ -2,7 +2,7 @@
 
 use super::executor;
 use super::shared::Shared;
-use super::table::{Entry, Table};
+use super::table::{Entry, Table, key};
 use core::task::Waker;
 use std::cell::Cell;
 
@@ -125,11 +125,6 @@ impl<T, H> Place<T, H> {
             Answer::Kept(answer) => Some(answer),
         }
     }
-}
-
-/// The number as a key of the table, for which 0 is no key: some hosts count from 0.
-const fn key(number: u32) -> u32 {
-    number.wrapping_add(1)
 }
 
 #[cfg(test)]

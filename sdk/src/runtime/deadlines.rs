@@ -1,5 +1,6 @@
 //! When the timers of root contexts are due.
 
+use super::edit::edit;
 use core::cmp::Reverse;
 use std::cell::Cell;
 use std::collections::BinaryHeap;
@@ -77,9 +78,7 @@ impl Deadlines {
     /// The root context is gone.
     #[inline]
     pub(crate) fn forget(&self, root: u32) {
-        let mut roots = self.roots.take();
-        roots.retain(|other| other.id != root);
-        self.roots.set(roots);
+        edit(&self.roots, |roots| roots.retain(|other| other.id != root));
     }
 
     fn with<T>(&self, id: u32, body: impl FnOnce(&mut Root) -> T) -> T {

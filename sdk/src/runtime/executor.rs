@@ -1,5 +1,6 @@
 //! Runs futures, from callbacks only: nothing runs while the host does something else.
 
+use super::edit::edit;
 use super::shared::{Shared, share};
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -114,14 +115,7 @@ pub(crate) fn task_of(waker: &Waker) -> u32 {
 
 fn woken<T>(body: impl FnOnce(&mut Vec<u32>) -> T) -> Option<T> {
     // A waker that outlives the thread wakes nobody.
-    WOKEN
-        .try_with(|cell| {
-            let mut woken = cell.take();
-            let result = body(&mut woken);
-            cell.set(woken);
-            result
-        })
-        .ok()
+    WOKEN.try_with(|cell| edit(cell, body)).ok()
 }
 
 /// The task that was woken first. It is not woken any more.

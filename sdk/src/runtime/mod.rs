@@ -5,6 +5,7 @@
 mod answers;
 pub(crate) mod current;
 mod deadlines;
+mod edit;
 pub(crate) mod executor;
 pub(crate) mod line;
 mod pending;
@@ -15,6 +16,7 @@ pub(crate) use answers::{Answers, Ticket};
 pub(crate) use current::Callback;
 pub use current::ignored_events;
 pub(crate) use deadlines::Deadlines;
+pub(crate) use edit::edit;
 pub(crate) use executor::{Executor, Task};
 pub(crate) use pending::Pendings;
 pub(crate) use shared::{Shared, share};

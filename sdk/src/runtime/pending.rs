@@ -1,7 +1,7 @@
 //! What contexts wait for, until the host tells the answer or the context is gone.
 
 use super::shared::Shared;
-use super::table::{Entry, Table};
+use super::table::{Entry, Table, key};
 use std::cell::Cell;
 
 /// Things that contexts wait for, by the number the host or the SDK gave them, each with what to do then.
@@ -86,11 +86,6 @@ impl<P> Pendings<P> {
             self.owners.recycle(chain);
         }
     }
-}
-
-/// The number as a key of the table, for which 0 is no key: some hosts count from 0.
-const fn key(number: u32) -> u32 {
-    number.wrapping_add(1)
 }
 
 #[cfg(test)]

@@ -47,6 +47,11 @@ const VACANT: u32 = 0;
 const FIBONACCI: u32 = 0x9e37_79b9;
 const SMALLEST: usize = 8;
 
+/// A number of the host's as an id: 0 is none, and some hosts count from 0.
+pub(super) const fn key(number: u32) -> u32 {
+    number.wrapping_add(1)
+}
+
 impl<T> Table<T> {
     pub(crate) const fn new() -> Self {
         Self {
