@@ -3,6 +3,7 @@
 #[cfg(feature = "expressions")]
 use super::expression;
 use super::functions::Functions;
+use super::protobuf::{Field, fields};
 #[cfg(feature = "signatures")]
 use super::signature;
 use super::state::State;
@@ -99,7 +100,7 @@ pub(super) fn call(state: &mut State, name: &[u8], argument: &[u8]) -> Result<Ve
 }
 
 /// `DeclarePropertyArguments`: name, and whether it is read-only. From a stream it has no effect.
-fn declare(state: &mut State, fields: &[(u64, Field)]) -> Result<Vec<u8>, Status> {
+fn declare(state: &mut State, fields: &[(u64, Field<'_>)]) -> Result<Vec<u8>, Status> {
     let name = bytes(fields, 1);
     let root = state.roots.contains(state.current);
     if root && state.declared.contains_key(&name) {
@@ -112,7 +113,7 @@ fn declare(state: &mut State, fields: &[(u64, Field)]) -> Result<Vec<u8>, Status
 }
 
 /// `SetEnvoyFilterStateArguments`: the object's name and its text.
-fn set_object(state: &mut State, fields: &[(u64, Field)]) -> Result<Vec<u8>, Status> {
+fn set_object(state: &mut State, fields: &[(u64, Field<'_>)]) -> Result<Vec<u8>, Status> {
     let stream = state.stream().ok_or(Status::NOT_FOUND)?;
     let name = bytes(fields, 1);
     let text = bytes(fields, 2);
@@ -127,21 +128,15 @@ fn set_object(state: &mut State, fields: &[(u64, Field)]) -> Result<Vec<u8>, Sta
     Ok(Vec::new())
 }
 
-/// The value of a protocol buffers field.
-pub(super) enum Field {
-    Number(u64),
-    Bytes(Vec<u8>),
-}
-
-pub(super) fn bytes(fields: &[(u64, Field)], wanted: u64) -> Vec<u8> {
+pub(super) fn bytes(fields: &[(u64, Field<'_>)], wanted: u64) -> Vec<u8> {
     let found = fields.iter().rev().find_map(|(number, field)| match field {
-        Field::Bytes(bytes) if *number == wanted => Some(bytes.clone()),
+        Field::Bytes(bytes) if *number == wanted => Some(bytes.to_vec()),
         _ => None,
     });
     found.unwrap_or_default()
 }
 
-fn number(fields: &[(u64, Field)], wanted: u64) -> u64 {
+fn number(fields: &[(u64, Field<'_>)], wanted: u64) -> u64 {
     let found = fields.iter().rev().find_map(|(number, field)| match field {
         Field::Number(value) if *number == wanted => Some(*value),
         _ => None,
@@ -150,34 +145,7 @@ fn number(fields: &[(u64, Field)], wanted: u64) -> u64 {
 }
 
 /// The fields of a message; Envoy refuses bytes that are none.
-fn parse(mut message: &[u8]) -> Result<Vec<(u64, Field)>, Status> {
-    let mut fields = Vec::new();
-    while !message.is_empty() {
-        let tag = varint(&mut message)?;
-        let field = match tag & 7 {
-            0 => Field::Number(varint(&mut message)?),
-            2 => {
-                let length = usize::try_from(varint(&mut message)?).map_err(|_| Status::BAD_ARGUMENT)?;
-                let (value, rest) = message.split_at_checked(length).ok_or(Status::BAD_ARGUMENT)?;
-                message = rest;
-                Field::Bytes(value.to_vec())
-            }
-            _ => return Err(Status::BAD_ARGUMENT),
-        };
-        fields.push((tag >> 3, field));
-    }
-    Ok(fields)
-}
-
-fn varint(message: &mut &[u8]) -> Result<u64, Status> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = message.split_first().ok_or(Status::BAD_ARGUMENT)?;
-        *message = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err(Status::BAD_ARGUMENT)
+fn parse(message: &[u8]) -> Result<Vec<(u64, Field<'_>)>, Status> {
+    let known = |fields: &Vec<(u64, Field<'_>)>| fields.iter().all(|(_, field)| *field != Field::Fixed);
+    fields(message).filter(known).ok_or(Status::BAD_ARGUMENT)
 }

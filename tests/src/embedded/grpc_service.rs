@@ -1,5 +1,7 @@
 //! What a module names as the service of a gRPC call: an encoded `envoy.config.core.v3.GrpcService`, or the name of a cluster.
 
+use super::protobuf::{Field, fields};
+
 /// The service that is named. What else a `GrpcService` says (a timeout, initial metadata, retries) is not played.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum GrpcService {
@@ -22,78 +24,24 @@ impl GrpcService {
         let mut service = Self::Nothing;
         for field in fields(bytes)? {
             match field {
-                (1, Some(message)) => {
-                    let cluster = fields(message)?.into_iter().rev().find(|(number, _)| *number == 1);
-                    let name = std::str::from_utf8(cluster.and_then(|(_, name)| name).unwrap_or_default()).ok()?;
-                    service = Self::Cluster(name.into());
+                (1, Field::Bytes(message)) => {
+                    let name = match fields(message)?.into_iter().rev().find(|(number, _)| *number == 1) {
+                        Some((_, Field::Bytes(name))) => name,
+                        _ => &[],
+                    };
+                    service = Self::Cluster(std::str::from_utf8(name).ok()?.into());
                 }
-                (2, Some(message)) => {
+                (2, Field::Bytes(message)) => {
                     fields(message)?;
                     service = Self::Google;
                 }
                 // Timeout, initial metadata and retry policy are messages as well.
-                (3 | 5 | 6, Some(message)) => drop(fields(message)?),
+                (3 | 5 | 6, Field::Bytes(message)) => drop(fields(message)?),
                 _ => {}
             }
         }
         Some(service)
     }
-}
-
-/// The number of a field, and its bytes if it has some.
-type Field<'a> = (u64, Option<&'a [u8]>);
-
-/// The fields of a protocol buffers message, those that have one with their bytes; `None` if it is no message.
-fn fields(mut bytes: &[u8]) -> Option<Vec<Field<'_>>> {
-    let mut fields = Vec::new();
-    while !bytes.is_empty() {
-        let tag = varint(&mut bytes)?;
-        let number = tag >> 3;
-        if number == 0 {
-            return None;
-        }
-        let value = match tag & 7 {
-            0 => {
-                varint(&mut bytes)?;
-                None
-            }
-            1 => {
-                take(&mut bytes, 8)?;
-                None
-            }
-            2 => {
-                let length = usize::try_from(varint(&mut bytes)?).ok()?;
-                Some(take(&mut bytes, length)?)
-            }
-            5 => {
-                take(&mut bytes, 4)?;
-                None
-            }
-            // Groups, which nobody writes any more, and what is no wire type.
-            _ => return None,
-        };
-        fields.push((number, value));
-    }
-    Some(fields)
-}
-
-fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
-    let (taken, rest) = bytes.split_at_checked(length)?;
-    *bytes = rest;
-    Some(taken)
-}
-
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

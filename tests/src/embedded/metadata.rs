@@ -1,6 +1,7 @@
 //! Metadata in the two encodings Envoy has for it: the message, and what is inside it as a property.
 
 use super::fields::encode;
+use super::protobuf::field;
 use crate::fixture;
 use crate::message::Fields;
 use proxy_filter::Status;
@@ -94,18 +95,4 @@ fn message(value: &Value) -> Vec<u8> {
             field(6, &list)
         }
     }
-}
-
-/// A field of bytes.
-#[allow(clippy::cast_possible_truncation, reason = "seven bits at a time fit a byte")]
-pub(super) fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut field = vec![number << 3 | 2];
-    let mut length = bytes.len();
-    while length >= 0x80 {
-        field.push(length as u8 | 0x80);
-        length >>= 7;
-    }
-    field.push(length as u8);
-    field.extend_from_slice(bytes);
-    field
 }

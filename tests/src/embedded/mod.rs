@@ -27,6 +27,7 @@ mod metric;
 mod pause;
 mod process;
 mod property;
+mod protobuf;
 mod reply;
 mod root;
 mod rpc;

@@ -1,7 +1,7 @@
 //! Signatures: `sign` and `verify_signature`, of RSA keys with PKCS #1 v1.5. Keys of other kinds are none here, nor those of more than 4,096 bits.
 
-use super::foreign::{Field, bytes};
-use super::metadata::field;
+use super::foreign::bytes;
+use super::protobuf::{Field, field};
 use proxy_filter::Status;
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey};
@@ -10,7 +10,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 /// `SignArguments`: hash function, private key in DER, text, private key in PEM. Answers with a `SignResult`.
-pub(super) fn sign(fields: &[(u64, Field)]) -> Result<Vec<u8>, Status> {
+pub(super) fn sign(fields: &[(u64, Field<'_>)]) -> Result<Vec<u8>, Status> {
     let key = Key::of(fields, 2, 4)?;
     let signature = hashed(&bytes(fields, 1), &bytes(fields, 3)).and_then(|(scheme, hash)| {
         let key = key.private().ok_or("Invalid key type: private key required for signing operation.")?;
@@ -23,7 +23,7 @@ pub(super) fn sign(fields: &[(u64, Field)]) -> Result<Vec<u8>, Status> {
 }
 
 /// `VerifySignatureArguments`: hash function, public key in DER, signature, text, public key in PEM. Answers with a `VerifySignatureResult`.
-pub(super) fn verify(fields: &[(u64, Field)]) -> Result<Vec<u8>, Status> {
+pub(super) fn verify(fields: &[(u64, Field<'_>)]) -> Result<Vec<u8>, Status> {
     let key = Key::of(fields, 2, 5)?;
     let verdict = hashed(&bytes(fields, 1), &bytes(fields, 4)).and_then(|(scheme, hash)| {
         let key = key.public().ok_or("Failed to initialize digest verify.")?;
@@ -59,7 +59,7 @@ enum Key {
 
 impl Key {
     /// The key in PEM if there is one, else that in DER. Without any, Envoy refuses the call.
-    fn of(fields: &[(u64, Field)], der: u64, pem: u64) -> Result<Self, Status> {
+    fn of(fields: &[(u64, Field<'_>)], der: u64, pem: u64) -> Result<Self, Status> {
         match (bytes(fields, der), bytes(fields, pem)) {
             (der, pem) if der.is_empty() && pem.is_empty() => Err(Status::BAD_ARGUMENT),
             (der, pem) if pem.is_empty() => Ok(Self::Der(der)),
