@@ -369,7 +369,7 @@ pub mod timer;
 
 pub use abi::{LogLevel, Status};
 pub use body::{Body, RequestBody, ResponseBody};
-pub use callout_error::CalloutError;
+pub use callout_error::{CalloutError, Outage};
 pub use config::{Configuration, VmConfiguration};
 pub use context::{Context, RootContext};
 #[cfg(feature = "futures")]
@@ -382,8 +382,8 @@ pub use exchange::{Exchange, HeldBody};
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 #[cfg(feature = "grpc")]
 pub use grpc::{
-    ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStatus,
-    GrpcStream, NextGrpcMessage, OpenGrpcStream,
+    ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcOutage,
+    GrpcStatus, GrpcStream, NextGrpcMessage, OpenGrpcStream,
 };
 pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter, Printable, printable};
 pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};

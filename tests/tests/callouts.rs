@@ -69,6 +69,32 @@ fn a_service_that_does_not_answer_is_an_error_that_says_why(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
+fn only_a_service_that_is_down_is_an_outage(mut host: Host) {
+    serve(&mut host, |call| match path(call).as_str() {
+        "/slow" => Reply::new(200).after(ms(700)),
+        "/reset" => Reply::reset(),
+        "/cut" => Reply::new(200).body("half of it").cut_off(),
+        path => Reply::new(path.trim_start_matches('/').parse().unwrap_or(418)),
+    });
+    for path in ["service/slow", "service/reset", "service/cut", "nowhere/", "empty/", "down/"] {
+        let exchange = host.get(&format!("/verdict/{path}")).send();
+        assert!(answer(&exchange).starts_with("outage: "), "{path}: {exchange}");
+    }
+    for (path, kind) in [("service/large", "TooLarge"), ("service/odd", "InvalidInput")] {
+        let exchange = host.get(&format!("/verdict/{path}")).send();
+        assert_eq!(answer(&exchange), format!("refused: {kind}"), "{exchange}");
+    }
+    for status in [200, 204, 302, 400, 401, 403, 404, 408, 413, 414, 429, 431, 499, 500, 501, 502, 503, 504, 599] {
+        let exchange = host.get(&format!("/verdict/service/{status}")).send();
+        let expected = match status {
+            500.. => format!("outage: the call failed: the service responded with {status}"),
+            _ => format!("response {status}"),
+        };
+        assert_eq!(answer(&exchange), expected, "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
 fn a_call_that_cannot_be_made_is_completed_at_once_with_the_reason(mut host: Host) {
     serve(&mut host, |_call| Reply::new(200));
     for (path, why) in [("/unknown", "no such cluster"), ("/empty", "no healthy upstream"), ("/misbuilt", "header")] {

@@ -120,6 +120,42 @@ fn a_service_that_does_not_answer_is_an_error_that_says_why(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
+fn only_a_service_that_is_down_is_an_outage(mut host: Host) {
+    serve(&mut host, |call| match path(call).trim_start_matches("/pkg.Service/") {
+        "Slow" => Reply::grpc(text("late")).after(ms(600)),
+        "Reset" => Reply::reset(),
+        "Cut" => Reply::grpc(text("half")).cut_off(),
+        "Malformed" => Reply::grpc(b"\x0a\x05ab"),
+        method => match method.split_at(4) {
+            ("Http", status) => Reply::new(status.parse().unwrap()),
+            (_, code) => Reply::grpc_status(code.parse().unwrap(), "told"),
+        },
+    });
+    let codes = (1..=17).map(|code| (format!("/call/Code{code}"), code == 4 || code == 14));
+    // Envoy makes `UNAVAILABLE` of 429, as gRPC says.
+    let statuses = [400, 401, 403, 404, 413, 414, 429, 431, 502, 503, 504]
+        .map(|status| (format!("/call/Http{status}"), status > 500 || status == 429));
+    let others = [
+        ("/call/Slow", true),
+        ("/call/Reset", true),
+        ("/call/Cut", true),
+        ("/call/Malformed", false),
+        ("/cluster/down", true),
+        ("/cluster/unknown", true),
+        ("/cluster/empty", true),
+        ("/cluster/", false),
+        ("/zero", false),
+        ("/misbuilt", false),
+    ];
+    let others = others.map(|(path, is_outage)| (path.to_owned(), is_outage));
+    for (path, is_outage) in codes.chain(statuses).chain(others) {
+        let exchange = host.get(&path).send();
+        let expected = if is_outage { "outage" } else { "refusal" };
+        assert_eq!(exchange.upstream().unwrap().header("x-verdict"), Some(expected.into()), "{path}: {exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "grpc")]
 fn an_answer_that_is_another_message_is_malformed(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(b"\x0a\x05ab"));
     let exchange = host.get("/call/Ask").send();

@@ -2,7 +2,7 @@
 
 use super::callout::{Callout, Waiting};
 use super::timers;
-use crate::callout_error::CalloutError;
+use crate::callout_error::{CalloutError, Outage};
 use crate::error::{Error, Result};
 use crate::exchange::{self, Points};
 use crate::http_call::{HttpAnswer, HttpCall};
@@ -142,7 +142,7 @@ impl Awaitable for HttpCall {
 
     #[inline]
     fn not_started(answer: Self::Answer<'static>) -> Self::Output {
-        Err(answer.err().unwrap_or(CalloutError::Reset))
+        Err(answer.err().unwrap_or(CalloutError::Outage(Outage::Reset)))
     }
 
     #[inline]

@@ -46,7 +46,8 @@ pub use task::{RootTask, StreamTask};
 ///     match answer {
 ///         Ok(answer) if answer.status() == 200 => request.replace("x-user", answer.header("x-user").unwrap_or_default())?,
 ///         Ok(_) => return exchange.reply(LocalReply::new(403)),
-///         Err(why) => return exchange.reply(LocalReply::new(503).details(why.to_string())),
+///         Err(CalloutError::Outage(why)) => return exchange.reply(LocalReply::new(503).details(why.to_string())),
+///         Err(CalloutError::Refused(error)) => return Err(error),
 ///     }
 ///     let response = exchange.response_headers().await?; // from here on, `request` cannot be used
 ///     response.add("x-started", started.unwrap_or_default())

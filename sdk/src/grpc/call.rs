@@ -54,8 +54,9 @@ use core::time::Duration;
 ///                 request.replace("x-user", reply.user)?;
 ///                 Ok(FilterHeadersStatus::Continue)
 ///             }
-///             Err(error) if error.code() == GrpcCode::PERMISSION_DENIED => request.reply(LocalReply::new(403)),
-///             Err(error) => request.reply(LocalReply::new(503).details(error.to_string())),
+///             Err(GrpcError::Status(_)) => request.reply(LocalReply::new(403)),
+///             Err(GrpcError::Outage(why)) => request.reply(LocalReply::new(503).details(why.to_string())),
+///             Err(error @ (GrpcError::Refused(_) | GrpcError::Malformed(_))) => Err(error.into()),
 ///         })
 ///     }
 /// }
@@ -110,7 +111,7 @@ impl<Reply> GrpcCall<Reply> {
     /// milliseconds; a part of one counts as one. Another value is an error when the call is made: 0 would not mean "forever", but that the
     /// time is over already.
     ///
-    /// The server is told too, as `grpc-timeout`. Whichever notices first ends the call: Envoy with [`GrpcError::Timeout`], a server with the
+    /// The server is told too, as `grpc-timeout`. Whichever notices first ends the call: Envoy with [`GrpcOutage::Timeout`](crate::GrpcOutage::Timeout), a server with the
     /// status [`DEADLINE_EXCEEDED`](crate::GrpcCode::DEADLINE_EXCEEDED). [`GrpcError::code`] is that code for both.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {

@@ -8,37 +8,71 @@ use core::fmt;
 ///
 /// `answer?` in a completion makes it an [`Error`] of kind [`Callout`](ErrorKind::Callout), for which the stream's failure policy applies.
 ///
-/// | | Envoy |
-/// |---|---|
-/// | [`Refused`](Self::Refused) | the call was not made: it was built wrong, or the host has no gRPC |
-/// | [`NoUpstream`](Self::NoUpstream) | the cluster is not in the configuration, or has no host that could be asked, or its limits are exhausted, or the configuration does not allow the module gRPC: Envoy answers all alike |
-/// | [`Timeout`](Self::Timeout) | Envoy's own words: there was no answer in time |
-/// | [`Malformed`](Self::Malformed) | the service answered with something that is not the expected message |
-/// | [`Status`](Self::Status) | the service answered with a status other than OK, or Envoy did because the service could not be reached or was cut off |
+/// The variants are what a filter decides on, so that a `match` names all of them. Only [`Outage`](Self::Outage) says that the service
+/// is down; a client can provoke each of the others, so none of them is a case for a policy such as "allow on outage":
+///
+/// ```
+/// use proxy_filter::prelude::*;
+///
+/// fn may_pass(response: Result<(), GrpcError>, allow_on_outage: bool) -> Result<bool> {
+///     match response {
+///         Ok(()) => Ok(true),
+///         Err(GrpcError::Outage(_)) => Ok(allow_on_outage),
+///         Err(GrpcError::Status(_)) => Ok(false),
+///         Err(error @ (GrpcError::Refused(_) | GrpcError::Malformed(_))) => Err(error.into()),
+///     }
+/// }
+/// ```
+///
+/// | Seen | Is | Outage |
+/// |---|---|---|
+/// | the call is too large or has a field that is not valid, or the host has no gRPC | `Refused` | no |
+/// | the service responded with something that is not the expected message | `Malformed` | no |
+/// | a status other than OK, `UNAVAILABLE` and `DEADLINE_EXCEEDED` | `Status` | no |
+/// | the status `UNAVAILABLE` or `DEADLINE_EXCEEDED`: of the service, or of Envoy because there is no connection | [`GrpcOutage::Status`] | yes |
+/// | the connection was closed within the response: Envoy's own words, with the status `INTERNAL` | [`GrpcOutage::Status`] | yes |
+/// | no response in time: Envoy's own words | [`GrpcOutage::Timeout`] | yes |
+/// | the cluster is not in the configuration, has no host that can be used or has reached a limit, or the configuration does not allow the module gRPC: Envoy answers all alike | [`GrpcOutage::NoUpstream`] | yes |
+///
+/// `INTERNAL` and `UNKNOWN` are refusals, because a client can provoke them: Envoy makes `INTERNAL` of an HTTP 400 and `UNKNOWN` of
+/// 413, 431 and most others that come in the place of gRPC, and gRPC servers answer messages that they cannot read with `INTERNAL`.
 #[derive(Debug)]
-#[non_exhaustive]
+// Not `#[non_exhaustive]`: a match on an outage policy names all cases, and no wildcard joins them.
 pub enum GrpcError {
-    /// The call was not made, for the reason inside.
+    /// The call was not made, or its response cannot be read, for the reason inside. Not an outage: a client can provoke it.
     Refused(Error),
-    /// There is nobody to ask: no such cluster, or no host in it.
-    NoUpstream,
-    /// There was no answer in time.
-    Timeout,
-    /// The answer is not the message that was expected. Of a stream, that is its end: it has been cancelled.
+    /// The response is not the message that was expected. Of a stream, that is its end: it has been cancelled. Not an outage.
     Malformed(Error),
-    /// A status other than OK.
+    /// A status other than OK, of a service that is not down.
+    Status(GrpcStatus),
+    /// The service is down. The host's configuration, the network or the service is at fault, and not what the client has sent.
+    Outage(GrpcOutage),
+}
+
+/// In what way a gRPC service is down: see [`GrpcError`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GrpcOutage {
+    /// There is no such cluster, or no host in it that can be used.
+    NoUpstream,
+    /// There was no response in time.
+    Timeout,
+    /// The status [`UNAVAILABLE`](GrpcCode::UNAVAILABLE) or [`DEADLINE_EXCEEDED`](GrpcCode::DEADLINE_EXCEEDED), or Envoy's for a
+    /// response that was cut off.
     Status(GrpcStatus),
 }
 
 /// What Envoy's messages about its own timeouts end with. What a server says ends differently.
 const TIMED_OUT: [&str; 2] = ["{response_timeout}", "response_timeout"];
+/// What Envoy's message begins with when the connection was closed within a response. Its code is `INTERNAL`.
+const CUT_OFF: &str = "upstream_reset_after_response_started";
 
 impl GrpcError {
     /// What a host's refusal to call means.
     #[inline]
     pub(crate) fn not_started(function: &'static str, status: Status) -> Self {
         match status {
-            Status::INTERNAL_FAILURE => Self::NoUpstream,
+            Status::INTERNAL_FAILURE => Self::Outage(GrpcOutage::NoUpstream),
             status => Self::Refused(Error::host(function, status)),
         }
     }
@@ -54,28 +88,51 @@ impl GrpcError {
         let status = GrpcStatus::new(code, message);
         let [after, alone] = TIMED_OUT;
         if !status.is_from_server() && (status.message().ends_with(after) || status.message() == alone) {
-            return Self::Timeout;
+            return Self::Outage(GrpcOutage::Timeout);
         }
-        Self::Status(status)
+        let is_cut_off = !status.is_from_server() && status.message().starts_with(CUT_OFF);
+        if status.code().is_outage() || is_cut_off {
+            Self::Outage(GrpcOutage::Status(status))
+        } else {
+            Self::Status(status)
+        }
+    }
+
+    /// Whether the service is down. What a client can provoke is no outage.
+    ///
+    /// ```
+    /// use proxy_filter::{GrpcError, GrpcOutage};
+    /// assert!(GrpcError::Outage(GrpcOutage::Timeout).is_outage());
+    /// ```
+    pub const fn is_outage(&self) -> bool {
+        matches!(self, Self::Outage(_))
+    }
+
+    /// The status, unless there is none: the call was not made, or there was no response.
+    pub const fn status(&self) -> Option<&GrpcStatus> {
+        match self {
+            Self::Status(status) | Self::Outage(GrpcOutage::Status(status)) => Some(status),
+            _ => None,
+        }
     }
 
     /// The code that says the most about it: that of the status, and for what has none [`UNAVAILABLE`](GrpcCode::UNAVAILABLE),
     /// [`DEADLINE_EXCEEDED`](GrpcCode::DEADLINE_EXCEEDED) or [`INTERNAL`](GrpcCode::INTERNAL).
     ///
     /// ```
-    /// use proxy_filter::{GrpcCode, GrpcError};
+    /// use proxy_filter::{GrpcCode, GrpcError, GrpcOutage};
     /// fn is_missing(error: &GrpcError) -> bool {
     ///     error.code() == GrpcCode::NOT_FOUND
     /// }
-    /// assert_eq!(GrpcError::NoUpstream.code(), GrpcCode::UNAVAILABLE);
-    /// # assert!(!is_missing(&GrpcError::Timeout));
+    /// assert_eq!(GrpcError::Outage(GrpcOutage::NoUpstream).code(), GrpcCode::UNAVAILABLE);
+    /// # assert!(!is_missing(&GrpcError::Outage(GrpcOutage::Timeout)));
     /// ```
     pub const fn code(&self) -> GrpcCode {
         match self {
             Self::Refused(_) | Self::Malformed(_) => GrpcCode::INTERNAL,
-            Self::NoUpstream => GrpcCode::UNAVAILABLE,
-            Self::Timeout => GrpcCode::DEADLINE_EXCEEDED,
-            Self::Status(status) => status.code(),
+            Self::Outage(GrpcOutage::NoUpstream) => GrpcCode::UNAVAILABLE,
+            Self::Outage(GrpcOutage::Timeout) => GrpcCode::DEADLINE_EXCEEDED,
+            Self::Status(status) | Self::Outage(GrpcOutage::Status(status)) => status.code(),
         }
     }
 }
@@ -99,17 +156,41 @@ impl GrpcError {
     fn text(&self) -> String {
         match self {
             Self::Refused(_) => String::new(),
-            Self::NoUpstream => NO_UPSTREAM.into(),
-            Self::Timeout => TIMEOUT.into(),
+            Self::Outage(outage) => outage.text(),
             Self::Malformed(error) => {
                 let mut line = Line::new();
                 error.write_to(&mut line);
                 ["the gRPC call failed: malformed answer: ", &String::from_utf8_lossy(line.as_bytes())].concat()
             }
-            Self::Status(status) => ["the gRPC call failed: ", &status.text()].concat(),
+            Self::Status(status) => failed(status),
         }
     }
 }
+
+impl GrpcOutage {
+    #[inline]
+    fn text(&self) -> String {
+        match self {
+            Self::NoUpstream => NO_UPSTREAM.into(),
+            Self::Timeout => TIMEOUT.into(),
+            Self::Status(status) => failed(status),
+        }
+    }
+}
+
+#[inline]
+fn failed(status: &GrpcStatus) -> String {
+    ["the gRPC call failed: ", &status.text()].concat()
+}
+
+impl fmt::Display for GrpcOutage {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl core::error::Error for GrpcOutage {}
 
 impl core::error::Error for GrpcError {}
 
@@ -133,15 +214,50 @@ mod tests {
         let timeouts = [(14, "upstream request timeout{response_timeout}"), (13, "response_timeout")];
         for (code, message) in timeouts {
             let error = GrpcError::ended(code, message.as_bytes());
-            assert!(matches!(error, GrpcError::Timeout), "{error}");
+            assert!(matches!(error, GrpcError::Outage(GrpcOutage::Timeout)), "{error}");
         }
         for (code, message) in [
             (4, "too slow{via_upstream}"),
             (13, "response_timeout{via_upstream}"),
             (14, "x{response_timeout}{via_upstream}"),
         ] {
-            let GrpcError::Status(status) = GrpcError::ended(code, message.as_bytes()) else { panic!("{message}") };
-            assert_eq!(status.code().raw(), code);
+            let error = GrpcError::ended(code, message.as_bytes());
+            assert_eq!(error.status().unwrap().code().raw(), code, "{error}");
+        }
+    }
+
+    #[test]
+    fn only_unavailable_and_deadline_exceeded_are_outages() {
+        for code in (0..=200).chain([u32::MAX]) {
+            for message in ["", "not you{via_upstream}", "upstream connect error"] {
+                let error = GrpcError::ended(code, message.as_bytes());
+                assert_eq!(error.is_outage(), [4, 14].contains(&code), "{error:?}");
+                assert_eq!(matches!(error, GrpcError::Status(_)), !error.is_outage(), "{error:?}");
+                assert_eq!(error.code().is_outage(), error.is_outage(), "{error:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_response_that_was_cut_off_is_an_outage_unless_a_server_says_so() {
+        let cut_off = GrpcError::ended(13, b"upstream_reset_after_response_started{remote_reset}");
+        assert!(cut_off.is_outage(), "{cut_off:?}");
+        let told = GrpcError::ended(13, b"upstream_reset_after_response_started{via_upstream}");
+        assert!(!told.is_outage(), "{told:?}");
+    }
+
+    #[test]
+    fn a_call_that_was_not_made_is_no_outage_unless_there_is_nobody_to_call() {
+        for status in (1..=20).filter_map(Status::from_raw) {
+            let error = GrpcError::not_started("proxy_grpc_call", status);
+            assert_eq!(error.is_outage(), status == Status::INTERNAL_FAILURE, "{error:?}");
+        }
+        for error in [
+            GrpcError::input(ErrorKind::TooLarge, "too large"),
+            GrpcError::Refused(Error::other("x")),
+            GrpcError::Malformed(Error::other("x")),
+        ] {
+            assert!(!error.is_outage() && error.status().is_none(), "{error:?}");
         }
     }
 

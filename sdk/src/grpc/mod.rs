@@ -14,7 +14,7 @@ mod stream;
 pub use call::GrpcCall;
 pub(crate) use connected::{Arrivals, Inbox};
 pub use connected::{ConnectedGrpcStream, NextGrpcMessage};
-pub use error::GrpcError;
+pub use error::{GrpcError, GrpcOutage};
 pub use message::{GrpcBytes, GrpcMessage};
 pub use metadata::GrpcMetadata;
 pub use status::{GrpcCode, GrpcStatus};

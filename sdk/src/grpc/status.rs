@@ -44,7 +44,7 @@ codes! {
     UNKNOWN = 2;
     /// The request is wrong, whatever the state of the service.
     INVALID_ARGUMENT = 3;
-    /// It took too long: so says the server. What Envoy says is [`GrpcError::Timeout`](crate::GrpcError::Timeout).
+    /// It took too long: so says the server. What Envoy says is [`GrpcOutage::Timeout`](crate::GrpcOutage::Timeout).
     DEADLINE_EXCEEDED = 4;
     /// What was asked for does not exist.
     NOT_FOUND = 5;
@@ -88,6 +88,17 @@ impl GrpcCode {
             Some(name) => [name, " (", &number, ")"].concat(),
             None => number.into_owned(),
         }
+    }
+
+    /// Whether the code says that the service is down: `UNAVAILABLE` and `DEADLINE_EXCEEDED`. A client can provoke every other code:
+    /// [`GrpcError`](crate::GrpcError) says how.
+    ///
+    /// ```
+    /// use proxy_filter::GrpcCode;
+    /// assert!(GrpcCode::UNAVAILABLE.is_outage() && !GrpcCode::RESOURCE_EXHAUSTED.is_outage());
+    /// ```
+    pub const fn is_outage(self) -> bool {
+        matches!(self, Self::UNAVAILABLE | Self::DEADLINE_EXCEEDED)
     }
 
     /// The number.

@@ -1,6 +1,6 @@
 use super::response;
 use crate::abi::MapType;
-use crate::callout_error::CalloutError;
+use crate::callout_error::{self, CalloutError, Outage};
 use crate::error::Error;
 use crate::header_value::Pairs;
 use crate::sys;
@@ -41,10 +41,10 @@ impl HttpAnswer {
         let status = first.or_else(|| headers.find(b":status")).map_or(0, response::number);
         let body = response::body(body_size).map_err(CalloutError::Refused)?;
         if status == 0 {
-            return Err(CalloutError::Reset);
+            return Err(Outage::Reset.into());
         }
         if response::may_be_the_hosts(status) && headers.find(response::FROM_A_SERVICE.as_bytes()).is_none() {
-            return Err(response::no_answer(status, &body));
+            return Err(response::no_answer(status, &body).into());
         }
         if number_of_trailers == 0 && body.is_empty() {
             return Ok(Self { status, headers, rest: None });
@@ -59,6 +59,23 @@ impl HttpAnswer {
     /// The HTTP status.
     pub const fn status(&self) -> u16 {
         self.status
+    }
+
+    /// Whether the status says that the service is down: 500 to 599. Any other is the service's decision.
+    pub const fn is_outage(&self) -> bool {
+        callout_error::is_outage(self.status)
+    }
+
+    /// The response, unless its status says that the service is down: 500 to 599.
+    ///
+    /// What is left as `Ok` is success or a refusal; [`CalloutError`] has an example.
+    ///
+    /// # Errors
+    /// [`Outage::Status`].
+    #[doc(alias = "error_for_status")]
+    #[inline]
+    pub fn outage_for_status(self) -> Result<Self, CalloutError> {
+        if self.is_outage() { Err(Outage::Status(self.status).into()) } else { Ok(self) }
     }
 
     /// The first value of a header.

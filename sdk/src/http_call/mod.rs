@@ -6,7 +6,7 @@ mod response;
 use crate::abi::Status;
 use crate::abi::pairs;
 use crate::abi::request::RequestBuilder;
-use crate::callout_error::CalloutError;
+use crate::callout_error::{CalloutError, Outage};
 use crate::error::{Error, ErrorKind};
 use crate::field::{check_field, check_value};
 use crate::{sys, timer};
@@ -50,7 +50,8 @@ pub use response::HttpCallResponse;
 ///                 Ok(FilterHeadersStatus::Continue)
 ///             }
 ///             Ok(_) => request.reply(LocalReply::new(403)),
-///             Err(why) => request.reply(LocalReply::new(503).details(why.to_string())),
+///             Err(CalloutError::Outage(why)) => request.reply(LocalReply::new(503).details(why.to_string())),
+///             Err(CalloutError::Refused(error)) => Err(error),
 ///         })
 ///     }
 /// }
@@ -213,8 +214,8 @@ fn refused(kind: ErrorKind, why: &'static str) -> CalloutError {
 fn not_started(status: Status) -> CalloutError {
     match status {
         // What else Envoy answers so to has been checked.
-        Status::BAD_ARGUMENT => CalloutError::UnknownCluster,
-        Status::INTERNAL_FAILURE => CalloutError::NoHealthyUpstream,
+        Status::BAD_ARGUMENT => Outage::UnknownCluster.into(),
+        Status::INTERNAL_FAILURE => Outage::NoHealthyUpstream.into(),
         status => CalloutError::Refused(Error::host("proxy_http_call", status)),
     }
 }

@@ -1,6 +1,6 @@
 use crate::abi::{BufferType, MapType};
 use crate::buffer;
-use crate::callout_error::CalloutError;
+use crate::callout_error::{self, CalloutError, Outage};
 use crate::error::Result;
 use crate::header_value::HeaderValue;
 use crate::headers::HeaderMap;
@@ -44,7 +44,7 @@ impl HttpCallResponse {
     #[inline]
     pub(crate) fn check(&self) -> Result<&Self, CalloutError> {
         match self.status {
-            0 => Err(CalloutError::Reset),
+            0 => Err(Outage::Reset.into()),
             status if may_be_the_hosts(status) => self.check_origin(),
             _ => Ok(self),
         }
@@ -53,7 +53,7 @@ impl HttpCallResponse {
     #[cold]
     fn check_origin(&self) -> Result<&Self, CalloutError> {
         match self.header(FROM_A_SERVICE) {
-            Ok(None) => Err(no_answer(self.status, &self.body().unwrap_or_default())),
+            Ok(None) => Err(no_answer(self.status, &self.body().unwrap_or_default()).into()),
             _ => Ok(self),
         }
     }
@@ -61,6 +61,40 @@ impl HttpCallResponse {
     /// The HTTP status.
     pub const fn status(&self) -> u16 {
         self.status
+    }
+
+    /// Whether the status says that the service is down: 500 to 599. Any other is the service's decision.
+    pub const fn is_outage(&self) -> bool {
+        callout_error::is_outage(self.status)
+    }
+
+    /// The response, unless its status says that the service is down: 500 to 599.
+    ///
+    /// What is left as `Ok` is success or a refusal; a completion tells three cases apart:
+    ///
+    /// ```
+    /// use proxy_filter::prelude::*;
+    /// use proxy_filter::HttpCallResponse;
+    ///
+    /// fn decide(
+    ///     request: &mut RequestHeaders,
+    ///     response: Result<&HttpCallResponse, CalloutError>,
+    /// ) -> Result<FilterHeadersStatus> {
+    ///     match response.and_then(HttpCallResponse::outage_for_status) {
+    ///         Ok(response) if response.status() == 200 => Ok(FilterHeadersStatus::Continue),
+    ///         Ok(_) => request.reply(LocalReply::new(403)),
+    ///         Err(CalloutError::Outage(_)) => request.reply(LocalReply::new(503)), // or the policy for outages
+    ///         Err(CalloutError::Refused(error)) => Err(error),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Outage::Status`].
+    #[doc(alias = "error_for_status")]
+    #[inline]
+    pub fn outage_for_status(&self) -> Result<&Self, CalloutError> {
+        if self.is_outage() { Err(Outage::Status(self.status).into()) } else { Ok(self) }
     }
 
     /// The first value of a header; repeated headers are in [`headers`](Self::headers).
@@ -106,11 +140,11 @@ pub(super) const fn may_be_the_hosts(status: u16) -> bool {
 
 /// What the host's own answer means; its body says why.
 #[cold]
-pub(super) fn no_answer(status: u16, why: &[u8]) -> CalloutError {
+pub(super) fn no_answer(status: u16, why: &[u8]) -> Outage {
     if status == 504 {
-        return CalloutError::Timeout;
+        return Outage::Timeout;
     }
-    CalloutError::Unavailable(plain_text(why).unwrap_or("the host says why in words that cannot be printed").into())
+    Outage::Unavailable(plain_text(why).unwrap_or("the host says why in words that cannot be printed").into())
 }
 
 /// The body of the answer that the host tells now.

@@ -1,5 +1,6 @@
 //! Calls as the path of a request says: what a filter does while it waits.
 
+use proxy_filter::HttpCallResponse;
 use proxy_filter::prelude::*;
 use std::time::Duration;
 
@@ -122,6 +123,13 @@ impl Context for Stream {
             "/empty" => request.pause_for(self, HttpCall::get("empty", "/"), with_answer),
             "/down" => request.pause_for(self, HttpCall::get("down", "/"), with_answer),
             "/misbuilt" => request.pause_for(self, call("/").header("x", "a\r\nb"), with_answer),
+            path if path.starts_with("/verdict/") => {
+                let (cluster, what) = path.trim_start_matches("/verdict/").split_once('/').unwrap_or_default();
+                let (text, many) = (request.get("x-text")?.unwrap_or_default(), if what == "large" { 1100 } else { 1 });
+                let call = HttpCall::get(cluster, format!("/{what}")).timeout(Duration::from_millis(400));
+                let call = (0..many).fold(call, |call, _| call.header("x-text", &text));
+                request.pause_for(self, if what == "odd" { call.header("x", "a\nb") } else { call }, with_verdict)
+            }
             "/upload" => {
                 let post = HttpCall::post("service", "/upload").body(vec![b'x'; 10 * 1024 * 1024]);
                 request.pause_for(self, post, with_answer)
@@ -184,6 +192,21 @@ impl Context for Stream {
             Ok(FilterDataStatus::Continue)
         })
     }
+}
+
+/// Tells the upstream whether the service is down.
+fn with_verdict(
+    _: &mut Stream,
+    request: &mut RequestHeaders,
+    response: core::result::Result<&HttpCallResponse, CalloutError>,
+) -> Result<FilterHeadersStatus> {
+    let verdict = match response.and_then(HttpCallResponse::outage_for_status) {
+        Ok(response) => format!("response {}", response.status()),
+        Err(CalloutError::Outage(why)) => format!("outage: {why}"),
+        Err(CalloutError::Refused(error)) => format!("refused: {:?}", error.kind()),
+    };
+    request.replace("x-answer", verdict)?;
+    Ok(FilterHeadersStatus::Continue)
 }
 
 /// Tells the upstream what the answer was.

@@ -259,12 +259,18 @@ impl Context for Stream {
     }
 }
 
-/// Tells the upstream what the answer was.
+/// Tells the upstream what the answer was, and whether the service is down.
 fn with_answer(
     _: &mut Stream,
     request: &mut RequestHeaders,
     answer: core::result::Result<Text, GrpcError>,
 ) -> Result<FilterHeadersStatus> {
+    let verdict = match &answer {
+        Ok(_) => "response",
+        Err(GrpcError::Outage(_)) => "outage",
+        Err(GrpcError::Status(_) | GrpcError::Malformed(_) | GrpcError::Refused(_)) => "refusal",
+    };
+    request.replace("x-verdict", verdict)?;
     request.replace("x-answer", line(answer))?;
     Ok(FilterHeadersStatus::Continue)
 }

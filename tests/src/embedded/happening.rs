@@ -30,6 +30,10 @@ pub(super) enum Failure {
 const UNAVAILABLE: u32 = 14;
 /// `INTERNAL`.
 const INTERNAL: u32 = 13;
+/// `UNAUTHENTICATED`, the last code that Envoy knows.
+const LAST_CODE: u32 = 16;
+/// What Envoy makes of any other.
+const INVALID: u32 = u32::MAX;
 /// `UNKNOWN`.
 const UNKNOWN: u32 = 2;
 /// Envoy's details of a response that came from the upstream.
@@ -86,7 +90,10 @@ pub(super) fn close(code: u32, message: &[u8], details: &str) -> Happening {
 
 /// The end of a stream as its trailers tell it.
 fn end(trailers: Map) -> [Happening; 2] {
-    let code = trailers.get(b"grpc-status").and_then(|code| std::str::from_utf8(code).ok()?.parse().ok());
+    let code = trailers.get(b"grpc-status").filter(|code| !code.is_empty()).map(|code| {
+        let known = std::str::from_utf8(code).ok().and_then(|code| code.parse().ok()).filter(|code| *code <= LAST_CODE);
+        known.unwrap_or(INVALID)
+    });
     let message = trailers.get(b"grpc-message").unwrap_or_default().to_vec();
     [Happening::Trailing(trailers), close(code.unwrap_or(UNKNOWN), &message, VIA_UPSTREAM)]
 }
