@@ -8,7 +8,8 @@ use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
 use rsa::traits::PublicKeyParts;
 use rsa::{BigUint, RsaPublicKey};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
@@ -105,15 +106,19 @@ impl Keys {
     }
 }
 
-/// The keys in a JWKS with which signatures are verified here.
+/// The keys in a JWKS with which signatures are verified here. An entry that is anything else is ignored (RFC 7517, section 5), and
+/// never takes the others down: each one is read by itself.
 pub(crate) fn keys(jwks: &[u8]) -> Result<Vec<Key>> {
-    let set: JwkSet = serde_json::from_slice(jwks)?;
-    Ok(set.keys.into_iter().filter_map(Jwk::key).collect())
+    let text = String::from_utf8_lossy(jwks);
+    let set: JwkSet<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}'))?; // a byte-order mark
+    let entries = set.keys.into_iter().filter_map(|entry| serde_json::from_str::<Jwk>(entry.get()).ok());
+    Ok(entries.filter_map(Jwk::key).collect())
 }
 
 #[derive(Deserialize)]
-struct JwkSet {
-    keys: Vec<Jwk>,
+struct JwkSet<'a> {
+    #[serde(borrow)]
+    keys: Vec<&'a RawValue>,
 }
 
 /// A key as the issuer publishes it. Others than those that are known here may have other fields.
@@ -123,11 +128,23 @@ struct Jwk {
     kty: String,
     alg: Option<String>,
     r#use: Option<String>,
+    // What a key of the one type needs, a key of the other may have with any meaning.
+    #[serde(default, deserialize_with = "text")]
     crv: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     x: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     y: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     n: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     e: Option<String>,
+}
+
+/// A member that is text; of any other type, it counts as missing.
+fn text<'de, D: Deserializer<'de>>(member: D) -> Result<Option<String>, D::Error> {
+    let member = <&RawValue>::deserialize(member)?;
+    Ok(serde_json::from_str(member.get()).ok())
 }
 
 impl Jwk {

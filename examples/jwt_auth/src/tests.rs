@@ -257,6 +257,167 @@ fn keys_for_anything_else_are_left_out() {
     assert_eq!(known(&set).len(), 1);
 }
 
+/// Entries of a set with which nothing can be done here: both types of key with each of their members missing or of each JSON type, and
+/// what is no key at all. Text, because some are no `Value`.
+fn odd_entries() -> Vec<String> {
+    let values = [
+        json!(null),
+        json!(true),
+        json!(7),
+        json!(-1.5e300),
+        json!(""),
+        json!("="),
+        json!("AA"),
+        json!("\u{0}\u{feff}"),
+        json!([]),
+        json!(["sig"]),
+        json!({}),
+        json!({ "kty": ["RSA"] }),
+    ];
+    let mut entries: Vec<String> = values.iter().map(Value::to_string).collect();
+    for good in [ec_jwk(9), rsa_jwk()] {
+        for member in ["kty", "kid", "alg", "use", "crv", "x", "y", "n", "e", "key_ops", "x5c"] {
+            let mut odd = good.clone();
+            odd.as_object_mut().unwrap().remove(member);
+            entries.push(odd.to_string());
+            for value in &values {
+                odd[member] = value.clone();
+                entries.push(odd.to_string());
+            }
+        }
+    }
+    let nested = ["[".repeat(5000), "]".repeat(5000)].concat();
+    entries.extend([
+        r#"{"kty":"EC","kty":"RSA","kid":"twice"}"#.to_owned(),
+        r#"{"kty":"\ud800","kid":"half a character"}"#.to_owned(),
+        r#"{"kty":"RSA","e":1e999}"#.to_owned(),
+        format!(r#"{{"kty":"RSA","n":{nested}}}"#),
+        nested,
+    ]);
+    entries
+}
+
+fn set(entries: &[&str]) -> Vec<u8> {
+    format!(r#"{{"keys":[{}],"x":null}}"#, entries.join(",")).into_bytes()
+}
+
+#[test]
+fn an_entry_that_is_not_understood_takes_no_other_down() {
+    let (first, second) = (ec_jwk(1).to_string(), rsa_jwk().to_string());
+    for odd in odd_entries() {
+        for entries in [[&odd, &first, &second], [&first, &odd, &second], [&first, &second, &odd]] {
+            let known = keys(&set(&entries.map(String::as_str))).unwrap();
+            for id in ["ec1", "rsa"] {
+                assert!(known.iter().any(|key| key.id.as_deref() == Some(id)), "{odd}: no {id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_set_may_begin_with_a_byte_order_mark_and_have_bytes_that_are_no_text() {
+    let good = ec_jwk(1).to_string();
+    assert_eq!(keys(&[b"\xef\xbb\xbf", &set(&[&good])[..]].concat()).unwrap().len(), 1);
+    let mut odd = set(&[r#"{"kty":"?"}"#, &good]);
+    let place = odd.iter().position(|byte| *byte == b'?').unwrap();
+    odd[place] = 0xff;
+    assert_eq!(keys(&odd).unwrap().len(), 1);
+}
+
+#[test]
+fn members_that_a_key_does_not_need_may_have_any_type() {
+    for (mut key, others) in [(ec_jwk(1), ["n", "e", "d"]), (rsa_jwk(), ["x", "y", "crv"])] {
+        for member in others {
+            key[member] = json!([1]);
+        }
+        assert_eq!(known(std::slice::from_ref(&key)).len(), 1, "{key}");
+    }
+}
+
+#[proxy_filter_host::test]
+fn a_set_with_odd_entries_is_good_for_the_others(mut host: Host) {
+    host.cluster("idp", |_: &Received| {
+        let mut entries: Vec<String> = odd_entries().into_iter().step_by(11).collect();
+        let good = ec_jwk(1).to_string();
+        entries.insert(entries.len() / 2, good);
+        let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
+        Reply::new(200).body([b"\xef\xbb\xbf", &set(&entries)[..]].concat())
+    });
+    configure(&mut host, &json!({}));
+    assert_passes(&mut host, &es256(1, &claims()));
+}
+
+#[test]
+fn a_key_without_a_name_goes_with_each_token() {
+    let mut nameless = ec_jwk(1);
+    nameless.as_object_mut().unwrap().remove("kid");
+    let verify = |keys: &[Value], authorization: &str| {
+        Token::parse(authorization.as_bytes()).unwrap().verify(&known(keys)).map_err(|why| why.reason())
+    };
+    for keys in [&[nameless.clone()][..], &[ec_jwk(2), nameless.clone()], &[nameless.clone(), ec_jwk(2)]] {
+        assert_eq!(verify(keys, &es256(1, &claims())), Ok(()));
+        assert_eq!(verify(keys, &es256(3, &claims())), Err("its key is not known"), "there may be a new one");
+    }
+    let sign = |text: &[u8]| Signer::<Signature>::sign(&ec(3), text).to_vec();
+    let named = token(&json!({ "alg": "ES256", "kid": "ec2" }), &claims(), sign);
+    assert_eq!(verify(&[nameless, ec_jwk(2)], &named), Err("its signature is wrong"));
+}
+
+#[test]
+fn a_subject_that_cannot_be_a_header_is_refused() {
+    for byte in 0..0x80 {
+        let subject = format!("al{}ice", char::from(byte));
+        let expected = if byte != b'\t' && byte.is_ascii_control() {
+            Err("its subject cannot be a header")
+        } else {
+            Ok(subject.clone())
+        };
+        assert_eq!(result(&es256(1, &but("sub", subject)), 1000).map_err(|why| why.reason()), expected, "{byte:#x}");
+    }
+    assert_eq!(result(&es256(1, &but("sub", "j\u{f6}rg")), 1000).unwrap(), "j\u{f6}rg");
+}
+
+#[proxy_filter_host::test]
+fn a_subject_that_would_end_the_header_is_refused(mut host: Host) {
+    publish(&mut host, &[both]);
+    for subject in ["alice\r\nx-admin: 1", "alice\u{1}"] {
+        assert_refused(&mut host, &es256(1, &but("sub", subject)), "its subject cannot be a header");
+    }
+}
+
+#[test]
+fn the_scheme_has_any_case_and_one_or_more_spaces_follow() {
+    let token = es256(1, &claims()).replace("Bearer ", "");
+    for (before, passes) in [
+        ("Bearer ", true),
+        ("bearer ", true),
+        ("BEARER ", true),
+        ("bEaReR    ", true),
+        ("Bearer", false),
+        ("Bearer\t", false),
+        ("Bearer\u{a0}", false),
+        (" Bearer ", false),
+        ("Bear ", false),
+        ("Bearers ", false),
+    ] {
+        assert_eq!(result(&format!("{before}{token}"), 1000).is_ok(), passes, "{before:?}");
+    }
+}
+
+#[proxy_filter_host::test]
+fn a_token_after_two_spaces_passes(mut host: Host) {
+    publish(&mut host, &[both]);
+    assert_passes(&mut host, &es256(1, &claims()).replace("Bearer ", "bearer  "));
+}
+
+#[proxy_filter_host::test]
+fn a_long_token_that_is_garbage_is_refused(mut host: Host) {
+    publish(&mut host, &[both]);
+    for part in ["x", ".", "[", "\u{e9}", "e30."] {
+        assert_refused(&mut host, &["Bearer ", &part.repeat(25_000 / part.len())].concat(), "it is malformed");
+    }
+}
+
 #[proxy_filter_host::test]
 fn a_new_key_is_fetched_when_a_token_names_it(mut host: Host) {
     let rotated = Arc::new(AtomicBool::new(false));

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) enum Refusal {
     /// There is none.
     Missing,
-    /// No known key has the name that it says.
+    /// No known key has the name that it says, and none without a name has signed it.
     UnknownKey,
     /// It is wrong in another way.
     Invalid(&'static str),
@@ -89,13 +89,23 @@ pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Base64UrlUnpadded::decode_vec(core::str::from_utf8(text).ok()?).ok()
 }
 
+/// The token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110, section 11.4).
+fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = authorization.split_at_checked(6)?;
+    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+    let token = rest.get(spaces..).filter(|token| spaces > 0 && !token.is_empty())?;
+    scheme.eq_ignore_ascii_case(b"Bearer").then_some(token)
+}
+
+/// Whether a header can tell this to the upstream. Control characters would end the header, or have the host refuse it.
+fn can_be_a_header(text: &str) -> bool {
+    text.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
+}
+
 impl<'a> Token<'a> {
     /// The token in `Bearer …`.
     pub(crate) fn parse(authorization: &'a [u8]) -> Result<Self, Refusal> {
-        let token = match authorization.split_at_checked(7) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"Bearer ") => token,
-            _ => return Err(Refusal::Missing),
-        };
+        let token = bearer(authorization).ok_or(Refusal::Missing)?;
         Self::split(token).ok_or(Refusal::Invalid("it is malformed"))
     }
 
@@ -116,11 +126,9 @@ impl<'a> Token<'a> {
         if keys.is_empty() {
             return Err(Refusal::NoKeys);
         }
-        let is_meant = |key: &&Key| self.header.kid.is_none() || self.header.kid == key.id;
-        let mut meant = keys.iter().filter(is_meant).peekable();
-        if meant.peek().is_none() {
-            return Err(Refusal::UnknownKey);
-        }
+        // A name says which key to use, and no more: a token or a key without one goes with all others.
+        let kid = self.header.kid.as_deref();
+        let mut meant = keys.iter().filter(|key| kid.is_none() || key.id.is_none() || key.id.as_deref() == kid);
         let is_valid = |key: &Key| match (&key.public, self.header.alg.as_str()) {
             (Public::Es256(key), "ES256") => Signature::from_slice(&self.signature)
                 .is_ok_and(|signature| key.verify(self.signed, &signature).is_ok()),
@@ -130,7 +138,13 @@ impl<'a> Token<'a> {
             }
             _ => false,
         };
-        if meant.any(is_valid) { Ok(()) } else { Err(Refusal::Invalid("its signature is wrong")) }
+        if meant.any(is_valid) {
+            Ok(())
+        } else if kid.is_some() && keys.iter().all(|key| key.id.as_deref() != kid) {
+            Err(Refusal::UnknownKey)
+        } else {
+            Err(Refusal::Invalid("its signature is wrong"))
+        }
     }
 
     /// What it says, for a token that was verified.
@@ -156,6 +170,8 @@ impl<'a> Token<'a> {
             Err(Refusal::Invalid("it has expired"))
         } else if now + leeway < claims.not_before {
             Err(Refusal::Invalid("it is not valid yet"))
+        } else if !can_be_a_header(&claims.subject) {
+            Err(Refusal::Invalid("its subject cannot be a header"))
         } else {
             Ok(claims)
         }
