@@ -143,6 +143,9 @@ pub(crate) trait Backend {
     /// Lets time pass: what the plugin does on its own meanwhile.
     fn advance(&mut self, by: Duration) -> Record;
 
+    /// Sets the wall clock to this time since 1970. Nobody sets that of a real Envoy.
+    fn clock(&mut self, time: Duration);
+
     /// The value of a counter or gauge of the plugin's, `None` if there is none.
     fn metric(&mut self, name: &str) -> Option<u64>;
 

@@ -3,14 +3,13 @@
 use super::callout::{Callout, Waiting};
 use super::{Awaits, CallbackSet, Callbacks, NewContext, Runtime};
 use crate::error::Result;
-use crate::runtime::{Callback, Deadlines, Pendings, current};
+use crate::runtime::{Callback, DEADLINES, Deadlines, Pendings, current};
 use crate::timer::{self, Interval, RunningInterval, Timer};
 use core::any::Any;
 use std::cell::Cell;
 
 thread_local! {
     static TIMERS: Pendings<Waiting<Timer>> = const { Pendings::new() };
-    static DEADLINES: Deadlines = const { Deadlines::new() };
     static LAST: Cell<u32> = const { Cell::new(0) };
     /// The interval whose closure runs; 0 once it was cancelled.
     static RUNNING: Cell<u32> = const { Cell::new(0) };
@@ -59,7 +58,7 @@ fn set(number: u32, due: u64) -> Result<()> {
 }
 
 fn arm(deadlines: &Deadlines, root: u32, is_alive: impl Fn(u32) -> bool) -> Result<()> {
-    match deadlines.arm(root, timer::now()?, is_alive) {
+    match deadlines.arm(root, deadlines.now(timer::wall_clock()?), is_alive) {
         Some(period) => timer::set_tick(period),
         None => Ok(()),
     }
@@ -102,9 +101,9 @@ impl<R: NewContext> Runtime<R> {
     pub(super) fn fire(&self, root: u32) {
         current::enter(Callback::TIMER, root);
         current::set_root_id(root);
-        let Ok(now) = timer::now() else { return };
+        let Ok(wall) = timer::wall_clock() else { return };
         DEADLINES.with(|deadlines| {
-            let now = deadlines.disarm(root).map_or(now, |armed| armed.max(now));
+            let now = deadlines.tick(root, wall);
             // All of them first: those that are started meanwhile are for the next tick.
             let due: Vec<u32> = std::iter::from_fn(|| deadlines.pop(root, now)).collect();
             for number in due {

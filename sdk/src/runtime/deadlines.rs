@@ -5,9 +5,23 @@ use core::cmp::Reverse;
 use std::cell::Cell;
 use std::collections::BinaryHeap;
 
+thread_local! {
+    pub(crate) static DEADLINES: Deadlines = const { Deadlines::new() };
+}
+
 /// Times in nanoseconds, each with the number of a timer, for each root context: the host gives each of them one tick.
 pub(crate) struct Deadlines {
     roots: Cell<Vec<Root>>,
+    clock: Cell<Clock>,
+}
+
+/// A time that is never set back. The ABI has only the host's wall clock, which an operator or NTP may set; the ticks come by another
+/// clock of the host, so that they show what the wall clock hides.
+#[derive(Clone, Copy)]
+struct Clock {
+    /// What the wall clock said last.
+    wall: u64,
+    now: u64,
 }
 
 struct Root {
@@ -17,12 +31,39 @@ struct Root {
     armed: Option<u64>,
 }
 
+/// A tick is never so late. A wall clock that has gone further was set ahead.
+const LATEST: u64 = 5_000 * NANOSECONDS;
+/// A tick is never so early. (Envoy counts a period from when it began to work off what had happened.) A wall clock that has gone less
+/// far was set back.
+const EARLIEST: u64 = 1_000 * NANOSECONDS;
+
 /// Up to this many timers, those that were given up are not looked for.
 const FEW: usize = 64;
 
 impl Deadlines {
     pub(crate) const fn new() -> Self {
-        Self { roots: Cell::new(Vec::new()) }
+        Self { roots: Cell::new(Vec::new()), clock: Cell::new(Clock { wall: 0, now: 0 }) }
+    }
+
+    /// The time, when the host's wall clock says this.
+    #[inline]
+    pub(crate) fn now(&self, wall: u64) -> u64 {
+        self.read(wall).0
+    }
+
+    /// The time, and whether the wall clock was not set since it was last read, as far as that shows. If it was, nobody knows how much time
+    /// has passed, and none is counted.
+    fn read(&self, wall: u64) -> (u64, bool) {
+        let roots = self.roots.take();
+        let next_tick = roots.iter().filter_map(|root| root.armed).min();
+        self.roots.set(roots);
+        let last = self.clock.get();
+        let latest = next_tick.unwrap_or(u64::MAX).saturating_add(LATEST);
+        let now =
+            wall.checked_sub(last.wall).map(|passed| last.now.saturating_add(passed)).filter(|now| *now <= latest);
+        let clock = Clock { wall, now: now.unwrap_or(last.now) };
+        self.clock.set(clock);
+        (clock.now, now.is_some())
     }
 
     /// Adds a timer. `is_alive` says which numbers are still waited for: the others are dropped now and then, so that timers that are
@@ -49,11 +90,17 @@ impl Deadlines {
         })
     }
 
-    /// The host's tick came: it has to be set again. The time it was set for: that has come, even if the host's clock does not say so yet.
-    /// (Envoy counts a period from when it began to work off what had happened.)
+    /// The host's tick came: it has to be set again. The time, when the host's wall clock says this: at least the one the tick was set for.
     #[inline]
-    pub(crate) fn disarm(&self, root: u32) -> Option<u64> {
-        self.with(root, |root| root.armed.take())
+    pub(crate) fn tick(&self, root: u32, wall: u64) -> u64 {
+        let (now, steady) = self.read(wall);
+        let armed = self.with(root, |root| root.armed.take()).unwrap_or(now);
+        let early = armed.saturating_sub(now);
+        // A tick that is a little early stays so: if each moved the clock, it would run fast.
+        if early > EARLIEST || (early > 0 && !steady) {
+            self.clock.set(Clock { wall, now: armed });
+        }
+        armed.max(now)
     }
 
     /// The period to set the host's tick to, in milliseconds, if it has to be set: 0 if nothing is waited for.
@@ -133,7 +180,7 @@ mod tests {
         assert_eq!(deadlines.arm(1, 0, all), None);
         deadlines.add(1, 5 * MS, 3, all);
         assert_eq!(deadlines.arm(1, 0, all), Some(5));
-        assert_eq!(deadlines.disarm(1), Some(5 * MS));
+        assert_eq!(deadlines.tick(1, 0), 5 * MS);
         assert_eq!(deadlines.arm(1, 0, all), Some(5), "the host starts the period anew after a tick");
     }
 
@@ -152,7 +199,7 @@ mod tests {
         assert_eq!(deadlines.arm(1, 0, all), Some(1));
         deadlines.add(2, u64::MAX, 1, all);
         assert_eq!(deadlines.arm(2, 0, all), Some(u32::MAX));
-        assert_eq!(deadlines.disarm(2), Some(u64::from(u32::MAX) * MS), "the first step");
+        assert_eq!(deadlines.tick(2, 0), u64::from(u32::MAX) * MS, "the first step");
     }
 
     #[test]
@@ -173,5 +220,80 @@ mod tests {
         }
         let roots = deadlines.roots.take();
         assert!(roots[0].due.capacity() < 1000, "{}", roots[0].due.capacity());
+    }
+
+    /// A wall clock, and what a host does with it.
+    struct Wall {
+        deadlines: Deadlines,
+        wall: u64,
+    }
+
+    impl Wall {
+        fn new() -> Self {
+            Self { deadlines: Deadlines::new(), wall: 1_000_000_000_000 * MS }
+        }
+
+        fn now(&self) -> u64 {
+            self.deadlines.now(self.wall)
+        }
+
+        /// Starts a timer. The period that is set for it, if one is.
+        fn start(&self, number: u32, milliseconds: u64) -> Option<u32> {
+            self.deadlines.add(1, self.now() + milliseconds * MS, number, all);
+            self.deadlines.arm(1, self.now(), all)
+        }
+
+        /// The tick comes. What is due, and the next period.
+        fn tick(&self) -> (Vec<u32>, Option<u32>) {
+            let now = self.deadlines.tick(1, self.wall);
+            (std::iter::from_fn(|| self.deadlines.pop(1, now)).collect(), self.deadlines.arm(1, self.now(), all))
+        }
+    }
+
+    /// By how much a clock is set, and the milliseconds it went on before that since it was last read.
+    fn settings() -> impl Iterator<Item = (i64, u64)> {
+        let steps = [-1_000_000_000_000, -3_600_000, -10_000, -1_100, 10_000, 3_600_000, 1_000_000_000_000];
+        steps.into_iter().flat_map(|step| [0, 1, 500].map(|before| (step, before)))
+    }
+
+    #[test]
+    fn a_clock_that_is_set_moves_no_timer_that_is_pending() {
+        for (step, before) in settings() {
+            let mut host = Wall::new();
+            assert_eq!((host.start(1, 1_000), host.start(2, 3_000)), (Some(1_000), None));
+            host.wall = host.wall.saturating_add_signed(step * MS.cast_signed()) + 1_000 * MS;
+            let (due, period) = host.tick();
+            assert_eq!((due, period), (vec![1], Some(2_000)), "{step} {before}");
+            host.wall += 2_000 * MS;
+            assert_eq!(host.tick(), (vec![2], Some(0)), "{step} {before}");
+        }
+    }
+
+    #[test]
+    fn a_timer_that_is_started_after_the_clock_was_set_is_due_after_its_own_time() {
+        for (step, before) in settings() {
+            let mut host = Wall::new();
+            assert_eq!(host.start(1, 1_000), Some(1_000));
+            host.wall = host.wall.saturating_add_signed(step * MS.cast_signed()) + before * MS;
+            assert_eq!(host.start(2, 20), Some(20), "{step} {before}");
+            host.wall += 20 * MS;
+            let (due, period) = host.tick();
+            // What passed between the last look at the clock and the moment it was set is nobody's.
+            let left = 980 - if step > 0 || before.cast_signed() + step < 0 { 0 } else { before };
+            assert_eq!((due, period), (vec![2], u32::try_from(left).ok()), "{step} {before}");
+        }
+    }
+
+    #[test]
+    fn ticks_that_are_a_little_early_or_late_do_not_move_the_clock() {
+        let mut host = Wall::new();
+        let start = host.now();
+        host.start(0, 3_600_000);
+        for number in 1..1_000 {
+            host.start(number, 50);
+            host.wall += if number % 2 == 0 { 40 * MS } else { 90 * MS };
+            assert_eq!(host.tick().0, [number]);
+        }
+        assert_eq!(host.now() - start, (500 * 90 + 499 * 40) * MS);
     }
 }

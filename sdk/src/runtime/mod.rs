@@ -15,7 +15,7 @@ mod table;
 pub(crate) use answers::{Answers, Ticket};
 pub(crate) use current::Callback;
 pub use current::ignored_events;
-pub(crate) use deadlines::Deadlines;
+pub(crate) use deadlines::{DEADLINES, Deadlines};
 pub(crate) use edit::edit;
 pub(crate) use executor::{Executor, Task};
 pub(crate) use pending::Pendings;

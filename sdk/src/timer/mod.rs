@@ -9,6 +9,7 @@ mod tick;
 mod timeout;
 
 use crate::error::{Error, Result};
+use crate::runtime::DEADLINES;
 use crate::sys;
 use core::time::Duration;
 pub use interval::{Interval, RunningInterval};
@@ -47,8 +48,12 @@ pub use timeout::{Ticks, retry, timeout};
 /// ```
 ///
 /// Hosts count milliseconds: a part of one counts as one, and Envoy counts from when it began to work off the events of a moment, so that a
-/// timer may come a few of them early. A time beyond what a host can count (49 days) is waited for in several steps. The clock is
-/// the host's wall clock: when it is set back, timers come later by as much.
+/// timer may come a few of them early. A time beyond what a host can count (49 days) is waited for in several steps.
+///
+/// The clock of this ABI is the host's wall clock. Setting it does not move timers: the SDK compares it with the host's ticks, which come by
+/// another clock. Two limits remain. If a shorter timer starts after the clock was set and before the next tick, the longer ones come late, by
+/// at most the time since the SDK last read the clock. And a step that a late or early tick could explain is not noticed: less than a second
+/// back, or ahead by no more than until 5 seconds after the next tick.
 ///
 /// Source: ABI 0.2.1, `proxy_set_tick_period_milliseconds` and `proxy_on_tick`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +74,16 @@ impl Timer {
     }
 }
 
-/// The host's time, in nanoseconds.
+/// The time by which timers are due, in nanoseconds: the host's wall clock, unless that was set.
 #[inline]
 pub(crate) fn now() -> Result<u64> {
+    let wall = wall_clock()?;
+    Ok(DEADLINES.with(|deadlines| deadlines.now(wall)))
+}
+
+/// The host's time, in nanoseconds. It may be set at any moment: timers count by [`now`].
+#[inline]
+pub(crate) fn wall_clock() -> Result<u64> {
     sys::proxy_get_current_time_nanoseconds()
         .map_err(|status| Error::host("proxy_get_current_time_nanoseconds", status))
 }

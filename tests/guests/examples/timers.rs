@@ -1,5 +1,7 @@
-//! Timers of every length: of requests as their paths say, and one of the root context as its configuration says, in seconds.
+//! Timers of every length: of requests as their paths say, and of the root context as its configuration says: `10` for a timer of 10
+//! seconds, `every 3` for an interval of 3.
 
+use proxy_filter::Interval;
 use proxy_filter::prelude::*;
 use std::time::Duration;
 
@@ -12,11 +14,26 @@ impl RootContext for Root {
 
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
         let text = String::from_utf8(configuration.bytes()?)?;
-        let Ok(seconds) = text.parse() else { return Ok(()) };
-        Timer::after(Duration::from_secs(seconds)).run(self, move |_| {
-            log::info!("{seconds} seconds are over");
-            Ok(())
-        })
+        for part in text.split(", ") {
+            let (is_interval, seconds) = match part.strip_prefix("every ") {
+                Some(seconds) => (true, seconds),
+                None => (false, part),
+            };
+            let Ok(seconds) = seconds.parse() else { continue };
+            let duration = Duration::from_secs(seconds);
+            if is_interval {
+                Interval::new(duration).run(self, move |_| {
+                    log::info!("{seconds} seconds are over again");
+                    Ok(())
+                })?;
+            } else {
+                Timer::after(duration).run(self, move |_| {
+                    log::info!("{seconds} seconds are over");
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn new_context(&self) -> Stream {

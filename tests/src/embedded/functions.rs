@@ -115,7 +115,7 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_get_current_time_nanoseconds(&self) -> Result<u64> {
-        Ok(u64::try_from(self.state().clock.now().as_nanos()).unwrap_or(u64::MAX))
+        Ok(u64::try_from(self.state().clock.wall().as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn proxy_set_tick_period_milliseconds(&self, period: u32) -> Result<()> {

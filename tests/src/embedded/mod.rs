@@ -67,6 +67,8 @@ pub(crate) struct Embedded {
     /// How many VMs there have been.
     vms: usize,
     settings: Settings,
+    /// What the wall clock says in VMs that start, if a test has set it before any did.
+    wall: Option<Duration>,
     /// The worker that serves the next exchange, and whether a test chose it.
     worker: usize,
     chosen: bool,
@@ -97,6 +99,7 @@ impl Embedded {
             machines: Vec::new(),
             vms: 0,
             settings: Settings::default(),
+            wall: None,
             worker: 0,
             chosen: false,
             open: Vec::new(),
@@ -108,8 +111,17 @@ impl Embedded {
     fn boot(&mut self, process: &Process, of: VmOf, settings: &Settings) -> Result<Machine, Refused> {
         self.vms += 1;
         let functions = Arc::new(Functions::new(process, self.vms));
+        if let Some(wall) = self.wall() {
+            functions.state().clock.set_wall(wall);
+        }
         Machine::boot(&self.guest, Arc::clone(&functions), of, settings)
             .inspect_err(|_| self.violations.append(&mut functions.state().violations))
+    }
+
+    /// What the wall clock says, if a test has set it.
+    fn wall(&self) -> Option<Duration> {
+        let running = self.machines.first().map(|machine| machine.functions.state().clock.wall());
+        self.wall.map(|wall| running.unwrap_or(wall))
     }
 
     /// Tries a configuration in a VM that is thrown away, without a word to the module. What it did.
@@ -218,6 +230,7 @@ fn append(record: &mut Record, later: Record) {
 impl Backend for Embedded {
     fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, Refused> {
         self.process = Process::default();
+        self.wall = self.wall();
         self.machines.clear();
         self.open.clear();
         self.violations.clear();
@@ -342,6 +355,13 @@ impl Backend for Embedded {
         let mut record = self.record(if self.settings.workers == 0 { self.index_of(0) } else { usize::MAX });
         record.waiting.extend(self.waiting());
         record
+    }
+
+    fn clock(&mut self, time: Duration) {
+        self.wall = Some(time);
+        for machine in &self.machines {
+            machine.functions.state().clock.set_wall(time);
+        }
     }
 
     fn metric(&mut self, name: &str) -> Option<u64> {

@@ -9,7 +9,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The time of the host. It stands still unless a test advances it.
 #[derive(Debug)]
 pub(crate) struct Clock {
+    /// Goes on only. What happens later, the ticks too, is due by this time.
     now: Duration,
+    /// The wall clock if a test has set it: what it said, and at which time.
+    set: Option<(Duration, Duration)>,
     /// The ticks of root contexts: how often, and when next.
     ticks: BTreeMap<u32, (Duration, Duration)>,
 }
@@ -17,11 +20,25 @@ pub(crate) struct Clock {
 impl Clock {
     /// A clock that shows the time at which the host was made.
     pub(crate) fn new() -> Self {
-        Self { now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), ticks: BTreeMap::new() }
+        Self {
+            now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            set: None,
+            ticks: BTreeMap::new(),
+        }
     }
 
     pub(crate) const fn now(&self) -> Duration {
         self.now
+    }
+
+    /// What the wall clock says: what modules see.
+    pub(super) fn wall(&self) -> Duration {
+        self.set.map_or(self.now, |(wall, at)| wall + self.now.saturating_sub(at))
+    }
+
+    /// Sets the wall clock, back or ahead.
+    pub(super) fn set_wall(&mut self, wall: Duration) {
+        self.set = Some((wall, self.now));
     }
 
     /// Sets the period of a root context; the first tick comes one from now. Zero stops it.

@@ -12,7 +12,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// All that happened in one life of a plugin.
 #[derive(Clone, Debug, Default)]
@@ -266,6 +266,25 @@ impl Host {
         }
         let record = self.backend.advance(by);
         self.note(record)
+    }
+
+    /// Sets the wall clock of the embedded host, back or ahead, as an operator or NTP may do at any time: what
+    /// [`clock::now`](proxy_filter::clock::now) says, and the time of later requests. Pending calls, ticks and timeouts go by another clock, as they
+    /// do in Envoy. From there the clock goes on as [`advance`](Self::advance) says.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # use std::time::{Duration, SystemTime};
+    /// # fn body(mut host: Host) {
+    /// host.clock(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// The host is a real Envoy, which has the machine's clock, or the time is before 1970.
+    #[allow(clippy::expect_used, reason = "this is how a test with a mistake fails")]
+    pub fn clock(&mut self, time: SystemTime) {
+        self.backend.clock(time.duration_since(SystemTime::UNIX_EPOCH).expect("a host's clock begins in 1970"));
     }
 
     /// The value of a counter or gauge, by the name the filter gives it; `None` if there is none. A histogram has no single value.
