@@ -78,6 +78,10 @@ impl FilterHeadersStatus {
 ///
 /// `Continue` and `StopIterationAndBuffer` mean the same everywhere. [`PAUSE`](Self::PAUSE) is the latter.
 ///
+/// Prefer `Continue` for each chunk of a response, and keep in the filter what it needs of the earlier ones. If a filter
+/// nearer to the upstream ends the body with trailers of its own, as Envoy's decompressor always does,
+/// Envoy drops a body that is buffered, and the client waits for it until a timeout.
+///
 /// Source: ABI 0.2.1, `proxy_on_request_body`; Envoy 1.40, `FilterDataStatus`.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -128,6 +128,7 @@
 //! | Read and edit headers | [`RequestHeaders`], [`ResponseHeaders`], and what they share, [`HeaderMap`] |
 //! | Read and edit trailers | [`RequestTrailers`], [`ResponseTrailers`] |
 //! | Read and edit bodies | [`RequestBody`], [`ResponseBody`], and what they share, [`Body`] |
+//! | Know whether a body can be read, and prepare headers for an edit of it | [`MediaType`], [`HeaderMap::content_codings`], [`HeaderMap::allow_body_edits`] |
 //! | Treat values that need not be UTF-8 | [`HeaderValue`], [`printable`] |
 //! | Let a message go on, hold it, or drop a part | [`FilterHeadersStatus`], [`FilterDataStatus`], [`FilterTrailersStatus`] |
 //! | Answer the client | [`LocalReply`] |
@@ -356,6 +357,7 @@ mod panic_hook;
 pub mod plugin;
 pub mod prelude;
 pub mod property;
+mod representation;
 mod runtime;
 pub mod shared_data;
 mod shared_queue;
@@ -393,6 +395,7 @@ pub use log_context::LogContext;
 #[doc(hidden)]
 pub use proxy_filter_macros::__export;
 pub use proxy_filter_macros::{context, filter, module, root, stream_context};
+pub use representation::MediaType;
 pub use runtime::ignored_events;
 pub use shared_queue::{Drain, SharedQueue};
 pub use tcp::{DownstreamData, NetworkFilterStatus, PeerType, StreamContext, StreamData, UpstreamData};
