@@ -80,10 +80,17 @@ fn a_filter_of_bodies_without_state_is_told_the_end_of_streams_only() {
 #[test]
 fn a_body_filter_exports_the_callbacks_in_which_a_body_can_end() {
     let report = report("http_body", None);
-    let callbacks = ["proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers"];
+    let callbacks = [
+        "proxy_on_request_headers",
+        "proxy_on_response_headers",
+        "proxy_on_response_body",
+        "proxy_on_response_trailers",
+    ];
     assert_eq!(report.exports, exports(&callbacks), "{report}");
     let functions = [
         "proxy_get_header_map_value",
+        "proxy_get_header_map_pairs",
+        "proxy_replace_header_map_value",
         "proxy_remove_header_map_value",
         "proxy_get_buffer_bytes",
         "proxy_set_buffer_bytes",

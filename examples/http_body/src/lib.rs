@@ -1,11 +1,15 @@
-//! Redacts what looks like a card number in text responses: all digits of a run of 13 to 19 but the last four.
+//! Redacts what looks like a card number in responses: all digits of a run of 13 to 19 but the last four.
 //!
-//! The whole body is needed, because a number may be spread over two pieces. The redacted body is as long as the original, but the
-//! filter does not rely on it: it removes `content-length`, so that the redaction may change.
+//! Chunks are forwarded as they come, so that a body of any length passes in little memory and the
+//! events of a stream are not delayed. A body that cannot be read is refused before anything of it
+//! reaches the client: one that is compressed, a part of one, or one in UTF-16.
 
+mod cards;
+mod readable;
 #[cfg(test)]
 mod tests;
 
+use cards::{Cards, Step};
 use proxy_filter::prelude::*;
 
 /// The plugin.
@@ -17,64 +21,74 @@ impl RootContext for Root {
     type Context = Stream;
 
     fn new_context(&self) -> Stream {
-        Stream { redact: false }
+        Stream { connect: false, cards: None }
     }
 }
 
 /// One request and its response.
 #[derive(Debug)]
 pub struct Stream {
-    redact: bool,
+    /// The request asks for a tunnel.
+    connect: bool,
+    /// The response is redacted.
+    cards: Option<Cards>,
 }
 
 #[proxy_filter::context]
 impl Context for Stream {
+    fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
+        // A number can be found in a body that is not compressed, and that no range cuts.
+        request.replace("accept-encoding", "identity")?;
+        for name in ["range", "if-range", "a-im"] {
+            request.remove(name)?;
+        }
+        self.connect = request.method()?.is_some_and(|method| method == "CONNECT");
+        Ok(FilterHeadersStatus::Continue)
+    }
+
     fn on_response_headers(
         &mut self,
         response: &mut ResponseHeaders,
         end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
-        let text = response
-            .get("content-type")?
-            .is_some_and(|value| value.starts_with(b"text/") || value.starts_with(b"application/json"));
-        // A message that ends with its headers keeps them: the answer to HEAD says how long the body would be.
-        self.redact = text && !end_of_stream;
-        if self.redact {
-            response.remove("content-length")?;
+        let status = response.status()?.unwrap_or_default();
+        let tunnel = status == 101 || self.connect && (200..300).contains(&status);
+        let media = response.media_type()?;
+        if tunnel || !readable::may_be_text(media.as_ref()) {
+            return Ok(FilterHeadersStatus::Continue);
         }
+        // A message that ends with its headers has no body to read, but may describe that of GET.
+        let obstacle = if end_of_stream { None } else { readable::obstacle(response, status, media.as_ref())? };
+        if let Some(why) = obstacle {
+            return response.reply(LocalReply::new(502).details(why).body("the response cannot be inspected\n"));
+        }
+        let content_length = response.get("content-length")?.filter(|_| end_of_stream);
+        response.allow_body_edits()?;
+        response.remove("accept-ranges")?;
+        if let Some(length) = content_length {
+            response.replace("content-length", length)?;
+        }
+        self.cards = (!end_of_stream).then(Cards::default);
         Ok(FilterHeadersStatus::Continue)
     }
 
     fn on_response_body(&mut self, body: &mut ResponseBody, end_of_stream: bool) -> Result<FilterDataStatus> {
-        if !self.redact {
-            return Ok(FilterDataStatus::Continue);
-        }
-        // `end_of_stream` comes exactly once, also when trailers end the body.
-        if !end_of_stream {
-            return Ok(FilterDataStatus::StopIterationAndBuffer);
-        }
-        let original = body.to_bytes()?;
-        let redacted = redact(&original);
-        if redacted != original {
-            body.replace(redacted)?;
+        let Some(cards) = &mut self.cards else { return Ok(FilterDataStatus::Continue) };
+        let visible = body.to_bytes()?;
+        match cards.push(&visible, end_of_stream)? {
+            // The next callback sees this chunk again, and the next one after it.
+            Step::Buffer => return Ok(FilterDataStatus::StopIterationAndBuffer),
+            Step::Forward(redacted) if redacted != visible => body.replace(redacted)?,
+            Step::Forward(_) => {}
         }
         Ok(FilterDataStatus::Continue)
     }
-}
 
-/// Runs of digits of these lengths are card numbers.
-const CARD_DIGITS: core::ops::RangeInclusive<usize> = 13..=19;
-/// The last digits stay.
-const SHOWN_DIGITS: usize = 4;
-
-/// Replaces the hidden digits by stars.
-fn redact(body: &[u8]) -> Vec<u8> {
-    let mut redacted = Vec::with_capacity(body.len());
-    for run in body.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {
-        let card = CARD_DIGITS.contains(&run.len()) && run.first().is_some_and(u8::is_ascii_digit);
-        let hidden = if card { run.len() - SHOWN_DIGITS } else { 0 };
-        redacted.resize(redacted.len() + hidden, b'*');
-        redacted.extend_from_slice(run.get(hidden..).unwrap_or_default());
+    fn on_response_trailers(&mut self, trailers: &mut ResponseTrailers) -> Result<FilterTrailersStatus> {
+        if self.cards.is_some() {
+            // Digests may come here as well.
+            trailers.allow_body_edits()?;
+        }
+        Ok(FilterTrailersStatus::Continue)
     }
-    redacted
 }
