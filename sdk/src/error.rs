@@ -47,8 +47,10 @@ pub enum ErrorKind {
     NotAvailableHere,
     /// It does not exist at all.
     NotFound,
-    /// A name or value has bytes that are not allowed there (CR, LF, NUL), or an argument is out of its range.
+    /// A name or value that is not valid HTTP ([`HeaderMap`](crate::HeaderMap) has the rules), or an argument that is out of its range.
     InvalidInput,
+    /// A field that was to have one value has several, see [`get_single`](crate::HeaderMap::get_single).
+    Repeated,
     /// More header pairs or bytes than hosts accept from a module (1,024 pairs, 1 MiB).
     TooLarge,
     /// The edit would leave a wrong `content-length` behind.

@@ -2,6 +2,7 @@
 
 use crate::abi::pairs;
 use crate::error::{Error, ErrorKind, Result};
+use crate::field::is_host;
 use crate::sys::printable_ascii;
 use core::borrow::Borrow;
 use core::fmt::{self, Write as _};
@@ -218,14 +219,16 @@ impl Pairs {
         self.len() == 0
     }
 
-    /// The first value of a field. The name is compared without regard to case.
+    /// The first value of a field. The name is compared without regard to case; `host` is `:authority` in requests.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.find(name.as_ref())
     }
 
     #[inline(never)]
     pub(crate) fn find(&self, name: &[u8]) -> Option<&[u8]> {
-        self.iter().find(|(found, _)| is_same_name(found, name)).map(|(_, value)| value)
+        let find = |name| self.iter().find(|(found, _)| is_same_name(found, name)).map(|(_, value)| value);
+        // Responses have no `:authority`, requests no `host`.
+        find(name).or_else(|| if is_host(name) { find(b":authority") } else { None })
     }
 }
 

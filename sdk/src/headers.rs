@@ -3,7 +3,7 @@
 
 use crate::abi::{MapType, Status, pairs};
 use crate::error::{Error, ErrorKind, Result};
-use crate::field::check_field;
+use crate::field::{Singles, check_field_of, check_name_of, is_single};
 use crate::filter_status::{FilterHeadersStatus, FilterTrailersStatus};
 use crate::header_value::{HeaderValue, HeaderValues, Pairs};
 use crate::local_reply::LocalReply;
@@ -15,9 +15,26 @@ use core::ops::{Deref, DerefMut};
 /// Names are compared without regard to case; hosts hand them out in lower case. Values are bytes: a client may send anything but
 /// CR, LF and NUL, and text is one [`to_str`](HeaderValue::to_str) away. Pseudo-headers (`:path`, `:status`) are fields like others.
 ///
+/// # What may be written
+/// Envoy writes what a filter gives it, or refuses the whole message later and tells the client why. The SDK therefore refuses what is not
+/// a valid field with [`InvalidInput`](ErrorKind::InvalidInput), before the host is called: nothing changes then.
+///
+/// | | may be |
+/// |---|---|
+/// | name | a token of RFC 9110: letters, digits and ``!#$%&'*+-.^_`\|~``. Envoy writes it in lower case. |
+/// | pseudo-header | those of the map: of requests `:method`, `:path`, `:scheme`, `:authority` and `:protocol`, of responses `:status`, of trailers none |
+/// | value | tabs, spaces, visible ASCII, and bytes from 0x80. Spaces and tabs around a value are not part of it for the receiver. |
+/// | `:method`, `:protocol` | a token |
+/// | `:path` | `*`, or `/` and then anything but spaces and control bytes |
+/// | `:authority`, `host` | visible ASCII |
+/// | `:scheme` | letters, digits, `+`, `-` and `.`, beginning with a letter |
+/// | `:status` | 100 to 599 |
+///
+/// In the body of a function or impl with one of the SDK's attributes, a literal that can never be a name or a value does not compile.
+///
 /// | | Envoy |
 /// |---|---|
-/// | repeated fields | kept apart; [`get`](Self::get) returns the first, [`get_all`](Self::get_all) every one |
+/// | repeated fields | kept apart; [`get`](Self::get) returns the first, [`get_all`](Self::get_all) every one, [`get_single`](Self::get_single) refuses them |
 /// | `host` | the same field as `:authority` |
 /// | any edit of request headers | the route is chosen again |
 ///
@@ -88,7 +105,43 @@ impl HeaderMap {
     /// # Errors
     /// As [`pairs`](Self::pairs).
     pub fn get_all(&self, name: impl AsRef<[u8]>) -> Result<HeaderValues> {
-        Ok(HeaderValues::new(self.pairs()?, name.as_ref()))
+        let name = name.as_ref();
+        let name = if is_single(self.map, name) && !name.starts_with(b":") { b":authority" } else { name };
+        Ok(HeaderValues::new(self.pairs()?, name))
+    }
+
+    /// The value of a field that a message has once, or `None` if there is no such field.
+    ///
+    /// Use it where a decision depends on one value: a token, a tenant, a signature, the number of a version. A client can send a field
+    /// twice, and then [`get`](Self::get) returns the first while the upstream may use the last. This fetches the whole map once.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// fn tenant(request: &RequestHeaders) -> Result<FilterHeadersStatus> {
+    ///     match request.get_single("x-tenant") {
+    ///         Ok(Some(tenant)) if tenant == "acme" => Ok(FilterHeadersStatus::Continue),
+    ///         Ok(_) => request.reply(LocalReply::new(403)),
+    ///         Err(error) if error.kind() == ErrorKind::Repeated => request.reply(LocalReply::new(400)),
+    ///         Err(error) => Err(error),
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// Envoy joins the values of a few well-known fields with a comma (`authorization`, `content-type`, `origin`, `x-forwarded-for`) before the
+    /// filter sees them: what is repeated there is one value that has a comma in it, and that the filter must not accept.
+    ///
+    /// # Errors
+    /// [`Repeated`](ErrorKind::Repeated) if there are several, even if they are equal; otherwise as [`pairs`](Self::pairs).
+    pub fn get_single(&self, name: impl AsRef<[u8]>) -> Result<Option<HeaderValue>> {
+        let values = self.get_all(name)?;
+        let mut values = values.iter();
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(Error::refused(
+                ErrorKind::Repeated,
+                "the message has the field several times, and a decision depends on one value: refuse the message",
+            )),
+            (value, None) => Ok(value.map(HeaderValue::from)),
+        }
     }
 
     /// All fields in order, pseudo-headers first, in the one buffer the host filled.
@@ -120,11 +173,12 @@ impl HeaderMap {
 
     /// Adds a field, beside those of the same name.
     ///
-    /// Envoy joins the values of a few well-known fields (`content-type`, `x-forwarded-for`, pseudo-headers) with a comma instead.
+    /// Envoy joins the values of a few well-known fields (`content-type`, `x-forwarded-for`) with a comma instead. A message has one of each
+    /// pseudo-header and one `host`: adding another replaces it.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) for an empty name, or CR, LF or NUL in the name or value: Envoy would write them to
-    /// the wire. [`NotAvailableHere`](ErrorKind::NotAvailableHere) as for [`get`](Self::get).
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a field that is not valid HTTP, [see above](Self#what-may-be-written).
+    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) as for [`get`](Self::get).
     #[doc(alias = "proxy_add_header_map_value")]
     #[doc(alias = "addRequestHeader")]
     #[doc(alias = "addResponseHeader")]
@@ -133,6 +187,9 @@ impl HeaderMap {
     #[inline]
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (name, value) = self.edit(name.as_ref(), value.as_ref())?;
+        if is_single(self.map, name) {
+            return self.put(name, value);
+        }
         sys::proxy_add_header_map_value(self.map.raw(), name, value)
             .map_err(|status| Error::host("proxy_add_header_map_value", status))
     }
@@ -149,6 +206,11 @@ impl HeaderMap {
     #[inline]
     pub fn replace(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (name, value) = self.edit(name.as_ref(), value.as_ref())?;
+        self.put(name, value)
+    }
+
+    #[inline]
+    fn put(&self, name: &[u8], value: &[u8]) -> Result<()> {
         sys::proxy_replace_header_map_value(self.map.raw(), name, value)
             .map_err(|status| Error::host("proxy_replace_header_map_value", status))
     }
@@ -158,6 +220,7 @@ impl HeaderMap {
     /// Removing `content-length` is what permits the body callback of the same message to change the body's length.
     ///
     /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for what cannot be the name of a field of this map,
     /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) as for [`get`](Self::get).
     #[doc(alias = "proxy_remove_header_map_value")]
     #[doc(alias = "removeRequestHeader")]
@@ -166,6 +229,7 @@ impl HeaderMap {
     #[doc(alias = "removeResponseTrailer")]
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> Result<()> {
         let name = name.as_ref();
+        check_name_of(self.map, name).map_err(invalid)?;
         sys::proxy_remove_header_map_value(self.map.raw(), name)
             .map_err(|status| Error::host("proxy_remove_header_map_value", status))?;
         if is_content_length(name) {
@@ -187,7 +251,7 @@ impl HeaderMap {
     /// ```
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) as for [`add`](Self::add); [`TooLarge`](ErrorKind::TooLarge) above 1,024 pairs or 1 MiB,
+    /// [`InvalidInput`](ErrorKind::InvalidInput) as for [`add`](Self::add), and for a second pseudo-header of one name; [`TooLarge`](ErrorKind::TooLarge) above 1,024 pairs or 1 MiB,
     /// where Envoy would silently delete every header. The map is unchanged then.
     #[doc(alias = "proxy_set_header_map_pairs")]
     #[doc(alias = "setRequestHeaderPairs")]
@@ -201,9 +265,11 @@ impl HeaderMap {
     {
         let mut builder = pairs::Builder::new();
         let mut content_length = ContentLength::Removed;
+        let mut singles = Singles::default();
         for (name, value) in pairs {
             let (name, value) = (name.as_ref(), value.as_ref());
-            check_field(name, value).map_err(|why| Error::refused(ErrorKind::InvalidInput, why))?;
+            check_field_of(self.map, name, value).map_err(invalid)?;
+            singles.check(self.map, name).map_err(invalid)?;
             builder.push(name, value).map_err(|_| {
                 Error::refused(
                     ErrorKind::TooLarge,
@@ -223,12 +289,17 @@ impl HeaderMap {
     /// What has to hold before a field is added or replaced.
     #[inline]
     fn edit<'a>(&mut self, name: &'a [u8], value: &'a [u8]) -> Result<(&'a [u8], &'a [u8])> {
-        check_field(name, value).map_err(|why| Error::refused(ErrorKind::InvalidInput, why))?;
+        check_field_of(self.map, name, value).map_err(invalid)?;
         if is_content_length(name) {
             self.content_length = ContentLength::Kept;
         }
         Ok((name, value))
     }
+}
+
+#[cold]
+fn invalid(why: &'static str) -> Error {
+    Error::refused(ErrorKind::InvalidInput, why)
 }
 
 #[inline]

@@ -331,6 +331,7 @@ mod abi;
 mod body;
 mod buffer;
 mod callout_error;
+mod callout_field;
 pub mod clock;
 mod close_stream;
 mod config;

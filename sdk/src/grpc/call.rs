@@ -98,8 +98,9 @@ impl<Reply> GrpcCall<Reply> {
 
     /// Adds metadata. Call it again with the same name for a second value.
     ///
-    /// The value of a name that ends in `-bin` may have any bytes: give it as it is, Envoy sends it as base64. Another with CR, LF or NUL, an
-    /// empty name, one that gRPC uses itself (`:path`, `grpc-timeout`, `te`, `content-type`) and more than 1,024 are errors when the call is made.
+    /// The value of a name that ends in `-bin` may have any bytes: give it as it is, Envoy sends it as base64. Another field that is not valid
+    /// HTTP ([`HeaderMap`](crate::HeaderMap#what-may-be-written) has the rules), a name that gRPC uses itself (`:path`, `grpc-timeout`, `te`,
+    /// `content-type`), one that [`HttpCall::header`](crate::HttpCall::header) refuses, and more than 1,024 are errors when the call is made.
     /// Envoy adds fields of its own that begin with `x-envoy-`.
     #[must_use]
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
@@ -187,6 +188,10 @@ mod tests {
             call().metadata("TE", "gzip"),
             call().metadata("Content-Type", "text/plain"),
             call().metadata("grpc-timeout", "1n"),
+            call().metadata("x y", "1"),
+            call().metadata("host", "other"),
+            call().metadata("content-length", "4"),
+            call().metadata("x-envoy-upstream-rq-timeout-ms", "1"),
             call().timeout(Duration::ZERO),
             call().timeout(Duration::MAX),
         ] {

@@ -3,8 +3,8 @@
 use super::error::GrpcError;
 use crate::abi::pairs::Builder;
 use crate::abi::protobuf::Message;
+use crate::callout_field::check_callout_field;
 use crate::error::ErrorKind;
-use crate::field::check_field;
 
 /// What calls and streams have in common.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ impl Request {
             self.refuse("`:…`, `grpc-…`, `te` and `content-type` are not metadata: gRPC itself uses them");
         }
         // Binary values may have any bytes: Envoy sends them as base64.
-        let checked = check_field(name, if is_binary(name) { b"" } else { value });
+        let checked = check_callout_field(name, if is_binary(name) { b"" } else { value });
         let checked = checked.map_err(|why| (ErrorKind::InvalidInput, why));
         let too_large = (ErrorKind::TooLarge, "more metadata in a gRPC call than hosts accept (1,024 pairs, 1 MiB)");
         let pushed = checked.and_then(|()| self.metadata.push(name, value).map_err(|_| too_large));

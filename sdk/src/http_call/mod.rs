@@ -7,8 +7,9 @@ use crate::abi::Status;
 use crate::abi::pairs;
 use crate::abi::request::RequestBuilder;
 use crate::callout_error::{CalloutError, Outage};
+use crate::callout_field::{check_callout_field, is_of_one_hop, nominated};
 use crate::error::{Error, ErrorKind};
-use crate::field::{check_field, check_value};
+use crate::field::{check_authority, check_method, check_path, check_value};
 use crate::{sys, timer};
 pub use answer::HttpAnswer;
 use core::time::Duration;
@@ -102,20 +103,19 @@ impl HttpCall {
 
     /// A call with any method.
     ///
-    /// Path and method may be any bytes a header may have; an empty one is an error when the call is made.
+    /// The method is a token, as `GET` is, and not `CONNECT`. The path is `*`, or begins with `/` and has no spaces and no control bytes: what a
+    /// client has sent needs percent-encoding first. Anything else is an error when the call is made.
     pub fn new(cluster: impl AsRef<[u8]>, method: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Self {
         Self::build(cluster.as_ref(), method.as_ref(), path.as_ref())
     }
 
     #[inline(never)]
     fn build(cluster: &[u8], method: &[u8], path: &[u8]) -> Self {
-        let mut mistake = None;
-        if method.is_empty() || path.is_empty() {
-            mistake = Some("an HTTP call needs a method and a path");
-        }
-        for value in [cluster, method, path] {
-            mistake = mistake.or(check_value(value).err());
-        }
+        let checked = match method {
+            b"CONNECT" => Err("a call cannot be a tunnel: `CONNECT` is no method for it"),
+            _ => check_method(method),
+        };
+        let mistake = checked.and(check_path(path)).and(check_value(cluster)).err();
         Self(Box::new(Inner {
             headers: RequestBuilder::new(cluster, method, path),
             cluster: None,
@@ -125,7 +125,7 @@ impl HttpCall {
         }))
     }
 
-    /// The authority (`host`) of the request; the name of the cluster unless given.
+    /// The authority (`host`) of the request, visible ASCII; the name of the cluster unless given.
     #[must_use]
     pub fn authority(mut self, authority: impl AsRef<[u8]>) -> Self {
         self.0.set_authority(authority.as_ref());
@@ -134,11 +134,48 @@ impl HttpCall {
 
     /// Adds a header. Call it again with the same name for a second value.
     ///
-    /// A name or value with CR, LF or NUL, an empty name, a pseudo-header and more than 1,024 headers are errors when the call is made. Envoy adds
-    /// `content-length`, and headers of its own that begin with `x-envoy-`.
+    /// A field that is not valid HTTP ([`HeaderMap`](crate::HeaderMap#what-may-be-written) has the rules), a pseudo-header and more than 1,024
+    /// headers are errors when the call is made. So are fields that the host would obey, or sets itself:
+    ///
+    /// | | use |
+    /// |---|---|
+    /// | `host` | [`authority`](Self::authority) |
+    /// | `content-length`, `transfer-encoding` | [`body`](Self::body): with a length and no body, the service would wait for bytes that never come |
+    /// | `x-envoy-…` about timeouts and retries | [`timeout`](Self::timeout), [`timer::retry`](crate::timer::retry) |
+    /// | `connection`, `upgrade`, `te`, `expect`, `keep-alive`, `proxy-connection`, `http2-settings` | nothing: they belong to one connection |
+    ///
+    /// To show a service the headers of a request, use [`headers_from`](Self::headers_from), which leaves these out. Envoy adds headers of its own
+    /// that begin with `x-envoy-`.
     #[must_use]
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.field(name.as_ref(), value.as_ref());
+        self
+    }
+
+    /// Adds the end-to-end headers of a request: all but pseudo-headers, what [`header`](Self::header) refuses because the host sets it, and what
+    /// `connection` names.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// async fn is_allowed(request: &RequestHeaders) -> Result<bool> {
+    ///     let call = HttpCall::get("authz", "/check").headers_from(&request.pairs()?);
+    ///     Ok(call.await?.status() == 200)
+    /// }
+    /// ```
+    ///
+    /// It takes any list of pairs, so that a filter can leave out more: `request.pairs()?.iter().filter(|(name, _)| *name != b"cookie")`.
+    #[must_use]
+    pub fn headers_from<'a, I>(mut self, pairs: I) -> Self
+    where
+        I: IntoIterator<Item = (&'a [u8], &'a [u8])> + Clone,
+    {
+        let connection = pairs.clone().into_iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"));
+        let nominated: Vec<_> = connection.flat_map(|(_, value)| nominated(value)).collect();
+        for (name, value) in pairs {
+            if !is_of_one_hop(name, &nominated) {
+                self.0.field(name, value);
+            }
+        }
         self
     }
 
@@ -169,7 +206,13 @@ impl HttpCall {
             return Err(refused(ErrorKind::InvalidInput, why));
         }
         let headers = call.headers.finish().map_err(|_| refused(ErrorKind::TooLarge, TOO_MANY))?;
-        let cluster = call.cluster.as_deref().or_else(|| Some(pairs::walk(headers).next()?.1)).unwrap_or_default();
+        let cluster = if let Some(cluster) = &call.cluster {
+            cluster
+        } else {
+            let cluster = pairs::walk(headers).next().map(|(_, authority)| authority).unwrap_or_default();
+            check_authority(cluster).map_err(|why| refused(ErrorKind::InvalidInput, why))?;
+            cluster
+        };
         sys::proxy_http_call(cluster, headers, &call.body, &[], call.timeout).map_err(not_started)
     }
 }
@@ -180,7 +223,7 @@ impl Inner {
     fn field(&mut self, name: &[u8], value: &[u8]) {
         let checked = match name.first() {
             Some(b':') => Err("a pseudo-header of an HTTP call is given by `new`, `get`, `post` or `authority`"),
-            _ => check_field(name, value),
+            _ => check_callout_field(name, value),
         };
         self.mistake = self.mistake.or(checked.err());
         self.headers.push(name, value);
@@ -189,7 +232,7 @@ impl Inner {
     /// Builds the map again, with another authority.
     #[inline(never)]
     fn set_authority(&mut self, authority: &[u8]) {
-        self.mistake = self.mistake.or(check_value(authority).err());
+        self.mistake = self.mistake.or(check_authority(authority).err());
         // One that is too large stays as it is, and is refused when it starts.
         let mut old = self.headers.clone();
         let mut all = pairs::walk(old.finish().unwrap_or_default());
@@ -245,6 +288,12 @@ mod tests {
             HttpCall::new("c", "", "/"),
             HttpCall::get("c", "/ HTTP/1.1\r\nx: y"),
             HttpCall::get("c\r\n", "/"),
+            HttpCall::get("c c", "/"),
+            HttpCall::get("c", "check"),
+            HttpCall::get("c", "http://a/check"),
+            HttpCall::get("c", "/a\x7f"),
+            HttpCall::new("c", "GET /admin HTTP/1.1", "/"),
+            HttpCall::new("c", "CONNECT", "/"),
             get().header("x", "a\r\nb: c"),
             get().header("", "a"),
             get().header(":path", "/other"),
