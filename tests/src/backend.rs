@@ -47,6 +47,7 @@ pub(crate) struct Settings {
     /// `per_connection_buffer_limit_bytes`.
     pub(crate) buffer_limit: Option<u32>,
     /// `stats_config.stats_tags`: names of labels, and the regular expressions that find them in names of metrics.
+    #[cfg_attr(not(feature = "envoy"), allow(dead_code, reason = "the embedded host writes no statistics"))]
     pub(crate) stats_tags: Vec<(String, String)>,
     pub(crate) metadata: Arc<Metadata>,
     /// The clusters that the plugin may call.

@@ -19,6 +19,7 @@ pub(crate) enum Detail {
     /// Callbacks and host calls too.
     Everything,
     /// What client, upstream and log readers see.
+    #[cfg_attr(not(feature = "envoy"), allow(dead_code, reason = "only a real Envoy has several VMs at once"))]
     Visible,
     /// What client and upstream see.
     Outcome,

@@ -22,18 +22,7 @@ pub(crate) type Meanwhile<'a> = Box<dyn FnOnce(&mut Host) + 'a>;
 
 impl<'a> ExchangeBuilder<'a> {
     pub(crate) fn new(host: &'a mut Host, method: &str, path: &str) -> Self {
-        let request = Request {
-            protocol: Protocol::Http1,
-            method: method.into(),
-            path: path.into(),
-            authority: Some("example.com".into()),
-            headers: Vec::new(),
-            body: Body::Absent,
-            trailers: Vec::new(),
-            leave_after: None,
-            answered_early: false,
-            metadata: Vec::new(),
-        };
+        let request = Request::new(method, path, "example.com");
         Self { host, request, worker: None, meanwhile: None }
     }
 

@@ -92,8 +92,10 @@ fn run(directory: &Path, arguments: &[String], environment: &[(&str, &str)]) -> 
 }
 
 /// Builds modules as cargo is told to and returns cargo's messages about them.
-#[cfg(feature = "wasmtime")]
-pub(crate) fn build_modules(
+///
+/// # Errors
+/// cargo's own error output; or what to do where a target cannot be added.
+pub fn build_modules(
     directory: &Path,
     arguments: &[String],
     environment: &[(&str, &str)],
@@ -103,7 +105,8 @@ pub(crate) fn build_modules(
 }
 
 /// The module in a message of cargo, if the message is about the target of this name.
-pub(crate) fn module_in(message: &Value, name: &str) -> Option<PathBuf> {
+#[must_use]
+pub fn module_in(message: &Value, name: &str) -> Option<PathBuf> {
     let target = message.get("target")?;
     (target.get("name")?.as_str()?.replace('-', "_") == name).then_some(())?;
     let files = message.get("filenames")?.as_array()?;

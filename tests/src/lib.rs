@@ -50,8 +50,6 @@ mod base64;
 mod cluster;
 mod compare;
 mod connection;
-#[cfg(feature = "wasmtime")]
-pub mod costs;
 mod embedded;
 mod engine;
 #[cfg(feature = "envoy")]
@@ -63,6 +61,8 @@ mod grpc;
 mod guest;
 mod host;
 mod message;
+#[cfg(feature = "wasmtime")]
+mod metered;
 mod module;
 mod record;
 mod run;
@@ -78,14 +78,19 @@ pub use grpc::Turn;
 pub use guest::{BuildError, build_guest};
 pub use host::Host;
 pub use message::{Body, Fields, Protocol, Received, Reply, Request};
+#[cfg(feature = "wasmtime")]
+pub use metered::{Metered, Spent};
 pub use module::ModuleReport;
 pub use proxy_filter_macros::test;
 pub use record::{Event, LogLine, Record, VmOf};
 pub use run::Subject;
 pub use trace::{Colour, changes};
 
-/// What the test attribute names. Not part of the public API.
+/// What the test attribute and the benchmarks of this repository name. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
+    #[cfg(feature = "envoy")]
+    pub use crate::envoy::{binary::find as find_envoy, http1::exchange as exchange_over_http1};
+    pub use crate::guest::{build_modules, module_in};
     pub use crate::run::{envoy, native, wasm};
 }

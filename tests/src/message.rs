@@ -83,6 +83,46 @@ pub struct Request {
     pub(crate) metadata: Fields,
 }
 
+impl Request {
+    /// A request over HTTP/1.1 to this authority, without a body.
+    #[must_use]
+    pub fn new(method: impl Into<String>, path: impl Into<String>, authority: impl Into<String>) -> Self {
+        Self {
+            protocol: Protocol::Http1,
+            method: method.into(),
+            path: path.into(),
+            authority: Some(authority.into()),
+            headers: Vec::new(),
+            body: Body::Absent,
+            trailers: Vec::new(),
+            leave_after: None,
+            answered_early: false,
+            metadata: Vec::new(),
+        }
+    }
+
+    /// Sets the protocol.
+    #[must_use]
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
+        self
+    }
+
+    /// Adds a header field.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Body>) -> Self {
+        self.body = body.into();
+        self
+    }
+}
+
 /// What the upstream, or a cluster that the filter calls, answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {

@@ -193,7 +193,7 @@ mod short {
 
 #[test]
 fn the_filter_as_one_function_has_at_most_twenty_lines() {
-    let text = include_str!("../bench/ours/examples/auth_async.rs");
+    let text = include_str!("../../bench/filters/ours/examples/auth_async.rs");
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with("//")).count();
     assert!(lines <= 20, "{lines} lines");
 }

@@ -250,7 +250,7 @@ fn the_filter_in_the_readme_is_a_package_outside_of_this_repository_and_passes_i
 /// That one is built, tested and measured.
 #[test]
 fn the_filter_as_one_function_in_the_readme_is_the_bench_filter() {
-    let source = read(&root().join("tests/bench/ours/examples/auth_async.rs"));
+    let source = read(&root().join("bench/filters/ours/examples/auth_async.rs"));
     let (_, code) = source.split_once("\n\n").unwrap();
     assert!(read(&root().join("README.md")).contains(&format!("```rust\n{code}```\n")));
 }

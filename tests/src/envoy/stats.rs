@@ -3,7 +3,7 @@
 use crate::backend::{Backend, Settings};
 use crate::envoy::Envoy;
 use crate::guest::build_guest;
-use crate::message::{Body, Protocol, Reply, Request};
+use crate::message::{Reply, Request};
 use proxy_filter::metric::{StatsTag, stats_tags};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,18 +15,7 @@ fn prometheus(tags: Vec<StatsTag>) -> String {
     let mut envoy = Envoy::new(&module).unwrap();
     let stats_tags = tags.into_iter().map(|tag| (tag.tag_name, tag.regex)).collect();
     envoy.start(&Settings { stats_tags, ..Settings::default() }).unwrap();
-    let request = Request {
-        protocol: Protocol::Http1,
-        method: "GET".into(),
-        path: "/labels".into(),
-        authority: Some("example.com".into()),
-        headers: Vec::new(),
-        body: Body::Absent,
-        trailers: Vec::new(),
-        leave_after: None,
-        answered_early: false,
-        metadata: Vec::new(),
-    };
+    let request = Request::new("GET", "/labels", "example.com");
     let record = envoy.exchange(&request, &(Arc::new(|_: &_| Reply::new(200)) as _));
     assert_eq!(record.response.unwrap().status(), 200);
     let text = envoy.running.as_ref().unwrap().process.admin().prometheus("^wasmcustom").unwrap();

@@ -218,20 +218,7 @@ mod tests {
     }
 
     fn request(protocol: Protocol, method: &str) -> Request {
-        let headers = odd_fields();
-        let (path, authority) = ("/a?b".to_owned(), Some("h".to_owned()));
-        Request {
-            protocol,
-            method: method.to_owned(),
-            path,
-            authority,
-            headers,
-            body: Body::Absent,
-            trailers: Vec::new(),
-            leave_after: None,
-            answered_early: false,
-            metadata: Vec::new(),
-        }
+        Request { headers: odd_fields(), ..Request::new(method, "/a?b", "h").protocol(protocol) }
     }
 
     fn reply(body: Body) -> Reply {

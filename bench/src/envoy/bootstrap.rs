@@ -1,8 +1,8 @@
 //! Envoy's configuration: a listener for each variant, no upstream, and a service that filters may ask, which is a listener of the same Envoy.
 
-use super::super::build::Modules;
-use super::super::{Failure, shape};
 use super::Variant;
+use crate::build::Modules;
+use crate::{Failure, shape};
 use serde_json::{Value, json};
 use std::path::Path;
 

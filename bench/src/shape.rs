@@ -3,9 +3,7 @@
 //! A filter sees 13 request fields (pseudo-headers and what the host adds included), 8 response fields, 256 bytes of request body and 512
 //! of response body, each in one piece that ends its message: eight callbacks for a module that exports them all.
 
-use crate::cluster::{Cluster, Endpoint};
-use crate::message::{Body, Protocol, Received, Reply, Request};
-use std::sync::Arc;
+use proxy_filter_host::{Protocol, Received, Reply, Request};
 
 /// The request's method.
 pub const METHOD: &str = "POST";
@@ -51,27 +49,16 @@ pub fn response_body() -> Vec<u8> {
 
 /// The request.
 pub(crate) fn request() -> Request {
-    Request {
-        protocol: Protocol::Http2,
-        method: METHOD.into(),
-        path: PATH.into(),
-        authority: Some(AUTHORITY.into()),
-        headers: REQUEST_HEADERS.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
-        body: Body::Sized(request_body()),
-        trailers: Vec::new(),
-        leave_after: None,
-        answered_early: false,
-        metadata: Vec::new(),
-    }
+    let request = Request::new(METHOD, PATH, AUTHORITY).protocol(Protocol::Http2).body(request_body());
+    REQUEST_HEADERS.iter().fold(request, |request, (name, value)| request.header(*name, *value))
 }
 
-/// The service that `auth_callout` and `auth_async` ask.
-pub(crate) fn authz() -> Cluster {
-    let answer = |call: &Received| match call.header("authorization") {
+/// What the service answers that `auth_callout` and `auth_async` call.
+pub(crate) fn authz(call: &Received) -> Reply {
+    match call.header("authorization") {
         Some(_) => Reply::new(200).header("x-user", "alice").header("content-type", "text/plain"),
         None => Reply::new(403),
-    };
-    Cluster { name: "authz".into(), endpoint: Endpoint::Server(Arc::new(answer)) }
+    }
 }
 
 /// The response.

@@ -1,6 +1,5 @@
-//! Arguments and subcommands.
+//! The command `proxy-filter`: plays filters in the embedded host. `cargo demo` in this repository.
 
-mod costs;
 mod demo;
 mod play;
 
@@ -10,6 +9,7 @@ use proxy_filter_host::{Colour, ModuleReport};
 use std::error::Error;
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -19,7 +19,6 @@ Runs a filter in the embedded host, as Envoy would.
   proxy-filter demo [EXAMPLE]         builds an example and plays an exchange that shows what it does (default: http_headers)
   proxy-filter run MODULE.wasm        plays one exchange
   proxy-filter inspect MODULE.wasm    lists the size, the imports and the exports
-  proxy-filter costs                  what the bench filters cost, beside the peer's and the floor's (`cargo costs`)
   proxy-filter stats-tags NAME LABEL...  prints Envoy's stats_tags for a metric with labels
 
 Options of demo and run:
@@ -35,15 +34,10 @@ Options of demo and run:
   --reply-body TEXT   the upstream's body
   --send TEXT         what a client sends on a TCP connection, instead of a request, to an upstream that echoes; may be repeated
   --colour WHEN       always, never or auto (default: auto)
-
-Options of costs:
-  --json              the same figures as JSON, with each module's path
-  --requests N        requests before the memory is measured the second time (default: 100000)
-  --bless             writes our figures to tests/costs.json, the file the tests hold us to
 ";
 
 /// Reads the arguments and does what they say.
-pub(crate) fn run() -> Result<()> {
+fn run() -> Result<()> {
     let mut parser = lexopt::Parser::from_env();
     let mut words: Vec<String> = Vec::new();
     let mut script = Script::default();
@@ -76,7 +70,6 @@ pub(crate) fn run() -> Result<()> {
                 print!("{USAGE}");
                 return Ok(());
             }
-            Value(word) if words.is_empty() && word == "costs" => return costs::run(parser),
             Value(word) => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -129,6 +122,16 @@ impl Choose for Colour {
             "never" => Ok(Self::Never),
             "auto" => Ok(Self::auto()),
             other => Err(format!("--colour is always, never or auto, not '{other}'").into()),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("proxy-filter: {error}");
+            ExitCode::FAILURE
         }
     }
 }

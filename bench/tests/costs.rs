@@ -2,13 +2,13 @@
 #![cfg(feature = "wasmtime")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
+use proxy_filter_bench::build::Profile;
+use proxy_filter_bench::growth::Growth;
+use proxy_filter_bench::ledger::{HOW_TO_BLESS, LIMITS, Ledger};
+use proxy_filter_bench::measure::{among, measure};
+use proxy_filter_bench::table::Table;
+use proxy_filter_bench::{FILTERS, Maker};
 use proxy_filter_host::build_guest;
-use proxy_filter_host::costs::build::Profile;
-use proxy_filter_host::costs::growth::Growth;
-use proxy_filter_host::costs::ledger::{HOW_TO_BLESS, LIMITS, Ledger};
-use proxy_filter_host::costs::measure::{among, measure};
-use proxy_filter_host::costs::table::Table;
-use proxy_filter_host::costs::{FILTERS, Maker};
 use std::path::Path;
 use std::sync::OnceLock;
 

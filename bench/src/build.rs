@@ -1,7 +1,7 @@
 //! Builds the bench filters.
 
 use super::{FILTERS, Failure, Maker};
-use crate::guest;
+use proxy_filter_host::__private::{build_modules, module_in};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -66,10 +66,10 @@ pub(super) fn build(profile: Profile, packages: &[&str], modules: &[&str]) -> Re
         arguments.extend(["--package".to_owned(), (*package).to_owned()]);
     }
     arguments.push("--examples".to_owned());
-    let artifacts = guest::build_modules(Path::new(env!("CARGO_MANIFEST_DIR")), &arguments, profile.environment())
+    let artifacts = build_modules(Path::new(env!("CARGO_MANIFEST_DIR")), &arguments, profile.environment())
         .map_err(Failure::new)?;
     let find = |name: &&str| {
-        let path = artifacts.iter().find_map(|artifact| guest::module_in(artifact, name));
+        let path = artifacts.iter().find_map(|artifact| module_in(artifact, name));
         path.ok_or_else(|| Failure::new(format!("{} made no module {name}", packages.join(", "))))
     };
     modules.iter().map(find).collect()

@@ -1,10 +1,10 @@
 //! The Envoy under load, and what the system says about its process.
 
-use super::super::Failure;
-use super::super::build::Modules;
 use super::{Variant, bootstrap};
-use crate::envoy::{binary, http1};
-use crate::message::{Body, Protocol, Request};
+use crate::Failure;
+use crate::build::Modules;
+use proxy_filter_host::__private::{exchange_over_http1, find_envoy};
+use proxy_filter_host::Request;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
@@ -53,7 +53,7 @@ impl Proxy {
         let log = fs::File::create(directory.path().join("log"))?;
         let child = Command::new("/bin/sh")
             .args(["-c", GUARDED, "sh"])
-            .arg(binary::find()?)
+            .arg(find_envoy()?)
             .arg("--config-path")
             .arg(&config)
             .arg("--admin-address-path")
@@ -139,19 +139,8 @@ fn listeners(text: &str) -> BTreeMap<String, SocketAddr> {
 
 /// What the administration interface answers.
 fn get(admin: SocketAddr, path: &str) -> Result<String, Failure> {
-    let request = Request {
-        protocol: Protocol::Http1,
-        method: "GET".to_owned(),
-        path: path.to_owned(),
-        authority: Some("admin".to_owned()),
-        headers: Vec::new(),
-        body: Body::Absent,
-        trailers: Vec::new(),
-        leave_after: None,
-        answered_early: false,
-        metadata: Vec::new(),
-    };
-    let answer = http1::exchange(admin, &request)?.unwrap_or_default();
+    let request = Request::new("GET", path, "admin");
+    let answer = exchange_over_http1(admin, &request)?.unwrap_or_default();
     if answer.status() == 200 {
         Ok(answer.text())
     } else {

@@ -14,8 +14,8 @@ mod series;
 
 pub use report::Report;
 
-use super::build::{Modules, Profile};
-use super::{FILTERS, Failure, Maker};
+use crate::build::{Modules, Profile};
+use crate::{FILTERS, Failure, Maker};
 use burst::{Load, Protocol};
 use proxy::Proxy;
 use series::Series;

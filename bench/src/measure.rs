@@ -1,15 +1,9 @@
 //! The costs of one module.
 
 use super::{Failure, optimise, shape};
-use crate::backend::{Answer, Backend, Settings};
-use crate::embedded::{Embedded, Guest};
-use crate::engine::Engine;
-use crate::module::ModuleReport;
-use crate::record::Event;
-use proxy_filter::LogLevel;
+use proxy_filter_host::{Engine, Metered, ModuleReport, Spent};
 use serde_json::{Map, Value};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Requests before the first that counts: allocators and caches have grown to what the filter needs.
 const WARM_UP: u32 = 64;
@@ -68,37 +62,16 @@ impl Costs {
     }
 }
 
-/// A plugin in the embedded host, and what it does is counted.
-struct Bench {
-    host: Embedded,
-    answer: Answer,
-}
-
-/// What one request cost.
-struct Spent {
-    callbacks: u64,
-    host_calls: u64,
-    instructions: u64,
-}
+/// A module under the exchange that everything is measured with.
+struct Bench(Metered);
 
 impl Bench {
     fn start(module: &[u8], engine: Engine) -> Result<Self, Failure> {
-        let mut host = Embedded::new(Guest::Wasm(module.into(), engine));
-        // At info, as an operator would who wants to see what `dump_headers` writes.
-        let settings = Settings { log_level: LogLevel::Info, clusters: vec![shape::authz()], ..Settings::default() };
-        host.start(&settings).map_err(Failure::new)?;
-        Ok(Self { host, answer: Arc::new(|_| shape::reply()) })
+        Metered::start(module, engine, shape::reply(), "authz", shape::authz).map(Self).map_err(Failure::new)
     }
 
     fn request(&mut self) -> Spent {
-        let record = self.host.exchange(&shape::request(), &self.answer);
-        let counts = self.host.take_counts();
-        let host_call = |event: &&Event| matches!(event, Event::HostCall { .. } | Event::Log(_));
-        Spent {
-            callbacks: count(counts.callbacks.len()),
-            host_calls: count(record.events.iter().filter(host_call).count()),
-            instructions: counts.instructions,
-        }
+        self.0.exchange(&shape::request())
     }
 
     /// The average of [`COUNTED`] requests after [`WARM_UP`], rounded up.
@@ -106,7 +79,7 @@ impl Bench {
         for _ in 0..WARM_UP {
             self.request();
         }
-        let mut sum = Spent { callbacks: 0, host_calls: 0, instructions: 0 };
+        let mut sum = Spent::default();
         for _ in 0..COUNTED {
             let spent = self.request();
             sum.callbacks += spent.callbacks;
@@ -118,6 +91,7 @@ impl Bench {
             callbacks: average(sum.callbacks),
             host_calls: sum.host_calls / u64::from(COUNTED),
             instructions: average(sum.instructions),
+            ..sum
         }
     }
 }
@@ -134,7 +108,7 @@ pub fn measure(module: &Path, requests: u32) -> Result<Costs, Failure> {
     let bytes = std::fs::read(module).map_err(|error| Failure::new(format!("{}: {error}", module.display())))?;
     let report = ModuleReport::read(&bytes).map_err(Failure::new)?;
     let mut bench = Bench::start(&bytes, Engine::Counting)?;
-    let started = bench.host.take_counts();
+    let started = bench.0.take();
     let spent = bench.average();
     for _ in WARM_UP + COUNTED..requests {
         bench.request();
@@ -149,7 +123,7 @@ pub fn measure(module: &Path, requests: u32) -> Result<Costs, Failure> {
         host_calls: spent.host_calls,
         instructions: spent.instructions,
         pages: started.pages,
-        pages_after: bench.host.take_counts().pages,
+        pages_after: bench.0.take().pages,
     })
 }
 
@@ -160,7 +134,7 @@ pub(super) fn pages(module: &[u8], requests: u32) -> Result<[u64; 2], Failure> {
         for _ in range {
             bench.request();
         }
-        bench.host.take_counts().pages
+        bench.0.take().pages
     };
     Ok([after(0..WARM_UP), after(WARM_UP..requests)])
 }
@@ -173,7 +147,7 @@ pub fn among(module: &[u8], alive: u32) -> Result<u64, Failure> {
     let mut bench = Bench::start(module, Engine::Counting)?;
     let told =
         ModuleReport::read(module).map_err(Failure::new)?.exports.contains(&"proxy_on_context_create".to_owned());
-    bench.host.create_streams(alive, told);
-    bench.host.take_counts();
+    bench.0.create_streams(alive, told);
+    bench.0.take();
     Ok(bench.average().instructions)
 }

@@ -153,7 +153,7 @@ fn write_package(directory: &Path, maker: Maker) -> Result<(), Failure> {
         ),
     )?;
     fs::write(directory.join("Cargo.lock"), read(root.join("Cargo.lock"))?)?;
-    let filter = root.join(format!("tests/bench/{}/examples/{FILTER}.rs", maker.name()));
+    let filter = root.join(format!("bench/filters/{}/examples/{FILTER}.rs", maker.name()));
     fs::write(directory.join("src/lib.rs"), read(filter)?)?;
     Ok(())
 }

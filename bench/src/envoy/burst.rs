@@ -1,7 +1,7 @@
 //! Load: bursts of requests, sent by `h2load` of nghttp2.
 
-use super::super::{Failure, shape};
 use super::proxy::Proxy;
+use crate::{Failure, shape};
 use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;

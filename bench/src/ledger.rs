@@ -20,7 +20,7 @@ pub const LIMITS: [(&str, u64, u64); 7] = [
 ];
 
 /// How to write the file anew.
-pub const HOW_TO_BLESS: &str = "to accept the new figures: cargo costs --bless, and commit tests/costs.json";
+pub const HOW_TO_BLESS: &str = "to accept the new figures: cargo costs --bless, and commit bench/costs.json";
 
 /// Figures that are not kept: they depend on tools outside of the toolchain.
 const NOT_KEPT: &str = "optimised";
