@@ -1,17 +1,18 @@
-//! Removes fields from each line of a JSON Lines response (`application/x-ndjson`), as the lines pass.
+//! Removes fields from each line of a JSON Lines response (`application/x-ndjson`), as the lines are forwarded.
 //!
 //! ```json
 //! {"remove": ["email", "phone"], "longest_line": 65536}
 //! ```
 //!
-//! A piece of the body ends anywhere. What follows its last line end is kept back until the rest of that line comes, so that no more than a
-//! line and a piece are in memory, however long the body is.
+//! A chunk of the body ends anywhere. The filter keeps what follows the last line end until the rest of
+//! that line comes: no more than a line and a chunk are in memory, however long the body is.
 
 mod lines;
 #[cfg(test)]
 mod tests;
 
 use lines::Lines;
+use proxy_filter::MediaType;
 use proxy_filter::prelude::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -22,32 +23,86 @@ use std::rc::Rc;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// The fields that nobody outside gets to see.
+    /// The fields that no client receives.
     remove: Vec<String>,
-    /// How the content type of the responses begins that are edited.
-    #[serde(default = "json_lines")]
-    content_type: String,
-    /// A line may have so many bytes; a response with a longer one is cut off.
+    /// The media type of the responses that are edited.
+    #[serde(default)]
+    content_type: ContentType,
+    /// The bytes that a line may have; a response with a longer one is cut off.
     #[serde(default = "sixty_four_kilobytes")]
     longest_line: usize,
-}
-
-fn json_lines() -> String {
-    "application/x-ndjson".to_owned()
 }
 
 const fn sixty_four_kilobytes() -> usize {
     65536
 }
 
+/// The names of JSON Lines.
+const JSON_LINES: [&str; 5] = [
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/jsonlines",
+    "application/x-jsonlines",
+];
+
+/// A media type of the configuration.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct ContentType(String);
+
+impl Default for ContentType {
+    fn default() -> Self {
+        Self("application/x-ndjson".to_owned())
+    }
+}
+
+impl TryFrom<String> for ContentType {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let media = MediaType::parse(text.as_bytes()).ok_or("a media type, for example application/x-ndjson")?;
+        Ok(Self(media.essence().to_owned()))
+    }
+}
+
+impl ContentType {
+    /// Whether a response is of this type. Of a repeated `content-type`, one value is enough.
+    fn is_of(&self, response: &ResponseHeaders) -> Result<bool> {
+        let value = response.get("content-type")?.unwrap_or_default();
+        Ok(value.split(|byte| *byte == b',').filter_map(MediaType::parse).any(|media| match self.0.as_str() {
+            "application/json" => media.is_json(),
+            lines if JSON_LINES.contains(&lines) => JSON_LINES.contains(&media.essence()),
+            other => media.essence() == other,
+        }))
+    }
+}
+
 #[proxy_filter::filter]
 async fn body_transform(mut exchange: Exchange<Config>) -> Result<()> {
     let config = Rc::clone(exchange.config());
+    let mut head = false;
+    // Fails if a filter before this one has replied. There is no request then, and the reply is edited.
+    if let Ok(request) = exchange.request_headers().await {
+        ask_for_whole_lines(request)?;
+        head = request.method()?.is_some_and(|method| method == "HEAD");
+    }
     let response = exchange.response_headers().await?;
-    if !response.get("content-type")?.is_some_and(|value| value.starts_with(config.content_type.as_bytes())) {
+    let status = response.status()?.unwrap_or_default();
+    // A 304 has no content type. Its `etag` is that of an edited response.
+    if status != 304 && !config.content_type.is_of(response)? {
         return Ok(());
     }
-    response.remove("content-length")?;
+    let has_body = !head && !matches!(status, 204 | 304);
+    if has_body && is_unreadable(response, status)? {
+        let refusal = LocalReply::new(502).details("response_cannot_be_edited");
+        return exchange.reply(refusal.body("the response cannot be edited\n"));
+    }
+    response.allow_body_edits()?;
+    response.remove("accept-ranges")?;
+    if !has_body {
+        return Ok(());
+    }
     let edit = |line: &[u8]| without(line, &config.remove);
     let mut lines = Lines::new(config.longest_line);
     while let Some(chunk) = exchange.response_chunk().await? {
@@ -55,10 +110,32 @@ async fn body_transform(mut exchange: Exchange<Config>) -> Result<()> {
         chunk.replace(edited)?;
     }
     let rest = lines.finish(edit)?;
-    if rest.is_empty() { Ok(()) } else { exchange.response_end()?.append(rest) }
+    if !rest.is_empty() {
+        exchange.response_end()?.append(rest)?;
+    }
+    if let Some(trailers) = exchange.response_trailers().await? {
+        // Digests may come here as well.
+        trailers.allow_body_edits()?;
+    }
+    Ok(())
 }
 
-/// A line without the fields. One that is not a JSON object is an error: nobody knows what is in it.
+/// Lines can be edited in a body that is not compressed, and that no range cuts.
+fn ask_for_whole_lines(request: &mut RequestHeaders) -> Result<()> {
+    request.replace("accept-encoding", "identity")?;
+    for name in ["range", "if-range", "a-im"] {
+        request.remove(name)?;
+    }
+    Ok(())
+}
+
+/// Whether the upstream has compressed the body, or sends a part of it.
+fn is_unreadable(response: &ResponseHeaders, status: u16) -> Result<bool> {
+    let part = matches!(status, 206 | 226) || response.get("content-range")?.is_some();
+    Ok(part || !response.content_codings()?.is_empty())
+}
+
+/// A line without the fields. One that is not a JSON object is an error: it may contain the fields.
 fn without(line: &[u8], fields: &[String]) -> Result<Vec<u8>> {
     if line.trim_ascii().is_empty() {
         return Ok(line.to_vec());

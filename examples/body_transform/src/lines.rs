@@ -1,38 +1,51 @@
-//! Lines in a body that comes in pieces.
+//! Lines in a body that comes in chunks.
 
 use proxy_filter::prelude::*;
 
-/// What there is of a line whose end has not come.
+/// A line whose end has not come.
 #[derive(Debug)]
 pub(crate) struct Lines {
     partial: Vec<u8>,
     longest: usize,
+    /// No line has been edited yet.
+    at_start: bool,
 }
 
 impl Lines {
     pub(crate) const fn new(longest: usize) -> Self {
-        Self { partial: Vec::new(), longest }
+        Self { partial: Vec::new(), longest, at_start: true }
     }
 
-    /// The lines that end in this piece, edited; the rest of it waits for the next one.
-    pub(crate) fn push(&mut self, piece: &[u8], edit: impl Fn(&[u8]) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
-        let mut edited = Vec::with_capacity(piece.len());
-        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+    /// The lines that end in this chunk, edited. The rest of it is kept until the next one.
+    pub(crate) fn push(&mut self, chunk: &[u8], edit: impl Fn(&[u8]) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+        let mut edited = Vec::with_capacity(chunk.len());
+        for part in chunk.split_inclusive(|byte| *byte == b'\n') {
             self.partial.extend_from_slice(part);
             if self.partial.len() > self.longest {
                 return Err(Error::other(format_args!("a line is longer than {} bytes", self.longest)));
             }
-            if let Some(line) = self.partial.strip_suffix(b"\n") {
-                edited.extend(edit(line)?);
+            if part.ends_with(b"\n") {
+                edited.extend(self.take_line(&edit)?);
                 edited.push(b'\n');
-                self.partial.clear();
             }
         }
         Ok(edited)
     }
 
     /// The last line, edited, if the body does not end with a line end.
-    pub(crate) fn finish(self, edit: impl Fn(&[u8]) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
-        if self.partial.is_empty() { Ok(Vec::new()) } else { edit(&self.partial) }
+    pub(crate) fn finish(mut self, edit: impl Fn(&[u8]) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+        if self.partial.is_empty() { Ok(Vec::new()) } else { self.take_line(&edit) }
+    }
+
+    fn take_line(&mut self, edit: impl Fn(&[u8]) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+        let mut line = self.partial.strip_suffix(b"\n").unwrap_or(&self.partial);
+        if self.at_start {
+            // JSON has no byte-order mark, but some servers write one.
+            line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+        }
+        let edited = edit(line)?;
+        self.partial.clear();
+        self.at_start = false;
+        Ok(edited)
     }
 }
