@@ -1,6 +1,7 @@
 //! What is known about tokens, and until when.
 
 use super::Introspection;
+use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -8,18 +9,25 @@ use std::time::SystemTime;
 /// So many tokens are remembered at most. Anybody can make some up.
 pub(crate) const CAPACITY: usize = 1000;
 
+/// What is known about a token with a longer subject is not remembered: so the whole cache stays below 2 MiB.
+pub(crate) const LONGEST_SUBJECT: usize = 1024;
+
+/// By the hash of a token: as long for each, and no token stays in memory.
 #[derive(Default)]
-pub(crate) struct Cache(RefCell<HashMap<Vec<u8>, (Introspection, SystemTime)>>);
+pub(crate) struct Cache(RefCell<HashMap<[u8; 32], (Introspection, SystemTime)>>);
 
 impl Cache {
     /// What is known about a token now.
     pub(crate) fn get(&self, token: &[u8], now: SystemTime) -> Option<Introspection> {
         let known = self.0.borrow();
-        known.get(token).filter(|(_, until)| now < *until).map(|(found, _)| found.clone())
+        known.get(&key(token)).filter(|(_, until)| now < *until).map(|(found, _)| found.clone())
     }
 
     /// Remembers something. What is over makes room, then tokens that are not active, then all others.
     pub(crate) fn insert(&self, token: &[u8], found: Introspection, now: SystemTime, until: SystemTime) {
+        if found.subject.len() > LONGEST_SUBJECT {
+            return;
+        }
         let mut known = self.0.borrow_mut();
         if known.len() >= CAPACITY {
             known.retain(|_, (_, until)| now < *until);
@@ -30,11 +38,15 @@ impl Cache {
         if known.len() >= CAPACITY {
             known.clear();
         }
-        known.insert(token.to_vec(), (found, until));
+        known.insert(key(token), (found, until));
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.borrow().len()
     }
+}
+
+fn key(token: &[u8]) -> [u8; 32] {
+    Sha256::digest(token).into()
 }

@@ -5,11 +5,13 @@
 //! ```
 
 mod cache;
+mod introspection;
 #[cfg(test)]
 mod tests;
 
 use base64ct::{Base64, Encoding};
 use cache::Cache;
+use introspection::Introspection;
 use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
 use serde::Deserialize;
@@ -43,36 +45,33 @@ const fn minute() -> u32 {
     60
 }
 
-/// What the authorization server says about a token.
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Introspection {
-    active: bool,
-    #[serde(default)]
-    sub: String,
-    #[serde(default)]
-    scope: String,
-    exp: Option<u64>,
-}
+/// The longest token about which anybody is asked.
+const LONGEST_TOKEN: usize = 8192;
 
 #[proxy_filter::filter(http_calls)]
 async fn oauth2_introspection(mut exchange: Exchange<Config>) -> Result<()> {
     let config = Rc::clone(exchange.config());
     let request = exchange.request_headers().await?;
     request.remove("x-subject")?; // nobody but this filter says whose the token is
-    let authorization = request.get("authorization")?.unwrap_or_default();
-    let Some(token) = bearer(&authorization) else {
+    let all = request.get_all("authorization")?;
+    let mut authorization = all.iter();
+    let Some(token) = authorization.next().and_then(bearer) else {
         return exchange.reply(LocalReply::new(401).header("www-authenticate", "Bearer").details("no_token"));
     };
+    if authorization.next().is_some() {
+        return exchange.reply(refusal(400, "invalid_request")); // the upstream might believe the other one
+    }
+    if token.len() > LONGEST_TOKEN || !token.iter().all(u8::is_ascii_graphic) {
+        return exchange.reply(refusal(401, "invalid_token")); // no server made it
+    }
     let found = match config.cache.get(token, clock::now()?) {
         Some(found) => Ok(found),
         None => introspect(&config, token).await,
     };
     match found {
         Ok(found) if !found.active => exchange.reply(refusal(401, "invalid_token")),
-        Ok(found) if !covers(&found.scope, config.scope.as_deref()) => {
-            exchange.reply(refusal(403, "insufficient_scope"))
-        }
-        Ok(found) => request.replace("x-subject", found.sub),
+        Ok(found) if !found.covers => exchange.reply(refusal(403, "insufficient_scope")),
+        Ok(found) => request.replace("x-subject", found.subject),
         Err(why) => {
             log::warn!("no introspection: {why}");
             exchange.reply(LocalReply::new(503).header("retry-after", "1").details("no_introspection"))
@@ -80,15 +79,12 @@ async fn oauth2_introspection(mut exchange: Exchange<Config>) -> Result<()> {
     }
 }
 
-/// The token in `Bearer …`.
+/// The token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110, section 11.4).
 fn bearer(authorization: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = authorization.split_at_checked(7)?;
-    (scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()).then_some(token)
-}
-
-/// Whether a scope, a list of words, has the word that is needed.
-fn covers(scope: &str, needed: Option<&str>) -> bool {
-    needed.is_none_or(|needed| scope.split(' ').any(|word| word == needed))
+    let (scheme, rest) = authorization.split_at_checked(6)?;
+    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+    let token = rest.get(spaces..).filter(|token| spaces > 0 && !token.is_empty())?;
+    scheme.eq_ignore_ascii_case(b"Bearer").then_some(token)
 }
 
 fn refusal(status: u16, error: &'static str) -> LocalReply {
@@ -105,16 +101,16 @@ async fn introspect(config: &Config, token: &[u8]) -> Result<Introspection> {
         .body(["token=", &form(token), "&token_type_hint=access_token"].concat())
         .timeout(Duration::from_millis(500))
         .await?;
-    if answer.status() != 200 {
-        return Err(Error::other(format_args!("the authorization server answered {}", answer.status())));
+    match answer.status() {
+        200 => {}
+        // The server cannot read what the client calls a token.
+        400 | 413 => return Ok(Introspection::default()),
+        status => return Err(Error::other(format_args!("the authorization server answered {status}"))),
     }
-    let mut found: Introspection = serde_json::from_slice(answer.body())?;
     let now = clock::now()?;
-    let longest = now + Duration::from_secs(config.ttl_s.into());
-    let expiry = found.exp.and_then(|exp| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(exp)));
-    found.active &= expiry.is_none_or(|expiry| now < expiry);
-    // A token that is not active never will be.
-    let until = if found.active { expiry.map_or(longest, |expiry| expiry.min(longest)) } else { longest };
+    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (found, remaining) = Introspection::read(answer.body(), config.scope.as_deref(), since_1970)?;
+    let until = now + remaining.min(Duration::from_secs(config.ttl_s.into()));
     config.cache.insert(token, found.clone(), now, until);
     Ok(found)
 }

@@ -1,9 +1,9 @@
 //! Tokens, and what the authorization server says about them.
 
-use super::cache::{CAPACITY, Cache};
-use super::{Introspection, form};
+use super::cache::{CAPACITY, Cache, LONGEST_SUBJECT};
+use super::{Introspection, LONGEST_TOKEN, form};
 use proxy_filter_host::{Exchange, Host, Received, Reply};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
 /// Year 2100.
@@ -64,6 +64,179 @@ fn without_a_token_nobody_is_asked(mut host: Host) {
         assert_eq!(exchange.status(), 401, "{exchange}");
         assert_eq!(exchange.response().header("www-authenticate"), Some("Bearer".into()), "{exchange}");
         assert!(exchange.calls("idp").is_empty(), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test]
+fn the_scheme_has_any_case_and_one_or_more_spaces_follow(mut host: Host) {
+    configure(&mut host);
+    for (authorization, status) in [
+        ("bearer alice", 200),
+        ("BEARER alice", 200),
+        ("bEaReR    alice", 200),
+        ("Bearer\talice", 401),
+        ("Bearers alice", 401),
+        ("Token alice", 401),
+        ("Bearer alice alice", 401),
+    ] {
+        let exchange = host.get("/").header("authorization", authorization).send();
+        assert_eq!(exchange.status(), status, "{authorization}: {exchange}");
+    }
+}
+
+/// Every byte that a header may have and no token does, and a token that is too long.
+#[proxy_filter_host::test]
+fn nobody_is_asked_about_what_is_no_token(mut host: Host) {
+    configure(&mut host);
+    let bytes = [b'\t', b' '].into_iter().chain((0x80..=0xff).step_by(17)).map(|byte| vec![b'a', byte, b'b']);
+    for token in bytes.chain([vec![b'a'; LONGEST_TOKEN + 1]]) {
+        let exchange = host.get("/").header("authorization", [b"Bearer ", &token[..]].concat()).send();
+        let challenge = exchange.response().header("www-authenticate");
+        assert_eq!((exchange.status(), challenge), (401, Some("Bearer error=\"invalid_token\"".into())), "{exchange}");
+        assert!(exchange.calls("idp").is_empty() && exchange.upstream().is_none(), "{exchange}");
+    }
+}
+
+/// The upstream gets all values, and might believe another one.
+#[proxy_filter_host::test]
+fn two_tokens_are_refused(mut host: Host) {
+    configure(&mut host);
+    for (first, second) in [("Bearer alice", "Bearer unknown"), ("Bearer unknown", "Bearer alice")] {
+        let exchange = host.get("/").header("authorization", first).header("authorization", second).send();
+        assert!([400, 401].contains(&exchange.status()), "{exchange}");
+        assert!(exchange.upstream().is_none(), "{exchange}");
+    }
+}
+
+/// An authorization server that gives these answers to the tokens `t0`, `t1` and so on, and how each one has to be taken twice: the status,
+/// and whether it is remembered.
+fn assert_taken(host: &mut Host, scope: Option<&str>, cases: Vec<(String, u16, bool)>) {
+    let bodies: Vec<String> = cases.iter().map(|(body, ..)| body.clone()).collect();
+    host.cluster("idp", move |call: &Received| {
+        let text = call.text();
+        let number = text.trim_start_matches("token=t").split('&').next().unwrap();
+        Reply::new(200).body(bodies[number.parse::<usize>().unwrap()].clone())
+    });
+    let client = json!({ "cluster": "idp", "path": "/", "client_id": "a", "client_secret": "b", "scope": scope });
+    host.configure(client).unwrap();
+    for (number, (body, status, remembered)) in cases.into_iter().enumerate() {
+        for calls in [1, usize::from(!remembered)] {
+            let exchange = send(host, &format!("t{number}"));
+            assert_eq!((exchange.status(), exchange.calls("idp").len()), (status, calls), "{body}: {exchange}");
+            assert_eq!(exchange.upstream().is_some(), status == 200, "{body}: {exchange}");
+        }
+    }
+}
+
+/// Every JSON type.
+fn types() -> Vec<Value> {
+    vec![
+        json!(null),
+        json!(true),
+        json!(42),
+        json!(-1.5),
+        json!(""),
+        json!("text"),
+        json!([]),
+        json!(["text", 1]),
+        json!({}),
+        json!({ "active": true }),
+    ]
+}
+
+fn answer(active: bool, member: &str, value: &Value) -> String {
+    let mut answer = json!({ "active": active, "sub": "alice", "scope": "orders", "exp": LATER });
+    answer[member] = value.clone();
+    answer.to_string()
+}
+
+#[proxy_filter_host::test]
+fn a_token_that_is_not_active_is_refused_whatever_else_is_said(mut host: Host) {
+    let mut cases = Vec::new();
+    for member in ["sub", "scope", "exp", "aud", "username"] {
+        cases.extend(types().iter().map(|value| (answer(false, member, value), 401, true)));
+    }
+    let nested = ["[".repeat(5000), "]".repeat(5000)].concat();
+    cases.push((format!(r#"{{"sub":{nested},"active":false,"x":{nested},"exp":1e999}}"#), 401, true));
+    assert_taken(&mut host, Some("orders"), cases);
+}
+
+#[proxy_filter_host::test]
+fn a_member_of_another_type_counts_as_missing(mut host: Host) {
+    let mut cases = Vec::new();
+    for value in types() {
+        let expires = !value.is_null();
+        cases.push((answer(true, "sub", &value), 200, true));
+        cases.push((answer(true, "username", &value), 200, true));
+        cases.push((answer(true, "scope", &value), 403, true));
+        cases.push((answer(true, "exp", &value), if expires { 401 } else { 200 }, true));
+    }
+    assert_taken(&mut host, Some("orders"), cases);
+}
+
+#[proxy_filter_host::test]
+fn a_scope_may_be_a_list(mut host: Host) {
+    let scopes = [(json!(["profile", "orders"]), 200), (json!(["profile orders"]), 200), (json!(["orders:read"]), 403)];
+    let cases = scopes.into_iter().map(|(scope, status)| (answer(true, "scope", &scope), status, true)).collect();
+    assert_taken(&mut host, Some("orders"), cases);
+}
+
+#[proxy_filter_host::test]
+fn an_expiry_is_a_number_of_any_form(mut host: Host) {
+    let cases = [
+        ("4102444800", 200),
+        ("4102444800.5", 200),
+        ("4.1024448e9", 200),
+        ("18446744073709551616", 200),
+        ("1e300", 200),
+        ("0", 401),
+        ("-1", 401),
+        ("-1e300", 401),
+        ("1.5", 401),
+        ("1e999", 401),
+        (r#""4102444800""#, 401),
+    ];
+    let cases = cases.map(|(exp, status)| (format!(r#"{{"active":true,"exp":{exp}}}"#), status, true));
+    assert_taken(&mut host, None, cases.to_vec());
+}
+
+#[proxy_filter_host::test]
+fn a_subject_that_cannot_be_a_header_is_refused_once(mut host: Host) {
+    let mut cases = Vec::new();
+    for byte in 0..0x80_u8 {
+        let passes = byte == b'\t' || !byte.is_ascii_control();
+        if !passes || byte % 16 == 9 {
+            let subject = json!(format!("al{}ice", char::from(byte)));
+            cases.push((answer(true, "sub", &subject), if passes { 200 } else { 401 }, true));
+        }
+    }
+    cases.push((answer(true, "sub", &json!("j\u{f6}rg")), 200, true));
+    assert_taken(&mut host, None, cases);
+}
+
+#[proxy_filter_host::test]
+fn an_answer_that_does_not_say_whether_the_token_is_active_is_none(mut host: Host) {
+    let mut cases = vec![("{}".to_owned(), 503, false), ("null".to_owned(), 503, false), (String::new(), 503, false)];
+    for value in types().into_iter().filter(|value| !value.is_boolean()) {
+        cases.push((answer(true, "active", &value), 503, false));
+    }
+    cases.push((r#"{"active":false,"active":true}"#.to_owned(), 503, false));
+    cases.push((format!("\u{feff}{}", answer(true, "sub", &json!("alice"))), 200, true));
+    assert_taken(&mut host, None, cases);
+}
+
+#[proxy_filter_host::test]
+fn a_token_that_the_server_cannot_read_is_refused(mut host: Host) {
+    host.cluster("idp", |call: &Received| match call.text().as_str() {
+        "token=400&token_type_hint=access_token" => Reply::new(400),
+        "token=413&token_type_hint=access_token" => Reply::new(413),
+        _ => Reply::new(401),
+    });
+    host.configure(json!({ "cluster": "idp", "path": "/", "client_id": "a", "client_secret": "b" })).unwrap();
+    for (token, status) in [("400", 401), ("413", 401), ("other", 503)] {
+        let exchange = send(&mut host, token);
+        assert_eq!((exchange.status(), exchange.upstream()), (status, None), "{exchange}");
+        assert_eq!(exchange.messages().is_empty(), status == 401, "{exchange}");
     }
 }
 
@@ -135,6 +308,18 @@ fn the_cache_has_a_limit_and_good_tokens_stay_longest() {
     for number in 0..2 * CAPACITY {
         cache.insert(number.to_string().as_bytes(), good.clone(), now, minute);
         assert!(cache.len() <= CAPACITY);
+    }
+}
+
+#[test]
+fn what_is_remembered_has_a_limit_in_bytes() {
+    let (now, cache) = (SystemTime::UNIX_EPOCH, Cache::default());
+    let minute = now + Duration::from_secs(60);
+    for (length, remembered) in [(LONGEST_SUBJECT, true), (LONGEST_SUBJECT + 1, false)] {
+        let token = vec![b'x'; 2_000_000 + length];
+        let found = Introspection { active: true, subject: "a".repeat(length), ..Introspection::default() };
+        cache.insert(&token, found, now, minute);
+        assert_eq!(cache.get(&token, now).is_some(), remembered, "{length}");
     }
 }
 
