@@ -35,7 +35,12 @@ impl RootContext for Root {
     type Context = Stream;
 
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        self.config = Rc::new(configuration.json()?);
+        let config: Config = configuration.json()?;
+        // Refused here, once, rather than with each request.
+        if let Some(wrong) = config.tokens.values().chain([&config.realm]).find(|text| !can_be_a_header(text)) {
+            return Err(Error::other(format_args!("no header can have the control characters in {wrong:?}")));
+        }
+        self.config = Rc::new(config);
         Ok(())
     }
 
@@ -58,6 +63,23 @@ impl Stream {
     }
 }
 
+/// The token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110, section 11.4).
+fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = authorization.split_at_checked(6)?;
+    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+    let token = rest.get(spaces..).filter(|token| spaces > 0 && !token.is_empty())?;
+    scheme.eq_ignore_ascii_case(b"Bearer").then_some(token)
+}
+
+/// A quoted string (RFC 9110, section 5.6.4).
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+fn can_be_a_header(text: &str) -> bool {
+    text.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
+}
+
 /// Compares in a time that depends on the lengths only.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
@@ -73,11 +95,10 @@ impl Context for Stream {
         // Nobody but this filter says who the user is.
         request.remove("x-user")?;
         let authorization = request.get("authorization")?;
-        let Some(token) = authorization.as_deref().and_then(|value| value.strip_prefix(b"Bearer ")) else {
-            let challenge = format!("Bearer realm=\"{}\"", self.config.realm);
+        let Some(token) = authorization.as_deref().and_then(bearer) else {
             return request.reply(
                 LocalReply::new(401)
-                    .header("www-authenticate", challenge)
+                    .header("www-authenticate", ["Bearer realm=", &quoted(&self.config.realm)].concat())
                     .details("no_token")
                     .body("a token is needed\n"),
             );

@@ -34,6 +34,59 @@ fn another_scheme_is_no_token(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
+fn the_scheme_has_any_case_and_one_or_more_spaces_follow(mut host: Host) {
+    configure(&mut host);
+    for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
+        for (between, status) in [(" ", 200), ("  ", 200), ("        ", 200), ("", 401), ("\t", 401), ("=", 401)] {
+            let exchange = host.get("/").header("authorization", format!("{scheme}{between}s3cr3t")).send();
+            assert_eq!(exchange.status(), status, "{exchange}");
+        }
+    }
+    for scheme in ["Bear", "Bearers", "Token", "Bearer:", "\u{e9}Bearer"] {
+        let exchange = host.get("/").header("authorization", format!("{scheme} s3cr3t")).send();
+        assert_eq!(exchange.status(), 401, "{exchange}");
+    }
+}
+
+/// A value that one parser takes for two would let somebody else write a part of it.
+#[proxy_filter_host::test]
+fn the_realm_is_a_quoted_string(mut host: Host) {
+    for (realm, quoted) in [
+        ("", r#""""#),
+        ("a b", r#""a b""#),
+        (r#"a"b"#, r#""a\"b""#),
+        (r"a\", r#""a\\""#),
+        (r#"\", Basic realm=""#, r#""\\\", Basic realm=\"""#),
+    ] {
+        host.configure(json!({ "realm": realm, "tokens": {} })).unwrap();
+        let challenge = format!("Bearer realm={quoted}");
+        assert_eq!(host.get("/").send().response().header("www-authenticate"), Some(challenge.into()), "{realm}");
+    }
+}
+
+#[proxy_filter_host::test]
+fn what_no_header_can_have_is_refused_with_the_configuration(mut host: Host) {
+    for bad in ["a\r\nb", "a\n", "\u{0}", "\u{1}", "\u{7f}"] {
+        for configuration in [json!({ "realm": bad, "tokens": {} }), json!({ "tokens": { "t": "alice", "s": bad } })] {
+            let refused = host.configure(configuration).unwrap_err();
+            assert!(refused.to_string().contains("no header can have"), "{refused}");
+        }
+    }
+}
+
+#[proxy_filter_host::test]
+fn only_the_first_authorization_counts_and_none_is_forwarded(mut host: Host) {
+    configure(&mut host);
+    for (first, status) in [("Bearer s3cr3t", 200), ("Bearer guess", 403)] {
+        let second = if status == 200 { "Bearer guess" } else { "Bearer s3cr3t" };
+        let exchange = host.get("/").header("authorization", first).header("authorization", second).send();
+        // A host that joins both knows no such token.
+        assert!(exchange.status() == status || exchange.status() == 403, "{exchange}");
+        assert!(exchange.upstream().is_none_or(|upstream| upstream.header("authorization").is_none()), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test]
 fn an_unknown_token_is_forbidden(mut host: Host) {
     configure(&mut host);
     for token in ["s3cr3", "s3cr3t!", "", "\u{fe}"] {
