@@ -79,12 +79,18 @@ struct Verdict {
 }
 
 impl Config {
-    /// The counter of a client.
-    fn counter(&self, request: &RequestHeaders) -> Result<SharedCell<Window>> {
-        let Some(header) = &self.by else { return Ok(SharedCell::named(format!("rate_limit/{}", self.name))) };
+    /// The counter of a client, or none for a request that says more than once whose it is. The upstream gets all values: with a counter for
+    /// the first, or for all of them together, a client would get a new counter for each value that it adds.
+    fn counter(&self, request: &RequestHeaders) -> Result<Option<SharedCell<Window>>> {
+        let Some(header) = &self.by else { return Ok(Some(SharedCell::named(format!("rate_limit/{}", self.name)))) };
+        let all = request.get_all(header)?;
+        let mut values = all.iter();
         let mut hasher = DefaultHasher::new();
-        hasher.write(&request.get(header)?.unwrap_or_default());
-        Ok(SharedCell::named(format!("rate_limit/{}/{}", self.name, hasher.finish() % COUNTERS)))
+        hasher.write(values.next().unwrap_or_default());
+        if values.next().is_some() {
+            return Ok(None);
+        }
+        Ok(Some(SharedCell::named(format!("rate_limit/{}/{}", self.name, hasher.finish() % COUNTERS))))
     }
 
     /// Counts one request, if it may pass.
@@ -108,7 +114,10 @@ impl Context for Stream {
     ) -> Result<FilterHeadersStatus> {
         let length = u64::from(self.config.window_seconds);
         let now = clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let verdict = self.config.count(&self.config.counter(request)?, now / length)?;
+        let Some(counter) = self.config.counter(request)? else {
+            return request.reply(LocalReply::new(400).details("several_clients").body("more than one key\n"));
+        };
+        let verdict = self.config.count(&counter, now / length)?;
         self.verdict = Some(verdict);
         if verdict.passes {
             return Ok(FilterHeadersStatus::Continue);

@@ -37,6 +37,32 @@ fn clients_are_counted_apart(mut host: Host) {
     assert_eq!(nobody, [200, 429], "those without a key are one client");
 }
 
+/// The upstream might take any of them for the client's, so that none may get around its counter.
+#[proxy_filter_host::test]
+fn a_request_with_several_keys_is_refused(mut host: Host) {
+    host.configure(json!({ "limit": 1, "window_seconds": LONG, "by": "X-Api-Key" })).unwrap();
+    assert_eq!(host.get("/").header("x-api-key", "v").send().status(), 200);
+    for keys in [&["r1", "v"][..], &["v", "r2"], &["r3", "r4", "v"], &["v", "v"], &["r5", "r6"]] {
+        let request = keys.iter().fold(host.get("/"), |request, key| request.header("x-api-key", *key));
+        let exchange = request.send();
+        assert_eq!((exchange.status(), exchange.upstream()), (400, None), "{keys:?}: {exchange}");
+    }
+    for (key, status) in [("v", 429), ("r1", 200), ("r6", 200)] {
+        assert_eq!(host.get("/").header("x-api-key", key).send().status(), status, "{key}");
+    }
+}
+
+#[proxy_filter_host::test]
+fn a_key_may_have_any_bytes_and_any_length(mut host: Host) {
+    host.configure(json!({ "limit": 1, "window_seconds": LONG, "by": "x-api-key" })).unwrap();
+    for key in [b"\xff\xfe".to_vec(), vec![b'k'; 50_000], vec![b'l'; 50_000]] {
+        for status in [200, 429] {
+            let exchange = host.get("/").header("x-api-key", &key).send();
+            assert_eq!(exchange.status(), status, "{exchange}");
+        }
+    }
+}
+
 #[proxy_filter_host::test]
 fn workers_count_together(mut host: Host) {
     host.workers(2);

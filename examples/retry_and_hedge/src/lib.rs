@@ -49,6 +49,8 @@ const fn three() -> u32 {
     3
 }
 
+const LONGEST_LOCATION: usize = 1024;
+
 #[proxy_filter::filter(http_calls)]
 async fn retry_and_hedge(mut exchange: Exchange<Config>) -> Result<()> {
     let config = Rc::clone(exchange.config());
@@ -56,14 +58,28 @@ async fn retry_and_hedge(mut exchange: Exchange<Config>) -> Result<()> {
     request.remove("x-location")?;
     let client = request.get("x-forwarded-for")?.unwrap_or_default();
     let pause = Duration::from_millis(config.pause_ms);
-    let location = retry(config.tries, pause, async || hedge(&config, &client).await);
-    match timeout(Duration::from_millis(config.limit_ms), location).await.and_then(|found| found) {
-        Ok(location) => request.replace("x-location", location),
+    let answer = retry(config.tries, pause, async || hedge(&config, &client).await);
+    match timeout(Duration::from_millis(config.limit_ms), answer).await.and_then(|found| found) {
+        Ok(answer) => match location(&answer) {
+            Some(location) => request.replace("x-location", location),
+            None => {
+                log::warn!("no location: an answer of {} bytes cannot be a header", answer.len());
+                Ok(())
+            }
+        },
         Err(why) => {
             log::warn!("no location: {why}");
             Ok(())
         }
     }
+}
+
+/// The location in an answer's text, which may end in a newline, as files do. With control characters it would end the header, or have the
+/// host refuse it; a long one is a page about an error, and the upstream may refuse the request for it.
+fn location(answer: &[u8]) -> Option<&[u8]> {
+    let text = answer.trim_ascii();
+    let is_short = (1..=LONGEST_LOCATION).contains(&text.len());
+    (is_short && text.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control())).then_some(text)
 }
 
 /// The first good answer of the two clusters.

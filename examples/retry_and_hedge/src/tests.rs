@@ -74,6 +74,50 @@ fn when_both_fail_they_are_asked_again(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
+fn the_space_around_a_location_is_left_out(mut host: Host) {
+    let texts = ["Berlin", "Berlin\n", "Berlin\r\n", "Berlin\n\n", " Berlin ", "\tBerlin\t"];
+    assert_locations(&mut host, texts.map(|text| (text.as_bytes().to_vec(), Some(b"Berlin".to_vec()))).to_vec());
+}
+
+/// Every byte in a text, and what is no text.
+#[proxy_filter_host::test]
+fn the_request_goes_on_without_a_location_that_cannot_be_a_header(mut host: Host) {
+    let mut cases = vec![
+        (b"x\r\nx-admin: 1".to_vec(), None),
+        (b"<html>\n<b>x</b>\n".to_vec(), None),
+        (Vec::new(), None),
+        (b"\r\n".to_vec(), None),
+        (vec![b'a'; 1024], Some(vec![b'a'; 1024])),
+        (vec![b'a'; 1025], None),
+        (vec![b'a'; 70_000], None),
+    ];
+    for byte in (0..=0x20).chain(0x7f..=0xff) {
+        let text = [b'a', byte, b'b'].to_vec();
+        let passes = byte == b'\t' || byte == b' ' || byte >= 0x80;
+        cases.push((text.clone(), passes.then_some(text)));
+    }
+    assert_locations(&mut host, cases);
+}
+
+/// The cluster answers with each of these texts. The upstream is told the location, or there is a warning and it is told none.
+fn assert_locations(host: &mut Host, cases: Vec<(Vec<u8>, Option<Vec<u8>>)>) {
+    host.log_level(LogLevel::Info);
+    let texts: Vec<Vec<u8>> = cases.iter().map(|(text, _)| text.clone()).collect();
+    host.cluster("near", move |call: &Received| {
+        let number = call.header("x-client").unwrap().to_string();
+        Reply::new(200).body(texts[number.parse::<usize>().unwrap()].clone())
+    });
+    host.configure(json!({ "path": "/locate", "first": "near", "second": "near", "hedge_ms": 900 })).unwrap();
+    for (number, (text, location)) in cases.into_iter().enumerate() {
+        let exchange = host.get("/").header("x-forwarded-for", number.to_string()).send();
+        assert_eq!(exchange.status(), 200, "{exchange}");
+        let found = exchange.upstream().unwrap().header("x-location");
+        assert_eq!(found, location.as_deref().map(Into::into), "{text:?}: {exchange}");
+        assert_eq!(exchange.messages().is_empty(), location.is_some(), "{text:?}: {exchange}");
+    }
+}
+
+#[proxy_filter_host::test]
 fn the_request_goes_on_without_an_answer_in_the_end(mut host: Host) {
     let exchange = send(&mut host, |_| Reply::new(500), |_| Reply::new(404));
     assert_eq!(outcome(&exchange), (None, 3, 3), "{exchange}");
