@@ -1,5 +1,6 @@
 //! Decisions, remembered and shared.
 
+use super::LONGEST;
 use super::cache::{CAPACITY, Cache};
 use proxy_filter::{Error, Result};
 use proxy_filter_host::{Host, Received, Reply};
@@ -81,10 +82,51 @@ fn a_decision_is_good_for_a_while(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_request_whose_header_is_no_text_is_refused(mut host: Host) {
+fn bytes_that_are_no_text_are_refused_without_a_line_in_the_log(mut host: Host) {
     configure(&mut host);
-    let exchange = host.get("/").header("authorization", b"Bearer \xff").send();
-    assert_eq!((exchange.status(), exchange.calls("opa").len()), (500, 0), "{exchange}");
+    for bytes in [&b"Bearer \xff"[..], b"\xff\xfe", b"Bearer \xc3", b"Bearer alice\xed\xa0\x80"] {
+        let exchange = host.get("/").header("authorization", bytes).send();
+        assert_eq!((exchange.status(), exchange.calls("opa").len()), (400, 0), "{exchange}");
+        assert!(exchange.messages().is_empty() && exchange.upstream().is_none(), "{exchange}");
+    }
+}
+
+/// The upstream gets all of them, and might believe another one than the policy.
+#[proxy_filter_host::test]
+fn several_authorizations_are_no_question(mut host: Host) {
+    configure(&mut host);
+    for values in [["Bearer alice", "Bearer bob"], ["Bearer bob", "Bearer alice"], ["Bearer alice", "Bearer alice"]] {
+        let exchange = host.get("/").header("authorization", values[0]).header("authorization", values[1]).send();
+        // 403 in a host that joins them.
+        assert!([400, 403].contains(&exchange.status()), "{exchange}");
+        assert!(exchange.upstream().is_none(), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test]
+fn a_question_that_is_too_long_is_not_asked(mut host: Host) {
+    configure(&mut host);
+    let long = "a".repeat(LONGEST);
+    let token = host.get("/a").header("authorization", &long).send();
+    let path = host.get(&format!("/{long}")).header("authorization", "Bearer alice").send();
+    for exchange in [token, path] {
+        assert_eq!((exchange.status(), exchange.calls("opa").len()), (431, 0), "{exchange}");
+        assert!(exchange.messages().is_empty() && exchange.upstream().is_none(), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test]
+fn a_question_that_the_agent_does_not_take_is_a_refusal(mut host: Host) {
+    host.cluster("opa", |call: &Received| {
+        let query: Value = serde_json::from_slice(&call.body).unwrap();
+        Reply::new(query["input"]["path"].as_str().unwrap()[1..].parse().unwrap())
+    });
+    host.configure(json!({ "cluster": "opa", "path": "/v1/data/http/allow" })).unwrap();
+    for status in [400, 401, 404, 413, 414, 429, 431, 499, 302, 500, 503] {
+        let exchange = host.get(&format!("/{status}")).send();
+        let expected = if (400..500).contains(&status) { 403 } else { 503 };
+        assert_eq!((exchange.status(), exchange.upstream()), (expected, None), "{status}: {exchange}");
+    }
 }
 
 /// What a cache is asked, with a clock and an agent that the test has in its hands.
