@@ -283,7 +283,8 @@ fn every_feature_is_on_the_crate_page() {
 fn pages() -> Vec<PathBuf> {
     let documents = names_in(&root().join("docs")).into_iter().map(|name| root().join("docs").join(name));
     let examples = examples().into_iter().map(|example| root().join("examples").join(example).join("README.md"));
-    [root().join("README.md")].into_iter().chain(documents).chain(examples).collect()
+    let top = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root().join(name));
+    top.into_iter().chain(documents).chain(examples).collect()
 }
 
 #[test]
@@ -323,7 +324,7 @@ fn commands(page: &str) -> Vec<String> {
 #[test]
 fn every_command_in_a_page_exists() {
     let aliases = read(&root().join(".cargo/config.toml"));
-    let packages: Vec<String> = ["sdk", "macros", "tests"]
+    let packages: Vec<String> = ["sdk", "macros", "tests", "cli", "bench"]
         .map(|directory| read(&root().join(directory).join("Cargo.toml")))
         .iter()
         .map(|manifest| manifest.split('"').nth(1).unwrap().to_owned())
@@ -345,7 +346,7 @@ fn every_command_in_a_page_exists() {
                 words.get(at + 1).copied()
             };
             match words.as_slice() {
-                ["cargo", "build" | "test" | "doc" | "clippy", ..] => {
+                ["cargo", "build" | "test" | "doc" | "clippy" | "package" | "publish", ..] => {
                     if let Some(package) = after(&["--package", "-p"]) {
                         assert!(packages.iter().any(|known| known == package), "{context}: no package {package}");
                     }
