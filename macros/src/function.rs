@@ -30,7 +30,8 @@ struct Phase {
 const PHASES: &[Phase] = &[
     Phase {
         word: "request_body",
-        methods: &["request_body", "request_chunk", "request_chunks", HELD[0]],
+        // Only a body callback says that a message has ended without trailers.
+        methods: &["request_body", "request_chunk", "request_chunks", "request_trailers", HELD[0]],
         constant: "REQUEST_BODY",
         callback: "fn on_request_body(&mut self, body: &mut sdk::RequestBody, end_of_stream: bool) -> sdk::Result<sdk::FilterDataStatus> {
             self.0.on_request_body(body.len(), end_of_stream)
@@ -54,7 +55,7 @@ const PHASES: &[Phase] = &[
     },
     Phase {
         word: "response_body",
-        methods: &["response_body", "response_chunk", "response_chunks", HELD[1]],
+        methods: &["response_body", "response_chunk", "response_chunks", "response_trailers", HELD[1]],
         constant: "RESPONSE_BODY",
         callback: "fn on_response_body(&mut self, body: &mut sdk::ResponseBody, end_of_stream: bool) -> sdk::Result<sdk::FilterDataStatus> {
             self.0.on_response_body(body.len(), end_of_stream)
@@ -70,8 +71,7 @@ const PHASES: &[Phase] = &[
     },
     Phase {
         word: "finished",
-        // That there are no trailers is known at the end.
-        methods: &["finished", "response_trailers"],
+        methods: &["finished"],
         constant: "FINISHED",
         callback: "fn on_log(&mut self, _: &sdk::LogContext) -> sdk::Result<()> { self.0.on_log() }",
     },
@@ -188,8 +188,11 @@ impl AsyncFunction {
             argument.into_iter().flat_map(|argument| argument.value.clone()).collect()
         };
         let is_written = |word: &str| arguments.iter().any(|argument| argument.name == word);
-        let named =
-            |phase: &&Phase| phase.methods.iter().any(|method| self.names.iter().any(|name| name.text == *method));
+        // An argument of the attribute stands for the method of its name.
+        let named = |phase: &&Phase| {
+            let named = |method: &&str| is_written(method) || self.names.iter().any(|name| name.text == **method);
+            phase.methods.iter().any(named)
+        };
         let phases: Vec<_> = PHASES.iter().filter(|phase| is_written(phase.word) || named(phase)).collect();
         let mut waits: Vec<_> = callback::words().into_iter().filter(|word| self.waits_for(word, arguments)).collect();
         if is_written(QUEUES) {

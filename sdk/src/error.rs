@@ -45,6 +45,9 @@ enum Repr {
 pub enum ErrorKind {
     /// What was asked for does not exist in this phase, for example request headers after they went on to the upstream.
     NotAvailableHere,
+    /// The response began before the request had ended, so that the rest of the request does not
+    /// come: see [`Exchange`](crate::Exchange#early-responses).
+    EarlyResponse,
     /// It does not exist at all.
     NotFound,
     /// A name or value that is not valid HTTP ([`HeaderMap`](crate::HeaderMap) has the rules), or an argument that is out of its range.

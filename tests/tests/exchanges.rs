@@ -215,10 +215,76 @@ fn what_has_passed_cannot_be_awaited(mut host: Host) {
     serve(&mut host, |_| Reply::new(200));
     let exchange = host.get("/late").send();
     assert!(
-        exchange.messages().iter().any(|line| line.contains("late: this part of the stream has passed")),
+        exchange.messages().iter().any(|line| line.contains("late: this part of the stream was forwarded already")),
         "{exchange}"
     );
     assert_eq!(exchange.status(), 200);
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_body_that_was_forwarded_is_refused_and_not_empty(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    for path in ["/late-body", "/late-chunk", "/late-trailers", "/late-end"] {
+        for exchange in [host.post(path).body("abcdefgh").send(), host.post(path).chunks(["ab", "cd"]).send()] {
+            assert_eq!(exchange.status(), 200, "{exchange}");
+            let [refused, _] = exchange.messages()[..] else { panic!("{exchange}") };
+            assert_eq!(refused, "refused: NotAvailableHere", "{path}: {exchange}");
+        }
+        // The same without a body: a filter cannot know what comes.
+        let exchange = host.get(path).send();
+        assert_eq!(exchange.messages(), ["refused: NotAvailableHere", "dropped: the function"], "{path}: {exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_whole_body_is_refused_after_a_part_of_it_was_forwarded(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200));
+    let exchange = host.post("/partly").chunks(["ab", "cd", "ef"]).send();
+    assert_eq!(exchange.messages(), ["refused: NotAvailableHere", "dropped: the function"], "{exchange}");
+    assert_eq!(exchange.upstream().unwrap().text(), "abcdef", "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn headers_are_given_again_after_a_call_with_and_without_a_body(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200).body("alice"));
+    let requests = [
+        host.get("/again").send(),
+        host.request("HEAD", "/again").send(),
+        host.post("/again").body("abc").send(),
+        host.post("/again").chunks(["ab", "c"]).trailer("x-t", "1").send(),
+    ];
+    for exchange in requests {
+        assert_eq!(exchange.status(), 200, "{exchange}");
+        assert_eq!(exchange.upstream().unwrap().header("x-user"), Some("alice".into()), "{exchange}");
+        assert_eq!(exchange.response().header("x-user"), Some("alice".into()), "{exchange}");
+    }
+    for status in [204, 304] {
+        host.upstream(move |_| Reply::new(status));
+        let exchange = host.get("/again").send();
+        assert_eq!(exchange.response().header("x-user"), Some("alice".into()), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_response_that_begins_before_the_request_has_ended_is_forwarded_unchanged(mut host: Host) {
+    host.log_level(proxy_filter::LogLevel::Info);
+    serve(&mut host, |_| Reply::new(200));
+    for path in ["/early-body", "/early-chunks", "/early-stream", "/early-trailers"] {
+        host.upstream(|_| Reply::new(401).body("who are you?\n"));
+        let exchange = host.post(path).body("never sent").answered_early().send();
+        assert_eq!((exchange.status(), exchange.response().text().as_str()), (401, "who are you?\n"), "{exchange}");
+        assert_eq!(exchange.messages(), ["dropped: the function"], "no failure: {exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
+fn a_request_above_the_buffer_limit_gets_the_413_of_the_host(mut host: Host) {
+    host.log_level(proxy_filter::LogLevel::Info);
+    host.buffer_limit(1000);
+    serve(&mut host, |_| Reply::new(200));
+    let exchange = host.post("/early-body").chunks(vec!["x".repeat(1500); 3]).send();
+    assert_eq!(exchange.status(), 413, "{exchange}");
+    assert_eq!(exchange.messages(), ["dropped: the function"], "no failure: {exchange}");
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]

@@ -2,7 +2,7 @@
 
 use super::{Callbacks, Life};
 use crate::abi::{LogLevel, StreamType};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::FailurePolicy;
 use crate::local_reply::LocalReply;
 use crate::log;
@@ -36,6 +36,9 @@ pub(super) enum Refusal {
 
 /// What a callback returns to the host to keep the message; every host knows it in every phase.
 pub(super) const STOP: u32 = 1;
+/// What a callback returns to the host so that a part of a request is never forwarded, while the
+/// response is: body bytes are dropped, trailers are paused.
+pub(super) const DROP: u32 = 3;
 /// What a callback returns to the host to let the message go on.
 pub(super) const CONTINUE: u32 = 0;
 
@@ -58,9 +61,10 @@ pub(super) fn settle<C: Callbacks, F: Refuse>(
     }
 }
 
-/// Logs the failure of a callback.
+/// Logs the failure of a callback. A response that began early is none.
 #[cold]
 pub(super) fn report(callback: Callback, context_id: u32, error: &Error, consequence: &str) {
+    let level = if error.kind() == ErrorKind::EarlyResponse { LogLevel::Debug } else { LogLevel::Error };
     let mut line = Line::new();
     line.push(callback.name());
     line.push(" of context ");
@@ -68,7 +72,7 @@ pub(super) fn report(callback: Callback, context_id: u32, error: &Error, consequ
     line.push(" failed: ");
     error.write_to(&mut line);
     line.push(consequence);
-    log::write(LogLevel::Error, line.as_bytes());
+    log::write(level, line.as_bytes());
 }
 
 /// Logs the failure of a stream's callback and does to the stream what the policy says. Returns the callback's result.
@@ -81,6 +85,9 @@ pub(super) fn fail<F: Refuse>(
     policy: FailurePolicy,
     refusal: F,
 ) -> u32 {
+    if error.kind() == ErrorKind::EarlyResponse {
+        return pass_response(callback, context_id, error, policy);
+    }
     match policy {
         FailurePolicy::Open => {
             report(callback, context_id, error, F::GOES_ON);
@@ -92,6 +99,21 @@ pub(super) fn fail<F: Refuse>(
             STOP
         }
     }
+}
+
+/// The response has begun before the request had ended: it is forwarded, and under the closed
+/// policy nothing more of the request.
+#[cold]
+#[inline(never)]
+fn pass_response(callback: Callback, context_id: u32, error: &Error, policy: FailurePolicy) -> u32 {
+    let of_request = [Callback::REQUEST_BODY, Callback::REQUEST_TRAILERS].contains(&callback);
+    if of_request && policy == FailurePolicy::Closed {
+        return DROP;
+    }
+    if !of_request {
+        report(callback, context_id, error, "; the response is forwarded");
+    }
+    CONTINUE
 }
 
 impl Refuse for Refusal {

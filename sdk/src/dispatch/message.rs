@@ -6,7 +6,7 @@ use super::stream::{Side, has};
 use super::{CallbackSet, Callbacks, NewContext, Runtime};
 use crate::body::{Edits, RequestBody, ResponseBody};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 use crate::runtime::Callback;
@@ -200,7 +200,7 @@ pub(super) fn body<M: Message, C: Context + Callbacks>(
         return Ok(Ok(CONTINUE));
     }
     let (status, length) = M::body(context, length, side.content_length().into(), end_of_stream);
-    let status = status.inspect_err(|_| failed::<C>(side))?;
+    let status = status.inspect_err(|error| failed::<C>(side, error))?;
     side.keep(&status, length);
     if status.lets_go() {
         side.let_go();
@@ -218,7 +218,7 @@ pub(super) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side
         let buffered = side.buffered.get();
         // Only what the filter made the host buffer is still in its reach.
         let edits = if buffered == 0 { Edits::Impossible } else { side.content_length().into() };
-        end = M::body(context, buffered, edits, true).0.inspect_err(|_| failed::<C>(side))?;
+        end = M::body(context, buffered, edits, true).0.inspect_err(|error| failed::<C>(side, error))?;
     }
     match end {
         FilterDataStatus::LocalReply(reply) => return Ok(Err(reply)),
@@ -226,7 +226,7 @@ pub(super) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side
         _ => {}
     }
     let status = if has::<C>(M::TRAILERS) {
-        M::trailers(context).inspect_err(|_| failed::<C>(side))?
+        M::trailers(context).inspect_err(|error| failed::<C>(side, error))?
     } else {
         FilterTrailersStatus::Continue
     };
@@ -243,9 +243,14 @@ pub(super) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side
 
 /// A callback has failed: the stream is refused, or the policy lets go all that was held of the message.
 #[inline]
-fn failed<C: Callbacks>(side: &Side) {
+fn failed<C: Callbacks>(side: &Side, error: &Error) {
     if has::<C>(CallbackSet::COMPLETIONS) {
         side.let_go();
+        if error.kind() == ErrorKind::EarlyResponse {
+            // Whatever else comes of the request is dropped as well, however often a host sends its
+            // end.
+            side.ended.set(false);
+        }
     }
 }
 

@@ -247,7 +247,7 @@ impl<R: NewContext> Runtime<R> {
             };
             let answered = !matches!(result, Ok(Ok(_)));
             let status = failure::settle(callback, id, context, refusal, result);
-            if has::<R::Context>(CallbackSet::COMPLETIONS) && answered && status != failure::CONTINUE {
+            if has::<R::Context>(CallbackSet::COMPLETIONS) && answered && status == failure::STOP {
                 completion::end(&stream.request, &stream.response);
             }
             status

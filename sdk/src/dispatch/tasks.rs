@@ -6,7 +6,8 @@ use super::held::Held;
 use super::stream::{LifeOf, Side, Stream as Kept, has};
 use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, timers};
 use crate::abi::StreamType;
-use crate::exchange::{self, Next, Running, Stage};
+use crate::exchange::{self, Next, Point, Running, Stage};
+use crate::filter_status::FailurePolicy;
 use crate::runtime::{Callback, Entry, Shared, current, executor};
 use crate::sys;
 
@@ -51,19 +52,25 @@ impl<R: NewContext> Runtime<R> {
             let Some(context) = context else { return };
             let (request, response) = (&stream.request, &stream.response);
             let refusal = if stage.here().is_request() { Refusal::Reply } else { response.refusal() };
-            match exchange::resume(task, stage) {
-                Next::LetGo => {
+            let next = exchange::resume(task, stage);
+            let let_go_request = |context: &R::Context| {
+                if !stage.drops(Point::RequestBody) || LifeOf::<R>::failure_policy(context) == FailurePolicy::Open {
                     let_go(request, StreamType::HTTP_REQUEST);
+                }
+            };
+            match next {
+                Next::LetGo => {
+                    let_go_request(context);
                     let_go(response, StreamType::HTTP_RESPONSE);
                 }
                 Next::Hold(point) if point.is_request() => {}
-                Next::Hold(_) => let_go(request, StreamType::HTTP_REQUEST),
+                Next::Hold(_) => let_go_request(context),
                 // It has been said what becomes of the headers.
                 Next::Gather(point) if point.is_headers() && point.is_request() => {}
-                Next::Gather(point) if point.is_headers() => let_go(request, StreamType::HTTP_REQUEST),
+                Next::Gather(point) if point.is_headers() => let_go_request(context),
                 Next::Gather(point) if point.is_request() => gather(request, StreamType::HTTP_REQUEST),
                 Next::Gather(_) => {
-                    let_go(request, StreamType::HTTP_REQUEST);
+                    let_go_request(context);
                     gather(response, StreamType::HTTP_RESPONSE);
                 }
                 Next::Reply(reply) => {
@@ -73,7 +80,7 @@ impl<R: NewContext> Runtime<R> {
                 Next::Failed(error) => {
                     let policy = LifeOf::<R>::failure_policy(context);
                     if failure::fail(Callback::TASK, id, &error, policy, refusal) == CONTINUE {
-                        let_go(request, StreamType::HTTP_REQUEST);
+                        let_go_request(context);
                         let_go(response, StreamType::HTTP_RESPONSE);
                     } else {
                         end(request, response);

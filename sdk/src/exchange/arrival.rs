@@ -1,12 +1,12 @@
 //! Waiting for the parts of a stream to arrive.
 
-use super::stage::{Point, Progress, Stage, Wanted};
+use super::stage::{Point, Progress, Stage, Wanted, forwarded};
 use crate::error::{Error, ErrorKind, Result};
 use core::future::poll_fn;
 use core::task::Poll;
 
 impl Stage {
-    /// Waits for a part, and lets all before it go.
+    /// Waits for a part, and forwards all before it.
     #[inline]
     pub(super) fn reach(&self, point: Point) -> Poll<Result<()>> {
         match self.ask(point) {
@@ -19,23 +19,30 @@ impl Stage {
     /// Waits for a whole body: its length.
     #[inline]
     pub(super) async fn whole(&self, point: Point, limit: usize) -> Result<usize> {
-        poll_fn(|_| {
-            let progress = self.progress(point);
-            if self.here() > point && progress.ended.get() || progress.bodiless.get() {
-                // It ended with headers or trailers.
-                return Poll::Ready(self.declared(point).map(|()| progress.size.get()));
-            }
-            match self.ask(point) {
-                Ok(true) if progress.size.get() > limit => Poll::Ready(Err(too_large())),
-                Ok(true) if progress.ended.get() => Poll::Ready(Ok(progress.size.get())),
-                Ok(_) => self.stay(Wanted::Whole(point)),
-                Err(error) => Poll::Ready(Err(error)),
-            }
-        })
-        .await
+        poll_fn(|_| self.poll_whole(point, limit)).await
     }
 
-    /// Waits for the next piece of a body: where it starts in what is visible, and its length.
+    #[inline]
+    fn poll_whole(&self, point: Point, limit: usize) -> Poll<Result<usize>> {
+        let progress = match self.begin(point) {
+            Ok(progress) => progress,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        if progress.forwarded.get() {
+            return Poll::Ready(Err(forwarded()));
+        }
+        // What was not forwarded is here.
+        if progress.size.get() > limit {
+            return Poll::Ready(Err(too_large()));
+        }
+        if progress.ended.get() {
+            progress.fresh.set(false);
+            return Poll::Ready(Ok(progress.size.get()));
+        }
+        self.stay_in_body(point, progress, Wanted::Whole(point))
+    }
+
+    /// Waits for the next chunk of a body: where it starts in what is visible, and its length.
     #[inline]
     pub(super) async fn piece(&self, point: Point) -> Result<Option<(usize, usize)>> {
         poll_fn(|_| self.poll_piece(point)).await
@@ -43,18 +50,41 @@ impl Stage {
 
     #[inline]
     pub(super) fn poll_piece(&self, point: Point) -> Poll<Result<Option<(usize, usize)>>> {
-        let progress = self.progress(point);
-        if self.here() > point || progress.bodiless.get() {
-            return Poll::Ready(self.declared(point).map(|()| None));
+        let progress = match self.begin(point) {
+            Ok(progress) => progress,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        if progress.unseen.get() {
+            return Poll::Ready(Err(forwarded()));
         }
-        match self.ask(point) {
-            Ok(true) if progress.fresh.get() && (progress.news() > 0 || !progress.ended.get()) => {
-                Poll::Ready(Ok(Some(Self::take_piece(progress))))
-            }
-            Ok(true) if progress.ended.get() => Poll::Ready(Ok(None)),
-            Ok(_) => self.stay(Wanted::Point(point)),
-            Err(error) => Poll::Ready(Err(error)),
+        // A chunk that came while the filter waited for something else is here even if the stream
+        // is past the body.
+        if progress.fresh.get() && progress.news() > 0 {
+            return Poll::Ready(Ok(Some(Self::take_piece(progress))));
         }
+        if progress.ended.get() {
+            return Poll::Ready(Ok(None));
+        }
+        self.stay_in_body(point, progress, Wanted::Point(point))
+    }
+
+    /// Whether the last bytes of a body that has ended are still here.
+    ///
+    /// # Errors
+    /// There may be more of the body, or the future has not seen all of it.
+    #[inline]
+    pub(super) fn is_at_end(&self, point: Point) -> Result<bool> {
+        let progress = self.begin(point)?;
+        if progress.unseen.get() {
+            return Err(forwarded());
+        }
+        if !progress.ended.get() && self.here() > point {
+            return Err(self.missed(point));
+        }
+        if !progress.ended.get() || progress.fresh.get() && progress.news() > 0 {
+            return Err(super::early());
+        }
+        Ok(!progress.bodiless.get() && (self.here() == point || progress.held.get()))
     }
 
     #[inline]
@@ -64,19 +94,49 @@ impl Stage {
         (progress.size.get().saturating_sub(news), news)
     }
 
-    /// Waits for trailers: whether there are some. The end of a body does not say it: what comes after it does.
+    /// A body is awaited.
+    #[inline]
+    fn begin(&self, point: Point) -> Result<&Progress> {
+        self.declared(point)?;
+        if point < self.asked() {
+            self.again(point)?;
+        }
+        self.note_asked(point);
+        Ok(self.progress(point))
+    }
+
+    /// More of a body must come. Headers that were paused with it are forwarded.
+    #[inline]
+    fn stay_in_body<T>(&self, point: Point, progress: &Progress, wanted: Wanted) -> Poll<Result<T>> {
+        if self.here() > point {
+            return Poll::Ready(Err(self.missed(point)));
+        }
+        progress.with_headers.set(false);
+        self.stay(wanted)
+    }
+
+    /// Waits for trailers: whether there are some. Without them, the end of the body says so.
     #[inline]
     pub(super) async fn trailers(&self, point: Point) -> Result<bool> {
-        poll_fn(|_| {
-            let over = self.here() > point || self.progress(point).bodiless.get();
-            match self.ask(point) {
-                Ok(true) => Poll::Ready(Ok(true)),
-                _ if over => Poll::Ready(self.declared(point).map(|()| false)),
-                Ok(false) => self.stay(Wanted::Point(point)),
-                Err(error) => Poll::Ready(Err(error)),
-            }
-        })
-        .await
+        poll_fn(|_| self.poll_trailers(point)).await
+    }
+
+    #[inline]
+    fn poll_trailers(&self, point: Point) -> Poll<Result<bool>> {
+        let progress = match self.begin(point) {
+            Ok(progress) => progress,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        if progress.trailed.get() {
+            return Poll::Ready(Ok(true));
+        }
+        if progress.ended.get() && !progress.trails.get() {
+            return Poll::Ready(Ok(false));
+        }
+        if self.here() > point {
+            return Poll::Ready(Err(self.missed(point)));
+        }
+        self.stay(Wanted::Point(point))
     }
 }
 

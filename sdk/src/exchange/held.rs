@@ -3,7 +3,7 @@
 use super::arrival::too_large;
 use super::stage::{Point, Points, Stage, Wanted};
 use super::task;
-use crate::abi::MapType;
+use crate::abi::{MapType, Status};
 use crate::body::Body;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::{Callback, current, edit};
@@ -43,12 +43,18 @@ fn note_gives(root: u32) {
 }
 
 impl Stage {
-    /// Holds the headers that are here until the whole body is: its length.
+    /// Pauses the headers that are here until the whole body is: its length.
     #[inline]
     pub(super) async fn held(&self, headers: Point, body: Point, limit: usize) -> Result<usize> {
         self.ask(headers)?;
         self.declared(body)?;
-        if self.progress(body).bodiless.get() {
+        let progress = self.progress(body);
+        // An upgrade has no body: what follows belongs to the other protocol, and comes only after
+        // the response.
+        let upgrade = upgrades(headers);
+        if progress.bodiless.get() || matches!(upgrade, Ok(true)) {
+            progress.with_headers.set(true);
+            self.note_asked(body);
             return Ok(0);
         }
         if !task::is_declared(Points::TIMERS) {
@@ -61,21 +67,31 @@ impl Stage {
         let root = current::root_id();
         let mut patience = pin!(self.patience(body, gives(root)));
         poll_fn(|context| {
-            let progress = self.progress(body);
-            if self.here() > body && progress.ended.get() {
-                // It ended with trailers.
-                return Poll::Ready(Ok(progress.size.get()));
-            }
-            if self.here() == headers {
+            let here = self.here();
+            if here == headers {
                 let _: Poll<()> = self.stay(Wanted::Whole(headers));
                 return patience.as_mut().poll(context).map(Err);
             }
-            note_gives(root);
-            match self.ask(body)? {
-                _ if progress.size.get() > limit => Poll::Ready(Err(too_large())),
-                true if progress.ended.get() => Poll::Ready(Ok(progress.size.get())),
-                _ => self.stay(Wanted::Whole(body)),
+            if here > body && !progress.ended.get() {
+                return Poll::Ready(Err(self.missed(body)));
             }
+            note_gives(root);
+            progress.with_headers.set(true);
+            self.note_asked(body);
+            let size = progress.size.get();
+            if size > limit {
+                return Poll::Ready(Err(too_large()));
+            }
+            if progress.ended.get() {
+                progress.fresh.set(false);
+                return Poll::Ready(Ok(size));
+            }
+            if size == 0 && upgrade.is_err() {
+                // A host that cannot say whether it is an upgrade begins the body as one.
+                progress.told_empty.set(true);
+                return Poll::Ready(Ok(0));
+            }
+            self.stay(Wanted::Whole(body))
         })
         .await
     }
@@ -100,6 +116,26 @@ impl Stage {
             }
         }
         none_came()
+    }
+}
+
+/// Whether a message whose headers are here changes the protocol of the connection; an error if the
+/// host cannot say it.
+#[inline]
+fn upgrades(headers: Point) -> Result<bool, Status> {
+    let has = |map: MapType, name: &str, expected: Option<&[u8]>| match sys::proxy_get_header_map_value(
+        map.raw(),
+        name.as_bytes(),
+    ) {
+        Ok(value) => Ok(expected.is_none_or(|expected| value == expected)),
+        Err(Status::NOT_FOUND) => Ok(false),
+        Err(status) => Err(status),
+    };
+    if headers.is_request() {
+        Ok(has(MapType::REQUEST_HEADERS, "upgrade", None)?
+            || has(MapType::REQUEST_HEADERS, ":method", Some(b"CONNECT"))?)
+    } else {
+        has(MapType::RESPONSE_HEADERS, ":status", Some(b"101"))
     }
 }
 

@@ -15,7 +15,6 @@ use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHea
 use crate::local_reply::LocalReply;
 use crate::log_context::LogContext;
 use core::future::poll_fn;
-use stage::Point;
 use std::rc::Rc;
 
 #[cfg(feature = "futures")]
@@ -24,7 +23,7 @@ pub use deadline::{is_deadline, within};
 pub use gate::Gate;
 pub use held::HeldBody;
 pub use stage::Points;
-pub(crate) use stage::{Stage, undeclared};
+pub(crate) use stage::{Point, Stage, undeclared};
 pub(crate) use task::{Next, Running, find, is_declared, poll_root, resume};
 pub use task::{RootTask, StreamTask};
 
@@ -71,10 +70,61 @@ pub use task::{RootTask, StreamTask};
 /// What is awaited of the exchange itself runs with the function, and is woken by nobody: `join` and `select` do, but it has no place in a set of futures
 /// that polls only what was woken, `FuturesUnordered` or `join_all` of more than 30. Calls, timers and streams have.
 ///
+/// # Early responses
+///
+/// "The end" of a body is reported only at the end of the stream of its message. A response may
+/// begin before that: Envoy answers a body above its limit with 413, and an upstream may refuse a
+/// request that it has not read. Then the awaited part of the request fails with
+/// [`EarlyResponse`](ErrorKind::EarlyResponse).
+///
+/// * If the function returns that error, with `?` for example, the client gets the response
+///   unchanged. This is no failure of the filter: it is logged at debug level.
+/// * A function that matches the error may go on to the response, as always.
+///
+/// Either way, what still comes of the request is not forwarded under the closed failure policy,
+/// because the function wanted to see it: Envoy drops it, and ends the stream with the end of the
+/// response. Under the open policy it is forwarded unseen.
+/// [`forward_request`](Self::forward_request) forwards it under both. A function that awaits
+/// nothing more of the request, or has returned `Ok`, does not get the error: the rest is
+/// forwarded.
+///
+/// ```
+/// use proxy_filter::prelude::*;
+///
+/// /// No upload passes unseen, even if the upstream responds in the middle of it.
+/// #[proxy_filter::filter]
+/// async fn scan(mut exchange: Exchange) -> Result<()> {
+///     while let Some(chunk) = exchange.request_chunk().await? {
+///         if chunk.to_bytes()?.contains(&0) {
+///             return exchange.reply(LocalReply::new(403));
+///         }
+///     }
+///     exchange.response_headers().await?.add("x-scanned", "1") // the whole body
+/// }
+/// # fn main() {}
+/// ```
+///
+/// Calls in both directions at once, such as those of gRPC streams, begin their response early by
+/// design: await nothing of their requests but the headers, or write a [`Context`](crate::Context),
+/// whose callbacks see both directions.
+///
+/// # Upgrades
+///
+/// A WebSocket upgrade, or `CONNECT`, has no body:
+/// [`request_headers_with_body`](Self::request_headers_with_body) gives its headers at once, with
+/// an empty body. Its response, status 101, begins before the request has ended. So a function that
+/// awaits more of the request gets [`EarlyResponse`](ErrorKind::EarlyResponse), and under the
+/// closed policy the client's messages are dropped. To forward them unseen, look for `upgrade`
+/// among the headers and return, or reply to refuse it. The bytes of the other direction are chunks
+/// of the response.
+///
 /// # Errors
-/// Every part that is awaited may fail with [`NotAvailableHere`](ErrorKind::NotAvailableHere): it has passed, or the upstream answered before the
-/// request came to it, or the module does not export its callback. The attribute exports what it finds in the function; for what is awaited in another
-/// function, name it: `#[proxy_filter::filter(response_body)]`.
+/// Every part that is awaited may fail with [`NotAvailableHere`](ErrorKind::NotAvailableHere): it
+/// was forwarded already, or the module does not export its callback. The attribute exports what it
+/// finds in the function; for what is awaited in another function, name it:
+/// `#[proxy_filter::filter(response_body)]`.
+///
+/// Every part of a request may fail with [`EarlyResponse`](ErrorKind::EarlyResponse).
 pub struct Exchange<T = ()> {
     config: Rc<T>,
     stage: Rc<Stage>,
@@ -116,11 +166,14 @@ macro_rules! message {
         #[inline]
         pub async fn $headers(&mut self) -> Result<&mut $Headers> {
             poll_fn(|_| self.stage.reach(Point::$point)).await?;
-            if !matches!(self.part, Part::$Headers(_)) {
+            if !matches!(self.part, Part::$Headers(_) | Part::$Held(..)) {
                 self.note_lengths();
                 self.part = Part::$Headers($Headers::new(self.$length));
             }
-            handle!(self.part, $Headers)
+            if let Part::$Headers(headers) | Part::$Held(headers, _) = &mut self.part {
+                return Ok(headers);
+            }
+            Err(early())
         }
 
         $(#[$held_doc])*
@@ -128,9 +181,11 @@ macro_rules! message {
         pub async fn $held(&mut self, limit: usize) -> Result<(&mut $Headers, HeldBody<'_>)> {
             poll_fn(|_| self.stage.reach(Point::$point)).await?;
             let length = self.stage.held(Point::$point, Point::$body_point, limit).await?;
-            self.note_lengths();
-            let body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$length));
-            self.part = Part::$Held($Headers::new(self.$length), body);
+            if !matches!(self.part, Part::$Held(..)) {
+                self.note_lengths();
+                let body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$length));
+                self.part = Part::$Held($Headers::new(self.$length), body);
+            }
             let Part::$Held(headers, body) = &mut self.part else { return Err(early()) };
             Ok((headers, HeldBody::new(Point::$point, body)))
         }
@@ -182,13 +237,11 @@ macro_rules! message {
                 part => part,
             };
             let progress = self.stage.progress(Point::$body_point);
-            let passed = self.stage.here() > Point::$body_point || progress.bodiless.get();
-            if passed {
+            if !self.stage.is_at_end(Point::$body_point)? {
                 self.part = Part::$Body($Body::new(0, Edits::Impossible));
-            } else if !progress.ended.get() {
-                return Err(early());
             } else if progress.fresh.get() {
-                // An empty piece, which was not given to the filter. Otherwise the last piece is here, as the filter left it.
+                // An empty chunk, which was not given to the filter. Otherwise the last chunk is
+                // here, as the filter left it.
                 self.part = Part::$Body($Body::new(progress.size.get(), edits(progress, self.$length)));
             }
             handle!(self.part, $Body)
@@ -268,14 +321,15 @@ impl<T> Exchange<T> {
         /// [`TooLarge`](ErrorKind::TooLarge) if it has more than `limit` bytes.
         request_headers_with_body: HeldRequest;
         /// The request's whole body, once it is here. The headers go on meanwhile. A request without a body has an empty one, which
-        /// cannot be edited.
+        /// cannot be edited. After a chunk was forwarded, there is no whole body any more.
         ///
         /// Envoy buffers up to the listener's `per_connection_buffer_limit_bytes` and answers 413 beyond it.
         ///
         /// # Errors
         /// [`TooLarge`](ErrorKind::TooLarge) if it has more than `limit` bytes.
         request_body,
-        /// The next piece of the request's body; `None` at its end. The piece before it goes on.
+        /// The next piece of the request's body; `None` at its end, when the request has ended. The
+        /// piece before it goes on.
         ///
         /// A piece that came while an earlier one was held, because the filter waited for something else, can be read but not edited.
         request_chunk,
@@ -303,9 +357,12 @@ impl<T> Exchange<T> {
         /// A body that has ended with trailers has gone on already: nothing can be appended to it.
         ///
         /// # Errors
-        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if there may be more of the body.
+        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if there may be more of the body, or
+        /// if some was forwarded unseen; [`EarlyResponse`](ErrorKind::EarlyResponse) if the
+        /// response began before the body ended.
         request_end: RequestBody, RequestBody;
-        /// The request's trailers; `None` if the client sent none, which is known when the response begins.
+        /// The request's trailers; `None` if the request has ended without. The body is forwarded
+        /// unseen.
         request_trailers: RequestTrailers, RequestTrailers
     }
 
@@ -346,8 +403,42 @@ impl<T> Exchange<T> {
         /// # fn main() {}
         /// ```
         response_end: ResponseBody, ResponseBody;
-        /// The response's trailers; `None` if the upstream sent none, which is known when the stream is over.
+        /// The response's trailers; `None` if the response has ended without. The body is forwarded
+        /// unseen.
         response_trailers: ResponseTrailers, ResponseTrailers
+    }
+
+    /// Forwards the rest of a request whose response began early, though the function has not seen
+    /// it.
+    ///
+    /// After [`EarlyResponse`](ErrorKind::EarlyResponse), the closed failure policy drops what
+    /// still comes of the request. Call this to forward it to the upstream instead. It does nothing
+    /// before.
+    ///
+    /// ```
+    /// use proxy_filter::prelude::*;
+    ///
+    /// /// Counts what is uploaded until the upstream responds; nothing depends on the count.
+    /// #[proxy_filter::filter]
+    /// async fn count(mut exchange: Exchange) -> Result<()> {
+    ///     let mut bytes = 0;
+    ///     loop {
+    ///         match exchange.request_chunk().await {
+    ///             Ok(Some(chunk)) => bytes += chunk.len(),
+    ///             Ok(None) => break,
+    ///             Err(error) if error.kind() == ErrorKind::EarlyResponse => {
+    ///                 exchange.forward_request();
+    ///                 break;
+    ///             }
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    ///     exchange.response_headers().await?.add("x-bytes", bytes.to_string())
+    /// }
+    /// # fn main() {}
+    /// ```
+    pub fn forward_request(&mut self) {
+        self.stage.forward_request();
     }
 
     /// The end of the stream: everything that is logged about it can be read.
@@ -378,7 +469,8 @@ impl<T> core::fmt::Debug for Exchange<T> {
 
 #[inline]
 fn edits(progress: &stage::Progress, content_length: ContentLength) -> Edits {
-    if progress.bodiless.get() { Edits::Impossible } else { content_length.into() }
+    let is_upgrade = !progress.ended.get() && progress.size.get() == 0;
+    if progress.bodiless.get() || is_upgrade { Edits::Impossible } else { content_length.into() }
 }
 
 #[cold]

@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::local_reply::LocalReply;
 use crate::runtime::line::Line;
+use crate::runtime::{Callback, current};
 use core::task::Poll;
 use std::cell::Cell;
 
@@ -105,8 +106,10 @@ pub(crate) struct Stage {
     points: Points,
     /// How far the stream is.
     here: Cell<Point>,
-    /// How far the future is: the last point whose handle it was given.
-    taken: Cell<Point>,
+    /// How far the future is: the last point that it has awaited. It cannot go back.
+    asked: Cell<Point>,
+    /// The future was told that the response began before the request had ended.
+    early: Cell<bool>,
     wanted: Cell<Wanted>,
     request: Progress,
     response: Progress,
@@ -127,17 +130,41 @@ pub(crate) struct Progress {
     pub(crate) size: Cell<usize>,
     /// How many of them the future has seen.
     pub(crate) seen: Cell<usize>,
-    /// The piece that is here was not given to the future yet.
+    /// The chunk that is here was not given to the future yet.
     pub(crate) fresh: Cell<bool>,
-    /// There is no more.
+    /// The end of the stream has come, with the headers, with data, or with trailers.
     pub(crate) ended: Cell<bool>,
     /// The message has no body.
     pub(crate) bodiless: Cell<bool>,
-    /// What was seen is still here: it is held.
+    /// What was seen is still here: the host buffers it.
     pub(crate) held: Cell<bool>,
+    /// Bytes were forwarded.
+    pub(crate) forwarded: Cell<bool>,
+    /// Bytes were forwarded that the future has not seen.
+    pub(crate) unseen: Cell<bool>,
+    /// The headers are paused until the body is here.
+    pub(crate) with_headers: Cell<bool>,
+    /// The future was told that there is no body, by a host that did not send its end.
+    pub(crate) told_empty: Cell<bool>,
+    /// The end of the stream has come with trailers.
+    pub(crate) trails: Cell<bool>,
+    /// The trailers are here.
+    pub(crate) trailed: Cell<bool>,
 }
 
 impl Progress {
+    /// Forgets a message in whose place another one comes.
+    fn reset(&self) {
+        self.size.set(0);
+        self.seen.set(0);
+        for flag in [&self.fresh, &self.ended, &self.bodiless, &self.held, &self.forwarded, &self.unseen] {
+            flag.set(false);
+        }
+        for flag in [&self.with_headers, &self.told_empty, &self.trails, &self.trailed] {
+            flag.set(false);
+        }
+    }
+
     /// How many of the bytes that are here the future has not seen: all, unless some were held.
     #[inline]
     pub(crate) fn news(&self) -> usize {
@@ -152,7 +179,8 @@ impl Stage {
         Self {
             points,
             here: Cell::new(Point::Created),
-            taken: Cell::new(Point::Created),
+            asked: Cell::new(Point::Created),
+            early: Cell::new(false),
             wanted: Cell::new(Wanted::Point(Point::RequestHeaders)),
             request: Progress::default(),
             response: Progress::default(),
@@ -166,8 +194,27 @@ impl Stage {
     }
 
     #[inline]
-    pub(crate) fn taken(&self) -> Point {
-        self.taken.get()
+    pub(crate) fn asked(&self) -> Point {
+        self.asked.get()
+    }
+
+    /// The future awaits a point, or was given it.
+    #[inline]
+    pub(crate) fn note_asked(&self, point: Point) {
+        self.asked.set(point);
+    }
+
+    /// Whether what comes of this message must not be forwarded: the future wanted to see more of
+    /// the request, and was told that the response had begun.
+    #[inline]
+    pub(crate) fn drops(&self, point: Point) -> bool {
+        point.is_request() && self.early.get()
+    }
+
+    /// Forwards the rest of the request all the same.
+    #[inline]
+    pub(crate) fn forward_request(&self) {
+        self.early.set(false);
     }
 
     #[inline]
@@ -210,11 +257,24 @@ impl Stage {
     /// A headers callback.
     #[inline]
     pub(crate) fn arrive_headers(&self, point: Point, end_of_stream: bool) {
+        let progress = self.progress(point);
+        if self.here.get() > point {
+            self.start_again(progress, point);
+        }
         self.arrive(point);
         if end_of_stream {
-            let progress = self.progress(point);
             progress.ended.set(true);
             progress.bodiless.set(true);
+        }
+    }
+
+    /// A second response takes the place of the first: nothing of that one is forwarded.
+    #[cold]
+    #[inline(never)]
+    fn start_again(&self, progress: &Progress, point: Point) {
+        if point == Point::ResponseHeaders && self.here.get() != Point::Log {
+            progress.reset();
+            self.here.set(point);
         }
     }
 
@@ -225,7 +285,22 @@ impl Stage {
         let progress = self.progress(point);
         progress.size.set(size);
         progress.fresh.set(true);
-        progress.ended.set(end_of_stream);
+        if end_of_stream {
+            progress.ended.set(true);
+            progress
+                .trails
+                .set([Callback::REQUEST_TRAILERS, Callback::RESPONSE_TRAILERS].contains(&current::callback()));
+        }
+    }
+
+    /// A trailers callback.
+    #[inline]
+    pub(crate) fn arrive_trailers(&self, point: Point) {
+        self.arrive(point);
+        let progress = self.progress(point);
+        progress.ended.set(true);
+        progress.trails.set(true);
+        progress.trailed.set(true);
     }
 
     /// Whether a callback at this point concerns the future: it waits for this or something before it, or holds the stream.
@@ -237,13 +312,29 @@ impl Stage {
         }
     }
 
-    /// A message goes on, with all that was held of it.
+    /// Whether the end of the stream at this point of a body concerns the future: it waits for
+    /// trailers.
+    #[inline]
+    pub(crate) fn concerns_end(&self, point: Point) -> bool {
+        let trailers = if point.is_request() { Point::RequestTrailers } else { Point::ResponseTrailers };
+        self.wanted.get() == Wanted::Point(trailers)
+    }
+
+    /// A message is forwarded, with all that was buffered of it.
     #[inline]
     pub(crate) fn let_go(&self, point: Point) {
         let progress = self.progress(point);
+        if progress.size.get() > 0 {
+            progress.forwarded.set(true);
+            if progress.fresh.get() && progress.news() > 0 {
+                progress.unseen.set(true);
+            }
+        }
+        progress.size.set(0);
         progress.held.set(false);
         progress.seen.set(0);
         progress.fresh.set(false);
+        progress.trailed.set(false);
     }
 
     /// Whether the module exports the callback of a point.
@@ -261,17 +352,62 @@ impl Stage {
     pub(crate) fn ask(&self, point: Point) -> Result<bool> {
         self.declared(point)?;
         let here = self.here.get();
+        if point < self.asked.get() {
+            return self.again(point).map(|()| true);
+        }
         if here > point {
-            return Err(Error::refused(
-                ErrorKind::NotAvailableHere,
-                "this part of the stream has passed, or the response began before it came",
-            ));
+            return Err(self.missed(point));
         }
-        if here == point {
-            self.taken.set(point);
-        }
+        self.asked.set(point);
         Ok(here == point)
     }
+
+    /// Whether a point can be given again after a later one was awaited: headers that are paused
+    /// until their body is here.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn again(&self, point: Point) -> Result<()> {
+        let paused = match point {
+            Point::RequestHeaders => self.request.with_headers.get() && self.asked.get() == Point::RequestBody,
+            Point::ResponseHeaders => self.response.with_headers.get() && self.asked.get() == Point::ResponseBody,
+            _ => false,
+        };
+        if paused {
+            Ok(())
+        } else if self.drops(point) {
+            Err(early_response())
+        } else {
+            Err(forwarded())
+        }
+    }
+
+    /// Why a point that the stream is past, and that was not given, does not come.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn missed(&self, point: Point) -> Error {
+        let responds = !self.here.get().is_request() && self.here.get() != Point::Log;
+        if point.is_request() && responds && !self.request.ended.get() {
+            self.early.set(true);
+            return early_response();
+        }
+        forwarded()
+    }
+}
+
+/// The response has begun before what was awaited of the request came.
+#[cold]
+#[inline(never)]
+pub(crate) fn early_response() -> Error {
+    Error::refused(ErrorKind::EarlyResponse, "the response began before the request had ended")
+}
+
+#[cold]
+#[inline(never)]
+pub(super) fn forwarded() -> Error {
+    Error::refused(
+        ErrorKind::NotAvailableHere,
+        "this part of the stream was forwarded already: await the parts in their order, and each before a later one",
+    )
 }
 
 #[cold]

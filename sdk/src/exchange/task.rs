@@ -1,8 +1,8 @@
 //! The futures of streams and root contexts, and what their callbacks do with them.
 
 use super::Exchange;
-use super::stage::{Point, Points, Stage, Wanted};
-use crate::error::{Error, Result};
+use super::stage::{Point, Points, Stage, Wanted, early_response};
+use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use crate::local_reply::LocalReply;
 use crate::runtime::{Executor, Shared, Task, current};
@@ -81,15 +81,31 @@ impl StreamTask {
 
     #[inline]
     fn body(&self, point: Point, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
+        let progress = self.stage.progress(point);
+        if progress.bodiless.get() {
+            // The headers have said it.
+            return Ok(FilterDataStatus::Continue);
+        }
+        if self.stage.drops(point) {
+            return Err(early_response());
+        }
         self.stage.arrive_body(point, size, end_of_stream);
-        match self.step(point) {
-            Next::Gather(wanted) if wanted == point => Ok(FilterDataStatus::StopIterationAndBuffer),
+        let no_trailers = progress.ended.get() && !progress.trails.get() && self.stage.concerns_end(point);
+        let next = if no_trailers { run(self.task, &self.stage) } else { self.step(point) };
+        match next {
+            Next::Gather(wanted) if wanted == point => {
+                progress.held.set(true);
+                Ok(FilterDataStatus::StopIterationAndBuffer)
+            }
             Next::LetGo | Next::Gather(_) => {
+                if progress.told_empty.get() && size > 0 {
+                    return Err(bytes_of_an_upgrade());
+                }
                 self.stage.let_go(point);
                 Ok(FilterDataStatus::Continue)
             }
             Next::Hold(_) => {
-                self.stage.progress(point).held.set(true);
+                progress.held.set(true);
                 Ok(FilterDataStatus::PAUSE)
             }
             Next::Reply(reply) => Ok(FilterDataStatus::LocalReply(reply)),
@@ -99,9 +115,15 @@ impl StreamTask {
 
     #[inline]
     fn trailers(&self, point: Point) -> Result<FilterTrailersStatus> {
-        self.stage.arrive(point);
+        if self.stage.drops(point) {
+            return Err(early_response());
+        }
+        self.stage.arrive_trailers(point);
         match self.step(point) {
-            Next::LetGo | Next::Gather(_) => Ok(FilterTrailersStatus::Continue),
+            Next::LetGo | Next::Gather(_) => {
+                self.stage.let_go(point);
+                Ok(FilterTrailersStatus::Continue)
+            }
             Next::Hold(_) => Ok(FilterTrailersStatus::PAUSE),
             Next::Reply(reply) => Ok(FilterTrailersStatus::LocalReply(reply)),
             Next::Failed(error) => Err(error),
@@ -148,12 +170,9 @@ impl StreamTask {
     #[inline]
     pub fn on_log(&self) -> Result<()> {
         self.stage.arrive(Point::Log);
-        // Whoever waits for anything else waits in vain, and is dropped.
-        let over = self.stage.progress(Point::Log).ended.get();
-        match self.stage.wanted() {
-            Wanted::Point(Point::Log) => {}
-            Wanted::Point(Point::ResponseTrailers) if over => {}
-            _ => return Ok(()),
+        // A function that waits for anything else waits in vain, and is dropped.
+        if self.stage.wanted() != Wanted::Point(Point::Log) {
+            return Ok(());
         }
         match run(self.task, &self.stage) {
             Next::Failed(error) => Err(error),
@@ -190,6 +209,12 @@ impl Drop for RootTask {
     fn drop(&mut self) {
         remove(self.task);
     }
+}
+
+/// A client sends a body after it has begun the request as an upgrade, which has none.
+#[cold]
+fn bytes_of_an_upgrade() -> Error {
+    Error::refused(ErrorKind::Malformed, "bytes follow a body that began as that of an upgrade, without one")
 }
 
 #[inline]
@@ -279,7 +304,7 @@ fn run_declared(task: Running, stage: &Stage) -> Next {
         }
     }
     match stage.wanted() {
-        Wanted::Nothing => Next::Hold(stage.taken()),
+        Wanted::Nothing => Next::Hold(stage.asked()),
         Wanted::Point(_) => Next::LetGo,
         Wanted::Whole(point) => Next::Gather(point),
     }

@@ -1,6 +1,7 @@
 //! A filter that is one async function: what it does is what the path of the request says.
 
-use futures_util::future::{Either, join, join_all, select};
+use futures_util::TryStreamExt as _;
+use futures_util::future::{Either, join, join_all, ready, select};
 use proxy_filter::prelude::*;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -178,6 +179,50 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             let error = exchange.request_headers().await.err();
             log::info!("late: {}", error.map(|error| error.to_string()).unwrap_or_default());
             Ok(())
+        }
+        path if path.starts_with("/late-") => {
+            exchange.response_headers().await?;
+            let refused = match path {
+                "/late-body" => exchange.request_body(1000).await.err(),
+                "/late-chunk" => exchange.request_chunk().await.err(),
+                "/late-end" => exchange.request_end().err(),
+                _ => exchange.request_trailers().await.err(),
+            };
+            log::info!("refused: {:?}", refused.map(|why| why.kind()).unwrap_or(ErrorKind::Other));
+            Ok(())
+        }
+        "/partly" => {
+            exchange.request_chunk().await?;
+            exchange.request_chunk().await?;
+            let refused = exchange.request_body(1000).await.err();
+            log::info!("refused: {:?}", refused.map(|why| why.kind()).unwrap_or(ErrorKind::Other));
+            Ok(())
+        }
+        "/again" => {
+            let user = call("/user").await?;
+            exchange.request_headers().await?.replace("x-user", user.body())?;
+            exchange.response_headers().await?;
+            let user = call("/user").await?;
+            exchange.response_headers().await?.add("x-user", user.body())
+        }
+        "/early-body" => {
+            let length = exchange.request_body(1_000_000).await?.len();
+            log::info!("the whole body: {length}");
+            exchange.response_headers().await?.add("x-body", "scanned")
+        }
+        "/early-chunks" => {
+            while exchange.request_chunk().await?.is_some() {}
+            log::info!("the end");
+            exchange.response_headers().await?.add("x-body", "scanned")
+        }
+        "/early-stream" => {
+            exchange.request_chunks().try_for_each(|_| ready(Ok(()))).await?;
+            log::info!("the end");
+            exchange.response_headers().await?.add("x-body", "scanned")
+        }
+        "/early-trailers" => {
+            log::info!("trailers: {}", exchange.request_trailers().await?.is_some());
+            exchange.response_headers().await?.add("x-body", "scanned")
         }
         "/wait" => {
             let _inner = Noted("the wait");
