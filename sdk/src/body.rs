@@ -197,9 +197,10 @@ macro_rules! handle {
             /// host resets the stream instead.
             ///
             /// # Errors
-            /// As for [`RequestHeaders::reply`](crate::RequestHeaders::reply).
+            /// None: a callback returns a `Result`. What cannot be sent of a reply is left out, see [`LocalReply`].
+            #[inline]
             pub fn reply(&self, reply: LocalReply) -> Result<FilterDataStatus> {
-                reply.try_into()
+                Ok(reply.into())
             }
         }
 

@@ -1,6 +1,10 @@
 //! [`Error`]: what went wrong, which host function said so, and what to do about it.
 
-use crate::abi::Status;
+use crate::abi::{LogLevel, Status};
+use crate::denial::Denial;
+use crate::local_reply::LocalReply;
+use crate::log;
+use crate::runtime::Callback;
 use crate::runtime::line::Line;
 use core::fmt;
 
@@ -25,19 +29,103 @@ pub type Result<T, E = Error> = core::result::Result<T, E>;
 /// let error = Error::other("no such tenant");                   // anything that displays is an error
 /// assert_eq!(error.to_string(), "no such tenant");
 /// ```
+///
+/// # Denials
+///
+/// An error can carry a [`LocalReply`], so that a helper that returns `Result<T>` denies with `?`. Such an error is a refusal, not a
+/// failure: the client gets the reply under every failure policy, and nothing is logged at error level.
+///
+/// ```
+/// use proxy_filter::prelude::*;
+///
+/// /// The tenant that a request names.
+/// fn tenant(request: &RequestHeaders) -> Result<HeaderValue> {
+///     let tenant = request.get("x-tenant")?;
+///     Ok(tenant.ok_or_else(|| LocalReply::new(400).body("a tenant is needed\n"))?)
+/// }
+///
+/// fn on_request_headers(request: &mut RequestHeaders) -> Result<FilterHeadersStatus> {
+///     let tenant = tenant(request)?; // without one, the client gets the 400
+///     request.replace("x-route", tenant)?;
+///     Ok(FilterHeadersStatus::Continue)
+/// }
+/// ```
+///
+/// [`with_reply`](Self::with_reply) adds a reply to an error that says why. A reply that is carried follows the rules of one that is
+/// returned: once the response headers were sent, the stream is reset instead. A TCP connection is closed. Callbacks that cannot
+/// refuse a stream only log the error: those of root contexts, `on_log`, `on_done`, `on_delete`, the metadata callbacks and
+/// `on_foreign_function`.
+///
+/// An error that carries no reply deserves a [`status`](Self::status), which the closed policy sends.
 pub struct Error(
     /// One pointer: a `Result` stays in registers, and a callback that does not fail pays nothing for its errors.
-    Box<Repr>,
+    Box<Inner>,
 );
 
-enum Repr {
-    /// A host function refused.
-    Host { function: &'static str, status: Status, kind: ErrorKind },
-    /// The SDK refused before the host was asked.
-    Refused { kind: ErrorKind, why: &'static str },
-    /// The filter's own, or a library's.
-    Message { kind: ErrorKind, message: Box<str> },
+struct Inner {
+    kind: ErrorKind,
+    /// What the client gets for it.
+    status: u16,
+    why: Why,
 }
+
+enum Why {
+    /// A host function refused.
+    Host { function: &'static str, status: Status },
+    /// The SDK refused before the host was asked.
+    Refused(&'static str),
+    /// The filter's own, or a library's.
+    Message(Box<str>),
+    /// A denial. A trait object, so that filters without such errors contain no code for them.
+    Denied(Box<dyn Denied>),
+}
+
+/// A reply in an error.
+pub(crate) trait Denied {
+    /// The reply, until it is sent.
+    fn reply(&self) -> Option<&LocalReply>;
+    /// The error that the reply was added to.
+    fn cause(&self) -> Option<&Error>;
+    /// Sends the reply, and logs the cause at debug level.
+    fn carry_out(&mut self, callback: Callback, context_id: u32);
+    /// Writes why, without the formatting machinery.
+    fn write_to(&self, line: &mut Line);
+}
+
+struct WithReply {
+    reply: Option<LocalReply>,
+    cause: Option<Error>,
+}
+
+impl Denied for WithReply {
+    fn reply(&self) -> Option<&LocalReply> {
+        self.reply.as_ref()
+    }
+
+    fn cause(&self) -> Option<&Error> {
+        self.cause.as_ref()
+    }
+
+    fn carry_out(&mut self, callback: Callback, context_id: u32) {
+        if let Some(cause) = &self.cause {
+            cause.report(LogLevel::Debug, callback, context_id, "; the stream is denied");
+        }
+        if let Some(reply) = self.reply.take() {
+            Denial::Reply(reply).carry_out(callback, context_id);
+        }
+    }
+
+    fn write_to(&self, line: &mut Line) {
+        if let Some(cause) = &self.cause {
+            return cause.write_to(line);
+        }
+        line.push(DENIED);
+        line.push_number(self.reply.as_ref().map_or(0, LocalReply::status).into());
+    }
+}
+
+/// What a denial without a cause is logged as, where it cannot be sent.
+const DENIED: &str = "denied with status ";
 
 /// The kinds of [`Error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +158,8 @@ pub enum ErrorKind {
     Configuration,
     /// Another service could not be asked, or gave no answer: [`CalloutError`](crate::CalloutError) says more.
     Callout,
+    /// The filter denies: the error carries the reply that the client gets, see [`Error::reply`].
+    Denied,
     /// The host refused for another reason.
     Refused(Status),
     /// The filter's own error.
@@ -93,25 +183,117 @@ impl Error {
 
     #[cold]
     pub(crate) fn message(kind: ErrorKind, message: impl fmt::Display) -> Self {
-        Self::new(Repr::Message { kind, message: message.to_string().into_boxed_str() })
+        Self::text(kind, message.to_string().into_boxed_str())
     }
 
     /// The same for a text that is there already.
     #[cold]
     pub(crate) fn text(kind: ErrorKind, message: Box<str>) -> Self {
-        Self::new(Repr::Message { kind, message })
+        let status = if kind == ErrorKind::Callout { 503 } else { 500 };
+        Self::new(kind, status, Why::Message(message))
     }
 
     #[cold]
     #[inline(never)]
     pub(crate) fn refused(kind: ErrorKind, why: &'static str) -> Self {
-        Self::new(Repr::Refused { kind, why })
+        let status = if kind == ErrorKind::Callout { 503 } else { 500 };
+        Self::deserving(status, kind, why)
+    }
+
+    /// The same for an error that deserves another status than 500.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn deserving(status: u16, kind: ErrorKind, why: &'static str) -> Self {
+        Self::new(kind, status, Why::Refused(why))
+    }
+
+    /// The same error as a denial: the client gets `reply` under every failure policy, and the error is logged at debug level.
+    ///
+    /// A reply that the error carried already is replaced.
+    ///
+    /// ```
+    /// use proxy_filter::prelude::*;
+    ///
+    /// fn quantity(request: &RequestHeaders) -> Result<u32> {
+    ///     let text = request.get("x-quantity")?.unwrap_or_default().to_string();
+    ///     text.parse().map_err(|error| Error::other(error).with_reply(LocalReply::new(400)))
+    /// }
+    /// ```
+    #[cold]
+    #[must_use = "an error denies only if the callback returns it"]
+    pub fn with_reply(self, reply: LocalReply) -> Self {
+        let (kind, status) = (self.kind(), reply.status());
+        // An error without a reply, or the denial that the new reply takes the place of.
+        let denied = WithReply { reply: Some(reply), cause: Some(self) };
+        Self::new(kind, status, Why::Denied(Box::new(denied)))
+    }
+
+    /// The reply that the error carries; `None` for a failure, which the failure policy decides about.
+    pub fn reply(&self) -> Option<&LocalReply> {
+        match &self.0.why {
+            Why::Denied(denied) => denied.reply(),
+            _ => None,
+        }
+    }
+
+    /// Whether the error carries a reply.
+    #[inline]
+    pub(crate) fn is_denial(&self) -> bool {
+        matches!(self.0.why, Why::Denied(_))
+    }
+
+    /// What denies, if the error carries a reply.
+    #[inline]
+    pub(crate) fn denial(&mut self) -> Option<&mut dyn Denied> {
+        match &mut self.0.why {
+            Why::Denied(denied) => Some(&mut **denied),
+            _ => None,
+        }
+    }
+
+    /// The status that the client gets: that of the reply it carries; otherwise the one that the closed failure policy answers with.
+    ///
+    /// | Error | Status |
+    /// |---|---|
+    /// | a request body above the limit of [`request_body`](crate::Exchange::request_body) | 413 |
+    /// | a response body above the limit of [`response_body`](crate::Exchange::response_body), while the response headers are held | 502 |
+    /// | [`Callout`](ErrorKind::Callout): another service could not be asked | 503 |
+    /// | all others | 500 |
+    pub fn status(&self) -> u16 {
+        self.0.status
+    }
+
+    /// The level at which a failure is logged: one that clients can cause as often as they like is no error of the filter.
+    #[inline]
+    pub(crate) fn level(&self) -> LogLevel {
+        match self.0.kind {
+            ErrorKind::EarlyResponse => LogLevel::Debug,
+            _ if self.0.status < 500 => LogLevel::Info,
+            _ => LogLevel::Error,
+        }
+    }
+
+    /// Logs that a callback has failed with this error, and what follows from it.
+    #[cold]
+    pub(crate) fn report(&self, level: LogLevel, callback: Callback, context_id: u32, consequence: &str) {
+        let mut line = self.line(callback, context_id);
+        line.push(consequence);
+        log::write(level, line.as_bytes());
+    }
+
+    /// The line that says so, without what follows.
+    #[cold]
+    pub(crate) fn line(&self, callback: Callback, context_id: u32) -> Line {
+        let mut line = Line::of(callback, context_id);
+        line.push(" failed: ");
+        self.write_to(&mut line);
+        line
     }
 
     #[cold]
     #[inline(never)]
-    fn new(repr: Repr) -> Self {
-        Self(Box::new(repr))
+    fn new(kind: ErrorKind, status: u16, why: Why) -> Self {
+        Self(Box::new(Inner { kind, status, why }))
     }
 
     /// What a status means coming from a function about something that exists only in some phases.
@@ -124,34 +306,33 @@ impl Error {
             Status::UNIMPLEMENTED => ErrorKind::Unimplemented,
             other => ErrorKind::Refused(other),
         };
-        Self::new(Repr::Host { function, status, kind })
+        Self::host_as(function, status, kind)
     }
 
     /// The same from a function whose statuses mean something of their own.
     #[cold]
     pub(crate) fn host_as(function: &'static str, status: Status, kind: ErrorKind) -> Self {
-        Self::new(Repr::Host { function, status, kind })
+        Self::new(kind, 500, Why::Host { function, status })
     }
 
     /// What kind of error it is.
     pub fn kind(&self) -> ErrorKind {
-        match &*self.0 {
-            Repr::Host { kind, .. } | Repr::Refused { kind, .. } | Repr::Message { kind, .. } => *kind,
-        }
+        self.0.kind
     }
 
     /// The host function that refused, for example `proxy_add_header_map_value`; `None` if the host was not asked.
     pub fn host_function(&self) -> Option<&'static str> {
-        match &*self.0 {
-            Repr::Host { function, .. } => Some(function),
+        match &self.0.why {
+            Why::Host { function, .. } => Some(function),
+            Why::Denied(denied) => denied.cause().and_then(Self::host_function),
             _ => None,
         }
     }
 
     /// Writes what `Display` would, without the formatting machinery.
     pub(crate) fn write_to(&self, line: &mut Line) {
-        match &*self.0 {
-            Repr::Host { function, status, kind } => {
+        match &self.0.why {
+            Why::Host { function, status } => {
                 line.push(function);
                 line.push(" answered ");
                 if let Some(name) = status.name() {
@@ -160,10 +341,11 @@ impl Error {
                     line.push("status ");
                     line.push_number(status.raw());
                 }
-                line.push(kind.advice());
+                line.push(self.0.kind.advice());
             }
-            Repr::Refused { why, .. } => line.push(why),
-            Repr::Message { message, .. } => line.push(message),
+            Why::Refused(why) => line.push(why),
+            Why::Message(message) => line.push(message),
+            Why::Denied(denied) => denied.write_to(line),
         }
     }
 }
@@ -184,13 +366,17 @@ impl ErrorKind {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0 {
-            Repr::Host { function, status, kind } => match status.name() {
-                Some(name) => write!(f, "{function} answered {name}{}", kind.advice()),
-                None => write!(f, "{function} answered {status}{}", kind.advice()),
+        match &self.0.why {
+            Why::Host { function, status } => match status.name() {
+                Some(name) => write!(f, "{function} answered {name}{}", self.0.kind.advice()),
+                None => write!(f, "{function} answered {status}{}", self.0.kind.advice()),
             },
-            Repr::Refused { why, .. } => f.write_str(why),
-            Repr::Message { message, .. } => f.write_str(message),
+            Why::Refused(why) => f.write_str(why),
+            Why::Message(message) => f.write_str(message),
+            Why::Denied(denied) => match denied.cause() {
+                Some(cause) => fmt::Display::fmt(cause, f),
+                None => write!(f, "{DENIED}{}", self.0.status),
+            },
         }
     }
 }
@@ -202,6 +388,17 @@ impl fmt::Debug for Error {
 }
 
 impl core::error::Error for Error {}
+
+impl From<LocalReply> for Error {
+    #[cold]
+    fn from(reply: LocalReply) -> Self {
+        Self::new(
+            ErrorKind::Denied,
+            reply.status(),
+            Why::Denied(Box::new(WithReply { reply: Some(reply), cause: None })),
+        )
+    }
+}
 
 macro_rules! from {
     ($($source:ty),* $(,)?) => {
@@ -236,6 +433,30 @@ mod tests {
             error.write_to(&mut line);
             assert_eq!(String::from_utf8_lossy(line.as_bytes()), error.to_string());
         }
+    }
+
+    #[test]
+    fn an_error_that_carries_a_reply_is_still_the_error_that_it_was() {
+        let error = Error::from(LocalReply::new(401));
+        assert_eq!(
+            (error.kind(), error.status(), error.to_string().as_str()),
+            (ErrorKind::Denied, 401, "denied with status 401")
+        );
+        let error = Error::host("proxy_get_property", Status::NOT_FOUND)
+            .with_reply(LocalReply::new(403))
+            .with_reply(LocalReply::new(404));
+        assert_eq!((error.kind(), error.status()), (ErrorKind::NotFound, 404));
+        assert_eq!(error.reply().map(LocalReply::status), Some(404));
+        assert_eq!(error.host_function(), Some("proxy_get_property"));
+        let mut line = Line::new();
+        error.write_to(&mut line);
+        assert_eq!(error.to_string(), "proxy_get_property answered NotFound: it does not exist here");
+        assert_eq!(String::from_utf8_lossy(line.as_bytes()), error.to_string());
+    }
+
+    #[test]
+    fn an_error_is_as_wide_as_a_pointer() {
+        assert_eq!((size_of::<Error>(), size_of::<Result<()>>()), (size_of::<usize>(), size_of::<usize>()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a callback tells the host to do with the stream: [`FilterHeadersStatus`], [`FilterDataStatus`], [`FilterTrailersStatus`].
 
+use crate::denial::Denial;
 use crate::local_reply::LocalReply;
 
 /// What the host does after `on_request_headers` or `on_response_headers`.
@@ -12,7 +13,7 @@ use crate::local_reply::LocalReply;
 /// | [`StopAllIterationAndBuffer`](Self::StopAllIterationAndBuffer) | the headers are held, no further callback comes, the body is buffered up to the limit (then 413) | an error |
 /// | [`StopAllIterationAndWatermark`](Self::StopAllIterationAndWatermark) | the headers are held, no further callback comes, the sender is slowed down | an error |
 /// | [`LocalReply`](Self::LocalReply) | the client gets the reply, and the upstream nothing | the same |
-/// | [`StreamClosed`](Self::StreamClosed) | the stream is reset once the callback has returned | **traps**: `proxy_close_stream` is missing |
+/// | [`CloseStream`](Self::CloseStream) | the stream is reset once the callback has returned | **traps**: `proxy_close_stream` is missing |
 ///
 /// To wait for something, return [`PAUSE`](Self::PAUSE): it means the same in Envoy with and without
 /// `allow_on_headers_stop_iteration`, which `StopIteration` does not.
@@ -31,10 +32,11 @@ pub enum FilterHeadersStatus {
     StopAllIterationAndBuffer,
     /// Everything is held, and the sender slowed down once the host's buffers are full.
     StopAllIterationAndWatermark,
-    /// The client is answered, and the stream ends here. Made by `request.reply(…)`.
+    /// The client is answered, and the stream ends here: what `request.reply(…)` returns.
     LocalReply(LocalReply),
-    /// The stream is reset. Made by `close_stream` of the handle.
-    StreamClosed,
+    /// The stream is reset: what `request.close_stream()` returns.
+    #[doc(alias = "proxy_close_stream")]
+    CloseStream,
 }
 
 impl FilterHeadersStatus {
@@ -53,14 +55,15 @@ impl FilterHeadersStatus {
         matches!(self, Self::StopAllIterationAndBuffer | Self::StopAllIterationAndWatermark)
     }
 
-    pub(crate) fn into_raw(self) -> Result<u32, LocalReply> {
+    pub(crate) fn into_raw(self) -> Result<u32, Denial> {
         Ok(match self {
             Self::Continue => 0,
-            Self::StopIteration | Self::StreamClosed => 1,
+            Self::StopIteration => 1,
             Self::ContinueAndEndStream => 2,
             Self::StopAllIterationAndBuffer => 3,
             Self::StopAllIterationAndWatermark => 4,
-            Self::LocalReply(reply) => return Err(reply),
+            Self::LocalReply(reply) => return Err(Denial::Reply(reply)),
+            Self::CloseStream => return Err(Denial::Close),
         })
     }
 }
@@ -74,7 +77,7 @@ impl FilterHeadersStatus {
 /// | [`StopIterationAndWatermark`](Self::StopIterationAndWatermark) | the piece is kept by the host, but the next callback sees the next piece only; the sender is slowed down | an error |
 /// | [`StopIterationNoBuffer`](Self::StopIterationNoBuffer) | the piece is **dropped** | an error |
 /// | [`LocalReply`](Self::LocalReply) | the client gets the reply if no response headers were sent yet; otherwise the stream is reset | the same |
-/// | [`StreamClosed`](Self::StreamClosed) | the stream is reset once the callback has returned | **traps**: `proxy_close_stream` is missing |
+/// | [`CloseStream`](Self::CloseStream) | the stream is reset once the callback has returned | **traps**: `proxy_close_stream` is missing |
 ///
 /// `Continue` and `StopIterationAndBuffer` mean the same everywhere. [`PAUSE`](Self::PAUSE) is the latter.
 ///
@@ -94,10 +97,11 @@ pub enum FilterDataStatus {
     StopIterationAndWatermark,
     /// The piece is dropped.
     StopIterationNoBuffer,
-    /// The client is answered, and the stream ends here. Made by `body.reply(…)`.
+    /// The client is answered, and the stream ends here: what `body.reply(…)` returns.
     LocalReply(LocalReply),
-    /// The stream is reset. Made by `close_stream` of the handle.
-    StreamClosed,
+    /// The stream is reset: what `body.close_stream()` returns.
+    #[doc(alias = "proxy_close_stream")]
+    CloseStream,
 }
 
 impl FilterDataStatus {
@@ -110,13 +114,14 @@ impl FilterDataStatus {
         matches!(self, Self::Continue)
     }
 
-    pub(crate) fn into_raw(self) -> Result<u32, LocalReply> {
+    pub(crate) fn into_raw(self) -> Result<u32, Denial> {
         Ok(match self {
             Self::Continue => 0,
-            Self::StopIterationAndBuffer | Self::StreamClosed => 1,
+            Self::StopIterationAndBuffer => 1,
             Self::StopIterationAndWatermark => 2,
             Self::StopIterationNoBuffer => 3,
-            Self::LocalReply(reply) => return Err(reply),
+            Self::LocalReply(reply) => return Err(Denial::Reply(reply)),
+            Self::CloseStream => return Err(Denial::Close),
         })
     }
 }
@@ -133,10 +138,11 @@ pub enum FilterTrailersStatus {
     Continue,
     /// The trailers are held until the stream is continued.
     StopIteration,
-    /// The client is answered if no response headers were sent yet; otherwise the stream is reset. Made by `trailers.reply(…)`.
+    /// The client is answered if no response headers were sent yet; otherwise the stream is reset: what `trailers.reply(…)` returns.
     LocalReply(LocalReply),
-    /// The stream is reset. Made by `close_stream` of the handle.
-    StreamClosed,
+    /// The stream is reset: what `trailers.close_stream()` returns.
+    #[doc(alias = "proxy_close_stream")]
+    CloseStream,
 }
 
 impl FilterTrailersStatus {
@@ -149,16 +155,17 @@ impl FilterTrailersStatus {
         matches!(self, Self::Continue)
     }
 
-    pub(crate) fn into_raw(self) -> Result<u32, LocalReply> {
+    pub(crate) fn into_raw(self) -> Result<u32, Denial> {
         Ok(match self {
             Self::Continue => 0,
-            Self::StopIteration | Self::StreamClosed => 1,
-            Self::LocalReply(reply) => return Err(reply),
+            Self::StopIteration => 1,
+            Self::LocalReply(reply) => return Err(Denial::Reply(reply)),
+            Self::CloseStream => return Err(Denial::Close),
         })
     }
 }
 
-/// What happens to a stream when one of its callbacks returns an `Err`.
+/// What happens to a stream when one of its callbacks returns an `Err`, unless the error carries a reply: that is sent under every policy.
 ///
 /// The error is logged with the callback and the context id in either case, and the other streams of the module are not
 /// touched. In `on_done`, `on_log` and `on_delete` the stream is over, and there is only the log.
@@ -175,8 +182,8 @@ impl FilterTrailersStatus {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailurePolicy {
-    /// The stream is refused: a local reply with status 500 while that is possible, a reset after the response headers were sent. A TCP connection
-    /// is closed.
+    /// The stream is refused: a local reply with the error's [status](crate::Error::status), 500 usually, while that is possible; a reset after the
+    /// response headers were sent. A TCP connection is closed.
     #[default]
     Closed,
     /// The stream goes on as if the callback had returned `Continue`.

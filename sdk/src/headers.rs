@@ -325,9 +325,10 @@ macro_rules! handle {
             /// It is a value: nothing happens unless the callback returns it.
             ///
             /// # Errors
-            /// [`InvalidInput`](ErrorKind::InvalidInput) or [`TooLarge`](ErrorKind::TooLarge) for a reply that cannot be sent, see [`LocalReply`].
+            /// None: a callback returns a `Result`. What cannot be sent of a reply is left out, see [`LocalReply`].
+            #[inline]
             pub fn reply(&self, reply: LocalReply) -> Result<$status> {
-                reply.try_into()
+                Ok(reply.into())
             }
         }
 

@@ -276,13 +276,15 @@
 //! |---|---|---|
 //! | `on_start`, `on_configure` | the plugin is refused | the same |
 //! | `on_create` | as if the stream's next callback had failed | the same |
-//! | a request callback, `on_response_headers` | the client gets a 500 | the message goes on |
-//! | `on_response_body`, `on_response_trailers` | the stream is reset; a 500 if the response headers are still held | the message goes on |
+//! | a request callback, `on_response_headers` | the client gets the [status](Error::status) that the error deserves, a 500 usually | the message goes on |
+//! | `on_response_body`, `on_response_trailers` | the stream is reset; the same status if the response headers are still held | the message goes on |
 //! | `on_new_connection`, `on_downstream_data`, `on_upstream_data` | the connection is closed | the connection goes on |
 //! | `on_downstream_close`, `on_upstream_close` | only the log | only the log |
 //! | `on_log`, `on_done`, `on_delete`, `on_tick`, `on_queue_ready`, `on_foreign_function`, the metadata callbacks | only the log | only the log |
 //!
-//! [`Context::failure_policy`] or [`StreamContext::failure_policy`] chooses. The 500 carries the response code details `proxy_filter_error`, which Envoy's access log prints.
+//! [`Context::failure_policy`] or [`StreamContext::failure_policy`] chooses. The answer carries the response code details `proxy_filter_error`, which Envoy's access log prints.
+//!
+//! An error that carries a [`LocalReply`] is a denial: the client gets the reply under either policy. [`Error`] says how helpers deny with `?`.
 //!
 //! A panic is another matter: on `wasm32-unknown-unknown` it ends the VM with all of its streams, and Envoy's `failure_policy` says what
 //! becomes of later ones (`FAIL_RELOAD` starts a new VM). The SDK itself has no panic path; a panic in the filter's own code reaches
@@ -336,6 +338,7 @@ pub mod clock;
 mod close_stream;
 mod config;
 mod context;
+mod denial;
 mod dispatch;
 mod error;
 mod exchange;

@@ -1,9 +1,12 @@
 //! [`LocalReply`]: an answer to the client from the filter itself.
 
-use crate::abi::pairs::Builder;
-use crate::error::{Error, ErrorKind, Result};
+use crate::abi::LogLevel;
+use crate::abi::pairs::{Builder, append};
+use crate::error::{Error, Result};
 use crate::field::check_field;
-use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
+use crate::log;
+use crate::runtime::Callback;
+use crate::runtime::line::Line;
 use crate::sys;
 use std::borrow::Cow;
 
@@ -27,6 +30,18 @@ use std::borrow::Cow;
 /// }
 /// ```
 ///
+/// A reply always denies. What hosts cannot send is left out or corrected, and a line at warn level names it when the reply is sent:
+///
+/// | Mistake | What is sent |
+/// |---|---|
+/// | a status outside 200 to 599 | 500 |
+/// | a header whose name or value cannot be sent, or a pseudo-header | the reply without this header |
+/// | more headers than hosts accept: 1,024, or 1 MiB | the reply without the last ones |
+/// | a body with status 204 or 304 | the reply without the body |
+/// | a [`grpc_status`](Self::grpc_status) above 16 | the one that follows from the HTTP status |
+///
+/// A host that refuses the reply altogether gets a reset of the stream.
+///
 /// Source: ABI 0.2.1, `proxy_send_local_response`; Envoy 1.40, `sendLocalReply`.
 #[doc(alias = "proxy_send_local_response")]
 #[doc(alias = "sendLocalResponse")]
@@ -44,43 +59,53 @@ struct Inner {
     headers: Builder,
     body: Vec<u8>,
     grpc_status: i32,
-    /// The first mistake made while building; [`check`](Self::check) reports it, so that the builder can be chained.
-    mistake: Option<(ErrorKind, &'static str)>,
+    /// What was left out or corrected, for the log.
+    mistakes: Vec<u8>,
 }
 
+const BAD_STATUS: &str = " is not between 200 and 599: 500 is sent";
+const TOO_MANY: &str = "more headers than hosts accept (1,024, 1 MiB)";
+const NO_BODY: &str = "the body was left out: statuses 204 and 304 have none";
+const BAD_GRPC_STATUS: &str = " is not between 0 and 16: it follows from the HTTP status";
+
+/// Mistakes beyond these bytes are not named.
+const NAMED: usize = 512;
+/// Of a header's name so many bytes are logged.
+const NAME: usize = 64;
+
 impl LocalReply {
-    /// A reply with this HTTP status, 200 to 599. Another number is an error when the reply is returned: hosts would send it, and
-    /// clients could not read it.
+    /// A reply with this HTTP status, 200 to 599. For another number 500 is sent.
     #[inline(never)]
     pub fn new(status: u16) -> Self {
-        let mistake = match status {
-            200..=599 => None,
-            _ => Some((ErrorKind::InvalidInput, "a local reply's status must be between 200 and 599")),
-        };
-        Self(Box::new(Inner {
-            status,
+        let is_valid = matches!(status, 200..=599);
+        let mut inner = Inner {
+            status: if is_valid { status } else { 500 },
             details: Cow::Borrowed(""),
             headers: Builder::new(),
             body: Vec::new(),
             grpc_status: -1,
-            mistake,
-        }))
+            mistakes: Vec::new(),
+        };
+        if !is_valid {
+            inner.note_number("status ", status, BAD_STATUS);
+        }
+        Self(Box::new(inner))
     }
 
     /// Adds a header. Call it again with the same name for a second value.
     ///
-    /// A name or value with CR, LF or NUL, an empty name, and more than 1,024 headers are an error when the reply is returned.
-    /// Envoy checks none of these and would write them to the client (response splitting), or drop all headers.
+    /// A header that cannot be sent is left out: a name that is no token, a pseudo-header, a value with a control byte, and those after the
+    /// 1,024th. Envoy checks none of these and would write them to the client (response splitting), or drop all headers.
     #[must_use]
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.push(name.as_ref(), value.as_ref());
         self
     }
 
-    /// The body: text or bytes. Statuses 204 and 304 cannot have one: that is an error when the reply is returned.
+    /// The body: text or bytes. Statuses 204 and 304 cannot have one: it is left out.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.0.body = body.into();
+        self.0.set_body(body.into());
         self
     }
 
@@ -92,7 +117,7 @@ impl LocalReply {
         self
     }
 
-    /// The `grpc-status` for gRPC requests, 0 to 16.
+    /// The `grpc-status` for gRPC requests, 0 to 16. Another number counts as none.
     ///
     /// Envoy answers a request with the `content-type` `application/grpc`, or one that begins with `application/grpc+`, as gRPC does: the
     /// HTTP status is 200, the body becomes `grpc-message`, and `grpc-status` is this one. Without it, it follows from the HTTP status:
@@ -104,98 +129,233 @@ impl LocalReply {
     /// Other requests, `application/grpc-web` among them, get the reply as it is.
     #[must_use]
     pub fn grpc_status(mut self, status: u8) -> Self {
-        if status > 16 {
-            self.0.mistake = Some((ErrorKind::InvalidInput, "a gRPC status must be between 0 and 16"));
-        }
         self.0.grpc_status = i32::from(status);
+        if status > 16 {
+            self.0.grpc_status = -1;
+            self.0.note_number("gRPC status ", status.into(), BAD_GRPC_STATUS);
+        }
         self
     }
 
-    /// The HTTP status.
+    /// The HTTP status that is sent.
     pub fn status(&self) -> u16 {
         self.0.status
     }
 
-    /// The reply, or what is wrong with it.
-    #[inline(never)]
-    pub(crate) fn check(self) -> Result<Self> {
-        let reply = &*self.0;
-        let bodiless = reply.status == 204 || reply.status == 304;
-        match reply.mistake {
-            Some((kind, why)) => Err(Error::refused(kind, why)),
-            None if bodiless && !reply.body.is_empty() => {
-                Err(Error::refused(ErrorKind::InvalidInput, "a local reply with status 204 or 304 cannot have a body"))
-            }
-            None => Ok(self),
+    /// Sends the reply, and logs what of it could not be sent.
+    ///
+    /// # Errors
+    /// A refusal of the host.
+    pub(crate) fn send(self, callback: Callback, context_id: u32) -> Result<()> {
+        let Inner { status, details, headers, body, grpc_status, mistakes } = *self.0;
+        if !mistakes.is_empty() {
+            warn(&mistakes, callback, context_id);
         }
-    }
-
-    pub(crate) fn send(self) -> Result<()> {
-        let Inner { status, details, headers, body, grpc_status, .. } = *self.0;
         sys::proxy_send_local_response(u32::from(status), details.as_bytes(), &body, &headers.finish(), grpc_status)
             .map_err(|status| Error::host("proxy_send_local_response", status))
     }
 }
 
+#[cold]
+fn warn(mistakes: &[u8], callback: Callback, context_id: u32) {
+    let mut line = Line::of(callback, context_id);
+    line.push(" made a local reply that cannot be sent as it is: ");
+    line.push_bytes(mistakes);
+    log::write(LogLevel::Warn, line.as_bytes());
+}
+
 impl Inner {
     #[inline(never)]
     fn push(&mut self, name: &[u8], value: &[u8]) {
-        if self.mistake.is_some() {
+        let mistake = match check_field(name, value) {
+            Ok(()) => match self.headers.push(name, value) {
+                Ok(()) => return,
+                Err(_) => TOO_MANY,
+            },
+            Err(why) => why,
+        };
+        self.note_header(name, mistake);
+    }
+
+    #[inline]
+    fn set_body(&mut self, body: Vec<u8>) {
+        if matches!(self.status, 204 | 304) && !body.is_empty() {
+            return self.note(&[NO_BODY.as_bytes()]);
+        }
+        self.body = body;
+    }
+
+    #[cold]
+    fn note_header(&mut self, name: &[u8], why: &str) {
+        let mut shown = Line::new();
+        shown.push_escaped(name.get(..NAME).unwrap_or(name));
+        self.note(&[b"header \"", shown.as_bytes(), b"\" was left out: ", why.as_bytes()]);
+    }
+
+    #[cold]
+    fn note_number(&mut self, what: &str, number: u16, why: &str) {
+        let mut shown = Line::new();
+        shown.push_number(number.into());
+        self.note(&[what.as_bytes(), shown.as_bytes(), why.as_bytes()]);
+    }
+
+    #[cold]
+    fn note(&mut self, parts: &[&[u8]]) {
+        if self.mistakes.len() > NAMED {
             return;
         }
-        self.mistake = match check_field(name, value) {
-            Err(why) => Some((ErrorKind::InvalidInput, why)),
-            Ok(()) => match self.headers.push(name, value) {
-                Err(_) => Some((ErrorKind::TooLarge, "more headers in a local reply than hosts accept (1,024, 1 MiB)")),
-                Ok(()) => None,
-            },
-        };
+        if !self.mistakes.is_empty() {
+            append(&mut self.mistakes, b"; ");
+        }
+        for part in parts {
+            append(&mut self.mistakes, part);
+        }
     }
 }
-
-/// Makes a reply the result of a callback.
-macro_rules! into_status {
-    ($($status:ident),*) => {
-        $(impl TryFrom<LocalReply> for $status {
-            type Error = Error;
-
-            fn try_from(reply: LocalReply) -> Result<Self> {
-                reply.check().map(Self::LocalReply)
-            }
-        })*
-    };
-}
-
-into_status!(FilterHeadersStatus, FilterDataStatus, FilterTrailersStatus);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::{Status, pairs};
+    use crate::sys::HostFunctions;
+    use std::cell::RefCell;
+    use std::rc::Rc;
 
-    fn kind(reply: LocalReply) -> ErrorKind {
-        reply.check().unwrap_err().kind()
+    /// What reaches the host: the status, the headers, the body, the gRPC status.
+    type Sent = (u32, Vec<(String, String)>, String, i32);
+
+    /// What reaches the host, and the lines of the log.
+    #[derive(Default)]
+    struct Client {
+        replies: RefCell<Vec<Sent>>,
+        lines: RefCell<Vec<(u32, String)>>,
+    }
+
+    fn text(bytes: &[u8]) -> String {
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    impl HostFunctions for Client {
+        fn proxy_send_local_response(
+            &self,
+            status: u32,
+            _details: &[u8],
+            body: &[u8],
+            headers: &[u8],
+            grpc_status: i32,
+        ) -> core::result::Result<(), Status> {
+            pairs::validate(headers).unwrap();
+            let headers = pairs::walk(headers).map(|(name, value)| (text(name), text(value))).collect();
+            self.replies.borrow_mut().push((status, headers, text(body), grpc_status));
+            Ok(())
+        }
+
+        fn proxy_log(&self, level: u32, message: &[u8]) -> core::result::Result<(), Status> {
+            self.lines.borrow_mut().push((level, text(message)));
+            Ok(())
+        }
+    }
+
+    /// What the client gets, and the one line that may be logged.
+    fn sent(reply: LocalReply) -> (Sent, Option<String>) {
+        let client = Rc::new(Client::default());
+        sys::install(Some(Rc::clone(&client) as Rc<dyn HostFunctions>));
+        reply.send(Callback::REQUEST_HEADERS, 7).unwrap();
+        sys::install(None);
+        let mut lines = client.lines.take();
+        assert!(lines.len() <= 1, "{lines:?}");
+        let line = lines.pop().map(|(level, line)| {
+            assert_eq!(level, LogLevel::Warn.raw());
+            assert!(
+                line.starts_with("on_request_headers of context 7 made a local reply that cannot be sent as it is: ")
+            );
+            line
+        });
+        (client.replies.take().pop().unwrap(), line)
+    }
+
+    fn x_ok() -> Vec<(String, String)> {
+        vec![("x-ok".to_owned(), "1".to_owned())]
     }
 
     #[test]
-    fn a_header_that_would_split_the_response_is_refused() {
-        for (name, value) in [("x", "a\r\nb: c"), ("x\n", "a"), ("x", "a\0"), ("", "a")] {
-            assert_eq!(kind(LocalReply::new(200).header(name, value)), ErrorKind::InvalidInput, "{name:?}: {value:?}");
+    fn a_reply_without_a_mistake_logs_nothing() {
+        for status in 200..=599 {
+            assert_eq!(
+                sent(LocalReply::new(status).header("x-ok", "1")),
+                ((status.into(), x_ok(), String::new(), -1), None)
+            );
+        }
+        for status in 0..=16 {
+            let (reply, line) = sent(LocalReply::new(403).body("no").grpc_status(status));
+            assert_eq!((reply, line), ((403, vec![], "no".to_owned(), status.into()), None));
         }
     }
 
     #[test]
-    fn more_headers_than_envoy_accepts_are_refused_rather_than_wiped() {
-        let reply = (0..1025).fold(LocalReply::new(200), |reply, _| reply.header("x", "y"));
-        assert_eq!(kind(reply), ErrorKind::TooLarge);
+    fn a_header_that_cannot_be_sent_is_left_out_and_named() {
+        for (name, value, named) in [
+            ("x-denied", "a\r\nb: c", r#"header "x-denied" was left out: a control byte in a header value"#),
+            ("x\n", "a", r#"header "x\x0a" was left out: a header name has letters"#),
+            ("x-nul", "a\0", r#"header "x-nul" was left out"#),
+            ("", "a", r#"header "" was left out: a header needs a name"#),
+            (":status", "200", r#"header ":status" was left out: a pseudo-header"#),
+        ] {
+            let (reply, line) = sent(LocalReply::new(403).header(name, value).header("x-ok", "1"));
+            assert_eq!(reply, (403, x_ok(), String::new(), -1), "{name:?}: {value:?}");
+            assert!(line.clone().unwrap().contains(named), "{line:?}");
+        }
     }
 
     #[test]
-    fn a_status_that_is_not_http_is_refused() {
-        for status in [0, 99, 100, 199, 600, 1000] {
-            assert_eq!(kind(LocalReply::new(status)), ErrorKind::InvalidInput);
+    fn headers_beyond_what_hosts_accept_are_left_out_rather_than_all() {
+        let (reply, line) = sent((0..1100).fold(LocalReply::new(401), |reply, n| reply.header(format!("x-{n}"), "y")));
+        assert_eq!((reply.0, reply.1.len()), (401, 1024));
+        let line = line.unwrap();
+        assert!(line.contains(r#"header "x-1024" was left out: more headers than hosts accept"#) && line.len() < 1024);
+        let (reply, line) = sent(LocalReply::new(401).header("x-large", "y".repeat(1 << 20)).header("x-ok", "1"));
+        assert_eq!(reply, (401, x_ok(), String::new(), -1));
+        assert!(line.unwrap().contains(r#"header "x-large" was left out"#));
+    }
+
+    #[test]
+    fn a_status_that_is_not_http_is_a_500() {
+        for status in (0..200).chain(600..=u16::MAX) {
+            let reply = LocalReply::new(status).body("no");
+            assert_eq!(reply.status(), 500);
+            let (reply, line) = sent(reply);
+            assert_eq!(reply, (500, vec![], "no".to_owned(), -1));
+            assert!(line.unwrap().contains(&format!("status {status} is not between 200 and 599")));
         }
-        assert_eq!(kind(LocalReply::new(204).body("x")), ErrorKind::InvalidInput);
-        assert_eq!(kind(LocalReply::new(200).grpc_status(17)), ErrorKind::InvalidInput);
-        assert!(LocalReply::new(200).grpc_status(16).check().is_ok());
+    }
+
+    #[test]
+    fn a_body_that_a_status_cannot_have_is_left_out() {
+        for status in [204, 304] {
+            let (reply, line) = sent(LocalReply::new(status).body("x"));
+            assert_eq!(reply, (status.into(), vec![], String::new(), -1));
+            assert!(line.unwrap().contains("the body was left out"));
+            assert_eq!(sent(LocalReply::new(status).body("")).1, None);
+        }
+    }
+
+    #[test]
+    fn a_grpc_status_that_does_not_exist_follows_from_the_http_status() {
+        for status in 17..=u8::MAX {
+            let (reply, line) = sent(LocalReply::new(403).grpc_status(3).grpc_status(status));
+            assert_eq!(reply, (403, vec![], String::new(), -1));
+            assert!(line.unwrap().contains(&format!("gRPC status {status} is not between 0 and 16")));
+        }
+    }
+
+    #[test]
+    fn every_mistake_of_a_reply_is_named_in_one_line() {
+        let reply = LocalReply::new(99).header("a\0", "").header("b", "\n").body("x").grpc_status(99);
+        let (reply, line) = sent(reply);
+        assert_eq!(reply, (500, vec![], "x".to_owned(), -1));
+        let line = line.unwrap();
+        for named in ["status 99", r#"header "a\x00""#, r#"header "b""#, "gRPC status 99"] {
+            assert!(line.contains(named), "{line}");
+        }
     }
 }

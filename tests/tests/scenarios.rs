@@ -202,9 +202,9 @@ fn a_local_reply_with_its_own_content_type(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn a_local_reply_that_would_split_the_response_is_a_500(mut host: Host) {
+fn a_header_that_would_split_a_local_reply_is_left_out(mut host: Host) {
     let exchange = host.get("/reply-bad").send();
-    assert_eq!(exchange.status(), 500, "{exchange}");
+    assert_eq!((exchange.status(), exchange.response().header("x")), (200, None), "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "by_path")]

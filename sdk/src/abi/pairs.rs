@@ -143,7 +143,7 @@ impl Builder {
 
 /// One copy of the code that grows a vector: a map is not built often enough for more.
 #[inline(never)]
-pub(super) fn append(to: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn append(to: &mut Vec<u8>, bytes: &[u8]) {
     to.extend_from_slice(bytes);
 }
 

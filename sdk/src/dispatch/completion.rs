@@ -2,14 +2,16 @@
 
 use super::callout::{Callout, Waiting};
 use super::connection::Close;
-use super::failure::{self, CONTINUE, Refusal, Refuse};
+use super::failure::{self, CONTINUE, Refusal};
 use super::held::{Held, Part};
-use super::stream::{LifeOf, Side, Stream, has};
-use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, awaited, timers};
+use super::stream::{Side, Stream, has};
+use super::{CallbackSet, Callbacks, NewContext, Runtime, awaited, timers};
 #[cfg(feature = "grpc")]
 use super::{grpc_calls, grpc_streams};
 use crate::abi::StreamType;
 use crate::callout_error::CalloutError;
+use crate::denial::close;
+use crate::filter_status::FailurePolicy;
 use crate::http_call::{HttpAnswer, HttpCall, HttpCallResponse};
 use crate::runtime::{Callback, Entry, Pendings, Shared};
 use crate::sys;
@@ -129,10 +131,16 @@ impl<R: NewContext> Runtime<R> {
                 Waiting::Message(..) if Self::ONLY_FUTURES => return,
                 Waiting::Message(part, then) => (part, then),
                 Waiting::Context(then) => {
-                    if let Err(error) = then(context.as_any(), answer) {
-                        failure::report(callback, id, &error, "");
+                    let Err(error) = then(context.as_any(), answer) else { return };
+                    if !error.is_denial() {
+                        return failure::report(callback, id, &error, "");
                     }
-                    return;
+                    if has::<R::Context>(CONNECTION) {
+                        // Does nothing to a request, as a local reply does nothing to a connection.
+                        close(StreamType::DOWNSTREAM);
+                    }
+                    failure::fail(callback, id, error, FailurePolicy::Closed, Refusal::Reply);
+                    return end(&stream.request, &stream.response);
                 }
             };
             let side = if part.is_request() { &stream.request } else { &stream.response };
@@ -140,28 +148,18 @@ impl<R: NewContext> Runtime<R> {
                 // Something else has let go already.
                 return;
             }
-            let status = match then(context.as_any(), side, answer) {
-                Ok(Ok(status)) => status,
-                Ok(Err(reply)) => {
-                    end(&stream.request, &stream.response);
-                    Refusal::reply(callback, id, reply, LifeOf::<R>::failure_policy(context))
-                }
-                Err(error) => {
-                    let policy = LifeOf::<R>::failure_policy(context);
-                    // The first condition is known at compile time.
-                    let status = if has::<R::Context>(CallbackSet::ON_DOWNSTREAM_DATA) && part == Part::DownstreamData {
-                        failure::fail(callback, id, &error, policy, Close)
-                    } else {
-                        failure::fail(callback, id, &error, policy, refusal(part, side))
-                    };
-                    if status != CONTINUE {
-                        end(&stream.request, &stream.response);
-                    }
-                    status
-                }
+            let outcome = then(context.as_any(), side, answer);
+            let is_over = !matches!(outcome, Ok(Ok(_)));
+            // The first condition is known at compile time.
+            let status = if has::<R::Context>(CallbackSet::ON_DOWNSTREAM_DATA) && part == Part::DownstreamData {
+                failure::settle(callback, id, context, Close, outcome)
+            } else {
+                failure::settle(callback, id, context, refusal(part, side), outcome)
             };
             if status == CONTINUE {
                 release(part, side);
+            } else if is_over {
+                end(&stream.request, &stream.response);
             }
         });
     }
@@ -173,6 +171,13 @@ pub(super) fn end(request: &Side, response: &Side) {
     request.let_go();
     response.let_go();
 }
+
+/// The callbacks of connections.
+const CONNECTION: CallbackSet = CallbackSet::ON_NEW_CONNECTION
+    .union(CallbackSet::ON_DOWNSTREAM_DATA)
+    .union(CallbackSet::ON_UPSTREAM_DATA)
+    .union(CallbackSet::ON_DOWNSTREAM_CLOSE)
+    .union(CallbackSet::ON_UPSTREAM_CLOSE);
 
 /// How a stream of which this part is held can be refused.
 #[inline]

@@ -5,35 +5,33 @@ use super::held::Held;
 use super::stream::has;
 use super::{CallbackSet, NewContext, Runtime};
 use crate::abi::StreamType;
-use crate::error::Result;
-use crate::filter_status::FailurePolicy;
+use crate::denial::{Denial, close};
+use crate::error::{Denied, Result};
 use crate::runtime::Callback;
-use crate::sys;
 use crate::tcp::{DownstreamData, NetworkFilterStatus, PeerType, StreamContext, UpstreamData};
-use core::convert::Infallible;
 
 /// A connection is refused by closing it.
 #[derive(Clone, Copy)]
 pub(super) struct Close;
 
 impl Refuse for Close {
-    type Reply = Infallible;
     const GOES_ON: &'static str = "; the connection goes on";
+    const CLOSED: &'static str = "; the connection is closed";
+    const STREAM: StreamType = StreamType::DOWNSTREAM;
 
     #[inline]
-    fn consequence(self) -> &'static str {
-        "; the connection is closed"
+    fn replies(self) -> bool {
+        false
     }
 
     #[inline]
-    fn refuse(self) {
-        // A host that refuses this leaves the connection stopped.
-        let _ = sys::proxy_close_stream(StreamType::DOWNSTREAM.raw());
+    fn deny(_: Callback, _: u32, _: Denial) {
+        close(Self::STREAM);
     }
 
     #[inline]
-    fn reply(_: Callback, _: u32, reply: Infallible, _: FailurePolicy) -> u32 {
-        match reply {}
+    fn deny_with(_: Callback, _: u32, _: &mut dyn Denied) {
+        close(Self::STREAM);
     }
 }
 
@@ -103,17 +101,13 @@ where
 }
 
 impl NetworkFilterStatus {
-    /// Does what a callback returned. What is to be told the host, never a reply.
+    /// What is to be told the host.
     #[inline]
-    #[allow(clippy::unnecessary_wraps, reason = "the callbacks of requests return the same, and do reply")]
-    pub(super) fn into_raw<Reply>(self) -> Raw<Reply> {
-        Ok(match self {
-            Self::Continue => CONTINUE,
-            Self::StopIteration => STOP,
-            Self::Close => {
-                Close.refuse();
-                STOP
-            }
-        })
+    pub(super) const fn into_raw(self) -> Raw {
+        match self {
+            Self::Continue => Ok(CONTINUE),
+            Self::StopIteration => Ok(STOP),
+            Self::Close => Err(Denial::Close),
+        }
     }
 }

@@ -1,28 +1,29 @@
-//! What happens when a callback returns an `Err`.
+//! What happens when a callback denies or fails.
 
 use super::{Callbacks, Life};
-use crate::abi::{LogLevel, StreamType};
-use crate::error::{Error, ErrorKind, Result};
+use crate::abi::StreamType;
+use crate::denial::{Denial, close};
+use crate::error::{Denied, Error, ErrorKind, Result};
 use crate::filter_status::FailurePolicy;
-use crate::local_reply::LocalReply;
 use crate::log;
 use crate::runtime::Callback;
-use crate::runtime::line::Line;
 use crate::sys;
 
 /// How a stream is refused.
 pub(super) trait Refuse: Copy {
-    /// What a callback may return to answer instead of a status.
-    type Reply;
     /// What is logged when the failure policy lets the stream go on.
     const GOES_ON: &'static str;
+    /// What is logged when the stream is closed.
+    const CLOSED: &'static str;
+    /// What is closed then.
+    const STREAM: StreamType;
 
-    /// What is logged when it does not.
-    fn consequence(self) -> &'static str;
-    /// Refuses the stream.
-    fn refuse(self);
-    /// Answers. Returns the callback's result.
-    fn reply(callback: Callback, context_id: u32, reply: Self::Reply, policy: FailurePolicy) -> u32;
+    /// Whether a failure is answered with a local reply now.
+    fn replies(self) -> bool;
+    /// Does to the stream what a callback has decided.
+    fn deny(callback: Callback, context_id: u32, denial: Denial);
+    /// Does to the stream what an error with a reply says.
+    fn deny_with(callback: Callback, context_id: u32, denied: &mut dyn Denied);
 }
 
 /// How an HTTP stream can be refused in a phase.
@@ -42,63 +43,72 @@ pub(super) const DROP: u32 = 3;
 /// What a callback returns to the host to let the message go on.
 pub(super) const CONTINUE: u32 = 0;
 
-/// What a callback's result is to the host: a number, or a reply to send first.
-pub(super) type Raw<Reply = LocalReply> = core::result::Result<u32, Reply>;
+/// What a callback's result is to the host: a number, or a denial to carry out first.
+pub(super) type Raw = core::result::Result<u32, Denial>;
 
-/// What the host gets for the outcome of a callback, after its reply was sent or the failure policy applied.
+/// What the host gets for the outcome of a callback, after its denial was carried out or the failure policy applied.
 #[inline]
 pub(super) fn settle<C: Callbacks, F: Refuse>(
     callback: Callback,
     context_id: u32,
     context: &C,
     refusal: F,
-    outcome: Result<Raw<F::Reply>>,
+    outcome: Result<Raw>,
 ) -> u32 {
     match outcome {
         Ok(Ok(status)) => status,
-        Ok(Err(reply)) => F::reply(callback, context_id, reply, C::Kind::failure_policy(context)),
-        Err(error) => fail(callback, context_id, &error, C::Kind::failure_policy(context), refusal),
+        Ok(Err(denial)) => {
+            F::deny(callback, context_id, denial);
+            STOP
+        }
+        Err(error) => fail(callback, context_id, error, C::Kind::failure_policy(context), refusal),
     }
 }
 
 /// Logs the failure of a callback. A response that began early is none.
 #[cold]
 pub(super) fn report(callback: Callback, context_id: u32, error: &Error, consequence: &str) {
-    let level = if error.kind() == ErrorKind::EarlyResponse { LogLevel::Debug } else { LogLevel::Error };
-    let mut line = Line::new();
-    line.push(callback.name());
-    line.push(" of context ");
-    line.push_number(context_id);
-    line.push(" failed: ");
-    error.write_to(&mut line);
-    line.push(consequence);
-    log::write(level, line.as_bytes());
+    error.report(error.level(), callback, context_id, consequence);
 }
 
-/// Logs the failure of a stream's callback and does to the stream what the policy says. Returns the callback's result.
+/// Denies if the error carries a reply. Otherwise it logs the failure of a stream's callback and does to the stream what the policy
+/// says. Returns the callback's result.
 #[cold]
 #[inline(never)]
 pub(super) fn fail<F: Refuse>(
     callback: Callback,
     context_id: u32,
-    error: &Error,
+    mut error: Error,
     policy: FailurePolicy,
     refusal: F,
 ) -> u32 {
+    if let Some(denied) = error.denial() {
+        F::deny_with(callback, context_id, denied);
+        return STOP;
+    }
     if error.kind() == ErrorKind::EarlyResponse {
-        return pass_response(callback, context_id, error, policy);
+        return pass_response(callback, context_id, &error, policy);
     }
-    match policy {
-        FailurePolicy::Open => {
-            report(callback, context_id, error, F::GOES_ON);
-            CONTINUE
-        }
-        FailurePolicy::Closed => {
-            report(callback, context_id, error, refusal.consequence());
-            refusal.refuse();
-            STOP
-        }
+    let status = u32::from(error.status());
+    let mut line = error.line(callback, context_id);
+    line.push(match policy {
+        FailurePolicy::Open => F::GOES_ON,
+        FailurePolicy::Closed if refusal.replies() => "; the client gets a ",
+        FailurePolicy::Closed => F::CLOSED,
+    });
+    if policy == FailurePolicy::Closed && refusal.replies() {
+        line.push_number(status);
     }
+    log::write(error.level(), line.as_bytes());
+    if policy == FailurePolicy::Open {
+        return CONTINUE;
+    }
+    let replied =
+        refusal.replies() && sys::proxy_send_local_response(status, b"proxy_filter_error", b"", b"", -1).is_ok();
+    if !replied {
+        close(F::STREAM);
+    }
+    STOP
 }
 
 /// The response has begun before the request had ended: it is forwarded, and under the closed
@@ -117,34 +127,22 @@ fn pass_response(callback: Callback, context_id: u32, error: &Error, policy: Fai
 }
 
 impl Refuse for Refusal {
-    type Reply = LocalReply;
     const GOES_ON: &'static str = "; the stream goes on";
+    const CLOSED: &'static str = "; the stream is reset";
+    const STREAM: StreamType = StreamType::HTTP_RESPONSE;
 
     #[inline]
-    fn consequence(self) -> &'static str {
-        match self {
-            Self::Reply => "; the client gets a 500",
-            Self::Reset => "; the stream is reset",
-        }
+    fn replies(self) -> bool {
+        self == Self::Reply
     }
 
     #[inline]
-    fn refuse(self) {
-        let replied =
-            self == Self::Reply && sys::proxy_send_local_response(500, b"proxy_filter_error", b"", b"", -1).is_ok();
-        if !replied {
-            // A host that refuses this as well leaves the stream paused, which is still closed.
-            let _ = sys::proxy_close_stream(StreamType::HTTP_RESPONSE.raw());
-        }
+    fn deny(callback: Callback, context_id: u32, denial: Denial) {
+        denial.carry_out(callback, context_id);
     }
 
-    #[cold]
-    #[inline(never)]
-    fn reply(callback: Callback, context_id: u32, reply: LocalReply, policy: FailurePolicy) -> u32 {
-        match reply.send() {
-            Ok(()) => STOP,
-            // Sending another reply would fail as well.
-            Err(error) => fail(callback, context_id, &error, policy, Self::Reset),
-        }
+    #[inline]
+    fn deny_with(callback: Callback, context_id: u32, denied: &mut dyn Denied) {
+        denied.carry_out(callback, context_id);
     }
 }

@@ -1,6 +1,6 @@
 //! The callbacks that carry a message: headers, body and trailers of both sides.
 
-use super::failure::{CONTINUE, Raw, Refusal};
+use super::failure::{CONTINUE, Raw, Refusal, STOP};
 use super::held::Held;
 use super::stream::{Side, has};
 use super::{CallbackSet, Callbacks, NewContext, Runtime};
@@ -170,7 +170,7 @@ pub(super) fn headers<M: Message, C: Context + Callbacks>(
     }
     let mut held = if status.lets_go() { Held::NOTHING } else { Held::HEADERS };
     if has::<C>(M::BODY) {
-        let over = matches!(status, FilterHeadersStatus::LocalReply(_) | FilterHeadersStatus::StreamClosed);
+        let over = matches!(status, FilterHeadersStatus::LocalReply(_) | FilterHeadersStatus::CloseStream);
         if end_of_stream && !over && !side.ended.replace(true) {
             let end = M::body(context, 0, Edits::Impossible, true).0?;
             held = if status.holds_all() { Held::HEADERS } else { Held::NOTHING };
@@ -220,10 +220,9 @@ pub(super) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side
         let edits = if buffered == 0 { Edits::Impossible } else { side.content_length().into() };
         end = M::body(context, buffered, edits, true).0.inspect_err(|error| failed::<C>(side, error))?;
     }
-    match end {
-        FilterDataStatus::LocalReply(reply) => return Ok(Err(reply)),
-        FilterDataStatus::StreamClosed => return Ok(FilterTrailersStatus::StreamClosed.into_raw()),
-        _ => {}
+    let goes_on = end.lets_go();
+    if let Err(denial) = end.into_raw() {
+        return Ok(Err(denial));
     }
     let status = if has::<C>(M::TRAILERS) {
         M::trailers(context).inspect_err(|error| failed::<C>(side, error))?
@@ -231,14 +230,12 @@ pub(super) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side
         FilterTrailersStatus::Continue
     };
     if has::<C>(CallbackSet::COMPLETIONS) {
-        let body = if end.lets_go() { Held::NOTHING } else { Held::BODY };
+        let body = if goes_on { Held::NOTHING } else { Held::BODY };
         let trailers = if status.lets_go() { Held::NOTHING } else { Held::TRAILERS };
         side.hold(body.with(trailers));
     }
-    Ok(match (end, status) {
-        (_, status @ FilterTrailersStatus::LocalReply(_)) | (FilterDataStatus::Continue, status) => status.into_raw(),
-        _ => FilterTrailersStatus::StopIteration.into_raw(),
-    })
+    let status = status.into_raw();
+    Ok(if goes_on { status } else { status.map(|_| STOP) })
 }
 
 /// A callback has failed: the stream is refused, or the policy lets go all that was held of the message.
@@ -246,7 +243,7 @@ pub(super) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side
 fn failed<C: Callbacks>(side: &Side, error: &Error) {
     if has::<C>(CallbackSet::COMPLETIONS) {
         side.let_go();
-        if error.kind() == ErrorKind::EarlyResponse {
+        if error.kind() == ErrorKind::EarlyResponse && !error.is_denial() {
             // Whatever else comes of the request is dropped as well, however often a host sends its
             // end.
             side.ended.set(false);
@@ -259,6 +256,7 @@ fn failed<C: Callbacks>(side: &Side, error: &Error) {
 fn end_with_headers(headers: FilterHeadersStatus, body: FilterDataStatus) -> FilterHeadersStatus {
     match (headers, body) {
         (_, FilterDataStatus::LocalReply(reply)) => FilterHeadersStatus::LocalReply(reply),
+        (_, FilterDataStatus::CloseStream) => FilterHeadersStatus::CloseStream,
         (headers, _) if headers.holds_all() => headers,
         (_, FilterDataStatus::Continue) => FilterHeadersStatus::Continue,
         _ => FilterHeadersStatus::PAUSE,

@@ -15,6 +15,8 @@ pub(super) struct Stream<C: 'static> {
     /// `None` while the place is idle, and for a stream whose context could not be made.
     context: RefCell<Option<C>>,
     flags: Cell<u32>,
+    /// Why `on_create` failed: the stream's first callback that can do something denies, or applies the failure policy.
+    failed: Cell<Option<Error>>,
     /// The root context, in modules with timers.
     root: Cell<u32>,
     pub(super) request: Side,
@@ -23,10 +25,8 @@ pub(super) struct Stream<C: 'static> {
 
 /// What is remembered of a stream, as bits: one store makes a place new.
 mod flag {
-    /// `on_create` failed: the failure policy applies at the first callback that can do something.
-    pub(super) const FAILED: u32 = 1;
     /// The host deleted the stream during one of its callbacks.
-    pub(super) const DELETED: u32 = 1 << 1;
+    pub(super) const DELETED: u32 = 1;
 }
 
 /// What is remembered of one message of a stream.
@@ -118,21 +118,24 @@ impl<R: NewContext> Runtime<R> {
             current::set_root_id(root);
         }
         let mut context = self.root(root).and_then(super::root::Root::new_context);
-        let mut flags = 0;
+        let mut failed = None;
         match &mut context {
             // The stream exists for the host: its callbacks refuse it rather than let it pass.
             None => current::ignore_event(),
             Some(context) if has::<R::Context>(CallbackSet::ON_CREATE) => {
-                if let Err(error) = LifeOf::<R>::create(context) {
+                failed = LifeOf::<R>::create(context).err().map(|error| {
+                    if error.is_denial() {
+                        return error;
+                    }
                     failure::report(Callback::CONTEXT_CREATE, id, &error, "");
-                    flags = flag::FAILED;
-                }
+                    Error::refused(ErrorKind::Other, "on_create failed")
+                });
             }
             Some(_) => {}
         }
         let (stream, forgotten) = self.streams.insert(id, Stream::new);
-        if flags != 0 {
-            stream.flags.set(flags);
+        if failed.is_some() {
+            stream.failed.set(failed);
         }
         if Self::TIMERS {
             stream.root.set(root);
@@ -161,7 +164,7 @@ impl<R: NewContext> Runtime<R> {
         };
         if has::<R::Context>(CallbackSet::ON_CREATE) {
             // An `on_create` that failed may have had no callback after it.
-            stream.flags.set(0);
+            stream.failed.set(None);
         }
         if Self::TASKS && Self::TIMERS {
             current::set_root_id(stream.root.get());
@@ -227,7 +230,7 @@ impl<R: NewContext> Runtime<R> {
         id: u32,
         stream: Shared<Entry<Stream<R::Context>>>,
         refusal: F,
-        body: impl FnOnce(&mut R::Context) -> Result<Raw<F::Reply>>,
+        body: impl FnOnce(&mut R::Context) -> Result<Raw>,
     ) -> u32 {
         let run = |context: Option<&mut R::Context>| {
             let Some(context) = context else {
@@ -239,11 +242,10 @@ impl<R: NewContext> Runtime<R> {
                 failure::report(callback, id, &no_context(), "; the stream is stopped");
                 return failure::STOP;
             };
-            let result = if has::<R::Context>(CallbackSet::ON_CREATE) && stream.flags.get() & flag::FAILED != 0 {
-                stream.flags.set(stream.flags.get() & !flag::FAILED);
-                Err(Error::refused(ErrorKind::Other, "on_create failed"))
-            } else {
-                body(context)
+            let failed = if has::<R::Context>(CallbackSet::ON_CREATE) { stream.failed.take() } else { None };
+            let result = match failed {
+                Some(error) => Err(error),
+                None => body(context),
             };
             let answered = !matches!(result, Ok(Ok(_)));
             let status = failure::settle(callback, id, context, refusal, result);
@@ -300,6 +302,7 @@ impl<C> Stream<C> {
         Self {
             context: RefCell::new(None),
             flags: Cell::new(0),
+            failed: Cell::new(None),
             root: Cell::new(0),
             request: Side::new(),
             response: Side::new(),

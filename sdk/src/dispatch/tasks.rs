@@ -1,7 +1,7 @@
 //! Filters that are one async function: their futures, when they are woken outside of the callbacks of their streams.
 
 use super::completion::{end, let_go};
-use super::failure::{self, CONTINUE, Refusal, Refuse};
+use super::failure::{self, CONTINUE, Refusal};
 use super::held::Held;
 use super::stream::{LifeOf, Side, Stream as Kept, has};
 use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, timers};
@@ -73,13 +73,13 @@ impl<R: NewContext> Runtime<R> {
                     let_go_request(context);
                     gather(response, StreamType::HTTP_RESPONSE);
                 }
-                Next::Reply(reply) => {
+                Next::Deny(denial) => {
                     end(request, response);
-                    Refusal::reply(Callback::TASK, id, reply, LifeOf::<R>::failure_policy(context));
+                    denial.carry_out(Callback::TASK, id);
                 }
                 Next::Failed(error) => {
                     let policy = LifeOf::<R>::failure_policy(context);
-                    if failure::fail(Callback::TASK, id, &error, policy, refusal) == CONTINUE {
+                    if failure::fail(Callback::TASK, id, error, policy, refusal) == CONTINUE {
                         let_go_request(context);
                         let_go(response, StreamType::HTTP_RESPONSE);
                     } else {

@@ -33,7 +33,7 @@ impl Stage {
         }
         // What was not forwarded is here.
         if progress.size.get() > limit {
-            return Poll::Ready(Err(too_large()));
+            return Poll::Ready(Err(too_large(point)));
         }
         if progress.ended.get() {
             progress.fresh.set(false);
@@ -142,6 +142,7 @@ impl Stage {
 
 #[cold]
 #[inline]
-pub(super) fn too_large() -> Error {
-    Error::refused(ErrorKind::TooLarge, "the body is longer than the limit of the filter")
+pub(super) fn too_large(body: Point) -> Error {
+    let status = if body.is_request() { 413 } else { 502 };
+    Error::deserving(status, ErrorKind::TooLarge, "the body is longer than the limit of the filter")
 }

@@ -80,7 +80,7 @@ impl Stage {
             self.note_asked(body);
             let size = progress.size.get();
             if size > limit {
-                return Poll::Ready(Err(too_large()));
+                return Poll::Ready(Err(too_large(body)));
             }
             if progress.ended.get() {
                 progress.fresh.set(false);

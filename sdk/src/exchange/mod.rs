@@ -10,6 +10,7 @@ mod stage;
 mod task;
 
 use crate::body::{Edits, RequestBody, ResponseBody};
+use crate::denial::Denial;
 use crate::error::{Error, ErrorKind, Result};
 use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 use crate::local_reply::LocalReply;
@@ -451,13 +452,28 @@ impl<T> Exchange<T> {
 
     /// Answers the client and ends the stream: `return exchange.reply(…)`.
     ///
-    /// The exchange is used up, so that nothing can be done with the stream after it. What the function awaits after this never comes back.
+    /// The exchange is used up, so that nothing can be done with the stream after it. The client gets the reply whatever becomes of the
+    /// result. What the function awaits after this never comes back.
+    ///
+    /// In helpers that borrow the exchange, or that do not see it, return an [`Error`] that carries the reply.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) or [`TooLarge`](ErrorKind::TooLarge) for a reply that cannot be sent, see [`LocalReply`].
+    /// Always one of kind [`Denied`](ErrorKind::Denied), so that `?` ends the function as `return` does.
     pub fn reply(self, reply: LocalReply) -> Result<()> {
-        self.stage.set_reply(reply.check()?);
-        Ok(())
+        Err(self.stage.deny(Denial::Reply(reply)))
+    }
+
+    /// Resets the stream: `return exchange.close_stream()`. The client gets no answer, or what it has is cut off.
+    ///
+    /// As [`reply`](Self::reply), it uses the exchange up.
+    ///
+    /// # Errors
+    /// Always one of kind [`Denied`](ErrorKind::Denied), so that `?` ends the function as `return` does.
+    ///
+    /// Source: ABI 0.2.1, `proxy_close_stream`.
+    #[doc(alias = "proxy_close_stream")]
+    pub fn close_stream(self) -> Result<()> {
+        Err(self.stage.deny(Denial::Close))
     }
 }
 

@@ -1,7 +1,7 @@
 //! How far a stream is, and what its future waits for.
 
+use crate::denial::Denial;
 use crate::error::{Error, ErrorKind, Result};
-use crate::local_reply::LocalReply;
 use crate::runtime::line::Line;
 use crate::runtime::{Callback, current};
 use core::task::Poll;
@@ -113,7 +113,7 @@ pub(crate) struct Stage {
     wanted: Cell<Wanted>,
     request: Progress,
     response: Progress,
-    reply: Cell<Option<LocalReply>>,
+    denial: Cell<Option<Denial>>,
 }
 
 impl core::fmt::Debug for Stage {
@@ -184,7 +184,7 @@ impl Stage {
             wanted: Cell::new(Wanted::Point(Point::RequestHeaders)),
             request: Progress::default(),
             response: Progress::default(),
-            reply: Cell::new(None),
+            denial: Cell::new(None),
         }
     }
 
@@ -238,14 +238,16 @@ impl Stage {
         if point.is_request() { &self.request } else { &self.response }
     }
 
-    #[inline]
-    pub(crate) fn set_reply(&self, reply: LocalReply) {
-        self.reply.set(Some(reply));
+    /// The function has decided how the stream ends. It has to end itself: the error says so to what awaits it.
+    #[cold]
+    pub(crate) fn deny(&self, denial: Denial) -> Error {
+        self.denial.set(Some(denial));
+        Error::refused(ErrorKind::Denied, "the filter has denied: return this error from its function")
     }
 
     #[inline]
-    pub(crate) fn take_reply(&self) -> Option<LocalReply> {
-        self.reply.take()
+    pub(crate) fn take_denial(&self) -> Option<Denial> {
+        self.denial.take()
     }
 
     /// A callback: the stream has come to this point.

@@ -2,9 +2,9 @@
 
 use super::Exchange;
 use super::stage::{Point, Points, Stage, Wanted, early_response};
+use crate::denial::Denial;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
-use crate::local_reply::LocalReply;
 use crate::runtime::{Executor, Shared, Task, current};
 use core::task::Poll;
 use std::cell::Cell;
@@ -30,8 +30,8 @@ pub(crate) enum Next {
     Gather(Point),
     /// The stream stays where it is; the point is the one that the future was given last.
     Hold(Point),
-    /// The client is answered.
-    Reply(LocalReply),
+    /// The client is answered, or the stream reset.
+    Deny(Denial),
     /// The future is over.
     Failed(Error),
 }
@@ -74,7 +74,7 @@ impl StreamTask {
             Next::Gather(wanted) if wanted == point => Ok(FilterHeadersStatus::StopIteration),
             Next::LetGo | Next::Gather(_) => Ok(FilterHeadersStatus::Continue),
             Next::Hold(_) => Ok(FilterHeadersStatus::PAUSE),
-            Next::Reply(reply) => Ok(FilterHeadersStatus::LocalReply(reply)),
+            Next::Deny(denial) => Ok(denial.into()),
             Next::Failed(error) => Err(error),
         }
     }
@@ -108,7 +108,7 @@ impl StreamTask {
                 progress.held.set(true);
                 Ok(FilterDataStatus::PAUSE)
             }
-            Next::Reply(reply) => Ok(FilterDataStatus::LocalReply(reply)),
+            Next::Deny(denial) => Ok(denial.into()),
             Next::Failed(error) => Err(error),
         }
     }
@@ -125,7 +125,7 @@ impl StreamTask {
                 Ok(FilterTrailersStatus::Continue)
             }
             Next::Hold(_) => Ok(FilterTrailersStatus::PAUSE),
-            Next::Reply(reply) => Ok(FilterTrailersStatus::LocalReply(reply)),
+            Next::Deny(denial) => Ok(denial.into()),
             Next::Failed(error) => Err(error),
         }
     }
@@ -283,10 +283,10 @@ fn run_declared(task: Running, stage: &Stage) -> Next {
         task.take_woken();
         stage.want(Wanted::Nothing);
         let result = EXECUTOR.with(|executor| executor.poll(task));
-        if let Some(reply) = stage.take_reply() {
+        if let Some(denial) = stage.take_denial() {
             Executor::stop(task);
             stage.want(Wanted::Point(Point::Log));
-            return Next::Reply(reply);
+            return Next::Deny(denial);
         }
         match result {
             Some(Poll::Pending) => {}

@@ -1,3 +1,5 @@
+use super::Callback;
+
 /// A line of text put together on the stack: no allocation and no formatting machinery, so that it also works while the module
 /// is out of memory, and costs a module that never logs almost nothing. Text beyond the capacity is cut.
 pub(crate) struct Line {
@@ -12,16 +14,40 @@ impl Line {
         Self { bytes: [0; Self::CAPACITY], length: 0 }
     }
 
+    /// A line that begins with the callback that it is about.
+    #[cold]
     #[inline(never)]
+    pub(crate) fn of(callback: Callback, context_id: u32) -> Self {
+        let mut line = Self::new();
+        line.push(callback.name());
+        line.push(" of context ");
+        line.push_number(context_id);
+        line
+    }
+
+    #[inline]
     pub(crate) fn push(&mut self, text: &str) {
         self.push_bytes(text.as_bytes());
     }
 
+    #[inline(never)]
     pub(crate) fn push_bytes(&mut self, bytes: &[u8]) {
         for byte in bytes {
             let Some(slot) = self.bytes.get_mut(self.length) else { return };
             *slot = *byte;
             self.length += 1;
+        }
+    }
+
+    /// Bytes from the network: printable ASCII as it is, everything else as `\x0a`.
+    #[cold]
+    pub(crate) fn push_escaped(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
+            match byte {
+                b' '..=b'~' => self.push_bytes(&[*byte]),
+                _ => self.push_bytes(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]),
+            }
         }
     }
 

@@ -1,0 +1,178 @@
+//! A denial is a denial in every callback, in every completion, in every way, under every failure policy.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
+
+use proxy_filter::LogLevel;
+use proxy_filter_host::{Exchange, Host, Reply};
+
+#[path = "../guests/examples/denials.rs"]
+mod guest;
+
+/// The ways to deny, and the status that the client gets while no response headers were sent; 0 for a reset.
+const WAYS: [(&str, u16); 6] =
+    [("reply", 403), ("bad-reply", 403), ("odd-reply", 500), ("error", 403), ("cause", 403), ("close", 0)];
+
+/// The places where no response headers were sent, and whether the upstream has got the request there.
+const BEFORE: [(&str, bool); 7] = [
+    ("request-headers", false),
+    ("held-request-headers", false),
+    ("request-body", true),
+    ("held-request-body", true),
+    ("request-trailers", true),
+    ("response-headers", true),
+    ("held-response-headers", true),
+];
+
+/// The places where they were.
+const AFTER: [&str; 2] = ["response-body", "response-trailers"];
+
+fn start(host: &mut Host, root_id: &str) {
+    host.log_level(LogLevel::Debug);
+    host.root_id(root_id);
+    host.upstream(|_| Reply::new(200).chunks(["body"]).trailer("x-t", "1"));
+    host.configure("").unwrap();
+}
+
+fn send(host: &mut Host, place: &str, way: &str) -> Exchange {
+    host.post(&format!("/{place}/{way}")).chunks(["data"]).trailer("x-t", "1").send()
+}
+
+/// The levels of the lines that the SDK wrote, apart from the timers'.
+fn levels(exchange: &Exchange) -> Vec<LogLevel> {
+    exchange.logs().iter().map(|line| line.level).collect()
+}
+
+/// Denies everywhere in every way.
+fn deny_everywhere(host: &mut Host, is_function: bool) {
+    for (way, status) in WAYS {
+        for (place, is_forwarded) in BEFORE {
+            if is_function && place == "request-trailers" {
+                continue;
+            }
+            let exchange = send(host, place, way);
+            assert_eq!(exchange.status(), status, "{place}, {way}: {exchange}");
+            assert!(is_forwarded || exchange.upstream().is_none(), "{place}, {way}: {exchange}");
+            let text = if status == 403 { "denied\n" } else { "" };
+            assert_eq!(exchange.response().text(), text, "{place}, {way}: {exchange}");
+            let expected: &[LogLevel] = match way {
+                "bad-reply" | "odd-reply" => &[LogLevel::Warn],
+                "cause" => &[LogLevel::Debug],
+                _ => &[],
+            };
+            assert_eq!(levels(&exchange), expected, "{place}, {way}: {exchange}");
+            if way == "bad-reply" {
+                assert_eq!(exchange.response().header("x-why"), None, "{exchange}");
+                assert_eq!(exchange.response().header("x-ok"), Some("1".into()), "{exchange}");
+            }
+        }
+        for place in AFTER {
+            if is_function && place == "response-trailers" {
+                continue;
+            }
+            let exchange = send(host, place, way);
+            assert!(!exchange.response().complete, "{place}, {way}: {exchange}");
+            assert!(!levels(&exchange).contains(&LogLevel::Error), "{place}, {way}: {exchange}");
+        }
+    }
+}
+
+#[proxy_filter_host::test(guest = "denials", module = guest)]
+fn a_callback_denies_under_the_closed_policy(mut host: Host) {
+    start(&mut host, "closed");
+    deny_everywhere(&mut host, false);
+}
+
+#[proxy_filter_host::test(guest = "denials", module = guest)]
+fn a_callback_denies_under_the_open_policy(mut host: Host) {
+    start(&mut host, "open");
+    deny_everywhere(&mut host, false);
+}
+
+#[proxy_filter_host::test(guest = "denials", module = guest)]
+fn a_function_denies_under_the_closed_policy(mut host: Host) {
+    start(&mut host, "function");
+    deny_everywhere(&mut host, true);
+}
+
+#[proxy_filter_host::test(guest = "denials", module = guest)]
+fn a_function_denies_under_the_open_policy(mut host: Host) {
+    start(&mut host, "open-function");
+    deny_everywhere(&mut host, true);
+}
+
+#[proxy_filter_host::test(guest = "denials", module = guest)]
+fn a_reply_whose_result_is_ignored_denies(mut host: Host) {
+    for root_id in ["function", "open-function"] {
+        start(&mut host, root_id);
+        let exchange = send(&mut host, "request-headers", "ignored-reply");
+        assert_eq!((exchange.status(), exchange.upstream().is_none()), (403, true), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "denials", module = guest)]
+fn a_completion_that_holds_nothing_denies_with_an_error(mut host: Host) {
+    for root_id in ["closed", "open"] {
+        start(&mut host, root_id);
+        for (way, lines) in [("error", &[][..]), ("cause", &[LogLevel::Debug])] {
+            let exchange = send(&mut host, "free-completion", way);
+            assert_eq!((exchange.status(), exchange.upstream().is_none()), (403, true), "{way}: {exchange}");
+            assert_eq!(levels(&exchange), lines, "{way}: {exchange}");
+        }
+        // A failure there is only logged: what holds the stream decides about it.
+        let exchange = send(&mut host, "free-completion", "fail");
+        assert_eq!((exchange.status(), levels(&exchange)), (200, vec![LogLevel::Error]), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "denials", module = guest)]
+fn a_denial_of_on_create_is_sent_by_the_first_callback(mut host: Host) {
+    for root_id in ["closed", "open"] {
+        for (way, lines) in [("error", &[][..]), ("cause", &[LogLevel::Debug])] {
+            start(&mut host, root_id);
+            host.configure(way).unwrap();
+            let exchange = send(&mut host, "create", "");
+            assert_eq!((exchange.status(), exchange.upstream().is_none()), (403, true), "{way}: {exchange}");
+            assert_eq!(levels(&exchange), lines, "{way}: {exchange}");
+        }
+    }
+}
+
+#[proxy_filter_host::test(guest = "denials", module = guest)]
+fn a_failure_that_is_no_denial_follows_the_policy(mut host: Host) {
+    for (root_id, refused) in [("closed", true), ("open", false), ("function", true), ("open-function", false)] {
+        start(&mut host, root_id);
+        let is_function = root_id.ends_with("function");
+        for (place, _) in BEFORE.into_iter().filter(|(place, _)| !is_function || *place != "request-trailers") {
+            let exchange = send(&mut host, place, "fail");
+            assert_eq!(exchange.status(), if refused { 500 } else { 200 }, "{place}: {exchange}");
+            let levels = levels(&exchange);
+            assert!(levels.contains(&LogLevel::Error), "{place}: {exchange}");
+        }
+        let exchange = send(&mut host, "response-body", "fail");
+        assert_eq!(exchange.response().complete, !refused, "{exchange}");
+    }
+}
+
+/// What the client gets for errors that carry no reply, under the closed policy; 200 for a response that is cut off.
+#[proxy_filter_host::test(guest = "denials", module = guest)]
+fn an_error_without_a_reply_has_the_status_that_it_deserves(mut host: Host) {
+    start(&mut host, "function");
+    host.allow_on_headers_stop_iteration(true);
+    host.configure("").unwrap();
+    for (place, status, level) in [
+        ("large-request", 413, LogLevel::Info),
+        ("large-response", 200, LogLevel::Error),
+        ("large-held-response", 502, LogLevel::Error),
+        ("outage", 503, LogLevel::Error),
+    ] {
+        let exchange = send(&mut host, place, "");
+        assert_eq!(exchange.status(), status, "{place}: {exchange}");
+        assert_eq!(exchange.response().complete, status != 200, "{place}: {exchange}");
+        assert_eq!(levels(&exchange), [level], "{place}: {exchange}");
+    }
+    start(&mut host, "open-function");
+    for place in ["large-request", "large-response", "large-held-response", "outage"] {
+        let exchange = send(&mut host, place, "");
+        assert!(exchange.status() == 200 && exchange.response().complete, "{place}: {exchange}");
+        assert_eq!(exchange.response().text(), "body", "{place}: {exchange}");
+    }
+}
