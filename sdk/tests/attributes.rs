@@ -78,6 +78,98 @@ fn an_envoy_before_1_33_is_asked_by_the_names_it_has() {
     assert_eq!(asked, ["xds.route_name"]);
 }
 
+/// What an accessor found, whatever its type.
+type Found = Result<Option<String>>;
+
+/// An older name, an accessor as text, and the accessor.
+type Accessor = (&'static str, &'static str, fn() -> Found);
+
+/// Every accessor of an attribute that has had two names, with the older one.
+fn accessors_with_an_older_name() -> Vec<Accessor> {
+    fn text<T: std::fmt::Debug>(found: Result<Option<T>>) -> Found {
+        Ok(found?.map(|found| format!("{found:?}")))
+    }
+    macro_rules! of {
+        ($older:literal: $($accessor:expr),* $(,)?) => {
+            [$(($older, stringify!($accessor), (|| text($accessor)) as fn() -> Found)),*]
+        };
+    }
+    macro_rules! metadata {
+        ($older:literal: $of:ident) => {
+            of![$older: metadata::$of().string("ns", "k"), metadata::$of().number("ns", "k"), metadata::$of().boolean("ns", "k"),
+                metadata::$of().get("ns", "k"), metadata::$of().namespace("ns"), metadata::$of().to_bytes()]
+        };
+    }
+    [
+        &of!["node": stream_info::xds().node_id(), stream_info::xds().node_cluster(), metadata::node().string("k"),
+            metadata::node().number("k"), metadata::node().boolean("k"), metadata::node().fields()][..],
+        &of!["cluster_name": stream_info::xds().cluster_name()],
+        &of!["route_name": stream_info::xds().route_name()],
+        &of!["listener_direction": stream_info::xds().listener_direction()],
+        &metadata!["route_metadata": route],
+        &metadata!["listener_metadata": listener],
+        &metadata!["cluster_metadata": cluster],
+        &metadata!["upstream_host_metadata": upstream_host],
+    ]
+    .concat()
+}
+
+/// The names in the sources, so that none is missing in the list.
+#[test]
+fn the_list_of_older_names_is_complete() {
+    let sources = [include_str!("../src/stream_info/mod.rs"), include_str!("../src/metadata/mod.rs")].concat();
+    let mut named: Vec<&str> = Vec::new();
+    for separator in [".or(\"", "\" or \""] {
+        named.extend(sources.split(separator).skip(1).filter_map(|rest| rest.split('"').next()));
+    }
+    let mut named: Vec<&str> = named.into_iter().filter_map(|name| name.split("\\0").next()).collect();
+    let mut listed: Vec<&str> = accessors_with_an_older_name().iter().map(|(older, ..)| *older).collect();
+    for names in [&mut named, &mut listed] {
+        names.sort_unstable();
+        names.dedup();
+    }
+    assert_eq!(named, listed);
+}
+
+/// An Envoy of today: it has no attribute of these, and a filter has stored a value under each older name. Each read of it is answered, also of
+/// a part of a value, as of a declared message.
+struct Stored {
+    value: Result<Vec<u8>, Status>,
+    place: &'static str,
+}
+
+impl HostFunctions for Stored {
+    fn proxy_get_property(&self, path: &[u8]) -> Result<Vec<u8>, Status> {
+        let path = String::from_utf8(path.to_vec()).unwrap().replace('\0', ".");
+        let name = path.split('.').next().unwrap();
+        match name {
+            "xds" => Err(Status::NOT_FOUND),
+            "filter_state" | "upstream_filter_state" if name != self.place || !path.contains(".wasm.") => {
+                Err(Status::NOT_FOUND)
+            }
+            _ => self.value.clone(),
+        }
+    }
+}
+
+#[test]
+fn no_accessor_returns_what_a_filter_stored_under_an_older_name() {
+    let one = 1_i64.to_le_bytes().to_vec();
+    let values = [Ok(vec![]), Ok(vec![1]), Ok(b"forged".to_vec()), Ok(one), Err(Status::SERIALIZATION_FAILURE)];
+    for (_, name, accessor) in accessors_with_an_older_name() {
+        for place in ["filter_state", "upstream_filter_state"] {
+            for value in &values {
+                sys::install(Some(Rc::new(Stored { value: value.clone(), place })));
+                assert_eq!(accessor().unwrap(), None, "{name} with {value:?} in {place}");
+            }
+        }
+        // The values are found where no filter stored them.
+        sys::install(Some(Rc::new(Stored { value: values[4].clone(), place: "" })));
+        assert_eq!(kind(accessor()), ErrorKind::Refused(Status::SERIALIZATION_FAILURE), "{name}");
+    }
+    sys::install(None);
+}
+
 #[test]
 fn absent_malformed_and_refused_are_three_things() {
     let nothing = with(&[], || assert_eq!(stream_info::response().code().unwrap(), None));

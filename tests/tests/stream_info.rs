@@ -76,6 +76,28 @@ fn a_root_context_sees_the_plugin_and_the_node_only(host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stream_info")]
+fn an_attribute_that_is_absent_is_not_what_a_filter_stored_under_its_older_name(host: Host) {
+    let mut host = with_metadata(host);
+    host.configure("").unwrap();
+    let exchange = host.get("/stored").send();
+    assert_eq!(exchange.status(), 404, "{exchange}");
+    expect(&exchange, &["upstream host: None", "upstream host bytes: None", r#"stored: Some("forged")"#]);
+    let lines = [
+        "xds.cluster_name: None",
+        "xds.route_name: None",
+        "route: None",
+        "route bytes: false",
+        "cluster: None",
+        "cluster bytes: None",
+        "upstream host: None",
+        "upstream host bytes: None",
+        r#"stored: Some("forged")"#,
+        r#"xds.node_id: Some("node")"#,
+    ];
+    expect_in(&exchange, "no route", &lines);
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
 fn the_attributes_of_a_request_have_types(mut host: Host) {
     for http2 in [false, true] {
         let request = host.get("/request?a=b&c").header("x-a", "1").header("x-a", "2").header("referer", "r");

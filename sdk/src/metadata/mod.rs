@@ -31,7 +31,8 @@
 //! [`Refused`](ErrorKind::Refused) with [`SERIALIZATION_FAILURE`](crate::Status::SERIALIZATION_FAILURE) for a null asked for by
 //! [`number`](Metadata::number), [`string`](Metadata::string) or [`boolean`](Metadata::boolean): Envoy cannot encode it.
 //!
-//! Envoy moved the attributes behind this in 1.33. Both names are tried, the new one first.
+//! Envoy moved the attributes behind this in 1.33. Both names are tried, the new one first. A value that a filter stored under an old name with
+//! [`property::set`](crate::property::set) is never returned.
 //!
 //! Source: context API, "Metadata API"; Envoy 1.40, `envoy.config.core.v3.Metadata` and the encodings of `serializeValue`.
 

@@ -2,6 +2,8 @@
 
 use crate::abi::protobuf::{Field, Fields, Malformed};
 use crate::header_value::HeaderValue;
+use core::cmp::Ordering;
+use std::collections::BinaryHeap;
 
 /// A value of metadata: what JSON has, with bytes for text.
 ///
@@ -130,15 +132,12 @@ impl Struct {
         self.fields.binary_search_by(|(found, _)| found.as_bytes().cmp(key))
     }
 
+    /// Adds a value whose key is not before that of the last one. The later of equal keys counts.
     #[inline]
-    fn put(&mut self, key: &[u8], value: Value) {
-        match self.find(key) {
-            Ok(at) => {
-                if let Some((_, place)) = self.fields.get_mut(at) {
-                    *place = value;
-                }
-            }
-            Err(at) => self.fields.insert(at, (key.into(), value)),
+    fn push(&mut self, key: &[u8], value: Value) {
+        match self.fields.last_mut() {
+            Some((last, place)) if last.as_bytes() == key => *place = value,
+            _ => self.fields.push((key.into(), value)),
         }
     }
 }
@@ -146,16 +145,51 @@ impl Struct {
 /// As deep as Envoy reads messages itself. Deeper ones would be an attack on the stack.
 const MAX_DEPTH: u32 = 100;
 
+/// One entry of a map on the wire, ordered by its key; equal keys stay in their order.
+struct Entry<'a> {
+    key: &'a [u8],
+    place: usize,
+    value: &'a [u8],
+}
+
+impl Ord for Entry<'_> {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key.cmp(other.key).then(self.place.cmp(&other.place))
+    }
+}
+
+impl PartialOrd for Entry<'_> {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry<'_> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Entry<'_> {}
+
 /// Reads a `google.protobuf.Struct`.
 #[inline]
 pub(super) fn decode(message: &[u8], depth: u32) -> Result<Struct, Malformed> {
     let mut fields = Fields::new(message);
-    let mut decoded = Struct::default();
+    let mut entries = Vec::new();
     while let Some((number, field)) = fields.next()? {
         if let (1, Field::Bytes(entry)) = (number, field) {
             let entry = Fields::new(entry);
-            decoded.put(entry.bytes(1)?, decode_value(entry.bytes(2)?, depth + 1)?);
+            entries.push(Entry { key: entry.bytes(1)?, place: entries.len(), value: entry.bytes(2)? });
         }
+    }
+    let mut decoded = Struct::default();
+    // A heap sorts with 6 KB less code than `sort_unstable`.
+    for Entry { key, value, .. } in BinaryHeap::from(entries).into_sorted_vec() {
+        decoded.push(key, decode_value(value, depth + 1)?);
     }
     Ok(decoded)
 }

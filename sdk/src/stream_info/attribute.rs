@@ -28,7 +28,7 @@ impl Attribute {
     #[inline]
     pub(crate) fn bytes(self) -> Result<Option<Vec<u8>>> {
         match (property::get_encoded(self.path.as_bytes())?, self.older) {
-            (None, Some(older)) => property::get_encoded(older.as_bytes()),
+            (None, Some(older)) => unless_stored(older, property::get_encoded(older.as_bytes())),
             (found, _) => Ok(found),
         }
     }
@@ -46,7 +46,7 @@ impl Attribute {
             property::get_encoded(&whole)
         };
         match (inside(self.path)?, self.older) {
-            (None, Some(older)) => inside(older),
+            (None, Some(older)) => unless_stored(older, inside(older)),
             (found, _) => Ok(found),
         }
     }
@@ -129,6 +129,22 @@ impl Attribute {
     pub(super) fn pairs(self) -> Result<Option<Pairs>> {
         self.bytes()?.map(Pairs::new).transpose()
     }
+}
+
+/// What the host answered to a name of Envoy before 1.33, unless a filter stored it. Later versions do not know these names: they answer
+/// with the property that a filter set under the first part of it.
+fn unless_stored(older: &str, answer: Result<Option<Vec<u8>>>) -> Result<Option<Vec<u8>>> {
+    if matches!(answer, Ok(None)) {
+        return answer;
+    }
+    let name = older.split('\0').next().unwrap_or(older);
+    for place in ["filter_state\0wasm.", "upstream_filter_state\0wasm."] {
+        // A value that the host cannot encode is stored as well.
+        if !matches!(property::get_encoded([place, name].concat().as_bytes()), Ok(None)) {
+            return Ok(None);
+        }
+    }
+    answer
 }
 
 /// An integer: 8 bytes, little endian.

@@ -39,7 +39,8 @@
 //! are readable through [`property`](crate::property), which is also the way to an attribute this module does not name.
 //! [`Refused`](crate::ErrorKind::Refused) with [`SERIALIZATION_FAILURE`](crate::Status::SERIALIZATION_FAILURE) for one the host cannot encode.
 //!
-//! Envoy moved the attributes of `xds` in 1.33. Both names are tried, the new one first, so that one module runs on old and new hosts.
+//! Envoy moved the attributes of `xds` in 1.33. Both names are tried, the new one first, so that one module runs on old and new hosts. A value
+//! that a filter stored under an old name with [`property::set`](crate::property::set) is not an attribute: it is never returned.
 //!
 //! Source: context API, "`StreamInfo` API"; Envoy 1.40, "Attributes" and the encodings of `serializeValue`.
 

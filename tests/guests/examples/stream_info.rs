@@ -4,7 +4,7 @@ use proxy_filter::filter_state::{self, Declaration, Span};
 use proxy_filter::foreign;
 use proxy_filter::metadata::{self, Struct};
 use proxy_filter::prelude::*;
-use proxy_filter::stream_info;
+use proxy_filter::{property, stream_info};
 use std::fmt::Debug;
 
 /// Logs what was read, or the kind of the error.
@@ -199,6 +199,31 @@ fn state() {
     show("envoy unknown", filter_state::set_envoy("nobody.knows", "x", Span::DownstreamRequest));
 }
 
+/// The names that attributes had before Envoy 1.33.
+const OLDER_NAMES: [&str; 8] = [
+    "node",
+    "cluster_name",
+    "route_name",
+    "listener_direction",
+    "route_metadata",
+    "listener_metadata",
+    "cluster_metadata",
+    "upstream_host_metadata",
+];
+
+/// What is found of attributes after a filter has stored values under their older names.
+fn stored() {
+    let text = |metadata: metadata::Metadata| metadata.string("example.stored", "text");
+    show!(xds.cluster_name, xds.route_name);
+    show("route", text(metadata::route()));
+    show("route bytes", metadata::route().to_bytes().map(|found| found.is_some_and(|bytes| bytes == b"forged")));
+    show("cluster", text(metadata::cluster()));
+    show("cluster bytes", metadata::cluster().to_bytes());
+    show("upstream host", text(metadata::upstream_host()));
+    show("upstream host bytes", metadata::upstream_host().to_bytes());
+    show("stored", property::get(&["upstream_host_metadata"]).map(|value| value.map(HeaderValue::from)));
+}
+
 fn foreign() -> Result<()> {
     let text = "hello hello hello hello hello hello".repeat(10);
     let compressed = foreign::compress(&text)?;
@@ -233,6 +258,13 @@ impl Context for Stream {
             "/phases" => filter_state::set("phase", "x")?,
             "/phases-fail" => return Err(Error::other("failed as asked")),
             "/reply" | "/phases-reply" => return request.reply(LocalReply::new(403).details("no entry").body("no\n")),
+            "/stored" => {
+                for name in OLDER_NAMES {
+                    property::set(name, "forged")?;
+                }
+                stored();
+                request.remove("x-forwarded-proto")?;
+            }
             "/no-route" | "/phases-no-route" => request.remove("x-forwarded-proto")?,
             _ => {}
         }
@@ -253,6 +285,11 @@ impl Context for Stream {
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
         self.phase("response headers");
+        if self.path == "/stored" {
+            log::info!("--- no route");
+            stored();
+            show!(xds.node_id, xds.listener_direction);
+        }
         if self.path == "/metadata" {
             show("endpoint", metadata::upstream_host().get("example.endpoint", "text"));
             show("endpoint", metadata::upstream_host().number("example.endpoint", "weight"));
