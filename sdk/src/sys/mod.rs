@@ -17,7 +17,7 @@ mod text;
 )]
 mod wasm;
 
-pub(crate) use text::printable_ascii;
+pub(crate) use text::{plain_ascii, printable_ascii};
 
 #[cfg(not(target_family = "wasm"))]
 pub use native::*;
