@@ -10,6 +10,7 @@ mod context;
 mod cursor;
 mod error;
 mod export;
+mod fields;
 mod filter;
 mod function;
 mod impl_block;
@@ -97,7 +98,7 @@ use proc_macro::TokenStream;
 /// Whatever is missing is reported at the code that needs it, with the signature that was expected.
 #[proc_macro_attribute]
 pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    root::expand(arguments, item)
+    root::expand(arguments, fields::check(item))
 }
 
 /// Makes an async function a filter.
@@ -134,7 +135,7 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// response's body takes as long as the response. Root tasks have no deadline, for they last as long as the plugin; `timer::timeout` bounds parts of them.
 #[proc_macro_attribute]
 pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    function::expand(arguments, item)
+    function::expand(arguments, fields::check(item))
 }
 
 /// Tells the host which callbacks an `impl Context` has.
@@ -161,7 +162,7 @@ pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// a macro. The attribute has no arguments.
 #[proc_macro_attribute]
 pub fn context(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    context::expand(filter::Kind::Http, arguments, item)
+    context::expand(filter::Kind::Http, arguments, fields::check(item))
 }
 
 /// Tells the host which callbacks an `impl StreamContext` has.
@@ -181,7 +182,7 @@ pub fn context(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// registered root has to be this type, and the attribute has no arguments.
 #[proc_macro_attribute]
 pub fn stream_context(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    context::expand(filter::Kind::Tcp, arguments, item)
+    context::expand(filter::Kind::Tcp, arguments, fields::check(item))
 }
 
 /// Makes one module of several filters.

@@ -22,6 +22,15 @@ impl StringLiteral {
     }
 }
 
+/// The bytes of a string or a byte string; `None` for any other literal.
+pub(crate) fn bytes(literal: &str) -> Option<Vec<u8>> {
+    match literal.strip_prefix('b') {
+        // Every character of a byte string is a byte.
+        Some(literal) => decode(literal)?.chars().map(|byte| u8::try_from(u32::from(byte)).ok()).collect(),
+        None => decode(literal).map(String::into_bytes),
+    }
+}
+
 /// The value of `"…"` or `r#"…"#`; `None` for any other literal.
 fn decode(literal: &str) -> Option<String> {
     if let Some(raw) = literal.strip_prefix('r') {
@@ -60,7 +69,7 @@ fn decode(literal: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::decode;
+    use super::{bytes, decode};
 
     #[test]
     fn escapes_mean_what_they_mean_in_rust() {
@@ -68,6 +77,14 @@ mod tests {
         assert_eq!(decode(r#""\n\r\t\0\\\"\'\x41\u{1F_600}é""#).as_deref(), Some("\n\r\t\0\\\"'A😀é"));
         assert_eq!(decode("\"a\\\n    b\"").as_deref(), Some("ab"));
         assert_eq!(decode(r##"r#"raw \n " "#"##).as_deref(), Some("raw \\n \" "));
+    }
+
+    #[test]
+    fn byte_strings_are_bytes() {
+        assert_eq!(bytes(r#"b"a\xff\n""#).as_deref(), Some(&b"a\xff\n"[..]));
+        assert_eq!(bytes(r#"br"a\n""#).as_deref(), Some(&br"a\n"[..]));
+        assert_eq!(bytes("\"é\"").as_deref(), Some("é".as_bytes()));
+        assert_eq!(bytes("b'a'"), None);
     }
 
     #[test]

@@ -343,6 +343,7 @@ mod dispatch;
 mod error;
 mod exchange;
 mod field;
+mod field_literal;
 pub mod filter_state;
 mod filter_status;
 pub mod foreign;
@@ -419,6 +420,7 @@ pub mod __private {
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};
     pub use crate::exchange::{Gate, Points, RootTask, StreamTask, is_deadline, within};
+    pub use crate::field_literal::{AnyCall, FieldCall, FieldLiteral, RequestMethod, FieldName, RequestPath, FieldValue};
     #[cfg(feature = "grpc")]
     pub use crate::grpc::{GrpcStream, NextGrpcMessage};
     pub use crate::prelude::*;
