@@ -1,7 +1,7 @@
 //! Makes the host calls that the headers of the request list, one list for each callback: a guest for what no SDK would do.
 //!
 //! `x-request-headers: call authz /check 1000; return 1` calls and stops; `x-answer: stream; continue 0` continues the stream when the
-//! answer is there. What a callback of the root context does for no stream is listed in the configuration, a line each:
+//! answer is there; `add 0 a%20b 1` adds a field, bytes of which are given in hexadecimal digits. What a callback of the root context does for no stream is listed in the configuration, a line each:
 //! `tick: call authz /tick 0`.
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "exports without the SDK, which would not make these calls")]
@@ -41,16 +41,30 @@ fn number(text: &str) -> u32 {
     }
 }
 
+/// The bytes of a word, any of which can be given as `%` and two hexadecimal digits.
+fn unescape(word: &str) -> Vec<u8> {
+    let mut parts = word.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => bytes.extend([&[byte], part.as_bytes().get(2..).unwrap_or_default()].concat()),
+            None => bytes.extend([b"%", part.as_bytes()].concat()),
+        }
+    }
+    bytes
+}
+
 /// `a=b,c=d` as a map of the ABI.
 fn pairs(text: &str) -> Vec<u8> {
-    let list: Vec<(&str, &str)> = text.split(',').filter_map(|pair| pair.split_once('=')).collect();
-    let size = |part: &str| u32::try_from(part.len()).unwrap_or_default().to_le_bytes();
+    let list: Vec<_> = text.split(',').filter_map(|pair| pair.split_once('=')).collect();
+    let list: Vec<_> = list.into_iter().map(|(name, value)| (unescape(name), unescape(value))).collect();
+    let size = |part: &[u8]| u32::try_from(part.len()).unwrap_or_default().to_le_bytes();
     let mut bytes = u32::try_from(list.len()).unwrap_or_default().to_le_bytes().to_vec();
     for (name, value) in &list {
         bytes.extend([size(name), size(value)].concat());
     }
     for (name, value) in &list {
-        bytes.extend([name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
+        bytes.extend([name, &b"\0"[..], value, b"\0"].concat());
     }
     bytes
 }
@@ -116,16 +130,16 @@ fn act(context: u32, command: &str) -> Option<u32> {
         "context" => drop(sys::proxy_set_effective_context(num(1))),
         "continue" => drop(sys::proxy_continue_stream(num(1))),
         "close" => drop(sys::proxy_close_stream(num(1))),
-        "reply" => drop(sys::proxy_send_local_response(num(1), b"", bytes(2), b"", -1)),
+        "reply" => drop(sys::proxy_send_local_response(num(1), b"", bytes(2), &pairs(word(3)), -1)),
         "get" => show(word(2), sys::proxy_get_header_map_value(num(1), bytes(2))),
         "pairs" => match sys::proxy_get_header_map_pairs(num(1)) {
             Ok(bytes) => log(&format!("pairs: {}", lines(&bytes))),
             Err(status) => log(&format!("pairs: {status}")),
         },
         "size" => log(&format!("{:?}", sys::proxy_get_header_map_size(num(1)))),
-        "add" => drop(sys::proxy_add_header_map_value(num(1), bytes(2), bytes(3))),
-        "replace" => drop(sys::proxy_replace_header_map_value(num(1), bytes(2), bytes(3))),
-        "remove" => drop(sys::proxy_remove_header_map_value(num(1), bytes(2))),
+        "add" => drop(sys::proxy_add_header_map_value(num(1), &unescape(word(2)), &unescape(word(3)))),
+        "replace" => drop(sys::proxy_replace_header_map_value(num(1), &unescape(word(2)), &unescape(word(3)))),
+        "remove" => drop(sys::proxy_remove_header_map_value(num(1), &unescape(word(2)))),
         "set-pairs" => drop(sys::proxy_set_header_map_pairs(num(1), &pairs(word(2)))),
         "buffer" => show("buffer", sys::proxy_get_buffer_bytes(num(1), 0, u32::MAX)),
         "length" => log(&format!("{:?}", sys::proxy_get_buffer_status(num(1)))),
