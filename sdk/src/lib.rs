@@ -420,7 +420,9 @@ pub mod __private {
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};
     pub use crate::exchange::{Gate, Points, RootTask, StreamTask, is_deadline, within};
-    pub use crate::field_literal::{AnyCall, FieldCall, FieldLiteral, RequestMethod, FieldName, RequestPath, FieldValue};
+    pub use crate::field_literal::{
+        AnyCall, FieldCall, FieldLiteral, FieldName, FieldValue, RequestMethod, RequestPath,
+    };
     #[cfg(feature = "grpc")]
     pub use crate::grpc::{GrpcStream, NextGrpcMessage};
     pub use crate::prelude::*;
