@@ -13,7 +13,7 @@ struct Call {
     name: &'static str,
     /// It is called with a path, `HttpCall::get`, and not as a method.
     is_associated: bool,
-    /// What each argument is; others follow.
+    /// What each argument is. `body.replace(text)` has another number of them.
     arguments: &'static [Argument],
 }
 
@@ -31,7 +31,7 @@ const CALLS: &[Call] = &[
     Call { name: "replace", is_associated: false, arguments: &[Argument::Name, Argument::Value] },
     Call { name: "remove", is_associated: false, arguments: &[Argument::Name] },
     Call { name: "header", is_associated: false, arguments: &[Argument::Name, Argument::Value] },
-    Call { name: "metadata", is_associated: false, arguments: &[Argument::Name] },
+    Call { name: "metadata", is_associated: false, arguments: &[Argument::Name, Argument::Any] },
     Call { name: "get", is_associated: true, arguments: &[Argument::Any, Argument::Path] },
     Call { name: "post", is_associated: true, arguments: &[Argument::Any, Argument::Path] },
     Call { name: "new", is_associated: true, arguments: &[Argument::Any, Argument::Method, Argument::Path] },
@@ -156,6 +156,9 @@ impl Call {
     /// What comes after a call with these arguments, if one of them is a literal that it cannot take.
     fn check(&self, arguments: &Group) -> Option<TokenStream> {
         let arguments = split(arguments.stream());
+        if arguments.len() != self.arguments.len() {
+            return None;
+        }
         let fault = |(argument, tokens): (&Argument, &Vec<TokenTree>)| match tokens.as_slice() {
             [token @ TokenTree::Literal(literal)] => {
                 let fault = argument.fault(&literal::bytes(&literal.to_string())?)?;
@@ -163,18 +166,19 @@ impl Call {
             }
             _ => None,
         };
+        let takes = if self.is_associated { "takes_target" } else { "takes_field" };
         let (span, fault) = self.arguments.iter().zip(&arguments).find_map(fault)?;
         let check = format!(
             ".__proxy_filter_literal(|call| {{
                 use ::proxy_filter::__private::AnyCall as _;
-                call.takes(::proxy_filter::__private::{fault})
+                call.{takes}(::proxy_filter::__private::{fault})
             }})"
         );
         Some(quote_at(span, &check, &[]))
     }
 }
 
-/// The parts between commas.
+/// The parts between commas, without one after the last comma.
 fn split(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
     let mut parts = vec![Vec::new()];
     for token in tokens {
@@ -182,6 +186,9 @@ fn split(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
             TokenTree::Punct(punct) if punct.as_char() == ',' => parts.push(Vec::new()),
             token => parts.last_mut().into_iter().for_each(|part| part.push(token.clone())),
         }
+    }
+    if parts.last().is_some_and(Vec::is_empty) {
+        parts.pop();
     }
     parts
 }

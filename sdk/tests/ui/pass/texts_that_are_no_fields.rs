@@ -26,6 +26,10 @@ impl Words {
     fn get(word: &str, other: &str) -> String {
         [word, other].concat()
     }
+
+    fn new(word: &str, other: &str, third: &str) -> String {
+        [word, other, third].concat()
+    }
 }
 
 struct Stream {
@@ -41,7 +45,7 @@ impl Context for Stream {
         let mut ordered = BTreeMap::new();
         ordered.insert("two words", 2);
         let removed = known.remove("two words").or(ordered.remove("two words"));
-        let count = self.words.add("two words", 1) + Words::get("a b", "c d").len() + removed.map_or(0, |_| 1);
+        let count = self.words.add("two words", 1) + Words::get("a b", "c d").len() + Words::new("a b", "c d", "e").len() + removed.map_or(0, |_| 1);
         let parts: Vec<String> = ["a b"].iter().map(|part| part.replace(" ", "")).collect();
         fn inner(text: &str) -> String {
             text.replace("x b", "1")
@@ -50,6 +54,14 @@ impl Context for Stream {
         request.replace(":path", format!("/{}", parts.join("/").replace('(', "[").replace("(", "[")))?;
         request.replace("x-count", count.to_string())?;
         Ok(FilterHeadersStatus::Continue)
+    }
+
+    fn on_request_body(&mut self, body: &mut RequestBody, end_of_stream: bool) -> Result<FilterDataStatus> {
+        if end_of_stream {
+            body.replace("two words\n")?;
+            body.append("two words\n",)?;
+        }
+        Ok(FilterDataStatus::Continue)
     }
 }
 
