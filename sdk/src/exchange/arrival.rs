@@ -54,9 +54,6 @@ impl Stage {
             Ok(progress) => progress,
             Err(error) => return Poll::Ready(Err(error)),
         };
-        if progress.unseen.get() {
-            return Poll::Ready(Err(forwarded()));
-        }
         // A chunk that came while the filter waited for something else is here even if the stream
         // is past the body.
         if progress.fresh.get() && progress.news() > 0 {
@@ -75,9 +72,6 @@ impl Stage {
     #[inline]
     pub(super) fn is_at_end(&self, point: Point) -> Result<bool> {
         let progress = self.begin(point)?;
-        if progress.unseen.get() {
-            return Err(forwarded());
-        }
         if !progress.ended.get() && self.here() > point {
             return Err(self.missed(point));
         }
@@ -98,7 +92,7 @@ impl Stage {
     #[inline]
     fn begin(&self, point: Point) -> Result<&Progress> {
         self.declared(point)?;
-        if point < self.asked() {
+        if point < self.asked() || self.is_early(point) {
             self.again(point)?;
         }
         self.note_asked(point);

@@ -49,6 +49,10 @@ impl Stage {
         self.ask(headers)?;
         self.declared(body)?;
         let progress = self.progress(body);
+        if progress.with_headers.get() && progress.ended.get() {
+            // They were given before.
+            return Ok(progress.size.get());
+        }
         // An upgrade has no body: what follows belongs to the other protocol, and comes only after
         // the response.
         let upgrade = upgrades(headers);

@@ -108,8 +108,10 @@ pub(crate) struct Stage {
     here: Cell<Point>,
     /// How far the future is: the last point that it has awaited. It cannot go back.
     asked: Cell<Point>,
-    /// The future was told that the response began before the request had ended.
+    /// The future was told that the response began before it had the whole request.
     early: Cell<bool>,
+    /// Nothing more of the request is forwarded.
+    drops: Cell<bool>,
     wanted: Cell<Wanted>,
     request: Progress,
     response: Progress,
@@ -140,8 +142,6 @@ pub(crate) struct Progress {
     pub(crate) held: Cell<bool>,
     /// Bytes were forwarded.
     pub(crate) forwarded: Cell<bool>,
-    /// Bytes were forwarded that the future has not seen.
-    pub(crate) unseen: Cell<bool>,
     /// The headers are paused until the body is here.
     pub(crate) with_headers: Cell<bool>,
     /// The future was told that there is no body, by a host that did not send its end.
@@ -157,7 +157,7 @@ impl Progress {
     fn reset(&self) {
         self.size.set(0);
         self.seen.set(0);
-        for flag in [&self.fresh, &self.ended, &self.bodiless, &self.held, &self.forwarded, &self.unseen] {
+        for flag in [&self.fresh, &self.ended, &self.bodiless, &self.held, &self.forwarded] {
             flag.set(false);
         }
         for flag in [&self.with_headers, &self.told_empty, &self.trails, &self.trailed] {
@@ -181,6 +181,7 @@ impl Stage {
             here: Cell::new(Point::Created),
             asked: Cell::new(Point::Created),
             early: Cell::new(false),
+            drops: Cell::new(false),
             wanted: Cell::new(Wanted::Point(Point::RequestHeaders)),
             request: Progress::default(),
             response: Progress::default(),
@@ -208,13 +209,19 @@ impl Stage {
     /// the request, and was told that the response had begun.
     #[inline]
     pub(crate) fn drops(&self, point: Point) -> bool {
+        point.is_request() && self.drops.get()
+    }
+
+    /// Whether the future was told that this message does not come any more.
+    #[inline]
+    pub(super) fn is_early(&self, point: Point) -> bool {
         point.is_request() && self.early.get()
     }
 
     /// Forwards the rest of the request all the same.
     #[inline]
     pub(crate) fn forward_request(&self) {
-        self.early.set(false);
+        self.drops.set(false);
     }
 
     #[inline]
@@ -314,12 +321,16 @@ impl Stage {
         }
     }
 
-    /// Whether the end of the stream at this point of a body concerns the future: it waits for
-    /// trailers.
+    /// Whether the end of the stream, which came without trailers, concerns the future: it waits
+    /// for this body, or for trailers after it.
     #[inline]
-    pub(crate) fn concerns_end(&self, point: Point) -> bool {
-        let trailers = if point.is_request() { Point::RequestTrailers } else { Point::ResponseTrailers };
-        self.wanted.get() == Wanted::Point(trailers)
+    pub(crate) fn concerns_end(&self, body: Point) -> bool {
+        match self.wanted.get() {
+            Wanted::Nothing => false,
+            Wanted::Point(wanted) | Wanted::Whole(wanted) => {
+                wanted.is_request() == body.is_request() && wanted >= body && wanted != Point::Log
+            }
+        }
     }
 
     /// A message is forwarded, with all that was buffered of it.
@@ -328,9 +339,6 @@ impl Stage {
         let progress = self.progress(point);
         if progress.size.get() > 0 {
             progress.forwarded.set(true);
-            if progress.fresh.get() && progress.news() > 0 {
-                progress.unseen.set(true);
-            }
         }
         progress.size.set(0);
         progress.held.set(false);
@@ -370,37 +378,33 @@ impl Stage {
     #[inline(never)]
     pub(super) fn again(&self, point: Point) -> Result<()> {
         let paused = match point {
+            _ if self.is_early(point) => return Err(early_response()),
             Point::RequestHeaders => self.request.with_headers.get() && self.asked.get() == Point::RequestBody,
             Point::ResponseHeaders => self.response.with_headers.get() && self.asked.get() == Point::ResponseBody,
             _ => false,
         };
-        if paused {
-            Ok(())
-        } else if self.drops(point) {
-            Err(early_response())
-        } else {
-            Err(forwarded())
-        }
+        if paused { Ok(()) } else { Err(forwarded()) }
     }
 
     /// Why a point that the stream is past, and that was not given, does not come.
     #[cold]
     #[inline(never)]
     pub(super) fn missed(&self, point: Point) -> Error {
-        let responds = !self.here.get().is_request() && self.here.get() != Point::Log;
-        if point.is_request() && responds && !self.request.ended.get() {
-            self.early.set(true);
+        if point.is_request() && !self.here.get().is_request() && self.here.get() != Point::Log {
+            if !self.early.replace(true) {
+                self.drops.set(true);
+            }
             return early_response();
         }
         forwarded()
     }
 }
 
-/// The response has begun before what was awaited of the request came.
+/// The response began before what was awaited of the request came.
 #[cold]
 #[inline(never)]
 pub(crate) fn early_response() -> Error {
-    Error::refused(ErrorKind::EarlyResponse, "the response began before the request had ended")
+    Error::refused(ErrorKind::EarlyResponse, "the response began before the filter had the whole request")
 }
 
 #[cold]

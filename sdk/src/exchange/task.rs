@@ -82,16 +82,21 @@ impl StreamTask {
     #[inline]
     fn body(&self, point: Point, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
         let progress = self.stage.progress(point);
-        if progress.bodiless.get() {
-            // The headers have said it.
-            return Ok(FilterDataStatus::Continue);
+        let bodiless = progress.bodiless.get();
+        if !bodiless {
+            if self.stage.drops(point) {
+                return Err(early_response());
+            }
+            self.stage.arrive_body(point, size, end_of_stream);
         }
-        if self.stage.drops(point) {
-            return Err(early_response());
-        }
-        self.stage.arrive_body(point, size, end_of_stream);
-        let no_trailers = progress.ended.get() && !progress.trails.get() && self.stage.concerns_end(point);
-        let next = if no_trailers { run(self.task, &self.stage) } else { self.step(point) };
+        let next = if progress.ended.get() && !progress.trails.get() && self.stage.concerns_end(point) {
+            run(self.task, &self.stage)
+        } else if bodiless {
+            // The headers have said it, and are still here.
+            Next::LetGo
+        } else {
+            self.step(point)
+        };
         match next {
             Next::Gather(wanted) if wanted == point => {
                 progress.held.set(true);
