@@ -144,6 +144,7 @@
 //! | Use what Envoy computes: CEL, signatures, compression | [`foreign`] |
 //! | Read and set any property by its path | [`property`] |
 //! | Know what time it is | [`clock::now`] |
+//! | Have random bytes and numbers, `uuid` and `rand` | [`random`] |
 //! | Do something before the plugin ends | [`RootContext::on_done`], [`plugin::done`] |
 //! | Wait, or do something again and again | [`Timer`], [`Interval`], [`timer`] |
 //! | Count and measure for operators | [`metric`] |
@@ -309,6 +310,7 @@
 //! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `shared_data::Json` |
 //! | `grpc` | no | [`GrpcCall`], [`GrpcStream`] and [`grpc_client!`], with messages of the crate `prost`, of types that implement [`GrpcMessage`], or as [`GrpcBytes`] |
 //! | `prost-types` | no | metadata as `prost_types::Value` and `prost_types::Struct`: `Metadata::prost_value` and `prost_struct`, and conversions |
+//! | `getrandom` | no | `getrandom`, and so `uuid` and `rand`, with the host's random bytes: see [`random`] |
 //! | `futures` | no | `Stream` of the crate `futures` for ticks, messages of gRPC, items of queues and pieces of bodies |
 //! | `wee_alloc` | no | `wee_alloc` as the global allocator. It is unmaintained, and memory freed at one size is not always used for another |
 //!
@@ -362,6 +364,7 @@ mod panic_hook;
 pub mod plugin;
 pub mod prelude;
 pub mod property;
+pub mod random;
 mod representation;
 mod runtime;
 pub mod shared_data;

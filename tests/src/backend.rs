@@ -52,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) metadata: Arc<Metadata>,
     /// The clusters that the plugin may call.
     pub(crate) clusters: Vec<Cluster>,
+    /// What the random bytes of the embedded host begin with.
+    pub(crate) random_seed: u64,
     /// Foreign functions besides Envoy's.
     pub(crate) foreign: Functions,
 }
@@ -77,6 +79,7 @@ impl Default for Settings {
             stats_tags: Vec::new(),
             metadata: Arc::default(),
             clusters: Vec::new(),
+            random_seed: 0,
             foreign: Functions::default(),
         }
     }

@@ -109,12 +109,14 @@ fn metadata(keys: impl Iterator<Item = String>) -> Vec<u8> {
     field(1, &[field(1, b"ns"), field(2, &fields)].concat())
 }
 
+/// The key of a place among so many.
+type Order = fn(u32, u32) -> u32;
+
 #[test]
 fn twice_as_many_keys_cost_hardly_more_than_twice_as_much_in_every_order() {
     const KEYS: u32 = 500;
     let module = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some("namespace")).unwrap();
     let module = std::fs::read(module).unwrap();
-    type Order = fn(u32, u32) -> u32;
     let orders: [(&str, Order); 5] = [
         ("ascending", |at, _| at),
         ("descending", |at, keys| keys - at),

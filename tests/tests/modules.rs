@@ -51,6 +51,13 @@ fn one_response_header_takes_four_host_functions() {
 }
 
 #[test]
+fn random_bytes_take_one_function_of_wasi() {
+    let report = guest("random");
+    let foreign: Vec<_> = report.imports.iter().filter(|import| !import.starts_with("env.")).collect();
+    assert_eq!(foreign, ["wasi_snapshot_preview1.random_get"], "{report}");
+}
+
+#[test]
 fn a_filter_that_fails_open_does_not_import_what_refuses_a_stream() {
     let report = guest("add_header_open");
     assert_eq!(report.imports, imports(&["proxy_add_header_map_value", "proxy_log"]), "{report}");

@@ -5,6 +5,9 @@
 //! answers (`native.rs`), and the table of the embedded host. A wrapper takes and returns values only: what the host allocated
 //! is adopted once, outs are initialised, and any status but `Ok` is an `Err` that keeps its number.
 
+#[cfg(all(target_arch = "wasm32", target_os = "unknown", feature = "getrandom"))]
+#[allow(unsafe_code, reason = "the interface of the crate `getrandom` is one of pointers")]
+mod getrandom;
 mod list;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
@@ -17,7 +20,18 @@ mod text;
 )]
 mod wasm;
 
+use crate::abi::Status;
 pub(crate) use text::{plain_ascii, printable_ascii};
+
+/// The number of an error of WASI as a status. 0 is none; 52, 58 and 76 say that the host does not have the function, or does not let the
+/// module use it.
+pub(crate) fn check_wasi(error: u32) -> Result<(), Status> {
+    match error {
+        0 => Ok(()),
+        52 | 58 | 76 => Err(Status::UNIMPLEMENTED),
+        _ => Err(Status::INTERNAL_FAILURE),
+    }
+}
 
 #[cfg(not(target_family = "wasm"))]
 pub use native::*;

@@ -40,6 +40,14 @@ pub(crate) fn leak_none<T>(count: usize) -> &'static mut [Option<&'static T>] {
 /// Native modules have no constructors of their own to run.
 pub fn call_constructors() {}
 
+/// `nosys` of WASI.
+const NOT_IMPLEMENTED: u32 = 52;
+
+/// Fills bytes with random ones, at most 64 KiB: `random_get` of WASI preview 1, answered by the installed host.
+pub fn random_get(bytes: &mut [u8]) -> Result<(), Status> {
+    super::check_wasi(installed().map_or(NOT_IMPLEMENTED, |host| host.random_get(bytes)))
+}
+
 macro_rules! natives {
     ($($name:ident($($parameter:ident: $kind:ident),*) -> ($($out:ident: $out_kind:ident),*);)*) => {
         /// What a host provides. A function it does not provide answers `Unimplemented`.
@@ -51,6 +59,11 @@ macro_rules! natives {
                     Err(Status::UNIMPLEMENTED)
                 }
             )*
+
+            /// `random_get` of WASI preview 1: the number of an error.
+            fn random_get(&self, bytes: &mut [u8]) -> u32 {
+                NOT_IMPLEMENTED
+            }
         }
 
         $(
@@ -72,7 +85,7 @@ macro_rules! natives {
 
 #[allow(unused_parens, reason = "a list of one out is no tuple")]
 mod functions {
-    use super::{Status, installed};
+    use super::{NOT_IMPLEMENTED, Status, installed};
     crate::__for_each_host_function!(natives);
 }
 pub use functions::*;

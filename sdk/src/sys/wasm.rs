@@ -66,6 +66,17 @@ pub fn call_constructors() {
     unsafe { __wasm_call_ctors() }
 }
 
+/// Fills bytes with random ones, at most 64 KiB: `random_get` of WASI preview 1.
+#[inline]
+pub fn random_get(bytes: &mut [u8]) -> Result<(), Status> {
+    #[link(wasm_import_module = "wasi_snapshot_preview1")]
+    unsafe extern "C" {
+        fn random_get(bytes: *mut u8, size: usize) -> u32;
+    }
+    // SAFETY: the signature is that of WASI. The host writes into the live slice during the call only.
+    super::check_wasi(unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) })
+}
+
 /// Turns the list into one import and one safe wrapper for each function. Parameters and outs are lowered one after the other:
 /// `[declared imports] [arguments]` grow until both lists are empty.
 macro_rules! imports {

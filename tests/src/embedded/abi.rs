@@ -1,6 +1,7 @@
 //! The exports of ABI 0.2.1 and the table of host functions as wasm imports.
 
 use super::functions::Functions;
+use super::wasi;
 use crate::engine::{Import, Memory, Reentrant, Trap, WireType};
 use proxy_filter::__private::Module as NativeModule;
 use proxy_filter::Status;
@@ -113,6 +114,7 @@ macro_rules! imports {
             vec![$({
                 let functions = Arc::clone(functions);
                 Import {
+                    module: "env",
                     name: stringify!($name),
                     parameters: <[&[WireType]]>::concat(&[$(imports!(@wire $kind),)* $(imports!(@wire out $out_kind),)*]),
                     call: Box::new(move |memory, arguments| {
@@ -162,6 +164,10 @@ macro_rules! imports {
                 self.0.called(stringify!($name), result.as_ref().err().map_or(0, |status| status.raw()));
                 result
             })*
+
+            fn random_get(&self, bytes: &mut [u8]) -> u32 {
+                wasi::random_get_natively(&self.0, bytes)
+            }
         }
     };
     (@wire Bytes) => { &[WireType::I32, WireType::I32][..] };
@@ -211,7 +217,7 @@ impl Reentrant for NativeExports {
 
 #[allow(unused_parens, reason = "a list of one out is no tuple")]
 mod table {
-    use super::{CALLING_BACK, Functions, HostFunctions, Import, Native, Status, Undeliverable, Wire, WireType};
+    use super::{CALLING_BACK, Functions, HostFunctions, Import, Native, Status, Undeliverable, Wire, WireType, wasi};
     use std::sync::Arc;
     proxy_filter::__for_each_host_function!(imports);
 }

@@ -4,6 +4,7 @@ use super::functions::Functions;
 use super::root::{self, Stage};
 use super::state::{Filter, Stream};
 use super::vm::{Guest, Vm};
+use super::wasi::Random;
 use super::{event, time};
 use crate::backend::{Plugin, Refused, Settings};
 use crate::record::{Event, VmOf};
@@ -35,7 +36,11 @@ impl Machine {
         of: VmOf,
         settings: &Settings,
     ) -> Result<Self, Refused> {
-        functions.state().settings = settings.clone();
+        {
+            let mut state = functions.state();
+            state.settings = settings.clone();
+            state.random = Random::new(settings.random_seed, state.vm);
+        }
         let refused = |reason: String| Refused { events: std::mem::take(&mut functions.state().events), reason };
         let vm = Vm::start(guest, Arc::clone(&functions)).map_err(refused)?;
         let mut machine = Self { of, vm, functions, next_context: FIRST };

@@ -40,6 +40,7 @@ mod tcp;
 mod time;
 mod vm;
 mod waiting;
+mod wasi;
 mod way;
 mod wire;
 
@@ -232,6 +233,7 @@ impl Backend for Embedded {
         self.process = Process::default();
         self.wall = self.wall();
         self.machines.clear();
+        self.vms = 0;
         self.open.clear();
         self.violations.clear();
         self.started_elsewhere.clear();

@@ -11,6 +11,7 @@ use super::rpc::Rpcs;
 use super::shared::{Data, Queues, Registrant};
 use super::time::Clock;
 use super::waiting::Hold;
+use super::wasi::Random;
 use crate::backend::Settings;
 use crate::message::Fields;
 use crate::record::{Event, LogLine};
@@ -262,6 +263,9 @@ pub(crate) enum Permission {
     LogOnly(&'static str),
 }
 
+/// When [`Permission::LogOnly`] is said of the start of a module.
+pub(crate) const INITIALIZATION: &str = "_initialize";
+
 /// Everything the host functions read and write.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -282,6 +286,7 @@ pub(crate) struct State {
     /// Streams that wait for their upstream while others are played.
     pub(crate) parked: Vec<Stream>,
     pub(crate) clock: Clock,
+    pub(super) random: Random,
     pub(crate) callouts: Callouts,
     pub(crate) rpcs: Rpcs,
     pub(crate) backs: Backs,
@@ -310,6 +315,7 @@ impl State {
             stream: None,
             parked: Vec::new(),
             clock: Clock::new(),
+            random: Random::new(0, vm),
             callouts: Callouts::default(),
             rpcs: Rpcs::default(),
             backs: Backs::default(),

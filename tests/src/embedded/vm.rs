@@ -6,7 +6,8 @@ use super::functions::Functions;
 use super::meter::Meter;
 use super::root::Stage;
 use super::rpc;
-use super::state::Permission;
+use super::state::{INITIALIZATION, Permission};
+use super::wasi;
 use crate::engine::{self, Engine, Instance, Trap};
 use proxy_filter::__private::{Export, Module as NativeModule};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +40,11 @@ impl Vm {
             Guest::Native(module) => Box::new(Thread::spawn(*module, Arc::clone(&functions))?) as Box<dyn Instance>,
             Guest::Wasm(bytes, engine) => {
                 functions.state().permission = Permission::Nothing;
-                engine::load(*engine, bytes, abi::imports(&functions))?
+                engine::load(
+                    *engine,
+                    bytes,
+                    [abi::imports(&functions), wasi::imports(&functions)].into_iter().flatten().collect(),
+                )?
             }
         };
         let mut vm = Self {
@@ -49,7 +54,7 @@ impl Vm {
             #[cfg(feature = "wasmtime")]
             meter: Meter::default(),
         };
-        vm.functions.state().permission = Permission::LogOnly("_initialize");
+        vm.functions.state().permission = Permission::LogOnly(INITIALIZATION);
         for initialise in ["_initialize", "_start"] {
             if vm.instance.exports(initialise) {
                 vm.instance.call(initialise, &[]).map_err(|trap| trap.to_string())?;

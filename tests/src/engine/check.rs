@@ -53,7 +53,7 @@ pub(super) fn exports<'a>(functions: impl Iterator<Item = (&'a str, Signature)>)
 /// Checks that the host has what the module imports: pairs of module and name.
 pub(super) fn imports<'a>(wanted: impl Iterator<Item = (&'a str, &'a str)>, offered: &[Import]) -> Result<(), String> {
     for (module, name) in wanted {
-        if module != "env" || !offered.iter().any(|import| import.name == name) {
+        if !offered.iter().any(|import| (import.module, import.name) == (module, name)) {
             return Err(format!("missing import: {module}.{name}"));
         }
     }

@@ -77,8 +77,9 @@ pub(crate) trait Memory: Reentrant {
 /// The body of an imported function: the module's memory, the arguments, a status.
 pub(crate) type Call = Box<dyn Fn(&mut dyn Memory, &[u64]) -> Result<u32, Trap> + Send + Sync>;
 
-/// A function the host offers for import from module `env`. It returns one `i32`.
+/// A function the host offers for import. It returns one `i32`.
 pub(crate) struct Import {
+    pub(crate) module: &'static str,
     pub(crate) name: &'static str,
     pub(crate) parameters: Vec<WireType>,
     pub(crate) call: Call,

@@ -30,7 +30,7 @@ fn define(linker: &mut Linker<()>, import: Import) -> Result<(), String> {
         WireType::I64 => ValType::I64,
     });
     let ty = FuncType::new(parameters, [ValType::I32]);
-    let Import { name, call, .. } = import;
+    let Import { module, name, call, .. } = import;
     let body = move |caller: Caller<'_, ()>, arguments: &[Val], results: &mut [Val]| -> Result<(), wasmi::Error> {
         let arguments: Vec<u64> = arguments
             .iter()
@@ -46,7 +46,7 @@ fn define(linker: &mut Linker<()>, import: Import) -> Result<(), String> {
         }
         Ok(())
     };
-    linker.func_new("env", name, ty, body).map(|_| ()).map_err(|error| error.to_string())
+    linker.func_new(module, name, ty, body).map(|_| ()).map_err(|error| error.to_string())
 }
 
 struct Guest<'a> {

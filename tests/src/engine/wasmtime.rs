@@ -43,7 +43,7 @@ fn define(engine: &Engine, linker: &mut Linker<()>, import: Import) -> Result<()
         WireType::I64 => ValType::I64,
     });
     let ty = FuncType::new(engine, parameters, [ValType::I32]);
-    let Import { name, call, .. } = import;
+    let Import { module, name, call, .. } = import;
     let body = move |caller: Caller<'_, ()>, arguments: &[Val], results: &mut [Val]| -> wasmtime::Result<()> {
         let arguments: Vec<u64> = arguments
             .iter()
@@ -59,7 +59,7 @@ fn define(engine: &Engine, linker: &mut Linker<()>, import: Import) -> Result<()
         }
         Ok(())
     };
-    linker.func_new("env", name, ty, body).map(|_| ()).map_err(|error| error.to_string())
+    linker.func_new(module, name, ty, body).map(|_| ()).map_err(|error| error.to_string())
 }
 
 struct Guest<'a> {

@@ -246,6 +246,23 @@ impl Host {
         self.settings.foreign.set(name, Arc::new(function));
     }
 
+    /// The seed of the random bytes that the embedded host gives modules ([`random`](proxy_filter::random)); 0 unless said otherwise. With one seed they
+    /// are the same in each run, natively and as wasm, and others in each VM. Those of a real Envoy have no seed.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// for seed in 0..100 {
+    ///     host.random_seed(seed);
+    ///     host.configure("").unwrap();
+    ///     assert_eq!(host.get("/").send().status(), 200, "with seed {seed}");
+    /// }
+    /// # }
+    /// ```
+    pub fn random_seed(&mut self, seed: u64) {
+        self.settings.random_seed = seed;
+    }
+
     fn add_cluster(&mut self, name: &str, endpoint: Endpoint) {
         self.settings.clusters.retain(|cluster| cluster.name != name);
         self.settings.clusters.push(Cluster { name: name.into(), endpoint });
