@@ -71,6 +71,11 @@ fn scripts(example: &str) -> Vec<Script> {
             reply_body: text("{\"name\": \"alice\", \"email\": \"a@example\"}\n"),
             ..script()
         }],
+        "waf" => {
+            let configuration = text(r#"{"request": {"sql-injection": "union select"}}"#);
+            let clean = Script { configuration, ..script() };
+            vec![Script { path: text("/?q=%2575nion/**/select"), ..clean.clone() }, clean]
+        }
         _ => vec![script()],
     }
 }
