@@ -15,7 +15,7 @@ use core::marker::PhantomData;
 pub trait FieldLiteral: Sized {
     /// Asks whether the call takes a literal that is no field.
     #[must_use]
-    #[inline(always)]
+    #[inline]
     fn __proxy_filter_literal(self, ask: impl FnOnce(FieldCall<Self>)) -> Self {
         ask(FieldCall(PhantomData));
         self
@@ -31,11 +31,11 @@ pub struct FieldCall<T>(PhantomData<T>);
 /// A call that is not one of the SDK's takes any literal.
 pub trait AnyCall: Sized {
     /// Whether the call takes the literal as a name or value.
-    #[inline(always)]
+    #[inline]
     fn takes_field<L>(self, _literal: L) {}
 
     /// Whether the call takes the literal as a method or path.
-    #[inline(always)]
+    #[inline]
     fn takes_target<L>(self, _literal: L) {}
 }
 

@@ -3,6 +3,7 @@
 use super::fields::{self, Kind, Map};
 use super::functions::Functions;
 use super::state::State;
+use super::valid;
 use super::vm::Vm;
 use super::waiting::UnderWay;
 use super::wire;
@@ -181,17 +182,71 @@ pub(super) fn call(
     if !body.is_empty() {
         map.overwrite(b"content-length", body.len().to_string().as_bytes());
     }
+    // A service waits for a body that is announced and does not come.
+    let length = map.get(b"content-length").filter(|length| *length != b"0");
+    let complete = !body.is_empty() || (length.is_none() && map.get(b"transfer-encoding").is_none());
+    let timeout = obey(&mut map, milliseconds, &mut state.violations);
     map.overwrite(b"x-envoy-internal", b"true");
-    let timeout = (milliseconds > 0).then(|| Duration::from_millis(milliseconds.into()));
-    if timeout.is_some() {
-        map.overwrite(b"x-envoy-expected-rq-timeout-ms", milliseconds.to_string().as_bytes());
+    if let Some(timeout) = timeout {
+        map.overwrite(b"x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string().as_bytes());
     }
-    let request = wire::upstream(&map, body, None, true, Protocol::Http1);
+    let refusal = valid::refusal(&map).map(|why| (made, End::Response(own(503, why))));
+    if refusal.is_none() && valid::is_line_misread(&map) {
+        state.violations.push(format!(
+            "the request line of a callout to the cluster `{name}` would be read in another way than it was meant: a space or control \
+             byte in `:method` or `:path`, or none of them"
+        ));
+    }
+    let request = Received { complete, ..wire::upstream(&map, body, None, true, Protocol::Http1) };
+    let callouts = &mut state.callouts;
+    if let Some(end) = refusal {
+        let end = Some(end);
+        callouts.pending.push(Callout { root, context, cluster: name, token, made, timeout, request, endpoint, end });
+        return Ok(token);
+    }
+    if !complete {
+        callouts.note(&name, token, request.clone());
+        let due = timeout.map_or(Duration::MAX, |timeout| made + timeout);
+        let end = Some((due, End::Response(own(504, TIMED_OUT))));
+        callouts.pending.push(Callout { root, context, cluster: name, token, made, timeout, request, endpoint, end });
+        return Ok(token);
+    }
     if matches!(endpoint, Endpoint::Server(_) | Endpoint::Grpc(_)) {
         callouts.note(&name, token, request.clone());
     }
     callouts.pending.push(Callout { root, context, cluster: name, token, made, timeout, request, endpoint, end: None });
     Ok(token)
+}
+
+/// Takes out the fields that Envoy's router obeys: how long the callout may take then.
+fn obey(map: &mut Map, milliseconds: u32, violations: &mut Vec<String>) -> Option<Duration> {
+    const TIMEOUTS: [&str; 2] = ["x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms"];
+    const OBEYED: [&str; 4] = ["x-envoy-upstream-", "x-envoy-retr", "x-envoy-max-retries", "x-envoy-hedge-on-"];
+    const PLAYED: [&str; 5] =
+        [TIMEOUTS[0], TIMEOUTS[1], "x-envoy-max-retries", "x-envoy-upstream-alt-stat-name", "x-envoy-retry-on"];
+    let mut timeout = (milliseconds > 0).then(|| Duration::from_millis(milliseconds.into()));
+    let obeyed: Vec<_> = map
+        .fields()
+        .iter()
+        .filter_map(|(name, value)| {
+            let name = std::str::from_utf8(name).ok()?;
+            let is_obeyed = OBEYED.iter().any(|start| name.starts_with(start));
+            is_obeyed.then(|| (name.to_owned(), value.clone()))
+        })
+        .collect();
+    for (name, value) in obeyed {
+        map.remove(name.as_bytes());
+        let given = std::str::from_utf8(&value).ok().and_then(|value| value.parse().ok()).map(Duration::from_millis);
+        match given {
+            Some(given) if name == TIMEOUTS[0] => timeout = Some(given).filter(|given| !given.is_zero()),
+            Some(given) if name == TIMEOUTS[1] && !given.is_zero() => {
+                timeout = timeout.map_or(Some(given), |timeout| Some(timeout.min(given)))
+            }
+            _ if PLAYED.contains(&name.as_str()) => {}
+            _ => violations.push(format!("the embedded host does not play a callout with `{name}`, which Envoy obeys")),
+        }
+    }
+    timeout
 }
 
 /// Asks the servers of the callouts that were made since this was last called. Nothing is locked while a server, which is a part
@@ -244,7 +299,8 @@ fn response(request: &Received, reply: &Reply) -> Response {
 }
 
 /// A response of Envoy's own in place of one that did not come. It has no `x-envoy-upstream-service-time`.
-fn own(status: u16, body: &str) -> Response {
+fn own(status: u16, body: impl AsRef<[u8]>) -> Response {
+    let body = body.as_ref();
     let mut headers = Map::new(Kind::Response);
     headers.add(b":status", status.to_string().as_bytes());
     headers.add(b"content-length", body.len().to_string().as_bytes());

@@ -6,6 +6,7 @@ use super::functions::Functions;
 use super::incoming::Incoming;
 use super::pause::Patience;
 use super::state::{LocalReply, Phase, Side, Stream};
+use super::valid;
 use super::vm::Vm;
 use super::wire;
 use crate::backend::Answer;
@@ -45,6 +46,8 @@ pub(super) enum Ended {
 pub(super) const UPSTREAM_CONNECTION_TERMINATION: u64 = 1 << 6;
 /// A bit of `ResponseFlags`.
 const NO_ROUTE_FOUND: u64 = 1 << 8;
+/// A bit of `ResponseFlags`.
+const UPSTREAM_PROTOCOL_ERROR: u64 = 1 << 18;
 /// Envoy's default for `per_connection_buffer_limit_bytes`.
 pub(super) const BUFFER_LIMIT: u32 = 1024 * 1024;
 
@@ -101,6 +104,16 @@ impl Exchange<'_> {
         if !early {
             self.check_length("request", &routed, &passed.body);
         }
+        if request.protocol == Protocol::Http1 && valid::is_line_misread(&routed) {
+            let part = |name: &[u8]| routed.get(name).unwrap_or_default().escape_ascii().to_string();
+            let line = format!("{} {}", part(b":method"), part(b":path"));
+            self.functions.state().violations.push(format!(
+                "the request line begins with `{line}`, which the upstream would read in another way than it was meant"
+            ));
+        }
+        if let Some(trailers) = &passed.trailers {
+            self.check_fields("request's trailers", trailers);
+        }
         self.upstream = Some(wire::upstream(&routed, &passed.body, passed.trailers.as_ref(), !early, request.protocol));
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.0 = Some(routed);
@@ -119,14 +132,25 @@ impl Exchange<'_> {
             (info.routed, info.upstream) = (routable, routable);
             info.flags |= if routable { 0 } else { NO_ROUTE_FOUND };
         });
-        if routable { Ok(()) } else { Err(Ended::Reply(wire::no_route())) }
+        if !routable {
+            return Err(Ended::Reply(wire::no_route()));
+        }
+        let refusal =
+            self.with_side(Which::Request, |side| side.headers.value.as_ref().and_then(|map| valid::refusal(map)));
+        match refusal {
+            Some(refusal) => {
+                self.with_info(|info| (info.upstream, info.flags) = (false, info.flags | UPSTREAM_PROTOCOL_ERROR));
+                Err(Ended::Reply(wire::refused(refusal)))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The request ends early. If its headers had gone on, the upstream has seen a part of it.
     fn abandon_upstream(&mut self) {
-        let mut routed = false;
-        self.with_info(|info| routed = info.routed);
-        let headers = self.with_side(Which::Request, |side| side.headers.value.clone().filter(|_| side.gone && routed));
+        let mut sent = false;
+        self.with_info(|info| sent = info.upstream);
+        let headers = self.with_side(Which::Request, |side| side.headers.value.clone().filter(|_| side.gone && sent));
         let Some(headers) = headers else { return };
         let routed = wire::routed(&headers);
         self.upstream = Some(wire::upstream(&routed, &self.cut, None, false, self.request.protocol));
@@ -186,6 +210,10 @@ impl Exchange<'_> {
     }
 
     pub(super) fn log_response(&mut self, headers: &Map, trailers: Option<&Map>) {
+        self.check_fields("response", headers);
+        if let Some(trailers) = trailers {
+            self.check_fields("response's trailers", trailers);
+        }
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.1 = Some(headers.clone());
             stream.logged.2 = trailers.cloned();
@@ -266,6 +294,15 @@ impl Exchange<'_> {
 
     pub(super) fn buffer_limit(&self) -> usize {
         self.functions.state().settings.buffer_limit.unwrap_or(BUFFER_LIMIT) as usize
+    }
+
+    /// Envoy writes fields of responses and trailers as they are, and a receiver takes them for others, or refuses the whole message.
+    fn check_fields(&self, message: &str, map: &Map) {
+        if let Some(odd) = valid::odd_field(map.fields()) {
+            self.functions.state().violations.push(format!(
+                "the {message} would have the field `{odd}`, which is not valid HTTP: Envoy writes it as it is"
+            ));
+        }
     }
 
     /// Envoy never corrects `content-length`: a wrong one breaks the framing, and that is the module's fault.

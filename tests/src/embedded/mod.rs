@@ -38,6 +38,7 @@ mod signature;
 mod state;
 mod tcp;
 mod time;
+mod valid;
 mod vm;
 mod waiting;
 mod wasi;

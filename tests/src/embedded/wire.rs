@@ -3,6 +3,7 @@
 use super::attribute::grpc_status;
 use super::fields::{Kind, Map};
 use super::state::LocalReply;
+use super::valid;
 use crate::message::{Body, Fields, Protocol, Received, Reply, Request};
 
 /// Fields of one hop that no filter sees.
@@ -227,6 +228,11 @@ pub(crate) fn upstream_reset() -> LocalReply {
 /// What Envoy answers when no route matches.
 pub(crate) fn no_route() -> LocalReply {
     plain(404, "route_not_found", "")
+}
+
+/// What Envoy answers when the router does not send a request.
+pub(crate) fn refused(why: Vec<u8>) -> LocalReply {
+    LocalReply { details: valid::details(&why), body: why, ..plain(503, "", "") }
 }
 
 /// What Envoy answers when more of a request is to be buffered than it may.
