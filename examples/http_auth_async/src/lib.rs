@@ -25,6 +25,10 @@ struct Config {
     /// How long a request waits for the answer.
     #[serde(default = "timeout")]
     timeout_ms: u64,
+    /// The most bytes of a request that the service is shown. Some services close the connection if it is too much for them, and look as if
+    /// they were down.
+    #[serde(default = "seven_kib")]
+    max_bytes: usize,
     /// What happens to a request about which nobody can be asked.
     #[serde(default)]
     on_outage: Outage,
@@ -36,6 +40,11 @@ fn check() -> String {
 
 const fn timeout() -> u64 {
     200
+}
+
+/// Most services take 8 KiB, with what Envoy adds.
+const fn seven_kib() -> usize {
+    7 * 1024
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -53,40 +62,58 @@ async fn http_auth_async(mut exchange: Exchange<Config>) -> Result<()> {
     let config = Rc::clone(exchange.config());
     let request = exchange.request_headers().await?;
     request.remove("x-user")?; // nobody but the authorization service says who the user is
-    let why = match question(&config, request)?.await {
-        Ok(answer) if answer.status() == 200 => {
-            return answer.header("x-user").map_or(Ok(()), |user| request.replace("x-user", user));
-        }
-        Ok(answer) if [401, 403].contains(&answer.status()) => return exchange.reply(refusal(answer)),
-        Ok(answer) => format!("it answered {}", answer.status()),
-        Err(why) => why.to_string(),
+    let Some(question) = question(&config, request)? else {
+        return exchange.reply(LocalReply::new(431).details("authz_too_long").body("too long\n"));
     };
-    log::warn!("the authorization service is of no help: {why}");
-    let reply = LocalReply::new(503).header("retry-after", "1").details("authz_outage").body("try again in a second\n");
-    match config.on_outage {
-        Outage::Allow => Ok(()),
-        Outage::Deny => exchange.reply(reply),
+    // What a client can provoke is no outage.
+    match question.await.and_then(HttpAnswer::outage_for_status) {
+        Ok(answer) if answer.status() == 200 => {
+            answer.header("x-user").map_or(Ok(()), |user| request.replace("x-user", user))
+        }
+        Ok(answer) if matches!(answer.status(), 401 | 403) => exchange.reply(refusal(answer)),
+        Ok(answer) => {
+            log::info!("the authorization service answered {}", answer.status());
+            exchange.reply(LocalReply::new(403).details("authz_denied"))
+        }
+        Err(CalloutError::Refused(why)) => {
+            log::info!("the authorization service was not asked: {why}");
+            exchange.reply(LocalReply::new(403).details("authz_not_asked"))
+        }
+        Err(CalloutError::Outage(why)) => {
+            log::warn!("the authorization service is of no help: {why}");
+            match config.on_outage {
+                Outage::Allow => Ok(()),
+                Outage::Deny => exchange.reply(unavailable()),
+            }
+        }
     }
 }
 
-/// What the service is asked.
-fn question(config: &Config, request: &RequestHeaders) -> Result<HttpCall> {
-    let call = HttpCall::get(&config.cluster, &config.path)
-        .header("x-original-method", request.method()?.unwrap_or_default())
-        .header("x-original-path", request.path()?.unwrap_or_default())
-        .timeout(Duration::from_millis(config.timeout_ms));
-    Ok(match request.get("authorization")? {
-        Some(authorization) => call.header("authorization", authorization),
-        None => call,
-    })
+fn unavailable() -> LocalReply {
+    LocalReply::new(503).header("retry-after", "1").details("authz_outage").body("try again in a second\n")
 }
 
-/// The service's refusal, as the client gets it: its status, its challenge, its body.
-fn refusal(answer: HttpAnswer) -> LocalReply {
-    let reply = LocalReply::new(answer.status()).details("authz_denied");
-    let reply = match answer.header("www-authenticate") {
-        Some(challenge) => reply.header("www-authenticate", challenge),
-        None => reply,
-    };
-    reply.body(answer.into_body())
+/// What the service is asked: none if it is too long.
+fn question(config: &Config, request: &RequestHeaders) -> Result<Option<HttpCall>> {
+    let (method, path) = (request.method()?.unwrap_or_default(), request.path()?.unwrap_or_default());
+    let mut bytes = method.len() + path.len();
+    let mut call = HttpCall::get(&config.cluster, &config.path)
+        .header("x-original-method", method)
+        .header("x-original-path", path)
+        .timeout(Duration::from_millis(config.timeout_ms));
+    // All of them, as the upstream gets them: the service decides which one counts.
+    for authorization in request.get_all("authorization")?.iter() {
+        bytes += authorization.len();
+        call = call.header("authorization", authorization);
+    }
+    Ok((bytes <= config.max_bytes).then_some(call))
 }
+
+/// The service's refusal, as the client gets it: its status, its challenges, its body and what that is.
+fn refusal(answer: HttpAnswer) -> LocalReply {
+    let relayed = answer.headers().iter().filter(|(name, _)| RELAYED.contains(name));
+    let reply = LocalReply::new(answer.status()).details("authz_denied");
+    relayed.fold(reply, |reply, (name, value)| reply.header(name, value)).body(answer.into_body())
+}
+
+const RELAYED: [&[u8]; 3] = [b"www-authenticate", b"content-type", b"content-encoding"];

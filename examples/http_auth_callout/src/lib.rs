@@ -26,6 +26,10 @@ struct Config {
     /// How long a request waits for the answer.
     #[serde(default = "timeout")]
     timeout_ms: u64,
+    /// The most bytes of a request that the service is shown. Some services close the connection if it is too much for them, and look as if
+    /// they were down.
+    #[serde(default = "seven_kib")]
+    max_bytes: usize,
     /// What happens to a request about which nobody can be asked.
     #[serde(default)]
     on_outage: Outage,
@@ -37,6 +41,11 @@ fn check() -> String {
 
 const fn timeout() -> u64 {
     200
+}
+
+/// Most services take 8 KiB, with what Envoy adds.
+const fn seven_kib() -> usize {
+    7 * 1024
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -86,51 +95,73 @@ impl Context for Stream {
         let Some(config) = self.config.clone() else { return Err(Error::other("not configured")) };
         // Nobody but the authorization service says who the user is.
         request.remove("x-user")?;
-        let mut call = HttpCall::get(&config.cluster, &config.path)
-            .header("x-original-method", request.method()?.unwrap_or_default())
-            .header("x-original-path", request.path()?.unwrap_or_default())
-            .timeout(Duration::from_millis(config.timeout_ms));
-        if let Some(authorization) = request.get("authorization")? {
-            call = call.header("authorization", authorization);
-        }
+        let Some(call) = question(&config, request)? else {
+            return request.reply(LocalReply::new(431).details("authz_too_long").body("too long\n"));
+        };
         // The request waits. Should the client leave meanwhile, the closure is dropped and never runs.
         request.pause_for(self, call, move |_, request, answer| decide(config.on_outage, request, answer))
     }
 }
 
-/// What the answer of the authorization service, or its absence, means for the request.
+/// What the service is asked: none if it is too long.
+fn question(config: &Config, request: &RequestHeaders) -> Result<Option<HttpCall>> {
+    let (method, path) = (request.method()?.unwrap_or_default(), request.path()?.unwrap_or_default());
+    let mut bytes = method.len() + path.len();
+    let mut call = HttpCall::get(&config.cluster, &config.path)
+        .header("x-original-method", method)
+        .header("x-original-path", path)
+        .timeout(Duration::from_millis(config.timeout_ms));
+    // All of them, as the upstream gets them: the service decides which one counts.
+    for authorization in request.get_all("authorization")?.iter() {
+        bytes += authorization.len();
+        call = call.header("authorization", authorization);
+    }
+    Ok((bytes <= config.max_bytes).then_some(call))
+}
+
+/// What the answer of the authorization service, or its absence, means for the request. What a client can provoke is no outage.
 fn decide(
     on_outage: Outage,
     request: &mut RequestHeaders,
     answer: Result<&HttpCallResponse, CalloutError>,
 ) -> Result<FilterHeadersStatus> {
-    let why = match answer {
-        Ok(answer) => match answer.status() {
-            200 => {
-                if let Some(user) = answer.header("x-user")? {
-                    request.replace("x-user", user)?;
-                }
-                return Ok(FilterHeadersStatus::Continue);
+    match answer.and_then(HttpCallResponse::outage_for_status) {
+        Ok(answer) if answer.status() == 200 => {
+            if let Some(user) = answer.header("x-user")? {
+                request.replace("x-user", user)?;
             }
-            status @ (401 | 403) => return request.reply(refusal(status, answer)?),
-            status => format!("it answered {status}"),
-        },
-        Err(why) => why.to_string(),
-    };
-    log::warn!("the authorization service is of no help: {why}");
-    match on_outage {
-        Outage::Allow => Ok(FilterHeadersStatus::Continue),
-        Outage::Deny => request.reply(
-            LocalReply::new(503).header("retry-after", "1").details("authz_outage").body("try again in a second\n"),
-        ),
+            Ok(FilterHeadersStatus::Continue)
+        }
+        Ok(answer) if matches!(answer.status(), 401 | 403) => request.reply(refusal(answer)?),
+        Ok(answer) => {
+            log::info!("the authorization service answered {}", answer.status());
+            request.reply(LocalReply::new(403).details("authz_denied"))
+        }
+        Err(CalloutError::Refused(why)) => {
+            log::info!("the authorization service was not asked: {why}");
+            request.reply(LocalReply::new(403).details("authz_not_asked"))
+        }
+        Err(CalloutError::Outage(why)) => {
+            log::warn!("the authorization service is of no help: {why}");
+            match on_outage {
+                Outage::Allow => Ok(FilterHeadersStatus::Continue),
+                Outage::Deny => request.reply(
+                    LocalReply::new(503)
+                        .header("retry-after", "1")
+                        .details("authz_outage")
+                        .body("try again in a second\n"),
+                ),
+            }
+        }
     }
 }
 
-/// The service's refusal, as the client gets it: its status, its challenge, its body.
-fn refusal(status: u16, answer: &HttpCallResponse) -> Result<LocalReply> {
-    let mut reply = LocalReply::new(status).details("authz_denied").body(answer.body()?);
-    if let Some(challenge) = answer.header("www-authenticate")? {
-        reply = reply.header("www-authenticate", challenge);
-    }
-    Ok(reply)
+/// The service's refusal, as the client gets it: its status, its challenges, its body and what that is.
+fn refusal(answer: &HttpCallResponse) -> Result<LocalReply> {
+    let fields = answer.headers().pairs()?;
+    let relayed = fields.iter().filter(|(name, _)| RELAYED.contains(name));
+    let reply = LocalReply::new(answer.status()).details("authz_denied").body(answer.body()?);
+    Ok(relayed.fold(reply, |reply, (name, value)| reply.header(name, value)))
 }
+
+const RELAYED: [&[u8]; 3] = [b"www-authenticate", b"content-type", b"content-encoding"];

@@ -75,7 +75,7 @@ fn an_outage_denies_if_the_operator_says_so(mut host: Host) {
         seen.push((exchange.status(), exchange.messages().concat()));
     }
     assert!(seen.iter().all(|(status, why)| *status == 503 && why.contains("is of no help: ")), "{seen:?}");
-    assert!(seen[3].1.ends_with("it answered 500"), "{seen:?}");
+    assert!(seen[3].1.ends_with("responded with 500"), "{seen:?}");
 }
 
 #[proxy_filter_host::test]
@@ -87,6 +87,110 @@ fn an_outage_lets_pass_without_a_user_if_the_operator_says_so(mut host: Host) {
         assert_eq!(exchange.status(), 200, "{exchange}");
         assert_eq!(exchange.upstream().unwrap().header("x-user"), None, "{exchange}");
     }
+}
+
+/// Every kind of status but 200, 401 and 403, whatever the policy for outages: only those from 500 are one.
+#[proxy_filter_host::test]
+fn what_a_client_can_provoke_is_no_outage(mut host: Host) {
+    host.cluster("authz", |call| Reply::new(call.header("x-original-path").unwrap().to_string()[1..].parse().unwrap()));
+    for on_outage in ["deny", "allow"] {
+        configure(&mut host, on_outage);
+        for status in (201..=599).step_by(3).chain([400, 404, 413, 414, 429, 431, 499, 500, 599]) {
+            if matches!(status, 304 | 401 | 403) {
+                continue;
+            }
+            let exchange = host.get(&format!("/{status}")).send();
+            let expected = match (status, on_outage) {
+                (..500, _) => 403,
+                (_, "deny") => 503,
+                _ => 200,
+            };
+            assert_eq!(exchange.status(), expected, "{status}: {exchange}");
+            assert_eq!(exchange.upstream().is_some(), expected == 200, "{status}: {exchange}");
+            let at_info = exchange.messages().iter().any(|line| line.starts_with("the authorization service answered"));
+            assert_eq!(at_info, status < 500, "{status}: {exchange}");
+        }
+    }
+}
+
+#[proxy_filter_host::test]
+fn a_question_that_is_too_long_is_refused_under_every_policy(mut host: Host) {
+    host.cluster("authz", authorize);
+    for on_outage in ["deny", "allow"] {
+        configure(&mut host, on_outage);
+        for length in [7 * 1024, 9000, 50_000] {
+            let long = "a".repeat(length);
+            let token = host.get("/").header("authorization", format!("Bearer {long}")).send();
+            let several = host.get("/").header("authorization", "Bearer alice").header("authorization", &long).send();
+            let path = host.get(&format!("/{long}")).header("authorization", "Bearer alice").send();
+            for exchange in [token, several, path] {
+                assert_eq!((exchange.status(), exchange.calls("authz").len()), (431, 0), "{exchange}");
+                assert!(exchange.upstream().is_none() && exchange.messages().is_empty(), "{exchange}");
+            }
+        }
+    }
+    let exchange = host.get(&format!("/{}", "a".repeat(7000))).header("authorization", "Bearer alice").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+}
+
+/// The upstream gets all of them too.
+#[proxy_filter_host::test]
+fn the_service_sees_every_authorization(mut host: Host) {
+    host.cluster("authz", |call| {
+        let all = call.header_values("authorization").iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        Reply::new(if all.replace(' ', "") == "Bearera,Bearerb" { 200 } else { 401 })
+    });
+    configure(&mut host, "deny");
+    let exchange = host.get("/").header("authorization", "Bearer a").header("authorization", "Bearer b").send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn every_challenge_is_relayed_in_order(mut host: Host) {
+    host.cluster("authz", |call| {
+        let status = call.header("x-original-path").unwrap().to_string()[1..].parse().unwrap();
+        let reply = Reply::new(status).header("www-authenticate", "Negotiate").header("x-secret", "inside");
+        reply.header("www-authenticate", r#"Basic realm="x", charset="UTF-8""#).header("www-authenticate", "Bearer")
+    });
+    configure(&mut host, "deny");
+    for status in [401, 403] {
+        let exchange = host.get(&format!("/{status}")).send();
+        assert_eq!(exchange.status(), status, "{exchange}");
+        let challenges = exchange.response().header_values("www-authenticate");
+        assert_eq!(challenges, ["Negotiate", r#"Basic realm="x", charset="UTF-8""#, "Bearer"], "{exchange}");
+        assert_eq!(exchange.response().header("x-secret"), None, "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test]
+fn a_body_is_relayed_with_its_type_and_its_encoding(mut host: Host) {
+    for (media_type, encoding, body) in [
+        (Some("application/json; charset=utf-8"), None, &b"{}"[..]),
+        (Some("text/html"), Some("gzip"), b"\x1f\x8b\x08"),
+        (Some("application/problem+json"), Some("br"), b"\x0b\xff"),
+        (None, None, b"text\n"),
+        (None, None, b""),
+    ] {
+        host.cluster("authz", move |_| {
+            let reply = media_type.map_or(Reply::new(403), |of| Reply::new(403).header("content-type", of));
+            encoding.map_or(reply.clone(), |of| reply.header("content-encoding", of)).body(body)
+        });
+        configure(&mut host, "deny");
+        let exchange = host.get("/").send();
+        assert_eq!((exchange.status(), exchange.response().body.as_slice()), (403, body), "{exchange}");
+        let expected = media_type.or_else(|| (!body.is_empty()).then_some("text/plain")); // the host's
+        assert_eq!(exchange.response().header("content-type"), expected.map(Into::into), "{exchange}");
+        assert_eq!(exchange.response().header("content-encoding"), encoding.map(Into::into), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test]
+fn a_grpc_request_gets_a_grpc_error_whatever_the_type_of_the_refusal(mut host: Host) {
+    host.cluster("authz", |_| Reply::new(401).header("content-type", "application/json").body("{}"));
+    configure(&mut host, "deny");
+    let exchange = host.post("/service/Method").header("content-type", "application/grpc").http2().send();
+    assert_eq!(exchange.response().header("grpc-status"), Some("16".into()), "{exchange}");
+    assert_eq!(exchange.response().header_values("content-type"), ["application/grpc"], "{exchange}");
 }
 
 #[proxy_filter_host::test]
