@@ -10,9 +10,11 @@ mod tests;
 
 pub mod ext_authz;
 
-use ext_authz::{AttributeContext, Authorization, CheckRequest, CheckResponse, HttpRequest, HttpResponse, Request};
-use proxy_filter::log;
+use ext_authz::{
+    AttributeContext, Authorization, CheckRequest, CheckResponse, HttpRequest, HttpResponse, OkHttpResponse, Request,
+};
 use proxy_filter::prelude::*;
+use proxy_filter::{GrpcCode, GrpcError, log};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -75,14 +77,30 @@ impl Context for Stream {
             .timeout(Duration::from_millis(self.config.timeout_ms.into()));
         request.pause_for(self, call, |stream, request, answer| match answer {
             Ok(decision) => apply(decision, request),
-            Err(why) => {
+            Err(GrpcError::Outage(why)) if stream.config.fail_open => {
                 log::warn!("no decision: {why}");
-                if stream.config.fail_open {
-                    return Ok(FilterHeadersStatus::Continue);
-                }
-                request.reply(LocalReply::new(503).details("ext_authz_error"))
+                Ok(FilterHeadersStatus::Continue)
             }
+            Err(why) => request.reply(no_decision(&why)),
         })
+    }
+}
+
+/// The answer without a decision. A client can provoke all that is no outage: it never passes.
+fn no_decision(why: &GrpcError) -> LocalReply {
+    match why.code() {
+        // The service does not take the question.
+        GrpcCode::INVALID_ARGUMENT
+        | GrpcCode::PERMISSION_DENIED
+        | GrpcCode::RESOURCE_EXHAUSTED
+        | GrpcCode::UNAUTHENTICATED => {
+            log::info!("no decision: {why}");
+            LocalReply::new(403).details("ext_authz_denied")
+        }
+        _ => {
+            log::warn!("no decision: {why}");
+            LocalReply::new(503).details("ext_authz_error")
+        }
     }
 }
 
@@ -90,12 +108,11 @@ impl Context for Stream {
 fn question(request: &RequestHeaders) -> Result<CheckRequest> {
     let mut headers = BTreeMap::<String, String>::new();
     for (name, value) in &request.pairs()? {
-        let value = String::from_utf8_lossy(value);
-        let known = headers.entry(String::from_utf8_lossy(name).into_owned()).or_default();
-        if !known.is_empty() {
-            known.push(',');
+        let (name, value) = (String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+        match headers.get_mut(&*name) {
+            Some(known) => known.extend([",", &value]),
+            None => drop(headers.insert(name.into_owned(), value.into_owned())),
         }
-        known.push_str(&value);
     }
     let header = |name: &str| headers.get(name).cloned().unwrap_or_default();
     let (method, path, host) = (header(":method"), header(":path"), header(":authority"));
@@ -108,15 +125,14 @@ fn apply(decision: CheckResponse, request: &mut RequestHeaders) -> Result<Filter
     // No status is the status 0: messages leave out what is 0.
     let allowed = decision.status.is_none_or(|status| status.code == 0);
     match decision.http_response {
-        Some(HttpResponse::Ok(ok)) if allowed => {
-            for name in ok.headers_to_remove {
-                request.remove(name)?;
+        Some(HttpResponse::Ok(ok)) if allowed => match change(ok, request) {
+            Ok(()) => Ok(FilterHeadersStatus::Continue),
+            // Without a change that the service asks for, the request is not the one that may pass.
+            Err(why) => {
+                log::warn!("the service's headers cannot be set: {why}");
+                request.reply(LocalReply::new(503).details("ext_authz_error"))
             }
-            for header in ok.headers.into_iter().filter_map(|option| option.header) {
-                request.replace(header.key, header.value)?;
-            }
-            Ok(FilterHeadersStatus::Continue)
-        }
+        },
         None if allowed => Ok(FilterHeadersStatus::Continue),
         Some(HttpResponse::Denied(denied)) => {
             let status = denied.status.map_or(403, |status| status.code);
@@ -129,4 +145,15 @@ fn apply(decision: CheckResponse, request: &mut RequestHeaders) -> Result<Filter
         }
         _ => request.reply(LocalReply::new(403).details("ext_authz_denied")),
     }
+}
+
+/// Changes the headers as the service says.
+fn change(ok: OkHttpResponse, request: &mut RequestHeaders) -> Result<()> {
+    for name in ok.headers_to_remove {
+        request.remove(name)?;
+    }
+    for header in ok.headers.into_iter().filter_map(|option| option.header) {
+        request.replace(header.key, header.value)?;
+    }
+    Ok(())
 }

@@ -94,3 +94,68 @@ fn it_passes_if_the_operator_wants_so(mut host: Host) {
     host.configure(json!({ "cluster": "authz", "fail_open": true })).unwrap();
     assert_eq!(host.get("/").send().status(), 200);
 }
+
+/// Each code, with both policies: only two of them say that the service is down.
+#[proxy_filter_host::test]
+fn what_a_client_can_provoke_never_passes(mut host: Host) {
+    host.grpc_cluster("authz", |call| {
+        let code = asked(call).path[1..].parse().unwrap();
+        Reply::grpc_status(code, "not this one")
+    });
+    for fail_open in [false, true] {
+        host.configure(json!({ "cluster": "authz", "fail_open": fail_open })).unwrap();
+        for code in 1..=16 {
+            let exchange = host.get(&format!("/{code}")).send();
+            let expected = match code {
+                4 | 14 if fail_open => 200,
+                3 | 7 | 8 | 16 => 403,
+                _ => 503,
+            };
+            assert_eq!(exchange.status(), expected, "{code}: {exchange}");
+            assert_eq!(exchange.upstream().is_some(), expected == 200, "{code}: {exchange}");
+        }
+    }
+}
+
+#[proxy_filter_host::test]
+fn an_answer_that_is_no_decision_never_passes(mut host: Host) {
+    host.grpc_cluster("authz", |_| Reply::grpc([0xff]));
+    host.configure(json!({ "cluster": "authz", "fail_open": true })).unwrap();
+    assert_eq!(host.get("/").send().status(), 503);
+}
+
+/// What the service says is text: any, of any length.
+#[proxy_filter_host::test]
+fn a_request_does_not_pass_without_the_headers_that_the_service_sets(mut host: Host) {
+    decide(&mut host, |request| {
+        let mut headers = vec![header("x-first", "1")];
+        headers.push(match request.path.as_str() {
+            "/crlf" => header("x-user", "a\r\nx-admin: 1"),
+            "/nul" => header("x-user", "a\0b"),
+            "/space" => header("x user", "a"),
+            "/empty" => header("", "a"),
+            "/newline" => header("x-user\n", "a"),
+            _ => header("x-user", "j\u{f6}rg"),
+        });
+        let ok = OkHttpResponse { headers, headers_to_remove: vec![] };
+        CheckResponse { status: Some(Status::default()), http_response: Some(HttpResponse::Ok(ok)) }
+    });
+    for path in ["/crlf", "/nul", "/space", "/empty", "/newline"] {
+        let exchange = host.get(path).send();
+        assert_eq!((exchange.status(), exchange.upstream()), (503, None), "{exchange}");
+    }
+    let exchange = host.get("/good").send();
+    assert_eq!(exchange.upstream().unwrap().header("x-user"), Some("j\u{f6}rg".into()), "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn the_service_sees_every_value_and_text_for_other_bytes(mut host: Host) {
+    decide(&mut host, |request| {
+        let seen = format!("{}|{}", request.headers["x-token"], request.headers["x-bytes"]);
+        let ok = OkHttpResponse { headers: vec![header("x-seen", &seen)], headers_to_remove: vec![] };
+        CheckResponse { status: None, http_response: Some(HttpResponse::Ok(ok)) }
+    });
+    let request = host.get("/").header("x-token", "a").header("x-token", "b").header("x-token", "a,b");
+    let exchange = request.header("x-bytes", b"\xff!").send();
+    assert_eq!(exchange.upstream().unwrap().header("x-seen"), Some("a,b,a,b|\u{fffd}!".into()), "{exchange}");
+}
