@@ -53,14 +53,15 @@ async fn oauth2_introspection(mut exchange: Exchange<Config>) -> Result<()> {
     let config = Rc::clone(exchange.config());
     let request = exchange.request_headers().await?;
     request.remove("x-subject")?; // nobody but this filter says whose the token is
-    let all = request.get_all("authorization")?;
-    let mut authorization = all.iter();
-    let Some(token) = authorization.next().and_then(bearer) else {
+    let authorization = match request.get_single("authorization") {
+        Err(error) if error.kind() == ErrorKind::Repeated => {
+            return exchange.reply(refusal(400, "invalid_request")); // the upstream might believe the other one
+        }
+        authorization => authorization?.unwrap_or_default(),
+    };
+    let Some(token) = bearer(&authorization) else {
         return exchange.reply(LocalReply::new(401).header("www-authenticate", "Bearer").details("no_token"));
     };
-    if authorization.next().is_some() {
-        return exchange.reply(refusal(400, "invalid_request")); // the upstream might believe the other one
-    }
     if token.len() > LONGEST_TOKEN || !token.iter().all(u8::is_ascii_graphic) {
         return exchange.reply(refusal(401, "invalid_token")); // no server made it
     }

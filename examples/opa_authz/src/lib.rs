@@ -80,12 +80,12 @@ async fn opa_authz(mut exchange: Exchange<Config>) -> Result<()> {
 /// or with bytes that are not UTF-8 has no question.
 fn question(request: &RequestHeaders) -> Result<Option<Vec<u8>>> {
     let (method, path) = (request.method()?.unwrap_or_default(), request.path()?.unwrap_or_default());
-    let all = request.get_all("authorization")?;
-    let mut values = all.iter();
-    let (authorization, None) = (values.next(), values.next()) else { return Ok(None) };
-    let (Ok(method), Ok(path), Ok(authorization)) =
-        (method.to_str(), path.to_str(), authorization.map(str::from_utf8).transpose())
-    else {
+    let authorization = match request.get_single("authorization") {
+        Err(error) if error.kind() == ErrorKind::Repeated => return Ok(None),
+        authorization => authorization?,
+    };
+    let authorization = authorization.as_ref().map(HeaderValue::to_str).transpose();
+    let (Ok(method), Ok(path), Ok(authorization)) = (method.to_str(), path.to_str(), authorization) else {
         return Ok(None);
     };
     Ok(Some(serde_json::to_vec(&Query { input: Input { method, path, authorization } })?))

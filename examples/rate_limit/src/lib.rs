@@ -79,18 +79,16 @@ struct Verdict {
 }
 
 impl Config {
-    /// The counter of a client, or none for a request that says more than once whose it is. The upstream gets all values: with a counter for
+    /// The counter of a client.
+    ///
+    /// # Errors
+    /// [`Repeated`](ErrorKind::Repeated) for a request that says more than once whose it is. The upstream gets all values: with a counter for
     /// the first, or for all of them together, a client would get a new counter for each value that it adds.
-    fn counter(&self, request: &RequestHeaders) -> Result<Option<SharedCell<Window>>> {
-        let Some(header) = &self.by else { return Ok(Some(SharedCell::named(format!("rate_limit/{}", self.name)))) };
-        let all = request.get_all(header)?;
-        let mut values = all.iter();
+    fn counter(&self, request: &RequestHeaders) -> Result<SharedCell<Window>> {
+        let Some(header) = &self.by else { return Ok(SharedCell::named(format!("rate_limit/{}", self.name))) };
         let mut hasher = DefaultHasher::new();
-        hasher.write(values.next().unwrap_or_default());
-        if values.next().is_some() {
-            return Ok(None);
-        }
-        Ok(Some(SharedCell::named(format!("rate_limit/{}/{}", self.name, hasher.finish() % COUNTERS))))
+        hasher.write(&request.get_single(header)?.unwrap_or_default());
+        Ok(SharedCell::named(format!("rate_limit/{}/{}", self.name, hasher.finish() % COUNTERS)))
     }
 
     /// Counts one request, if it may pass.
@@ -114,8 +112,11 @@ impl Context for Stream {
     ) -> Result<FilterHeadersStatus> {
         let length = u64::from(self.config.window_seconds);
         let now = clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let Some(counter) = self.config.counter(request)? else {
-            return request.reply(LocalReply::new(400).details("several_clients").body("more than one key\n"));
+        let counter = match self.config.counter(request) {
+            Err(error) if error.kind() == ErrorKind::Repeated => {
+                return request.reply(LocalReply::new(400).details("several_keys").body("more than one key\n"));
+            }
+            counter => counter?,
         };
         let verdict = self.config.count(&counter, now / length)?;
         self.verdict = Some(verdict);
