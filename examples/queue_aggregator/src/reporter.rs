@@ -4,6 +4,10 @@ use crate::{QUEUE, Report};
 use proxy_filter::prelude::*;
 use proxy_filter::shared_data::Json;
 
+/// As much of a host as is reported: a name has at most 253 characters, and then there may be a port. The host keeps reports until they are
+/// collected, and the collector keeps hosts until the next summary, so clients may not choose how much that is.
+const LONGEST_HOST: usize = 260;
+
 /// The plugin with the `root_id` `reporter`.
 #[derive(Debug, Default)]
 pub struct Reporter;
@@ -29,7 +33,9 @@ impl Context for Reported {
             log::debug!("nobody collects");
             return Ok(());
         };
-        let host = log.request_headers().get(":authority")?.unwrap_or_default();
+        let mut host = log.request_headers().get(":authority")?.unwrap_or_default().into_bytes();
+        host.truncate(LONGEST_HOST);
+        host.make_ascii_lowercase();
         let status = log.response_headers().get(":status")?.unwrap_or_default();
         queue.enqueue_value(&Json(Report {
             host: String::from_utf8_lossy(&host).into_owned(),

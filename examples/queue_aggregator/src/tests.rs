@@ -38,6 +38,23 @@ fn a_summary_is_logged_again_and_again(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
+fn a_host_has_a_longest_name_and_no_case(mut host: Host) {
+    host.root_id("reporter");
+    host.service("collector", json!({ "every_seconds": 2 }));
+    host.configure("").unwrap();
+    let long = "a".repeat(260);
+    let mut lines = Vec::new();
+    for authority in [format!("{long}b"), format!("{long}c.example"), long.to_uppercase(), "x".repeat(20_000)] {
+        let exchange = host.get("/").authority(&authority).send();
+        lines.extend(exchange.messages_of(VmOf::Main).into_iter().map(str::to_owned));
+    }
+    let meanwhile = host.advance(Duration::from_millis(2500));
+    lines.extend(meanwhile.messages_of(VmOf::Main).into_iter().map(str::to_owned));
+    let expected = [format!("{long}: 3 requests, 0 failed"), format!("{}: 1 requests, 0 failed", "x".repeat(260))];
+    assert_eq!(lines, expected, "{meanwhile}");
+}
+
+#[proxy_filter_host::test]
 fn every_worker_reports_to_the_one_collector(mut host: Host) {
     host.workers(3);
     start(&mut host);
