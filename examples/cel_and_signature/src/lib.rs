@@ -55,6 +55,11 @@ impl RootContext for Root {
             }
             Err(error) => return Err(error),
         };
+        // Said here, once: clients choose how often there is a signature to check.
+        let probe = foreign::verify_signature("sha256", Key::Pem(&public_key), "", []);
+        if probe.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            log::error!("this host cannot check signatures: it has no function `verify_signature`");
+        }
         self.guard = Some(Rc::new(Guard { when, public_key }));
         Ok(())
     }
@@ -145,10 +150,7 @@ impl Context for Stream {
                 log::info!("a bad signature: {why}");
                 (403, "this signature is not ours\n", "bad_signature")
             }
-            Some(Refusal::Unknown) => {
-                log::error!("this host cannot check signatures: it has no function `verify_signature`");
-                (503, "signatures cannot be checked here\n", "no_signatures")
-            }
+            Some(Refusal::Unknown) => (503, "signatures cannot be checked here\n", "no_signatures"),
         };
         request.reply(LocalReply::new(status).details(details).body(body))
     }
