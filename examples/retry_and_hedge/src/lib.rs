@@ -59,14 +59,9 @@ async fn retry_and_hedge(mut exchange: Exchange<Config>) -> Result<()> {
     let client = request.get("x-forwarded-for")?.unwrap_or_default();
     let pause = Duration::from_millis(config.pause_ms);
     let answer = retry(config.tries, pause, async || hedge(&config, &client).await);
-    match timeout(Duration::from_millis(config.limit_ms), answer).await.and_then(|found| found) {
-        Ok(answer) => match location(&answer) {
-            Some(location) => request.replace("x-location", location),
-            None => {
-                log::warn!("no location: an answer of {} bytes cannot be a header", answer.len());
-                Ok(())
-            }
-        },
+    let answer = timeout(Duration::from_millis(config.limit_ms), answer).await.and_then(|answer| location(&answer?));
+    match answer {
+        Ok(location) => request.replace("x-location", location),
         Err(why) => {
             log::warn!("no location: {why}");
             Ok(())
@@ -76,10 +71,14 @@ async fn retry_and_hedge(mut exchange: Exchange<Config>) -> Result<()> {
 
 /// The location in an answer's text, which may end in a newline, as files do. With control characters it would end the header, or have the
 /// host refuse it; a long one is a page about an error, and the upstream may refuse the request for it.
-fn location(answer: &[u8]) -> Option<&[u8]> {
+fn location(answer: &[u8]) -> Result<Vec<u8>> {
     let text = answer.trim_ascii();
     let is_short = (1..=LONGEST_LOCATION).contains(&text.len());
-    (is_short && text.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control())).then_some(text)
+    if is_short && text.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control()) {
+        Ok(text.to_vec())
+    } else {
+        Err(Error::other(format_args!("an answer of {} bytes cannot be a header", answer.len())))
+    }
 }
 
 /// The first good answer of the two clusters.
