@@ -131,7 +131,7 @@ fn whole_bodies_are_awaited_and_replaced(mut host: Host) {
     assert_eq!(exchange.upstream().unwrap().text(), "QUIET WORDS", "{exchange}");
     assert_eq!(exchange.response().text(), "this and more", "{exchange}");
     let exchange = host.post("/body").body("x".repeat(101)).send();
-    assert_eq!(exchange.status(), 500, "above the limit: {exchange}");
+    assert_eq!(exchange.status(), 413, "above the limit: {exchange}");
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]

@@ -95,7 +95,7 @@ fn a_request_is_refused_for_its_body_before_the_upstream_hears_of_it(mut host: H
     assert_eq!((exchange.status(), exchange.response().text().as_str()), (422, "not this\n"), "{exchange}");
     assert!(exchange.upstream().is_none(), "{exchange}");
     let exchange = host.post("/length").body("x".repeat(101)).send();
-    assert_eq!((exchange.status(), exchange.upstream()), (500, None), "above the limit: {exchange}");
+    assert_eq!((exchange.status(), exchange.upstream()), (413, None), "above the limit: {exchange}");
 }
 
 #[proxy_filter_host::test(guest = "held_headers", module = guest)]

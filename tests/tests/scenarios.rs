@@ -354,3 +354,14 @@ fn one_header_is_one_host_call(mut host: Host) {
     let exchange = host.get("/").send();
     assert_eq!(exchange.response().header("x-by"), Some("proxy-filter".into()), "{exchange}");
 }
+
+/// What was buffered before a body callback failed is forwarded with the rest: nothing of it is in reach at the end.
+#[proxy_filter_host::test(guest = "by_path")]
+fn nothing_is_buffered_after_a_body_callback_that_failed_under_the_open_policy(mut host: Host) {
+    let exchange = host.post("/open-buffered-fail").chunks(["a", "b"]).trailer("x-t", "1").send();
+    assert_eq!(exchange.upstream().map(|upstream| upstream.text()), Some("ab".into()), "{exchange}");
+    let lines: Vec<_> = exchange.messages().into_iter().filter(|line| line.starts_with("request body")).collect();
+    assert_eq!(lines, ["request body 1 false", "request body 2 false", "request body 0 true"], "{exchange}");
+    assert!(exchange.messages().contains(&"at the end: Ok(0)"), "{exchange}");
+    assert!(exchange.messages().contains(&"appended: Err(NotAvailableHere)"), "{exchange}");
+}

@@ -214,7 +214,6 @@ pub(super) fn let_go(side: &Side, stream: StreamType) {
 #[inline]
 fn go_on(side: &Side, stream: StreamType) {
     side.let_go();
-    side.buffered.set(0);
     // A host that refuses leaves the stream held, and ends it in its own time.
     let _ = sys::proxy_continue_stream(stream.raw());
 }

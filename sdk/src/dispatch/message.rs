@@ -163,10 +163,10 @@ pub(super) fn headers<M: Message, C: Context + Callbacks>(
     let mut status = FilterHeadersStatus::Continue;
     if has::<C>(M::HEADERS) {
         let (result, content_length) = M::headers(context, end_of_stream);
-        status = result?;
         if has::<C>(M::BODY.union(CallbackSet::COMPLETIONS)) {
             side.set_content_length(content_length);
         }
+        status = result?;
     }
     let mut held = if status.lets_go() { Held::NOTHING } else { Held::HEADERS };
     if has::<C>(M::BODY) {
@@ -238,16 +238,13 @@ pub(super) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, side
     Ok(if goes_on { status } else { status.map(|_| STOP) })
 }
 
-/// A callback has failed: the stream is refused, or the policy lets go all that was held of the message.
+/// A callback has failed: the stream is refused, or the policy lets go all that was held and buffered of the message.
 #[inline]
 fn failed<C: Callbacks>(side: &Side, error: &Error) {
-    if has::<C>(CallbackSet::COMPLETIONS) {
-        side.let_go();
-        if error.kind() == ErrorKind::EarlyResponse && !error.is_denial() {
-            // Whatever else comes of the request is dropped as well, however often a host sends its
-            // end.
-            side.ended.set(false);
-        }
+    side.let_go();
+    if has::<C>(CallbackSet::COMPLETIONS) && error.kind() == ErrorKind::EarlyResponse && !error.is_denial() {
+        // Whatever else comes of the request is dropped as well, however often a host sends its end.
+        side.ended.set(false);
     }
 }
 

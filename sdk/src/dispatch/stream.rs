@@ -86,11 +86,12 @@ impl Side {
         self.held.set(held);
     }
 
-    /// The message goes on, with everything that was held of it.
+    /// The message goes on, with everything that was held and buffered of it.
     #[inline]
     pub(super) fn let_go(&self) {
         self.headers_held.set(false);
         self.held.set(Held::NOTHING);
+        self.buffered.set(0);
     }
 
     /// How a response whose headers callback is over can be refused.

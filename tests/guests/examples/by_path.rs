@@ -141,7 +141,9 @@ impl Context for Stream {
                 log::info!("{:?}", property::get(&["mark"])?.map(HeaderValue::from));
                 log::info!("{:?}", property::get(&[]).map_err(|error| error.kind()));
             }
-            "/request-body" | "/request-append" | "/request-trailers" => request.remove("content-length")?,
+            "/request-body" | "/request-append" | "/request-trailers" | "/open-buffered-fail" => {
+                request.remove("content-length")?
+            }
             _ => {}
         }
         Ok(FilterHeadersStatus::Continue)
@@ -169,6 +171,12 @@ impl Context for Stream {
             }
             "/request-buffer" if !end_of_stream => return Ok(FilterDataStatus::PAUSE),
             "/request-body-reply" => return body.reply(LocalReply::new(413).body("too much\n")),
+            "/open-buffered-fail" if end_of_stream => {
+                log::info!("at the end: {:?}", body.to_bytes().map(|bytes| bytes.len()).map_err(|error| error.kind()));
+                log::info!("appended: {:?}", body.append("!").map_err(|error| error.kind()));
+            }
+            "/open-buffered-fail" if body.len() < 2 => return Ok(FilterDataStatus::StopIterationAndBuffer),
+            "/open-buffered-fail" => return Err(Error::other("body failed as asked")),
             "/request-body-fail" => return Err(Error::other("body failed as asked")),
             _ => {}
         }
