@@ -20,6 +20,7 @@ use crate::local_reply::LocalReply;
 ///
 /// Source: ABI 0.2.1, `proxy_on_request_headers`; Envoy 1.40, `FilterHeadersStatus`.
 #[derive(Debug)]
+#[must_use = "a status does nothing unless the callback returns it"]
 #[non_exhaustive]
 pub enum FilterHeadersStatus {
     /// The headers go on.
@@ -87,6 +88,7 @@ impl FilterHeadersStatus {
 ///
 /// Source: ABI 0.2.1, `proxy_on_request_body`; Envoy 1.40, `FilterDataStatus`.
 #[derive(Debug)]
+#[must_use = "a status does nothing unless the callback returns it"]
 #[non_exhaustive]
 pub enum FilterDataStatus {
     /// This piece, and all that was held before it, goes on.
@@ -132,6 +134,7 @@ impl FilterDataStatus {
 ///
 /// Source: ABI 0.2.1, `proxy_on_request_trailers`; Envoy 1.40, `FilterTrailersStatus`.
 #[derive(Debug)]
+#[must_use = "a status does nothing unless the callback returns it"]
 #[non_exhaustive]
 pub enum FilterTrailersStatus {
     /// The trailers, and all that was held before them, go on.
@@ -181,6 +184,7 @@ impl FilterTrailersStatus {
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use = "a failure policy does nothing unless `failure_policy` returns it"]
 pub enum FailurePolicy {
     /// The stream is refused: a local reply with the error's [status](crate::Error::status), 500 usually, while that is possible; a reset after the
     /// response headers were sent. A TCP connection is closed.

@@ -47,6 +47,7 @@ use std::borrow::Cow;
 #[doc(alias = "sendLocalResponse")]
 #[doc(alias = "send_http_response")]
 #[derive(Clone, Debug)]
+#[must_use = "a reply is sent only if it is returned: `return request.reply(reply)`"]
 pub struct LocalReply(
     /// One pointer, so that passing a reply on costs a filter no code.
     Box<Inner>,
@@ -96,14 +97,12 @@ impl LocalReply {
     ///
     /// A header that cannot be sent is left out: a name that is no token, a pseudo-header, a value with a control byte, and those after the
     /// 1,024th. Envoy checks none of these and would write them to the client (response splitting), or drop all headers.
-    #[must_use]
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.push(name.as_ref(), value.as_ref());
         self
     }
 
     /// The body: text or bytes. Statuses 204 and 304 cannot have one: it is left out.
-    #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.0.set_body(body.into());
         self
@@ -111,7 +110,6 @@ impl LocalReply {
 
     /// Why, for the operator: Envoy's `response_code_details` (`%RESPONSE_CODE_DETAILS%` in access logs; white space becomes `_`).
     /// The client does not see it.
-    #[must_use]
     pub fn details(mut self, details: impl Into<Cow<'static, str>>) -> Self {
         self.0.details = details.into();
         self
@@ -127,7 +125,6 @@ impl LocalReply {
     /// | gRPC | 13 `INTERNAL` | 16 `UNAUTHENTICATED` | 7 `PERMISSION_DENIED` | 12 `UNIMPLEMENTED` | 14 `UNAVAILABLE` | 2 `UNKNOWN` |
     ///
     /// Other requests, `application/grpc-web` among them, get the reply as it is.
-    #[must_use]
     pub fn grpc_status(mut self, status: u8) -> Self {
         self.0.grpc_status = i32::from(status);
         if status > 16 {

@@ -15,6 +15,7 @@ use std::rc::Rc;
 
 /// A callout as a future; made by `.await`, or by [`into_future`](IntoFuture::into_future) for combinators such as `join`. It starts when it is polled
 /// for the first time. Dropping it means that nobody waits for the answer any more.
+#[must_use = "a callout does nothing unless it is awaited"]
 pub struct Awaited<A: Awaitable>(State<A>);
 
 enum State<A: Awaitable> {

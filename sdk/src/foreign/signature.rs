@@ -28,6 +28,7 @@ impl Key<'_> {
 
 /// Whether a signature is the one it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a signature that is not valid passes unless the verdict is looked at"]
 pub enum Verdict {
     /// It is.
     Valid,

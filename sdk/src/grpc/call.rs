@@ -73,6 +73,7 @@ use core::time::Duration;
 #[doc(alias = "proxy_grpc_call")]
 #[doc(alias = "grpcSimpleCall")]
 #[doc(alias = "dispatch_grpc_call")]
+#[must_use = "a callout does nothing unless it is sent, awaited or paused for"]
 pub struct GrpcCall<Reply>(Box<Inner>, PhantomData<fn() -> Reply>);
 
 #[derive(Clone, Debug)]
@@ -102,7 +103,6 @@ impl<Reply> GrpcCall<Reply> {
     /// HTTP ([`HeaderMap`](crate::HeaderMap#what-may-be-written) has the rules), a name that gRPC uses itself (`:path`, `grpc-timeout`, `te`,
     /// `content-type`), one that [`HttpCall::header`](crate::HttpCall::header) refuses, and more than 1,024 are errors when the call is made.
     /// Envoy adds fields of its own that begin with `x-envoy-`.
-    #[must_use]
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.request.field(name.as_ref(), value.as_ref());
         self
@@ -114,7 +114,6 @@ impl<Reply> GrpcCall<Reply> {
     ///
     /// The server is told too, as `grpc-timeout`. Whichever notices first ends the call: Envoy with [`GrpcOutage::Timeout`](crate::GrpcOutage::Timeout), a server with the
     /// status [`DEADLINE_EXCEEDED`](crate::GrpcCode::DEADLINE_EXCEEDED). [`GrpcError::code`] is that code for both.
-    #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match milliseconds(timeout) {
             Some(timeout) => self.0.timeout = timeout,

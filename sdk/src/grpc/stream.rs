@@ -88,6 +88,7 @@ use std::rc::Rc;
 #[doc(alias = "proxy_grpc_stream")]
 #[doc(alias = "grpcStreamHandler")]
 #[doc(alias = "open_grpc_stream")]
+#[must_use = "a gRPC stream does nothing unless it is opened"]
 pub struct GrpcStream<Sent, Received>(Box<Request>, PhantomData<fn(Sent) -> Received>);
 
 impl<Sent, Received> GrpcStream<Sent, Received> {
@@ -99,7 +100,6 @@ impl<Sent, Received> GrpcStream<Sent, Received> {
     }
 
     /// Adds metadata, which goes with the opening of the stream; as [`GrpcCall::metadata`](crate::GrpcCall::metadata).
-    #[must_use]
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.field(name.as_ref(), value.as_ref());
         self

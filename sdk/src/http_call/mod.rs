@@ -66,6 +66,7 @@ pub use response::HttpCallResponse;
 #[doc(alias = "httpCall")]
 #[doc(alias = "dispatch_http_call")]
 #[derive(Clone, Debug)]
+#[must_use = "a callout does nothing unless it is sent, awaited or paused for"]
 pub struct HttpCall(
     /// One pointer, so that passing a call on costs a filter no code.
     Box<Inner>,
@@ -126,7 +127,6 @@ impl HttpCall {
     }
 
     /// The authority (`host`) of the request, visible ASCII; the name of the cluster unless given.
-    #[must_use]
     pub fn authority(mut self, authority: impl AsRef<[u8]>) -> Self {
         self.0.set_authority(authority.as_ref());
         self
@@ -146,7 +146,6 @@ impl HttpCall {
     ///
     /// To show a service the headers of a request, use [`headers_from`](Self::headers_from), which leaves these out. Envoy adds headers of its own
     /// that begin with `x-envoy-`.
-    #[must_use]
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.field(name.as_ref(), value.as_ref());
         self
@@ -164,7 +163,6 @@ impl HttpCall {
     /// ```
     ///
     /// It takes any list of pairs, so that a filter can leave out more: `request.pairs()?.iter().filter(|(name, _)| *name != b"cookie")`.
-    #[must_use]
     pub fn headers_from<'a, I>(mut self, pairs: I) -> Self
     where
         I: IntoIterator<Item = (&'a [u8], &'a [u8])> + Clone,
@@ -180,7 +178,6 @@ impl HttpCall {
     }
 
     /// The body: text or bytes.
-    #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.0.body = body.into();
         self
@@ -188,7 +185,6 @@ impl HttpCall {
 
     /// How long to wait for the whole answer: longer than 0, at most `i32::MAX` milliseconds (24 days), and 5 seconds unless given. Hosts count
     /// milliseconds; a part of one counts as one. Another value is an error when the call is made.
-    #[must_use]
     #[inline]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match milliseconds(timeout) {

@@ -21,6 +21,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[doc(alias = "FilterStatus")]
+#[must_use = "a status does nothing unless the callback returns it"]
 pub enum NetworkFilterStatus {
     /// Everything goes on.
     Continue,

@@ -48,6 +48,7 @@ use core::time::Duration;
 ///
 /// It runs in each VM in which it was started: in Envoy once for each worker thread, and once on the main thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "an interval does nothing unless it is run or awaited"]
 pub struct Interval {
     period: Duration,
 }

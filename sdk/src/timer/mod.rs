@@ -57,6 +57,7 @@ pub use timeout::{Ticks, retry, timeout};
 ///
 /// Source: ABI 0.2.1, `proxy_set_tick_period_milliseconds` and `proxy_on_tick`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a timer does nothing unless it is run, awaited or paused for"]
 pub struct Timer {
     delay: Duration,
 }

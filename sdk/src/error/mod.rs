@@ -1,12 +1,16 @@
 //! [`Error`]: what went wrong, which host function said so, and what to do about it.
 
+mod denied;
+mod kind;
+
 use crate::abi::{LogLevel, Status};
-use crate::denial::Denial;
-use crate::local_reply::LocalReply;
 use crate::log;
 use crate::runtime::Callback;
 use crate::runtime::line::Line;
 use core::fmt;
+use denied::DENIED;
+pub(crate) use denied::Denied;
+pub use kind::ErrorKind;
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = core::result::Result<T, E>;
@@ -57,6 +61,7 @@ pub type Result<T, E = Error> = core::result::Result<T, E>;
 /// `on_foreign_function`.
 ///
 /// An error that carries no reply deserves a [`status`](Self::status), which the closed policy sends.
+#[must_use = "an error does nothing unless the callback returns it"]
 pub struct Error(
     /// One pointer: a `Result` stays in registers, and a callback that does not fail pays nothing for its errors.
     Box<Inner>,
@@ -78,92 +83,6 @@ enum Why {
     Message(Box<str>),
     /// A denial. A trait object, so that filters without such errors contain no code for them.
     Denied(Box<dyn Denied>),
-}
-
-/// A reply in an error.
-pub(crate) trait Denied {
-    /// The reply, until it is sent.
-    fn reply(&self) -> Option<&LocalReply>;
-    /// The error that the reply was added to.
-    fn cause(&self) -> Option<&Error>;
-    /// Sends the reply, and logs the cause at debug level.
-    fn carry_out(&mut self, callback: Callback, context_id: u32);
-    /// Writes why, without the formatting machinery.
-    fn write_to(&self, line: &mut Line);
-}
-
-struct WithReply {
-    reply: Option<LocalReply>,
-    cause: Option<Error>,
-}
-
-impl Denied for WithReply {
-    fn reply(&self) -> Option<&LocalReply> {
-        self.reply.as_ref()
-    }
-
-    fn cause(&self) -> Option<&Error> {
-        self.cause.as_ref()
-    }
-
-    fn carry_out(&mut self, callback: Callback, context_id: u32) {
-        if let Some(cause) = &self.cause {
-            cause.report(LogLevel::Debug, callback, context_id, "; the stream is denied");
-        }
-        if let Some(reply) = self.reply.take() {
-            Denial::Reply(reply).carry_out(callback, context_id);
-        }
-    }
-
-    fn write_to(&self, line: &mut Line) {
-        if let Some(cause) = &self.cause {
-            return cause.write_to(line);
-        }
-        line.push(DENIED);
-        line.push_number(self.reply.as_ref().map_or(0, LocalReply::status).into());
-    }
-}
-
-/// What a denial without a cause is logged as, where it cannot be sent.
-const DENIED: &str = "denied with status ";
-
-/// The kinds of [`Error`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// What was asked for does not exist in this phase, for example request headers after they went on to the upstream.
-    NotAvailableHere,
-    /// The response began before the request had ended, so that the rest of the request does not
-    /// come: see [`Exchange`](crate::Exchange#early-responses).
-    EarlyResponse,
-    /// It does not exist at all.
-    NotFound,
-    /// A name or value that is not valid HTTP ([`HeaderMap`](crate::HeaderMap) has the rules), or an argument that is out of its range.
-    InvalidInput,
-    /// A field that was to have one value has several, see [`get_single`](crate::HeaderMap::get_single).
-    Repeated,
-    /// More header pairs or bytes than hosts accept from a module (1,024 pairs, 1 MiB).
-    TooLarge,
-    /// The edit would leave a wrong `content-length` behind.
-    ContentLength,
-    /// The host answered with bytes that are not what they should be.
-    Malformed,
-    /// The time for it is over.
-    Elapsed,
-    /// Other threads were faster every time a shared value was to be updated.
-    Contention,
-    /// The host does not have this function, or its configuration restricts it.
-    Unimplemented,
-    /// A configuration could not be read.
-    Configuration,
-    /// Another service could not be asked, or gave no answer: [`CalloutError`](crate::CalloutError) says more.
-    Callout,
-    /// The filter denies: the error carries the reply that the client gets, see [`Error::reply`].
-    Denied,
-    /// The host refused for another reason.
-    Refused(Status),
-    /// The filter's own error.
-    Other,
 }
 
 impl Error {
@@ -205,50 +124,6 @@ impl Error {
     #[inline(never)]
     pub(crate) fn deserving(status: u16, kind: ErrorKind, why: &'static str) -> Self {
         Self::new(kind, status, Why::Refused(why))
-    }
-
-    /// The same error as a denial: the client gets `reply` under every failure policy, and the error is logged at debug level.
-    ///
-    /// A reply that the error carried already is replaced.
-    ///
-    /// ```
-    /// use proxy_filter::prelude::*;
-    ///
-    /// fn quantity(request: &RequestHeaders) -> Result<u32> {
-    ///     let text = request.get("x-quantity")?.unwrap_or_default().to_string();
-    ///     text.parse().map_err(|error| Error::other(error).with_reply(LocalReply::new(400)))
-    /// }
-    /// ```
-    #[cold]
-    #[must_use = "an error denies only if the callback returns it"]
-    pub fn with_reply(self, reply: LocalReply) -> Self {
-        let (kind, status) = (self.kind(), reply.status());
-        // An error without a reply, or the denial that the new reply takes the place of.
-        let denied = WithReply { reply: Some(reply), cause: Some(self) };
-        Self::new(kind, status, Why::Denied(Box::new(denied)))
-    }
-
-    /// The reply that the error carries; `None` for a failure, which the failure policy decides about.
-    pub fn reply(&self) -> Option<&LocalReply> {
-        match &self.0.why {
-            Why::Denied(denied) => denied.reply(),
-            _ => None,
-        }
-    }
-
-    /// Whether the error carries a reply.
-    #[inline]
-    pub(crate) fn is_denial(&self) -> bool {
-        matches!(self.0.why, Why::Denied(_))
-    }
-
-    /// What denies, if the error carries a reply.
-    #[inline]
-    pub(crate) fn denial(&mut self) -> Option<&mut dyn Denied> {
-        match &mut self.0.why {
-            Why::Denied(denied) => Some(&mut **denied),
-            _ => None,
-        }
     }
 
     /// The status that the client gets: that of the reply it carries; otherwise the one that the closed failure policy answers with.
@@ -350,20 +225,6 @@ impl Error {
     }
 }
 
-impl ErrorKind {
-    /// What to do about a host's refusal.
-    const fn advice(self) -> &'static str {
-        match self {
-            Self::NotAvailableHere => ": not available in this phase, or a bad argument",
-            Self::NotFound => ": it does not exist here",
-            Self::Unimplemented => ": this host does not have the function",
-            Self::Refused(Status::INTERNAL_FAILURE) => ": the host failed, or restricts the capability",
-            Self::Refused(Status::INVALID_MEMORY_ACCESS) => ": the module is out of memory",
-            _ => "",
-        }
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.why {
@@ -389,17 +250,6 @@ impl fmt::Debug for Error {
 
 impl core::error::Error for Error {}
 
-impl From<LocalReply> for Error {
-    #[cold]
-    fn from(reply: LocalReply) -> Self {
-        Self::new(
-            ErrorKind::Denied,
-            reply.status(),
-            Why::Denied(Box::new(WithReply { reply: Some(reply), cause: None })),
-        )
-    }
-}
-
 macro_rules! from {
     ($($source:ty),* $(,)?) => {
         $(impl From<$source> for Error {
@@ -423,6 +273,7 @@ from!(serde_json::Error);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::local_reply::LocalReply;
 
     #[test]
     fn what_is_logged_without_formatting_is_what_display_prints() {
