@@ -109,7 +109,8 @@ impl Body {
     ///
     /// # Errors
     /// [`ContentLength`](ErrorKind::ContentLength) if that changes the length and `content-length` was not removed from the headers;
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the message has no body: no host can give it one.
+    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the message has no body, or if trailers ended a body that was forwarded:
+    /// no host can add to it.
     #[doc(alias = "proxy_set_buffer_bytes")]
     pub fn replace(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         let bytes = bytes.as_ref();

@@ -102,9 +102,17 @@ impl Buffer {
 
     #[inline]
     fn set(&self, start: u32, length: u32, bytes: &[u8]) -> Result<()> {
-        sys::proxy_set_buffer_bytes(self.kind.raw(), start, length, bytes)
-            .map_err(|status| Error::host("proxy_set_buffer_bytes", status))
+        sys::proxy_set_buffer_bytes(self.kind.raw(), start, length, bytes).map_err(|status| match status {
+            Status::BAD_ARGUMENT if self.length == 0 => forwarded(),
+            status => Error::host("proxy_set_buffer_bytes", status),
+        })
     }
+}
+
+/// Trailers end a body of which nothing is buffered: hosts have no buffer then.
+#[cold]
+fn forwarded() -> Error {
+    Error::refused(ErrorKind::NotAvailableHere, "the body was forwarded before its trailers came")
 }
 
 /// All of a buffer, of which the host has said how long it is.
