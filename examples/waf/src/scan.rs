@@ -45,7 +45,8 @@ const VIEWS: [View; 5] = [
     (b"%", || vec![percent(), percent()]),
     (b"%+/*", || vec![percent(), comments()]),
     (b"\\", || vec![backslash()]),
-    (b"\\/*", || vec![backslash(), comments()]),
+    // JSON in a query or a form.
+    (b"\\%+/*", || vec![percent(), backslash(), comments()]),
 ];
 
 fn percent() -> Box<dyn Decode> {

@@ -34,7 +34,7 @@ fn frames(before: usize) -> Vec<Vec<u8>> {
 /// A request that is sent, and the status with which it is refused.
 type Way = (&'static str, u16, for<'a> fn(&'a mut Host) -> ExchangeBuilder<'a>);
 
-const TARGETS: [Way; 22] = [
+const TARGETS: [Way; 23] = [
     ("plain", 403, |host| host.get("/?q=union+select")),
     ("upper case", 403, |host| host.get("/?q=UnIoN+SeLeCt")),
     ("percent-encoded", 403, |host| host.get("/?q=%75nion%20select")),
@@ -50,6 +50,7 @@ const TARGETS: [Way; 22] = [
     ("a comment", 403, |host| host.get("/?q=union/**/select")),
     ("a comment with text", 403, |host| host.get("/?q=union/*+a+*/+select")),
     ("a comment that is executed", 403, |host| host.get("/?q=/*!50000union*/+select")),
+    ("JSON in the query", 403, |host| host.get("/?q=%7B%22a%22:%22%5Cu0075nion+select")),
     ("an overlong dot", 403, |host| host.get("/a/%c0%ae%c0%ae/b")),
     ("an overlong slash", 403, |host| host.get("/a/..%e0%80%afb")),
     ("path parameters", 403, |host| host.get("/admin;a=b/secret;c")),
@@ -319,6 +320,8 @@ fn a_pattern_is_found_in_every_encoding_and_cut_everywhere() {
         "%25u0075nion select",
         "\\u0075nion\\nselect",
         "\\x75nion select",
+        "%5cu0075nion+select",
+        "\\u0075nion/**/select",
         "\u{ff55}nion\u{3000}select",
         "uni\u{200b}on select",
         "union/**/select",
