@@ -26,7 +26,9 @@ use proc_macro::TokenStream;
 
 /// Makes an `impl RootContext` a filter.
 ///
-/// ```text
+/// ```
+/// use proxy_filter::prelude::*;
+///
 /// #[derive(Default)]
 /// struct Stamp;
 ///
@@ -35,6 +37,10 @@ use proc_macro::TokenStream;
 ///     type Context = Stamped;
 ///     fn new_context(&self) -> Stamped { Stamped }
 /// }
+/// # struct Stamped;
+/// # #[proxy_filter::context]
+/// # impl Context for Stamped {}
+/// # fn main() {}
 /// ```
 ///
 /// The impl stays as it is. For the host, the attribute adds the functions that a Proxy-Wasm module has to export:
@@ -75,17 +81,38 @@ use proc_macro::TokenStream;
 ///
 /// Each root then has a name, which the host's configuration selects as `root_id`, and [`module!`] lists the roots:
 ///
-/// ```text
+/// ```
+/// # use proxy_filter::prelude::*;
+/// # #[derive(Default)] struct Auth;
+/// # #[derive(Default)] struct Stamp;
+/// # struct Stream;
+/// # #[proxy_filter::context] impl Context for Stream {}
 /// #[proxy_filter::root(root_id = "auth")]
-/// impl RootContext for Auth { … }
+/// impl RootContext for Auth {
+///     // …
+/// #   type Context = Stream;
+/// #   fn new_context(&self) -> Stream { Stream }
+/// }
 ///
 /// #[proxy_filter::root(root_id = "stamp")]
-/// impl RootContext for Stamp { … }
+/// impl RootContext for Stamp {
+///     // …
+/// #   type Context = Stream;
+/// #   fn new_context(&self) -> Stream { Stream }
+/// }
 ///
 /// proxy_filter::module!(Auth, Stamp);
+/// # fn main() {}
 /// ```
 ///
 /// A root without `root_id` is the only one of its module, and answers to any `root_id`.
+///
+/// # Arguments
+///
+/// | | |
+/// |---|---|
+/// | `root_id = "name"` | the filter is one of several |
+/// | `http_calls`, `timers`, `grpc_calls`, `grpc_streams` | what the root context sends or starts by itself, with a completion of its own: `HttpCall`, `Timer` and `Interval`, `GrpcCall`, `GrpcStream` |
 ///
 /// # Requirements
 ///
@@ -103,18 +130,30 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes an async function a filter.
 ///
-/// ```text
+/// ```
+/// use proxy_filter::prelude::*;
+/// use std::rc::Rc;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Config {
+///     value: String,
+/// }
+///
 /// #[proxy_filter::filter]
 /// async fn stamp(mut exchange: Exchange<Config>) -> Result<()> {
-///     exchange.request_headers().await?.replace("x-stamp", &exchange.config().value)
+///     let config = Rc::clone(exchange.config());
+///     exchange.request_headers().await?.replace("x-stamp", &config.value)
 /// }
+/// # fn main() {}
 /// ```
+///
+/// The handles of the message borrow the exchange. What else is needed of it, the configuration for one, is taken out of it before.
 ///
 /// `Exchange` describes what such a function can do. The parameter is `Exchange<Config>` with the type of the configuration, which is read as JSON with
 /// serde (feature `json`), or `Exchange` for a filter without one.
 ///
 /// The function stays as it is, and may be called by others. Beside it comes a root context with its name in camel case, `Stamp`, which is what
-/// [`module!`] lists if the filter is one of several. The module exports what is awaited in the function: `request_headers` always, and the other
+/// [`module!`] lists if the filter is one of several: no other type of the module may have this name, that of the configuration included. The module exports what is awaited in the function: `request_headers` always, and the other
 /// parts of the stream if the function calls the method that waits for them; what `HttpCall`, `GrpcCall`, `GrpcStream`, `Timer`, `Interval`, `timeout` and
 /// `retry` need if it names these.
 ///
@@ -140,7 +179,11 @@ pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Tells the host which callbacks an `impl Context` has.
 ///
-/// ```text
+/// ```
+/// # use proxy_filter::prelude::*;
+/// # #[derive(Default)] struct Stamp;
+/// # #[proxy_filter::root]
+/// # impl RootContext for Stamp { type Context = Stamped; fn new_context(&self) -> Stamped { Stamped } }
 /// struct Stamped;
 ///
 /// #[proxy_filter::context]
@@ -150,16 +193,42 @@ pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///         Ok(FilterHeadersStatus::Continue)
 ///     }
 /// }
+/// # fn main() {}
 /// ```
 ///
 /// The impl stays as it is. The module exports exactly what its callbacks need; [`#[root]`](macro@root) has the table. Neither
 /// attribute sees the other impl, so they meet by the name of the type: the `type Context` of some registered root has to be
 /// this type, or the crate does not compile.
 ///
+/// # Arguments
+///
+/// What the context sends or starts, and awaits with a completion: `http_calls` for `HttpCall`, `timers` for `Timer` and `Interval`, `grpc_calls` for
+/// `GrpcCall`, `grpc_streams` for `GrpcStream`. Without the word, the call does not compile. None is needed for a context that awaits nothing.
+///
+/// ```
+/// # use proxy_filter::prelude::*;
+/// # use std::time::Duration;
+/// # #[derive(Default)] struct Root;
+/// # #[proxy_filter::root]
+/// # impl RootContext for Root { type Context = Delayed; fn new_context(&self) -> Delayed { Delayed } }
+/// struct Delayed;
+///
+/// #[proxy_filter::context(timers)]
+/// impl Context for Delayed {
+///     fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
+///         request.pause_for(self, Timer::after(Duration::from_millis(100)), |_, _, elapsed| {
+///             elapsed?;
+///             Ok(FilterHeadersStatus::Continue)
+///         })
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
 /// # Requirements
 ///
 /// As for [`#[root]`](macro@root): the type is not generic, and callbacks are written out in the impl, not behind a `#[cfg]` or
-/// a macro. The attribute has no arguments.
+/// a macro.
 #[proc_macro_attribute]
 pub fn context(arguments: TokenStream, item: TokenStream) -> TokenStream {
     context::expand(filter::Kind::Http, arguments, fields::check(item))
@@ -167,7 +236,11 @@ pub fn context(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Tells the host which callbacks an `impl StreamContext` has.
 ///
-/// ```text
+/// ```
+/// # use proxy_filter::prelude::*;
+/// # #[derive(Default)] struct Root;
+/// # #[proxy_filter::root]
+/// # impl RootContext for Root { type Context = Guard; fn new_context(&self) -> Guard { Guard } }
 /// struct Guard;
 ///
 /// #[proxy_filter::stream_context]
@@ -176,10 +249,11 @@ pub fn context(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///         Ok(if data.bytes(0, 4)? == b"SSH-" { NetworkFilterStatus::Continue } else { NetworkFilterStatus::Close })
 ///     }
 /// }
+/// # fn main() {}
 /// ```
 ///
-/// It is for TCP connections what [`#[context]`](macro@context) is for requests, with the same requirements: the `type Context` of some
-/// registered root has to be this type, and the attribute has no arguments.
+/// It is for TCP connections what [`#[context]`](macro@context) is for requests, with the same requirements and arguments: the `type Context` of
+/// some registered root has to be this type.
 #[proc_macro_attribute]
 pub fn stream_context(arguments: TokenStream, item: TokenStream) -> TokenStream {
     context::expand(filter::Kind::Tcp, arguments, fields::check(item))
@@ -187,11 +261,20 @@ pub fn stream_context(arguments: TokenStream, item: TokenStream) -> TokenStream 
 
 /// Makes one module of several filters.
 ///
-/// ```text
-/// mod auth;       // #[proxy_filter::root(root_id = "auth")] impl RootContext for Auth
-/// mod stamp;      // #[proxy_filter::root(root_id = "stamp")] impl RootContext for Stamp
+/// ```
+/// mod auth {
+///     // #[proxy_filter::root(root_id = "auth")] impl RootContext for Auth …
+/// #   use proxy_filter::prelude::*;
+/// #   #[proxy_filter::filter(root_id = "auth")] async fn auth(mut exchange: Exchange) -> Result<()> { exchange.request_headers().await?; Ok(()) }
+/// }
+/// mod stamp {
+///     // #[proxy_filter::root(root_id = "stamp")] impl RootContext for Stamp …
+/// #   use proxy_filter::prelude::*;
+/// #   #[proxy_filter::filter(root_id = "stamp")] async fn stamp(mut exchange: Exchange) -> Result<()> { exchange.request_headers().await?; Ok(()) }
+/// }
 ///
 /// proxy_filter::module!(auth::Auth, stamp::Stamp);
+/// # fn main() {}
 /// ```
 ///
 /// The call goes into the crate root, once, and lists every root context that has a `root_id`. The module exports what any of its
@@ -213,11 +296,18 @@ pub fn __export(facts: TokenStream) -> TokenStream {
 
 /// A test of a filter, run natively, as wasm in the embedded host, and in Envoy.
 ///
-/// ```text
+/// ```
+/// # use proxy_filter::prelude::*;
+/// # #[proxy_filter::filter] async fn guard(mut exchange: Exchange) -> Result<()> { exchange.request_headers().await?; Ok(()) }
+/// # fn main() {}
+/// # #[cfg(test)]
+/// # mod tests {
+/// # use proxy_filter_host::Host;
 /// #[proxy_filter_host::test]
 /// fn refuses_without_a_token(mut host: Host) {
 ///     assert_eq!(host.get("/").send().status(), 401);
 /// }
+/// # }
 /// ```
 ///
 /// The function becomes three tests, which cargo lists as `refuses_without_a_token::native`, `…::wasm` and `…::envoy`. The last

@@ -16,7 +16,8 @@ use crate::local_reply::LocalReply;
 /// | [`CloseStream`](Self::CloseStream) | the stream is reset once the callback has returned | **traps**: `proxy_close_stream` is missing |
 ///
 /// To wait for something, return [`PAUSE`](Self::PAUSE): it means the same in Envoy with and without
-/// `allow_on_headers_stop_iteration`, which `StopIteration` does not.
+/// `allow_on_headers_stop_iteration`, which `StopIteration` does not. With that setting, Envoy before 1.40 loses bytes of a body that a filter buffers
+/// after the headers were forwarded (its changelog; not run here).
 ///
 /// Source: ABI 0.2.1, `proxy_on_request_headers`; Envoy 1.40, `FilterHeadersStatus`.
 #[derive(Debug)]

@@ -307,7 +307,7 @@
 //! | Feature | Default | |
 //! |---|---|---|
 //! | `panic-hook` | yes | a panic is written to the host's log |
-//! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `shared_data::Json` |
+//! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `Metadata::json` and `shared_data::Json` |
 //! | `grpc` | no | [`GrpcCall`], [`GrpcStream`] and [`grpc_client!`], with messages of the crate `prost`, of types that implement [`GrpcMessage`], or as [`GrpcBytes`] |
 //! | `prost-types` | no | metadata as `prost_types::Value` and `prost_types::Struct`: `Metadata::prost_value` and `prost_struct`, and conversions |
 //! | `getrandom` | no | `getrandom`, and so `uuid` and `rand`, with the host's random bytes: see [`random`] |

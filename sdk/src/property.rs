@@ -46,7 +46,8 @@ pub(crate) fn get_encoded(path: &[u8]) -> Result<Option<Vec<u8>>> {
 ///
 /// Envoy stores it as filter state under `wasm.` and the name: access logs read it as `%FILTER_STATE(wasm.name)%`, and [`get`] as
 /// `["name"]` or `["filter_state", "wasm.name"]`. The name is one part, because Envoy cannot read back a path of several. It cannot
-/// hide a property the host itself provides.
+/// hide a property the host itself provides. It can stand in for one that this host does not provide: the names that Envoy had before 1.33, `route_name`
+/// for example, are free in later versions. [`stream_info`](crate::stream_info) and [`metadata`](crate::metadata) do not take one for the other, [`get`] does.
 ///
 /// Works on streams only.
 ///

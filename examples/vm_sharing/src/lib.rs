@@ -9,7 +9,7 @@ mod stamp;
 use std::cell::Cell;
 
 thread_local! {
-    /// Both filters see it, because plugins with the same `vm_id`, VM configuration and code share a VM, and with it its memory. Each of
+    /// Both filters see it, because plugins with the same `vm_config` share a VM, and with it its memory. Each of
     /// Envoy's workers has a VM of its own, and so a number of its own.
     static REFUSED: Cell<u64> = const { Cell::new(0) };
 }

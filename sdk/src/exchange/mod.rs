@@ -302,6 +302,7 @@ impl<T> Exchange<T> {
         /// `content-length` from the headers.
         ///
         /// **Envoy** gives the body only if the plugin's configuration has `allow_on_headers_stop_iteration: true` (1.35 and later).
+        /// Before 1.40, a filter with this setting that buffers data after it has forwarded some loses bytes of the body (Envoy's changelog; not run here).
         ///
         /// ```
         /// use proxy_filter::prelude::*;
