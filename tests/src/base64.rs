@@ -16,6 +16,30 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
+/// The bytes of a text that is padded to groups of four; `None` for any other.
+#[cfg(feature = "signatures")]
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let groups = text.as_bytes().chunks(4);
+    let last = groups.len().checked_sub(1);
+    for (number, group) in groups.enumerate() {
+        let digits = match group {
+            [digits @ .., b'=', b'='] | [digits @ .., b'='] if Some(number) == last => digits,
+            digits => digits,
+        };
+        if group.len() != 4 || digits.len() < 2 {
+            return None;
+        }
+        let mut bits = 0;
+        for digit in digits {
+            bits = bits << 6 | u32::try_from(ALPHABET.iter().position(|known| known == digit)?).ok()?;
+        }
+        let [_, group @ ..] = (bits << (6 * (4 - digits.len()))).to_be_bytes();
+        bytes.extend(group.get(..digits.len() - 1)?);
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,5 +50,17 @@ mod tests {
             assert_eq!(encode(bytes.as_bytes()), text);
         }
         assert_eq!(encode(&[0xff, 0xfe, 0xfd, 0x00]), "//79AA==");
+    }
+
+    #[cfg(feature = "signatures")]
+    #[test]
+    fn what_is_encoded_is_decoded_and_nothing_else() {
+        for size in 0..50 {
+            let bytes: Vec<u8> = (0..size).map(|number| number * 37).collect();
+            assert_eq!(decode(&encode(&bytes)), Some(bytes));
+        }
+        for text in ["A", "AA", "AAA", "AAAAA", "====", "A===", "AA==AAAA", "AA=A", "AAA*", "AAA\n"] {
+            assert_eq!(decode(text), None, "{text}");
+        }
     }
 }
