@@ -25,6 +25,9 @@ struct Config {
     /// How long a request waits for the answer.
     #[serde(default = "timeout")]
     timeout_ms: u64,
+    /// The headers that the service is shown. Those about the message, `content-length` for example, are left out whatever this says.
+    #[serde(default = "authorization")]
+    headers: Vec<String>,
     /// The most bytes of a request that the service is shown. Some services close the connection if it is too much for them, and look as if
     /// they were down.
     #[serde(default = "seven_kib")]
@@ -40,6 +43,10 @@ fn check() -> String {
 
 const fn timeout() -> u64 {
     200
+}
+
+fn authorization() -> Vec<String> {
+    vec!["authorization".to_owned()]
 }
 
 /// Most services take 8 KiB, with what Envoy adds.
@@ -96,16 +103,17 @@ fn unavailable() -> LocalReply {
 /// What the service is asked: none if it is too long.
 fn question(config: &Config, request: &RequestHeaders) -> Result<Option<HttpCall>> {
     let (method, path) = (request.method()?.unwrap_or_default(), request.path()?.unwrap_or_default());
-    let mut bytes = method.len() + path.len();
-    let mut call = HttpCall::get(&config.cluster, &config.path)
+    let fields = request.pairs()?;
+    let is_shown = |name: &[u8]| config.headers.iter().any(|shown| shown.as_bytes().eq_ignore_ascii_case(name));
+    // Every value, as the upstream gets them: the service decides which one counts.
+    let shown = fields.iter().filter(|(name, _)| is_shown(name));
+    let bytes: usize = shown.clone().map(|(name, value)| name.len() + value.len()).sum();
+    let bytes = bytes + method.len() + path.len();
+    let call = HttpCall::get(&config.cluster, &config.path)
         .header("x-original-method", method)
         .header("x-original-path", path)
+        .headers_from(shown)
         .timeout(Duration::from_millis(config.timeout_ms));
-    // All of them, as the upstream gets them: the service decides which one counts.
-    for authorization in request.get_all("authorization")?.iter() {
-        bytes += authorization.len();
-        call = call.header("authorization", authorization);
-    }
     Ok((bytes <= config.max_bytes).then_some(call))
 }
 
