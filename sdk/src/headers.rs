@@ -118,11 +118,9 @@ impl HeaderMap {
     /// ```
     /// # use proxy_filter::prelude::*;
     /// fn tenant(request: &RequestHeaders) -> Result<FilterHeadersStatus> {
-    ///     match request.get_single("x-tenant") {
-    ///         Ok(Some(tenant)) if tenant == "acme" => Ok(FilterHeadersStatus::Continue),
-    ///         Ok(_) => request.reply(LocalReply::new(403)),
-    ///         Err(error) if error.kind() == ErrorKind::Repeated => request.reply(LocalReply::new(400)),
-    ///         Err(error) => Err(error),
+    ///     match request.get_single("x-tenant")? {
+    ///         Some(tenant) if tenant == "acme" => Ok(FilterHeadersStatus::Continue),
+    ///         _ => request.reply(LocalReply::new(403)),
     ///     }
     /// }
     /// ```
@@ -131,7 +129,8 @@ impl HeaderMap {
     /// filter sees them: what is repeated there is one value that has a comma in it, and that the filter must not accept.
     ///
     /// # Errors
-    /// [`Repeated`](ErrorKind::Repeated) if there are several, even if they are equal; otherwise as [`pairs`](Self::pairs).
+    /// [`Repeated`](ErrorKind::Repeated) if there are several, even if they are equal; the error carries a reply with status 400. Otherwise as
+    /// [`pairs`](Self::pairs).
     pub fn get_single(&self, name: impl AsRef<[u8]>) -> Result<Option<HeaderValue>> {
         let values = self.get_all(name)?;
         let mut values = values.iter();
@@ -139,7 +138,8 @@ impl HeaderMap {
             (_, Some(_)) => Err(Error::refused(
                 ErrorKind::Repeated,
                 "the message has the field several times, and a decision depends on one value: refuse the message",
-            )),
+            )
+            .with_reply(LocalReply::new(400))),
             (value, None) => Ok(value.map(HeaderValue::from)),
         }
     }

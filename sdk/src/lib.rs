@@ -346,6 +346,9 @@ mod error;
 mod exchange;
 mod field;
 mod field_literal;
+#[cfg(test)]
+#[cfg(feature = "grpc")]
+mod field_matrix;
 pub mod filter_state;
 mod filter_status;
 pub mod foreign;

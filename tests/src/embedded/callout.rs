@@ -240,7 +240,7 @@ fn obey(map: &mut Map, milliseconds: u32, violations: &mut Vec<String>) -> Optio
         match given {
             Some(given) if name == TIMEOUTS[0] => timeout = Some(given).filter(|given| !given.is_zero()),
             Some(given) if name == TIMEOUTS[1] && !given.is_zero() => {
-                timeout = timeout.map_or(Some(given), |timeout| Some(timeout.min(given)))
+                timeout = timeout.map_or(Some(given), |timeout| Some(timeout.min(given)));
             }
             _ if PLAYED.contains(&name.as_str()) => {}
             _ => violations.push(format!("the embedded host does not play a callout with `{name}`, which Envoy obeys")),

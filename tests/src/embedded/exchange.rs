@@ -135,8 +135,7 @@ impl Exchange<'_> {
         if !routable {
             return Err(Ended::Reply(wire::no_route()));
         }
-        let refusal =
-            self.with_side(Which::Request, |side| side.headers.value.as_ref().and_then(|map| valid::refusal(map)));
+        let refusal = self.with_side(Which::Request, |side| side.headers.value.as_ref().and_then(valid::refusal));
         match refusal {
             Some(refusal) => {
                 self.with_info(|info| (info.upstream, info.flags) = (false, info.flags | UPSTREAM_PROTOCOL_ERROR));

@@ -18,7 +18,7 @@ pub(super) fn refusal(map: &Map) -> Option<Vec<u8>> {
         if !name.starts_with(b":") && !is_token(name) {
             return Some([&b"invalid header name: "[..], &escape(name)].concat());
         }
-        value.iter().any(is_control).then(|| [&b"invalid header value for: "[..], &escape(name)].concat())
+        has_control(value).then(|| [&b"invalid header value for: "[..], &escape(name)].concat())
     })
 }
 
@@ -36,7 +36,7 @@ pub(super) fn is_line_misread(map: &Map) -> bool {
 
 /// The first field that is not valid HTTP: Envoy writes those of responses and trailers as they are.
 pub(super) fn odd_field(fields: &Fields) -> Option<String> {
-    let is_odd = |name: &[u8], value: &[u8]| !is_token(name) || value.iter().any(is_control);
+    let is_odd = |name: &[u8], value: &[u8]| !is_token(name) || has_control(value);
     let odd = fields.iter().find(|(name, value)| !name.starts_with(b":") && is_odd(name, value));
     odd.map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii()))
 }
@@ -45,8 +45,8 @@ fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-fn is_control(byte: &u8) -> bool {
-    (*byte < b' ' && *byte != b'\t') || *byte == 0x7f
+fn has_control(value: &[u8]) -> bool {
+    value.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f)
 }
 
 /// The name as Envoy writes it into its texts: as in JSON, other bytes as they are.
