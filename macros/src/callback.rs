@@ -23,6 +23,7 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
     },
     TASKS,
     QUEUES,
+    WAKES,
 ];
 
 /// The same for what root tasks wait for.
@@ -30,11 +31,14 @@ const QUEUES: Capability = Capability { word: "queues", awaits: &["sdk::SharedQu
 /// What `#[proxy_filter::filter]` says of the contexts that it generates. Authors do not.
 const TASKS: Capability = Capability { word: "tasks", awaits: &["sdk::StreamTask"], generics: "" };
 
+/// What it says of filters whose futures may find each other: in a configuration, or because there is a root task.
+const WAKES: Capability = Capability { word: "wakes", awaits: &[], generics: "" };
+
 /// The arguments of [`CAPABILITIES`] that authors write.
 pub(crate) fn words() -> Vec<&'static str> {
     CAPABILITIES
         .iter()
-        .filter(|capability| ![TASKS.word, QUEUES.word].contains(&capability.word))
+        .filter(|capability| ![TASKS.word, QUEUES.word, WAKES.word].contains(&capability.word))
         .map(|capability| capability.word)
         .collect()
 }

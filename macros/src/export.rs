@@ -2,7 +2,6 @@
 
 use crate::callback::{self, Capability, Method, ROOT_CONTEXT, Trait};
 use crate::cursor::Cursor;
-use crate::error::Error;
 use crate::filter::{Filter, Kind};
 use crate::module::Listed;
 use crate::path::Path;
@@ -106,7 +105,8 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_done", 1, true, Needed::For { root: &["on_done"], context: &["on_done"] }),
     export("proxy_on_log", 1, false, Needed::For { root: &["on_log"], context: &["on_log"] }),
     export("proxy_on_delete", 1, false, Needed::ForStateOrBodies),
-    export("proxy_on_tick", 1, false, Needed::For { root: &["on_tick", "timers"], context: &["timers"] }),
+    // Futures that are woken outside of callbacks of root contexts run on a tick.
+    export("proxy_on_tick", 1, false, Needed::For { root: &["on_tick", "timers", "wakes"], context: &["timers"] }),
     export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready", "queues"])),
     export("proxy_on_http_call_response", 5, false, Needed::For { root: &["http_calls"], context: &["http_calls"] }),
     export("proxy_on_grpc_receive_initial_metadata", 3, false, grpc(&["grpc_streams"])),
@@ -179,20 +179,11 @@ pub(crate) const ONLY_ROOT: &str = "OnlyRootOfThisProxyFilter";
 /// The alias of its stream context, if the filter has no state: also of the expression that makes it.
 const ONLY_CONTEXT: &str = "OnlyContextOfThisProxyFilter";
 
-/// What cannot be in one filter: the host has one tick for each root.
-fn conflict(filter: &Filter) -> Option<Error> {
-    let both = filter.has(&["on_tick"], &[]) && filter.has(&["timers"], &["timers"]);
-    let message =
-        "`on_tick` and `timers` would share the host's one tick: start a periodic `Timer` instead of `on_tick`";
-    both.then(|| Error::new(filter.root.name.span(), message))
-}
-
 /// The content of the lookup of a module that consists of `members`: one without `root_id`, or any number with one.
 pub(crate) fn expand(members: &[Member]) -> TokenStream {
     let exports = EXPORTS.iter().filter(|export| members.iter().any(|member| export.is_needed_by(&member.filter)));
     let (functions, entries): (String, String) = exports.map(|export| (export.function(), export.entry())).unzip();
     let mut output = impls(members);
-    output.extend(members.iter().filter_map(|member| conflict(&member.filter)).map(Error::into_tokens));
     let several = members.iter().any(|member| member.filter.root.id.is_some());
     let root = if several { "Root" } else { ONLY_ROOT };
     if several {
@@ -258,7 +249,8 @@ pub(crate) fn impls(members: &[Member]) -> TokenStream {
     let mut contexts: Vec<&str> = Vec::new();
     for Member { listed: Listed { alias, .. }, filter } in members {
         let capabilities = filter.root.callbacks.iter().filter_map(|name| Capability::find(name));
-        let awaits = callback::set(capabilities.map(Capability::constant));
+        let tick = filter.has(&["on_tick"], &[]).then(|| "ON_TICK".to_owned());
+        let awaits = callback::set(capabilities.map(Capability::constant).chain(tick));
         let logs = filter.has(&["on_log"], &[]);
         let foreign = filter.has(FOREIGN, FOREIGN);
         // A missing `Default` is a fault of the type in the author's impl.

@@ -213,6 +213,8 @@ impl AsyncFunction {
         let [root_task, configure] = tasks;
         let is_gated = !configure.is_empty();
         let is_configured = self.config.is_some() || is_gated || !root_task.is_empty();
+        // Without a configuration of their own, streams share nothing that one could be woken by.
+        let wakes = if is_configured { "wakes," } else { "" };
         let config = match &self.config {
             Some(config) => config.iter().cloned().collect(),
             None => quote("()", &[]),
@@ -248,7 +250,7 @@ impl AsyncFunction {
                         tasks: ::std::vec::Vec<sdk::RootTask>,
                         {gate}
                     }}
-                    #[::proxy_filter::root({root_id} {words} tasks)]
+                    #[::proxy_filter::root({root_id} {words} {wakes} tasks)]
                     impl sdk::RootContext for #Root {{
                         type Context = #Stream;
                         {on_configure}

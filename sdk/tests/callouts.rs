@@ -298,7 +298,7 @@ fn timers_of_streams_and_root_share_the_tick() {
     let expected = [
         ("interval 1", "tick 10"),
         ("interval 2", "tick 5"),
-        ("timer, interval 3", "context 2, continue 0, tick 0"),
+        ("timer, interval 3", "context 2, continue 0, context 1, tick 0"),
         ("", "tick 0"),
         ("", "tick 0"),
     ];

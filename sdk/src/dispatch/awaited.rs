@@ -6,7 +6,7 @@ use crate::callout_error::{CalloutError, Outage};
 use crate::error::{Error, Result};
 use crate::exchange::{self, Points};
 use crate::http_call::{HttpAnswer, HttpCall};
-use crate::runtime::{Answers, Ticket, current};
+use crate::runtime::{Answers, NOBODY, Ticket};
 use crate::timer::Timer;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
@@ -107,6 +107,12 @@ pub(super) fn who_waits_for(token: u32) -> Option<Ticket<HttpOutcome, HttpHere>>
     HTTP_ANSWERS.with(|answers| answers.take(token))
 }
 
+/// A root context is gone, and the host's calls for it with it.
+#[cold]
+pub(super) fn abandon(root: u32) {
+    HTTP_ANSWERS.with(|answers| answers.abandon(root, || Err(CalloutError::Outage(Outage::Reset))));
+}
+
 /// A future that waits for the answer to an [`HttpCall`].
 pub struct WaitingForHttp(Ticket<HttpOutcome, HttpHere>);
 
@@ -179,7 +185,8 @@ impl<T: 'static> WaitingForCompletion<T> {
             }
             Ok(())
         };
-        A::wait(number, current::context_id(), Waiting::Context(Box::new(then)));
+        // The future gives it up when it is dropped: whichever context has polled it first may be gone before.
+        A::wait(number, NOBODY, Waiting::Context(Box::new(then)));
         Self { number, shared, give_up }
     }
 

@@ -43,11 +43,16 @@ callbacks! {
     TASKS = 17,
     QUEUES = 18,
     SEVERAL = 19,
+    ON_TICK = 22,
+    WAKES = 23,
 }
 
 impl CallbackSet {
     /// Completions: what a context waits for comes back in them, and they need to know what of the stream is held.
     pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS).union(Self::TASKS).union(Self::GRPC);
+
+    /// What callbacks wait for.
+    pub(super) const CALLOUTS: Self = Self::HTTP_CALLS.union(Self::TIMERS).union(Self::GRPC);
 
     /// What comes back from gRPC.
     pub const GRPC: Self = Self::GRPC_CALLS.union(Self::GRPC_STREAMS);

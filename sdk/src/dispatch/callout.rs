@@ -1,16 +1,15 @@
 //! [`Callout`]: what a filter can wait for; and waiting for it, with a part of a stream held or without.
 
-use super::Awaits;
 use super::failure::Raw;
 use super::held::Part;
 use super::stream::Side;
+use super::{Awaits, ready};
 use crate::body::{Edits, RequestBody, ResponseBody};
 use crate::callout_error::CalloutError;
 use crate::error::Result;
 use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 use crate::http_call::{HttpCall, HttpCallResponse};
-use crate::runtime::current;
 use crate::tcp::{DownstreamData, NetworkFilterStatus};
 use core::any::Any;
 use core::fmt;
@@ -34,6 +33,10 @@ pub trait Callout: Sized + 'static {
     /// Remembers what a context does with the answer.
     #[doc(hidden)]
     fn wait(started: Self::Started, context_id: u32, waiting: Waiting<Self>);
+
+    /// Remembers what the running context does with an answer that is there already, after the completion that runs.
+    #[doc(hidden)]
+    fn is_ready(waiting: Waiting<Self>, answer: Self::Answer<'static>);
 }
 
 /// What to do with an answer. Completions know the type of their context; what keeps them does not.
@@ -79,22 +82,22 @@ where
     F: for<'a> FnOnce(&mut C, A::Answer<'a>) -> Result<()> + 'static,
 {
     match callout.start() {
-        Err(answer) => then(context, answer),
-        Ok(started) => {
+        Err(answer) if !ready::is_completion() => ready::completion(|| then(context, answer)),
+        started => {
             let then: Box<OnContext<A>> = Box::new(move |context, answer| match context.downcast_mut() {
                 Some(context) => then(context, answer),
                 // The number was another context's: a host that uses one twice.
                 None => Ok(()),
             });
-            A::wait(started, current::context_id(), Waiting::Context(then));
+            ready::wait(started, Waiting::Context(then));
             Ok(())
         }
     }
 }
 
 impl HttpCall {
-    /// Makes the call and goes on. `then` runs when the answer is there, or at once if the call cannot be made, and not at all if the
-    /// context is gone first.
+    /// Makes the call and goes on. `then` runs when the answer is there, or at once if the call cannot be made (after the completion that runs, if
+    /// this is called in one), and not at all if the context is gone first.
     ///
     /// In any callback of a stream or a root context; `context` is `self` there. Nothing of a stream is in reach of the completion: it
     /// does not know which part of it there is then. [`pause_for`](RequestHeaders::pause_for) does.
@@ -151,7 +154,8 @@ macro_rules! pause {
             ///
             /// Return what this returns. `then` runs when the answer is there: with the context (`context` is `self` in a callback), with this
             /// handle as it is then, and with the answer. It returns what the callback would: `Continue` lets go, a reply ends the stream, and
-            /// another pause goes on holding. If the callout cannot be started, `then` runs at once with the reason.
+            /// another pause goes on holding. If the answer is there already, or the callout cannot be started, `then` runs at once; after the
+            /// completion that runs, if this is called in one.
             ///
             /// Several may hold the same part, with `PAUSE` returned until the last; what lets go first lets go, and the completions of the
             /// others are dropped without being run. They are dropped too when the stream ends first.
@@ -165,8 +169,8 @@ macro_rules! pause {
                 F: for<'a> FnOnce(&mut C, &mut Self, A::Answer<'a>) -> Result<$status> + 'static,
             {
                 match callout.start() {
-                    Err(answer) => then(context, self, answer),
-                    Ok(started) => {
+                    Err(answer) if !ready::is_completion() => ready::completion(|| then(context, self, answer)),
+                    started => {
                         let then: Box<OnMessage<A>> = Box::new(move |context, $side, answer| {
                             let Some(context) = context.downcast_mut() else { return Ok($status::PAUSE.into_raw()) };
                             let mut $handled = $held;
@@ -174,7 +178,7 @@ macro_rules! pause {
                             $left;
                             Ok(status.into_raw())
                         });
-                        A::wait(started, current::context_id(), Waiting::Message(Part::$part, then));
+                        ready::wait(started, Waiting::Message(Part::$part, then));
                         Ok($status::PAUSE)
                     }
                 }

@@ -4,8 +4,9 @@ use super::callout::{Callout, Waiting};
 use super::connection::Close;
 use super::failure::{self, CONTINUE, Refusal};
 use super::held::{Held, Part};
+use super::ready::{self, ReadyList};
 use super::stream::{Side, Stream, has};
-use super::{CallbackSet, Callbacks, NewContext, Runtime, awaited, timers};
+use super::{CallbackSet, Callbacks, NewContext, Runtime, awaited, effective, timers};
 #[cfg(feature = "grpc")]
 use super::{grpc_calls, grpc_streams};
 use crate::abi::StreamType;
@@ -13,11 +14,12 @@ use crate::callout_error::CalloutError;
 use crate::denial::close;
 use crate::filter_status::FailurePolicy;
 use crate::http_call::{HttpAnswer, HttpCall, HttpCallResponse};
-use crate::runtime::{Callback, Entry, Pendings, Shared};
+use crate::runtime::{Callback, Entry, NOBODY, Pendings, Shared, current};
 use crate::sys;
 
 thread_local! {
     static HTTP_CALLS: Pendings<Waiting<HttpCall>> = const { Pendings::new() };
+    static READY: ReadyList<HttpCall> = const { ReadyList::new() };
 }
 
 impl Callout for HttpCall {
@@ -32,6 +34,11 @@ impl Callout for HttpCall {
     #[inline]
     fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
         HTTP_CALLS.with(|calls| calls.insert(number, context_id, waiting));
+    }
+
+    #[inline]
+    fn is_ready(waiting: Waiting<Self>, answer: Self::Answer<'static>) {
+        READY.with(|ready| ready.add(waiting, answer));
     }
 }
 
@@ -64,17 +71,18 @@ impl<R: NewContext> Runtime<R> {
         body_size: u32,
         number_of_trailers: u32,
     ) {
+        Self::enter_root(root);
         if Self::TASKS {
             if let Some(place) = awaited::who_waits_for(token) {
                 if let Some(task) = place.tell((body_size, number_of_trailers), HttpAnswer::fetch) {
                     self.run_task(task);
                     place.keep(token, |here| {
                         // Back from the stream that has run.
-                        let _ = sys::proxy_set_effective_context(root);
+                        effective::back_to(root);
                         HttpAnswer::fetch(here)
                     });
                 }
-                return self.after_root_callback();
+                return self.after_root_callback(root);
             }
         }
         if Self::ONLY_FUTURES {
@@ -84,10 +92,26 @@ impl<R: NewContext> Runtime<R> {
         let Some((owner, waiting)) = HTTP_CALLS.with(|calls| calls.take(token)) else { return };
         let response = HttpCallResponse::new(body_size, number_of_trailers);
         self.complete(Callback::HTTP_CALL_RESPONSE, owner, waiting, response.check());
-        self.after_root_callback();
+        self.after_root_callback(root);
+    }
+
+    /// Notes that a callback of a root context begins, in modules where others may follow in it.
+    #[inline]
+    pub(super) fn enter_root(root: u32) {
+        if Self::TIMERS || Self::TASKS || R::AWAITS.intersects(CallbackSet::COMPLETIONS) {
+            current::set_effective(root);
+        }
+    }
+
+    /// Runs the completions of calls that were refused while another completion ran.
+    pub(super) fn run_ready_calls(&self) {
+        while let Some(ready) = READY.with(ReadyList::take) {
+            self.complete(Callback::HTTP_CALL_RESPONSE, ready.owner, ready.waiting, ready.answer);
+        }
     }
 
     /// Runs a completion for the context that waits.
+    #[inline(never)]
     pub(super) fn complete<A: Callout>(
         &self,
         callback: Callback,
@@ -96,23 +120,28 @@ impl<R: NewContext> Runtime<R> {
         answer: A::Answer<'_>,
     ) {
         match (self.streams.get(owner), waiting) {
+            // A future: it needs no context, and what it wakes runs later.
+            (_, Waiting::Context(then)) if Self::TASKS && owner == NOBODY => {
+                let _ = then(&mut (), answer);
+            }
             (Some(stream), waiting) => {
                 // Hosts tell answers on the root context. One that does not know the stream any more has ended it.
-                if sys::proxy_set_effective_context(owner).is_ok() {
+                if effective::choose(owner) {
                     self.complete_stream(callback, owner, stream, waiting, answer);
                 }
             }
-            (None, Waiting::Context(then)) => {
+            (None, Waiting::Context(then)) if R::AWAITS.intersects(CallbackSet::COMPLETIONS) => {
                 let Some(root) = self.root(owner) else { return };
+                effective::back_to(owner);
                 root.with_context(callback, (), |root| {
                     let Some(root) = root else { return };
-                    if let Err(error) = then(root.as_any(), answer) {
+                    if let Err(error) = ready::completion(|| then(root.as_any(), answer)) {
                         failure::report(callback, owner, &error, "");
                     }
                 });
             }
             // A root context holds no part of a stream.
-            (None, Waiting::Message(..)) => {}
+            (None, _) => {}
         }
     }
 
@@ -131,7 +160,7 @@ impl<R: NewContext> Runtime<R> {
                 Waiting::Message(..) if Self::ONLY_FUTURES => return,
                 Waiting::Message(part, then) => (part, then),
                 Waiting::Context(then) => {
-                    let Err(error) = then(context.as_any(), answer) else { return };
+                    let Err(error) = ready::completion(|| then(context.as_any(), answer)) else { return };
                     if !error.is_denial() {
                         return failure::report(callback, id, &error, "");
                     }
@@ -148,7 +177,7 @@ impl<R: NewContext> Runtime<R> {
                 // Something else has let go already.
                 return;
             }
-            let outcome = then(context.as_any(), side, answer);
+            let outcome = ready::completion(|| then(context.as_any(), side, answer));
             let is_over = !matches!(outcome, Ok(Ok(_)));
             // The first condition is known at compile time.
             let status = if has::<R::Context>(CallbackSet::ON_DOWNSTREAM_DATA) && part == Part::DownstreamData {
@@ -193,7 +222,9 @@ fn refusal(part: Part, side: &Side) -> Refusal {
 fn release(part: Part, side: &Side) {
     let held = side.held().without(part.held());
     side.hold(held);
-    if held == Held::NOTHING {
+    if held == Held::NOTHING && ready::is_let_go_by_callback() {
+        forward(side);
+    } else if held == Held::NOTHING {
         let stream = match part {
             Part::DownstreamData => StreamType::DOWNSTREAM,
             _ if part.is_request() => StreamType::HTTP_REQUEST,
@@ -213,7 +244,14 @@ pub(super) fn let_go(side: &Side, stream: StreamType) {
 
 #[inline]
 fn go_on(side: &Side, stream: StreamType) {
-    side.let_go();
+    forward(side);
     // A host that refuses leaves the stream held, and ends it in its own time.
     let _ = sys::proxy_continue_stream(stream.raw());
+}
+
+/// Nothing is held of a message any more.
+#[inline]
+fn forward(side: &Side) {
+    side.let_go();
+    side.buffered.set(0);
 }

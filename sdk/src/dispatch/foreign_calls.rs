@@ -26,17 +26,21 @@ impl<R: NewContext> Runtime<R> {
         let arguments = buffer::whole(BufferType::FOREIGN_FUNCTION_ARGUMENTS, arguments_size);
         let call = ForeignCall { context_id, function_id, arguments };
         self.foreign_call(call);
-        current::inside(|| self.after_root_callback());
+        current::inside(|| self.after_root_callback(context_id));
+    }
+
+    /// Whether a callback of this context runs.
+    pub(super) fn is_busy(&self, context_id: u32) -> bool {
+        match self.streams.get(context_id) {
+            Some(stream) => stream.is_busy(),
+            None => self.root(context_id).is_some_and(super::root::Root::is_busy),
+        }
     }
 
     fn foreign_call(&self, call: ForeignCall) {
         let ForeignCall { context_id: id, function_id, .. } = call;
         let stream = self.streams.get(id);
-        let busy = match stream {
-            Some(stream) => stream.is_busy(),
-            None => self.root(id).is_some_and(super::root::Root::is_busy),
-        };
-        if busy {
+        if self.is_busy(id) {
             return MISSED.with(|cell| edit(cell, |missed| missed.push(call)));
         }
         current::inside(|| match stream {

@@ -1,21 +1,25 @@
 //! gRPC calls: their completions, and the host's callbacks about them.
 
 use super::callout::{self, Callout, Waiting};
-use super::{Awaits, CallbackSet, Callbacks, NewContext, Runtime};
+use super::ready::ReadyList;
+use super::{Awaits, CallbackSet, NewContext, Runtime, grpc_streams};
 use crate::abi::BufferType;
 use crate::buffer;
 use crate::error::Result;
 use crate::grpc::{GrpcBytes, GrpcCall, GrpcError, GrpcMessage};
-use crate::runtime::{Callback, Pendings};
+use crate::runtime::{Callback, NOBODY, Pendings, current};
 use crate::sys;
 
 thread_local! {
     static CALLS: Pendings<Call> = const { Pendings::new() };
+    static READY: ReadyList<GrpcCall<GrpcBytes>> = const { ReadyList::new() };
 }
 
 /// A call that is under way, with what to do with the bytes that answer it. Dropping it cancels the call.
 struct Call {
     token: u32,
+    /// The root context that the host will tell the answer to, in modules with futures.
+    root: u32,
     waiting: Option<Waiting<GrpcCall<GrpcBytes>>>,
 }
 
@@ -37,6 +41,13 @@ impl<Reply: GrpcMessage> Callout for GrpcCall<Reply> {
         Self::start(self).map_err(Err)
     }
 
+    fn is_ready(waiting: Waiting<Self>, answer: Self::Answer<'static>) {
+        // Nothing has come that would have to be decoded: it was refused.
+        if let Err(why) = answer {
+            READY.with(|ready| ready.add(waiting.after(decode), Err(why)));
+        }
+    }
+
     fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
         let waiting = Some(waiting.after(decode));
         CALLS.with(|calls| {
@@ -44,7 +55,7 @@ impl<Reply: GrpcMessage> Callout for GrpcCall<Reply> {
             if let Some((_, mut old)) = calls.take(number) {
                 old.waiting = None;
             }
-            calls.insert(number, context_id, Call { token: number, waiting });
+            calls.insert(number, context_id, Call { token: number, root: current::root_id(), waiting });
         });
     }
 }
@@ -86,7 +97,12 @@ pub(super) fn end(code: u32) -> GrpcError {
 }
 
 impl<R: NewContext> Runtime<R> {
-    const AWAITED: CallbackSet = R::AWAITS.union(<R::Context as Callbacks>::SET);
+    /// Runs the completions of calls that were refused while another completion ran.
+    pub(super) fn run_ready_grpc_calls(&self) {
+        while let Some(ready) = READY.with(ReadyList::take) {
+            self.complete(Callback::GRPC_CALL, ready.owner, ready.waiting, ready.answer);
+        }
+    }
 
     /// What a call waits for, in modules that make any.
     #[inline]
@@ -95,24 +111,42 @@ impl<R: NewContext> Runtime<R> {
     }
 
     /// `proxy_on_grpc_receive`: the answer to a call, or a message of a stream.
-    pub fn on_grpc_receive(&self, _root: u32, token: u32, size: u32) {
+    pub fn on_grpc_receive(&self, root: u32, token: u32, size: u32) {
+        Self::enter_root(root);
         if let Some((owner, waiting)) = Self::take_call(token) {
             self.complete(Callback::GRPC_CALL, owner, waiting, message(size));
-            return self.after_root_callback();
+            return self.after_root_callback(root);
         }
         if Self::AWAITED.intersects(CallbackSet::GRPC_STREAMS) {
-            self.grpc_message(token, size);
+            self.grpc_message(root, token, size);
         }
     }
 
     /// `proxy_on_grpc_close`: a call without an answer, or the end of a stream.
-    pub fn on_grpc_close(&self, _root: u32, token: u32, code: u32) {
+    pub fn on_grpc_close(&self, root: u32, token: u32, code: u32) {
+        Self::enter_root(root);
         if let Some((owner, waiting)) = Self::take_call(token) {
             self.complete(Callback::GRPC_CALL, owner, waiting, Err(end(code)));
-            return self.after_root_callback();
+            return self.after_root_callback(root);
         }
         if Self::AWAITED.intersects(CallbackSet::GRPC_STREAMS) {
-            self.grpc_closed(token, code);
+            self.grpc_closed(root, token, code);
+        }
+    }
+
+    /// A root context is gone, and what the host did over gRPC for it: futures of other contexts that wait for that get an error.
+    #[cold]
+    pub(super) fn abandon_grpc(&self, root: u32) {
+        if Self::TASKS && Self::AWAITED.intersects(CallbackSet::GRPC_CALLS) {
+            while let Some(mut call) = CALLS.with(|calls| calls.take_of_nobody(|call| call.root == root)) {
+                if let Some(waiting) = call.waiting.take() {
+                    self.complete(Callback::GRPC_CALL, NOBODY, waiting, Err(GrpcError::abandoned()));
+                }
+            }
+        }
+        if Self::AWAITED.intersects(CallbackSet::GRPC_STREAMS) {
+            grpc_streams::abandon(root);
+            self.deliver_messages();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Messages of gRPC streams that callbacks wait for, one at a time.
 
 use super::callout::{Callout, Waiting};
-use super::{NewContext, Runtime};
+use super::{NewContext, Runtime, ready};
 use crate::grpc::{Arrivals, GrpcError, GrpcMessage, Inbox, NextGrpcMessage};
 use crate::runtime::{Callback, Pendings, edit};
 use core::convert::Infallible;
@@ -29,6 +29,11 @@ impl Callout for Arrival {
     }
 
     #[inline]
+    fn is_ready(waiting: Waiting<Self>, (): ()) {
+        drop(waiting);
+    }
+
+    #[inline]
     fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
         WAITING.with(|all| all.insert(number, context_id, waiting));
     }
@@ -39,13 +44,24 @@ impl<Sent: 'static, Received: GrpcMessage> Callout for NextGrpcMessage<Sent, Rec
     type Started = (u32, Self);
 
     fn start(self) -> Result<Self::Started, Self::Answer<'static>> {
-        if self.has_come() {
+        let has_come = self.has_come();
+        if has_come && !ready::is_completion() {
             return Err(self.take());
         }
         let number = LAST.get().wrapping_add(1);
         LAST.set(number);
         self.inbox().wait(number);
+        if has_come {
+            // After the completion that runs.
+            arrived(self.inbox());
+            ready::note();
+        }
         Ok((number, self))
+    }
+
+    fn is_ready(waiting: Waiting<Self>, answer: Self::Answer<'static>) {
+        // Not reached: `start` returns no answer while a completion runs.
+        drop((waiting, answer));
     }
 
     fn wait((number, next): Self::Started, context_id: u32, waiting: Waiting<Self>) {

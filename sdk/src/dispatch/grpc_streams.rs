@@ -1,14 +1,13 @@
 //! gRPC streams: their handlers, and the host's callbacks about them.
 
-use super::{Awaits, NewContext, Runtime, failure, grpc_calls, grpc_messages};
+use super::{Awaits, NewContext, Runtime, effective, failure, grpc_calls, grpc_messages};
 use crate::error::Result;
 use crate::exchange::{self, Points};
 use crate::grpc::{
     ConnectedGrpcStream, GrpcBytes, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcStream, Inbox, Life,
     OpenGrpcStream,
 };
-use crate::runtime::{Callback, Pendings, current};
-use crate::sys;
+use crate::runtime::{Callback, NOBODY, Pendings, current};
 use core::any::Any;
 use std::rc::Rc;
 
@@ -19,6 +18,8 @@ thread_local! {
 /// What to do with what comes on a stream. Dropping it cancels the stream. While it runs, it is nowhere else.
 struct Handler {
     life: Rc<Life>,
+    /// The root context that the host tells what comes.
+    root: u32,
     handle: Box<Handle>,
 }
 
@@ -36,6 +37,15 @@ impl Drop for Handler {
 pub(super) fn forget(owner: u32) {
     STREAMS.with(|streams| streams.forget(owner));
     grpc_messages::forget(owner);
+}
+
+/// A root context is gone, and its streams with it: those who still have one that no context handles are told its end.
+#[cold]
+pub(super) fn abandon(root: u32) {
+    while let Some(mut handler) = STREAMS.with(|streams| streams.take_of_nobody(|handler| handler.root == root)) {
+        // It fails never: it has no code of the author's.
+        let _ = (handler.handle)(&mut (), GrpcEvent::Closed(Err(GrpcError::abandoned())));
+    }
 }
 
 #[inline]
@@ -59,7 +69,7 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
         mut on_event: impl FnMut(&mut C, GrpcEvent<'_, Received>) -> Result<()> + 'static,
     ) -> Result<OpenGrpcStream<Sent>, GrpcError> {
         let _ = context;
-        self.handle(move |context, event| match context.downcast_mut() {
+        self.handle(current::context_id(), move |context, event| match context.downcast_mut() {
             Some(context) => on_event(context, event),
             // The token was another context's: a host that uses one twice.
             None => Ok(()),
@@ -99,7 +109,8 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
     fn collect(self, arrived: fn(&Rc<Inbox<Received>>)) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
         let inbox = Inbox::new();
         let own = Rc::clone(&inbox);
-        let open = self.handle(move |_, event| {
+        // Whoever has the handle has the stream: the context that opened it may be gone before.
+        let open = self.handle(NOBODY, move |_, event| {
             own.take(event);
             arrived(&own);
             Ok(())
@@ -107,12 +118,12 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
         Ok(ConnectedGrpcStream::new(open, inbox))
     }
 
-    /// Opens the stream for the context whose callback runs.
+    /// Opens the stream for a context, or for nobody.
     fn handle(
         self,
+        owner: u32,
         mut on_event: impl FnMut(&mut dyn Any, GrpcEvent<'_, Received>) -> Result<()> + 'static,
     ) -> Result<OpenGrpcStream<Sent>, GrpcError> {
-        let owner = current::context_id();
         let life = self.start()?;
         let own = Rc::clone(&life);
         let handle = move |context: &mut dyn Any, event: GrpcEvent<'_, GrpcBytes>| {
@@ -130,7 +141,7 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
             };
             on_event(context, event)
         };
-        wait(owner, Handler { life: Rc::clone(&life), handle: Box::new(handle) });
+        wait(owner, Handler { life: Rc::clone(&life), root: current::root_id(), handle: Box::new(handle) });
         Ok(OpenGrpcStream::new(life))
     }
 }
@@ -145,18 +156,20 @@ impl<Sent> Drop for OpenGrpcStream<Sent> {
 
 impl<R: NewContext> Runtime<R> {
     /// `proxy_on_grpc_receive_initial_metadata`.
-    pub fn on_grpc_receive_initial_metadata(&self, _root: u32, token: u32, _number_of_fields: u32) {
-        self.grpc_event(token, |_| GrpcEvent::InitialMetadata(&GrpcMetadata::INITIAL));
+    pub fn on_grpc_receive_initial_metadata(&self, root: u32, token: u32, _number_of_fields: u32) {
+        Self::enter_root(root);
+        self.grpc_event(root, token, |_| GrpcEvent::InitialMetadata(&GrpcMetadata::INITIAL));
     }
 
     /// `proxy_on_grpc_receive_trailing_metadata`.
-    pub fn on_grpc_receive_trailing_metadata(&self, _root: u32, token: u32, _number_of_fields: u32) {
-        self.grpc_event(token, |_| GrpcEvent::TrailingMetadata(&GrpcMetadata::TRAILING));
+    pub fn on_grpc_receive_trailing_metadata(&self, root: u32, token: u32, _number_of_fields: u32) {
+        Self::enter_root(root);
+        self.grpc_event(root, token, |_| GrpcEvent::TrailingMetadata(&GrpcMetadata::TRAILING));
     }
 
     /// `proxy_on_grpc_receive` for a stream.
-    pub(super) fn grpc_message(&self, token: u32, size: u32) {
-        self.grpc_event(token, |life| match grpc_calls::message(size) {
+    pub(super) fn grpc_message(&self, root: u32, token: u32, size: u32) {
+        self.grpc_event(root, token, |life| match grpc_calls::message(size) {
             Ok(message) => GrpcEvent::Message(message),
             Err(why) => {
                 life.cancel();
@@ -166,8 +179,8 @@ impl<R: NewContext> Runtime<R> {
     }
 
     /// `proxy_on_grpc_close` for a stream.
-    pub(super) fn grpc_closed(&self, token: u32, code: u32) {
-        self.grpc_event(token, |life| {
+    pub(super) fn grpc_closed(&self, root: u32, token: u32, code: u32) {
+        self.grpc_event(root, token, |life| {
             let why = if code == 0 { Ok(()) } else { Err(grpc_calls::end(code)) };
             life.end();
             GrpcEvent::Closed(why)
@@ -175,7 +188,7 @@ impl<R: NewContext> Runtime<R> {
     }
 
     /// Runs a stream's handler. The host may tell of streams that nobody knows: those that failed while they were opened.
-    fn grpc_event<'a>(&self, token: u32, event: impl FnOnce(&Life) -> GrpcEvent<'a, GrpcBytes>) {
+    fn grpc_event<'a>(&self, root: u32, token: u32, event: impl FnOnce(&Life) -> GrpcEvent<'a, GrpcBytes>) {
         let Some((owner, handler)) = STREAMS.with(|streams| streams.take(token)) else { return };
         let event = event(&handler.life);
         let mut handler = Some(handler);
@@ -190,9 +203,14 @@ impl<R: NewContext> Runtime<R> {
             }
         };
         let alive = match self.streams.get(owner) {
+            None if owner == NOBODY => {
+                current::enter(Callback::GRPC_STREAM, root);
+                run(&mut ());
+                true
+            }
             // Hosts tell events on the root context. One that does not know the stream any more has ended it.
             Some(stream) => {
-                let alive = sys::proxy_set_effective_context(owner).is_ok();
+                let alive = effective::choose(owner);
                 if alive {
                     self.with_context(Callback::GRPC_STREAM, owner, stream, |context| {
                         context.map(|context| run(super::Callbacks::as_any(context)))
@@ -201,6 +219,7 @@ impl<R: NewContext> Runtime<R> {
                 alive
             }
             None => self.root(owner).is_some_and(|root| {
+                effective::back_to(owner);
                 root.with_context(Callback::GRPC_STREAM, (), |root| {
                     if let Some(root) = root {
                         run(root.as_any());
@@ -214,6 +233,6 @@ impl<R: NewContext> Runtime<R> {
             wait(owner, handler);
         }
         self.deliver_messages();
-        self.after_root_callback();
+        self.after_root_callback(root);
     }
 }

@@ -5,6 +5,7 @@ mod callbacks;
 mod callout;
 mod completion;
 mod connection;
+mod effective;
 mod failure;
 mod foreign_calls;
 #[cfg(feature = "grpc")]
@@ -18,6 +19,7 @@ mod grpc_streams;
 mod held;
 mod life;
 mod message;
+mod ready;
 mod received;
 mod registration;
 mod root;

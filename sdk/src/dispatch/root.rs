@@ -1,6 +1,6 @@
 //! Root contexts.
 
-use super::{CallbackSet, NewContext, Runtime, completion, timers};
+use super::{CallbackSet, NewContext, Runtime, awaited, completion, effective, timers};
 use crate::config::{Configuration, VmConfiguration};
 use crate::context::RootContext;
 use crate::dispatch::failure;
@@ -60,7 +60,7 @@ impl<R: NewContext> Root<R> {
             return otherwise;
         };
         current::enter(callback, self.id.get());
-        if Runtime::<R>::TIMERS {
+        if Runtime::<R>::ROOTS {
             current::set_root_id(self.id.get());
         }
         body(root.as_mut())
@@ -106,6 +106,9 @@ impl<R: NewContext> Runtime<R> {
     #[cold]
     pub(super) fn create_root(&self, id: u32) {
         current::enter(Callback::CONTEXT_CREATE, id);
+        if Self::TIMERS {
+            crate::timer::share_tick(timers::set_period);
+        }
         let context = R::new_root();
         // A host that uses an id again without deleting it means the new one.
         if let Some(place) = self.root(id).or_else(|| self.root(0)) {
@@ -130,10 +133,11 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_vm_start`.
     pub fn on_vm_start(&self, context_id: u32, configuration_size: u32) -> u32 {
         current::advance_epoch();
+        Self::enter_root(context_id);
         match self.root(context_id) {
             Some(root) => {
                 let result = root.run(Callback::START, |root| root.on_start(VmConfiguration::new(configuration_size)));
-                self.make_up();
+                self.after_root_callback(context_id);
                 result
             }
             None => 0,
@@ -143,11 +147,12 @@ impl<R: NewContext> Runtime<R> {
     /// `proxy_on_configure`.
     pub fn on_configure(&self, context_id: u32, configuration_size: u32) -> u32 {
         current::advance_epoch();
+        Self::enter_root(context_id);
         match self.root(context_id) {
             Some(root) => {
                 let result =
                     root.run(Callback::CONFIGURE, |root| root.on_configure(Configuration::new(configuration_size)));
-                self.after_root_callback();
+                self.after_root_callback(context_id);
                 result
             }
             None => 0,
@@ -160,8 +165,9 @@ impl<R: NewContext> Runtime<R> {
             current::ignore_event();
             return 1;
         };
+        Self::enter_root(context_id);
         let result = root.with_context(Callback::DONE, 1, |root| root.map_or(1, |root| u32::from(root.on_done())));
-        self.make_up();
+        self.after_root_callback(context_id);
         result
     }
 
@@ -174,9 +180,43 @@ impl<R: NewContext> Runtime<R> {
         if R::AWAITS.intersects(CallbackSet::COMPLETIONS) {
             completion::forget(R::AWAITS, context_id);
         }
-        if Self::TIMERS {
-            timers::forget_root(context_id);
-        }
         root.replace(None);
+        if Self::ROOTS {
+            self.inherit(context_id);
+        }
+    }
+
+    /// What futures of other root contexts have under way for one that is gone goes on with those, or is over.
+    #[cold]
+    fn inherit(&self, gone: u32) {
+        let heir = self.any_root();
+        Self::enter_root(gone);
+        if let Some(heir) = heir {
+            current::set_root_id(heir);
+        }
+        if Self::TIMERS {
+            timers::forget_root(gone, heir);
+        }
+        if Self::TASKS {
+            awaited::abandon(gone);
+        }
+        #[cfg(feature = "grpc")]
+        self.abandon_grpc(gone);
+        if let (true, Some(heir)) = (Self::TASKS, heir) {
+            effective::back_to(heir);
+            Self::run_later();
+        }
+    }
+
+    /// A root context that is alive.
+    fn any_root(&self) -> Option<u32> {
+        let mut place = self.roots.get().copied();
+        while let Some(root) = place {
+            if root.id.get() != 0 {
+                return Some(root.id.get());
+            }
+            place = root.next.get().copied();
+        }
+        None
     }
 }

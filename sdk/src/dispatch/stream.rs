@@ -1,9 +1,9 @@
 //! Stream contexts: creation, deletion, and the callbacks that only observe.
 
-use super::completion;
 use super::failure::{self, Raw, Refuse};
 use super::held::Held;
 use super::{CallbackSet, Callbacks, Life, NewContext, Runtime};
+use super::{completion, ready};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::FilterDataStatus;
 use crate::headers::ContentLength;
@@ -17,7 +17,7 @@ pub(super) struct Stream<C: 'static> {
     flags: Cell<u32>,
     /// Why `on_create` failed: the stream's first callback that can do something denies, or applies the failure policy.
     failed: Cell<Option<Error>>,
-    /// The root context, in modules with timers.
+    /// The root context, in modules where it matters.
     root: Cell<u32>,
     pub(super) request: Side,
     pub(super) response: Side,
@@ -113,9 +113,15 @@ pub(super) const fn has<C: Callbacks>(callbacks: CallbackSet) -> bool {
 }
 
 impl<R: NewContext> Runtime<R> {
+    /// What any context of the module waits for.
+    pub(super) const AWAITED: CallbackSet = R::AWAITS.union(<R::Context as Callbacks>::SET);
+
+    /// Whether it matters which root context a callback belongs to: the module has timers, futures that may find each other, or gRPC.
+    pub(super) const ROOTS: bool = Self::TIMERS || Self::WAKES || Self::AWAITED.intersects(CallbackSet::GRPC);
+
     pub(super) fn create_stream(&self, id: u32, root: u32) {
         current::enter(Callback::CONTEXT_CREATE, id);
-        if Self::TIMERS {
+        if Self::ROOTS {
             current::set_root_id(root);
         }
         let mut context = self.root(root).and_then(super::root::Root::new_context);
@@ -138,7 +144,7 @@ impl<R: NewContext> Runtime<R> {
         if failed.is_some() {
             stream.failed.set(failed);
         }
-        if Self::TIMERS {
+        if Self::ROOTS {
             stream.root.set(root);
         }
         if has::<R::Context>(USING_SIDES) {
@@ -167,7 +173,7 @@ impl<R: NewContext> Runtime<R> {
             // An `on_create` that failed may have had no callback after it.
             stream.failed.set(None);
         }
-        if Self::TASKS && Self::TIMERS {
+        if Self::ROOTS {
             current::set_root_id(stream.root.get());
         }
         self.streams.recycle(stream);
@@ -210,7 +216,7 @@ impl<R: NewContext> Runtime<R> {
                 return None;
             };
             current::enter(callback, id);
-            if Self::TIMERS {
+            if Self::ROOTS {
                 current::set_root_id(stream.root.get());
             }
             body(context.as_mut())
@@ -255,7 +261,10 @@ impl<R: NewContext> Runtime<R> {
             }
             status
         };
-        let result = self.with_context(callback, id, stream, run).unwrap_or(failure::CONTINUE);
+        let mut result = self.with_context(callback, id, stream, run).unwrap_or(failure::CONTINUE);
+        if Self::COMPLETIONS && ready::is_any() && self.run_ready_before_return() {
+            result = failure::CONTINUE;
+        }
         if Self::TASKS {
             Self::run_later();
         }
@@ -268,6 +277,9 @@ impl<R: NewContext> Runtime<R> {
             self.with_context(callback, id, stream, |context| {
                 context.map(|context| report(callback, id, &body(context)))
             });
+            if Self::COMPLETIONS && ready::is_any() {
+                self.run_ready();
+            }
         }
     }
 

@@ -4,37 +4,57 @@ use super::completion::{end, let_go};
 use super::failure::{self, CONTINUE, Refusal};
 use super::held::Held;
 use super::stream::{LifeOf, Side, Stream as Kept, has};
-use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, timers};
-use crate::abi::StreamType;
+use super::{CallbackSet, Callbacks, Life, NewContext, Runtime, effective, timers};
+use crate::abi::{LogLevel, StreamType};
 use crate::exchange::{self, Next, Point, Running, Stage};
 use crate::filter_status::FailurePolicy;
 use crate::runtime::{Callback, Entry, Shared, current, executor};
-use crate::sys;
+use crate::{log, timer};
+use std::cell::Cell;
 
 /// So many futures run in one callback; those that wake each other without end wait for the next one.
 const TURNS: u32 = 10_000;
+
+/// What is logged if a host gives no tick.
+const NO_TICK: &str = "; what was woken waits for the next answer to a call";
+/// What is logged if the module does not export it.
+const NOT_EXPORTED: &str =
+    "a future was woken and cannot run yet: the module has no tick; write `#[proxy_filter::filter(timers)]`";
+
+thread_local! {
+    /// It was logged.
+    static WARNED: Cell<bool> = const { Cell::new(false) };
+    /// The root context whose tick was set for futures that were woken.
+    static SOON: Cell<u32> = const { Cell::new(0) };
+}
 
 impl<R: NewContext> Runtime<R> {
     /// Whether a module has such filters.
     pub(super) const TASKS: bool = has::<R::Context>(CallbackSet::TASKS);
 
+    /// Whether the futures of one root context or of several may find each other, and wake each other outside of callbacks of root contexts.
+    pub(super) const WAKES: bool = R::AWAITS.intersects(CallbackSet::WAKES);
+
     /// Whether nothing but such filters waits for answers.
     pub(super) const ONLY_FUTURES: bool = <R::Context as Callbacks>::SET.are_only_futures();
 
     /// Lets every future run that was woken. In callbacks of root contexts only: what one stream is answered with there does not stop another.
-    pub(super) fn run_woken(&self) {
+    #[inline(never)]
+    pub(super) fn run_woken(&self, root: u32) {
         for _ in 0..TURNS {
             let Some(number) = executor::next_woken() else { return };
             self.run_task(number);
         }
+        effective::back_to(root);
         Self::run_later();
     }
 
     /// Lets one future run.
+    #[inline(never)]
     pub(super) fn run_task(&self, number: u32) {
         let Some((task, owner, stage)) = exchange::find(number) else { return };
         // Also back from a stream that ran before.
-        if sys::proxy_set_effective_context(owner).is_err() {
+        if !effective::choose(owner) {
             return;
         }
         if let Some(stream) = self.streams.get(owner) {
@@ -90,10 +110,41 @@ impl<R: NewContext> Runtime<R> {
         });
     }
 
-    /// Has the futures that were woken in a callback of a stream run soon, in one of its root context.
+    /// Has the futures that were woken outside of callbacks of root contexts run soon, on a tick of the running context's root.
+    #[inline]
     pub(super) fn run_later() {
-        if Self::TIMERS && executor::is_any_woken() {
-            timers::soon();
+        if executor::is_any_woken() {
+            Self::tick_soon();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn tick_soon() {
+        let set = if Self::TIMERS {
+            timers::soon()
+        } else if Self::WAKES {
+            SOON.set(current::root_id());
+            timer::set_tick(1)
+        } else {
+            // Once is enough: it is the same for every stream.
+            if !WARNED.replace(true) {
+                log::write(LogLevel::Error, NOT_EXPORTED.as_bytes());
+            }
+            return;
+        };
+        if let Err(error) = set {
+            failure::report(Callback::TASK, current::context_id(), &error, NO_TICK);
+        }
+    }
+
+    /// Stops the tick that is not shared with anything, if it was set for what was woken.
+    #[inline]
+    pub(super) fn stop_tick(root: u32) {
+        if SOON.get() == root {
+            SOON.set(0);
+            // A tick more runs nothing.
+            let _ = timer::set_tick(0);
         }
     }
 }

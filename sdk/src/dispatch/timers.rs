@@ -1,15 +1,17 @@
 //! Timers: the host's tick of each root context, shared out.
 
 use super::callout::{Callout, Waiting};
-use super::{Awaits, CallbackSet, Callbacks, NewContext, Runtime};
+use super::ready::ReadyList;
+use super::{Awaits, CallbackSet, NewContext, Runtime, effective};
 use crate::error::Result;
-use crate::runtime::{Callback, DEADLINES, Deadlines, Pendings, current};
+use crate::runtime::{Callback, DEADLINES, Deadlines, NOBODY, Pendings, current};
 use crate::timer::{self, Interval, RunningInterval, Timer};
 use core::any::Any;
 use std::cell::Cell;
 
 thread_local! {
     static TIMERS: Pendings<Waiting<Timer>> = const { Pendings::new() };
+    static READY: ReadyList<Timer> = const { ReadyList::new() };
     static LAST: Cell<u32> = const { Cell::new(0) };
     /// The interval whose closure runs; 0 once it was cancelled.
     static RUNNING: Cell<u32> = const { Cell::new(0) };
@@ -31,6 +33,11 @@ impl Callout for Timer {
     #[inline]
     fn wait(number: u32, context_id: u32, waiting: Waiting<Self>) {
         TIMERS.with(|timers| timers.insert(number, context_id, waiting));
+    }
+
+    #[inline]
+    fn is_ready(waiting: Waiting<Self>, answer: Result<()>) {
+        READY.with(|ready| ready.add(waiting, answer));
     }
 }
 
@@ -57,6 +64,16 @@ fn set(number: u32, due: u64) -> Result<()> {
     })
 }
 
+/// Sets the period of `on_tick` of the running context's root.
+pub(super) fn set_period(milliseconds: u32) -> Result<()> {
+    let root = current::root_id();
+    let now = timer::now()?;
+    DEADLINES.with(|deadlines| {
+        deadlines.set_period(root, now, milliseconds);
+        arm(deadlines, root, is_alive)
+    })
+}
+
 fn arm(deadlines: &Deadlines, root: u32, is_alive: impl Fn(u32) -> bool) -> Result<()> {
     match deadlines.arm(root, deadlines.now(timer::wall_clock()?), is_alive) {
         Some(period) => timer::set_tick(period),
@@ -78,29 +95,46 @@ pub(super) fn give_up(number: u32) {
 
 /// Has the tick of the running context's root come soon.
 #[inline]
-pub(super) fn soon() {
+pub(super) fn soon() -> Result<()> {
     let number = next_number();
-    let due = timer::now().map(|now| now.saturating_add(1));
-    // Without a clock the futures wait for the next callback of the root.
-    if due.and_then(|due| set(number, due)).is_ok() {
-        Timer::wait(number, current::root_id(), Waiting::Context(Box::new(|_, _| Ok(()))));
-    }
+    set(number, timer::now()?.saturating_add(1))?;
+    Timer::wait(number, NOBODY, Waiting::Context(Box::new(|_, _| Ok(()))));
+    Ok(())
 }
 
-/// A root context is gone, and its tick with it.
-#[inline]
-pub(super) fn forget_root(root: u32) {
-    DEADLINES.with(|deadlines| deadlines.forget(root));
+/// A root context is gone, and its tick with it. What futures of others still wait for comes up on the tick of `heir`.
+#[cold]
+pub(super) fn forget_root(root: u32, heir: Option<u32>) {
+    DEADLINES.with(|deadlines| {
+        if deadlines.forget(root, heir, is_alive) {
+            let heir = heir.unwrap_or_default();
+            effective::back_to(heir);
+            // As in `tick`.
+            let _ = arm(deadlines, heir, is_alive);
+        }
+    });
 }
 
 impl<R: NewContext> Runtime<R> {
-    /// Whether any context of the module has timers.
-    pub(super) const TIMERS: bool = R::AWAITS.union(<R::Context as Callbacks>::SET).intersects(CallbackSet::TIMERS);
+    /// Whether the host's tick is shared: any context of the module has timers, or a root has `on_tick` beside futures, which are woken on ticks.
+    pub(super) const TIMERS: bool = {
+        let all = Self::AWAITED;
+        all.intersects(CallbackSet::TIMERS)
+            || all.intersects(CallbackSet::TASKS) && all.intersects(CallbackSet::ON_TICK)
+    };
 
-    /// The tick of a root context came: runs the completions of the timers that are due.
-    pub(super) fn fire(&self, root: u32) {
+    /// Runs the completions of timers that were refused while another completion ran.
+    pub(super) fn run_ready_timers(&self) {
+        while let Some(ready) = READY.with(ReadyList::take) {
+            self.complete(Callback::TIMER, ready.owner, ready.waiting, ready.answer);
+        }
+    }
+
+    /// The shared tick of a root context came: runs the completions of the timers that are due, and `on_tick` if that is.
+    pub(super) fn shared_tick(&self, root: u32) {
         current::enter(Callback::TIMER, root);
         current::set_root_id(root);
+        // Without a clock no timer can run: the host has said so to each that started.
         let Ok(wall) = timer::wall_clock() else { return };
         DEADLINES.with(|deadlines| {
             let now = deadlines.tick(root, wall);
@@ -111,7 +145,11 @@ impl<R: NewContext> Runtime<R> {
                     self.complete(Callback::TIMER, owner, waiting, Ok(()));
                 }
             }
-            // Without a clock no timer can run: the host has said so to each that started.
+            if R::AWAITS.intersects(CallbackSet::ON_TICK) && deadlines.is_tick_due(root, now) {
+                self.notify(Callback::TICK, root, R::on_tick);
+                deadlines.end_tick(root, now, timer::now().unwrap_or(now));
+            }
+            effective::back_to(root);
             let _ = arm(deadlines, root, is_alive);
         });
     }

@@ -138,7 +138,7 @@ pub struct NextGrpcMessage<Sent, Received> {
 }
 
 impl<Sent, Received> NextGrpcMessage<Sent, Received> {
-    pub(crate) fn inbox(&self) -> &Inbox<Received> {
+    pub(crate) const fn inbox(&self) -> &Rc<Inbox<Received>> {
         &self.inbox
     }
 

@@ -116,6 +116,13 @@ impl GrpcError {
         }
     }
 
+    /// What a root context that is gone leaves to those who wait for what it started.
+    #[cold]
+    pub(crate) fn abandoned() -> Self {
+        const UNAVAILABLE: u32 = 14;
+        Self::ended(UNAVAILABLE, b"the root context that started it is gone")
+    }
+
     /// The code that says the most about it: that of the status, and for what has none [`UNAVAILABLE`](GrpcCode::UNAVAILABLE),
     /// [`DEADLINE_EXCEEDED`](GrpcCode::DEADLINE_EXCEEDED) or [`INTERNAL`](GrpcCode::INTERNAL).
     ///

@@ -1,8 +1,8 @@
 //! Answers that futures wait for.
 
-use super::executor;
 use super::shared::Shared;
 use super::table::{Entry, Table, key};
+use super::{current, executor};
 use core::task::Waker;
 use std::cell::Cell;
 
@@ -19,6 +19,8 @@ pub(crate) struct Place<T, H> {
     /// The table has it: there is no answer yet, and no other thing with the same number.
     listed: Cell<bool>,
     answer: Cell<Answer<T, H>>,
+    /// The root context that the host will tell it to.
+    root: Cell<u32>,
     /// The task that waits; 0 if it is not known, and there is a waker.
     task: Cell<u32>,
     waker: Cell<Option<Waker>>,
@@ -48,8 +50,25 @@ impl<T, H> Answers<T, H> {
         let (place, _) = self.places.insert(key(number), Place::new);
         place.number.set(number);
         place.listed.set(true);
-        place.wait(waker);
+        place.root.set(current::root_id());
+        place.wait(waker, true);
         place
+    }
+
+    /// A root context is gone: the host will tell it nothing any more. All that waits for that gets this instead.
+    #[cold]
+    pub(crate) fn abandon(&self, root: u32, instead: impl Fn() -> T) {
+        while let Some(place) = self.places.find(|place| place.listed.get() && place.root.get() == root) {
+            self.take(place.number.get());
+            // There was no answer that would have to be dropped.
+            core::mem::forget(place.answer.replace(Answer::Kept(instead())));
+            let task = place.task.get();
+            if task != 0 {
+                executor::wake(task);
+            } else if let Some(waker) = place.waker.take() {
+                waker.wake();
+            }
+        }
     }
 
     /// The place where an answer is waited for. Nobody else is told of it.
@@ -75,13 +94,18 @@ impl<T, H> Place<T, H> {
             number: Cell::new(0),
             listed: Cell::new(false),
             answer: Cell::new(Answer::None),
+            root: Cell::new(0),
             task: Cell::new(0),
             waker: Cell::new(None),
         }
     }
 
-    fn wait(&self, waker: &Waker) {
+    /// The answer is not there when the future is polled again. It may be polled by another task than before, of another root context even, whose host
+    /// functions would not find the answer: then it is copied before that task runs.
+    #[inline(never)]
+    fn wait(&self, waker: &Waker, is_first: bool) {
         let task = executor::task_of(waker);
+        let task = if is_first || task == self.task.get() { task } else { 0 };
         self.task.set(task);
         // A number is cheaper than a waker.
         if task == 0 {
@@ -118,7 +142,7 @@ impl<T, H> Place<T, H> {
     pub(crate) fn look(&self, waker: &Waker, copy: impl FnOnce(H) -> T) -> Option<T> {
         match self.answer.replace(Answer::None) {
             Answer::None => {
-                self.wait(waker);
+                self.wait(waker, false);
                 None
             }
             Answer::Here(here) => Some(copy(here)),

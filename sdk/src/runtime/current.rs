@@ -63,6 +63,7 @@ pub(crate) struct Current {
 thread_local! {
     static CURRENT: Cell<Current> = const { Cell::new(Current { callback: Callback::INITIALIZE, context_id: 0 }) };
     static ROOT: Cell<u32> = const { Cell::new(0) };
+    static EFFECTIVE: Cell<u32> = const { Cell::new(0) };
     static EPOCH: Cell<u32> = const { Cell::new(1) };
     static NEWEST: Cell<u32> = const { Cell::new(0) };
     static IGNORED: Cell<u32> = const { Cell::new(0) };
@@ -85,7 +86,7 @@ pub(crate) fn context_id() -> u32 {
     CURRENT.get().context_id
 }
 
-/// The root context of the callback that runs. Known in modules with timers only.
+/// The root context of the callback that runs. Known in modules that have timers, futures or gRPC streams only.
 #[inline]
 pub(crate) fn root_id() -> u32 {
     ROOT.get()
@@ -97,12 +98,25 @@ pub(crate) fn set_root_id(root: u32) {
     ROOT.set(root);
 }
 
+/// The context that host functions are about, in callbacks of root contexts.
+#[inline]
+pub(crate) fn effective() -> u32 {
+    EFFECTIVE.get()
+}
+
+/// Notes the context that host functions are about.
+#[inline]
+pub(crate) fn set_effective(context_id: u32) {
+    EFFECTIVE.set(context_id);
+}
+
 /// Runs what a host may do inside of a callback, which then goes on as the same callback of the same context.
 pub(crate) fn inside<T>(body: impl FnOnce() -> T) -> T {
-    let outer = (CURRENT.get(), ROOT.get());
+    let outer = (CURRENT.get(), ROOT.get(), EFFECTIVE.get());
     let result = body();
     CURRENT.set(outer.0);
     ROOT.set(outer.1);
+    EFFECTIVE.set(outer.2);
     result
 }
 

@@ -24,11 +24,14 @@ struct Clock {
     now: u64,
 }
 
+#[derive(Default)]
 struct Root {
     id: u32,
     due: BinaryHeap<Reverse<(u64, u32)>>,
     /// The time the tick is set for; none after it came.
     armed: Option<u64>,
+    /// The period of `on_tick`, and when it is due next.
+    period: Option<(u64, u64)>,
 }
 
 /// A tick is never so late. A wall clock that has gone further was set ahead.
@@ -103,13 +106,38 @@ impl Deadlines {
         armed.max(now)
     }
 
+    /// Sets the period of `on_tick`; it is due one period from now. Zero stops it.
+    pub(crate) fn set_period(&self, root: u32, now: u64, milliseconds: u32) {
+        let period = u64::from(milliseconds) * NANOSECONDS;
+        self.with(root, |root| root.period = (period > 0).then(|| (period, now.saturating_add(period))));
+    }
+
+    /// Whether `on_tick` is due.
+    #[inline]
+    pub(crate) fn is_tick_due(&self, root: u32, now: u64) -> bool {
+        self.with(root, |root| root.period.is_some_and(|(_, due)| due <= now))
+    }
+
+    /// An `on_tick` that was due at `told` is over: the next one is due one period from now, unless it has set another.
+    #[inline]
+    pub(crate) fn end_tick(&self, root: u32, told: u64, now: u64) {
+        self.with(root, |root| {
+            if let Some((period, due)) = &mut root.period {
+                if *due <= told {
+                    *due = now.saturating_add(*period);
+                }
+            }
+        });
+    }
+
     /// The period to set the host's tick to, in milliseconds, if it has to be set: 0 if nothing is waited for.
     pub(crate) fn arm(&self, root: u32, now: u64, is_alive: impl Fn(u32) -> bool) -> Option<u32> {
         self.with(root, |root| {
             while root.due.peek().is_some_and(|Reverse((_, number))| !is_alive(*number)) {
                 root.due.pop();
             }
-            let next = root.due.peek().map(|Reverse((due, _))| *due);
+            let timer = root.due.peek().map(|Reverse((due, _))| *due);
+            let next = [timer, root.period.map(|(_, due)| due)].into_iter().flatten().min();
             // A tick that comes too early does no harm: timers that were given up need not be told to the host.
             if next == root.armed && next.is_some() {
                 return None;
@@ -122,10 +150,21 @@ impl Deadlines {
         })
     }
 
-    /// The root context is gone.
-    #[inline]
-    pub(crate) fn forget(&self, root: u32) {
-        edit(&self.roots, |roots| roots.retain(|other| other.id != root));
+    /// The root context is gone. Timers that something else still waits for come up on the tick of `heir`, another
+    /// root context: whether there are some.
+    pub(crate) fn forget(&self, root: u32, heir: Option<u32>, is_alive: impl Fn(u32) -> bool) -> bool {
+        let gone = edit(&self.roots, |roots| {
+            let position = roots.iter().position(|other| other.id == root)?;
+            Some(roots.swap_remove(position))
+        });
+        let (Some(heir), Some(mut gone)) = (heir, gone) else { return false };
+        let mut left = core::mem::take(&mut gone.due);
+        left.retain(|Reverse((_, number))| is_alive(*number));
+        if left.is_empty() {
+            return false;
+        }
+        self.with(heir, |heir| heir.due.extend(left));
+        true
     }
 
     fn with<T>(&self, id: u32, body: impl FnOnce(&mut Root) -> T) -> T {
@@ -133,7 +172,7 @@ impl Deadlines {
         let result = if let Some(root) = roots.iter_mut().find(|root| root.id == id) {
             body(root)
         } else {
-            let mut root = Root { id, due: BinaryHeap::new(), armed: None };
+            let mut root = Root { id, ..Root::default() };
             let result = body(&mut root);
             roots.push(root);
             result
@@ -208,8 +247,47 @@ mod tests {
         deadlines.add(1, MS, 1, all);
         deadlines.add(2, 2 * MS, 2, all);
         assert_eq!((deadlines.pop(2, MS), deadlines.pop(1, MS)), (None, Some(1)));
-        deadlines.forget(2);
+        assert!(!deadlines.forget(2, None, all));
         assert_eq!(deadlines.pop(2, u64::MAX), None);
+    }
+
+    #[test]
+    fn timers_of_a_root_that_is_gone_come_up_on_the_tick_of_another_if_they_are_waited_for() {
+        let deadlines = Deadlines::new();
+        for number in 0..4 {
+            deadlines.add(1, 10 * MS, number, all);
+        }
+        assert!(deadlines.forget(1, Some(2), |number| number == 3));
+        assert_eq!(deadlines.arm(2, 0, all), Some(10));
+        assert_eq!((deadlines.pop(2, 10 * MS), deadlines.pop(2, 10 * MS)), (Some(3), None));
+        assert!(!deadlines.forget(2, Some(3), all), "it has none");
+    }
+
+    #[test]
+    fn the_period_of_a_root_and_its_timers_share_the_tick() {
+        let deadlines = Deadlines::new();
+        deadlines.set_period(1, 0, 10);
+        deadlines.add(1, 5 * MS, 1, all);
+        assert_eq!(deadlines.arm(1, 0, all), Some(5));
+        assert!(!deadlines.is_tick_due(1, 5 * MS) && deadlines.pop(1, 5 * MS) == Some(1));
+        assert_eq!(deadlines.tick(1, 5 * MS), 5 * MS);
+        assert_eq!(deadlines.arm(1, 5 * MS, all), Some(5));
+        assert!(deadlines.is_tick_due(1, 10 * MS));
+        deadlines.end_tick(1, 10 * MS, 12 * MS);
+        deadlines.tick(1, 12 * MS);
+        assert_eq!(deadlines.arm(1, 12 * MS, all), Some(10), "the next period begins when the callback is over");
+        deadlines.set_period(1, 12 * MS, 0);
+        assert_eq!(deadlines.arm(1, 12 * MS, all), Some(0));
+        assert!(!deadlines.is_tick_due(1, u64::MAX));
+    }
+
+    #[test]
+    fn a_period_that_the_tick_itself_sets_begins_when_it_is_set() {
+        let deadlines = Deadlines::new();
+        deadlines.set_period(1, 0, 10);
+        deadlines.set_period(1, 11 * MS, 20);
+        deadlines.end_tick(1, 10 * MS, 15 * MS);
+        assert!(!deadlines.is_tick_due(1, 30 * MS) && deadlines.is_tick_due(1, 31 * MS));
     }
 
     #[test]

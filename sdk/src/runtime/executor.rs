@@ -93,7 +93,7 @@ impl<T, D> Task<T, D> {
 }
 
 #[inline(never)]
-fn wake(task: u32) {
+pub(super) fn wake(task: u32) {
     if !is_listed(task) {
         woken(|woken| woken.push(task));
         ANY_WOKEN.set(true);

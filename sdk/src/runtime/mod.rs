@@ -18,6 +18,6 @@ pub use current::ignored_events;
 pub(crate) use deadlines::{DEADLINES, Deadlines};
 pub(crate) use edit::edit;
 pub(crate) use executor::{Executor, Task};
-pub(crate) use pending::Pendings;
+pub(crate) use pending::{NOBODY, Pendings};
 pub(crate) use shared::{Shared, share};
 pub(crate) use table::{Entry, Table};

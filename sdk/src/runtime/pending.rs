@@ -17,6 +17,9 @@ pub(crate) struct Pendings<P: 'static> {
 /// The first of a context's things; each knows the next.
 type Chain<P> = Cell<Option<Shared<Entry<Pending<P>>>>>;
 
+/// The owner of what no context waits for but a future, which gives it up when it is dropped. No host counts so far.
+pub(crate) const NOBODY: u32 = u32::MAX;
+
 struct Pending<P: 'static> {
     owner: Cell<u32>,
     number: Cell<u32>,
@@ -38,6 +41,10 @@ impl<P> Pendings<P> {
         pending.owner.set(owner);
         pending.number.set(number);
         pending.payload.set(Some(payload));
+        if owner == NOBODY {
+            // Whoever gives it up knows its number.
+            return;
+        }
         let chain = match self.owners.get(owner) {
             Some(chain) => chain,
             None => self.owners.insert(owner, || Cell::new(None)).0,
@@ -60,6 +67,19 @@ impl<P> Pendings<P> {
         self.pendings.get(key(number)).is_some()
     }
 
+    /// Takes out one of those that no context waits for and that `is_meant` says are meant.
+    #[cfg(feature = "grpc")]
+    #[cold]
+    pub(crate) fn take_of_nobody(&self, is_meant: impl Fn(&P) -> bool) -> Option<P> {
+        let pending = self.pendings.find(|pending| {
+            let payload = pending.payload.take();
+            let found = pending.owner.get() == NOBODY && payload.as_ref().is_some_and(&is_meant);
+            pending.payload.set(payload);
+            found
+        })?;
+        self.take(pending.number.get()).map(|(_, payload)| payload)
+    }
+
     /// Drops everything a context waits for.
     pub(crate) fn forget(&self, owner: u32) {
         // One by one: dropping a payload runs code of the author's, which may add to the list.
@@ -70,6 +90,9 @@ impl<P> Pendings<P> {
 
     /// Takes a thing out of its context's list, and a list that is empty out of the table.
     fn unlink(&self, owner: u32, pending: Shared<Entry<Pending<P>>>) {
+        if owner == NOBODY {
+            return;
+        }
         let Some(chain) = self.owners.get(owner) else { return };
         let mut place: &Chain<P> = chain;
         while let Some(found) = place.get() {
@@ -90,6 +113,8 @@ impl<P> Pendings<P> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "grpc")]
+    use super::NOBODY;
     use super::Pendings;
     use std::rc::Rc;
 
@@ -128,6 +153,20 @@ mod tests {
         pendings.insert(4, 2, "new");
         pendings.forget(1);
         assert_eq!(pendings.take(4), Some((2, "new")));
+    }
+
+    #[test]
+    #[cfg(feature = "grpc")]
+    fn what_no_context_waits_for_stays_whichever_context_goes() {
+        let pendings = Pendings::new();
+        for number in 0..10 {
+            pendings.insert(number, if number < 4 { NOBODY } else { 7 }, number);
+        }
+        pendings.forget(7);
+        let mut odd = [0; 2].map(|_| pendings.take_of_nobody(|payload| payload % 2 == 1).unwrap());
+        odd.sort_unstable();
+        assert_eq!((odd, pendings.take_of_nobody(|payload| payload % 2 == 1)), ([1, 3], None));
+        assert_eq!((pendings.take(2), pendings.take(4)), (Some((NOBODY, 2)), None));
     }
 
     #[test]

@@ -97,6 +97,25 @@ impl<T> Table<T> {
         }
     }
 
+    /// An entry of this kind, among all. It may be one that waits to be used.
+    #[cold]
+    pub(crate) fn find(&self, is_meant: impl Fn(&T) -> bool) -> Option<Shared<Entry<T>>> {
+        let mut chains = self.chains.get().iter();
+        let mut next = self.front.get();
+        // What an entry at the front says of a next one is old.
+        let mut is_front = true;
+        loop {
+            match next {
+                Some(entry) if is_meant(entry) => return next,
+                Some(entry) if !is_front => next = entry.next.get(),
+                _ => {
+                    is_front = false;
+                    next = chains.next()?.get();
+                }
+            }
+        }
+    }
+
     /// Gives back an entry that is not in the table any more.
     #[inline]
     pub(crate) fn recycle(&self, entry: Shared<Entry<T>>) {
@@ -250,6 +269,19 @@ mod tests {
             assert_eq!(take(&table, id), Some(id));
         }
         assert!(table.get(1).is_none());
+    }
+
+    #[test]
+    fn any_entry_is_found_by_what_is_in_it() {
+        let table = Table::new();
+        assert!(table.find(|_: &Cell<u32>| true).is_none());
+        for id in 1..=100 {
+            put(&table, id, id * 10);
+        }
+        for id in (1..=100).rev() {
+            assert_eq!(table.find(|value| value.get() == id * 10).map(|entry| entry.id.get()), Some(id));
+        }
+        assert!(table.find(|value| value.get() == 5).is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A host gives each root context one periodic call, the tick. [`Timer`] and [`Interval`] share it out: any number of them run at once, for the
 //! root context and for streams. A filter that needs no more than the one call implements [`RootContext::on_tick`](crate::RootContext::on_tick) and
-//! uses [`set_tick_period`]; the two do not go together in one filter, which the macros check.
+//! uses [`set_tick_period`]. The two go together, in one filter and in several filters of one module.
 
 mod interval;
 mod tick;
@@ -14,7 +14,7 @@ use crate::sys;
 use core::time::Duration;
 pub use interval::{Interval, RunningInterval};
 pub use tick::set_tick_period;
-pub(crate) use tick::{milliseconds, set_tick};
+pub(crate) use tick::{milliseconds, set_tick, share_tick};
 pub use timeout::{Ticks, retry, timeout};
 
 /// A time to wait, once.

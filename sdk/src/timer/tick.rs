@@ -1,6 +1,20 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use core::time::Duration;
+use std::cell::Cell;
+
+/// What sets the period of `on_tick`.
+type SetPeriod = fn(u32) -> Result<()>;
+
+thread_local! {
+    /// What does so in a module whose timers have the same tick of the host.
+    static SHARED: Cell<Option<SetPeriod>> = const { Cell::new(None) };
+}
+
+/// Has the tick shared between `on_tick` and timers.
+pub(crate) fn share_tick(set_period: SetPeriod) {
+    SHARED.set(Some(set_period));
+}
 
 /// Has the host call [`RootContext::on_tick`](crate::RootContext::on_tick) again and again, with this time between the end of one call and the
 /// next. Zero stops it.
@@ -8,6 +22,7 @@ use core::time::Duration;
 /// Hosts count milliseconds: a part of one counts as one, so that no period but zero stops the tick. The longest period is
 /// `u32::MAX` milliseconds, 49 days. A root context has one tick; setting the period replaces the one before, and
 /// the first call comes one period from now. Set while a stream is served, it is the tick of that stream's root context.
+/// Timers and intervals of the same module do not change the period: the SDK shares the host's tick between them.
 ///
 /// Works in every callback. Set it in [`on_configure`](crate::RootContext::on_configure) for a tick that lasts as long as the plugin. It runs
 /// in each VM then: in Envoy once for each worker thread, and once on the main thread, where there are no streams.
@@ -57,7 +72,11 @@ use core::time::Duration;
 #[doc(alias = "setTimerPeriod")]
 #[inline]
 pub fn set_tick_period(period: Duration) -> Result<()> {
-    set_tick(milliseconds(period).ok_or_else(too_long)?)
+    let period = milliseconds(period).ok_or_else(too_long)?;
+    match SHARED.get() {
+        Some(set_period) => set_period(period),
+        None => set_tick(period),
+    }
 }
 
 /// Sets the period of the tick.

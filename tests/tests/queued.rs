@@ -1,0 +1,47 @@
+//! What is there already when it is waited for takes no stack: guests are built with 48 KiB of it.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+use proxy_filter_host::{Host, Turn};
+use std::time::Duration;
+
+const FILTERS: [&str; 2] = ["callbacks", "function"];
+
+fn start(host: &mut Host, root_id: &str) {
+    host.root_id(root_id);
+    host.grpc_stream_cluster("talk", |message: &[u8]| {
+        let times = std::str::from_utf8(message).unwrap().parse().unwrap();
+        let mut messages = vec![b"more".to_vec(); times];
+        messages.push(b"last".to_vec());
+        Turn::from(messages)
+    });
+    host.configure("").unwrap();
+}
+
+fn check(mut host: Host, times: u32) {
+    for filter in FILTERS {
+        start(&mut host, filter);
+        let exchange =
+            host.get("/messages").header("x-times", times.to_string()).leave_after(Duration::from_secs(100)).send();
+        assert_eq!((exchange.status(), exchange.messages()), (200, vec![&*format!("{times} messages")]), "{filter}");
+        for path in ["/refused", "/refused-later", "/sent"] {
+            let exchange = host.get(path).header("x-times", times.to_string()).send();
+            let expected = format!("{times} refusals");
+            assert_eq!((exchange.status(), exchange.messages()), (200, vec![&*expected]), "{filter} {path}");
+        }
+    }
+}
+
+/// A tenth of these have overflowed the stack when each completion ran inside of the one before.
+#[proxy_filter_host::test(guest = "queued")]
+fn thousands_of_messages_and_refusals_take_no_stack(host: Host) {
+    check(host, 3000);
+}
+
+/// The first message is there when the body callback waits for it: what the completion of the last one lets go, the callback does.
+#[proxy_filter_host::test(guest = "queued")]
+fn what_a_callback_holds_goes_on_with_the_last_that_is_there(mut host: Host) {
+    start(&mut host, "callbacks");
+    let exchange = host.post("/messages").header("x-times", "100").chunks(["slow", "", "er"]).send();
+    assert_eq!((exchange.status(), exchange.messages()), (200, vec!["100 messages"]), "{exchange}");
+    assert_eq!(exchange.upstream().unwrap().text(), "slower");
+}

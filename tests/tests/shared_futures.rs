@@ -1,0 +1,67 @@
+//! A future that several streams wait for is no stream's own: whichever of them ends, it goes on for the others.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+use proxy_filter_host::{Exchange, Host, Received, Reply, Turn};
+use std::time::Duration;
+
+#[path = "../guests/examples/shared_futures.rs"]
+mod guest;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// What is waited for, what comes of it, and the cluster that is asked.
+const KINDS: [(&str, &str, &str); 4] =
+    [("/timer", "1", ""), ("/http", "200", "service"), ("/grpc", "2", "grpc"), ("/talk", "3", "talk")];
+
+fn start(host: &mut Host, beyond_roots: bool) {
+    host.cluster("service", |_: &Received| Reply::new(200).after(ms(200)));
+    host.grpc_cluster("grpc", |_: &Received| Reply::grpc(b"").after(ms(200)));
+    host.grpc_stream_cluster("talk", |_: &[u8]| Turn::from(vec![vec![]]).after(ms(200)));
+    host.configure(format!(r#"{{ "beyond_roots": {beyond_roots} }}"#)).unwrap();
+}
+
+fn header(exchange: &Exchange, name: &str) -> Option<String> {
+    exchange.upstream()?.header(name).map(|value| value.to_string())
+}
+
+#[proxy_filter_host::test(guest = "shared_futures", module = guest)]
+fn the_stream_that_started_it_may_end_first(mut host: Host) {
+    start(&mut host, false);
+    for (kind, got, cluster) in KINDS {
+        let first = host.get(kind).leave_after(ms(50)).send();
+        assert_eq!(first.status(), 0, "{first}");
+        let second = host.get(kind).leave_after(ms(3000)).send();
+        assert_eq!(second.status(), 200, "{kind}: {second}");
+        assert_eq!((header(&second, "x-got").as_deref(), header(&second, "x-again")), (Some(got), None), "{second}");
+        let calls = if cluster.is_empty() { 0 } else { first.calls(cluster).len() + second.calls(cluster).len() };
+        assert!(calls <= 1, "{kind}: it was made once: {second}");
+    }
+}
+
+/// The root context that started it is gone, and the host's calls with it: they are made again, and a timer goes on.
+#[proxy_filter_host::test(guest = "shared_futures", module = guest, embedded)]
+fn the_root_context_that_started_it_may_end_first(mut host: Host) {
+    for (kind, got, _) in KINDS {
+        start(&mut host, true);
+        let first = host.get(kind).leave_after(ms(50)).send();
+        assert_eq!(first.status(), 0, "{first}");
+        let update = host.reconfigure(r#"{ "beyond_roots": true }"#).unwrap();
+        assert!(update.callbacks().contains(&"proxy_on_delete"), "{update}");
+        let second = host.get(kind).leave_after(ms(3000)).send();
+        assert_eq!(second.status(), 200, "{kind}: {second}");
+        assert_eq!(header(&second, "x-got").as_deref(), Some(got), "{second}");
+        assert_eq!(header(&second, "x-again").is_some(), kind != "/timer", "{second}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "shared_futures", module = guest)]
+fn an_item_of_a_queue_is_taken_by_those_who_still_wait(mut host: Host) {
+    start(&mut host, false);
+    let first = host.get("/queue").leave_after(ms(50)).send();
+    assert_eq!(first.status(), 0, "{first}");
+    assert_eq!(host.get("/enqueue").send().status(), 200);
+    let second = host.get("/queue").leave_after(ms(3000)).send();
+    assert_eq!((second.status(), header(&second, "x-got").as_deref()), (200, Some("4")), "{second}");
+}
