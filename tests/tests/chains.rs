@@ -188,3 +188,20 @@ fn trailers_added_to_a_body_that_nobody_holds_are_told_once(mut host: Host) {
     assert_eq!(exchange.messages(), ["pairs: x-added: 1"], "{exchange}");
     assert_eq!(exchange.upstream().unwrap().trailer("x-added"), Some("1".into()), "{exchange}");
 }
+
+#[proxy_filter_host::test(guest = "chain")]
+fn a_response_body_that_is_buffered_is_lost_if_a_filter_before_adds_trailers(mut host: Host) {
+    two(&mut host, 20, 20);
+    // A response passes `b` first.
+    let exchange = post(&mut host, "response-buffer", "response-add");
+    let response = exchange.response();
+    assert_eq!((response.status(), response.text().as_str(), response.complete), (200, "", false), "{exchange}");
+    for (a, b) in [("response-add", "response-buffer"), ("request-add", "request-buffer")] {
+        let exchange = post(&mut host, a, b);
+        let (request, response) = (exchange.upstream().unwrap(), exchange.response());
+        assert!(request.complete && response.complete, "{a}: {exchange}");
+        let added = [request, response].map(|message| message.trailer("x-added").is_some());
+        assert_eq!(added, [a == "request-add", a == "response-add"], "{a}: {exchange}");
+        assert!(response.text().contains('b'), "{a}: {exchange}");
+    }
+}

@@ -1,6 +1,6 @@
 //! A filter of a chain that holds what it is told to. Its configuration is its name and the cluster it asks; the header `x-<name>` lists the parts that
 //! it holds: `request-headers`, `request-body`, `response-trailers` and so on, until the cluster has answered; `request-buffer` and `response-buffer`
-//! hold a body until its end. What it holds of headers, it marks; to what it holds of a body, it adds its name.
+//! hold a body until its end; `request-add` and `response-add` add a trailer to it. What it holds of headers, it marks; to what it holds of a body, it adds its name.
 
 use proxy_filter::prelude::*;
 use std::rc::Rc;
@@ -44,6 +44,11 @@ impl Stream {
         self.parts.split(',').any(|held| held == part)
     }
 
+    /// Adds a trailer to the end of a body: to a map of the ABI.
+    fn add_trailer(&self, map: u32) {
+        let _ = proxy_filter::sys::proxy_add_header_map_value(map, b"x-added", self.name().as_bytes());
+    }
+
     fn said(&self, what: &str) {
         log::info!("{} {what}", self.name());
     }
@@ -80,6 +85,9 @@ impl Context for Stream {
         let holds = (self.holds("request-body") || self.holds("request-buffer")) && !end;
         if self.holds("request-buffer") && end {
             body.append(self.name())?;
+        }
+        if self.holds("request-add") && end {
+            self.add_trailer(1);
         }
         Ok(if holds { FilterDataStatus::PAUSE } else { FilterDataStatus::Continue })
     }
@@ -124,6 +132,9 @@ impl Context for Stream {
         let holds = (self.holds("response-body") || self.holds("response-buffer")) && !end;
         if self.holds("response-buffer") && end {
             body.append(self.name())?;
+        }
+        if self.holds("response-add") && end {
+            self.add_trailer(3);
         }
         Ok(if holds { FilterDataStatus::PAUSE } else { FilterDataStatus::Continue })
     }

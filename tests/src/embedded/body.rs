@@ -37,6 +37,8 @@ impl Exchange<'_> {
     /// Takes a piece of the body on, from this filter, until one holds it.
     pub(super) fn data_from(&mut self, way: &mut Way, from: usize, bytes: Vec<u8>, end: bool) -> Result<(), Ended> {
         let (which, mut data, mut end, mut added) = (way.which, bytes, end, None);
+        // Whether trailers that were added to a response are lost if a later filter keeps the body.
+        let mut fragile = false;
         for index in from..way.stages.len() {
             let Some(stage) = way.stage(index) else { break };
             if stage.hold == Hold::All {
@@ -61,6 +63,7 @@ impl Exchange<'_> {
                         // Envoy 1.40 tells those of a request twice, if the filter has held the body before.
                         let times = if held && which == Which::Request { 2 } else { 1 };
                         added = Some((index + 1, times));
+                        fragile = !held && which == Which::Response;
                     }
                     continue;
                 }
@@ -81,6 +84,10 @@ impl Exchange<'_> {
                     Which::Request => Ended::Reply(wire::payload_too_large()),
                     Which::Response => Ended::Closed,
                 });
+            }
+            if fragile {
+                // Envoy 1.40 tells nobody of the trailers: this filter sees no end of the body, and keeps it.
+                return Ok(());
             }
             return self.added_trailers(way, added);
         }
