@@ -367,7 +367,7 @@ fn life(members: &[Member]) -> String {
     let methods = ["create", "done", "log", "delete"].map(|name| method(name, "&mut", ["", ""], "Result<()>")).concat();
     let foreign = ["function_id: u32, arguments: Vec<u8>", "function_id, arguments"];
     let foreign = method("foreign_function", "&mut", foreign, "Result<()>");
-    let policy = method("failure_policy", "&", ["", ""], "FailurePolicy");
+    let policy = method("failure_policy", "&", ["of_response: bool", "of_response"], "FailurePolicy");
     format!("impl sdk::Life<Self> for Stream {{ {methods} {foreign} {policy} }}")
 }
 

@@ -164,10 +164,26 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `root_id = "name"` | the filter is one of several |
 /// | `deadline = Duration::from_secs(2)` | the function has so long, counted from the request's headers, and is dropped then: a constant expression |
 /// | `fail_open` | an `Err` lets the stream go on, instead of refusing it |
+/// | `failure_policy = function` | the same as the configuration says: a function or closure from `&Config` to `FailurePolicy` |
+/// | `response_failure_policy = function` | that of the response, if it differs: it applies once the function has awaited a part of the response |
 /// | `request_body`, `request_trailers`, `response_headers`, `response_body`, `response_trailers`, `finished`, `http_calls`, `grpc_calls`, `grpc_streams`, `timers` | waited for in a function that this one calls |
 /// | `queues` | the root task waits for items of queues |
 /// | `root_task = function` | `async fn function(config: Rc<Config>) -> Result<()>` runs beside the streams, from the configuration of the plugin to its end |
 /// | `configure = function` | the same, and streams wait until it has returned `Ok` |
+///
+/// What an `Err` does can depend on the configuration, for example to report first and enforce later:
+///
+/// ```text
+/// #[derive(Deserialize)]
+/// struct Config {
+///     on_failure: FailurePolicy,      // "closed" or "open"
+/// }
+///
+/// #[proxy_filter::filter(failure_policy = |config: &Config| config.on_failure)]
+/// async fn scan(mut exchange: Exchange<Config>) -> Result<()> {
+/// ```
+///
+/// A reply, and an error that carries one, is sent whatever the policy is.
 ///
 /// A function that is not done at its `deadline` fails as one that returns an `Err`: what it awaits is given up, its destructors run, and the failure
 /// policy decides about the stream. The time spent in waiting for the plugin, for the client and for the upstream counts: a function that awaits the

@@ -387,7 +387,28 @@ pub trait Context: Sized + 'static {
     }
 
     /// What happens to the stream when one of its callbacks returns an `Err`: it is refused, unless the filter says otherwise.
+    ///
+    /// It runs when a callback has failed, so that it can depend on the configuration, or on what the stream has done.
     fn failure_policy(&self) -> FailurePolicy {
         FailurePolicy::Closed
+    }
+
+    /// The same for the response: for its callbacks, and for completions that hold a part of it. Defaults to
+    /// [`failure_policy`](Self::failure_policy).
+    ///
+    /// ```
+    /// use proxy_filter::prelude::*;
+    ///
+    /// struct Guard;
+    ///
+    /// impl Context for Guard {
+    ///     // Requests that cannot be checked are refused, which is what `failure_policy` says by itself. Responses are only measured.
+    ///     fn response_failure_policy(&self) -> FailurePolicy {
+    ///         FailurePolicy::Open
+    ///     }
+    /// }
+    /// ```
+    fn response_failure_policy(&self) -> FailurePolicy {
+        self.failure_policy()
     }
 }

@@ -174,6 +174,9 @@ impl FilterTrailersStatus {
 /// The error is logged with the callback and the context id in either case, and the other streams of the module are not
 /// touched. In `on_done`, `on_log` and `on_delete` the stream is over, and there is only the log.
 ///
+/// With the feature `json`, a configuration may contain it, as `"closed"` or `"open"`: see
+/// [`#[filter(failure_policy = …)]`](macro@crate::filter).
+///
 /// ```
 /// use proxy_filter::prelude::*;
 ///
@@ -193,4 +196,15 @@ pub enum FailurePolicy {
     Closed,
     /// The stream goes on as if the callback had returned `Continue`.
     Open,
+}
+
+#[cfg(feature = "json")]
+impl<'de> serde::Deserialize<'de> for FailurePolicy {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "closed" => Ok(Self::Closed),
+            "open" => Ok(Self::Open),
+            other => Err(serde::de::Error::unknown_variant(other, &["closed", "open"])),
+        }
+    }
 }

@@ -283,7 +283,7 @@
 //! | `on_downstream_close`, `on_upstream_close` | only the log | only the log |
 //! | `on_log`, `on_done`, `on_delete`, `on_tick`, `on_queue_ready`, `on_foreign_function`, the metadata callbacks | only the log | only the log |
 //!
-//! [`Context::failure_policy`] or [`StreamContext::failure_policy`] chooses. The answer carries the response code details `proxy_filter_error`, which Envoy's access log prints.
+//! [`Context::failure_policy`] or [`StreamContext::failure_policy`] chooses, for responses [`Context::response_failure_policy`] if it differs. The answer carries the response code details `proxy_filter_error`, which Envoy's access log prints.
 //!
 //! An error that carries a [`LocalReply`] is a denial: the client gets the reply under either policy. [`Error`] says how helpers deny with `?`.
 //!
@@ -425,7 +425,7 @@ pub mod __private {
     };
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};
-    pub use crate::exchange::{Gate, Points, RootTask, StreamTask, is_deadline, within};
+    pub use crate::exchange::{Gate, Points, RootTask, StreamTask, is_deadline, policy_of, within};
     pub use crate::field_literal::{
         AnyCall, FieldCall, FieldLiteral, FieldName, FieldValue, RequestMethod, RequestPath,
     };

@@ -176,3 +176,28 @@ fn an_error_without_a_reply_has_the_status_that_it_deserves(mut host: Host) {
         assert_eq!(exchange.response().text(), "body", "{place}: {exchange}");
     }
 }
+
+#[proxy_filter_host::test(guest = "denials", module = guest)]
+fn the_configuration_chooses_the_failure_policy_of_each_side(mut host: Host) {
+    host.upstream(|_| Reply::new(200).body("body"));
+    for root_id in ["configured", "configured-function"] {
+        host.root_id(root_id);
+        for (request, response) in [("open", "closed"), ("closed", "open"), ("open", "open"), ("closed", "closed")] {
+            host.configure(format!(r#"{{ "request": "{request}", "response": "{response}" }}"#)).unwrap();
+            for (place, policy) in [
+                ("request-headers", request),
+                ("held-request-headers", request),
+                ("request-body", request),
+                ("response-headers", response),
+                ("held-response-headers", response),
+            ] {
+                let exchange = send(&mut host, place, "fail");
+                let status = if policy == "open" { 200 } else { 500 };
+                assert_eq!(exchange.status(), status, "{root_id}, {request}, {response}, {place}: {exchange}");
+                // A denial is one whatever the policy is.
+                assert_eq!(send(&mut host, place, "error").status(), 403, "{root_id}, {request}, {response}, {place}");
+            }
+        }
+        host.configure(r#"{ "request": "ajar", "response": "open" }"#).unwrap_err();
+    }
+}

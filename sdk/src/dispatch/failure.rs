@@ -52,6 +52,7 @@ pub(super) fn settle<C: Callbacks, F: Refuse>(
     callback: Callback,
     context_id: u32,
     context: &C,
+    of_response: bool,
     refusal: F,
     outcome: Result<Raw>,
 ) -> u32 {
@@ -61,8 +62,14 @@ pub(super) fn settle<C: Callbacks, F: Refuse>(
             F::deny(callback, context_id, denial);
             STOP
         }
-        Err(error) => fail(callback, context_id, error, C::Kind::failure_policy(context), refusal),
+        Err(error) => fail(callback, context_id, error, C::Kind::failure_policy(context, of_response), refusal),
     }
+}
+
+/// Whether it is a callback of the response, to which the response's failure policy applies.
+#[inline]
+pub(super) fn is_of_response(callback: Callback) -> bool {
+    [Callback::RESPONSE_HEADERS, Callback::RESPONSE_BODY, Callback::RESPONSE_TRAILERS].contains(&callback)
 }
 
 /// Logs the failure of a callback. A response that began early is none.

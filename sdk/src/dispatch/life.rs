@@ -18,8 +18,8 @@ pub trait Life<C> {
     fn delete(context: &mut C) -> Result<()>;
     /// `on_foreign_function`.
     fn foreign_function(context: &mut C, function_id: u32, arguments: Vec<u8>) -> Result<()>;
-    /// `failure_policy`.
-    fn failure_policy(context: &C) -> FailurePolicy;
+    /// `failure_policy`, or `response_failure_policy`.
+    fn failure_policy(context: &C, of_response: bool) -> FailurePolicy;
 }
 
 /// Contexts that implement [`Context`].
@@ -31,7 +31,7 @@ pub enum Http {}
 pub enum Tcp {}
 
 macro_rules! life {
-    ($kind:ident: $contract:ident, $($log:expr)?) => {
+    ($kind:ident: $contract:ident, $($log:expr)?, |$context:ident, $of_response:ident| $policy:expr) => {
         impl<C: $contract> Life<C> for $kind {
             #[inline]
             fn create(context: &mut C) -> Result<()> {
@@ -59,12 +59,16 @@ macro_rules! life {
             }
 
             #[inline]
-            fn failure_policy(context: &C) -> FailurePolicy {
-                context.failure_policy()
+            fn failure_policy($context: &C, $of_response: bool) -> FailurePolicy {
+                $policy
             }
         }
     };
 }
 
-life!(Http: Context, &LogContext::new());
-life!(Tcp: StreamContext,);
+life!(Http: Context, &LogContext::new(), |context, of_response| if of_response {
+    context.response_failure_policy()
+} else {
+    context.failure_policy()
+});
+life!(Tcp: StreamContext, , |context, _of_response| context.failure_policy());

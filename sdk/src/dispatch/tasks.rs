@@ -74,7 +74,9 @@ impl<R: NewContext> Runtime<R> {
             let refusal = if stage.here().is_request() { Refusal::Reply } else { response.refusal() };
             let next = exchange::resume(task, stage);
             let let_go_request = |context: &R::Context| {
-                if !stage.drops(Point::RequestBody) || LifeOf::<R>::failure_policy(context) == FailurePolicy::Open {
+                if !stage.drops(Point::RequestBody)
+                    || LifeOf::<R>::failure_policy(context, false) == FailurePolicy::Open
+                {
                     let_go(request, StreamType::HTTP_REQUEST);
                 }
             };
@@ -98,7 +100,7 @@ impl<R: NewContext> Runtime<R> {
                     denial.carry_out(Callback::TASK, id);
                 }
                 Next::Failed(error) => {
-                    let policy = LifeOf::<R>::failure_policy(context);
+                    let policy = LifeOf::<R>::failure_policy(context, !stage.asked().is_request());
                     if failure::fail(Callback::TASK, id, error, policy, refusal) == CONTINUE {
                         let_go_request(context);
                         let_go(response, StreamType::HTTP_RESPONSE);

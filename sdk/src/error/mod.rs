@@ -61,7 +61,6 @@ pub type Result<T, E = Error> = core::result::Result<T, E>;
 /// `on_foreign_function`.
 ///
 /// An error that carries no reply deserves a [`status`](Self::status), which the closed policy sends.
-#[must_use = "an error does nothing unless the callback returns it"]
 pub struct Error(
     /// One pointer: a `Result` stays in registers, and a callback that does not fail pays nothing for its errors.
     Box<Inner>,
@@ -96,6 +95,7 @@ impl Error {
     /// assert_eq!(check(2.0).unwrap_err().to_string(), "score 2 is above 1");
     /// ```
     #[cold]
+    #[must_use = "an error does nothing unless the callback returns it"]
     pub fn other(message: impl fmt::Display) -> Self {
         Self::message(ErrorKind::Other, message)
     }

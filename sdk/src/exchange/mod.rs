@@ -6,6 +6,7 @@ mod chunks;
 mod deadline;
 mod gate;
 mod held;
+mod policy;
 mod stage;
 mod task;
 
@@ -23,6 +24,7 @@ pub use chunks::Chunks;
 pub use deadline::{is_deadline, within};
 pub use gate::Gate;
 pub use held::HeldBody;
+pub use policy::policy_of;
 pub use stage::Points;
 pub(crate) use stage::{Point, Stage, undeclared};
 pub(crate) use task::{Next, Running, find, is_declared, poll_root, resume};

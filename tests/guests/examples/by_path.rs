@@ -142,7 +142,7 @@ impl Context for Stream {
                 log::info!("{:?}", property::get(&[]).map_err(|error| error.kind()));
             }
             "/request-body" | "/request-append" | "/request-trailers" | "/open-buffered-fail" => {
-                request.remove("content-length")?
+                request.remove("content-length")?;
             }
             _ => {}
         }
@@ -176,8 +176,7 @@ impl Context for Stream {
                 log::info!("appended: {:?}", body.append("!").map_err(|error| error.kind()));
             }
             "/open-buffered-fail" if body.len() < 2 => return Ok(FilterDataStatus::StopIterationAndBuffer),
-            "/open-buffered-fail" => return Err(Error::other("body failed as asked")),
-            "/request-body-fail" => return Err(Error::other("body failed as asked")),
+            "/open-buffered-fail" | "/request-body-fail" => return Err(Error::other("body failed as asked")),
             _ => {}
         }
         Ok(FilterDataStatus::Continue)

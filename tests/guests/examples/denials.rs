@@ -1,6 +1,8 @@
 //! Filters that deny in each of their callbacks and completions, in each way: `/place/way`.
 
 use proxy_filter::prelude::*;
+use serde::Deserialize;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Where a stream is, and in which way the filter denies there.
@@ -144,7 +146,7 @@ filter!(Closed, ClosedStream, "closed", Closed);
 filter!(Open, OpenStream, "open", Open);
 
 /// The same as one async function.
-async fn play(mut exchange: Exchange) -> Result<()> {
+async fn play<T>(mut exchange: Exchange<T>) -> Result<()> {
     let plan = Plan::of(exchange.request_headers().await?)?;
     match &*plan.place {
         "held-request-headers" => Timer::after(Duration::from_millis(10)).await?,
@@ -201,4 +203,90 @@ async fn open_function(exchange: Exchange) -> Result<()> {
     play(exchange).await
 }
 
-proxy_filter::module!(Closed, Open, Function, OpenFunction);
+/// The failure policies of the two sides, as operators write them.
+#[derive(Deserialize)]
+struct Policies {
+    request: FailurePolicy,
+    response: FailurePolicy,
+}
+
+impl Policies {
+    fn of_request(&self) -> FailurePolicy {
+        self.request
+    }
+}
+
+#[proxy_filter::filter(
+    root_id = "configured-function",
+    failure_policy = Policies::of_request,
+    response_failure_policy = |policies| policies.response,
+    http_calls,
+    timers,
+    request_body,
+    response_headers,
+    response_body
+)]
+async fn configured_function(exchange: Exchange<Policies>) -> Result<()> {
+    play(exchange).await
+}
+
+/// The same made of callbacks.
+#[derive(Default)]
+struct Configured {
+    policies: Option<Rc<Policies>>,
+}
+
+#[proxy_filter::root(root_id = "configured", timers)]
+impl RootContext for Configured {
+    type Context = ConfiguredStream;
+
+    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
+        self.policies = Some(Rc::new(configuration.json()?));
+        Ok(())
+    }
+
+    fn new_context(&self) -> ConfiguredStream {
+        ConfiguredStream { policies: self.policies.clone(), plan: Plan { place: "".into(), way: "".into() } }
+    }
+}
+
+struct ConfiguredStream {
+    policies: Option<Rc<Policies>>,
+    plan: Plan,
+}
+
+#[proxy_filter::context(timers)]
+impl Context for ConfiguredStream {
+    fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
+        self.plan = Plan::of(request)?;
+        if self.plan.at("held-request-headers") != "" {
+            return request.pause_for(self, Timer::after(Duration::from_millis(10)), |stream, _, _| {
+                fail(&stream.plan.way).map(|()| FilterHeadersStatus::Continue)
+            });
+        }
+        fail(self.plan.at("request-headers")).map(|()| FilterHeadersStatus::Continue)
+    }
+
+    fn on_request_body(&mut self, _: &mut RequestBody, _: bool) -> Result<FilterDataStatus> {
+        fail(self.plan.at("request-body")).map(|()| FilterDataStatus::Continue)
+    }
+
+    fn on_response_headers(&mut self, response: &mut ResponseHeaders, _: bool) -> Result<FilterHeadersStatus> {
+        if self.plan.at("held-response-headers") != "" {
+            return response.pause_for(self, Timer::after(Duration::from_millis(10)), |stream, _, _| {
+                fail(&stream.plan.way).map(|()| FilterHeadersStatus::Continue)
+            });
+        }
+        fail(self.plan.at("response-headers")).map(|()| FilterHeadersStatus::Continue)
+    }
+
+    fn failure_policy(&self) -> FailurePolicy {
+        self.policies.as_ref().map_or(FailurePolicy::Closed, |policies| policies.request)
+    }
+
+    fn response_failure_policy(&self) -> FailurePolicy {
+        self.policies.as_ref().map_or(FailurePolicy::Closed, |policies| policies.response)
+    }
+}
+
+proxy_filter::module!(Closed, Open, Function, OpenFunction, ConfiguredFunction, Configured);
