@@ -1,5 +1,5 @@
 //! Public keys of every form and kind: what Envoy's `verify_signature` takes, and the embedded host with it.
-#![allow(clippy::unwrap_used, reason = "this is a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::Host;
 use serde_json::{Value, json};

@@ -3,11 +3,10 @@
 use crate::token::decode;
 use futures_util::lock::Mutex;
 use p256::ecdsa::VerifyingKey;
-use p256::{EncodedPoint, FieldBytes};
+use p256::{FieldBytes, Sec1Point};
 use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
-use rsa::traits::PublicKeyParts;
-use rsa::{BigUint, RsaPublicKey};
+use rsa::{BoxedUint, PublicKey};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::cell::RefCell;
@@ -49,7 +48,7 @@ pub(crate) struct Key {
 #[derive(Debug)]
 pub(crate) enum Public {
     Es256(VerifyingKey),
-    Rs256(RsaPublicKey),
+    Rs256(PublicKey),
 }
 
 /// The keys as they are now.
@@ -158,14 +157,13 @@ impl Jwk {
             "EC" if self.crv.as_deref() == Some("P-256") && is_for("ES256") => {
                 let x: [u8; 32] = decode(self.x?.as_bytes())?.try_into().ok()?;
                 let y: [u8; 32] = decode(self.y?.as_bytes())?.try_into().ok()?;
-                let point = EncodedPoint::from_affine_coordinates(&FieldBytes::from(x), &FieldBytes::from(y), false);
-                Public::Es256(VerifyingKey::from_encoded_point(&point).ok()?)
+                let point = Sec1Point::from_affine_coordinates(&FieldBytes::from(x), &FieldBytes::from(y), false);
+                Public::Es256(VerifyingKey::from_sec1_point(&point).ok()?)
             }
             "RSA" if is_for("RS256") => {
-                let modulus = BigUint::from_bytes_be(&decode(self.n?.as_bytes())?);
-                let exponent = BigUint::from_bytes_be(&decode(self.e?.as_bytes())?);
-                let key = RsaPublicKey::new(modulus, exponent).ok()?; // up to 4096 bits
-                Public::Rs256((key.size() >= 256).then_some(key)?) // and from 2048
+                let number = |text: String| Some(BoxedUint::from_be_slice_vartime(&decode(text.as_bytes())?));
+                let (modulus, exponent) = (number(self.n?)?, number(self.e?)?);
+                Public::Rs256(PublicKey::new_with_size_limits(modulus, exponent, 2048..=4096).ok()?)
             }
             _ => return None,
         };

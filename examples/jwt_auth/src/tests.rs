@@ -9,7 +9,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use p256::ecdsa::signature::{SignatureEncoding, Signer};
 use p256::ecdsa::{Signature, SigningKey};
 use proxy_filter_host::{Exchange, Host, Received, Reply};
-use rsa::RsaPrivateKey;
+use rsa::PrivateKey;
 use rsa::pkcs1v15;
 use rsa::pkcs8::DecodePrivateKey;
 use rsa::sha2::Sha256;
@@ -25,17 +25,17 @@ fn ec(number: u8) -> SigningKey {
 }
 
 fn ec_jwk(number: u8) -> Value {
-    let point = ec(number).verifying_key().to_encoded_point(false);
+    let point = ec(number).verifying_key().to_sec1_point(false);
     let (x, y) = (base64(point.x().unwrap()), base64(point.y().unwrap()));
     json!({ "kty": "EC", "crv": "P-256", "use": "sig", "kid": format!("ec{number}"), "x": x, "y": y })
 }
 
-fn rsa() -> RsaPrivateKey {
-    RsaPrivateKey::from_pkcs8_pem(include_str!("test_key.pem")).unwrap()
+fn rsa() -> PrivateKey {
+    PrivateKey::from_pkcs8_pem(include_str!("test_key.pem")).unwrap()
 }
 
 fn rsa_jwk() -> Value {
-    let (n, e) = (base64(&rsa().n().to_bytes_be()), base64(&rsa().e().to_bytes_be()));
+    let (n, e) = (base64(&rsa().n_bytes()), base64(&rsa().e_bytes()));
     json!({ "kty": "RSA", "alg": "RS256", "kid": "rsa", "n": n, "e": e })
 }
 

@@ -19,7 +19,7 @@
 //! | `set_envoy_filter_state` | [`filter_state::set_envoy`](crate::filter_state::set_envoy) |
 //!
 //! A host that does not have a function answers with an error of kind [`NotFound`](ErrorKind::NotFound). The embedded host has all of
-//! Envoy's: expressions if its feature `expressions` is on, and signatures, of RSA keys, if its feature `signatures` is.
+//! Envoy's: expressions if its feature `expressions` is on, and signatures if its feature `signatures` is.
 //!
 //! A function that calls the module back, now or later, is told in [`on_foreign_function`](crate::RootContext::on_foreign_function) of the
 //! context that called it. None of Envoy's does.

@@ -45,7 +45,8 @@ pub enum Verdict {
 /// }
 /// ```
 ///
-/// In every callback, those of the root context included. The embedded host has signatures if its feature `signatures` is on.
+/// In every callback, those of the root context included. The embedded host has signatures if its feature `signatures` is on, and
+/// signs with RSA keys.
 ///
 /// # Errors
 /// [`InvalidInput`](ErrorKind::InvalidInput) for a key or a hash the host cannot use; [`NotFound`](ErrorKind::NotFound) on hosts without the
@@ -74,7 +75,10 @@ pub fn sign(hash: &str, private_key: Key<'_>, text: impl AsRef<[u8]>) -> Result<
 /// }
 /// ```
 ///
-/// When: as [`sign`]. To the embedded host an EC key is one that it cannot use.
+/// When: as [`sign`].
+///
+/// Envoy takes RSA keys of 512 to 8,192 bits with PKCS #1 v1.5, and EC keys of P-224, P-256, P-384 and P-521 with ECDSA in DER. It takes no keys of
+/// secp256k1 and none of Ed25519. The embedded host takes the same, but for P-224 and P-521. In PEM, the first block `PUBLIC KEY` counts, whatever is around it.
 ///
 /// # Errors
 /// [`NotFound`](ErrorKind::NotFound) on hosts without the function; [`InvalidInput`](ErrorKind::InvalidInput) for an empty key. To

@@ -139,7 +139,7 @@ const ATTRIBUTES: [(Kind, &[&str]); 5] = [
 ];
 
 /// The attributes that exist now.
-fn attributes(state: &mut State) -> Context<'static> {
+fn attributes(state: &mut State) -> Context<'static, 'static> {
     let mut context = Context::default();
     let mut groups: BTreeMap<&str, HashMap<Key, Value>> = BTreeMap::new();
     for (kind, names) in ATTRIBUTES {
