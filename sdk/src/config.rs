@@ -55,10 +55,11 @@ macro_rules! configuration {
             ///
             /// # Errors
             /// [`Configuration`](crate::ErrorKind::Configuration) with the path of the field and the place in the text:
-            /// ``configuration: rules[2].status: invalid type: string "x", expected u16 at line 1 column 40``.
+            /// ``configuration: rules[2].status: invalid type: string "x", expected u16 at line 1 column 40``. A configuration that is
+            /// nested more deeply than 127 levels, or than the module's stack allows, is refused too: see [`json`](crate::json).
             #[cfg(feature = "json")]
             pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
-                json::read(&self.bytes()?)
+                read::read(&self.bytes()?)
             }
         }
     };
@@ -81,12 +82,13 @@ configuration! {
 }
 
 #[cfg(feature = "json")]
-mod json {
+mod read {
     use crate::error::{Error, ErrorKind, Result};
+    use crate::json;
 
     pub(super) fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         let text = if bytes.is_empty() { b"{}" } else { bytes };
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let mut deserializer = json::deserializer(text).map_err(|error| refuse(&error))?;
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();
             match path.as_str() {

@@ -134,6 +134,7 @@
 //! | Answer the client | [`LocalReply`] |
 //! | Reset a stream | [`close_stream`](RequestHeaders::close_stream) of the handles |
 //! | Read the configuration | [`Configuration`] in [`RootContext::on_configure`], [`VmConfiguration`] in [`RootContext::on_start`] |
+//! | Read JSON of clients and services | [`json`](mod@json)`::from_slice`, which fails where the stack would overflow |
 //! | Log | the macros of the crate `log`, which a filter adds to its dependencies; there is nothing to set up, see [`log`](mod@log) |
 //! | Log access | [`Context::on_log`], [`StreamContext::on_log`]; as an access logger that sees all requests of a listener, [`RootContext::on_log`] |
 //! | Filter TCP connections | [`StreamContext`], [`DownstreamData`], [`UpstreamData`], [`NetworkFilterStatus`] |
@@ -307,7 +308,7 @@
 //! | Feature | Default | |
 //! |---|---|---|
 //! | `panic-hook` | yes | a panic is written to the host's log |
-//! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `Metadata::json` and `shared_data::Json` |
+//! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `Metadata::json`, `json::from_slice` and `shared_data::Json` |
 //! | `grpc` | no | [`GrpcCall`], [`GrpcStream`] and [`grpc_client!`], with messages of the crate `prost`, of types that implement [`GrpcMessage`], or as [`GrpcBytes`] |
 //! | `prost-types` | no | metadata as `prost_types::Value` and `prost_types::Struct`: `Metadata::prost_value` and `prost_struct`, and conversions |
 //! | `getrandom` | no | `getrandom`, and so `uuid` and `rand`, with the host's random bytes: see [`random`] |
@@ -357,6 +358,8 @@ mod grpc;
 mod header_value;
 mod headers;
 mod http_call;
+#[cfg(feature = "json")]
+pub mod json;
 mod local_reply;
 pub mod log;
 mod log_context;
@@ -372,6 +375,8 @@ mod representation;
 mod runtime;
 pub mod shared_data;
 mod shared_queue;
+#[cfg(feature = "json")]
+mod stack;
 #[cfg(feature = "futures")]
 mod stream;
 pub mod stream_info;

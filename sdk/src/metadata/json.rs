@@ -2,8 +2,9 @@
 
 use super::{Struct, Value};
 use crate::error::{Error, ErrorKind, Result};
+use crate::stack;
 use serde::de::value::{Error as Wrong, MapDeserializer, SeqDeserializer};
-use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 impl Struct {
@@ -91,6 +92,7 @@ impl<'de> Deserializer<'de> for &Value {
     type Error = Wrong;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        stack::check().map_err(Wrong::custom)?;
         match self {
             Value::Null => visitor.visit_unit(),
             Value::Number(number) => match integer(*number) {
@@ -121,6 +123,7 @@ impl<'de> Deserializer<'de> for &Value {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
+        stack::check().map_err(Wrong::custom)?;
         match self {
             Value::String(text) => Text(text).deserialize_enum(name, variants, visitor),
             Value::Struct(fields) => {

@@ -131,7 +131,7 @@ impl<T: serde::Serialize + serde::de::DeserializeOwned> SharedValue for Json<T> 
     }
 
     fn decode(bytes: Vec<u8>) -> Result<Self> {
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| Error::message(ErrorKind::Malformed, error))
+        crate::json::from_slice(&bytes).map(Self)
     }
 }
 
