@@ -308,6 +308,7 @@
 //! | Feature | Default | |
 //! |---|---|---|
 //! | `panic-hook` | yes | a panic is written to the host's log |
+//! | `log-out-of-memory` | yes | a line in the host's log when the module's memory is exhausted: [`LogOutOfMemory`] is the global allocator |
 //! | `json` | no | `Configuration::json` and `VmConfiguration::json`: the configuration as a type of the filter's own, through `serde`; `Metadata::json`, `json::from_slice` and `shared_data::Json` |
 //! | `grpc` | no | [`GrpcCall`], [`GrpcStream`] and [`grpc_client!`], with messages of the crate `prost`, of types that implement [`GrpcMessage`], or as [`GrpcBytes`] |
 //! | `prost-types` | no | metadata as `prost_types::Value` and `prost_types::Struct`: `Metadata::prost_value` and `prost_struct`, and conversions |
@@ -414,12 +415,17 @@ pub use proxy_filter_macros::{context, filter, module, root, stream_context};
 pub use representation::MediaType;
 pub use runtime::ignored_events;
 pub use shared_queue::{Drain, SharedQueue};
+pub use sys::LogOutOfMemory;
 pub use tcp::{DownstreamData, NetworkFilterStatus, PeerType, StreamContext, StreamData, UpstreamData};
 pub use timer::{Interval, RunningInterval, Timer};
 
 #[cfg(all(target_family = "wasm", feature = "wee_alloc"))]
 #[global_allocator]
-static ALLOCATOR: wee_alloc::WeeAlloc<'static> = wee_alloc::WeeAlloc::INIT;
+static ALLOCATOR: LogOutOfMemory<wee_alloc::WeeAlloc<'static>> = LogOutOfMemory(wee_alloc::WeeAlloc::INIT);
+
+#[cfg(all(target_family = "wasm", feature = "log-out-of-memory", not(feature = "wee_alloc")))]
+#[global_allocator]
+static ALLOCATOR: LogOutOfMemory<std::alloc::System> = LogOutOfMemory(std::alloc::System);
 
 /// What generated code names. Not part of the public API.
 #[doc(hidden)]

@@ -158,7 +158,7 @@ fn warn(mistakes: &[u8], callback: Callback, context_id: u32) {
     let mut line = Line::of(callback, context_id);
     line.push(" made a local reply that cannot be sent as it is: ");
     line.push_bytes(mistakes);
-    log::write(LogLevel::Warn, line.as_bytes());
+    log::write_limited(LogLevel::Warn, &line);
 }
 
 impl Inner {

@@ -14,12 +14,25 @@
 //!
 //! The macros are re-exported here, so that `use proxy_filter::log;` is all a filter needs.
 //!
+//! # Lines that a client can cause
+//!
+//! A line at `warn` or `error` for each bad request lets a client fill the log. [`warn_limited!`](warn_limited) and
+//! [`error_limited!`](error_limited) write the first 10 lines, then one a second, and say how many were suppressed; [`RateLimit`] is for other
+//! rates. The lines that the SDK writes by itself, about a callback that failed for example, have such a limit: 30 lines a second
+//! for each VM.
+//!
+//! # Envoy
+//!
 //! Envoy prints the plugin's name before the lines of a stream. The level of its logger `wasm` decides, which
 //! `--component-log-level wasm:debug` or the admin endpoint `/logging?wasm=debug` set.
 //!
 //! Source: context API, "Application log API"; ABI 0.2.1, `proxy_log` and `proxy_get_log_level`.
 
-pub use ::log::{debug, error, info, log_enabled, trace, warn};
+mod limit;
+
+pub use ::log::{Level, debug, error, info, log_enabled, trace, warn};
+pub(crate) use limit::write_limited;
+pub use limit::{RateLimit, error_limited, warn_limited};
 
 use crate::abi::LogLevel;
 use crate::runtime::current;

@@ -104,7 +104,8 @@ fn logs(events: &[Event]) -> Vec<String> {
 
 fn events(events: &[Event], detail: Detail) -> Vec<String> {
     let visible = |event: &&Event| match detail {
-        Detail::Everything => true,
+        // Hosts tell of a trap in words of their own.
+        Detail::Everything => !matches!(event, Event::Trapped { .. }),
         Detail::Visible => event.log_line().is_some(),
         Detail::Outcome => false,
     };
@@ -116,6 +117,7 @@ fn events(events: &[Event], detail: Detail) -> Vec<String> {
             Event::Returned { name, result: Some(result) } => format!("<- {name} = {result}"),
             Event::Returned { name, result: None } => format!("<- {name}"),
             Event::HostCall { name, status } => format!("   {name} = {status}"),
+            Event::Trapped { why } => format!("   trapped: {why}"),
             Event::Log(line) => format!("   log {}: {}", line.level.name(), normalise(&line.message)),
         })
         .collect()

@@ -30,6 +30,11 @@ pub enum Event {
     },
     /// The module wrote a line to the host's log (this also is a host call, but is not listed as one).
     Log(LogLine),
+    /// The module trapped, and nothing runs in its VM any more. Only the embedded host tells; Envoy has a line of its own in its log.
+    Trapped {
+        /// The trap, and what it means: a stack overflow, for example.
+        why: String,
+    },
 }
 
 /// Which of the VMs of a plugin: see [`Host::workers`](crate::Host::workers).

@@ -112,6 +112,7 @@ fn render_event(event: &Event, colour: Colour) -> String {
             };
             format!("     {} {}\n", colour.paint(style, line.level.name()), printable(line.message.as_bytes()))
         }
+        Event::Trapped { why } => format!("     {}\n", colour.paint(RED, &format!("the VM failed: {why}"))),
     }
 }
 

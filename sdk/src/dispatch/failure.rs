@@ -106,7 +106,7 @@ pub(super) fn fail<F: Refuse>(
     if policy == FailurePolicy::Closed && refusal.replies() {
         line.push_number(status);
     }
-    log::write(error.level(), line.as_bytes());
+    log::write_limited(error.level(), &line);
     if policy == FailurePolicy::Open {
         return CONTINUE;
     }

@@ -153,7 +153,7 @@ impl Error {
     pub(crate) fn report(&self, level: LogLevel, callback: Callback, context_id: u32, consequence: &str) {
         let mut line = self.line(callback, context_id);
         line.push(consequence);
-        log::write(level, line.as_bytes());
+        log::write_limited(level, &line);
     }
 
     /// The line that says so, without what follows.

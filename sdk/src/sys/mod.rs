@@ -5,6 +5,8 @@
 //! answers (`native.rs`), and the table of the embedded host. A wrapper takes and returns values only: what the host allocated
 //! is adopted once, outs are initialised, and any status but `Ok` is an `Err` that keeps its number.
 
+#[allow(unsafe_code, reason = "an allocator is unsafe to implement")]
+mod allocator;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown", feature = "getrandom"))]
 #[allow(unsafe_code, reason = "the interface of the crate `getrandom` is one of pointers")]
 mod getrandom;
@@ -21,6 +23,7 @@ mod text;
 mod wasm;
 
 use crate::abi::Status;
+pub use allocator::LogOutOfMemory;
 pub(crate) use text::{plain_ascii, printable_ascii};
 
 /// The number of an error of WASI as a status. 0 is none; 52, 58 and 76 say that the host does not have the function, or does not let the

@@ -9,6 +9,7 @@ use super::rpc;
 use super::state::{INITIALIZATION, Permission};
 use super::wasi;
 use crate::engine::{self, Engine, Instance, Trap};
+use crate::record::Event;
 use proxy_filter::__private::{Export, Module as NativeModule};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -27,6 +28,8 @@ pub(crate) enum Guest {
 pub(crate) struct Vm {
     instance: Box<dyn Instance>,
     functions: Arc<Functions>,
+    /// The file of a module that is wasm.
+    module: Option<Arc<[u8]>>,
     /// Why the VM failed. A failed VM is never entered again.
     failed: Option<Trap>,
     #[cfg(feature = "wasmtime")]
@@ -47,9 +50,14 @@ impl Vm {
                 )?
             }
         };
+        let module = match guest {
+            Guest::Native(_) => None,
+            Guest::Wasm(bytes, _) => Some(Arc::clone(bytes)),
+        };
         let mut vm = Self {
             instance,
             functions,
+            module,
             failed: None,
             #[cfg(feature = "wasmtime")]
             meter: Meter::default(),
@@ -57,7 +65,8 @@ impl Vm {
         vm.functions.state().permission = Permission::LogOnly(INITIALIZATION);
         for initialise in ["_initialize", "_start"] {
             if vm.instance.exports(initialise) {
-                vm.instance.call(initialise, &[]).map_err(|trap| trap.to_string())?;
+                let started = vm.instance.call(initialise, &[]);
+                started.map_err(|trap| engine::explain(trap, vm.module.as_deref()).to_string())?;
                 break;
             }
         }
@@ -88,7 +97,10 @@ impl Vm {
         #[cfg(feature = "wasmtime")]
         self.meter.left(name, &*self.instance);
         let result = result.map_err(|trap| {
-            self.functions.state().permission = Permission::All;
+            let trap = engine::explain(trap, self.module.as_deref());
+            let mut state = self.functions.state();
+            state.permission = Permission::All;
+            state.events.push(Event::Trapped { why: trap.to_string() });
             self.failed = Some(trap);
         });
         let result = result.ok().flatten();

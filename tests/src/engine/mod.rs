@@ -1,10 +1,12 @@
 //! What the embedded host needs of a wasm engine, and the choice of one.
 
 mod check;
+mod exhausted;
 mod wasmi;
 #[cfg(feature = "wasmtime")]
 mod wasmtime;
 
+pub(crate) use exhausted::explain;
 use std::fmt;
 
 /// The wasm engine a module runs on.

@@ -1,17 +1,21 @@
 //! The engine `wasmi`: an interpreter that builds in seconds.
 
 use super::check::{self, Signature};
+use super::exhausted;
 use super::{Import, Instance, Memory, Reentrant, Trap, WireType};
 use crate::embedded::abi;
-use wasmi::{Caller, Engine, Extern, Func, FuncType, Linker, Module, Store, Val, ValType};
+use wasmi::{
+    Caller, Engine, Extern, Func, FuncType, Linker, Module, Store, StoreLimits, StoreLimitsBuilder, Val, ValType,
+};
 
 pub(super) fn load(bytes: &[u8], imports: Vec<Import>) -> Result<Box<dyn Instance>, String> {
     let engine = Engine::default();
     let module = Module::new(&engine, bytes).map_err(|error| format!("Failed to load Wasm bytecode: {error}"))?;
     check::exports(module.exports().filter_map(|export| Some((export.name(), signature(export.ty().func()?)))))?;
     check::imports(module.imports().map(|import| (import.module(), import.name())), &imports)?;
-    let mut store = Store::new(&engine, ());
-    let mut linker = <Linker<()>>::new(&engine);
+    let mut store = Store::new(&engine, StoreLimitsBuilder::new().memory_size(exhausted::MEMORY).build());
+    store.limiter(|limits| limits);
+    let mut linker = <Linker<StoreLimits>>::new(&engine);
     for import in imports {
         define(&mut linker, import)?;
     }
@@ -24,33 +28,34 @@ fn signature(ty: &FuncType) -> Signature {
     Signature { parameters: names(ty.params()), results: names(ty.results()) }
 }
 
-fn define(linker: &mut Linker<()>, import: Import) -> Result<(), String> {
+fn define(linker: &mut Linker<StoreLimits>, import: Import) -> Result<(), String> {
     let parameters = import.parameters.iter().map(|parameter| match parameter {
         WireType::I32 => ValType::I32,
         WireType::I64 => ValType::I64,
     });
     let ty = FuncType::new(parameters, [ValType::I32]);
     let Import { module, name, call, .. } = import;
-    let body = move |caller: Caller<'_, ()>, arguments: &[Val], results: &mut [Val]| -> Result<(), wasmi::Error> {
-        let arguments: Vec<u64> = arguments
-            .iter()
-            .map(|argument| match argument {
-                Val::I32(number) => u64::from(number.cast_unsigned()),
-                Val::I64(number) => number.cast_unsigned(),
-                _ => 0,
-            })
-            .collect();
-        let status = call(&mut Guest { caller }, &arguments).map_err(|Trap(why)| wasmi::Error::new(why))?;
-        if let Some(result) = results.first_mut() {
-            *result = Val::I32(status.cast_signed());
-        }
-        Ok(())
-    };
+    let body =
+        move |caller: Caller<'_, StoreLimits>, arguments: &[Val], results: &mut [Val]| -> Result<(), wasmi::Error> {
+            let arguments: Vec<u64> = arguments
+                .iter()
+                .map(|argument| match argument {
+                    Val::I32(number) => u64::from(number.cast_unsigned()),
+                    Val::I64(number) => number.cast_unsigned(),
+                    _ => 0,
+                })
+                .collect();
+            let status = call(&mut Guest { caller }, &arguments).map_err(|Trap(why)| wasmi::Error::new(why))?;
+            if let Some(result) = results.first_mut() {
+                *result = Val::I32(status.cast_signed());
+            }
+            Ok(())
+        };
     linker.func_new(module, name, ty, body).map(|_| ()).map_err(|error| error.to_string())
 }
 
 struct Guest<'a> {
-    caller: Caller<'a, ()>,
+    caller: Caller<'a, StoreLimits>,
 }
 
 impl Guest<'_> {
@@ -102,7 +107,7 @@ impl Memory for Guest<'_> {
 }
 
 struct Wasmi {
-    store: Store<()>,
+    store: Store<StoreLimits>,
     instance: wasmi::Instance,
 }
 

@@ -1,10 +1,14 @@
 //! The engine `wasmtime`: it compiles a module to machine code before it runs.
 
 use super::check::{self, Signature};
+use super::exhausted;
 use super::{Import, Instance, Memory, Reentrant, Trap, WireType};
 use crate::embedded::abi;
 use std::collections::BTreeMap;
-use wasmtime::{Caller, Config, Engine, Extern, Func, FuncType, Linker, Module, Store, Val, ValType};
+use wasmtime::{
+    Caller, Config, Engine, Extern, Func, FuncType, Linker, Module, Store, StoreLimits, StoreLimitsBuilder, Val,
+    ValType,
+};
 
 /// More than any test uses.
 const FUEL: u64 = 1 << 62;
@@ -16,11 +20,12 @@ pub(super) fn load(bytes: &[u8], imports: Vec<Import>, counting: bool) -> Result
     let module = Module::new(&engine, bytes).map_err(|error| format!("Failed to load Wasm bytecode: {error}"))?;
     check::exports(module.exports().filter_map(|export| Some((export.name(), signature(export.ty().func()?)))))?;
     check::imports(module.imports().map(|import| (import.module(), import.name())), &imports)?;
-    let mut store = Store::new(&engine, ());
+    let mut store = Store::new(&engine, StoreLimitsBuilder::new().memory_size(exhausted::MEMORY).build());
+    store.limiter(|limits| limits);
     if counting {
         store.set_fuel(FUEL).map_err(|error| error.to_string())?;
     }
-    let mut linker = <Linker<()>>::new(&engine);
+    let mut linker = <Linker<StoreLimits>>::new(&engine);
     for import in imports {
         define(&engine, &mut linker, import)?;
     }
@@ -37,14 +42,14 @@ fn signature(ty: &FuncType) -> Signature {
     Signature { parameters: ty.params().map(name).collect(), results: ty.results().map(name).collect() }
 }
 
-fn define(engine: &Engine, linker: &mut Linker<()>, import: Import) -> Result<(), String> {
+fn define(engine: &Engine, linker: &mut Linker<StoreLimits>, import: Import) -> Result<(), String> {
     let parameters = import.parameters.iter().map(|parameter| match parameter {
         WireType::I32 => ValType::I32,
         WireType::I64 => ValType::I64,
     });
     let ty = FuncType::new(engine, parameters, [ValType::I32]);
     let Import { module, name, call, .. } = import;
-    let body = move |caller: Caller<'_, ()>, arguments: &[Val], results: &mut [Val]| -> wasmtime::Result<()> {
+    let body = move |caller: Caller<'_, StoreLimits>, arguments: &[Val], results: &mut [Val]| -> wasmtime::Result<()> {
         let arguments: Vec<u64> = arguments
             .iter()
             .map(|argument| match argument {
@@ -63,12 +68,12 @@ fn define(engine: &Engine, linker: &mut Linker<()>, import: Import) -> Result<()
 }
 
 struct Guest<'a> {
-    caller: Caller<'a, ()>,
+    caller: Caller<'a, StoreLimits>,
     memory: Option<wasmtime::Memory>,
 }
 
 impl<'a> Guest<'a> {
-    fn new(mut caller: Caller<'a, ()>) -> Self {
+    fn new(mut caller: Caller<'a, StoreLimits>) -> Self {
         let memory = caller.get_export("memory").and_then(Extern::into_memory);
         Self { caller, memory }
     }
@@ -117,7 +122,7 @@ impl Memory for Guest<'_> {
 }
 
 struct Wasmtime {
-    store: Store<()>,
+    store: Store<StoreLimits>,
     functions: BTreeMap<String, Func>,
     memory: Option<wasmtime::Memory>,
     counting: bool,
@@ -132,7 +137,9 @@ impl Instance for Wasmtime {
         let function = self.functions.get(name).ok_or_else(|| Trap(format!("the module does not export {name}")))?;
         let arguments: Vec<Val> = arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
-        function.call(&mut self.store, &arguments, &mut results).map_err(|error| Trap(error.to_string()))?;
+        function
+            .call(&mut self.store, &arguments, &mut results)
+            .map_err(|error| Trap(error.root_cause().to_string()))?;
         Ok(match results.first() {
             Some(Val::I32(result)) => Some(result.cast_unsigned()),
             _ => None,

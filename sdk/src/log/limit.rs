@@ -1,0 +1,163 @@
+//! [`RateLimit`]: lines that a client can cause, without letting the client fill the log.
+
+use super::write;
+use crate::abi::LogLevel;
+use crate::runtime::line::Line;
+use crate::sys;
+use core::fmt;
+use core::time::Duration;
+use std::cell::Cell;
+
+/// How often a place may write a line.
+///
+/// A client that sends bad requests must not write a line of the log with each of them: logs have a price, and a flood hides other
+/// lines. [`warn_limited!`](crate::log::warn_limited) and [`error_limited!`](crate::log::error_limited) have such a limit of their own; this
+/// type is for other levels and other rates. The first lines are written at once, up to `burst`; after that, one for each `interval`. A line that
+/// is written says how many were not: `… (24 more suppressed)`.
+///
+/// The host's clock is read for each line that is about to be written, and never otherwise. Each VM counts for itself.
+///
+/// ```
+/// use proxy_filter::log::{self, RateLimit};
+/// use std::time::Duration;
+///
+/// thread_local! {
+///     // At most 60 lines an hour, after the first 5.
+///     static BAD_TOKENS: RateLimit = const { RateLimit::new(5, Duration::from_secs(60)) };
+/// }
+///
+/// fn report(why: &str) {
+///     BAD_TOKENS.with(|limit| limit.log(log::Level::Warn, format_args!("bad token: {why}")));
+/// }
+/// ```
+#[derive(Debug)]
+pub struct RateLimit {
+    burst: u64,
+    /// In nanoseconds, as the times are.
+    interval: u64,
+    /// When all of the burst is there again.
+    full: Cell<u64>,
+    suppressed: Cell<u32>,
+}
+
+impl RateLimit {
+    /// A limit of `burst` lines at once, and one line for each `interval` after that. A burst of 0 counts as 1.
+    #[allow(clippy::cast_possible_truncation, reason = "an interval of 584 years is as good as a longer one")]
+    pub const fn new(burst: u32, interval: Duration) -> Self {
+        let nanoseconds = interval.as_nanos();
+        let interval = if nanoseconds > u64::MAX as u128 { u64::MAX } else { nanoseconds as u64 };
+        Self { burst: burst as u64, interval, full: Cell::new(0), suppressed: Cell::new(0) }
+    }
+
+    /// Whether a line may be written now: how many were suppressed since the last one; `None` if this one is suppressed too.
+    ///
+    /// [`log`](Self::log) calls it. A filter calls it for what should be as rare as such a line, a report to a service for example.
+    pub fn admit(&self) -> Option<u32> {
+        // A host without a clock limits nothing.
+        let Ok(now) = sys::proxy_get_current_time_nanoseconds() else { return Some(0) };
+        let whole = self.interval.saturating_mul(self.burst.max(1));
+        let mut full = self.full.get().max(now);
+        if full - now > whole {
+            // The clock was set back.
+            full = now;
+        }
+        let next = full.saturating_add(self.interval);
+        if next - now > whole {
+            self.suppressed.set(self.suppressed.get().saturating_add(1));
+            return None;
+        }
+        self.full.set(next);
+        Some(self.suppressed.take())
+    }
+
+    /// Writes a line through the [`log`](mod@crate::log) facade, unless the host's level or this limit suppresses it.
+    pub fn log(&self, level: ::log::Level, message: fmt::Arguments<'_>) {
+        if !::log::log_enabled!(level) {
+            return;
+        }
+        match self.admit() {
+            Some(0) => ::log::log!(level, "{message}"),
+            Some(suppressed) => ::log::log!(level, "{message} ({suppressed} more suppressed)"),
+            None => {}
+        }
+    }
+}
+
+/// How many lines about streams the SDK writes in a second.
+const OWN_LINES: u32 = 30;
+
+thread_local! {
+    /// The second of the host's clock in which the SDK wanted to write a line last, and how many it wanted to write in it.
+    static OWN: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+}
+
+/// Writes a line of the SDK about a stream, unless a client is filling the log with them. It is no [`RateLimit`], because every module
+/// carries it: this is 150 bytes less. A second has 2^30 nanoseconds here.
+#[cold]
+#[inline]
+pub(crate) fn write_limited(level: LogLevel, line: &Line) {
+    let now = sys::proxy_get_current_time_nanoseconds().unwrap_or_default();
+    #[allow(clippy::cast_possible_truncation, reason = "seconds that are 136 years apart may be taken for one")]
+    let second = (now >> 30) as u32;
+    let (before, lines) = OWN.get();
+    let lines = if second == before { lines + 1 } else { 1 };
+    OWN.set((second, lines));
+    if lines <= OWN_LINES {
+        write(level, line.as_bytes());
+    }
+}
+
+/// Logs at the level `warn`, at most 10 lines at once and one a second after that: see [`RateLimit`].
+///
+/// Each place in the source has a limit of its own. Use it for what a client, or a service that is down, can cause with each request.
+///
+/// ```
+/// # fn f(path: &proxy_filter::HeaderValue) {
+/// use proxy_filter::log;
+///
+/// log::warn_limited!("{path} is not a path");
+/// # }
+/// ```
+#[doc(inline)]
+pub use crate::__warn_limited as warn_limited;
+
+/// Logs at the level `error`, at most 10 lines at once and one a second after that: see [`RateLimit`].
+///
+/// Each place in the source has a limit of its own.
+///
+/// ```
+/// # fn f(error: &proxy_filter::Error) {
+/// use proxy_filter::log;
+///
+/// log::error_limited!("no decision: {error}");
+/// # }
+/// ```
+#[doc(inline)]
+pub use crate::__error_limited as error_limited;
+
+/// See [`warn_limited`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __warn_limited {
+    ($($message:tt)+) => { $crate::__limited!(Warn, $($message)+) };
+}
+
+/// See [`error_limited`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __error_limited {
+    ($($message:tt)+) => { $crate::__limited!(Error, $($message)+) };
+}
+
+/// One place, with a limit of its own.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __limited {
+    ($level:ident, $($message:tt)+) => {{
+        ::std::thread_local! {
+            static LIMIT: $crate::log::RateLimit =
+                const { $crate::log::RateLimit::new(10, ::core::time::Duration::from_secs(1)) };
+        }
+        LIMIT.with(|limit| limit.log($crate::log::Level::$level, ::core::format_args!($($message)+)));
+    }};
+}

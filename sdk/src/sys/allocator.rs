@@ -1,0 +1,117 @@
+//! [`LogOutOfMemory`]: the line in the host's log that names the reason when memory runs out.
+
+use crate::abi::LogLevel;
+use std::alloc::{GlobalAlloc, Layout};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A global allocator that logs when the allocator inside has no memory left.
+///
+/// Rust ends a module without memory with a bare `unreachable` instruction: no panic, no hook, no line. This allocator writes
+/// `out of memory` at [`LogLevel::Critical`] before that. An allocation that may fail, `Vec::try_reserve` for
+/// example, logs the same line, and the module lives on. The line is written for the first failure of a VM, the second, the
+/// fourth, the eighth and so on, so that a client cannot fill the log.
+///
+/// The feature `log-out-of-memory` is on by default. It makes this the global allocator of each wasm module, around the one of the standard
+/// library. A filter with an allocator of its own turns the default features off, and may wrap its own:
+///
+/// ```toml
+/// proxy-filter = { version = "0.1", default-features = false, features = ["panic-hook"] }
+/// ```
+///
+/// ```
+/// use proxy_filter::LogOutOfMemory;
+/// use std::alloc::System; // or another allocator
+///
+/// #[cfg(target_family = "wasm")]
+/// #[global_allocator]
+/// static ALLOCATOR: LogOutOfMemory<System> = LogOutOfMemory(System);
+/// ```
+///
+/// Envoy gives a VM 1 GiB of memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogOutOfMemory<A>(
+    /// The allocator that has the memory.
+    pub A,
+);
+
+// Not inlined: a copy of the allocator in each of its callers would be 1 KB of a module. `alloc_zeroed` is the provided one, which
+// calls `alloc`.
+// SAFETY: every call goes to the allocator inside as it is, and its result is returned as it is.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for LogOutOfMemory<A> {
+    #[inline(never)]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller keeps the contract, which is the same.
+        checked(unsafe { self.0.alloc(layout) })
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { self.0.dealloc(block, layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        checked(unsafe { self.0.realloc(block, layout, size) })
+    }
+}
+
+#[inline]
+fn checked(block: *mut u8) -> *mut u8 {
+    if block.is_null() {
+        report();
+    }
+    block
+}
+
+static FAILURES: AtomicU32 = AtomicU32::new(0);
+
+/// Allocates nothing, and calls `proxy_log` only: Envoy traps other host functions while it asks the module for memory.
+#[cold]
+#[inline(never)]
+fn report() {
+    let failures = FAILURES.load(Ordering::Relaxed).wrapping_add(1);
+    FAILURES.store(failures, Ordering::Relaxed);
+    if failures.is_power_of_two() {
+        let _ = super::proxy_log(LogLevel::Critical.raw(), b"out of memory");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LogOutOfMemory;
+    use std::alloc::{GlobalAlloc, Layout, System};
+
+    /// Has the memory of the system, for small blocks.
+    struct Small;
+
+    // SAFETY: blocks are the system's, or null.
+    unsafe impl GlobalAlloc for Small {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            // SAFETY: the caller keeps the contract.
+            if layout.size() > 64 { core::ptr::null_mut() } else { unsafe { System.alloc(layout) } }
+        }
+
+        unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+            // SAFETY: as above.
+            unsafe { System.dealloc(block, layout) }
+        }
+    }
+
+    #[test]
+    fn blocks_are_those_of_the_allocator_inside() {
+        let allocator = LogOutOfMemory(Small);
+        let layout = |size| Layout::array::<u8>(size).unwrap();
+        // SAFETY: the layouts are not empty, and each block is freed once with the layout it has.
+        unsafe {
+            let block = allocator.alloc_zeroed(layout(8));
+            assert_eq!(block.read(), 0);
+            let block = allocator.realloc(block, layout(8), 64);
+            assert!(!block.is_null());
+            assert!(allocator.realloc(block, layout(64), 65).is_null());
+            assert!(allocator.alloc(layout(65)).is_null());
+            allocator.dealloc(block, layout(64));
+        }
+    }
+}
