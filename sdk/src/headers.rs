@@ -188,7 +188,7 @@ impl HeaderMap {
     pub fn add(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (name, value) = self.edit(name.as_ref(), value.as_ref())?;
         if is_single(self.map, name) {
-            return self.put(name, value);
+            return self.overwrite(name, value);
         }
         sys::proxy_add_header_map_value(self.map.raw(), name, value)
             .map_err(|status| Error::host("proxy_add_header_map_value", status))
@@ -206,11 +206,11 @@ impl HeaderMap {
     #[inline]
     pub fn replace(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
         let (name, value) = self.edit(name.as_ref(), value.as_ref())?;
-        self.put(name, value)
+        self.overwrite(name, value)
     }
 
     #[inline]
-    fn put(&self, name: &[u8], value: &[u8]) -> Result<()> {
+    fn overwrite(&self, name: &[u8], value: &[u8]) -> Result<()> {
         sys::proxy_replace_header_map_value(self.map.raw(), name, value)
             .map_err(|status| Error::host("proxy_replace_header_map_value", status))
     }

@@ -41,7 +41,11 @@ pub(crate) fn request_map(request: &Request, authority: &str) -> Map {
     let mut cookies = Vec::new();
     for (name, value) in &request.headers {
         let name = name.to_ascii_lowercase();
-        if hop_by_hop(&name) || name == b"connection" || name == b"transfer-encoding" {
+        // Envoy answers `expect` itself.
+        let expects = name == b"expect" && value.eq_ignore_ascii_case(b"100-continue");
+        let tells_of_trailers = request.protocol == Protocol::Http2 && name == b"te" && value == b"trailers";
+        if (hop_by_hop(&name) && !tells_of_trailers) || expects || name == b"connection" || name == b"transfer-encoding"
+        {
             continue;
         }
         if name == b"cookie" && request.protocol == Protocol::Http2 {
@@ -116,7 +120,7 @@ pub(crate) fn upstream(
     let rest = routed.fields().iter().filter(|(name, _)| !name.starts_with(b":") && !framing(name));
     headers.extend(rest.cloned());
     let bodiless = body.is_empty() && trailers.is_none() && complete;
-    let announces = [&b"POST"[..], b"PUT", b"PATCH"].contains(&method.as_slice());
+    let announces = ![&b"GET"[..], b"HEAD", b"DELETE", b"TRACE", b"CONNECT"].contains(&method.as_slice());
     if protocol == Protocol::Http1 && bodiless && announces && routed.get(b"content-length").is_none() {
         headers.push((b"content-length".into(), b"0".into()));
     }
