@@ -7,7 +7,7 @@ use crate::abi::{MapType, Status, pairs};
 use crate::callout_error::CalloutError;
 use crate::error::{Error, ErrorKind};
 use crate::grpc::{GrpcBytes, GrpcCall, GrpcError, GrpcStream};
-use crate::headers::HeaderMap;
+use crate::header_map::HeaderMap;
 use crate::http_call::HttpCall;
 use crate::local_reply::LocalReply;
 use crate::runtime::Callback;
@@ -185,18 +185,18 @@ fn send(reply: LocalReply) -> Result<(), ErrorKind> {
 
 /// Every function that takes a field, or a part of a request line.
 const ROWS: &[Row] = &[
-    row("headers.rs: add", Place::Name, |text| in_maps(|map| map.add(text, "1"))),
-    row("headers.rs: add", Place::Value, |text| in_maps(|map| map.add("x", text))),
-    row("headers.rs: add", Place::Path, |text| in_request(|map| map.add(":path", text))),
-    row("headers.rs: replace", Place::Name, |text| in_maps(|map| map.replace(text, "1"))),
-    row("headers.rs: replace", Place::Value, |text| in_maps(|map| map.replace("x", text))),
-    row("headers.rs: replace", Place::Method, |text| in_request(|map| map.replace(":method", text))),
-    row("headers.rs: replace", Place::Path, |text| in_request(|map| map.replace(":path", text))),
-    row("headers.rs: replace", Place::Authority, |text| in_request(|map| map.replace("host", text))),
-    row("headers.rs: remove", Place::Name, |text| in_maps(|map| map.remove(text))),
-    row("headers.rs: set_pairs", Place::Name, |text| in_maps(|map| map.set_pairs([(text, "1")]))),
-    row("headers.rs: set_pairs", Place::Value, |text| in_maps(|map| map.set_pairs([("x", text)]))),
-    row("headers.rs: set_pairs", Place::Path, |text| in_request(|map| map.set_pairs([(":path", text)]))),
+    row("header_map.rs: add", Place::Name, |text| in_maps(|map| map.add(text, "1"))),
+    row("header_map.rs: add", Place::Value, |text| in_maps(|map| map.add("x", text))),
+    row("header_map.rs: add", Place::Path, |text| in_request(|map| map.add(":path", text))),
+    row("header_map.rs: replace", Place::Name, |text| in_maps(|map| map.replace(text, "1"))),
+    row("header_map.rs: replace", Place::Value, |text| in_maps(|map| map.replace("x", text))),
+    row("header_map.rs: replace", Place::Method, |text| in_request(|map| map.replace(":method", text))),
+    row("header_map.rs: replace", Place::Path, |text| in_request(|map| map.replace(":path", text))),
+    row("header_map.rs: replace", Place::Authority, |text| in_request(|map| map.replace("host", text))),
+    row("header_map.rs: remove", Place::Name, |text| in_maps(|map| map.remove(text))),
+    row("header_map.rs: set_pairs", Place::Name, |text| in_maps(|map| map.set_pairs([(text, "1")]))),
+    row("header_map.rs: set_pairs", Place::Value, |text| in_maps(|map| map.set_pairs([("x", text)]))),
+    row("header_map.rs: set_pairs", Place::Path, |text| in_request(|map| map.set_pairs([(":path", text)]))),
     Row {
         function: "local_reply.rs: header",
         place: Place::Name,
@@ -255,9 +255,9 @@ const NO_FIELDS: &[&str] = &[
     "grpc/metadata.rs: get_binary",
     "header_value.rs: get",
     "header_value.rs: printable",
-    "headers.rs: get",
-    "headers.rs: get_all",
-    "headers.rs: get_single",
+    "header_map.rs: get",
+    "header_map.rs: get_all",
+    "header_map.rs: get_single",
     "http_call/answer.rs: header",
     "http_call/mod.rs: body",
     "http_call/response.rs: header",

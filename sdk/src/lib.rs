@@ -356,6 +356,7 @@ mod filter_status;
 pub mod foreign;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod header_map;
 mod header_value;
 mod headers;
 mod http_call;
