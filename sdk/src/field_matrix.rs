@@ -254,7 +254,7 @@ const NO_FIELDS: &[&str] = &[
     "foreign/signature.rs: verify_signature",
     "grpc/metadata.rs: get_binary",
     "header_value.rs: get",
-    "header_value.rs: printable",
+    "printable.rs: printable",
     "header_map.rs: get",
     "header_map.rs: get_all",
     "header_map.rs: get_single",

@@ -371,6 +371,7 @@ pub mod metric;
 mod panic_hook;
 pub mod plugin;
 pub mod prelude;
+mod printable;
 pub mod property;
 pub mod random;
 mod representation;
@@ -405,11 +406,12 @@ pub use grpc::{
     ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcOutage,
     GrpcStatus, GrpcStream, NextGrpcMessage, OpenGrpcStream,
 };
-pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter, Printable, printable};
+pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter};
 pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 pub use http_call::{HttpAnswer, HttpCall, HttpCallResponse};
 pub use local_reply::LocalReply;
 pub use log_context::LogContext;
+pub use printable::{Printable, printable};
 #[doc(hidden)]
 pub use proxy_filter_macros::__export;
 pub use proxy_filter_macros::{context, filter, module, root, stream_context};
