@@ -22,6 +22,7 @@ enum Act {
     Fails,
     FailsOpen,
     Replies,
+    RepliesOpen,
 }
 
 /// Counts the completions that are dropped.
@@ -92,7 +93,7 @@ impl Context for Stream {
                 match ACTS.get() {
                     Act::LetsGo => Ok(FilterHeadersStatus::Continue),
                     Act::Fails | Act::FailsOpen => Err("no".into()),
-                    Act::Replies => request.reply(LocalReply::new(403)),
+                    Act::Replies | Act::RepliesOpen => request.reply(LocalReply::new(403)),
                 }
             })?;
         }
@@ -109,12 +110,16 @@ impl Context for Stream {
         match ACTS.get() {
             Act::LetsGo => Ok(FilterDataStatus::PAUSE),
             Act::Fails | Act::FailsOpen => Err("no".into()),
-            Act::Replies => body.reply(LocalReply::new(403)),
+            Act::Replies | Act::RepliesOpen => body.reply(LocalReply::new(403)),
         }
     }
 
     fn failure_policy(&self) -> FailurePolicy {
-        if matches!(ACTS.get(), Act::FailsOpen) { FailurePolicy::Open } else { FailurePolicy::Closed }
+        if matches!(ACTS.get(), Act::FailsOpen | Act::RepliesOpen) {
+            FailurePolicy::Open
+        } else {
+            FailurePolicy::Closed
+        }
     }
 }
 
@@ -123,6 +128,8 @@ impl Context for Stream {
 struct Fake {
     tokens: Cell<u32>,
     refuses: Cell<Option<Status>>,
+    /// It refuses local replies; with 2, resets as well.
+    refuses_replies: Cell<u32>,
     asked: RefCell<Vec<String>>,
     streams: RefCell<Vec<u32>>,
 }
@@ -153,12 +160,12 @@ impl HostFunctions for Fake {
 
     fn proxy_send_local_response(&self, code: u32, _: &[u8], _: &[u8], _: &[u8], _: i32) -> Result<(), Status> {
         self.asked.borrow_mut().push(format!("reply {code}"));
-        Ok(())
+        if self.refuses_replies.get() > 0 { Err(Status::INTERNAL_FAILURE) } else { Ok(()) }
     }
 
     fn proxy_close_stream(&self, stream: u32) -> Result<(), Status> {
         self.asked.borrow_mut().push(format!("close {stream}"));
-        Ok(())
+        if self.refuses_replies.get() > 1 { Err(Status::INTERNAL_FAILURE) } else { Ok(()) }
     }
 
     fn proxy_set_tick_period_milliseconds(&self, period: u32) -> Result<(), Status> {
@@ -332,4 +339,23 @@ fn a_root_context_waits_too() {
     NOW.set(NOW.get() + 1_000_000_000);
     call("proxy_on_tick", &[1]);
     assert!(all_that_ran().is_empty());
+}
+
+#[test]
+fn a_stream_whose_reply_the_host_refuses_is_reset_and_never_continued() {
+    for act in [Act::Replies, Act::RepliesOpen] {
+        for refuses in [1, 2] {
+            let fake = start();
+            fake.refuses_replies.set(refuses);
+            ACTS.set(act);
+            call("proxy_on_context_create", &[2, 1]);
+            call("proxy_on_request_headers", &[2, 0, 0]);
+            call("proxy_on_http_call_response", &[1, 0, 1, 0, 0]);
+            assert_eq!(fake.asked.take(), ["context 2", "reply 403", "close 1"], "a completion");
+            call("proxy_on_context_create", &[3, 1]);
+            assert_eq!(call("proxy_on_response_body", &[3, 6, 1]), 1, "a callback stops the stream");
+            assert_eq!(fake.asked.take(), ["reply 403", "close 1"]);
+            assert_eq!(all_that_ran().len(), 1);
+        }
+    }
 }
