@@ -9,6 +9,7 @@ use crate::cursor::Cursor;
 use crate::error::{Error, Faults, Result};
 use crate::filter;
 use crate::impl_block::{self, Function};
+use crate::policy::{self, FAIL_OPEN, POLICY, RESPONSE_POLICY};
 use crate::quote::{quote, quote_at};
 use proc_macro::{Group, Ident, Literal, Span, TokenStream, TokenTree};
 
@@ -100,12 +101,6 @@ const WAITS: &[(&str, &str)] = &[
 /// The argument for the time that the function has.
 const DEADLINE: &str = "deadline";
 
-/// The arguments for the functions that return the failure policy for a configuration.
-const POLICY: &str = "failure_policy";
-const RESPONSE_POLICY: &str = "response_failure_policy";
-/// The argument that says that it is open.
-const FAIL_OPEN: &str = "fail_open";
-
 /// What a root task is taken to wait for: it is a function elsewhere.
 const ROOT_TASKS_WAIT_FOR: [&str; 2] = ["http_calls", "timers"];
 
@@ -115,13 +110,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let words: Vec<_> =
         PHASES.iter().map(|phase| phase.word).chain(callback::words()).chain([FAIL_OPEN, QUEUES]).collect();
     let arguments = args::parse(arguments, &known, &words, USAGE, &mut faults);
-    let policy = arguments.iter().find(|argument| argument.name == POLICY);
-    if let Some(policy) = policy.filter(|_| arguments.iter().any(|argument| argument.name == FAIL_OPEN)) {
-        faults.push(Error::at(
-            &policy.value,
-            "`fail_open` and `failure_policy` both say what an `Err` does: leave one of them out",
-        ));
-    }
+    policy::check(&arguments, &mut faults);
     let mut output = item.clone();
     if let Some(function) = faults.take(AsyncFunction::parse(item)) {
         output.extend(function.filter(&arguments));
@@ -215,7 +204,7 @@ impl AsyncFunction {
         let constants = constants.chain(waits.iter().map(|word| word.to_uppercase()));
         let points: String = constants.map(|constant| [".with(sdk::Points::", &constant, ")"].concat()).collect();
         let callbacks: String = phases.iter().map(|phase| phase.callback).collect();
-        let (policies, has_policies) = failure_policies(arguments);
+        let (policies, has_policies) = policy::methods(arguments);
         let words: String = waits.iter().flat_map(|word| [word, ", "]).collect();
         let root = camel_case(&self.name.to_string());
         let name = |name: &str| TokenStream::from(TokenTree::from(Ident::new(name, self.name.span())));
@@ -300,33 +289,6 @@ impl AsyncFunction {
             ],
         )
     }
-}
-
-/// The methods of the context that return the failure policies, and whether they depend on the configuration.
-fn failure_policies(arguments: &[Argument]) -> (TokenStream, bool) {
-    let otherwise = if arguments.iter().any(|argument| argument.name == FAIL_OPEN) { "Open" } else { "Closed" };
-    let functions = [POLICY, RESPONSE_POLICY].map(|name| {
-        let argument = arguments.iter().find(|argument| argument.name == name);
-        (name, argument.into_iter().flat_map(|argument| argument.value.clone()).collect::<TokenStream>())
-    });
-    let is_configured = functions.iter().any(|(_, function)| !function.is_empty());
-    let methods = functions.into_iter().flat_map(|(name, function)| failure_policy(name, otherwise, function));
-    (methods.collect(), is_configured)
-}
-
-/// The method of the context that returns a failure policy: what the author's function says for the configuration. Without one, the
-/// policy is `otherwise`, and that of the response is the request's.
-fn failure_policy(method: &str, otherwise: &str, function: TokenStream) -> TokenStream {
-    if function.is_empty() && method == RESPONSE_POLICY {
-        return TokenStream::new();
-    }
-    if function.is_empty() {
-        let body = format!("fn {method}(&self) -> sdk::FailurePolicy {{ sdk::FailurePolicy::{otherwise} }}");
-        return quote(&body, &[]);
-    }
-    let location = function.clone().into_iter().next().map_or_else(Span::call_site, |token| token.span());
-    let call = quote_at(location, "sdk::policy_of(self.1.as_deref(), #function)", &[("function", function)]);
-    quote(&format!("fn {method}(&self) -> sdk::FailurePolicy {{ #call }}"), &[("call", call)])
 }
 
 /// The deadline as a constant, which is checked where the author wrote it.

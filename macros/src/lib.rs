@@ -17,6 +17,7 @@ mod impl_block;
 mod literal;
 mod module;
 mod path;
+mod policy;
 mod quote;
 mod root;
 mod test_attr;
