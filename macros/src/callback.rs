@@ -111,10 +111,10 @@ impl Method {
         CONTEXT.method(self.name).is_some() && STREAM_CONTEXT.method(self.name).is_some()
     }
 
-    /// The result that changes nothing.
-    pub(crate) fn neutral_result(&self) -> String {
+    /// The result for a stream of the other kind: an error if the callback decides something.
+    pub(crate) fn result_for_the_other_kind(&self, kind: &str) -> String {
         let output = self.signature.rsplit_once("Result<").map_or("()", |(_, output)| output.trim_end_matches('>'));
-        if output == "()" { "Ok(())".to_owned() } else { format!("Ok({output}::Continue)") }
+        if output == "()" { "Ok(())".to_owned() } else { format!("Err(sdk::wrong_kind::<sdk::{kind}>())") }
     }
 
     /// Whether the host's events lead to it, so that having it decides what a module exports.

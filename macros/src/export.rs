@@ -376,9 +376,12 @@ fn context_impl(kind: Kind, members: &[Member]) -> String {
     let contract = kind.contract();
     let own: Vec<Member> = members.iter().filter(|member| member.filter.context.kind == kind).cloned().collect();
     let method = |method: &Method| {
-        // The host's configuration can give a module's root the streams of another kind: they pass.
-        let others =
-            if own.len() < members.len() { format!("_ => {},", method.neutral_result()) } else { String::new() };
+        // The host's configuration can give a module's root the streams of another kind. It says so with the first of them only.
+        let others = if own.len() < members.len() {
+            format!("_ => {},", method.result_for_the_other_kind(kind.name()))
+        } else {
+            String::new()
+        };
         delegation_or(contract, method, "Stream", &own, &others)
     };
     let methods =

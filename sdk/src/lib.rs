@@ -435,7 +435,7 @@ static ALLOCATOR: LogOutOfMemory<std::alloc::System> = LogOutOfMemory(std::alloc
 pub mod __private {
     pub use crate::dispatch::{
         Awaits, CallbackSet, Callbacks, CreatedByRoot, Http, Life, NewContext, Runtime, Stateless, StatelessRoot, Tcp,
-        assert_created_by_root, initialize, is_stateless, root_id, unknown_root_id,
+        assert_created_by_root, initialize, is_stateless, root_id, unknown_root_id, wrong_kind,
     };
     #[cfg(not(target_family = "wasm"))]
     pub use crate::dispatch::{Export, Module};

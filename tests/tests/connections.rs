@@ -341,17 +341,19 @@ fn a_module_filters_requests_beside_connections(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "two_kinds")]
-fn a_filter_of_requests_lets_connections_pass(mut host: Host) {
+fn a_filter_of_requests_refuses_connections_and_says_where_it_belongs(mut host: Host) {
     host.root_id("stamp");
     let connection = host.connect().send("quiet").upstream_sends("quiet").play();
-    assert_eq!(connection.client().text(), "quiet", "{connection}");
+    assert_eq!(connection.client().text(), "", "{connection}");
+    assert!(connection.messages()[0].contains("move it to the `http_filters`"), "{connection}");
 }
 
 #[proxy_filter_host::test(guest = "two_kinds")]
-fn a_filter_of_connections_lets_requests_pass(mut host: Host) {
+fn a_filter_of_connections_refuses_requests_and_says_where_it_belongs(mut host: Host) {
     host.root_id("shout");
     let exchange = host.get("/").send();
-    assert_eq!((exchange.status(), exchange.response().header("x-stamp")), (200, None), "{exchange}");
+    assert_eq!((exchange.status(), exchange.response().header("x-stamp")), (500, None), "{exchange}");
+    assert!(exchange.messages()[0].contains("before `envoy.filters.network.tcp_proxy`"), "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "connections")]

@@ -93,3 +93,14 @@ fn what_fails_is_tried_again_after_a_pause() {
     assert_eq!((made(&mut host, 10), made(&mut host, 30), made(&mut host, 30)), (0, 1, 1));
     assert_eq!((made(&mut host, 50), made(&mut host, 40), made(&mut host, 1000)), (0, 1, 0));
 }
+
+/// A thousand may wait at a time. Those that have left do not count.
+#[test]
+fn a_stream_that_leaves_gives_its_place_to_another() {
+    let mut host = embedded();
+    start(&mut host, "closed", "/never", 1);
+    for number in 0..1050 {
+        let exchange = host.get("/").leave_after(ms(1)).send();
+        assert_eq!(exchange.status(), 0, "stream {number} waits: {exchange}");
+    }
+}

@@ -1,7 +1,7 @@
 //! What the contexts of requests and of connections have in common: their life, and what a failure means to them.
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::FailurePolicy;
 use crate::log_context::LogContext;
 use crate::tcp::StreamContext;
@@ -29,6 +29,28 @@ pub enum Http {}
 /// Contexts that implement [`StreamContext`].
 #[derive(Debug)]
 pub enum Tcp {}
+
+/// A kind of streams, in words.
+pub trait KindOfStream {
+    /// What the host has given a filter of the other kind, and where that filter belongs.
+    const WRONG: &'static str;
+}
+
+impl KindOfStream for Http {
+    const WRONG: &'static str = "a filter of TCP connections is configured as an HTTP filter: move it to the `filters` of a filter chain, \
+                                 before `envoy.filters.network.tcp_proxy`";
+}
+
+impl KindOfStream for Tcp {
+    const WRONG: &'static str = "a filter of HTTP requests is configured as a network filter: move it to the `http_filters` of an HTTP \
+                                 connection manager, before `envoy.filters.http.router`";
+}
+
+/// The error of a stream of this kind that a filter of the other kind is given.
+#[cold]
+pub fn wrong_kind<K: KindOfStream>() -> Error {
+    Error::refused(ErrorKind::Configuration, K::WRONG)
+}
 
 macro_rules! life {
     ($kind:ident: $contract:ident, $($log:expr)?, |$context:ident, $of_response:ident| $policy:expr) => {

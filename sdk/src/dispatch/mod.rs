@@ -32,7 +32,7 @@ mod timers;
 pub use awaited::{Awaitable, Awaited};
 pub use callbacks::{Awaits, CallbackSet, Callbacks, CreatedByRoot, assert_created_by_root};
 pub use callout::Callout;
-pub use life::{Http, Life, Tcp};
+pub use life::{Http, Life, Tcp, wrong_kind};
 #[cfg(feature = "futures")]
 pub use received::QueueItems;
 pub use registration::{NewContext, root_id, unknown_root_id};

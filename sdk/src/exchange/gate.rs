@@ -3,12 +3,13 @@
 use super::stage::Points;
 use super::task::RootTask;
 use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::edit;
 use crate::timer::Timer;
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::{Poll, Waker};
 use core::time::Duration;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// So many streams wait; more are refused by the failure policy.
@@ -20,11 +21,62 @@ const LONGEST: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Rc<State>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     closed: Cell<bool>,
     failed: Cell<bool>,
-    waiting: RefCell<Vec<Waker>>,
+    /// Those that wait now, with their numbers.
+    waiting: Cell<Vec<(u32, Waker)>>,
+    /// The number of the last that has come.
+    last: Cell<u32>,
+}
+
+impl core::fmt::Debug for State {
+    #[inline]
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("State").field("closed", &self.closed).field("failed", &self.failed).finish_non_exhaustive()
+    }
+}
+
+/// A stream that waits. It leaves its place when it is dropped.
+struct Place<'a> {
+    state: &'a State,
+    number: u32,
+}
+
+impl<'a> Place<'a> {
+    fn new(state: &'a State) -> Self {
+        state.last.set(state.last.get().wrapping_add(1));
+        Self { state, number: state.last.get() }
+    }
+
+    /// Waits with this waker, the latest of the stream. False if too many others wait.
+    fn wait(&self, waker: &Waker) -> bool {
+        let waker = waker.clone();
+        let (waits, before) = edit(&self.state.waiting, |waiting| {
+            if let Some((_, last)) = waiting.iter_mut().find(|(number, _)| *number == self.number) {
+                return (true, Some(core::mem::replace(last, waker)));
+            }
+            if waiting.len() >= WAITING {
+                return (false, Some(waker));
+            }
+            waiting.push((self.number, waker));
+            (true, None)
+        });
+        // Outside of the list: dropping a waker may run code of the author's.
+        drop(before);
+        waits
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let left = edit(&self.state.waiting, |waiting| {
+            let place = waiting.iter().position(|(number, _)| *number == self.number)?;
+            Some(waiting.swap_remove(place))
+        });
+        drop(left);
+    }
 }
 
 impl Gate {
@@ -38,7 +90,7 @@ impl Gate {
             let result = future.await;
             state.failed.set(result.is_err());
             state.closed.set(false);
-            for waker in state.waiting.take() {
+            for (_, waker) in state.waiting.take() {
                 waker.wake();
             }
             result
@@ -54,6 +106,7 @@ impl Gate {
         let state = &*self.0;
         if state.closed.get() {
             let mut timeout = pin!(Timer::after(LONGEST).into_future());
+            let place = Place::new(state);
             poll_fn(|context| {
                 if !state.closed.get() {
                     return Poll::Ready(Ok(()));
@@ -61,12 +114,9 @@ impl Gate {
                 if let Poll::Ready(elapsed) = timeout.as_mut().poll(context) {
                     return Poll::Ready(elapsed.and_then(|()| Err(not_ready("the plugin was not ready in time"))));
                 }
-                // No code of the filter runs meanwhile: a list that is in use would be a bug here, and costs a place in it.
-                let Ok(mut waiting) = state.waiting.try_borrow_mut() else { return Poll::Pending };
-                if waiting.len() >= WAITING {
+                if !place.wait(context.waker()) {
                     return Poll::Ready(Err(not_ready("too many streams wait for the plugin to be ready")));
                 }
-                waiting.push(context.waker().clone());
                 Poll::Pending
             })
             .await?;
