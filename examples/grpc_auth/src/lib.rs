@@ -78,7 +78,7 @@ impl Context for Stream {
         request.pause_for(self, call, |stream, request, answer| match answer {
             Ok(decision) => apply(decision, request),
             Err(GrpcError::Outage(why)) if stream.config.fail_open => {
-                log::warn!("no decision: {why}");
+                log::warn_limited!("no decision: {why}");
                 Ok(FilterHeadersStatus::Continue)
             }
             Err(why) => request.reply(no_decision(&why)),
@@ -98,7 +98,7 @@ fn no_decision(why: &GrpcError) -> LocalReply {
             LocalReply::new(403).details("ext_authz_denied")
         }
         _ => {
-            log::warn!("no decision: {why}");
+            log::warn_limited!("no decision: {why}");
             LocalReply::new(503).details("ext_authz_error")
         }
     }
@@ -129,7 +129,7 @@ fn apply(decision: CheckResponse, request: &mut RequestHeaders) -> Result<Filter
             Ok(()) => Ok(FilterHeadersStatus::Continue),
             // Without a change that the service asks for, the request is not the one that may pass.
             Err(why) => {
-                log::warn!("the service's headers cannot be set: {why}");
+                log::warn_limited!("the service's headers cannot be set: {why}");
                 request.reply(LocalReply::new(503).details("ext_authz_error"))
             }
         },

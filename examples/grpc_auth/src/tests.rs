@@ -95,26 +95,43 @@ fn it_passes_if_the_operator_wants_so(mut host: Host) {
     assert_eq!(host.get("/").send().status(), 200);
 }
 
-/// Each code, with both policies: only two of them say that the service is down.
-#[proxy_filter_host::test]
-fn what_a_client_can_provoke_never_passes(mut host: Host) {
+/// The service answers with each of these codes.
+fn assert_codes(host: &mut Host, fail_open: bool, codes: impl IntoIterator<Item = u32>, expected: fn(u32) -> u16) {
     host.grpc_cluster("authz", |call| {
         let code = asked(call).path[1..].parse().unwrap();
         Reply::grpc_status(code, "not this one")
     });
-    for fail_open in [false, true] {
-        host.configure(json!({ "cluster": "authz", "fail_open": fail_open })).unwrap();
-        for code in 1..=16 {
-            let exchange = host.get(&format!("/{code}")).send();
-            let expected = match code {
-                4 | 14 if fail_open => 200,
-                3 | 7 | 8 | 16 => 403,
-                _ => 503,
-            };
-            assert_eq!(exchange.status(), expected, "{code}: {exchange}");
-            assert_eq!(exchange.upstream().is_some(), expected == 200, "{code}: {exchange}");
-        }
+    host.configure(json!({ "cluster": "authz", "fail_open": fail_open })).unwrap();
+    for code in codes {
+        let exchange = host.get(&format!("/{code}")).send();
+        assert_eq!(exchange.status(), expected(code), "{code}: {exchange}");
+        assert_eq!(exchange.upstream().is_some(), expected(code) == 200, "{code}: {exchange}");
     }
+}
+
+#[proxy_filter_host::test]
+fn only_codes_that_no_client_can_provoke_pass_if_the_operator_wants_so(mut host: Host) {
+    assert_codes(&mut host, true, 1..=16, |code| match code {
+        4 | 14 => 200,
+        3 | 7 | 8 | 16 => 403,
+        _ => 503,
+    });
+}
+
+#[proxy_filter_host::test]
+fn no_code_passes_otherwise(mut host: Host) {
+    assert_codes(&mut host, false, [1, 2, 3, 4, 7, 8, 12, 13, 14, 16], |code| match code {
+        3 | 7 | 8 | 16 => 403,
+        _ => 503,
+    });
+}
+
+#[proxy_filter_host::test(embedded)]
+fn an_outage_does_not_let_clients_fill_the_log(mut host: Host) {
+    host.grpc_cluster("authz", |_| Reply::grpc_status(13, "I am broken"));
+    host.configure(json!({ "cluster": "authz" })).unwrap();
+    let lines: usize = (0..100).map(|_| host.get("/").send().messages().len()).sum();
+    assert!((1..=20).contains(&lines), "{lines}");
 }
 
 #[proxy_filter_host::test]
@@ -146,6 +163,25 @@ fn a_request_does_not_pass_without_the_headers_that_the_service_sets(mut host: H
     }
     let exchange = host.get("/good").send();
     assert_eq!(exchange.upstream().unwrap().header("x-user"), Some("j\u{f6}rg".into()), "{exchange}");
+}
+
+#[proxy_filter_host::test]
+fn a_refusal_with_a_header_that_cannot_be_sent_is_still_one(mut host: Host) {
+    decide(&mut host, |request| {
+        let bad = match request.path.as_str() {
+            "/crlf" => header("x-why", "a\r\nset-cookie: admin=1"),
+            "/name" => header("x why", "a"),
+            _ => header("", "a"),
+        };
+        let denied = DeniedHttpResponse { headers: vec![bad, header("x-good", "1")], ..DeniedHttpResponse::default() };
+        CheckResponse { status: Some(Status { code: 7 }), http_response: Some(HttpResponse::Denied(denied)) }
+    });
+    for path in ["/crlf", "/name", "/empty"] {
+        let exchange = host.get(path).send();
+        assert_eq!((exchange.status(), exchange.upstream()), (403, None), "{exchange}");
+        assert_eq!(exchange.response().header("x-good"), Some("1".into()), "{exchange}");
+        assert_eq!(exchange.response().header("set-cookie"), None, "{exchange}");
+    }
 }
 
 #[proxy_filter_host::test]

@@ -87,7 +87,7 @@ async fn http_auth_async(mut exchange: Exchange<Config>) -> Result<()> {
             exchange.reply(LocalReply::new(403).details("authz_not_asked"))
         }
         Err(CalloutError::Outage(why)) => {
-            log::warn!("the authorization service is of no help: {why}");
+            log::warn_limited!("the authorization service is of no help: {why}");
             match config.on_outage {
                 Outage::Allow => Ok(()),
                 Outage::Deny => exchange.reply(unavailable()),

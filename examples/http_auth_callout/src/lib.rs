@@ -150,7 +150,7 @@ fn decide(
             request.reply(LocalReply::new(403).details("authz_not_asked"))
         }
         Err(CalloutError::Outage(why)) => {
-            log::warn!("the authorization service is of no help: {why}");
+            log::warn_limited!("the authorization service is of no help: {why}");
             match on_outage {
                 Outage::Allow => Ok(FilterHeadersStatus::Continue),
                 Outage::Deny => request.reply(

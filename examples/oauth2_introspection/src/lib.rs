@@ -74,7 +74,7 @@ async fn oauth2_introspection(mut exchange: Exchange<Config>) -> Result<()> {
         Ok(found) if !found.covers => exchange.reply(refusal(403, "insufficient_scope")),
         Ok(found) => request.replace("x-subject", found.subject),
         Err(why) => {
-            log::warn!("no introspection: {why}");
+            log::warn_limited!("no introspection: {why}");
             exchange.reply(LocalReply::new(503).header("retry-after", "1").details("no_introspection"))
         }
     }

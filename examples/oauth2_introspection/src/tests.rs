@@ -216,13 +216,25 @@ fn a_subject_that_cannot_be_a_header_is_refused_once(mut host: Host) {
 
 #[proxy_filter_host::test]
 fn an_answer_that_does_not_say_whether_the_token_is_active_is_none(mut host: Host) {
-    let mut cases = vec![("{}".to_owned(), 503, false), ("null".to_owned(), 503, false), (String::new(), 503, false)];
-    for value in types().into_iter().filter(|value| !value.is_boolean()) {
-        cases.push((answer(true, "active", &value), 503, false));
-    }
-    cases.push((r#"{"active":false,"active":true}"#.to_owned(), 503, false));
+    let bodies = ["{}", r#"{"active":"true","sub":"a"}"#, r#"{"active":null}"#, r#"{"active":false,"active":true}"#];
+    let mut cases: Vec<_> = bodies.map(|body| (body.to_owned(), 503, false)).to_vec();
     cases.push((format!("\u{feff}{}", answer(true, "sub", &json!("alice"))), 200, true));
     assert_taken(&mut host, None, cases);
+}
+
+#[test]
+fn only_true_and_false_say_whether_a_token_is_active() {
+    for value in types() {
+        let read = Introspection::read(answer(true, "active", &value).as_bytes(), None, Duration::ZERO);
+        assert_eq!(read.is_ok(), value.is_boolean(), "{value}");
+    }
+}
+
+#[proxy_filter_host::test(embedded)]
+fn an_outage_does_not_let_clients_fill_the_log(mut host: Host) {
+    configure(&mut host);
+    let lines: usize = (0..100).map(|_| send(&mut host, "broken").messages().len()).sum();
+    assert!((1..=20).contains(&lines), "{lines}");
 }
 
 #[proxy_filter_host::test]

@@ -70,7 +70,7 @@ async fn opa_authz(mut exchange: Exchange<Config>) -> Result<()> {
         Ok(true) => Ok(()),
         Ok(false) => exchange.reply(LocalReply::new(403).details("opa_denied").body("the policy says no\n")),
         Err(why) => {
-            log::warn!("no decision: {why}");
+            log::warn_limited!("no decision: {why}");
             exchange.reply(LocalReply::new(503).details("opa_no_decision").header("retry-after", "1"))
         }
     }

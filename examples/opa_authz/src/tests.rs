@@ -66,6 +66,13 @@ fn without_a_decision_nothing_passes_and_nothing_is_remembered(mut host: Host) {
     }
 }
 
+#[proxy_filter_host::test(embedded)]
+fn an_outage_does_not_let_clients_fill_the_log(mut host: Host) {
+    configure(&mut host);
+    let lines: usize = (0..100).map(|_| host.get("/broken").send().messages().len()).sum();
+    assert!((1..=20).contains(&lines), "{lines}");
+}
+
 #[proxy_filter_host::test]
 fn a_decision_is_good_for_a_while(mut host: Host) {
     configure(&mut host);

@@ -63,7 +63,7 @@ async fn retry_and_hedge(mut exchange: Exchange<Config>) -> Result<()> {
     match answer {
         Ok(location) => request.replace("x-location", location),
         Err(why) => {
-            log::warn!("no location: {why}");
+            log::warn_limited!("no location: {why}");
             Ok(())
         }
     }

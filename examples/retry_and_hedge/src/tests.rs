@@ -1,5 +1,6 @@
 //! Who is asked, and whose answer wins.
 
+use super::location;
 use proxy_filter::LogLevel;
 use proxy_filter_host::{Exchange, Host, Received, Reply};
 use serde_json::json;
@@ -79,24 +80,33 @@ fn the_space_around_a_location_is_left_out(mut host: Host) {
     assert_locations(&mut host, texts.map(|text| (text.as_bytes().to_vec(), Some(b"Berlin".to_vec()))).to_vec());
 }
 
-/// Every byte in a text, and what is no text.
 #[proxy_filter_host::test]
 fn the_request_goes_on_without_a_location_that_cannot_be_a_header(mut host: Host) {
-    let mut cases = vec![
-        (b"x\r\nx-admin: 1".to_vec(), None),
-        (b"<html>\n<b>x</b>\n".to_vec(), None),
-        (Vec::new(), None),
-        (b"\r\n".to_vec(), None),
-        (vec![b'a'; 1024], Some(vec![b'a'; 1024])),
-        (vec![b'a'; 1025], None),
-        (vec![b'a'; 70_000], None),
-    ];
-    for byte in (0..=0x20).chain(0x7f..=0xff) {
-        let text = [b'a', byte, b'b'].to_vec();
-        let passes = byte == b'\t' || byte == b' ' || byte >= 0x80;
-        cases.push((text.clone(), passes.then_some(text)));
-    }
+    let odd = [&b"x\r\nx-admin: 1"[..], b"<html>\n<b>x</b>\n", b"", b"\r\n", b"a\0b", b"a\x01b", b"a\x7fb"];
+    let mut cases: Vec<_> = odd.iter().map(|text| (text.to_vec(), None)).collect();
+    cases.push((vec![b'a'; 70_000], None));
+    cases.push((b"caf\xe9".to_vec(), Some(b"caf\xe9".to_vec())));
     assert_locations(&mut host, cases);
+}
+
+#[test]
+fn a_location_has_no_control_bytes_and_a_longest_length() {
+    for byte in 0..=0xff {
+        let passes = byte == b'\t' || !byte.is_ascii_control();
+        assert_eq!(location(&[b'a', byte, b'b']).is_ok(), passes, "{byte:#x}");
+    }
+    for (length, passes) in [(0, false), (1, true), (1024, true), (1025, false), (70_000, false)] {
+        assert_eq!(location(&vec![b'a'; length]).is_ok(), passes, "{length}");
+    }
+}
+
+#[proxy_filter_host::test(embedded)]
+fn an_outage_does_not_let_clients_fill_the_log(mut host: Host) {
+    host.log_level(LogLevel::Info);
+    let configuration = json!({ "path": "/locate", "first": "near", "second": "far", "tries": 1 });
+    host.configure(configuration).unwrap();
+    let lines: usize = (0..100).map(|_| host.get("/").send().messages().len()).sum();
+    assert!((1..=20).contains(&lines), "{lines}");
 }
 
 /// The cluster answers with each of these texts. The upstream is told the location, or there is a warning and it is told none.
