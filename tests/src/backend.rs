@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) ipv6: bool,
     /// METADATA frames of HTTP/2 pass.
     pub(crate) allow_metadata: bool,
+    /// The protocols that requests may ask for on their connection.
+    pub(crate) upgrades: Vec<String>,
     /// `per_connection_buffer_limit_bytes`.
     pub(crate) buffer_limit: Option<u32>,
     /// `stats_config.stats_tags`: names of labels, and the regular expressions that find them in names of metrics.
@@ -75,6 +77,7 @@ impl Default for Settings {
             allow_on_headers_stop_iteration: false,
             ipv6: false,
             allow_metadata: false,
+            upgrades: Vec::new(),
             buffer_limit: None,
             stats_tags: Vec::new(),
             metadata: Arc::default(),

@@ -2,7 +2,7 @@
 
 use crate::backend::Refused;
 use crate::host::Host;
-use crate::message::{Body, Protocol, Received, Request};
+use crate::message::{Answered, Body, Protocol, Received, Request};
 use crate::record::{Event, LogLine, Record, VmOf};
 use crate::trace::{self, Colour};
 use std::fmt;
@@ -95,8 +95,43 @@ impl<'a> ExchangeBuilder<'a> {
     /// # }
     /// ```
     pub const fn answered_early(mut self) -> Self {
-        self.request.answered_early = true;
+        self.request.answered = Answered::Early;
         self
+    }
+
+    /// The upstream begins its response when it has the headers and so many chunks of the body; the
+    /// request goes on after that. The client sends the rest when it has the head of the response.
+    /// The upstream ends its response when it has the rest, or when nothing more of it comes.
+    ///
+    /// For HTTP/1.1, and a body in [`chunks`](Self::chunks).
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// let exchange = host.post("/upload").chunks(["before", "after"]).answered_after(1).send();
+    /// assert_eq!(exchange.upstream().unwrap().text(), "beforeafter");
+    /// # }
+    /// ```
+    pub const fn answered_after(mut self, chunks: usize) -> Self {
+        self.request.answered = Answered::After(chunks);
+        self
+    }
+
+    /// Asks for another protocol on the connection, `websocket` for example, which
+    /// [`Host::upgrades`] allows. The bytes of [`chunks`](Self::chunks) follow when the client has
+    /// the response, whose status is 101 if the upstream agrees.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Reply};
+    /// # fn body(mut host: Host) {
+    /// host.upgrades(&["websocket"]);
+    /// host.upstream(|_| Reply::new(101).header("connection", "Upgrade").header("upgrade", "websocket").chunks(["pong"]));
+    /// let exchange = host.get("/chat").upgrade("websocket").chunks(["ping"]).send();
+    /// assert_eq!(exchange.upstream().unwrap().text(), "ping");
+    /// # }
+    /// ```
+    pub fn upgrade(self, protocol: &str) -> Self {
+        self.header("connection", "Upgrade").header("upgrade", protocol).answered_after(0)
     }
 
     /// The worker that serves the request, counted from 0, if the host has [several](Host::workers); otherwise they take turns.

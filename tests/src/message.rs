@@ -64,6 +64,30 @@ impl From<&[u8]> for Body {
     }
 }
 
+/// When an upstream begins its response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// When it has the whole request.
+    #[default]
+    Complete,
+    /// When it has the headers. The client sends nothing more.
+    Early,
+    /// When it has the headers and so many chunks. The client sends the rest when it has the head
+    /// of the response.
+    After(usize),
+}
+
+impl Answered {
+    /// How many chunks of the body come before the response, if not all.
+    pub(crate) const fn chunks(self) -> Option<usize> {
+        match self {
+            Self::Complete => None,
+            Self::Early => Some(0),
+            Self::After(chunks) => Some(chunks),
+        }
+    }
+}
+
 /// A request as the client sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -77,8 +101,8 @@ pub struct Request {
     pub(crate) trailers: Fields,
     /// The client leaves so long after it has sent everything, unless it has the response by then.
     pub(crate) leave_after: Option<Duration>,
-    /// The upstream answers when it has the headers; the client waits for that with the body.
-    pub(crate) answered_early: bool,
+    /// When the upstream begins its response.
+    pub(crate) answered: Answered,
     /// The entries of a METADATA frame after the headers (HTTP/2).
     pub(crate) metadata: Fields,
 }
@@ -96,9 +120,14 @@ impl Request {
             body: Body::Absent,
             trailers: Vec::new(),
             leave_after: None,
-            answered_early: false,
+            answered: Answered::Complete,
             metadata: Vec::new(),
         }
+    }
+
+    /// Whether it asks for another protocol on its connection.
+    pub(crate) fn is_upgrade(&self) -> bool {
+        self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"upgrade"))
     }
 
     /// Sets the protocol.

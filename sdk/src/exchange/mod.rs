@@ -89,7 +89,8 @@ pub use task::{RootTask, StreamTask};
 /// response. Under the open policy it is forwarded unseen.
 /// [`forward_request`](Self::forward_request) forwards it under both. A function that awaits
 /// nothing more of the request, or has returned `Ok`, does not get the error: the rest is
-/// forwarded.
+/// forwarded. Neither does a function that names no part of the response: it reads the request to
+/// its end, whatever the upstream responds meanwhile.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -119,7 +120,8 @@ pub use task::{RootTask, StreamTask};
 /// awaits more of the request gets [`EarlyResponse`](ErrorKind::EarlyResponse), and under the
 /// closed policy the client's messages are dropped. To forward them unseen, look for `upgrade`
 /// among the headers and return, or reply to refuse it. The bytes of the other direction are chunks
-/// of the response.
+/// of the response. They have no end: Envoy resets the stream when the connection closes, so that
+/// [`response_chunk`](Self::response_chunk) never returns `None`.
 ///
 /// # Errors
 /// Every part that is awaited may fail with [`NotAvailableHere`](ErrorKind::NotAvailableHere): it

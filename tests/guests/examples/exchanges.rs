@@ -224,6 +224,31 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             log::info!("trailers: {}", exchange.request_trailers().await?.is_some());
             exchange.response_headers().await?.add("x-body", "scanned")
         }
+        "/early-forward" | "/early-match" => {
+            let mut bytes = 0;
+            loop {
+                match exchange.request_chunk().await {
+                    Ok(Some(chunk)) => bytes += chunk.len(),
+                    Ok(None) => break log::info!("the end"),
+                    Err(why) if why.kind() == ErrorKind::EarlyResponse => break,
+                    Err(why) => return Err(why),
+                }
+            }
+            if path == "/early-forward" {
+                exchange.forward_request();
+            }
+            exchange.response_headers().await?.add("x-seen", bytes.to_string())
+        }
+        "/upgrade" => {
+            let (request, body) = exchange.request_headers_with_body(100).await?;
+            let protocol = request.get("upgrade")?.unwrap_or_default();
+            log::info!("{} bytes before {}", body.len(), printable(protocol.as_bytes()));
+            exchange.response_headers().await?;
+            while let Some(chunk) = exchange.response_chunk().await? {
+                log::info!("received: {}", printable(&chunk.to_bytes()?));
+            }
+            Ok(())
+        }
         "/wait" => {
             let _inner = Noted("the wait");
             let _ = join(call("/never").into_future(), Timer::after(Duration::from_secs(60)).into_future()).await;

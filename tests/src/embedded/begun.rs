@@ -2,6 +2,7 @@
 
 use super::event;
 use super::exchange::{Ended, Exchange};
+use super::flow::Rest;
 use super::functions::Functions;
 use super::pause::Patience;
 use super::state::Stream;
@@ -15,6 +16,7 @@ pub(super) struct Begun {
     patience: Patience,
     cut: Vec<u8>,
     upstream: Option<Received>,
+    rest: Option<Rest>,
     asked: Asked,
 }
 
@@ -41,14 +43,21 @@ impl<'a> Exchange<'a> {
         let patience = Patience::of(request, functions.state().clock.now());
         let started = functions.proxy_get_current_time_nanoseconds().unwrap_or_default();
         functions.state().stream = Some(stream);
-        let mut exchange = Self { vm, functions, filter: 0, request, patience, cut: Vec::new(), upstream: None };
+        let mut exchange =
+            Self { vm, functions, filter: 0, request, patience, cut: Vec::new(), upstream: None, rest: None };
         exchange.with_info(|info| (info.protocol, info.started) = (request.protocol, started));
         let asked = match &request.authority {
             None if request.protocol == Protocol::Http2 => Asked::Nobody,
             None => Asked::Host,
             Some(authority) => Asked::Upstream(exchange.request(authority)),
         };
-        Begun { patience: exchange.patience, cut: exchange.cut, upstream: exchange.upstream, asked }
+        Begun {
+            patience: exchange.patience,
+            cut: exchange.cut,
+            upstream: exchange.upstream,
+            rest: exchange.rest,
+            asked,
+        }
     }
 
     /// Plays the rest of the stream. What the client received, and what the upstream did.
@@ -59,8 +68,8 @@ impl<'a> Exchange<'a> {
         request: &'a Request,
         answer: &Answer,
     ) -> (Option<Received>, Option<Received>) {
-        let Begun { patience, cut, upstream, asked } = begun;
-        let mut exchange = Self { vm, functions, filter: 0, request, patience, cut, upstream };
+        let Begun { patience, cut, upstream, rest, asked } = begun;
+        let mut exchange = Self { vm, functions, filter: 0, request, patience, cut, upstream, rest };
         let client = match asked {
             Asked::Nobody => {
                 functions.state().stream = None;

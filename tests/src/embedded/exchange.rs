@@ -2,6 +2,7 @@
 
 use super::attribute::{Info, Whose};
 use super::fields::Map;
+use super::flow::Rest;
 use super::functions::Functions;
 use super::incoming::Incoming;
 use super::pause::Patience;
@@ -62,6 +63,8 @@ pub(super) struct Exchange<'a> {
     /// What had gone on of a message when it ended early.
     pub(super) cut: Vec<u8>,
     pub(super) upstream: Option<Received>,
+    /// What comes of the request after the response has begun.
+    pub(super) rest: Option<Rest>,
 }
 
 impl Exchange<'_> {
@@ -92,10 +95,12 @@ impl Exchange<'_> {
         let map = wire::request_map(request, authority);
         let end = wire::ends_with_headers(&request.body, &request.trailers);
         let incoming = Incoming::of(&request.body, &request.trailers, request.protocol, self.now());
-        let early = request.answered_early && !end;
-        // Nothing of the body comes before the response.
-        let (incoming, frames) = if early { (Incoming::nothing(), &Vec::new()) } else { (incoming, &request.metadata) };
-        let passed = self.flow(Which::Request, map, frames, (!end).then_some(incoming));
+        let early = request.answered.chunks().filter(|_| !end || request.is_upgrade());
+        let passed = match early {
+            Some(chunks) => self.begin_request(map, incoming, chunks),
+            None => self.flow(Which::Request, map, &request.metadata, (!end).then_some(incoming)),
+        };
+        let early = early.is_some();
         let passed = passed.inspect_err(|_| self.abandon_upstream())?;
         let map = self
             .with_side(Which::Request, Side::take_headers)
@@ -175,7 +180,11 @@ impl Exchange<'_> {
             info.whose = if end { Whose::Ended } else { Whose::Upstreams };
         });
         let mut incoming = Incoming::of(&reply.body, &reply.trailers, self.request.protocol, self.now());
-        if reply.cut_off {
+        let upgraded = reply.status == wire::SWITCHING_PROTOCOLS;
+        if upgraded {
+            incoming.upgraded();
+        }
+        if reply.cut_off || upgraded {
             incoming.cut_off();
         }
         let passed = self.flow(Which::Response, map, &reply.metadata, (!end).then_some(incoming));
@@ -203,6 +212,8 @@ impl Exchange<'_> {
                     && finished
                         .get(b"content-length")
                         .is_some_and(|length| length == self.cut.len().to_string().as_bytes());
+                // Only the end of the connection is the end of another protocol.
+                let complete = complete || upgraded;
                 Some(wire::client(&finished, &self.cut, None, false, complete, self.request))
             }
         }

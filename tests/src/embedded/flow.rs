@@ -4,11 +4,17 @@ use super::body::body_phase;
 use super::event;
 use super::exchange::{Ended, Exchange, UPSTREAM_CONNECTION_TERMINATION, Which};
 use super::fields::{Kind, Map};
-use super::incoming::Incoming;
+use super::incoming::{Incoming, Piece, Trailers};
 use super::state::Phase;
 use super::way::{Passed, Way};
-use crate::message::Fields;
+use crate::message::{Answered, Fields};
 use std::time::Duration;
+
+/// A request that goes on after its response has begun.
+pub(super) struct Rest {
+    way: Way,
+    incoming: Incoming,
+}
 
 impl Exchange<'_> {
     /// Takes a message through the filters: its headers, and what follows them, if anything does.
@@ -31,10 +37,96 @@ impl Exchange<'_> {
         Ok(way.passed)
     }
 
+    /// Takes a request through the filters as far as it comes before its response: its headers, and
+    /// so many chunks of its body.
+    pub(super) fn begin_request(&mut self, headers: Map, incoming: Incoming, chunks: usize) -> Result<Passed, Ended> {
+        let which = Which::Request;
+        let mut incoming = incoming;
+        if self.request.is_upgrade() {
+            incoming.upgraded();
+        }
+        let rest = incoming.split_off(chunks);
+        self.with_side(which, |side| side.headers.put(headers));
+        let mut way = Way::new(which, self.chain(which), false);
+        let played = self.play_before_response(&mut way, incoming);
+        self.set_phase(Phase::Idle);
+        played.inspect_err(|_| self.cut.clone_from(&way.passed.body))?;
+        let passed = Passed { body: way.passed.body.clone(), trailers: None };
+        if matches!(self.request.answered, Answered::After(_)) {
+            self.rest = Some(Rest { way, incoming: rest });
+        }
+        Ok(passed)
+    }
+
+    fn play_before_response(&mut self, way: &mut Way, incoming: Incoming) -> Result<(), Ended> {
+        self.headers_from(way, 0)?;
+        self.resume_continued(way)?;
+        if incoming.begins_empty {
+            self.data_from(way, 0, Vec::new(), false)?;
+        }
+        for piece in incoming.pieces {
+            self.next_piece(way, piece)?;
+        }
+        while !self.with_side(way.which, |side| side.gone) {
+            self.wait(way, false)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the rest of the request through the filters, once the client has the head of the
+    /// response.
+    fn play_rest(&mut self, response: &mut Way) -> Result<(), Ended> {
+        let Some(Rest { mut way, mut incoming }) = self.rest.take() else { return Ok(()) };
+        while !self.with_side(Which::Response, |side| side.gone) {
+            self.wait(response, false)?;
+        }
+        let has_end = incoming.has_end();
+        incoming.start(self.now());
+        for piece in incoming.pieces {
+            self.next_piece(&mut way, piece)?;
+        }
+        if let Some(trailers) = incoming.trailers {
+            self.next_trailers(&mut way, &trailers)?;
+        }
+        let complete = has_end && way.is_free();
+        let trailers = self.with_side(Which::Request, |side| side.trailers.take()).filter(|_| complete);
+        if let Some(upstream) = &mut self.upstream {
+            upstream.body = way.passed.body;
+            upstream.trailers = trailers.map(|map| map.fields().clone()).unwrap_or_default();
+            upstream.complete = complete;
+        }
+        Ok(())
+    }
+
+    /// The next piece of a body comes.
+    fn next_piece(&mut self, way: &mut Way, piece: Piece) -> Result<(), Ended> {
+        self.until(way, piece.at)?;
+        self.count(way.which, piece.bytes.len(), &way.passed, piece.end_of_stream);
+        self.data_from(way, 0, piece.bytes, piece.end_of_stream)?;
+        self.resume_continued(way).map(drop)
+    }
+
+    /// The trailers come.
+    fn next_trailers(&mut self, way: &mut Way, trailers: &Trailers) -> Result<(), Ended> {
+        self.until(way, Some(trailers.at))?;
+        self.count(way.which, 0, &way.passed, true);
+        let map = Map::from_fields(Kind::Trailers, &trailers.fields);
+        self.with_side(way.which, |side| side.trailers.put(map));
+        way.has_trailers = true;
+        self.trailers_from(way, 0)?;
+        self.resume_continued(way).map(drop)
+    }
+
     fn play(&mut self, way: &mut Way, frames: &Fields, incoming: Option<Incoming>) -> Result<(), Ended> {
         let which = way.which;
         self.headers_from(way, 0)?;
         self.resume_continued(way)?;
+        if incoming.as_ref().is_some_and(|incoming| incoming.begins_empty) {
+            self.data_from(way, 0, Vec::new(), false)?;
+        }
+        if which == Which::Response {
+            self.play_rest(way)?;
+        }
         let Some(incoming) = incoming else { return self.settle(way) };
         if !frames.is_empty() {
             while way.is_closed() {
@@ -43,23 +135,17 @@ impl Exchange<'_> {
             self.metadata(which, frames)?;
         }
         for piece in incoming.pieces {
-            self.until(way, piece.at)?;
-            self.count(which, piece.bytes.len(), &way.passed, piece.end_of_stream);
-            self.data_from(way, 0, piece.bytes, piece.end_of_stream)?;
-            self.resume_continued(way)?;
+            self.next_piece(way, piece)?;
         }
         if incoming.cut_off {
+            if incoming.begins_empty {
+                self.data_from(way, 0, Vec::new(), false)?;
+            }
             self.with_info(|info| info.flags |= UPSTREAM_CONNECTION_TERMINATION);
             return Err(Ended::Closed);
         }
         if let Some(trailers) = incoming.trailers {
-            self.until(way, Some(trailers.at))?;
-            self.count(which, 0, &way.passed, true);
-            let map = Map::from_fields(Kind::Trailers, &trailers.fields);
-            self.with_side(which, |side| side.trailers.put(map));
-            way.has_trailers = true;
-            self.trailers_from(way, 0)?;
-            self.resume_continued(way)?;
+            self.next_trailers(way, &trailers)?;
         }
         self.settle(way)
     }

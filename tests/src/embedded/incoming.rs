@@ -12,6 +12,8 @@ pub(super) struct Incoming {
     pub(super) trailers: Option<Trailers>,
     /// The connection ends before the message does.
     pub(super) cut_off: bool,
+    /// Nothing comes with the headers, as a piece of its own.
+    pub(super) begins_empty: bool,
 }
 
 /// A piece of a body.
@@ -45,17 +47,48 @@ impl Incoming {
             pieces.push(Piece { bytes, end_of_stream, at: Some(time).filter(|_| !with_the_last) });
         }
         let trailers = (!trailers.is_empty()).then(|| Trailers { fields: trailers.clone(), at: time + PAUSE });
-        Self { pieces, trailers, cut_off: false }
+        Self { pieces, trailers, cut_off: false, begins_empty: false }
     }
 
-    /// A message of which nothing more comes, and not its end either.
-    pub(super) const fn nothing() -> Self {
-        Self { pieces: Vec::new(), trailers: None, cut_off: false }
+    /// What follows belongs to another protocol: it has no end. Envoy's parser begins it with
+    /// nothing.
+    pub(super) fn upgraded(&mut self) {
+        self.cut_off();
+        self.cut_off = false;
+        self.begins_empty = true;
+    }
+
+    /// Takes out what comes after so many pieces.
+    pub(super) fn split_off(&mut self, pieces: usize) -> Self {
+        let rest = self.pieces.split_off(pieces.min(self.pieces.len()));
+        Self { pieces: rest, trailers: self.trailers.take(), cut_off: false, begins_empty: false }
+    }
+
+    /// Comes from now on, part by part.
+    pub(super) fn start(&mut self, now: Duration) {
+        let mut time = now;
+        for piece in &mut self.pieces {
+            time += PAUSE;
+            piece.at = Some(time);
+        }
+        if let Some(trailers) = &mut self.trailers {
+            trailers.at = time + PAUSE;
+        }
+    }
+
+    /// Whether the end of the message comes.
+    pub(super) fn has_end(&self) -> bool {
+        self.trailers.is_some() || self.pieces.last().is_some_and(|piece| piece.end_of_stream)
     }
 
     /// A body that is there already.
     pub(super) fn at_once(body: Vec<u8>) -> Self {
-        Self { pieces: vec![Piece { bytes: body, end_of_stream: true, at: None }], trailers: None, cut_off: false }
+        Self {
+            pieces: vec![Piece { bytes: body, end_of_stream: true, at: None }],
+            trailers: None,
+            cut_off: false,
+            begins_empty: false,
+        }
     }
 
     /// The connection ends before the message does.

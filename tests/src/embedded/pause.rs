@@ -2,7 +2,7 @@
 
 use super::exchange::{Ended, Exchange};
 use super::{event, time};
-use crate::message::{Body, Request};
+use crate::message::{Answered, Body, Request};
 use std::time::Duration;
 
 /// The pause before each part of a message but the first.
@@ -25,7 +25,7 @@ impl Patience {
     /// The patience of a client that begins to send now.
     pub(super) fn of(request: &Request, now: Duration) -> Self {
         let parts = match &request.body {
-            _ if request.answered_early => 0,
+            _ if request.answered != Answered::Complete => request.answered.chunks().unwrap_or_default(),
             Body::Absent => 0,
             Body::Sized(_) => 1,
             Body::Chunked(chunks) => chunks.len() + 1,

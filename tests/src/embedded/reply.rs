@@ -10,6 +10,8 @@ use crate::message::Received;
 impl Exchange<'_> {
     /// An answer that is not the upstream's, through the filter's response callbacks.
     pub(super) fn local_reply(&mut self, reply: &LocalReply) -> Received {
+        // No more of the request comes.
+        self.rest = None;
         let reply = wire::as_grpc(reply, self.request);
         self.tell_code(&reply);
         let map = wire::local_reply_map(&reply);

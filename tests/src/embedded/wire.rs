@@ -11,6 +11,8 @@ const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "upgrade", "te"
 /// What the date and the upstream's service time are here: a test does not depend on the clock.
 const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
 const SERVICE_TIME: &str = "0";
+/// The status of the response to an upgrade.
+pub(super) const SWITCHING_PROTOCOLS: u16 = 101;
 const RESPONSE_FLAGS_TIMEOUT: &str = "15000";
 
 fn trim(value: &[u8]) -> Vec<u8> {
@@ -44,8 +46,9 @@ pub(crate) fn request_map(request: &Request, authority: &str) -> Map {
         // Envoy answers `expect` itself.
         let expects = name == b"expect" && value.eq_ignore_ascii_case(b"100-continue");
         let tells_of_trailers = request.protocol == Protocol::Http2 && name == b"te" && value == b"trailers";
-        if (hop_by_hop(&name) && !tells_of_trailers) || expects || name == b"connection" || name == b"transfer-encoding"
-        {
+        let of_upgrade = request.is_upgrade() && (name == b"upgrade" || name == b"connection");
+        let of_hop = hop_by_hop(&name) || name == b"connection" || name == b"transfer-encoding";
+        if (of_hop && !tells_of_trailers && !of_upgrade) || expects {
             continue;
         }
         if name == b"cookie" && request.protocol == Protocol::Http2 {
@@ -141,8 +144,9 @@ pub(crate) fn response_map(reply: &Reply, protocol: Protocol) -> Map {
     let mut map = Map::new(Kind::Response);
     map.add(b":status", reply.status.to_string().as_bytes());
     for (name, value) in &reply.headers {
-        if !hop_by_hop(&name.to_ascii_lowercase()) {
-            map.add(name, &trim(value));
+        let name = name.to_ascii_lowercase();
+        if !hop_by_hop(&name) || reply.status == SWITCHING_PROTOCOLS && name == b"upgrade" {
+            map.add(&name, &trim(value));
         }
     }
     match &reply.body {
@@ -160,7 +164,7 @@ pub(crate) fn response_map(reply: &Reply, protocol: Protocol) -> Map {
             map.add_if_missing("content-length", "0");
         }
         Body::Chunked(_) | Body::Absent
-            if protocol == Protocol::Http1 && reply.status != 204 && reply.status != 304 =>
+            if protocol == Protocol::Http1 && ![SWITCHING_PROTOCOLS, 204, 304].contains(&reply.status) =>
         {
             map.add_if_missing("transfer-encoding", "chunked");
         }

@@ -1,7 +1,7 @@
 //! Envoy's administration interface.
 
 use super::http1;
-use crate::message::{Body, Protocol, Request};
+use crate::message::{Answered, Body, Protocol, Request};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -70,7 +70,7 @@ impl Admin {
             body: Body::Absent,
             trailers: Vec::new(),
             leave_after: None,
-            answered_early: false,
+            answered: Answered::Complete,
             metadata: Vec::new(),
         };
         let response = http1::exchange(self.address, &request)?.unwrap_or_default();

@@ -201,6 +201,7 @@ fn connection_manager(settings: &Settings, module: &Path) -> Value {
         "http_protocol_options": { "enable_trailers": true },
         "http2_protocol_options": { "allow_metadata": settings.allow_metadata },
         "max_request_headers_kb": 96,
+        "upgrade_configs": settings.upgrades.iter().map(|name| json!({ "upgrade_type": name })).collect::<Vec<_>>(),
         "common_http_protocol_options": { "max_headers_count": 1000 },
         "delayed_close_timeout": "0.3s",
         "route_config": { "name": "routes", "virtual_hosts": [{

@@ -1,37 +1,55 @@
 //! HTTP/1.1 on both sides of Envoy: exactly the bytes a scenario asks for.
 
+use super::upstream::Visit;
 use super::wire::{LIMIT, Pace, Wire};
-use crate::message::{Body, Fields, Received, Reply, Request};
+use crate::message::{Answered, Body, Fields, Received, Request};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// The size of the header table that `httparse` fills: more fields than Envoy lets through.
 const FIELDS: usize = 2048;
+/// The status with which an upstream agrees to an upgrade.
+const SWITCHING_PROTOCOLS: u16 = 101;
+/// If nothing more of a request comes for this long, an upstream that answers before its end does
+/// not wait any longer.
+const QUIET: Duration = Duration::from_millis(300);
 
 /// Sends a request and waits for the response. `None`: the connection ended, or nothing came for too long, before a response began.
 pub fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Received>> {
     let mut wire = Wire::connect(address)?;
     let framing = Framing::of(&request.headers, &request.body, &request.trailers).unwrap_or(Framing::None);
+    let framing = if request.is_upgrade() { Framing::Told } else { framing };
     let first = format!("{} {} HTTP/1.1", request.method, request.path);
     let head = head(&first, request.authority.as_deref(), &request.headers, &framing);
     let mut pieces = pieces(head, &framing, &request.body, &request.trailers);
-    if request.answered_early {
-        pieces.truncate(1);
-    }
+    let rest = request.answered.chunks().map(|chunks| pieces.split_off((chunks + 1).min(pieces.len())));
     send(&mut wire, &pieces, has_response);
+    if let (Answered::After(_), Some(rest)) = (request.answered, rest) {
+        while !has_response(wire.buffered()) && wire.fill(LIMIT).is_ok() {}
+        for piece in rest {
+            if wire.pause(|_| false) || wire.send(&piece).is_err() {
+                break;
+            }
+        }
+    }
     wire.leave_after(request.leave_after);
     Ok(receive_response(&mut wire, &request.method))
 }
 
 /// Serves one request: hands over what came, complete or not, and sends the reply unless there is none.
 ///
-/// Early is when the head is there.
-pub(super) fn serve(mut wire: Wire, pace: Pace, early: bool, answer: impl FnOnce(&Received) -> Option<Reply>) {
-    let Some((request, method)) = receive_request(&mut wire, early) else { return };
-    let Some(reply) = answer(&request).filter(|reply| !reply.reset) else { return };
+/// An upstream that answers before the end of the request ends its response when it has the rest.
+pub(super) fn serve(mut wire: Wire, pace: Pace, answered: Answered, visit: &Visit) {
+    let Some((mut request, method, incoming)) = receive_request(&mut wire, answered) else { return };
+    let Some(reply) = visit.answer(&request).filter(|reply| !reply.reset) else { return };
     let bodiless = has_no_body(&method, reply.status);
     let nothing = if bodiless && !reply.cut_off { Framing::None } else { Framing::Length(0) };
     let mut framing = Framing::of(&reply.headers, &reply.body, &reply.trailers).unwrap_or(nothing);
+    let upgraded = reply.status == SWITCHING_PROTOCOLS;
+    if upgraded {
+        framing = Framing::Told;
+    }
     if let (Framing::Length(length), true) = (&mut framing, reply.cut_off) {
         *length += 1;
     }
@@ -44,9 +62,16 @@ pub(super) fn serve(mut wire: Wire, pace: Pace, early: bool, answer: impl FnOnce
     if pace == Pace::AtOnce {
         pieces = vec![pieces.concat()];
     }
+    if let Answered::After(_) = answered {
+        let body = pieces.split_off(1.min(pieces.len()));
+        send(&mut wire, &pieces, |_| false);
+        receive_some(&mut wire, &incoming, usize::MAX, &mut request);
+        visit.note(&request);
+        pieces = body;
+    }
     send(&mut wire, &pieces, |_| false);
     // With a length of its own, a scenario may have announced more than there is: closing at once cuts the response off.
-    if !reply.cut_off && !matches!(framing, Framing::Told) {
+    if !reply.cut_off && !matches!(framing, Framing::Told) && !upgraded {
         wire.drain();
     }
 }
@@ -137,7 +162,7 @@ fn has_response(mut bytes: &[u8]) -> bool {
     loop {
         match parse_response(bytes) {
             Ok(None) => return false,
-            Ok(Some((length, head))) if head.status < 200 => bytes = bytes.get(length..).unwrap_or_default(),
+            Ok(Some((length, head))) if is_interim(head.status) => bytes = bytes.get(length..).unwrap_or_default(),
             Ok(Some(_)) | Err(_) => return true,
         }
     }
@@ -201,7 +226,7 @@ fn receive_head<T>(wire: &mut Wire, parse: fn(&[u8]) -> Parsed<T>) -> Option<T> 
 fn receive_response(wire: &mut Wire, method: &str) -> Option<Received> {
     loop {
         let Some(ResponseHead { status, fields }) = receive_head(wire, parse_response) else { return unreadable(wire) };
-        if (100..200).contains(&status) {
+        if is_interim(status) {
             continue;
         }
         let framing = if has_no_body(method, status) { Some(Incoming::Nothing) } else { Incoming::of(&fields) };
@@ -213,21 +238,24 @@ fn receive_response(wire: &mut Wire, method: &str) -> Option<Received> {
     }
 }
 
-fn receive_request(wire: &mut Wire, early: bool) -> Option<(Received, String)> {
+fn receive_request(wire: &mut Wire, answered: Answered) -> Option<(Received, String, Incoming)> {
     let Some(RequestHead { method, path, mut fields }) = receive_head(wire, parse_request) else {
-        return unreadable(wire).map(|received| (received, String::new()));
+        return unreadable(wire).map(|received| (received, String::new(), Incoming::Nothing));
     };
-    let framing = Incoming::of(&fields).unwrap_or(Incoming::Nothing);
+    let upgrades = fields.iter().any(|(name, _)| name == b"upgrade");
+    let raw = if upgrades { Incoming::UntilClosed } else { Incoming::Nothing };
+    let framing = Incoming::of(&fields).unwrap_or(raw);
     let authority = fields.iter().position(|(name, _)| name == b"host").map(|index| fields.remove(index).1);
     let mut received = Received::default();
     received.headers.push((b":method".to_vec(), method.clone().into_bytes()));
     received.headers.push((b":path".to_vec(), path.into_bytes()));
     received.headers.extend(authority.map(|authority| (b":authority".to_vec(), authority)));
     received.headers.extend(fields.into_iter().filter(|(name, _)| !is_hop_by_hop(name)));
-    if !early {
-        receive_body(wire, &framing, &mut received);
+    match answered.chunks() {
+        None => receive_body(wire, &framing, &mut received),
+        Some(chunks) => receive_some(wire, &framing, chunks, &mut received),
     }
-    Some((received, method))
+    Some((received, method, framing))
 }
 
 /// Bytes that are not a head: kept as the body of an incomplete message, so that a test can show them.
@@ -236,8 +264,13 @@ fn unreadable(wire: &mut Wire) -> Option<Received> {
     (!body.is_empty()).then(|| Received { body, ..Received::default() })
 }
 
+/// Whether another response follows. After that to an upgrade, the other protocol does.
+fn is_interim(status: u16) -> bool {
+    (100..200).contains(&status) && status != SWITCHING_PROTOCOLS
+}
+
 fn has_no_body(method: &str, status: u16) -> bool {
-    method == "HEAD" || status < 200 || status == 204 || status == 304
+    method == "HEAD" || is_interim(status) || status == 204 || status == 304
 }
 
 fn is_hop_by_hop(name: &[u8]) -> bool {
@@ -276,6 +309,43 @@ fn receive_body(wire: &mut Wire, framing: &Incoming, received: &mut Received) {
         },
     };
     received.complete = end.is_ok();
+}
+
+/// Reads so many chunks, or what comes until nothing more does.
+fn receive_some(wire: &mut Wire, framing: &Incoming, chunks: usize, received: &mut Received) {
+    for _ in 0..chunks {
+        if matches!(framing, Incoming::Chunked) {
+            match whole_chunk(wire) {
+                Some(0) => return receive_body(wire, framing, received),
+                Some(length) => {
+                    let _ = wire.line();
+                    received.body.extend(wire.take(length));
+                    wire.take(2);
+                }
+                None => return,
+            }
+        } else {
+            if wire.buffered().is_empty() && wire.fill(QUIET).is_err() {
+                return;
+            }
+            received.body.extend(wire.take(usize::MAX));
+        }
+    }
+}
+
+/// The length of the chunk that comes next, once all of it is here.
+fn whole_chunk(wire: &mut Wire) -> Option<usize> {
+    loop {
+        let buffered = wire.buffered();
+        if let Some(end) = buffered.windows(2).position(|pair| pair == b"\r\n") {
+            let size = std::str::from_utf8(buffered.get(..end)?).ok()?;
+            let size = usize::from_str_radix(size.trim(), 16).ok()?;
+            if size == 0 || buffered.len() >= end + 2 + size + 2 {
+                return Some(size);
+            }
+        }
+        wire.fill(QUIET).ok()?;
+    }
 }
 
 fn receive_exactly(wire: &mut Wire, mut length: usize, body: &mut Vec<u8>) -> io::Result<()> {

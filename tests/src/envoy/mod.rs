@@ -216,8 +216,8 @@ impl Running {
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
         self.calls();
         self.expect(answer);
-        if let (Behind::Http(upstream), true) = (&self.behind, request.answered_early) {
-            upstream.answer_early();
+        if let Behind::Http(upstream) = &self.behind {
+            upstream.answer_at(request.answered);
         }
         let response = self.request(request);
         self.wait_for_the_end();

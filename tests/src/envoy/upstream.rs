@@ -4,7 +4,7 @@ use super::wire::{LIMIT, Pace, SOON, Wire};
 use super::{http1, http2};
 use crate::backend::Answer;
 use crate::grpc::{Turn, Turns};
-use crate::message::{Received, Reply};
+use crate::message::{Answered, Received, Reply};
 use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -21,8 +21,8 @@ pub(super) struct Upstream {
 #[derive(Default)]
 struct State {
     answer: Option<Answer>,
-    /// It answers when it has the headers.
-    early: bool,
+    /// When it answers.
+    answered: Answered,
     /// How a server of gRPC streams answers their messages.
     turns: Option<Turns>,
     /// What came, with the number of its connection: Envoy makes them in the order in which it calls, but their threads race.
@@ -72,13 +72,13 @@ impl Upstream {
     pub(super) fn expect(&self, answer: &Answer) {
         let mut state = lock(&self.state);
         state.answer = Some(Arc::clone(answer));
-        state.early = false;
+        state.answered = Answered::Complete;
         state.received.clear();
     }
 
-    /// It answers the next request when it has the headers.
-    pub(super) fn answer_early(&self) {
-        lock(&self.state).early = true;
+    /// When it answers the next request.
+    pub(super) fn answer_at(&self, answered: Answered) {
+        lock(&self.state).answered = answered;
     }
 
     /// Answers each message of gRPC streams from now on.
@@ -122,9 +122,9 @@ fn serve(stream: TcpStream, pace: Pace, visit: &Visit) {
     if wire.buffered().len() < 3 {
         return;
     }
-    let (converses, early) = {
+    let (converses, answered) = {
         let state = lock(&visit.state);
-        (state.turns.is_some(), state.early)
+        (state.turns.is_some(), state.answered)
     };
     if converses {
         // A failure is a client that has left.
@@ -133,7 +133,7 @@ fn serve(stream: TcpStream, pace: Pace, visit: &Visit) {
         // No method begins so: it is the connection preface of HTTP/2.
         http2::serve(wire, pace, visit);
     } else {
-        http1::serve(wire, pace, early, |request| visit.answer(request));
+        http1::serve(wire, pace, answered, visit);
     }
 }
 
@@ -156,7 +156,7 @@ impl Visit {
         self.note(request);
         let answer = {
             let state = lock(&self.state);
-            state.answer.clone().filter(|_| request.complete || state.early)?
+            state.answer.clone().filter(|_| request.complete || state.answered != Answered::Complete)?
         };
         let reply = self.guarded(|| answer(request))?;
         self.sleep(reply.after);

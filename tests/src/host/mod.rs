@@ -6,7 +6,7 @@ use crate::backend::{Answer, Backend, Refused, Settings};
 use crate::connection::{Connection, ConnectionBuilder, ConnectionRecord, Step};
 use crate::engine::Engine;
 use crate::exchange::{Exchange, ExchangeBuilder, Meanwhile};
-use crate::message::{Protocol, Received, Reply, Request};
+use crate::message::{Answered, Protocol, Received, Reply, Request};
 use crate::record::{Event, LogLine, Record, VmOf};
 use std::fmt;
 use std::net::SocketAddr;
@@ -217,9 +217,14 @@ impl Host {
         }
         assert!(!self.settings.tcp, "the plugin was configured for connections (`host.tcp()`): use `host.connect()`");
         assert!(
-            !request.answered_early || request.protocol == Protocol::Http1,
+            request.answered == Answered::Complete || request.protocol == Protocol::Http1,
             "an answer before the end of the request is played with HTTP/1.1 only"
         );
+        let upgrades = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"upgrade"));
+        for (_, protocol) in upgrades {
+            let allowed = self.settings.upgrades.iter().any(|allowed| allowed.as_bytes() == protocol);
+            assert!(allowed, "Envoy refuses upgrades that are not configured: use `host.upgrades`");
+        }
         if let Some(worker) = worker {
             self.backend.choose_worker(worker);
         }

@@ -128,6 +128,13 @@ impl Host {
         self.settings.ipv6 = true;
     }
 
+    /// The protocols that requests may ask for on their connection, `websocket` for example:
+    /// `upgrade_configs` of the connection manager. See
+    /// [`ExchangeBuilder::upgrade`](crate::ExchangeBuilder::upgrade).
+    pub fn upgrades(&mut self, protocols: &[&str]) {
+        self.settings.upgrades = protocols.iter().map(|protocol| (*protocol).to_owned()).collect();
+    }
+
     /// Lets METADATA frames of HTTP/2 pass: `allow_metadata` in the `http2_protocol_options` of the listener and the upstream cluster.
     pub fn allow_metadata(&mut self) {
         self.settings.allow_metadata = true;
