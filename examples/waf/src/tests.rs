@@ -190,6 +190,33 @@ fn an_early_response_lets_nothing_of_the_request_pass(mut host: Host) {
     assert!(!exchange.response().complete, "{exchange}");
 }
 
+#[proxy_filter_host::test]
+fn a_request_that_goes_on_after_an_early_response_is_dropped(mut host: Host) {
+    configure(&mut host);
+    for (chunks, seen) in [(["id=1 uni", "on select", " password"], 1), (["clean ", "union", " select"], 2)] {
+        host.upstream(|_| Reply::new(401).chunks(["not ", "you"]));
+        let exchange = host.post("/").chunks(chunks).answered_after(seen).send();
+        assert_eq!((exchange.status(), exchange.response().text().as_str()), (401, "not you"), "{exchange}");
+        let upstream = exchange.upstream().unwrap();
+        assert_eq!((upstream.text(), upstream.complete), (chunks[..seen].concat(), false), "{exchange}");
+        // And that response is scanned.
+        host.upstream(|_| Reply::new(200).chunks([&SECRET[..9], &SECRET[9..]]));
+        let exchange = host.post("/").chunks(chunks).answered_after(seen).send();
+        assert!(!exchange.response().text().contains("BEGIN PRIVATE"), "{exchange}");
+        assert!(!exchange.response().complete, "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test]
+fn an_upgrade_is_refused(mut host: Host) {
+    host.upgrades(&["websocket"]);
+    configure(&mut host);
+    host.upstream(|_| Reply::new(101).header("connection", "Upgrade").header("upgrade", "websocket"));
+    let exchange = host.get("/chat").upgrade("websocket").chunks([ATTACK]).send();
+    assert_refused(&exchange, "an upgrade", 403);
+    assert!(exchange.upstream().is_none(), "{exchange}");
+}
+
 /// A response that is refused.
 type Refusal = (&'static str, fn() -> Reply);
 
