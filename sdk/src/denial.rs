@@ -23,7 +23,7 @@ impl Denial {
         if let Self::Reply(reply) = self {
             let Err(error) = reply.send(callback, context_id) else { return };
             // Another reply would be refused as well.
-            error.report(LogLevel::Error, callback, context_id, "; the stream is reset");
+            error.report(LogLevel::Error, callback, context_id, "; the stream is reset", 0);
         }
         close(StreamType::HTTP_RESPONSE);
     }

@@ -10,7 +10,7 @@ const NO_PSEUDO: &str = "a pseudo-header that is not one of this map: requests h
 
 /// Whether a field may go onto the wire where pseudo-headers are not for the author: in local
 /// replies and callouts.
-#[inline]
+#[inline(never)]
 pub(crate) fn check_field(name: &[u8], value: &[u8]) -> Result<(), &'static str> {
     check_name(name)?;
     check_value(value)
@@ -146,15 +146,21 @@ pub(crate) fn is_host(name: &[u8]) -> bool {
 }
 
 /// Whether the text may be the method of a request.
+#[inline(never)]
 pub(crate) fn check_method(method: &[u8]) -> Result<(), &'static str> {
-    if is_token(method) { Ok(()) } else { Err("a method is a word as `GET` is: without spaces and control bytes") }
+    // Most callouts have one of these two.
+    if matches!(method, b"GET" | b"POST") || is_token(method) {
+        Ok(())
+    } else {
+        Err("a method is a word as `GET` is: without spaces and control bytes")
+    }
 }
 
 /// Whether the text may be the path of a request: a path, or the `*` of `OPTIONS`.
 pub(crate) fn check_path(path: &[u8]) -> Result<(), &'static str> {
     match path {
         b"*" => Ok(()),
-        [b'/', rest @ ..] if !rest.iter().any(|byte| is_space_or_control(*byte)) => Ok(()),
+        [b'/', ..] if is_visible(path) || has_no_space_or_control(path) => Ok(()),
         _ => Err("a path begins with `/` and has no spaces and no control bytes: percent-encode them"),
     }
 }
@@ -162,7 +168,7 @@ pub(crate) fn check_path(path: &[u8]) -> Result<(), &'static str> {
 /// Whether the text may be the authority of a request. Names of clusters stand for it, so that more
 /// is allowed than in names of hosts.
 pub(crate) fn check_authority(authority: &[u8]) -> Result<(), &'static str> {
-    if authority.iter().all(u8::is_ascii_graphic) {
+    if is_visible(authority) {
         Ok(())
     } else {
         Err(
@@ -176,8 +182,16 @@ const fn is_of_scheme(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
 }
 
-const fn is_space_or_control(byte: u8) -> bool {
-    byte <= b' ' || byte == 0x7f
+/// Whether all bytes are visible ASCII: `!` to `~`.
+#[inline(never)]
+fn is_visible(bytes: &[u8]) -> bool {
+    !has_odd_word(bytes, is_odd_in_text)
+}
+
+#[cold]
+#[inline(never)]
+fn has_no_space_or_control(bytes: &[u8]) -> bool {
+    !bytes.iter().any(|byte| *byte <= b' ' || *byte == 0x7f)
 }
 
 /// Whether a field's value must not have the byte.
@@ -188,13 +202,29 @@ const fn is_control(byte: u8) -> bool {
 /// Whether the bytes are a token (RFC 9110): the name of a field, a method.
 #[inline]
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && (!has_odd_word(bytes, is_odd_in_name) || bytes.iter().all(|byte| is_of_token(*byte)))
+    !bytes.is_empty() && (!has_odd_word(bytes, is_odd_in_name) || are_of_token(bytes))
 }
 
-const fn is_of_token(byte: u8) -> bool {
-    byte.is_ascii_graphic()
-        && !matches!(byte, b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'[' | b'\\' | b']' | b'{' | b'}')
+#[cold]
+#[inline(never)]
+fn are_of_token(bytes: &[u8]) -> bool {
+    let is_of_token = |byte: &u8| TOKEN.get(usize::from(*byte >> 6)).is_some_and(|bits| bits >> (byte & 63) & 1 != 0);
+    bytes.iter().all(is_of_token)
 }
+
+/// A bit for each byte that a token may have.
+const TOKEN: [u64; 4] = {
+    let mut bits = [0; 4];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        let is_delimiter = matches!(byte, b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}');
+        if !is_delimiter {
+            bits[(byte >> 6) as usize] |= 1 << (byte & 63);
+        }
+        byte += 1;
+    }
+    bits
+};
 
 const EACH: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = EACH * 0x80;
@@ -217,6 +247,15 @@ fn has_odd_word(bytes: &[u8], is_odd: impl Fn(u64) -> bool) -> bool {
             _ => bytes.iter().any(|byte| is_odd(u64::from(*byte) * EACH)),
         },
     }
+}
+
+/// Whether one of eight bytes is not visible ASCII.
+#[inline]
+const fn is_odd_in_text(word: u64) -> bool {
+    // A byte below 0x21 borrows into its high bit, 0x7f carries into it, and others have it set. A
+    // byte that is none of these is only odd beside one that is: what borrows or carries is odd
+    // itself.
+    (word.wrapping_sub(EACH * 0x21) | word.wrapping_add(EACH) | word) & HIGH != 0
 }
 
 /// Whether one of eight bytes is below 0x20 or 0x7f. Tabs are looked at again, and so are a few
@@ -250,7 +289,7 @@ const fn is_odd_in_name(word: u64) -> bool {
 mod tests {
     use super::*;
 
-    const TOKEN: &[u8] = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const TOKENS: &[u8] = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
     fn is_fit_for_value(byte: u8) -> bool {
         matches!(byte, b'\t' | 0x20..=0x7e | 0x80..=0xff)
@@ -264,7 +303,8 @@ mod tests {
                     let mut bytes = vec![b'x'; length];
                     bytes[at] = byte;
                     assert_eq!(check_value(&bytes).is_ok(), is_fit_for_value(byte), "{byte} at {at} of {length}");
-                    assert_eq!(is_token(&bytes), TOKEN.contains(&byte), "{byte} at {at} of {length}");
+                    assert_eq!(is_token(&bytes), TOKENS.contains(&byte), "{byte} at {at} of {length}");
+                    assert_eq!(is_visible(&bytes), byte.is_ascii_graphic(), "{byte} at {at} of {length}");
                 }
             }
         }
@@ -278,7 +318,8 @@ mod tests {
             for second in edges {
                 let bytes = [b'a', first, second, b'b', b'z', first, b'c', second, b'~'];
                 assert_eq!(check_value(&bytes).is_ok(), bytes.iter().all(|byte| is_fit_for_value(*byte)), "{bytes:?}");
-                assert_eq!(is_token(&bytes), bytes.iter().all(|byte| TOKEN.contains(byte)), "{bytes:?}");
+                assert_eq!(is_token(&bytes), bytes.iter().all(|byte| TOKENS.contains(byte)), "{bytes:?}");
+                assert_eq!(is_visible(&bytes), bytes.iter().all(u8::is_ascii_graphic), "{bytes:?}");
             }
         }
     }
@@ -313,7 +354,7 @@ mod tests {
         let status = |value: &[u8]| check_field_of(MapType::RESPONSE_HEADERS, b":status", value).is_ok();
         for byte in 0..=u8::MAX {
             let within = |before: u8| [before, byte, b'a'];
-            assert_eq!(request(":method", &within(b'A')), TOKEN.contains(&byte), "{byte}");
+            assert_eq!(request(":method", &within(b'A')), TOKENS.contains(&byte), "{byte}");
             assert_eq!(request(":path", &within(b'/')), !matches!(byte, 0..=0x20 | 0x7f), "{byte}");
             assert_eq!(request(":path", &[byte]), matches!(byte, b'/' | b'*'), "{byte}");
             for name in [":authority", "host", "Host"] {

@@ -18,8 +18,8 @@
 //!
 //! A line at `warn` or `error` for each bad request lets a client fill the log. [`warn_limited!`](warn_limited) and
 //! [`error_limited!`](error_limited) write the first 10 lines, then one a second, and say how many were suppressed; [`RateLimit`] is for other
-//! rates. The lines that the SDK writes by itself, about a callback that failed for example, have such a limit: 30 lines a second
-//! for each VM.
+//! rates. The lines that the SDK writes by itself, about a callback that failed for example, have a limit of their own: 30 lines for
+//! each 512 streams of a VM.
 //!
 //! # Envoy
 //!

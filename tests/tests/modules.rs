@@ -43,12 +43,11 @@ fn a_filter_without_callbacks_imports_only_the_log_for_panics() {
 }
 
 #[test]
-fn one_response_header_takes_five_host_functions() {
+fn one_response_header_takes_four_host_functions() {
     let report = guest("add_header");
     assert_eq!(report.exports, stateless_exports(&["proxy_on_response_headers"]), "{report}");
     let functions = [
         "proxy_add_header_map_value",
-        "proxy_get_current_time_nanoseconds",
         "proxy_log",
         "proxy_send_local_response",
         "proxy_close_stream",
@@ -68,7 +67,7 @@ fn a_filter_that_fails_open_does_not_import_what_refuses_a_stream() {
     let report = guest("add_header_open");
     assert_eq!(
         report.imports,
-        imports(&["proxy_add_header_map_value", "proxy_get_current_time_nanoseconds", "proxy_log"]),
+        imports(&["proxy_add_header_map_value", "proxy_log"]),
         "{report}"
     );
 }
@@ -111,7 +110,6 @@ fn a_body_filter_exports_the_callbacks_in_which_a_body_can_end() {
         "proxy_remove_header_map_value",
         "proxy_get_buffer_bytes",
         "proxy_set_buffer_bytes",
-        "proxy_get_current_time_nanoseconds",
         "proxy_log",
         "proxy_send_local_response",
         "proxy_close_stream",
@@ -126,7 +124,6 @@ fn a_filter_that_logs_imports_the_log_level() {
     let functions = [
         "proxy_get_header_map_value",
         "proxy_get_log_level",
-        "proxy_get_current_time_nanoseconds",
         "proxy_log",
         "proxy_send_local_response",
         "proxy_close_stream",
@@ -180,7 +177,6 @@ fn a_filter_of_connections_imports_nothing_that_answers_requests() {
     let functions = [
         "proxy_close_stream",
         "proxy_get_buffer_bytes",
-        "proxy_get_current_time_nanoseconds",
         "proxy_get_log_level",
         "proxy_get_property",
         "proxy_log",

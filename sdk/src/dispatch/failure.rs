@@ -5,7 +5,6 @@ use crate::abi::StreamType;
 use crate::denial::{Denial, close};
 use crate::error::{Denied, Error, ErrorKind, Result};
 use crate::filter_status::FailurePolicy;
-use crate::log;
 use crate::runtime::Callback;
 use crate::sys;
 
@@ -75,7 +74,7 @@ pub(super) fn is_of_response(callback: Callback) -> bool {
 /// Logs the failure of a callback. A response that began early is none.
 #[cold]
 pub(super) fn report(callback: Callback, context_id: u32, error: &Error, consequence: &str) {
-    error.report(error.level(), callback, context_id, consequence);
+    error.report(error.level(), callback, context_id, consequence, 0);
 }
 
 /// Denies if the error carries a reply. Otherwise it logs the failure of a stream's callback and does to the stream what the policy
@@ -96,22 +95,18 @@ pub(super) fn fail<F: Refuse>(
     if error.kind() == ErrorKind::EarlyResponse {
         return pass_response(callback, context_id, &error, policy);
     }
-    let status = u32::from(error.status());
-    let mut line = error.line(callback, context_id);
-    line.push(match policy {
+    let replies = policy == FailurePolicy::Closed && refusal.replies();
+    let status = if replies { u32::from(error.status()) } else { 0 };
+    let consequence = match policy {
         FailurePolicy::Open => F::GOES_ON,
-        FailurePolicy::Closed if refusal.replies() => "; the client gets a ",
+        FailurePolicy::Closed if replies => "; the client gets a ",
         FailurePolicy::Closed => F::CLOSED,
-    });
-    if policy == FailurePolicy::Closed && refusal.replies() {
-        line.push_number(status);
-    }
-    log::write_limited(error.level(), &line);
+    };
+    error.report(error.level(), callback, context_id, consequence, status);
     if policy == FailurePolicy::Open {
         return CONTINUE;
     }
-    let replied =
-        refusal.replies() && sys::proxy_send_local_response(status, b"proxy_filter_error", b"", b"", -1).is_ok();
+    let replied = replies && sys::proxy_send_local_response(status, b"proxy_filter_error", b"", b"", -1).is_ok();
     if !replied {
         close(F::STREAM);
     }

@@ -35,7 +35,7 @@ impl Denied for WithReply {
 
     fn carry_out(&mut self, callback: Callback, context_id: u32) {
         if let Some(cause) = &self.cause {
-            cause.report(LogLevel::Debug, callback, context_id, "; the stream is denied");
+            cause.report(LogLevel::Debug, callback, context_id, "; the stream is denied", 0);
         }
         if let Some(reply) = self.reply.take() {
             Denial::Reply(reply).carry_out(callback, context_id);

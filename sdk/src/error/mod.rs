@@ -148,21 +148,18 @@ impl Error {
         }
     }
 
-    /// Logs that a callback has failed with this error, and what follows from it.
+    /// Logs that a callback has failed with this error, and what follows from it: text, and the status of the response, which 0 leaves out.
     #[cold]
-    pub(crate) fn report(&self, level: LogLevel, callback: Callback, context_id: u32, consequence: &str) {
-        let mut line = self.line(callback, context_id);
-        line.push(consequence);
-        log::write_limited(level, &line);
-    }
-
-    /// The line that says so, without what follows.
-    #[cold]
-    pub(crate) fn line(&self, callback: Callback, context_id: u32) -> Line {
+    #[inline(never)]
+    pub(crate) fn report(&self, level: LogLevel, callback: Callback, context_id: u32, consequence: &str, status: u32) {
         let mut line = Line::of(callback, context_id);
         line.push(" failed: ");
         self.write_to(&mut line);
-        line
+        line.push(consequence);
+        if status != 0 {
+            line.push_number(status);
+        }
+        log::write_limited(level, &line);
     }
 
     #[cold]

@@ -82,6 +82,8 @@ struct Inner {
     timeout: u32,
     /// The first mistake made while building, so that the builder can be chained.
     mistake: Option<&'static str>,
+    /// Why the authority is none, as long as no other is given.
+    bad_authority: Option<&'static str>,
 }
 
 const TOO_MANY: &str = "more headers in an HTTP call than hosts accept (1,024, 1 MiB)";
@@ -116,13 +118,13 @@ impl HttpCall {
             b"CONNECT" => Err("a call cannot be a tunnel: `CONNECT` is no method for it"),
             _ => check_method(method),
         };
-        let mistake = checked.and(check_path(path)).and(check_value(cluster)).err();
         Self(Box::new(Inner {
             headers: RequestBuilder::new(cluster, method, path),
             cluster: None,
             body: Vec::new(),
             timeout: DEFAULT_TIMEOUT,
-            mistake,
+            mistake: checked.and(check_path(path)).err(),
+            bad_authority: check_authority(cluster).err(),
         }))
     }
 
@@ -198,16 +200,13 @@ impl HttpCall {
     #[inline(never)]
     pub(crate) fn start(mut self) -> Result<u32, CalloutError> {
         let call = &mut *self.0;
-        if let Some(why) = call.mistake {
+        if let Some(why) = call.mistake.or(call.bad_authority) {
             return Err(refused(ErrorKind::InvalidInput, why));
         }
         let headers = call.headers.finish().map_err(|_| refused(ErrorKind::TooLarge, TOO_MANY))?;
-        let cluster = if let Some(cluster) = &call.cluster {
-            cluster
-        } else {
-            let cluster = pairs::walk(headers).next().map(|(_, authority)| authority).unwrap_or_default();
-            check_authority(cluster).map_err(|why| refused(ErrorKind::InvalidInput, why))?;
-            cluster
+        let cluster = match &call.cluster {
+            Some(cluster) => cluster,
+            None => pairs::walk(headers).next().map(|(_, authority)| authority).unwrap_or_default(),
         };
         sys::proxy_http_call(cluster, headers, &call.body, &[], call.timeout).map_err(not_started)
     }
@@ -228,14 +227,17 @@ impl Inner {
     /// Builds the map again, with another authority.
     #[inline(never)]
     fn set_authority(&mut self, authority: &[u8]) {
-        self.mistake = self.mistake.or(check_authority(authority).err());
+        self.bad_authority = check_authority(authority).err();
         // One that is too large stays as it is, and is refused when it starts.
         let mut old = self.headers.clone();
         let mut all = pairs::walk(old.finish().unwrap_or_default());
         let (Some((_, before)), Some((_, method)), Some((_, path))) = (all.next(), all.next(), all.next()) else {
             return;
         };
-        self.cluster = self.cluster.take().or_else(|| Some(before.to_vec()));
+        if self.cluster.is_none() {
+            self.mistake = self.mistake.or(check_value(before).err());
+            self.cluster = Some(before.to_vec());
+        }
         self.headers = RequestBuilder::new(authority, method, path);
         for (name, value) in all {
             self.headers.push(name, value);

@@ -2,6 +2,7 @@
 
 use super::write;
 use crate::abi::LogLevel;
+use crate::runtime::current;
 use crate::runtime::line::Line;
 use crate::sys;
 use core::fmt;
@@ -83,26 +84,27 @@ impl RateLimit {
     }
 }
 
-/// How many lines about streams the SDK writes in a second.
+/// How many lines about streams the SDK writes for so many streams.
 const OWN_LINES: u32 = 30;
+const STREAMS: u32 = 512;
 
 thread_local! {
-    /// The second of the host's clock in which the SDK wanted to write a line last, and how many it wanted to write in it.
+    /// The stream with which the count began, and how many lines the SDK wanted to write since.
     static OWN: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
 }
 
 /// Writes a line of the SDK about a stream, unless a client is filling the log with them. It is no [`RateLimit`], because every module
-/// carries it: this is 150 bytes less. A second has 2^30 nanoseconds here.
+/// carries it: context ids count the streams, and no clock is read.
 #[cold]
 #[inline]
 pub(crate) fn write_limited(level: LogLevel, line: &Line) {
-    let now = sys::proxy_get_current_time_nanoseconds().unwrap_or_default();
-    #[allow(clippy::cast_possible_truncation, reason = "seconds that are 136 years apart may be taken for one")]
-    let second = (now >> 30) as u32;
-    let (before, lines) = OWN.get();
-    let lines = if second == before { lines + 1 } else { 1 };
-    OWN.set((second, lines));
-    if lines <= OWN_LINES {
+    let id = current::context_id();
+    let (first, lines) = OWN.get();
+    // The id of a root context is older than those of its streams.
+    let is_over = (STREAMS..u32::MAX / 2).contains(&id.wrapping_sub(first));
+    let (first, lines) = if is_over { (id, 0) } else { (first, lines) };
+    if lines < OWN_LINES {
+        OWN.set((first, lines + 1));
         write(level, line.as_bytes());
     }
 }
