@@ -46,12 +46,7 @@ fn a_filter_without_callbacks_imports_only_the_log_for_panics() {
 fn one_response_header_takes_four_host_functions() {
     let report = guest("add_header");
     assert_eq!(report.exports, stateless_exports(&["proxy_on_response_headers"]), "{report}");
-    let functions = [
-        "proxy_add_header_map_value",
-        "proxy_log",
-        "proxy_send_local_response",
-        "proxy_close_stream",
-    ];
+    let functions = ["proxy_add_header_map_value", "proxy_log", "proxy_send_local_response", "proxy_close_stream"];
     assert_eq!(report.imports, imports(&functions), "{report}");
 }
 
@@ -65,11 +60,7 @@ fn random_bytes_take_one_function_of_wasi() {
 #[test]
 fn a_filter_that_fails_open_does_not_import_what_refuses_a_stream() {
     let report = guest("add_header_open");
-    assert_eq!(
-        report.imports,
-        imports(&["proxy_add_header_map_value", "proxy_log"]),
-        "{report}"
-    );
+    assert_eq!(report.imports, imports(&["proxy_add_header_map_value", "proxy_log"]), "{report}");
 }
 
 #[test]
@@ -174,13 +165,8 @@ fn a_root_that_ticks_and_has_a_queue_exports_both_callbacks() {
 fn a_filter_of_connections_imports_nothing_that_answers_requests() {
     let report = report("tcp_echo_guard", None);
     assert_eq!(report.exports, exports(&["proxy_on_configure", "proxy_on_downstream_data"]), "{report}");
-    let functions = [
-        "proxy_close_stream",
-        "proxy_get_buffer_bytes",
-        "proxy_get_log_level",
-        "proxy_get_property",
-        "proxy_log",
-    ];
+    let functions =
+        ["proxy_close_stream", "proxy_get_buffer_bytes", "proxy_get_log_level", "proxy_get_property", "proxy_log"];
     assert_eq!(report.imports, imports(&functions), "{report}");
 }
 

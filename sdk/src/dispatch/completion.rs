@@ -181,9 +181,9 @@ impl<R: NewContext> Runtime<R> {
             let is_over = !matches!(outcome, Ok(Ok(_)));
             // The first condition is known at compile time.
             let status = if has::<R::Context>(CallbackSet::ON_DOWNSTREAM_DATA) && part == Part::DownstreamData {
-                failure::settle(callback, id, context, false, Close, outcome)
+                failure::settle(callback, id, context, || false, Close, outcome)
             } else {
-                failure::settle(callback, id, context, !part.is_request(), refusal(part, side), outcome)
+                failure::settle(callback, id, context, || !part.is_request(), refusal(part, side), outcome)
             };
             if status == CONTINUE {
                 release(part, side);

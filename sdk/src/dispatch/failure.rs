@@ -51,7 +51,7 @@ pub(super) fn settle<C: Callbacks, F: Refuse>(
     callback: Callback,
     context_id: u32,
     context: &C,
-    of_response: bool,
+    of_response: impl FnOnce() -> bool,
     refusal: F,
     outcome: Result<Raw>,
 ) -> u32 {
@@ -61,14 +61,8 @@ pub(super) fn settle<C: Callbacks, F: Refuse>(
             F::deny(callback, context_id, denial);
             STOP
         }
-        Err(error) => fail(callback, context_id, error, C::Kind::failure_policy(context, of_response), refusal),
+        Err(error) => fail(callback, context_id, error, C::Kind::failure_policy(context, of_response()), refusal),
     }
-}
-
-/// Whether it is a callback of the response, to which the response's failure policy applies.
-#[inline]
-pub(super) fn is_of_response(callback: Callback) -> bool {
-    [Callback::RESPONSE_HEADERS, Callback::RESPONSE_BODY, Callback::RESPONSE_TRAILERS].contains(&callback)
 }
 
 /// Logs the failure of a callback. A response that began early is none.
@@ -118,7 +112,7 @@ pub(super) fn fail<F: Refuse>(
 #[cold]
 #[inline(never)]
 fn pass_response(callback: Callback, context_id: u32, error: &Error, policy: FailurePolicy) -> u32 {
-    let of_request = [Callback::REQUEST_BODY, Callback::REQUEST_TRAILERS].contains(&callback);
+    let of_request = callback.continues_request();
     if of_request && policy == FailurePolicy::Closed {
         return DROP;
     }

@@ -148,7 +148,7 @@ where
             let mut context = R::only_context();
             let refusal = refusal(stream);
             let outcome = body(&mut context, stream);
-            failure::settle(callback, id, &context, failure::is_of_response(callback), refusal, outcome)
+            failure::settle(callback, id, &context, || callback.is_of_response(), refusal, outcome)
         };
         if !has::<R::Context>(USING_SIDES) {
             return run(&Messages::new());

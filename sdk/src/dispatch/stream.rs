@@ -255,7 +255,7 @@ impl<R: NewContext> Runtime<R> {
                 None => body(context),
             };
             let answered = !matches!(result, Ok(Ok(_)));
-            let status = failure::settle(callback, id, context, failure::is_of_response(callback), refusal, result);
+            let status = failure::settle(callback, id, context, || callback.is_of_response(), refusal, result);
             if has::<R::Context>(CallbackSet::COMPLETIONS) && answered && status == failure::STOP {
                 completion::end(&stream.request, &stream.response);
             }

@@ -51,6 +51,16 @@ impl Callback {
     pub(crate) const fn name(self) -> &'static str {
         self.0
     }
+
+    /// Whether it is about a request or about its response, told by the name: a module has no names of callbacks that it does not have.
+    pub(crate) fn is_of_response(self) -> bool {
+        self.0.starts_with("on_response_")
+    }
+
+    /// Whether it carries a body or trailers of a request.
+    pub(crate) fn continues_request(self) -> bool {
+        self.0.starts_with("on_request_b") || self.0.starts_with("on_request_t")
+    }
 }
 
 /// The callback that runs now, and the context it runs for.
