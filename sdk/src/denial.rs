@@ -21,7 +21,7 @@ impl Denial {
     #[inline(never)]
     pub(crate) fn carry_out(self, callback: Callback, context_id: u32) {
         if let Self::Reply(reply) = self {
-            let Err(error) = reply.send(callback, context_id) else { return };
+            let Err(error) = reply.send() else { return };
             // Another reply would be refused as well.
             error.report(LogLevel::Error, callback, context_id, "; the stream is reset", 0);
         }

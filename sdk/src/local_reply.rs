@@ -1,12 +1,12 @@
 //! [`LocalReply`]: an answer to the client from the filter itself.
 
 use crate::abi::LogLevel;
-use crate::abi::pairs::{Builder, append};
+use crate::abi::pairs::Builder;
 use crate::error::{Error, Result};
 use crate::field::check_field;
 use crate::log;
-use crate::runtime::Callback;
-use crate::runtime::line::Line;
+use crate::runtime::current;
+use crate::runtime::line::{Line, plain_text};
 use crate::sys;
 use std::borrow::Cow;
 
@@ -60,37 +60,28 @@ struct Inner {
     headers: Builder,
     body: Vec<u8>,
     grpc_status: i32,
-    /// What was left out or corrected, for the log.
-    mistakes: Vec<u8>,
 }
 
-const BAD_STATUS: &str = " is not between 200 and 599: 500 is sent";
+const BAD_STATUS: &str = "a status that is not between 200 and 599: 500 is sent";
 const TOO_MANY: &str = "more headers than hosts accept (1,024, 1 MiB)";
-const NO_BODY: &str = "the body was left out: statuses 204 and 304 have none";
-const BAD_GRPC_STATUS: &str = " is not between 0 and 16: it follows from the HTTP status";
-
-/// Mistakes beyond these bytes are not named.
-const NAMED: usize = 512;
-/// Of a header's name so many bytes are logged.
-const NAME: usize = 64;
+const NO_BODY: &str = "a body, which statuses 204 and 304 do not have";
+const BAD_GRPC_STATUS: &str = "a gRPC status that is not between 0 and 16: it follows from the HTTP status";
 
 impl LocalReply {
     /// A reply with this HTTP status, 200 to 599. For another number 500 is sent.
     #[inline(never)]
     pub fn new(status: u16) -> Self {
         let is_valid = matches!(status, 200..=599);
-        let mut inner = Inner {
+        if !is_valid {
+            warn(b"", BAD_STATUS);
+        }
+        Self(Box::new(Inner {
             status: if is_valid { status } else { 500 },
             details: Cow::Borrowed(""),
             headers: Builder::new(),
             body: Vec::new(),
             grpc_status: -1,
-            mistakes: Vec::new(),
-        };
-        if !is_valid {
-            inner.note_number("status ", status, BAD_STATUS);
-        }
-        Self(Box::new(inner))
+        }))
     }
 
     /// Adds a header. Call it again with the same name for a second value.
@@ -129,7 +120,7 @@ impl LocalReply {
         self.0.grpc_status = i32::from(status);
         if status > 16 {
             self.0.grpc_status = -1;
-            self.0.note_number("gRPC status ", status.into(), BAD_GRPC_STATUS);
+            warn(b"", BAD_GRPC_STATUS);
         }
         self
     }
@@ -139,25 +130,29 @@ impl LocalReply {
         self.0.status
     }
 
-    /// Sends the reply, and logs what of it could not be sent.
+    /// Sends the reply.
     ///
     /// # Errors
     /// A refusal of the host.
-    pub(crate) fn send(self, callback: Callback, context_id: u32) -> Result<()> {
-        let Inner { status, details, headers, body, grpc_status, mistakes } = *self.0;
-        if !mistakes.is_empty() {
-            warn(&mistakes, callback, context_id);
-        }
+    pub(crate) fn send(self) -> Result<()> {
+        let Inner { status, details, headers, body, grpc_status } = *self.0;
         sys::proxy_send_local_response(u32::from(status), details.as_bytes(), &body, &headers.finish(), grpc_status)
             .map_err(|status| Error::host("proxy_send_local_response", status))
     }
 }
 
+/// Logs what of a local reply cannot be sent: a header of this name, if there is one.
 #[cold]
-fn warn(mistakes: &[u8], callback: Callback, context_id: u32) {
-    let mut line = Line::of(callback, context_id);
+#[inline(never)]
+fn warn(name: &[u8], why: &str) {
+    let mut line = Line::of(current::callback(), current::context_id());
     line.push(" made a local reply that cannot be sent as it is: ");
-    line.push_bytes(mistakes);
+    if !name.is_empty() {
+        line.push("header \"");
+        line.push(plain_text(name.get(..64).unwrap_or(name)).unwrap_or("(not printable)"));
+        line.push("\" was left out: ");
+    }
+    line.push(why);
     log::write_limited(LogLevel::Warn, &line);
 }
 
@@ -171,42 +166,15 @@ impl Inner {
             },
             Err(why) => why,
         };
-        self.note_header(name, mistake);
+        warn(name, mistake);
     }
 
-    #[inline]
+    #[inline(never)]
     fn set_body(&mut self, body: Vec<u8>) {
         if matches!(self.status, 204 | 304) && !body.is_empty() {
-            return self.note(&[NO_BODY.as_bytes()]);
+            return warn(b"", NO_BODY);
         }
         self.body = body;
-    }
-
-    #[cold]
-    fn note_header(&mut self, name: &[u8], why: &str) {
-        let mut shown = Line::new();
-        shown.push_escaped(name.get(..NAME).unwrap_or(name));
-        self.note(&[b"header \"", shown.as_bytes(), b"\" was left out: ", why.as_bytes()]);
-    }
-
-    #[cold]
-    fn note_number(&mut self, what: &str, number: u16, why: &str) {
-        let mut shown = Line::new();
-        shown.push_number(number.into());
-        self.note(&[what.as_bytes(), shown.as_bytes(), why.as_bytes()]);
-    }
-
-    #[cold]
-    fn note(&mut self, parts: &[&[u8]]) {
-        if self.mistakes.len() > NAMED {
-            return;
-        }
-        if !self.mistakes.is_empty() {
-            append(&mut self.mistakes, b"; ");
-        }
-        for part in parts {
-            append(&mut self.mistakes, part);
-        }
     }
 }
 
@@ -214,8 +182,9 @@ impl Inner {
 mod tests {
     use super::*;
     use crate::abi::{Status, pairs};
+    use crate::runtime::Callback;
     use crate::sys::HostFunctions;
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::rc::Rc;
 
     /// What reaches the host: the status, the headers, the body, the gRPC status.
@@ -253,22 +222,25 @@ mod tests {
         }
     }
 
-    /// What the client gets, and the one line that may be logged.
-    fn sent(reply: LocalReply) -> (Sent, Option<String>) {
+    thread_local! {
+        /// A stream for each reply, far from the one before: the number of lines is limited.
+        static STREAM: Cell<u32> = const { Cell::new(7) };
+    }
+
+    /// What the client gets, and what the log says could not be sent.
+    fn sent(build: impl FnOnce() -> LocalReply) -> (Sent, Vec<String>) {
         let client = Rc::new(Client::default());
         sys::install(Some(Rc::clone(&client) as Rc<dyn HostFunctions>));
-        reply.send(Callback::REQUEST_HEADERS, 7).unwrap();
+        let id = STREAM.replace(STREAM.get() + 1000);
+        current::enter(Callback::REQUEST_HEADERS, id);
+        build().send().unwrap();
         sys::install(None);
-        let mut lines = client.lines.take();
-        assert!(lines.len() <= 1, "{lines:?}");
-        let line = lines.pop().map(|(level, line)| {
+        let start = format!("on_request_headers of context {id} made a local reply that cannot be sent as it is: ");
+        let lines = client.lines.take().into_iter().map(|(level, line)| {
             assert_eq!(level, LogLevel::Warn.raw());
-            assert!(
-                line.starts_with("on_request_headers of context 7 made a local reply that cannot be sent as it is: ")
-            );
-            line
+            line.strip_prefix(&start).unwrap().to_owned()
         });
-        (client.replies.take().pop().unwrap(), line)
+        (client.replies.take().pop().unwrap(), lines.collect())
     }
 
     fn x_ok() -> Vec<(String, String)> {
@@ -279,13 +251,13 @@ mod tests {
     fn a_reply_without_a_mistake_logs_nothing() {
         for status in 200..=599 {
             assert_eq!(
-                sent(LocalReply::new(status).header("x-ok", "1")),
-                ((status.into(), x_ok(), String::new(), -1), None)
+                sent(|| LocalReply::new(status).header("x-ok", "1")),
+                ((status.into(), x_ok(), String::new(), -1), vec![])
             );
         }
         for status in 0..=16 {
-            let (reply, line) = sent(LocalReply::new(403).body("no").grpc_status(status));
-            assert_eq!((reply, line), ((403, vec![], "no".to_owned(), status.into()), None));
+            let (reply, lines) = sent(|| LocalReply::new(403).body("no").grpc_status(status));
+            assert_eq!((reply, lines), ((403, vec![], "no".to_owned(), status.into()), vec![]));
         }
     }
 
@@ -293,66 +265,67 @@ mod tests {
     fn a_header_that_cannot_be_sent_is_left_out_and_named() {
         for (name, value, named) in [
             ("x-denied", "a\r\nb: c", r#"header "x-denied" was left out: a control byte in a header value"#),
-            ("x\n", "a", r#"header "x\x0a" was left out: a header name has letters"#),
+            ("x\n", "a", r#"header "(not printable)" was left out: a header name has letters"#),
             ("x-nul", "a\0", r#"header "x-nul" was left out"#),
-            ("", "a", r#"header "" was left out: a header needs a name"#),
+            ("", "a", "a header needs a name"),
             (":status", "200", r#"header ":status" was left out: a pseudo-header"#),
         ] {
-            let (reply, line) = sent(LocalReply::new(403).header(name, value).header("x-ok", "1"));
+            let (reply, lines) = sent(|| LocalReply::new(403).header(name, value).header("x-ok", "1"));
             assert_eq!(reply, (403, x_ok(), String::new(), -1), "{name:?}: {value:?}");
-            assert!(line.clone().unwrap().contains(named), "{line:?}");
+            assert!(lines.len() == 1 && lines[0].starts_with(named), "{lines:?}");
         }
     }
 
     #[test]
     fn headers_beyond_what_hosts_accept_are_left_out_rather_than_all() {
-        let (reply, line) = sent((0..1100).fold(LocalReply::new(401), |reply, n| reply.header(format!("x-{n}"), "y")));
+        let (reply, lines) =
+            sent(|| (0..1100).fold(LocalReply::new(401), |reply, n| reply.header(format!("x-{n}"), "y")));
         assert_eq!((reply.0, reply.1.len()), (401, 1024));
-        let line = line.unwrap();
-        assert!(line.contains(r#"header "x-1024" was left out: more headers than hosts accept"#) && line.len() < 1024);
-        let (reply, line) = sent(LocalReply::new(401).header("x-large", "y".repeat(1 << 20)).header("x-ok", "1"));
+        assert!(lines[0].starts_with(r#"header "x-1024" was left out: more headers than hosts accept"#), "{lines:?}");
+        assert_eq!(lines.len(), 30, "the log is not filled");
+        let (reply, lines) = sent(|| LocalReply::new(401).header("x-large", "y".repeat(1 << 20)).header("x-ok", "1"));
         assert_eq!(reply, (401, x_ok(), String::new(), -1));
-        assert!(line.unwrap().contains(r#"header "x-large" was left out"#));
+        assert!(lines[0].starts_with(r#"header "x-large" was left out"#), "{lines:?}");
     }
 
     #[test]
     fn a_status_that_is_not_http_is_a_500() {
         for status in (0..200).chain(600..=u16::MAX) {
-            let reply = LocalReply::new(status).body("no");
-            assert_eq!(reply.status(), 500);
-            let (reply, line) = sent(reply);
+            let (reply, lines) = sent(|| {
+                let reply = LocalReply::new(status).body("no");
+                assert_eq!(reply.status(), 500);
+                reply
+            });
             assert_eq!(reply, (500, vec![], "no".to_owned(), -1));
-            assert!(line.unwrap().contains(&format!("status {status} is not between 200 and 599")));
+            assert_eq!(lines, [BAD_STATUS], "{status}");
         }
     }
 
     #[test]
     fn a_body_that_a_status_cannot_have_is_left_out() {
         for status in [204, 304] {
-            let (reply, line) = sent(LocalReply::new(status).body("x"));
+            let (reply, lines) = sent(|| LocalReply::new(status).body("x"));
             assert_eq!(reply, (status.into(), vec![], String::new(), -1));
-            assert!(line.unwrap().contains("the body was left out"));
-            assert_eq!(sent(LocalReply::new(status).body("")).1, None);
+            assert_eq!(lines, [NO_BODY]);
+            assert_eq!(sent(|| LocalReply::new(status).body("")).1, [""; 0]);
         }
     }
 
     #[test]
     fn a_grpc_status_that_does_not_exist_follows_from_the_http_status() {
         for status in 17..=u8::MAX {
-            let (reply, line) = sent(LocalReply::new(403).grpc_status(3).grpc_status(status));
+            let (reply, lines) = sent(|| LocalReply::new(403).grpc_status(3).grpc_status(status));
             assert_eq!(reply, (403, vec![], String::new(), -1));
-            assert!(line.unwrap().contains(&format!("gRPC status {status} is not between 0 and 16")));
+            assert_eq!(lines, [BAD_GRPC_STATUS], "{status}");
         }
     }
 
     #[test]
-    fn every_mistake_of_a_reply_is_named_in_one_line() {
-        let reply = LocalReply::new(99).header("a\0", "").header("b", "\n").body("x").grpc_status(99);
-        let (reply, line) = sent(reply);
+    fn every_mistake_of_a_reply_is_named() {
+        let (reply, lines) = sent(|| LocalReply::new(99).header("a\0", "").header("b", "\n").body("x").grpc_status(99));
         assert_eq!(reply, (500, vec![], "x".to_owned(), -1));
-        let line = line.unwrap();
-        for named in ["status 99", r#"header "a\x00""#, r#"header "b""#, "gRPC status 99"] {
-            assert!(line.contains(named), "{line}");
-        }
+        let named = ["a status that is not", "header \"(not", "header \"b\" was", "a gRPC status that"];
+        assert_eq!(lines.len(), named.len());
+        assert!(lines.iter().zip(named).all(|(line, named)| line.starts_with(named)), "{lines:?}");
     }
 }

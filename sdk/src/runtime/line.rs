@@ -39,18 +39,6 @@ impl Line {
         }
     }
 
-    /// Bytes from the network: printable ASCII as it is, everything else as `\x0a`.
-    #[cold]
-    pub(crate) fn push_escaped(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
-            match byte {
-                b' '..=b'~' => self.push_bytes(&[*byte]),
-                _ => self.push_bytes(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]),
-            }
-        }
-    }
-
     #[inline(never)]
     pub(crate) fn push_number(&mut self, number: u32) {
         let mut digits = [0; 10];
