@@ -10,7 +10,6 @@ use crate::grpc::{GrpcBytes, GrpcCall, GrpcError, GrpcStream};
 use crate::header_map::HeaderMap;
 use crate::http_call::HttpCall;
 use crate::local_reply::LocalReply;
-use crate::runtime::Callback;
 use crate::sys::{self, HostFunctions};
 use std::cell::RefCell;
 use std::fs;
@@ -180,7 +179,7 @@ fn stream() -> GrpcStream<GrpcBytes, GrpcBytes> {
 }
 
 fn send(reply: LocalReply) -> Result<(), ErrorKind> {
-    reply.send(Callback::REQUEST_HEADERS, 1).map_err(|error| error.kind())
+    reply.send().map_err(|error| error.kind())
 }
 
 /// Every function that takes a field, or a part of a request line.
