@@ -1,7 +1,8 @@
 //! What a filter costs: bytes, callbacks, host calls, instructions and memory, each beside the peer's and the floor's.
 //!
-//! The behaviours of [`FILTERS`] exist three times, as packages under `bench/filters`: on this SDK, on `proxy-wasm` 0.2.5 and by hand. They are built
-//! together and run in the embedded host on [`Engine::Counting`](proxy_filter_host::Engine::Counting), so that every figure is exact and the same on every machine.
+//! The behaviours of `FILTERS` exist three times, as packages under `bench/filters`: on this SDK,
+//! on `proxy-wasm` 0.2.5 and by hand. They are built together and run in the embedded host on
+//! `Engine::Counting`, so that every figure is exact and the same on every machine.
 //! `cargo costs` prints them; a test compares ours with the file `bench/costs.json`.
 
 #![cfg(feature = "wasmtime")]

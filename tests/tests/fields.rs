@@ -13,7 +13,7 @@ fn is_fit_for_value(byte: u8) -> bool {
 
 /// The bytes, as the filter logs them.
 fn hex(takes: fn(u8) -> bool) -> String {
-    (0..=u8::MAX).filter(|byte| takes(*byte)).map(|byte| format!("{byte:02x}")).collect()
+    (0..=u8::MAX).filter(|byte| takes(*byte)).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 fn check_log(exchange: &Exchange) {

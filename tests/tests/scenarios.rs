@@ -1,7 +1,7 @@
 //! What a filter can do, seen by client, upstream and log reader: the same in the embedded host and in Envoy.
 
 use proxy_filter::LogLevel;
-use proxy_filter_host::{Host, Reply};
+use proxy_filter_host::{Host, Received, Reply};
 
 /// The messages of the start without the callbacks' context.
 fn start_messages(host: &Host) -> Vec<String> {
@@ -359,7 +359,7 @@ fn one_header_is_one_host_call(mut host: Host) {
 #[proxy_filter_host::test(guest = "by_path")]
 fn nothing_is_buffered_after_a_body_callback_that_failed_under_the_open_policy(mut host: Host) {
     let exchange = host.post("/open-buffered-fail").chunks(["a", "b"]).trailer("x-t", "1").send();
-    assert_eq!(exchange.upstream().map(|upstream| upstream.text()), Some("ab".into()), "{exchange}");
+    assert_eq!(exchange.upstream().map(Received::text), Some("ab".into()), "{exchange}");
     let lines: Vec<_> = exchange.messages().into_iter().filter(|line| line.starts_with("request body")).collect();
     assert_eq!(lines, ["request body 1 false", "request body 2 false", "request body 0 true"], "{exchange}");
     assert!(exchange.messages().contains(&"at the end: Ok(0)"), "{exchange}");

@@ -2,7 +2,7 @@
 
 use crate::abi::Status;
 
-/// The kinds of [`Error`].
+/// The kinds of [`Error`](crate::Error).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -33,7 +33,8 @@ pub enum ErrorKind {
     Configuration,
     /// Another service could not be asked, or gave no answer: [`CalloutError`](crate::CalloutError) says more.
     Callout,
-    /// The filter denies: the error carries the reply that the client gets, see [`Error::reply`].
+    /// The filter denies: the error carries the reply that the client gets, see
+    /// [`Error::reply`](crate::Error::reply).
     Denied,
     /// The host refused for another reason.
     Refused(Status),

@@ -259,7 +259,7 @@ struct ConfiguredStream {
 impl Context for ConfiguredStream {
     fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
         self.plan = Plan::of(request)?;
-        if self.plan.at("held-request-headers") != "" {
+        if !self.plan.at("held-request-headers").is_empty() {
             return request.pause_for(self, Timer::after(Duration::from_millis(10)), |stream, _, _| {
                 fail(&stream.plan.way).map(|()| FilterHeadersStatus::Continue)
             });
@@ -272,7 +272,7 @@ impl Context for ConfiguredStream {
     }
 
     fn on_response_headers(&mut self, response: &mut ResponseHeaders, _: bool) -> Result<FilterHeadersStatus> {
-        if self.plan.at("held-response-headers") != "" {
+        if !self.plan.at("held-response-headers").is_empty() {
             return response.pause_for(self, Timer::after(Duration::from_millis(10)), |stream, _, _| {
                 fail(&stream.plan.way).map(|()| FilterHeadersStatus::Continue)
             });

@@ -188,14 +188,14 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
                 "/late-end" => exchange.request_end().err(),
                 _ => exchange.request_trailers().await.err(),
             };
-            log::info!("refused: {:?}", refused.map(|why| why.kind()).unwrap_or(ErrorKind::Other));
+            log::info!("refused: {:?}", refused.map_or(ErrorKind::Other, |why| why.kind()));
             Ok(())
         }
         "/partly" => {
             exchange.request_chunk().await?;
             exchange.request_chunk().await?;
             let refused = exchange.request_body(1000).await.err();
-            log::info!("refused: {:?}", refused.map(|why| why.kind()).unwrap_or(ErrorKind::Other));
+            log::info!("refused: {:?}", refused.map_or(ErrorKind::Other, |why| why.kind()));
             Ok(())
         }
         "/again" => {

@@ -10,15 +10,15 @@ fn text(byte: u8) -> [u8; 3] {
 
 /// Logs the bytes that `takes` takes, in hexadecimal digits.
 fn show(what: &str, mut takes: impl FnMut(&[u8]) -> Result<()>) {
-    let mut taken = String::new();
+    let mut bytes = Vec::new();
     for byte in 0..=u8::MAX {
         match takes(&text(byte)) {
-            Ok(()) => taken.push_str(&format!("{byte:02x}")),
+            Ok(()) => bytes.push(format!("{byte:02x}")),
             Err(error) if error.kind() == ErrorKind::InvalidInput => {}
             Err(error) => log::error!("{what} {byte:02x}: {error}"),
         }
     }
-    log::info!("{what}: {taken}");
+    log::info!("{what}: {}", bytes.concat());
 }
 
 /// The same for a map.

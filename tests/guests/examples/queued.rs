@@ -7,7 +7,10 @@ use std::time::Duration;
 type Talk = ConnectedGrpcStream<GrpcBytes, GrpcBytes>;
 
 mod callbacks {
-    use super::*;
+    use super::{
+        Context, Duration, Error, FilterDataStatus, FilterHeadersStatus, GrpcBytes, GrpcStream, HttpCall, RequestBody,
+        RequestHeaders, Result, RootContext, Talk, Timer,
+    };
 
     #[derive(Default)]
     pub(crate) struct Root;

@@ -172,7 +172,9 @@ callbacks!(first, "first");
 callbacks!(second, "second");
 
 mod third {
-    use super::*;
+    use super::{
+        Error, Exchange, GrpcBytes, Interval, PERIOD, Rc, Result, SharedQueue, Timer, grpc, http, note, report, talk,
+    };
 
     #[derive(serde::Deserialize)]
     pub(crate) struct Config {
@@ -249,7 +251,9 @@ mod third {
 }
 
 mod fourth {
-    use super::*;
+    use super::{
+        DownstreamData, Error, NetworkFilterStatus, PERIOD, Result, RootContext, StreamContext, Timer, grpc, http,
+    };
 
     #[derive(Default)]
     pub(crate) struct Root;
