@@ -16,13 +16,10 @@ pub(crate) fn check_callout_field(name: &[u8], value: &[u8]) -> Result<(), &'sta
     }
 }
 
-const LENGTH: &str = "the length of a callout follows from its body: leave `content-length` and `transfer-encoding` out, `body` sets them";
-const AUTHORITY: &str =
-    "`host` is the authority of a callout: that is the name of its cluster, unless `HttpCall::authority` gives another";
-const CONNECTION: &str = "`connection`, `upgrade`, `te`, `expect`, `keep-alive` and `proxy-connection` belong to one connection: leave \
-                          them out of a callout, as `HttpCall::headers_from` does";
-const CONTROL: &str =
-    "the host obeys this `x-envoy-` field of a callout: use `timeout`, and `timer::retry` for another attempt";
+const LENGTH: &str = "leave `content-length` and `transfer-encoding` out of a callout: `body` sets them";
+const AUTHORITY: &str = "give a callout its `host` with `authority`";
+const CONNECTION: &str = "leave fields of one connection out of a callout, as `headers_from` does";
+const CONTROL: &str = "the host obeys this field of a callout: use `timeout` or `timer::retry`";
 
 /// What to use in place of a field that the host would obey, or that it sets itself; none for all
 /// others.

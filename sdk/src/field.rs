@@ -5,8 +5,7 @@ use crate::abi::MapType;
 const NO_NAME: &str = "a header needs a name";
 const BAD_NAME: &str = "a header name has letters, digits and !#$%&'*+-.^_`|~ only";
 const BAD_VALUE: &str = "a control byte in a header value: escape or remove it";
-const NO_PSEUDO: &str = "a pseudo-header that is not one of this map: requests have `:method`, `:path`, `:scheme` and \
-                         `:authority`, responses `:status`, local replies, callouts and trailers none";
+const NO_PSEUDO: &str = "this map does not have the pseudo-header; local replies, callouts and trailers have none";
 
 /// Whether a field may go onto the wire where pseudo-headers are not for the author: in local
 /// replies and callouts.
@@ -171,10 +170,7 @@ pub(crate) fn check_authority(authority: &[u8]) -> Result<(), &'static str> {
     if is_visible(authority) {
         Ok(())
     } else {
-        Err(
-            "an authority is a host, and perhaps a port: visible ASCII. That of a call is the name of its cluster unless \
-             `authority` gives another",
-        )
+        Err("an authority is visible ASCII; that of a callout is its cluster's name unless `authority` gives another")
     }
 }
 
@@ -229,42 +225,41 @@ const TOKEN: [u64; 4] = {
 const EACH: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = EACH * 0x80;
 
-/// Whether `is_odd` holds for some of the bytes, eight of which it sees at once. The overlap of the
-/// first and the last eight replaces a loop over the rest. Of a literal, the compiler knows the
-/// answer.
+/// Whether `odd` finds something in the bytes, eight of which it sees at once: 0 if it does not. The
+/// overlap of the first and the last eight replaces a loop over the rest. Of a literal, the compiler
+/// knows the answer.
 #[inline]
-fn has_odd_word(bytes: &[u8], is_odd: impl Fn(u64) -> bool) -> bool {
-    let is_odd_chunk = |chunk: [u8; 8]| is_odd(u64::from_le_bytes(chunk));
+fn has_odd_word(bytes: &[u8], odd: impl Fn(u64) -> u64) -> bool {
+    let odd_chunk = |chunk: [u8; 8]| odd(u64::from_le_bytes(chunk));
     match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        (Some(first), Some(last)) if bytes.len() <= 16 => is_odd_chunk(*first) || is_odd_chunk(*last),
+        (Some(first), Some(last)) if bytes.len() <= 16 => odd_chunk(*first) | odd_chunk(*last) != 0,
         (Some(_), Some(last)) => {
-            is_odd_chunk(*last) || bytes.chunks_exact(8).any(|chunk| chunk.try_into().is_ok_and(is_odd_chunk))
+            let is_odd = |chunk: &[u8]| chunk.try_into().is_ok_and(|chunk| odd_chunk(chunk) != 0);
+            odd_chunk(*last) != 0 || bytes.chunks_exact(8).any(is_odd)
         }
         _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
             (Some(first), Some(last)) => {
-                is_odd(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)))
+                odd(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last))) != 0
             }
-            _ => bytes.iter().any(|byte| is_odd(u64::from(*byte) * EACH)),
+            _ => bytes.iter().any(|byte| odd(u64::from(*byte) * EACH) != 0),
         },
     }
 }
 
 /// Whether one of eight bytes is not visible ASCII.
 #[inline]
-const fn is_odd_in_text(word: u64) -> bool {
-    // A byte below 0x21 borrows into its high bit, 0x7f carries into it, and others have it set. A
-    // byte that is none of these is only odd beside one that is: what borrows or carries is odd
-    // itself.
-    (word.wrapping_sub(EACH * 0x21) | word.wrapping_add(EACH) | word) & HIGH != 0
+const fn is_odd_in_text(word: u64) -> u64 {
+    // A byte below 0x21 borrows into its high bit, 0x7f carries into it, and others have it set. What
+    // borrows or carries beyond that is odd itself.
+    (word.wrapping_sub(EACH * 0x21) | word.wrapping_add(EACH) | word) & HIGH
 }
 
-/// Whether one of eight bytes is below 0x20 or 0x7f. Tabs are looked at again, and so are a few
-/// others, seldom.
+/// Whether one of eight bytes is below 0x20 or 0x7f. Tabs are looked at again, and so are bytes that
+/// are not ASCII.
 #[inline]
-const fn is_odd_in_value(word: u64) -> bool {
-    // A byte below 0x20 borrows into its high bit, and 0x7f carries into it, which they did not
-    // have themselves. Borrows and carries beyond that only make a neighbour look odd.
-    (word.wrapping_sub(EACH * 0x20) | word.wrapping_add(EACH)) & !word & HIGH != 0
+const fn is_odd_in_value(word: u64) -> u64 {
+    // A byte below 0x20 borrows into its high bit, and 0x7f carries into it.
+    (word.wrapping_sub(EACH * 0x20) | word.wrapping_add(EACH)) & HIGH
 }
 
 /// The high bits of the bytes that are at least `first`, if none of them has its own high bit set.
@@ -276,13 +271,13 @@ const fn bytes_from(first: u8, low: u64) -> u64 {
 /// Whether one of eight bytes is none of `a` to `z`, `^`, `_`, `` ` ``, the digits and `-`. Other
 /// bytes of tokens are looked at again.
 #[inline]
-const fn is_odd_in_name(word: u64) -> bool {
+const fn is_odd_in_name(word: u64) -> u64 {
     // Without the high bits, which are looked at below, nothing carries from one byte to the next.
     let low = word & !HIGH;
     let letters = bytes_from(b'^', low) & !bytes_from(b'{', low);
     let digits = bytes_from(b'0', low) & !bytes_from(b':', low);
     let dashes = !((low ^ (EACH * b'-' as u64)) + EACH * 0x7f);
-    (letters | digits | dashes) & !word & HIGH != HIGH
+    !(letters | digits | dashes) & HIGH | word & HIGH
 }
 
 #[cfg(test)]

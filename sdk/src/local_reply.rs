@@ -95,7 +95,7 @@ impl LocalReply {
 
     /// The body: text or bytes. Statuses 204 and 304 cannot have one: it is left out.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.0.set_body(body.into());
+        self.0.body = body.into();
         self
     }
 
@@ -136,7 +136,12 @@ impl LocalReply {
     /// A refusal of the host.
     pub(crate) fn send(self) -> Result<()> {
         let Inner { status, details, headers, body, grpc_status } = *self.0;
-        sys::proxy_send_local_response(u32::from(status), details.as_bytes(), &body, &headers.finish(), grpc_status)
+        let mut body = body.as_slice();
+        if matches!(status, 204 | 304) && !body.is_empty() {
+            body = &[];
+            warn(b"", NO_BODY);
+        }
+        sys::proxy_send_local_response(u32::from(status), details.as_bytes(), body, &headers.finish(), grpc_status)
             .map_err(|status| Error::host("proxy_send_local_response", status))
     }
 }
@@ -167,14 +172,6 @@ impl Inner {
             Err(why) => why,
         };
         warn(name, mistake);
-    }
-
-    #[inline(never)]
-    fn set_body(&mut self, body: Vec<u8>) {
-        if matches!(self.status, 204 | 304) && !body.is_empty() {
-            return warn(b"", NO_BODY);
-        }
-        self.body = body;
     }
 }
 
@@ -268,7 +265,7 @@ mod tests {
             ("x\n", "a", r#"header "(not printable)" was left out: a header name has letters"#),
             ("x-nul", "a\0", r#"header "x-nul" was left out"#),
             ("", "a", "a header needs a name"),
-            (":status", "200", r#"header ":status" was left out: a pseudo-header"#),
+            (":status", "200", r#"header ":status" was left out: this map does not have"#),
         ] {
             let (reply, lines) = sent(|| LocalReply::new(403).header(name, value).header("x-ok", "1"));
             assert_eq!(reply, (403, x_ok(), String::new(), -1), "{name:?}: {value:?}");

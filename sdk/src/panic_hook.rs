@@ -9,21 +9,15 @@ use std::panic::{self, PanicHookInfo};
 ///
 /// No allocation, no formatting: the module may be out of memory, and every module carries this.
 fn report(info: &PanicHookInfo<'_>) {
-    let mut line = Line::new();
-    line.push("panicked");
+    let mut line = Line::of(current::callback(), current::context_id());
+    line.push(" panicked at ");
     if let Some(location) = info.location() {
-        line.push(" at ");
         line.push(location.file());
         line.push(":");
         line.push_number(location.line());
         line.push(":");
         line.push_number(location.column());
     }
-    let current = current::current();
-    line.push(" in ");
-    line.push(current.callback.name());
-    line.push(" of context ");
-    line.push_number(current.context_id);
     line.push(": ");
     let payload = info.payload();
     match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {

@@ -111,7 +111,7 @@ impl<R: NewContext> Runtime<R> {
     }
 
     /// Runs a completion for the context that waits.
-    #[inline(never)]
+    #[inline]
     pub(super) fn complete<A: Callout>(
         &self,
         callback: Callback,

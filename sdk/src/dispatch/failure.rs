@@ -1,6 +1,6 @@
 //! What happens when a callback denies or fails.
 
-use super::{Callbacks, Life};
+use super::{CallbackSet, Callbacks, Life};
 use crate::abi::StreamType;
 use crate::denial::{Denial, close};
 use crate::error::{Denied, Error, ErrorKind, Result};
@@ -61,6 +61,9 @@ pub(super) fn settle<C: Callbacks, F: Refuse>(
             F::deny(callback, context_id, denial);
             STOP
         }
+        Err(error) if C::SET.intersects(CallbackSet::TASKS) => {
+            fail_function(callback, context_id, error, C::Kind::failure_policy(context, of_response()), refusal)
+        }
         Err(error) => fail(callback, context_id, error, C::Kind::failure_policy(context, of_response()), refusal),
     }
 }
@@ -86,9 +89,6 @@ pub(super) fn fail<F: Refuse>(
         F::deny_with(callback, context_id, denied);
         return STOP;
     }
-    if error.kind() == ErrorKind::EarlyResponse {
-        return pass_response(callback, context_id, &error, policy);
-    }
     let replies = policy == FailurePolicy::Closed && refusal.replies();
     let status = if replies { u32::from(error.status()) } else { 0 };
     let consequence = match policy {
@@ -107,10 +107,26 @@ pub(super) fn fail<F: Refuse>(
     STOP
 }
 
-/// The response has begun before the request had ended: it is forwarded, and under the closed
-/// policy nothing more of the request.
+/// The same for an async function, which may have been told that the response began early.
 #[cold]
 #[inline(never)]
+pub(super) fn fail_function<F: Refuse>(
+    callback: Callback,
+    context_id: u32,
+    error: Error,
+    policy: FailurePolicy,
+    refusal: F,
+) -> u32 {
+    if error.kind() == ErrorKind::EarlyResponse && !error.is_denial() {
+        pass_response(callback, context_id, &error, policy)
+    } else {
+        fail(callback, context_id, error, policy, refusal)
+    }
+}
+
+/// The response has begun before the request had ended: it is forwarded, and under the closed
+/// policy nothing more of the request.
+#[inline]
 fn pass_response(callback: Callback, context_id: u32, error: &Error, policy: FailurePolicy) -> u32 {
     let of_request = callback.continues_request();
     if of_request && policy == FailurePolicy::Closed {

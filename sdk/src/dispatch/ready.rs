@@ -102,7 +102,7 @@ pub(super) fn is_any() -> bool {
 }
 
 /// Has a completion of the running context run when its answer is there, or after the one that runs.
-#[inline(never)]
+#[inline]
 pub(super) fn wait<A: Callout>(started: Result<A::Started, A::Answer<'static>>, waiting: Waiting<A>) {
     match started {
         Ok(started) => A::wait(started, current::context_id(), waiting),

@@ -101,7 +101,7 @@ impl<R: NewContext> Runtime<R> {
                 }
                 Next::Failed(error) => {
                     let policy = LifeOf::<R>::failure_policy(context, !stage.asked().is_request());
-                    if failure::fail(Callback::TASK, id, error, policy, refusal) == CONTINUE {
+                    if failure::fail_function(Callback::TASK, id, error, policy, refusal) == CONTINUE {
                         let_go_request(context);
                         let_go(response, StreamType::HTTP_RESPONSE);
                     } else {

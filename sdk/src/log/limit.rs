@@ -89,7 +89,7 @@ const OWN_LINES: u32 = 30;
 const STREAMS: u32 = 512;
 
 thread_local! {
-    /// The stream with which the count began, and how many lines the SDK wanted to write since.
+    /// The streams that the SDK has written about last, and how many lines it has written about them.
     static OWN: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
 }
 
@@ -98,13 +98,11 @@ thread_local! {
 #[cold]
 #[inline]
 pub(crate) fn write_limited(level: LogLevel, line: &Line) {
-    let id = current::context_id();
-    let (first, lines) = OWN.get();
-    // The id of a root context is older than those of its streams.
-    let is_over = (STREAMS..u32::MAX / 2).contains(&id.wrapping_sub(first));
-    let (first, lines) = if is_over { (id, 0) } else { (first, lines) };
+    let streams = current::context_id() / STREAMS;
+    let (before, lines) = OWN.get();
+    let lines = if streams == before { lines } else { 0 };
     if lines < OWN_LINES {
-        OWN.set((first, lines + 1));
+        OWN.set((streams, lines + 1));
         write(level, line.as_bytes());
     }
 }

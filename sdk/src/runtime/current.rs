@@ -79,12 +79,6 @@ thread_local! {
     static IGNORED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The callback that was entered last. After a host has entered the module again during a host call, that is the inner one.
-#[cfg(feature = "panic-hook")]
-pub(crate) fn current() -> Current {
-    CURRENT.get()
-}
-
 /// The callback that runs.
 pub(crate) fn callback() -> Callback {
     CURRENT.get().callback
