@@ -51,9 +51,6 @@
 use crate::error::{Error, Result};
 use crate::sys;
 
-/// What Envoy fills at once.
-const AT_ONCE: usize = 64 * 1024;
-
 /// Fills bytes with random ones, however many. After an error, some may be filled.
 ///
 /// ```
@@ -75,7 +72,7 @@ const AT_ONCE: usize = 64 * 1024;
 #[doc(alias = "getrandom")]
 #[inline]
 pub fn fill(bytes: &mut [u8]) -> Result<()> {
-    bytes.chunks_mut(AT_ONCE).try_for_each(sys::random_get).map_err(|status| Error::host("random_get", status))
+    sys::fill_random(bytes).map_err(|status| Error::host("random_get", status))
 }
 
 /// A random number; each is as likely as every other.
@@ -95,6 +92,7 @@ mod tests {
     use super::*;
     use crate::abi::Status;
     use crate::error::ErrorKind;
+    use crate::sys::AT_ONCE;
     use crate::sys::HostFunctions;
     use std::cell::RefCell;
     use std::rc::Rc;

@@ -73,8 +73,10 @@ fn unsafe_code_is_in_sys_only_and_every_block_says_why() {
             let count = words.filter(|word| *word == "unsafe").count();
             // `macros` also reads the keyword in an author's code, in strings.
             let reads_keyword = code.matches("\"unsafe\"").count();
+            // No code: a message to an author.
+            let prose = code.matches("unsafe code").count();
             assert!(
-                in_sys || count == generated + reads_keyword,
+                in_sys || count == generated + reads_keyword + prose,
                 "{}: unsafe code outside sdk/src/sys",
                 path.display()
             );

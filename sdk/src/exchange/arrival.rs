@@ -1,6 +1,7 @@
 //! Waiting for the parts of a stream to arrive.
 
-use super::stage::{Point, Progress, Stage, Wanted, forwarded};
+use super::point::Point;
+use super::stage::{Progress, Stage, Wanted, forwarded};
 use crate::error::{Error, ErrorKind, Result};
 use core::future::poll_fn;
 use core::task::Poll;

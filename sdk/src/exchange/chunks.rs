@@ -1,6 +1,7 @@
 //! The pieces of a body as a stream of the crate `futures`.
 
-use super::stage::{Point, Stage};
+use super::point::Point;
+use super::stage::Stage;
 use crate::body::Body;
 use crate::error::Result;
 use core::task::Poll;

@@ -1,6 +1,6 @@
 //! Streams that wait for the plugin to be ready.
 
-use super::stage::Points;
+use super::point::Points;
 use super::task::RootTask;
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::edit;

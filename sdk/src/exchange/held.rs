@@ -1,7 +1,8 @@
 //! Headers that are held until the whole body is here.
 
 use super::arrival::too_large;
-use super::stage::{Point, Points, Stage, Wanted};
+use super::point::{Point, Points};
+use super::stage::{Stage, Wanted};
 use super::task;
 use crate::abi::{MapType, Status};
 use crate::body::Body;

@@ -1,7 +1,8 @@
 //! The futures of streams and root contexts, and what their callbacks do with them.
 
 use super::Exchange;
-use super::stage::{Point, Points, Stage, Wanted, early_response};
+use super::point::{Point, Points};
+use super::stage::{Stage, Wanted, early_response};
 use crate::denial::Denial;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};

@@ -36,6 +36,15 @@ pub(crate) fn check_wasi(error: u32) -> Result<(), Status> {
     }
 }
 
+/// The random bytes that Envoy fills at once.
+pub(crate) const AT_ONCE: usize = 64 * 1024;
+
+/// Fills bytes with random ones, however many.
+#[inline]
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), Status> {
+    bytes.chunks_mut(AT_ONCE).try_for_each(random_get)
+}
+
 #[cfg(not(target_family = "wasm"))]
 pub use native::*;
 #[cfg(target_family = "wasm")]
