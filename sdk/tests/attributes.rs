@@ -262,7 +262,7 @@ fn an_expression_is_given_back_when_it_is_dropped() {
         [("expr_create", Ok(vec![7, 0, 0, 0])), ("expr_evaluate", Ok(vec![1])), ("expr_delete", Ok(Vec::new()))];
     let asked = run(Fake { functions: functions.into(), ..Fake::default() }, || {
         let expression = foreign::Expression::new("true").unwrap();
-        assert!(expression.matches().unwrap());
+        assert_eq!(expression.matches().unwrap(), foreign::Match::True);
     });
     assert_eq!(asked, ["expr_create true", "expr_evaluate \\x07\\x00\\x00\\x00", "expr_delete \\x07\\x00\\x00\\x00"]);
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Types that decide about a stream, besides what callbacks return.
-const OTHERS: [&str; 3] = ["LocalReply", "Verdict", "FailurePolicy"];
+const OTHERS: [&str; 4] = ["LocalReply", "Verdict", "Match", "FailurePolicy"];
 /// Types that do something to a stream only if they are started.
 const CALLOUTS: [&str; 6] = ["HttpCall", "GrpcCall", "GrpcStream", "Timer", "Interval", "Awaited"];
 /// What only generated code calls.

@@ -9,7 +9,7 @@
 #[cfg(test)]
 mod tests;
 
-use proxy_filter::foreign::{self, Expression, Key, Verdict};
+use proxy_filter::foreign::{self, Expression, Key, Match, Verdict};
 use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
 use serde::Deserialize;
@@ -87,7 +87,7 @@ enum Refusal {
 impl Guard {
     /// Whether the request of this callback needs a signature. If that cannot be known, it does: an attribute is missing, for example.
     fn applies(&self) -> bool {
-        self.when.as_ref().is_none_or(|when| when.matches().unwrap_or(true))
+        self.when.as_ref().is_none_or(|when| when.matches().map_or(true, Match::is_true))
     }
 
     /// Checks the signature of a path.

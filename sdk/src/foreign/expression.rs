@@ -12,7 +12,7 @@ use crate::stream_info::attribute;
 ///
 /// ```
 /// use proxy_filter::prelude::*;
-/// use proxy_filter::foreign::Expression;
+/// use proxy_filter::foreign::{Expression, Match};
 /// use std::rc::Rc;
 ///
 /// #[derive(Default)]
@@ -43,7 +43,7 @@ use crate::stream_info::attribute;
 ///     fn on_request_headers(&mut self, request: &mut RequestHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
 ///         if let Some(internal) = &self.internal {
 ///             // An attribute that does not exist makes the evaluation fail: a request without the header is not internal.
-///             if internal.matches().unwrap_or(false) {
+///             if internal.matches().is_ok_and(Match::is_true) {
 ///                 request.replace("x-checked", "internal")?;
 ///             }
 ///         }
@@ -71,6 +71,31 @@ pub struct Expression {
     token: Vec<u8>,
 }
 
+/// The value of an [`Expression`] that is a boolean.
+///
+/// ```
+/// # use proxy_filter::foreign::Match;
+/// assert!(Match::True.is_true());
+/// assert!(!Match::False.is_true());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "an expression decides nothing unless its value is looked at"]
+pub enum Match {
+    /// The expression is true.
+    True,
+    /// The expression is false.
+    False,
+}
+
+impl Match {
+    /// Whether the expression is true.
+    #[must_use = "an expression decides nothing unless its value is looked at"]
+    #[inline]
+    pub const fn is_true(self) -> bool {
+        matches!(self, Self::True)
+    }
+}
+
 impl Expression {
     /// Compiles an expression.
     ///
@@ -94,14 +119,22 @@ impl Expression {
         typed("expr_evaluate", &self.token, failed)
     }
 
-    /// Whether the expression is true.
+    /// Evaluates the expression as a boolean.
+    ///
+    /// ```
+    /// # use proxy_filter::{Result, foreign::{Expression, Match}};
+    /// fn is_internal(internal: &Expression) -> Result<bool> {
+    ///     Ok(internal.matches()? == Match::True)
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`Malformed`](ErrorKind::Malformed) if the value is no boolean, and as [`evaluate`](Self::evaluate).
     #[inline]
-    pub fn matches(&self) -> Result<bool> {
+    pub fn matches(&self) -> Result<Match> {
         let refuse = || Error::refused(ErrorKind::Malformed, "the value of the expression is not a boolean");
-        attribute::boolean(&self.evaluate()?).ok_or_else(refuse)
+        let is_true = attribute::boolean(&self.evaluate()?).ok_or_else(refuse)?;
+        Ok(if is_true { Match::True } else { Match::False })
     }
 }
 

@@ -32,7 +32,7 @@ mod signature;
 use crate::abi::Status;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
-pub use expression::Expression;
+pub use expression::{Expression, Match};
 pub use signature::{Key, Verdict, sign, verify_signature};
 
 const CALL: &str = "proxy_call_foreign_function";

@@ -1,7 +1,7 @@
 // A decision that is made and not returned. `sdk/tests/decisions.rs` checks that every one is here.
 #![deny(unused_must_use)]
 
-use proxy_filter::foreign::{self, Key};
+use proxy_filter::foreign::{self, Expression, Key};
 use proxy_filter::prelude::*;
 use proxy_filter::{GrpcBytes, GrpcCall, GrpcStream, Interval};
 use std::time::Duration;
@@ -112,6 +112,12 @@ fn of_errors(error: Error) -> Result<()> {
 
 fn of_verdicts(text: &[u8], signature: &[u8]) -> Result<()> {
     foreign::verify_signature("sha256", Key::Pem("k"), text, signature)?;
+    Ok(())
+}
+
+fn of_expressions(expression: &Expression) -> Result<()> {
+    expression.matches()?;
+    expression.matches()?.is_true();
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Evaluates expressions with Envoy's own functions: a guest for scenarios.
 
-use proxy_filter::foreign::{self, Expression};
+use proxy_filter::foreign::{self, Expression, Match};
 use proxy_filter::prelude::*;
 use std::fmt::Debug;
 use std::rc::Rc;
@@ -49,8 +49,11 @@ impl RootContext for Root {
         show("no token", foreign::call("expr_evaluate", b"1"));
         show("nothing to delete", foreign::call("expr_delete", [9, 9, 9, 9]));
         show("no token to delete", foreign::call("expr_delete", b"1"));
-        show("of the root", Expression::new("plugin_name.size() > 0 && 1 + 1 == 2")?.matches());
-        show("on the root", self.expressions.first().map(Expression::matches).transpose());
+        show("of the root", Expression::new("plugin_name.size() > 0 && 1 + 1 == 2")?.matches().map(Match::is_true));
+        show(
+            "on the root",
+            self.expressions.first().map(Expression::matches).transpose().map(|found| found.map(Match::is_true)),
+        );
         Ok(())
     }
 
@@ -72,9 +75,9 @@ impl Context for Stream {
     ) -> Result<FilterHeadersStatus> {
         for (text, expression) in EXPRESSIONS.into_iter().zip(self.expressions.iter()) {
             show(text, expression.evaluate().map(HeaderValue::from));
-            show(text, expression.matches());
+            show(text, expression.matches().map(Match::is_true));
         }
-        show("in a stream", Expression::new("true")?.matches());
+        show("in a stream", Expression::new("true")?.matches().map(Match::is_true));
         // Tokens are numbered; the one before this belonged to the expression that was just dropped.
         let token = foreign::call("expr_create", "true")?;
         let before = token.first_chunk().map(|token| u32::from_le_bytes(*token).wrapping_sub(1)).unwrap_or_default();
