@@ -35,6 +35,16 @@ struct Export {
     returns: bool,
     calls: Calls,
     needed: Needed,
+    refusal: Option<Refusal>,
+}
+
+/// The first callback of every stream of `kind`. The filters of the other kind refuse such streams
+/// there: nothing that a root context can read says which kind of streams the host will give it.
+struct Refusal {
+    kind: Kind,
+    /// The method of `Runtime` that refuses for a module without filters of `kind`. If there is none,
+    /// such a module does not export the callback.
+    method: Option<&'static str>,
 }
 
 enum Calls {
@@ -61,7 +71,7 @@ enum Needed {
 }
 
 const fn export(name: &'static str, arguments: usize, returns: bool, needed: Needed) -> Export {
-    Export { name, arguments, returns, calls: Calls::Runtime, needed }
+    Export { name, arguments, returns, calls: Calls::Runtime, needed, refusal: None }
 }
 
 const fn root(root: &'static [&'static str]) -> Needed {
@@ -89,12 +99,19 @@ const EXPORTS: &[Export] = &[
     export("proxy_on_vm_start", 2, true, Needed::ForStart),
     export("proxy_on_configure", 2, true, root(&["on_configure"])),
     export("proxy_on_context_create", 2, false, Needed::ForState),
-    export("proxy_on_new_connection", 1, true, context(&["on_new_connection"])),
+    // Modules for requests only are the many and small ones: they do not pay for this export.
+    Export {
+        refusal: Some(Refusal { kind: Kind::Tcp, method: None }),
+        ..export("proxy_on_new_connection", 1, true, context(&["on_new_connection"]))
+    },
     export("proxy_on_downstream_data", 3, true, context(&["on_downstream_data"])),
     export("proxy_on_downstream_connection_close", 2, false, context(&["on_downstream_close"])),
     export("proxy_on_upstream_data", 3, true, context(&["on_upstream_data"])),
     export("proxy_on_upstream_connection_close", 2, false, context(&["on_upstream_close"])),
-    export("proxy_on_request_headers", 3, true, context(&["on_request_headers", "on_request_body"])),
+    Export {
+        refusal: Some(Refusal { kind: Kind::Http, method: Some("refuse_request") }),
+        ..export("proxy_on_request_headers", 3, true, context(&["on_request_headers", "on_request_body"]))
+    },
     export("proxy_on_request_body", 3, true, context(&["on_request_body"])),
     export("proxy_on_request_trailers", 2, true, context(&["on_request_trailers", "on_request_body"])),
     export("proxy_on_request_metadata", 2, true, context(&["on_request_metadata"])),
@@ -117,6 +134,14 @@ const EXPORTS: &[Export] = &[
 ];
 
 impl Export {
+    fn is_needed_in(&self, members: &[Member]) -> bool {
+        let refuses = |refusal: &Refusal| {
+            let (has, has_others) = kinds(members, refusal.kind);
+            has_others && (has || refusal.method.is_some())
+        };
+        members.iter().any(|member| self.is_needed_by(&member.filter)) || self.refusal.as_ref().is_some_and(refuses)
+    }
+
     fn is_needed_by(&self, filter: &Filter) -> bool {
         match self.needed {
             Needed::Always => true,
@@ -134,36 +159,44 @@ impl Export {
         ["a", "b", "c", "d", "e"].get(..self.arguments).unwrap_or_default()
     }
 
-    fn call(&self) -> String {
+    fn call(&self, members: &[Member]) -> String {
         match self.calls {
             Calls::Nothing => String::new(),
             Calls::Initialize => "sdk::initialize()".to_owned(),
             Calls::Runtime => {
-                let method = self.name.trim_start_matches("proxy_");
+                let own = self.name.trim_start_matches("proxy_");
+                let refusal = self.refusal.as_ref().filter(|refusal| !kinds(members, refusal.kind).0);
+                let method = refusal.and_then(|refusal| refusal.method).unwrap_or(own);
                 format!("RUNTIME.with(|runtime| runtime.{method}({}))", self.names().join(", "))
             }
         }
     }
 
     /// The function as the host of a wasm module finds it.
-    fn function(&self) -> String {
+    fn function(&self, members: &[Member]) -> String {
         let parameters = self.names().iter().map(|name| format!("{name}: u32")).collect::<Vec<_>>().join(", ");
         let output = if self.returns { "-> u32" } else { "" };
         format!(
             "#[cfg(target_family = \"wasm\")] #[unsafe(no_mangle)]
             extern \"C\" fn {}({parameters}) {output} {{ {} }}\n",
             self.name,
-            self.call(),
+            self.call(members),
         )
     }
 
     /// The function as an entry of the table that stands for the exports natively.
-    fn entry(&self) -> String {
+    fn entry(&self, members: &[Member]) -> String {
         let rest: &[&str] = if self.arguments < NATIVE_ARGUMENTS { &[".."] } else { &[] };
         let pattern = [self.names(), rest].concat().join(", ");
         let zero = if self.returns { "" } else { "; 0" };
-        format!("({:?}, |[{pattern}]: [u32; 5]| {{ {}{zero} }}),\n", self.name, self.call())
+        format!("({:?}, |[{pattern}]: [u32; 5]| {{ {}{zero} }}),\n", self.name, self.call(members))
     }
+}
+
+/// Whether a module has filters of this kind, and of the other.
+fn kinds(members: &[Member], kind: Kind) -> (bool, bool) {
+    let is = |member: &Member| member.filter.context.kind == kind;
+    (members.iter().any(is), !members.iter().all(is))
 }
 
 /// How many arguments every native export takes.
@@ -181,8 +214,9 @@ const ONLY_CONTEXT: &str = "OnlyContextOfThisProxyFilter";
 
 /// The content of the lookup of a module that consists of `members`: one without `root_id`, or any number with one.
 pub(crate) fn expand(members: &[Member]) -> TokenStream {
-    let exports = EXPORTS.iter().filter(|export| members.iter().any(|member| export.is_needed_by(&member.filter)));
-    let (functions, entries): (String, String) = exports.map(|export| (export.function(), export.entry())).unzip();
+    let exports = EXPORTS.iter().filter(|export| export.is_needed_in(members));
+    let (functions, entries): (String, String) =
+        exports.map(|export| (export.function(members), export.entry(members))).unzip();
     let mut output = impls(members);
     let several = members.iter().any(|member| member.filter.root.id.is_some());
     let root = if several { "Root" } else { ONLY_ROOT };
@@ -292,6 +326,12 @@ fn dispatch(members: &[Member]) -> TokenStream {
     };
     let root = ROOT_CONTEXT.methods.iter().map(|method| delegation(&ROOT_CONTEXT, method, "Root", members));
     let root = root.collect::<String>();
+    let refusals = EXPORTS.iter().filter(|export| export.refusal.is_some() && export.is_needed_in(members));
+    let refusals = refusals.map(|export| {
+        let callback = export.name.trim_start_matches("proxy_").to_uppercase();
+        format!(".union(sdk::CallbackSet::{callback})")
+    });
+    let refusals = refusals.collect::<String>();
     let contexts =
         Kind::ALL.into_iter().filter(|kind| members.iter().any(|member| member.filter.context.kind == *kind));
     let contexts = contexts.map(|kind| context_impl(kind, members)).collect::<String>();
@@ -319,7 +359,7 @@ fn dispatch(members: &[Member]) -> TokenStream {
                 {root}
             }}
             impl sdk::Callbacks for Stream {{
-                const SET: sdk::CallbackSet = sdk::CallbackSet::SEVERAL #sets;
+                const SET: sdk::CallbackSet = sdk::CallbackSet::SEVERAL #sets {refusals};
                 type Kind = Self;
                 fn as_any(&mut self) -> &mut dyn ::core::any::Any {{
                     match self {{ #contexts }}

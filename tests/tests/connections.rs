@@ -357,6 +357,38 @@ fn a_filter_of_connections_refuses_requests_and_says_where_it_belongs(mut host: 
 }
 
 #[proxy_filter_host::test(guest = "connections")]
+fn a_module_of_connections_only_refuses_requests_and_says_where_it_belongs(mut host: Host) {
+    host.configure("").unwrap();
+    let exchange = host.get("/").send();
+    assert_eq!((exchange.status(), exchange.upstream().is_none()), (500, true), "{exchange}");
+    assert!(exchange.messages()[0].contains("before `envoy.filters.network.tcp_proxy`"), "{exchange}");
+}
+
+/// The other filter of the module sees nothing of a connection but its end.
+#[proxy_filter_host::test(guest = "two_kinds_late")]
+fn a_connection_is_refused_even_if_no_filter_sees_its_data(mut host: Host) {
+    host.root_id("requests");
+    let connection = host.connect().send("quiet").upstream_sends("quiet").play();
+    assert_eq!((connection.upstream(), connection.client().text()), (None, String::new()), "{connection}");
+    assert!(connection.messages()[0].contains("move it to the `http_filters`"), "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "two_kinds_late")]
+fn a_request_is_refused_even_if_no_filter_sees_its_headers(mut host: Host) {
+    host.root_id("connections");
+    let exchange = host.get("/").send();
+    assert_eq!((exchange.status(), exchange.upstream().is_none()), (500, true), "{exchange}");
+    assert!(exchange.messages()[0].contains("before `envoy.filters.network.tcp_proxy`"), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "two_kinds_late")]
+fn filters_that_see_only_the_end_let_their_own_streams_pass(mut host: Host) {
+    host.root_id("requests");
+    let exchange = host.get("/").send();
+    assert_eq!((exchange.status(), exchange.messages()), (200, vec!["a request is over"]), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "connections")]
 fn data_can_be_held_until_a_timer_has_run_down(mut host: Host) {
     host.log_level(LogLevel::Info);
     mode(&mut host, "later");

@@ -162,11 +162,18 @@ fn a_root_that_ticks_and_has_a_queue_exports_both_callbacks() {
 }
 
 #[test]
-fn a_filter_of_connections_imports_nothing_that_answers_requests() {
+fn a_filter_of_connections_has_nothing_of_requests_but_what_refuses_them() {
     let report = report("tcp_echo_guard", None);
-    assert_eq!(report.exports, exports(&["proxy_on_configure", "proxy_on_downstream_data"]), "{report}");
-    let functions =
-        ["proxy_close_stream", "proxy_get_buffer_bytes", "proxy_get_log_level", "proxy_get_property", "proxy_log"];
+    let callbacks = ["proxy_on_configure", "proxy_on_downstream_data", "proxy_on_request_headers"];
+    assert_eq!(report.exports, exports(&callbacks), "{report}");
+    let functions = [
+        "proxy_close_stream",
+        "proxy_get_buffer_bytes",
+        "proxy_get_log_level",
+        "proxy_get_property",
+        "proxy_log",
+        "proxy_send_local_response",
+    ];
     assert_eq!(report.imports, imports(&functions), "{report}");
 }
 
@@ -184,6 +191,8 @@ fn every_callback_of_a_connection_has_its_export() {
         "proxy_on_log",
         "proxy_on_tick",
         "proxy_on_http_call_response",
+        // It refuses requests.
+        "proxy_on_request_headers",
     ];
     assert_eq!(report.exports, exports(&callbacks), "{report}");
 }
@@ -191,7 +200,15 @@ fn every_callback_of_a_connection_has_its_export() {
 #[test]
 fn filters_of_requests_and_of_connections_in_one_module_export_the_union() {
     let report = guest("two_kinds");
-    let callbacks = ["proxy_on_vm_start", "proxy_on_response_headers", "proxy_on_upstream_data", "proxy_on_log"];
+    let callbacks = [
+        "proxy_on_vm_start",
+        "proxy_on_response_headers",
+        "proxy_on_upstream_data",
+        "proxy_on_log",
+        // Each kind of filter refuses the streams of the other in their first callback.
+        "proxy_on_request_headers",
+        "proxy_on_new_connection",
+    ];
     assert_eq!(report.exports, exports(&callbacks), "{report}");
 }
 

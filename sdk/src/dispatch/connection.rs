@@ -1,9 +1,9 @@
 //! The callbacks of a connection: its beginning, the data of both directions, and its ends.
 
-use super::failure::{CONTINUE, Raw, Refuse, STOP};
+use super::failure::{CONTINUE, Raw, Refusal, Refuse, STOP};
 use super::held::Held;
 use super::stream::has;
-use super::{CallbackSet, NewContext, Runtime};
+use super::{CallbackSet, Http, NewContext, Runtime, wrong_kind};
 use crate::abi::StreamType;
 use crate::denial::{Denial, close};
 use crate::error::{Denied, Result};
@@ -85,6 +85,14 @@ where
         self.observe(Callback::UPSTREAM_CLOSE, context_id, |context| {
             context.on_upstream_close(PeerType::from_raw(peer))
         });
+    }
+
+    /// `proxy_on_request_headers` of a module whose filters are all of connections: a request that
+    /// passed would pass without the filter.
+    #[inline]
+    pub fn refuse_request(&self, context_id: u32, _number_of_headers: u32, _end_of_stream: u32) -> u32 {
+        let Some(stream) = self.stream(context_id) else { return CONTINUE };
+        self.run(Callback::REQUEST_HEADERS, context_id, stream, Refusal::Reply, |_| Err(wrong_kind::<Http>()))
     }
 
     /// Runs a callback that decides how the connection goes on.

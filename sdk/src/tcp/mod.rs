@@ -12,7 +12,8 @@ use crate::filter_status::FailurePolicy;
 /// The context of one TCP connection: the client's (*downstream*), and the one the host makes to an upstream for it.
 ///
 /// Implement the callbacks you need and put [`#[proxy_filter::stream_context]`](macro@crate::stream_context) on the implementation. The module then
-/// exports exactly those. A [`RootContext`](crate::RootContext) whose `type Context` is such a type makes a network filter, in Envoy
+/// exports those, and `proxy_on_request_headers`: if the filter is configured as an HTTP filter by mistake, requests get a 500 and
+/// a log line says where the filter belongs. A [`RootContext`](crate::RootContext) whose `type Context` is such a type makes a network filter, in Envoy
 /// `envoy.filters.network.wasm`. [`module!`](crate::module) may list roots of both kinds.
 ///
 /// Order in Envoy, with `envoy.filters.network.tcp_proxy` behind the filter:

@@ -1,0 +1,19 @@
+//! A filter whose streams wake each other, with a root task.
+
+use proxy_filter::prelude::*;
+use std::rc::Rc;
+
+#[path = "wakes_common/mod.rs"]
+mod common;
+
+#[derive(serde::Deserialize)]
+struct Config {}
+
+async fn nothing(_: Rc<Config>) -> Result<()> {
+    Ok(())
+}
+
+#[proxy_filter::filter(response_headers, root_task = nothing)]
+async fn wakes(exchange: Exchange<Config>) -> Result<()> {
+    common::run(exchange).await
+}
