@@ -68,6 +68,42 @@ fn the_root_context_that_started_it_may_end_first(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "shared_futures", module = guest)]
+fn all_who_still_wait_are_woken_when_the_first_poller_leaves(mut host: Host) {
+    // Ticks are not at the same times in a real Envoy; with workers, that is not compared.
+    host.workers(1);
+    start(&mut host, false);
+    all_are_woken(&mut host, &KINDS[..1]);
+}
+
+/// Of exchanges that overlap, a real host shows the call in another one.
+#[proxy_filter_host::test(guest = "shared_futures", module = guest, embedded)]
+fn all_who_still_wait_for_a_call_are_woken(mut host: Host) {
+    start(&mut host, false);
+    all_are_woken(&mut host, &KINDS[1..]);
+}
+
+/// Three streams wait at once: one has started it and leaves, one is before its response, one holds
+/// its request.
+fn all_are_woken(host: &mut Host, kinds: &[(&str, &str, &str)]) {
+    for (kind, got, _) in kinds.iter().copied() {
+        let (mut beside, mut last) = (None, None);
+        let first = host.get(&format!("{kind}/first")).meanwhile(|host| {
+            let path = format!("{kind}/beside");
+            let waits = host.get(&path).meanwhile(|host| {
+                last = Some(host.get(kind).leave_after(ms(3000)).send());
+                let _ = host.advance(ms(50));
+            });
+            beside = Some(waits.send());
+        });
+        let first = first.send();
+        assert_eq!(first.status(), 200, "{kind}: {first}");
+        let (beside, last) = (beside.unwrap(), last.unwrap());
+        assert_eq!((last.status(), header(&last, "x-got").as_deref()), (200, Some(got)), "{kind}: {last}");
+        assert_eq!(beside.response().header("x-got"), Some(got.into()), "{kind}: {beside}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "shared_futures", module = guest)]
 fn an_item_of_a_queue_is_taken_by_those_who_still_wait(mut host: Host) {
     start(&mut host, false);
     let first = host.get("/queue").leave_after(ms(50)).send();

@@ -1,9 +1,10 @@
 //! Several streams wait for the same: one of them starts it, and any of them may end first.
 
-use futures::future::{FutureExt as _, LocalBoxFuture, Shared};
+use futures::future::{Either, FutureExt as _, LocalBoxFuture, Shared, select};
 use proxy_filter::prelude::*;
 use proxy_filter::{GrpcBytes, GrpcCall, GrpcStream};
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -64,6 +65,19 @@ async fn shared_futures(mut exchange: Exchange<Config>) -> Result<()> {
     if path == "/enqueue" {
         SharedQueue::register("flight")?.enqueue("item")?;
         return Ok(());
+    }
+    if let Some(kind) = path.strip_suffix("/first") {
+        // The first to poll it, and gone before it is complete.
+        let waits = select(flight(&config, kind), Timer::after(Duration::from_millis(50)).into_future());
+        let _ = select(pin!(exchange.response_headers()), waits).await;
+        return Ok(());
+    }
+    if let Some(kind) = path.strip_suffix("/beside") {
+        let got = match select(pin!(exchange.response_headers()), flight(&config, kind)).await {
+            Either::Left(_) => "the response came first".to_owned(),
+            Either::Right((got, _)) => got.map_or_else(|()| "nothing".to_owned(), |got| got.to_string()),
+        };
+        return exchange.response_headers().await?.add("x-got", got);
     }
     let mut got = flight(&config, &path).await;
     land(&config);
