@@ -209,6 +209,7 @@ fn are_of_token(bytes: &[u8]) -> bool {
 }
 
 /// A bit for each byte that a token may have.
+#[allow(clippy::indexing_slicing, reason = "the compiler evaluates it")]
 const TOKEN: [u64; 4] = {
     let mut bits = [0; 4];
     let mut byte = b'!';

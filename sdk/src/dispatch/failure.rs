@@ -100,8 +100,8 @@ pub(super) fn fail<F: Refuse>(
     if policy == FailurePolicy::Open {
         return CONTINUE;
     }
-    let replied = replies && sys::proxy_send_local_response(status, b"proxy_filter_error", b"", b"", -1).is_ok();
-    if !replied {
+    let is_sent = replies && sys::proxy_send_local_response(status, b"proxy_filter_error", b"", b"", -1).is_ok();
+    if !is_sent {
         close(F::STREAM);
     }
     STOP
