@@ -10,6 +10,7 @@ mod context;
 mod cursor;
 mod error;
 mod export;
+mod exports;
 mod fields;
 mod filter;
 mod function;

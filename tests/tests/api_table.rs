@@ -64,7 +64,7 @@ fn callbacks() -> Vec<String> {
     let host = read("tests/src/embedded/abi.rs");
     let (_, table) = host.split_once("fn signature(export: &str)").expect("the table of the embedded host");
     let table = table.split("\n}\n").next().unwrap();
-    let macros = read("macros/src/export.rs");
+    let macros = read("macros/src/exports.rs");
     let (_, exports) = macros.split_once("const EXPORTS: &[Export] = &[").expect("the table of the macros");
     let exports = exports.split("\n];\n").next().unwrap();
     let exported =

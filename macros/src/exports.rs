@@ -1,0 +1,179 @@
+//! The functions that a host looks for in a module, and what they call.
+
+use crate::export::Member;
+use crate::filter::{Filter, Kind};
+
+/// A function that the host looks for in a module.
+pub(crate) struct Export {
+    pub(crate) name: &'static str,
+    /// How many integers the host passes.
+    arguments: usize,
+    returns: bool,
+    calls: Calls,
+    needed: Needed,
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// The first callback of every stream of `kind`. The filters of the other kind refuse such streams
+/// there: nothing that a root context can read says which kind of streams the host will give it.
+pub(crate) struct Refusal {
+    kind: Kind,
+    /// The method of `Runtime` that refuses for a module without filters of `kind`. If there is none,
+    /// such a module does not export the callback.
+    method: Option<&'static str>,
+}
+
+enum Calls {
+    /// The host asks only whether the function exists.
+    Nothing,
+    Initialize,
+    /// The method of `Runtime` with the export's name, without `proxy_`.
+    Runtime,
+}
+
+enum Needed {
+    Always,
+    /// Unless the filter has no state.
+    ForState,
+    /// As for state, and to forget what the SDK remembers of bodies.
+    ForStateOrBodies,
+    /// For any of these callbacks of a root, or of a stream context.
+    For {
+        root: &'static [&'static str],
+        context: &'static [&'static str],
+    },
+    /// As for `on_start`, and to refuse a `root_id` that the module does not have.
+    ForStart,
+}
+
+const fn export(name: &'static str, arguments: usize, returns: bool, needed: Needed) -> Export {
+    Export { name, arguments, returns, calls: Calls::Runtime, needed, refusal: None }
+}
+
+const fn root(root: &'static [&'static str]) -> Needed {
+    Needed::For { root, context: &[] }
+}
+
+const fn context(context: &'static [&'static str]) -> Needed {
+    Needed::For { root: &[], context }
+}
+
+/// Calls and streams of roots and of stream contexts alike.
+const fn grpc(words: &'static [&'static str]) -> Needed {
+    Needed::For { root: words, context: words }
+}
+
+pub(crate) const FOREIGN: &[&str] = &["on_foreign_function"];
+
+/// In the order of the ABI's specification.
+///
+/// A body can end with the headers or with trailers; the runtime tells a body callback from there that the stream has ended.
+/// So a body callback needs these exports too.
+pub(crate) const EXPORTS: &[Export] = &[
+    Export { calls: Calls::Nothing, ..export("proxy_abi_version_0_2_1", 0, false, Needed::Always) },
+    Export { calls: Calls::Initialize, ..export("_initialize", 0, false, Needed::Always) },
+    export("proxy_on_vm_start", 2, true, Needed::ForStart),
+    export("proxy_on_configure", 2, true, root(&["on_configure"])),
+    export("proxy_on_context_create", 2, false, Needed::ForState),
+    // Modules for requests only are the many and small ones: they do not pay for this export.
+    Export {
+        refusal: Some(Refusal { kind: Kind::Tcp, method: None }),
+        ..export("proxy_on_new_connection", 1, true, context(&["on_new_connection"]))
+    },
+    export("proxy_on_downstream_data", 3, true, context(&["on_downstream_data"])),
+    export("proxy_on_downstream_connection_close", 2, false, context(&["on_downstream_close"])),
+    export("proxy_on_upstream_data", 3, true, context(&["on_upstream_data"])),
+    export("proxy_on_upstream_connection_close", 2, false, context(&["on_upstream_close"])),
+    Export {
+        refusal: Some(Refusal { kind: Kind::Http, method: Some("refuse_request") }),
+        ..export("proxy_on_request_headers", 3, true, context(&["on_request_headers", "on_request_body"]))
+    },
+    export("proxy_on_request_body", 3, true, context(&["on_request_body"])),
+    export("proxy_on_request_trailers", 2, true, context(&["on_request_trailers", "on_request_body"])),
+    export("proxy_on_request_metadata", 2, true, context(&["on_request_metadata"])),
+    export("proxy_on_response_headers", 3, true, context(&["on_response_headers", "on_response_body"])),
+    export("proxy_on_response_body", 3, true, context(&["on_response_body"])),
+    export("proxy_on_response_trailers", 2, true, context(&["on_response_trailers", "on_response_body"])),
+    export("proxy_on_response_metadata", 2, true, context(&["on_response_metadata"])),
+    export("proxy_on_done", 1, true, Needed::For { root: &["on_done"], context: &["on_done"] }),
+    export("proxy_on_log", 1, false, Needed::For { root: &["on_log"], context: &["on_log"] }),
+    export("proxy_on_delete", 1, false, Needed::ForStateOrBodies),
+    // Futures that are woken outside of callbacks of root contexts run on a tick.
+    export("proxy_on_tick", 1, false, Needed::For { root: &["on_tick", "timers", "wakes"], context: &["timers"] }),
+    export("proxy_on_queue_ready", 2, false, root(&["on_queue_ready", "queues"])),
+    export("proxy_on_http_call_response", 5, false, Needed::For { root: &["http_calls"], context: &["http_calls"] }),
+    export("proxy_on_grpc_receive_initial_metadata", 3, false, grpc(&["grpc_streams"])),
+    export("proxy_on_grpc_receive", 3, false, grpc(&["grpc_calls", "grpc_streams"])),
+    export("proxy_on_grpc_receive_trailing_metadata", 3, false, grpc(&["grpc_streams"])),
+    export("proxy_on_grpc_close", 3, false, grpc(&["grpc_calls", "grpc_streams"])),
+    export("proxy_on_foreign_function", 3, false, Needed::For { root: FOREIGN, context: FOREIGN }),
+];
+
+impl Export {
+    pub(crate) fn is_needed_in(&self, members: &[Member]) -> bool {
+        let refuses = |refusal: &Refusal| {
+            let (has, has_others) = kinds(members, refusal.kind);
+            has_others && (has || refusal.method.is_some())
+        };
+        members.iter().any(|member| self.is_needed_by(&member.filter)) || self.refusal.as_ref().is_some_and(refuses)
+    }
+
+    fn is_needed_by(&self, filter: &Filter) -> bool {
+        match self.needed {
+            Needed::Always => true,
+            Needed::ForState => filter.stateless().is_none(),
+            Needed::ForStateOrBodies => {
+                filter.stateless().is_none() || filter.has(&[], &["on_request_body", "on_response_body"])
+            }
+            Needed::For { root, context } => filter.has(root, context),
+            Needed::ForStart => filter.has(&["on_start"], &[]) || filter.root.id.is_some(),
+        }
+    }
+
+    /// A name for each of its arguments.
+    fn names(&self) -> &'static [&'static str] {
+        ["a", "b", "c", "d", "e"].get(..self.arguments).unwrap_or_default()
+    }
+
+    fn call(&self, members: &[Member]) -> String {
+        match self.calls {
+            Calls::Nothing => String::new(),
+            Calls::Initialize => "sdk::initialize()".to_owned(),
+            Calls::Runtime => {
+                let own = self.name.trim_start_matches("proxy_");
+                let refusal = self.refusal.as_ref().filter(|refusal| !kinds(members, refusal.kind).0);
+                let method = refusal.and_then(|refusal| refusal.method).unwrap_or(own);
+                format!("RUNTIME.with(|runtime| runtime.{method}({}))", self.names().join(", "))
+            }
+        }
+    }
+
+    /// The function as the host of a wasm module finds it.
+    pub(crate) fn function(&self, members: &[Member]) -> String {
+        let parameters = self.names().iter().map(|name| format!("{name}: u32")).collect::<Vec<_>>().join(", ");
+        let output = if self.returns { "-> u32" } else { "" };
+        format!(
+            "#[cfg(target_family = \"wasm\")] #[unsafe(no_mangle)]
+            extern \"C\" fn {}({parameters}) {output} {{ {} }}\n",
+            self.name,
+            self.call(members),
+        )
+    }
+
+    /// The function as an entry of the table that stands for the exports natively.
+    pub(crate) fn entry(&self, members: &[Member]) -> String {
+        let rest: &[&str] = if self.arguments < NATIVE_ARGUMENTS { &[".."] } else { &[] };
+        let pattern = [self.names(), rest].concat().join(", ");
+        let zero = if self.returns { "" } else { "; 0" };
+        format!("({:?}, |[{pattern}]: [u32; 5]| {{ {}{zero} }}),\n", self.name, self.call(members))
+    }
+}
+
+/// Whether a module has filters of this kind, and of the other.
+fn kinds(members: &[Member], kind: Kind) -> (bool, bool) {
+    let is = |member: &Member| member.filter.context.kind == kind;
+    (members.iter().any(is), !members.iter().all(is))
+}
+
+/// How many arguments every native export takes.
+const NATIVE_ARGUMENTS: usize = 5;
