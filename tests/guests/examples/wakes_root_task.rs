@@ -10,7 +10,7 @@ mod common;
 struct Config {}
 
 async fn nothing(_: Rc<Config>) -> Result<()> {
-    Ok(())
+    std::future::pending().await
 }
 
 #[proxy_filter::filter(response_headers, root_task = nothing)]
