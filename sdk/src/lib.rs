@@ -299,9 +299,7 @@
 //! - To see the whole body, return [`StopIterationAndBuffer`](FilterDataStatus::StopIterationAndBuffer) until then. Above the listener's
 //!   `per_connection_buffer_limit_bytes` Envoy answers a request with 413 and resets a response.
 //! - No host corrects `content-length`. An edit that changes the length of a body is an error
-//!   ([`ErrorKind::ContentLength`]) unless the headers callback of the same message has removed the field.
-//!
-//! [`Body`] has an example.
+//!   ([`ErrorKind::ContentLength`]) unless the headers callback has removed the field: see [`Body`].
 //!
 //! # Features
 //!
@@ -326,13 +324,14 @@
 //!
 //! - It loads a module only if that exports `proxy_on_context_create`, `proxy_on_vm_start` and `proxy_on_configure`: implement
 //!   [`on_start`](RootContext::on_start) and [`on_configure`](RootContext::on_configure), even if they do nothing.
-//! - It traps in functions it does not have, `proxy_get_log_level` (every line through the [`log`](mod@log) facade) and `proxy_close_stream`
-//!   (an `Err` after the response headers) among them.
-//! - It has no TCP filters, no trailers and one kind of pause.
+//! - It traps in `proxy_get_log_level` (each line through [`log`](mod@log)), `proxy_close_stream`
+//!   (an `Err` after the response headers) and others. TCP filters and trailers do not exist.
 
 // Lets the documentation and unit tests of this crate use the macros, which name the crate from outside.
 extern crate self as proxy_filter;
 
+#[doc(hidden)]
+pub mod __private;
 mod abi;
 mod body;
 mod buffer;
@@ -393,12 +392,8 @@ pub use body::{Body, RequestBody, ResponseBody};
 pub use callout_error::{CalloutError, Outage};
 pub use config::{Configuration, VmConfiguration};
 pub use context::{Context, RootContext};
-#[cfg(feature = "futures")]
-pub use dispatch::QueueItems;
 pub use dispatch::{Awaitable, Awaited, Awaits, Callout};
 pub use error::{Error, ErrorKind, Result};
-#[cfg(feature = "futures")]
-pub use exchange::Chunks;
 pub use exchange::{Exchange, HeldBody};
 pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 #[cfg(feature = "grpc")]
@@ -421,29 +416,5 @@ pub use shared_queue::{Drain, SharedQueue};
 pub use sys::LogOutOfMemory;
 pub use tcp::{DownstreamData, NetworkFilterStatus, PeerType, StreamContext, StreamData, UpstreamData};
 pub use timer::{Interval, RunningInterval, Timer};
-
-#[cfg(all(target_family = "wasm", feature = "wee_alloc"))]
-#[global_allocator]
-static ALLOCATOR: LogOutOfMemory<wee_alloc::WeeAlloc<'static>> = LogOutOfMemory(wee_alloc::WeeAlloc::INIT);
-
-#[cfg(all(target_family = "wasm", feature = "log-out-of-memory", not(feature = "wee_alloc")))]
-#[global_allocator]
-static ALLOCATOR: LogOutOfMemory<std::alloc::System> = LogOutOfMemory(std::alloc::System);
-
-/// What generated code names. Not part of the public API.
-#[doc(hidden)]
-pub mod __private {
-    pub use crate::dispatch::{
-        Awaits, CallbackSet, Callbacks, CreatedByRoot, Http, Life, NewContext, Runtime, Stateless, StatelessRoot, Tcp,
-        assert_created_by_root, initialize, is_stateless, root_id, unknown_root_id, wrong_kind,
-    };
-    #[cfg(not(target_family = "wasm"))]
-    pub use crate::dispatch::{Export, Module};
-    pub use crate::exchange::{Gate, Points, RootTask, StreamTask, is_deadline, policy_of, within};
-    pub use crate::field_literal::{
-        AnyCall, FieldCall, FieldLiteral, FieldName, FieldValue, RequestMethod, RequestPath,
-    };
-    #[cfg(feature = "grpc")]
-    pub use crate::grpc::{GrpcStream, NextGrpcMessage};
-    pub use crate::prelude::*;
-}
+#[cfg(feature = "futures")]
+pub use {dispatch::QueueItems, exchange::Chunks};

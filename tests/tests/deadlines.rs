@@ -106,5 +106,5 @@ fn only_a_filter_with_a_deadline_pays_for_the_tick() {
         let has = |name: &str| module.windows(name.len()).any(|window| window == name.as_bytes());
         (has("proxy_on_tick"), has("proxy_set_tick_period_milliseconds"))
     };
-    assert_eq!((ticks("deadlines"), ticks("auth_async")), ((true, true), (false, false)));
+    assert_eq!((ticks("deadlines"), ticks("authorize_async")), ((true, true), (false, false)));
 }

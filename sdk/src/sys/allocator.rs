@@ -78,6 +78,14 @@ fn report() {
     }
 }
 
+#[cfg(all(target_family = "wasm", feature = "wee_alloc"))]
+#[global_allocator]
+static ALLOCATOR: LogOutOfMemory<wee_alloc::WeeAlloc<'static>> = LogOutOfMemory(wee_alloc::WeeAlloc::INIT);
+
+#[cfg(all(target_family = "wasm", feature = "log-out-of-memory", not(feature = "wee_alloc")))]
+#[global_allocator]
+static ALLOCATOR: LogOutOfMemory<std::alloc::System> = LogOutOfMemory(std::alloc::System);
+
 #[cfg(test)]
 mod tests {
     use super::LogOutOfMemory;
