@@ -36,7 +36,7 @@ pub type Result<T, E = Error> = core::result::Result<T, E>;
 ///
 /// # Denials
 ///
-/// An error can carry a [`LocalReply`], so that a helper that returns `Result<T>` denies with `?`. Such an error is a refusal, not a
+/// An error can carry a [`LocalReply`](crate::LocalReply), so that a helper that returns `Result<T>` denies with `?`. Such an error is a refusal, not a
 /// failure: the client gets the reply under every failure policy, and nothing is logged at error level.
 ///
 /// ```
