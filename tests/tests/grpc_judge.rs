@@ -110,5 +110,5 @@ fn a_stream_that_cannot_be_opened_is_an_error_of_the_callback(mut host: Host) {
     host.cluster_without_hosts("judge");
     host.configure("").unwrap();
     let exchange = host.get("/").send();
-    assert_eq!(exchange.status(), 500, "{exchange}");
+    assert_eq!(exchange.status(), 503, "{exchange}");
 }
