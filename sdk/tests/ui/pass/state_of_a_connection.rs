@@ -27,8 +27,14 @@ impl StreamContext for Stream {
 
 fn main() {
     let names: Vec<_> = crate::__proxy_filter::module().exports.iter().map(|(name, _)| *name).collect();
-    assert_eq!(
-        names,
-        ["proxy_abi_version_0_2_1", "_initialize", "proxy_on_context_create", "proxy_on_log", "proxy_on_delete",]
-    );
+    let expected = [
+        "proxy_abi_version_0_2_1",
+        "_initialize",
+        "proxy_on_context_create",
+        // It refuses requests: the plugin belongs into another chain.
+        "proxy_on_request_headers",
+        "proxy_on_log",
+        "proxy_on_delete",
+    ];
+    assert_eq!(names, expected);
 }
