@@ -76,7 +76,9 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             request.replace("x-answer", format!("{}; {}", line(&a), line(&b)))
         }
         "/many" => {
-            let answers = join_all((0..200).map(|number| call(&format!("/{number}")).into_future())).await;
+            // None of so many is given up, however busy the machine is.
+            let patient = |number| call(&format!("/{number}")).timeout(Duration::from_secs(20)).into_future();
+            let answers = join_all((0..200).map(patient)).await;
             let numbered = answers.iter().enumerate();
             let good = numbered.filter(|(number, answer)| {
                 matches!(answer, Ok(answer) if answer.status() == 200 && answer.body() == format!("/{number}").as_bytes())
