@@ -30,7 +30,8 @@ use std::borrow::Cow;
 /// }
 /// ```
 ///
-/// A reply always denies. What hosts cannot send is left out or corrected, and a line at warn level names it when the reply is sent:
+/// A reply always denies. What hosts cannot send is left out or corrected, and a line at warn level
+/// names each mistake:
 ///
 /// | Mistake | What is sent |
 /// |---|---|
