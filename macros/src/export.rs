@@ -51,18 +51,18 @@ pub(crate) fn expand(members: &[Member]) -> TokenStream {
     }
     let stateless = members.first().and_then(|member| member.filter.stateless());
     output.extend(stateless.map(without_state));
-    let runtime = if stateless.is_some() { "Stateless" } else { "Runtime" };
+    let contexts = if stateless.is_some() { "Stateless" } else { "Contexts" };
     output.extend(quote(
         &format!(
             "::std::thread_local! {{
-                static RUNTIME: sdk::{runtime}<{root}> = const {{ sdk::{runtime}::new() }};
+                static CONTEXTS: sdk::{contexts}<{root}> = const {{ sdk::{contexts}::new() }};
             }}
             {functions}
             #[doc(hidden)]
             pub mod __proxy_filter {{
                 #[cfg(not(target_family = \"wasm\"))]
                 pub fn module() -> super::sdk::Module {{
-                    use super::{{RUNTIME, sdk}};
+                    use super::{{CONTEXTS, sdk}};
                     sdk::Module {{ exports: &[{entries}] }}
                 }}
             }}

@@ -18,17 +18,17 @@ pub(crate) struct Export {
 /// there: nothing that a root context can read says which kind of streams the host will give it.
 pub(crate) struct Refusal {
     kind: Kind,
-    /// The method of `Runtime` that refuses for a module without filters of `kind`. If there is none,
-    /// such a module does not export the callback.
-    method: Option<&'static str>,
+    /// The function that refuses for a module without filters of `kind`. If there is none, such a
+    /// module does not export the callback.
+    function: Option<&'static str>,
 }
 
 enum Calls {
     /// The host asks only whether the function exists.
     Nothing,
     Initialize,
-    /// The method of `Runtime` with the export's name, without `proxy_`.
-    Runtime,
+    /// The function of the SDK with the export's name, without `proxy_`.
+    Sdk,
 }
 
 enum Needed {
@@ -47,7 +47,7 @@ enum Needed {
 }
 
 const fn export(name: &'static str, arguments: usize, returns: bool, needed: Needed) -> Export {
-    Export { name, arguments, returns, calls: Calls::Runtime, needed, refusal: None }
+    Export { name, arguments, returns, calls: Calls::Sdk, needed, refusal: None }
 }
 
 const fn root(root: &'static [&'static str]) -> Needed {
@@ -67,7 +67,7 @@ pub(crate) const FOREIGN: &[&str] = &["on_foreign_function"];
 
 /// In the order of the ABI's specification.
 ///
-/// A body can end with the headers or with trailers; the runtime tells a body callback from there that the stream has ended.
+/// A body can end with the headers or with trailers; the SDK tells a body callback from there that the stream has ended.
 /// So a body callback needs these exports too.
 pub(crate) const EXPORTS: &[Export] = &[
     Export { calls: Calls::Nothing, ..export("proxy_abi_version_0_2_1", 0, false, Needed::Always) },
@@ -77,7 +77,7 @@ pub(crate) const EXPORTS: &[Export] = &[
     export("proxy_on_context_create", 2, false, Needed::ForState),
     // Modules for requests only are the many and small ones: they do not pay for this export.
     Export {
-        refusal: Some(Refusal { kind: Kind::Tcp, method: None }),
+        refusal: Some(Refusal { kind: Kind::Tcp, function: None }),
         ..export("proxy_on_new_connection", 1, true, context(&["on_new_connection"]))
     },
     export("proxy_on_downstream_data", 3, true, context(&["on_downstream_data"])),
@@ -85,7 +85,7 @@ pub(crate) const EXPORTS: &[Export] = &[
     export("proxy_on_upstream_data", 3, true, context(&["on_upstream_data"])),
     export("proxy_on_upstream_connection_close", 2, false, context(&["on_upstream_close"])),
     Export {
-        refusal: Some(Refusal { kind: Kind::Http, method: Some("refuse_request") }),
+        refusal: Some(Refusal { kind: Kind::Http, function: Some("refuse_request") }),
         ..export("proxy_on_request_headers", 3, true, context(&["on_request_headers", "on_request_body"]))
     },
     export("proxy_on_request_body", 3, true, context(&["on_request_body"])),
@@ -113,7 +113,7 @@ impl Export {
     pub(crate) fn is_needed_in(&self, members: &[Member]) -> bool {
         let refuses = |refusal: &Refusal| {
             let (has, has_others) = kinds(members, refusal.kind);
-            has_others && (has || refusal.method.is_some())
+            has_others && (has || refusal.function.is_some())
         };
         members.iter().any(|member| self.is_needed_by(&member.filter)) || self.refusal.as_ref().is_some_and(refuses)
     }
@@ -139,11 +139,16 @@ impl Export {
         match self.calls {
             Calls::Nothing => String::new(),
             Calls::Initialize => "sdk::initialize()".to_owned(),
-            Calls::Runtime => {
+            Calls::Sdk => {
                 let own = self.name.trim_start_matches("proxy_");
                 let refusal = self.refusal.as_ref().filter(|refusal| !kinds(members, refusal.kind).0);
-                let method = refusal.and_then(|refusal| refusal.method).unwrap_or(own);
-                format!("RUNTIME.with(|runtime| runtime.{method}({}))", self.names().join(", "))
+                let function = refusal.and_then(|refusal| refusal.function).unwrap_or(own);
+                let arguments = self.names().join(", ");
+                if is_stateless(members) {
+                    format!("CONTEXTS.with(|contexts| contexts.{function}({arguments}))")
+                } else {
+                    format!("CONTEXTS.with(|contexts| sdk::exports::{function}(contexts, {arguments}))")
+                }
             }
         }
     }
@@ -167,6 +172,11 @@ impl Export {
         let zero = if self.returns { "" } else { "; 0" };
         format!("({:?}, |[{pattern}]: [u32; 5]| {{ {}{zero} }}),\n", self.name, self.call(members))
     }
+}
+
+/// Whether the only filter of a module has no state: no contexts are kept then.
+pub(crate) fn is_stateless(members: &[Member]) -> bool {
+    members.first().is_some_and(|member| member.filter.stateless().is_some())
 }
 
 /// Whether a module has filters of this kind, and of the other.

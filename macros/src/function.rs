@@ -81,9 +81,6 @@ const PHASES: &[Phase] = &[
 /// The methods of `Exchange` that hold headers until the body is here. They look after it with a timer: not every host gives it.
 const HELD: [&str; 2] = ["request_headers_with_body", "response_headers_with_body"];
 
-/// The methods of shared values that wait for their turn.
-const PATIENT: [&str; 2] = ["update_patiently", "add_patiently"];
-
 /// Items of queues, for which only root tasks wait.
 const QUEUES: &str = "queues";
 
@@ -179,7 +176,7 @@ impl AsyncFunction {
         };
         let is_timed = word == "timers"
             && (arguments.iter().any(|argument| argument.name == DEADLINE)
-                || self.names.iter().any(|name| HELD.iter().chain(&PATIENT).any(|word| name.text == *word)));
+                || self.names.iter().any(|name| HELD.contains(&name.text.as_str())));
         arguments.iter().any(|argument| argument.name == word) || has_root_task || is_timed || WAITS.iter().any(named)
     }
 

@@ -1,13 +1,22 @@
 //! What generated code names. Not part of the public API.
 
-pub use crate::dispatch::{
-    Awaits, CallbackSet, Callbacks, CreatedByRoot, Http, Life, NewContext, Runtime, Stateless, StatelessRoot, Tcp,
-    assert_created_by_root, initialize, is_stateless, root_id, unknown_root_id, wrong_kind,
-};
-#[cfg(not(target_family = "wasm"))]
-pub use crate::dispatch::{Export, Module};
-pub use crate::exchange::{Gate, Points, RootTask, StreamTask, is_deadline, policy_of, within};
-pub use crate::field_literal::{AnyCall, FieldCall, FieldLiteral, FieldName, FieldValue, RequestMethod, RequestPath};
 #[cfg(feature = "grpc")]
-pub use crate::grpc::{GrpcStream, NextGrpcMessage};
+pub use crate::callout::grpc::{GrpcStream, NextGrpcMessage};
+pub use crate::dispatch::contexts::Contexts;
+pub use crate::engine::callbacks::{Awaits, CallbackSet, Callbacks, CreatedByRoot, assert_created_by_root};
+pub use crate::engine::life::{Http, Life, Tcp, wrong_kind};
+pub use crate::engine::point::Points;
+pub use crate::exchange::deadline::{is_deadline, within};
+pub use crate::exchange::gate::Gate;
+pub use crate::exchange::policy::policy_of;
+pub use crate::exchange::task::{RootTask, StreamTask};
+pub use crate::exports;
+pub use crate::exports::field_literal::{
+    AnyCall, FieldCall, FieldLiteral, FieldName, FieldValue, RequestMethod, RequestPath,
+};
+pub use crate::exports::module::initialize;
+#[cfg(not(target_family = "wasm"))]
+pub use crate::exports::module::{Export, Module};
+pub use crate::exports::stateless::{Stateless, StatelessRoot, is_stateless};
+pub use crate::plugin::registration::{NewContext, root_id, unknown_root_id};
 pub use crate::prelude::*;

@@ -3,14 +3,21 @@
 //! A new function that takes bytes fails `every_function_that_takes_bytes_is_known` until it has a row
 //! in [`ROWS`], or in [`NO_FIELDS`] if what it takes is no field.
 
-use crate::abi::{MapType, Status, pairs};
-use crate::callout_error::CalloutError;
-use crate::error::{Error, ErrorKind};
-use crate::grpc::{GrpcBytes, GrpcCall, GrpcError, GrpcStream};
-use crate::header_map::HeaderMap;
-use crate::http_call::HttpCall;
-use crate::local_reply::LocalReply;
-use crate::sys::{self, HostFunctions};
+use crate::abi::map_type::MapType;
+use crate::abi::pairs;
+use crate::abi::status::Status;
+use crate::callout::error::CalloutError;
+use crate::callout::grpc::call::GrpcCall;
+use crate::callout::grpc::error::GrpcError;
+use crate::callout::grpc::message::GrpcBytes;
+use crate::callout::grpc::stream::GrpcStream;
+use crate::callout::http::HttpCall;
+use crate::error::Error;
+use crate::error::kind::ErrorKind;
+use crate::error::local_reply::LocalReply;
+use crate::fields::header_map::HeaderMap;
+use crate::sys;
+use crate::sys::HostFunctions;
 use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
@@ -179,102 +186,102 @@ fn stream() -> GrpcStream<GrpcBytes, GrpcBytes> {
 }
 
 fn send(reply: LocalReply) -> Result<(), ErrorKind> {
-    reply.send().map_err(|error| error.kind())
+    reply.send().map_err(ErrorKind::Refused)
 }
 
 /// Every function that takes a field, or a part of a request line.
 const ROWS: &[Row] = &[
-    row("header_map.rs: add", Place::Name, |text| in_maps(|map| map.add(text, "1"))),
-    row("header_map.rs: add", Place::Value, |text| in_maps(|map| map.add("x", text))),
-    row("header_map.rs: add", Place::Path, |text| in_request(|map| map.add(":path", text))),
-    row("header_map.rs: replace", Place::Name, |text| in_maps(|map| map.replace(text, "1"))),
-    row("header_map.rs: replace", Place::Value, |text| in_maps(|map| map.replace("x", text))),
-    row("header_map.rs: replace", Place::Method, |text| in_request(|map| map.replace(":method", text))),
-    row("header_map.rs: replace", Place::Path, |text| in_request(|map| map.replace(":path", text))),
-    row("header_map.rs: replace", Place::Authority, |text| in_request(|map| map.replace("host", text))),
-    row("header_map.rs: remove", Place::Name, |text| in_maps(|map| map.remove(text))),
-    row("header_map.rs: set_pairs", Place::Name, |text| in_maps(|map| map.set_pairs([(text, "1")]))),
-    row("header_map.rs: set_pairs", Place::Value, |text| in_maps(|map| map.set_pairs([("x", text)]))),
-    row("header_map.rs: set_pairs", Place::Path, |text| in_request(|map| map.set_pairs([(":path", text)]))),
+    row("fields/header_map.rs: add", Place::Name, |text| in_maps(|map| map.add(text, "1"))),
+    row("fields/header_map.rs: add", Place::Value, |text| in_maps(|map| map.add("x", text))),
+    row("fields/header_map.rs: add", Place::Path, |text| in_request(|map| map.add(":path", text))),
+    row("fields/header_map.rs: replace", Place::Name, |text| in_maps(|map| map.replace(text, "1"))),
+    row("fields/header_map.rs: replace", Place::Value, |text| in_maps(|map| map.replace("x", text))),
+    row("fields/header_map.rs: replace", Place::Method, |text| in_request(|map| map.replace(":method", text))),
+    row("fields/header_map.rs: replace", Place::Path, |text| in_request(|map| map.replace(":path", text))),
+    row("fields/header_map.rs: replace", Place::Authority, |text| in_request(|map| map.replace("host", text))),
+    row("fields/header_map.rs: remove", Place::Name, |text| in_maps(|map| map.remove(text))),
+    row("fields/header_map.rs: set_pairs", Place::Name, |text| in_maps(|map| map.set_pairs([(text, "1")]))),
+    row("fields/header_map.rs: set_pairs", Place::Value, |text| in_maps(|map| map.set_pairs([("x", text)]))),
+    row("fields/header_map.rs: set_pairs", Place::Path, |text| in_request(|map| map.set_pairs([(":path", text)]))),
     Row {
-        function: "local_reply.rs: header",
+        function: "error/local_reply.rs: header",
         place: Place::Name,
         mistake: Mistake::IsLeftOut,
         call: |text| send(LocalReply::new(403).header(text, "1")),
     },
     Row {
-        function: "local_reply.rs: header",
+        function: "error/local_reply.rs: header",
         place: Place::Value,
         mistake: Mistake::IsLeftOut,
         call: |text| send(LocalReply::new(403).header("x", text)),
     },
-    row("http_call/mod.rs: get", Place::Path, |text| start(HttpCall::get("c", text))),
-    row("http_call/mod.rs: get", Place::Authority, |text| start(HttpCall::get(text, "/"))),
-    row("http_call/mod.rs: post", Place::Path, |text| start(HttpCall::post("c", text))),
-    row("http_call/mod.rs: new", Place::Method, |text| start(HttpCall::new("c", text, "/"))),
-    row("http_call/mod.rs: new", Place::Path, |text| start(HttpCall::new("c", "PUT", text))),
-    row("http_call/mod.rs: authority", Place::Authority, |text| start(get().authority(text))),
-    row("http_call/mod.rs: header", Place::Name, |text| start(get().header(text, "1"))),
-    row("http_call/mod.rs: header", Place::Value, |text| start(get().header("x", text))),
-    row("http_call/mod.rs: headers_from", Place::Name, |text| start(get().headers_from([(text, &b"1"[..])]))),
-    row("http_call/mod.rs: headers_from", Place::Value, |text| start(get().headers_from([(&b"x"[..], text)]))),
-    row("grpc/call.rs: metadata", Place::Name, |text| grpc(call().metadata(text, "1").start())),
-    row("grpc/call.rs: metadata", Place::Value, |text| grpc(call().metadata("x", text).start())),
-    row("grpc/stream.rs: metadata", Place::Name, |text| grpc(stream().metadata(text, "1").start())),
-    row("grpc/call.rs: new", Place::Service, |text| {
+    row("callout/http/mod.rs: get", Place::Path, |text| start(HttpCall::get("c", text))),
+    row("callout/http/mod.rs: get", Place::Authority, |text| start(HttpCall::get(text, "/"))),
+    row("callout/http/mod.rs: post", Place::Path, |text| start(HttpCall::post("c", text))),
+    row("callout/http/mod.rs: new", Place::Method, |text| start(HttpCall::new("c", text, "/"))),
+    row("callout/http/mod.rs: new", Place::Path, |text| start(HttpCall::new("c", "PUT", text))),
+    row("callout/http/mod.rs: authority", Place::Authority, |text| start(get().authority(text))),
+    row("callout/http/mod.rs: header", Place::Name, |text| start(get().header(text, "1"))),
+    row("callout/http/mod.rs: header", Place::Value, |text| start(get().header("x", text))),
+    row("callout/http/mod.rs: headers_from", Place::Name, |text| start(get().headers_from([(text, &b"1"[..])]))),
+    row("callout/http/mod.rs: headers_from", Place::Value, |text| start(get().headers_from([(&b"x"[..], text)]))),
+    row("callout/grpc/call.rs: metadata", Place::Name, |text| grpc(call().metadata(text, "1").start())),
+    row("callout/grpc/call.rs: metadata", Place::Value, |text| grpc(call().metadata("x", text).start())),
+    row("callout/grpc/stream.rs: metadata", Place::Name, |text| grpc(stream().metadata(text, "1").start())),
+    row("callout/grpc/call.rs: new", Place::Service, |text| {
         grpc(GrpcCall::<GrpcBytes>::new("c", text, "Method", &GrpcBytes::default()).start())
     }),
-    row("grpc/call.rs: new", Place::ServiceMethod, |text| {
+    row("callout/grpc/call.rs: new", Place::ServiceMethod, |text| {
         grpc(GrpcCall::<GrpcBytes>::new("c", "pkg.Service", text, &GrpcBytes::default()).start())
     }),
-    row("grpc/stream.rs: new", Place::Service, |text| {
+    row("callout/grpc/stream.rs: new", Place::Service, |text| {
         grpc(GrpcStream::<GrpcBytes, GrpcBytes>::new("c", text, "Method").start())
     }),
-    row("grpc/stream.rs: new", Place::ServiceMethod, |text| {
+    row("callout/grpc/stream.rs: new", Place::ServiceMethod, |text| {
         grpc(GrpcStream::<GrpcBytes, GrpcBytes>::new("c", "pkg.Service", text).start())
     }),
-    row("grpc/stream.rs: metadata", Place::Value, |text| grpc(stream().metadata("x", text).start())),
+    row("callout/grpc/stream.rs: metadata", Place::Value, |text| grpc(stream().metadata("x", text).start())),
 ];
 
 /// Functions that take bytes which become no field: bodies, what is looked up, and what the host keeps.
 const NO_FIELDS: &[&str] = &[
-    "body.rs: append",
-    "body.rs: prepend",
-    "body.rs: replace",
+    "http/body.rs: append",
+    "http/body.rs: prepend",
+    "http/body.rs: replace",
     "exchange/held.rs: append",
     "exchange/held.rs: prepend",
     "exchange/held.rs: replace",
-    "filter_state.rs: set",
-    "filter_state.rs: set_envoy",
-    "foreign/mod.rs: call",
-    "foreign/mod.rs: compress",
-    "foreign/mod.rs: uncompress",
-    "foreign/signature.rs: sign",
-    "foreign/signature.rs: verify_signature",
-    "grpc/metadata.rs: get_binary",
-    "header_value.rs: get",
-    "printable.rs: printable",
-    "header_map.rs: get",
-    "header_map.rs: get_all",
-    "header_map.rs: get_single",
-    "http_call/answer.rs: header",
-    "http_call/mod.rs: body",
-    "http_call/response.rs: header",
-    "local_reply.rs: body",
-    "log.rs: critical",
-    "metadata/value.rs: get",
-    "metric/labels.rs: get",
-    "metric/labels.rs: increment",
-    "metric/labels.rs: record",
-    "property.rs: set",
-    "shared_data/cell.rs: named",
-    "shared_data/mod.rs: compare_and_set",
-    "shared_data/mod.rs: get",
-    "shared_data/mod.rs: insert_if_absent",
-    "shared_data/mod.rs: set",
-    "shared_queue.rs: enqueue",
-    "shared_queue.rs: register",
-    "shared_queue.rs: resolve",
+    "host/filter_state.rs: set",
+    "host/filter_state.rs: set_envoy",
+    "host/foreign/mod.rs: call",
+    "host/foreign/mod.rs: compress",
+    "host/foreign/mod.rs: uncompress",
+    "host/foreign/signature.rs: sign",
+    "host/foreign/signature.rs: verify_signature",
+    "callout/grpc/metadata.rs: get_binary",
+    "fields/header_value.rs: get",
+    "log/printable.rs: printable",
+    "fields/header_map.rs: get",
+    "fields/header_map.rs: get_all",
+    "fields/header_map.rs: get_single",
+    "callout/http/answer.rs: header",
+    "callout/http/mod.rs: body",
+    "callout/http/response.rs: header",
+    "error/local_reply.rs: body",
+    "log/mod.rs: critical",
+    "host/metadata/value.rs: get",
+    "host/metric/labels.rs: get",
+    "host/metric/labels.rs: increment",
+    "host/metric/labels.rs: record",
+    "host/property.rs: set",
+    "host/shared_data/cell.rs: named",
+    "host/shared_data/mod.rs: compare_and_set",
+    "host/shared_data/mod.rs: get",
+    "host/shared_data/mod.rs: insert_if_absent",
+    "host/shared_data/mod.rs: set",
+    "callout/queue/shared_queue.rs: enqueue",
+    "callout/queue/shared_queue.rs: register",
+    "callout/queue/shared_queue.rs: resolve",
     "tcp/data.rs: append",
     "tcp/data.rs: prepend",
     "tcp/data.rs: replace",

@@ -333,88 +333,73 @@ extern crate self as proxy_filter;
 #[doc(hidden)]
 pub mod __private;
 mod abi;
-mod body;
-mod buffer;
-mod callout_error;
-mod callout_field;
-pub mod clock;
-mod close_stream;
-mod config;
-mod context;
-mod denial;
+mod callout;
+mod current;
 mod dispatch;
+mod engine;
 mod error;
 mod exchange;
-mod field;
-mod field_literal;
+#[doc(hidden)]
+pub mod exports;
 #[cfg(test)]
 #[cfg(feature = "grpc")]
 mod field_matrix;
-pub mod filter_state;
-mod filter_status;
-pub mod foreign;
-#[cfg(feature = "grpc")]
-mod grpc;
-mod header_map;
-mod header_value;
-mod headers;
-mod http_call;
-#[cfg(feature = "json")]
-pub mod json;
-mod local_reply;
+mod fields;
+mod host;
+mod http;
 pub mod log;
-mod log_context;
-pub mod metadata;
-pub mod metric;
-#[cfg(feature = "panic-hook")]
-mod panic_hook;
 pub mod plugin;
 pub mod prelude;
-mod printable;
-pub mod property;
-pub mod random;
-mod representation;
-mod runtime;
-pub mod shared_data;
-mod shared_queue;
-#[cfg(feature = "json")]
-mod stack;
-#[cfg(feature = "futures")]
-mod stream;
-pub mod stream_info;
 #[doc(hidden)]
 pub mod sys;
 mod tcp;
-pub mod timer;
 
-pub use abi::{LogLevel, Status};
-pub use body::{Body, RequestBody, ResponseBody};
-pub use callout_error::{CalloutError, Outage};
-pub use config::{Configuration, VmConfiguration};
-pub use context::{Context, RootContext};
-pub use dispatch::{Awaitable, Awaited, Awaits, Callout};
-pub use error::{Error, ErrorKind, Result};
-pub use exchange::{Exchange, HeldBody};
-pub use filter_status::{FailurePolicy, FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
+pub use abi::log_level::LogLevel;
+pub use abi::status::Status;
+pub use callout::awaited::{Awaitable, Awaited};
+pub use callout::completion::Callout;
+pub use callout::error::{CalloutError, Outage};
 #[cfg(feature = "grpc")]
-pub use grpc::{
+pub use callout::grpc::{
     ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcOutage,
     GrpcStatus, GrpcStream, NextGrpcMessage, OpenGrpcStream,
 };
-pub use header_value::{HeaderValue, HeaderValues, Pairs, PairsIter};
-pub use headers::{HeaderMap, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
-pub use http_call::{HttpAnswer, HttpCall, HttpCallResponse};
-pub use local_reply::LocalReply;
-pub use log_context::LogContext;
-pub use printable::{Printable, printable};
+pub use callout::http::HttpCall;
+pub use callout::http::answer::HttpAnswer;
+pub use callout::http::response::HttpCallResponse;
+#[cfg(feature = "futures")]
+pub use callout::queue::received::QueueItems;
+pub use callout::queue::shared_queue::{Drain, SharedQueue};
+pub use callout::timer;
+pub use callout::timer::{Interval, RunningInterval, Timer};
+pub use current::ignored_events;
+pub use engine::callbacks::Awaits;
+pub use error::kind::ErrorKind;
+pub use error::local_reply::LocalReply;
+pub use error::policy::FailurePolicy;
+pub use error::{Error, Result};
+#[cfg(feature = "futures")]
+pub use exchange::Chunks;
+pub use exchange::Exchange;
+pub use exchange::held::HeldBody;
+pub use fields::header_map::HeaderMap;
+pub use fields::header_value::{HeaderValue, HeaderValues, Pairs, PairsIter};
+pub use host::configuration::{Configuration, VmConfiguration};
+#[cfg(feature = "json")]
+pub use host::json;
+pub use host::{clock, filter_state, foreign, metadata, metric, property, random, shared_data, stream_info};
+pub use http::body::{Body, RequestBody, ResponseBody};
+pub use http::context::Context;
+pub use http::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
+pub use http::headers::{RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
+pub use http::log_context::LogContext;
+pub use http::representation::MediaType;
+pub use log::printable::{Printable, printable};
+pub use plugin::root_context::RootContext;
 #[doc(hidden)]
 pub use proxy_filter_macros::__export;
 pub use proxy_filter_macros::{context, filter, module, root, stream_context};
-pub use representation::MediaType;
-pub use runtime::ignored_events;
-pub use shared_queue::{Drain, SharedQueue};
-pub use sys::LogOutOfMemory;
-pub use tcp::{DownstreamData, NetworkFilterStatus, PeerType, StreamContext, StreamData, UpstreamData};
-pub use timer::{Interval, RunningInterval, Timer};
-#[cfg(feature = "futures")]
-pub use {dispatch::QueueItems, exchange::Chunks};
+pub use sys::allocator::LogOutOfMemory;
+pub use tcp::StreamContext;
+pub use tcp::data::{DownstreamData, StreamData, UpstreamData};
+pub use tcp::status::{NetworkFilterStatus, PeerType};

@@ -117,7 +117,8 @@ fn accessors_with_an_older_name() -> Vec<Accessor> {
 /// The names in the sources, so that none is missing in the list.
 #[test]
 fn the_list_of_older_names_is_complete() {
-    let sources = [include_str!("../src/stream_info/mod.rs"), include_str!("../src/metadata/mod.rs")].concat();
+    let sources =
+        [include_str!("../src/host/stream_info/mod.rs"), include_str!("../src/host/metadata/mod.rs")].concat();
     let mut named: Vec<&str> = Vec::new();
     for separator in [".or(\"", "\" or \""] {
         named.extend(sources.split(separator).skip(1).filter_map(|rest| rest.split('"').next()));

@@ -137,7 +137,7 @@ fn block(page: &str, after: &str) -> String {
 /// Builds a filter that uses `uuid` and `rand` as the page of `proxy_filter::random` says.
 fn identifiers(scratch: &Scratch) -> PathBuf {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let page = fs::read_to_string(repository.join("sdk/src/random.rs")).unwrap();
+    let page = fs::read_to_string(repository.join("sdk/src/host/random.rs")).unwrap();
     let dependencies = block(&page, "The filter's package needs the feature");
     let version = "proxy-filter = { version = \"0.1\",";
     assert!(dependencies.contains(version), "{dependencies}");

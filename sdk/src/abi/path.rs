@@ -15,7 +15,7 @@ pub(crate) fn encode(parts: &[&str]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::encode;
+    use crate::abi::path::encode;
 
     #[test]
     fn parts_are_joined_with_nul_and_no_nul_at_the_end() {

@@ -1,6 +1,6 @@
 //! The header map of a request that the module makes.
 
-use super::pairs::{COUNT, LENGTHS, MAX_BYTES, MAX_PAIRS, TooLarge, append};
+use crate::abi::pairs::{COUNT, LENGTHS, MAX_BYTES, MAX_PAIRS, TooLarge, append};
 
 /// Encodes the map of a request as [`Builder`](super::pairs::Builder) does its maps, in one buffer, because one is made for every request that asks a service: texts come
 /// behind the room for the lengths of more pairs than most requests have.

@@ -1,15 +1,21 @@
 //! What happens when a callback denies or fails.
 
-use super::{CallbackSet, Callbacks, Life};
-use crate::abi::StreamType;
-use crate::denial::{Denial, close};
-use crate::error::{Denied, Error, ErrorKind, Result};
-use crate::filter_status::FailurePolicy;
-use crate::runtime::Callback;
+use crate::abi::stream_type::StreamType;
+use crate::current::Callback;
+use crate::engine::callbacks::{CallbackSet, Callbacks};
+use crate::engine::life::Life;
+use crate::engine::message_state::MessageState;
+use crate::error::Denied;
+use crate::error::close::close;
+use crate::error::denial::Denial;
+use crate::error::denial::Raw;
+use crate::error::kind::ErrorKind;
+use crate::error::policy::FailurePolicy;
+use crate::error::{Error, Result};
 use crate::sys;
 
 /// How a stream is refused.
-pub(super) trait Refuse: Copy {
+pub(crate) trait Refuse: Copy {
     /// What is logged when the failure policy lets the stream go on.
     const GOES_ON: &'static str;
     /// What is logged when the stream is closed.
@@ -27,27 +33,31 @@ pub(super) trait Refuse: Copy {
 
 /// How an HTTP stream can be refused in a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// No response headers have gone to the client: it gets a local reply.
     Reply,
     /// They have: the stream is reset.
     Reset,
 }
 
+impl Refusal {
+    /// How a response whose headers callback has returned can be refused.
+    pub(crate) fn of_response(state: &MessageState) -> Self {
+        if state.headers_paused.get() { Self::Reply } else { Self::Reset }
+    }
+}
+
 /// What a callback returns to the host to keep the message; every host knows it in every phase.
-pub(super) const STOP: u32 = 1;
+pub(crate) const STOP: u32 = 1;
 /// What a callback returns to the host so that a part of a request is never forwarded, while the
 /// response is: body bytes are dropped, trailers are paused.
-pub(super) const DROP: u32 = 3;
+pub(crate) const DROP: u32 = 3;
 /// What a callback returns to the host to let the message go on.
-pub(super) const CONTINUE: u32 = 0;
-
-/// What a callback's result is to the host: a number, or a denial to carry out first.
-pub(super) type Raw = core::result::Result<u32, Denial>;
+pub(crate) const CONTINUE: u32 = 0;
 
 /// What the host gets for the outcome of a callback, after its denial was carried out or the failure policy applied.
 #[inline]
-pub(super) fn settle<C: Callbacks, F: Refuse>(
+pub(crate) fn settle<C: Callbacks, F: Refuse>(
     callback: Callback,
     context_id: u32,
     context: &C,
@@ -70,7 +80,7 @@ pub(super) fn settle<C: Callbacks, F: Refuse>(
 
 /// Logs the failure of a callback. A response that began early is none.
 #[cold]
-pub(super) fn report(callback: Callback, context_id: u32, error: &Error, consequence: &str) {
+pub(crate) fn report(callback: Callback, context_id: u32, error: &Error, consequence: &str) {
     error.report(error.level(), callback, context_id, consequence, 0);
 }
 
@@ -78,7 +88,7 @@ pub(super) fn report(callback: Callback, context_id: u32, error: &Error, consequ
 /// says. Returns the callback's result.
 #[cold]
 #[inline(never)]
-pub(super) fn fail<F: Refuse>(
+pub(crate) fn fail<F: Refuse>(
     callback: Callback,
     context_id: u32,
     mut error: Error,
@@ -110,7 +120,7 @@ pub(super) fn fail<F: Refuse>(
 /// The same for an async function, which may have been told that the response began early.
 #[cold]
 #[inline(never)]
-pub(super) fn fail_function<F: Refuse>(
+pub(crate) fn fail_function<F: Refuse>(
     callback: Callback,
     context_id: u32,
     error: Error,
@@ -156,5 +166,30 @@ impl Refuse for Refusal {
     #[inline]
     fn deny_with(callback: Callback, context_id: u32, denied: &mut dyn Denied) {
         denied.carry_out(callback, context_id);
+    }
+}
+
+/// A connection is refused by closing it.
+#[derive(Clone, Copy)]
+pub(crate) struct Close;
+
+impl Refuse for Close {
+    const GOES_ON: &'static str = "; the connection goes on";
+    const CLOSED: &'static str = "; the connection is closed";
+    const STREAM: StreamType = StreamType::DOWNSTREAM;
+
+    #[inline]
+    fn replies(self) -> bool {
+        false
+    }
+
+    #[inline]
+    fn deny(_: Callback, _: u32, _: Denial) {
+        close(Self::STREAM);
+    }
+
+    #[inline]
+    fn deny_with(_: Callback, _: u32, _: &mut dyn Denied) {
+        close(Self::STREAM);
     }
 }

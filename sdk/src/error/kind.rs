@@ -1,6 +1,6 @@
 //! [`ErrorKind`]: what of an error a filter can match on.
 
-use crate::abi::Status;
+use crate::abi::status::Status;
 
 /// The kinds of [`Error`](crate::Error).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

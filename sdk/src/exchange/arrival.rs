@@ -1,8 +1,9 @@
 //! Waiting for the parts of a stream to arrive.
 
-use super::point::Point;
-use super::stage::{Progress, Stage, Wanted, forwarded};
-use crate::error::{Error, ErrorKind, Result};
+use crate::engine::point::Point;
+use crate::error::kind::ErrorKind;
+use crate::error::{Error, Result};
+use crate::exchange::stage::{Progress, Stage, Wanted, forwarded};
 use core::future::poll_fn;
 use core::task::Poll;
 
@@ -77,7 +78,7 @@ impl Stage {
             return Err(self.missed(point));
         }
         if !progress.ended.get() || progress.fresh.get() && progress.news() > 0 {
-            return Err(super::early());
+            return Err(crate::exchange::early());
         }
         Ok(!progress.bodiless.get() && (self.here() == point || progress.held.get()))
     }

@@ -1,9 +1,9 @@
 //! The pieces of a body as a stream of the crate `futures`.
 
-use super::point::Point;
-use super::stage::Stage;
-use crate::body::Body;
+use crate::engine::point::Point;
 use crate::error::Result;
+use crate::exchange::stage::Stage;
+use crate::http::body::Body;
 use core::task::Poll;
 
 /// Copies of the pieces of a body, one after the other; made by [`Exchange::request_chunks`](crate::Exchange::request_chunks) and
@@ -43,5 +43,22 @@ impl<'a> Chunks<'a> {
 
     pub(crate) const fn is_over(&self) -> bool {
         self.over
+    }
+}
+
+/// The pieces; after an error there are no more.
+impl futures_core::Stream for Chunks<'_> {
+    type Item = Result<Vec<u8>>;
+
+    #[inline]
+    fn poll_next(mut self: core::pin::Pin<&mut Self>, _: &mut core::task::Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_chunk()
+    }
+}
+
+impl futures_core::FusedStream for Chunks<'_> {
+    #[inline]
+    fn is_terminated(&self) -> bool {
+        self.is_over()
     }
 }

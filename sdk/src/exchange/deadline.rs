@@ -1,8 +1,10 @@
 //! The time that a filter which is one async function has for all it does.
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::line::Line;
-use crate::timer::{milliseconds, timeout};
+use crate::callout::timer::tick::milliseconds;
+use crate::callout::timer::timeout;
+use crate::error::kind::ErrorKind;
+use crate::error::{Error, Result};
+use crate::log::line::Line;
 use core::time::Duration;
 
 /// Whether a deadline is a time that hosts can count, and not over at once: checked when a filter is compiled.

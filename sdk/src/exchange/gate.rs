@@ -1,10 +1,11 @@
 //! Streams that wait for the plugin to be ready.
 
-use super::point::Points;
-use super::task::RootTask;
-use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::edit;
-use crate::timer::Timer;
+use crate::callout::timer::Timer;
+use crate::engine::edit::edit;
+use crate::engine::point::Points;
+use crate::error::kind::ErrorKind;
+use crate::error::{Error, Result};
+use crate::exchange::task::RootTask;
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::{Poll, Waker};

@@ -1,15 +1,20 @@
 //! Headers that are held until the whole body is here.
 
-use super::arrival::too_large;
-use super::point::{Point, Points};
-use super::stage::{Stage, Wanted};
-use super::task;
-use crate::abi::{MapType, Status};
-use crate::body::Body;
-use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{Callback, current, edit};
-use crate::timer::Timer;
-use crate::{stream_info, sys};
+use crate::abi::map_type::MapType;
+use crate::abi::status::Status;
+use crate::callout::timer::Timer;
+use crate::current;
+use crate::current::Callback;
+use crate::engine::declared;
+use crate::engine::edit::edit;
+use crate::engine::point::{Point, Points};
+use crate::error::kind::ErrorKind;
+use crate::error::{Error, Result};
+use crate::exchange::arrival::too_large;
+use crate::exchange::stage::{Stage, Wanted};
+use crate::host::stream_info;
+use crate::http::body::Body;
+use crate::sys;
 use core::future::poll_fn;
 use core::ops::Deref;
 use core::pin::pin;
@@ -62,8 +67,8 @@ impl Stage {
             self.note_asked(body);
             return Ok(0);
         }
-        if !task::is_declared(Points::TIMERS) {
-            return Err(super::undeclared("timers"));
+        if !declared::is_declared(Points::TIMERS) {
+            return Err(crate::engine::declared::undeclared("timers"));
         }
         // Only the result of this callback says what becomes of the body.
         if ![Callback::REQUEST_HEADERS, Callback::RESPONSE_HEADERS].contains(&current::callback()) {

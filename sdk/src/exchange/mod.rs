@@ -1,38 +1,34 @@
 //! [`Exchange`]: a request and its response, in the order in which they pass, for a filter that is one async function.
 
-mod arrival;
+pub(crate) mod arrival;
 #[cfg(feature = "futures")]
-mod chunks;
-mod deadline;
-mod gate;
-mod held;
-mod message;
-mod point;
-mod policy;
-mod stage;
-mod task;
+pub(crate) mod chunks;
+pub(crate) mod deadline;
+pub(crate) mod gate;
+pub(crate) mod held;
+pub(crate) mod message;
+pub(crate) mod policy;
+pub(crate) mod stage;
+pub(crate) mod task;
 
-use crate::body::{Edits, RequestBody, ResponseBody};
-use crate::denial::Denial;
-use crate::error::{Error, ErrorKind, Result};
-use crate::headers::{ContentLength, RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
-use crate::local_reply::LocalReply;
-use crate::log_context::LogContext;
+use crate::error::denial::Denial;
+use crate::error::kind::ErrorKind;
+use crate::error::local_reply::LocalReply;
+use crate::error::{Error, Result};
+use crate::fields::header_map::ContentLength;
+use crate::http::body::Edits;
+use crate::http::body::{RequestBody, ResponseBody};
+use crate::http::headers::{RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
+use crate::http::log_context::LogContext;
 use core::future::poll_fn;
 use std::rc::Rc;
 
+pub(crate) use crate::engine::point::Point;
 #[cfg(feature = "futures")]
-pub use chunks::Chunks;
-pub use deadline::{is_deadline, within};
-pub use gate::Gate;
-pub use held::HeldBody;
-use message::{handle, message};
-pub(crate) use point::Point;
-pub use point::Points;
-pub use policy::policy_of;
-pub(crate) use stage::{Stage, undeclared};
-pub(crate) use task::{Next, Running, find, is_declared, poll_root, resume};
-pub use task::{RootTask, StreamTask};
+pub use crate::exchange::chunks::Chunks;
+pub(crate) use crate::exchange::held::HeldBody;
+use crate::exchange::message::{handle, message};
+pub(crate) use crate::exchange::stage::Stage;
 
 /// A request and its response: what a filter that is one async function is given.
 ///

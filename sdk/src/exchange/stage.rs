@@ -1,10 +1,12 @@
 //! How far a stream is, and what its future waits for.
 
-use super::point::{Point, Points};
-use crate::denial::Denial;
-use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::line::Line;
-use crate::runtime::{Callback, current};
+use crate::current;
+use crate::current::Callback;
+use crate::engine::declared::undeclared;
+use crate::engine::point::{Point, Points};
+use crate::error::denial::Denial;
+use crate::error::kind::ErrorKind;
+use crate::error::{Error, Result};
 use core::task::Poll;
 use std::cell::Cell;
 
@@ -332,15 +334,4 @@ pub(super) fn forwarded() -> Error {
         ErrorKind::NotAvailableHere,
         "this part of the stream was forwarded already: await the parts in their order, and each before a later one",
     )
-}
-
-#[cold]
-#[inline]
-pub(crate) fn undeclared(name: &str) -> Error {
-    let mut line = Line::new();
-    for part in ["the module does not export what `", name, "` waits for: write `#[proxy_filter::filter(", name, ")]`"]
-    {
-        line.push(part);
-    }
-    Error::text(ErrorKind::NotAvailableHere, line.as_str().into())
 }

@@ -1,14 +1,17 @@
 //! The futures of streams and root contexts, and what their callbacks do with them.
 
-use super::Exchange;
-use super::point::{Point, Points};
-use super::stage::{Stage, Wanted, early_response};
-use crate::denial::Denial;
-use crate::error::{Error, ErrorKind, Result};
-use crate::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
-use crate::runtime::{Executor, Shared, Task, current};
+use crate::current;
+use crate::engine::declared;
+use crate::engine::executor::{Executor, Task};
+use crate::engine::point::{Point, Points};
+use crate::engine::shared::Shared;
+use crate::error::denial::Denial;
+use crate::error::kind::ErrorKind;
+use crate::error::{Error, Result};
+use crate::exchange::Exchange;
+use crate::exchange::stage::{Stage, Wanted, early_response};
+use crate::http::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use core::task::Poll;
-use std::cell::Cell;
 use std::rc::Rc;
 
 /// The future of a stream or of a root context.
@@ -16,8 +19,6 @@ pub(crate) type Running = Shared<Task<Result<()>, Rc<Stage>>>;
 
 thread_local! {
     static EXECUTOR: Executor<Result<()>, Rc<Stage>> = const { Executor::new() };
-    /// What the module exports, as far as the future that runs is concerned.
-    static DECLARED: Cell<Points> = const { Cell::new(Points::NONE) };
 }
 
 /// A future may wake itself so often in one callback; after that it waits for the next one.
@@ -26,11 +27,11 @@ const TURNS: u32 = 64;
 /// What becomes of a stream after its future has run.
 pub(crate) enum Next {
     /// Everything goes on.
-    LetGo,
+    Forward,
     /// The whole body of this point is waited for; of headers, the body after them, while they are held.
-    Gather(Point),
+    Buffer(Point),
     /// The stream stays where it is; the point is the one that the future was given last.
-    Hold(Point),
+    Pause(Point),
     /// The client is answered, or the stream reset.
     Deny(Denial),
     /// The future is over.
@@ -65,16 +66,16 @@ impl StreamTask {
     /// Lets the future run if a callback at this point concerns it.
     #[inline]
     fn step(&self, point: Point) -> Next {
-        if self.stage.concerns(point) { run(self.task, &self.stage) } else { Next::LetGo }
+        if self.stage.concerns(point) { run(self.task, &self.stage) } else { Next::Forward }
     }
 
     #[inline]
     fn headers(&self, point: Point, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         self.stage.arrive_headers(point, end_of_stream);
         match self.step(point) {
-            Next::Gather(wanted) if wanted == point => Ok(FilterHeadersStatus::StopIteration),
-            Next::LetGo | Next::Gather(_) => Ok(FilterHeadersStatus::Continue),
-            Next::Hold(_) => Ok(FilterHeadersStatus::PAUSE),
+            Next::Buffer(wanted) if wanted == point => Ok(FilterHeadersStatus::StopIteration),
+            Next::Forward | Next::Buffer(_) => Ok(FilterHeadersStatus::Continue),
+            Next::Pause(_) => Ok(FilterHeadersStatus::PAUSE),
             Next::Deny(denial) => Ok(denial.into()),
             Next::Failed(error) => Err(error),
         }
@@ -94,23 +95,23 @@ impl StreamTask {
             run(self.task, &self.stage)
         } else if bodiless {
             // The headers have said it, and are still here.
-            Next::LetGo
+            Next::Forward
         } else {
             self.step(point)
         };
         match next {
-            Next::Gather(wanted) if wanted == point => {
+            Next::Buffer(wanted) if wanted == point => {
                 progress.held.set(true);
                 Ok(FilterDataStatus::StopIterationAndBuffer)
             }
-            Next::LetGo | Next::Gather(_) => {
+            Next::Forward | Next::Buffer(_) => {
                 if progress.told_empty.get() && size > 0 {
                     return Err(bytes_of_an_upgrade());
                 }
                 self.stage.let_go(point);
                 Ok(FilterDataStatus::Continue)
             }
-            Next::Hold(_) => {
+            Next::Pause(_) => {
                 progress.held.set(true);
                 Ok(FilterDataStatus::PAUSE)
             }
@@ -126,11 +127,11 @@ impl StreamTask {
         }
         self.stage.arrive_trailers(point);
         match self.step(point) {
-            Next::LetGo | Next::Gather(_) => {
+            Next::Forward | Next::Buffer(_) => {
                 self.stage.let_go(point);
                 Ok(FilterTrailersStatus::Continue)
             }
-            Next::Hold(_) => Ok(FilterTrailersStatus::PAUSE),
+            Next::Pause(_) => Ok(FilterTrailersStatus::PAUSE),
             Next::Deny(denial) => Ok(denial.into()),
             Next::Failed(error) => Err(error),
         }
@@ -250,11 +251,11 @@ pub(crate) fn find(number: u32) -> Option<(Running, u32, Rc<Stage>)> {
 pub(crate) fn resume(task: Running, stage: &Stage) -> Next {
     let next = run(task, stage);
     match &next {
-        Next::LetGo => {
+        Next::Forward => {
             stage.let_go(Point::RequestBody);
             stage.let_go(Point::ResponseBody);
         }
-        Next::Hold(point) if !point.is_request() => stage.let_go(Point::RequestBody),
+        Next::Pause(point) if !point.is_request() => stage.let_go(Point::RequestBody),
         _ => {}
     }
     next
@@ -269,17 +270,11 @@ pub(crate) fn poll_root(task: Running, stage: &Stage) -> Result<()> {
     }
 }
 
-/// Whether the future that runs may wait for this.
-#[inline]
-pub(crate) fn is_declared(points: Points) -> bool {
-    DECLARED.get().intersects(points)
-}
-
 #[inline]
 fn run(task: Running, stage: &Stage) -> Next {
-    let outer = DECLARED.replace(stage.points());
+    let outer = declared::declare(stage.points());
     let next = run_declared(task, stage);
-    DECLARED.set(outer);
+    declared::declare(outer);
     next
 }
 
@@ -301,7 +296,7 @@ fn run_declared(task: Running, stage: &Stage) -> Next {
                 stage.want(Wanted::Point(Point::Log));
                 return match over {
                     Some(Poll::Ready(Err(error))) => Next::Failed(error),
-                    _ => Next::LetGo,
+                    _ => Next::Forward,
                 };
             }
         }
@@ -310,8 +305,8 @@ fn run_declared(task: Running, stage: &Stage) -> Next {
         }
     }
     match stage.wanted() {
-        Wanted::Nothing => Next::Hold(stage.asked()),
-        Wanted::Point(_) => Next::LetGo,
-        Wanted::Whole(point) => Next::Gather(point),
+        Wanted::Nothing => Next::Pause(stage.asked()),
+        Wanted::Point(_) => Next::Forward,
+        Wanted::Whole(point) => Next::Buffer(point),
     }
 }

@@ -1,9 +1,9 @@
 //! [`RateLimit`]: lines that a client can cause, without letting the client fill the log.
 
-use super::write;
-use crate::abi::LogLevel;
-use crate::runtime::current;
-use crate::runtime::line::Line;
+use crate::abi::log_level::LogLevel;
+use crate::current;
+use crate::log::line::Line;
+use crate::log::write;
 use crate::sys;
 use core::fmt;
 use core::time::Duration;

@@ -1,6 +1,6 @@
 //! [`LogOutOfMemory`]: the line in the host's log that names the reason when memory runs out.
 
-use crate::abi::LogLevel;
+use crate::abi::log_level::LogLevel;
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -88,7 +88,7 @@ static ALLOCATOR: LogOutOfMemory<std::alloc::System> = LogOutOfMemory(std::alloc
 
 #[cfg(test)]
 mod tests {
-    use super::LogOutOfMemory;
+    use crate::sys::allocator::LogOutOfMemory;
     use std::alloc::{GlobalAlloc, Layout, System};
 
     /// Has the memory of the system, for small blocks.

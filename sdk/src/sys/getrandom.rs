@@ -12,5 +12,5 @@ unsafe extern "Rust" fn __getrandom_v03_custom(bytes: *mut u8, size: usize) -> R
     unsafe { bytes.write_bytes(0, size) };
     // SAFETY: they are initialised now, and nobody else has them during the call.
     let bytes = unsafe { core::slice::from_raw_parts_mut(bytes, size) };
-    super::fill_random(bytes).map_err(|_| Error::UNSUPPORTED)
+    crate::sys::fill_random(bytes).map_err(|_| Error::UNSUPPORTED)
 }

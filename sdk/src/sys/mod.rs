@@ -6,25 +6,24 @@
 //! is adopted once, outs are initialised, and any status but `Ok` is an `Err` that keeps its number.
 
 #[allow(unsafe_code, reason = "an allocator is unsafe to implement")]
-mod allocator;
+pub(crate) mod allocator;
 #[cfg(all(target_arch = "wasm32", target_os = "unknown", feature = "getrandom"))]
 #[allow(unsafe_code, reason = "the interface of the crate `getrandom` is one of pointers")]
-mod getrandom;
-mod list;
+pub(crate) mod getrandom;
+pub(crate) mod list;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
 #[allow(unsafe_code, reason = "a conversion the standard library has only unchecked or twice as slow")]
-mod text;
+pub(crate) mod text;
 #[cfg(target_family = "wasm")]
 #[allow(
     unsafe_code,
     reason = "host functions are foreign functions, and the host writes into memory this module allocated"
 )]
-mod wasm;
+pub(crate) mod wasm;
 
-use crate::abi::Status;
-pub use allocator::LogOutOfMemory;
-pub(crate) use text::{plain_ascii, printable_ascii};
+use crate::abi::status::Status;
+pub use crate::sys::allocator::LogOutOfMemory;
 
 /// The number of an error of WASI as a status. 0 is none; 52, 58 and 76 say that the host does not have the function, or does not let the
 /// module use it.

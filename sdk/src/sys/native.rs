@@ -2,7 +2,7 @@
 //!
 //! This is what makes `cargo test` run a filter without wasm, under a debugger or Miri. No unsafe code is involved.
 
-use crate::abi::Status;
+use crate::abi::status::Status;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -45,7 +45,7 @@ const NOT_IMPLEMENTED: u32 = 52;
 
 /// Fills bytes with random ones, at most 64 KiB: `random_get` of WASI preview 1, answered by the installed host.
 pub fn random_get(bytes: &mut [u8]) -> Result<(), Status> {
-    super::check_wasi(installed().map_or(NOT_IMPLEMENTED, |host| host.random_get(bytes)))
+    crate::sys::check_wasi(installed().map_or(NOT_IMPLEMENTED, |host| host.random_get(bytes)))
 }
 
 macro_rules! natives {
@@ -85,7 +85,8 @@ macro_rules! natives {
 
 #[allow(unused_parens, reason = "a list of one out is no tuple")]
 mod functions {
-    use super::{NOT_IMPLEMENTED, Status, installed};
+    use crate::abi::status::Status;
+    use crate::sys::native::{NOT_IMPLEMENTED, installed};
     crate::__for_each_host_function!(natives);
 }
 pub use functions::*;

@@ -47,7 +47,7 @@ const fn is_special(word: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{plain_ascii, printable_ascii};
+    use crate::sys::text::{plain_ascii, printable_ascii};
 
     #[test]
     fn every_byte_at_every_position_of_every_length_is_seen() {

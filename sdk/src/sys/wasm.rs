@@ -1,6 +1,6 @@
 //! The host functions as wasm imports from module `env`, and the allocator the host asks for memory.
 
-use crate::abi::Status;
+use crate::abi::status::Status;
 use std::alloc::Layout;
 
 /// Bytes the host wrote into memory it got from [`proxy_on_memory_allocate`].
@@ -74,7 +74,7 @@ pub fn random_get(bytes: &mut [u8]) -> Result<(), Status> {
         fn random_get(bytes: *mut u8, size: usize) -> u32;
     }
     // SAFETY: the signature is that of WASI. The host writes into the live slice during the call only.
-    super::check_wasi(unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) })
+    crate::sys::check_wasi(unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) })
 }
 
 /// Turns the list into one import and one safe wrapper for each function. Parameters and outs are lowered one after the other:
@@ -122,7 +122,8 @@ macro_rules! imports {
 
 #[allow(unused_parens, reason = "a list of one out is no tuple")]
 mod functions {
-    use super::{Buffer, Status};
+    use crate::abi::status::Status;
+    use crate::sys::wasm::Buffer;
     crate::__for_each_host_function!(imports);
 }
 pub use functions::*;

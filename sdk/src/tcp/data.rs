@@ -1,8 +1,8 @@
 //! Data of a connection: [`DownstreamData`], [`UpstreamData`], and what they share, [`StreamData`].
 
-use crate::abi::BufferType;
-use crate::buffer::Buffer;
+use crate::abi::buffer_type::BufferType;
 use crate::error::Result;
+use crate::host::buffer::Buffer;
 use core::ops::{Deref, DerefMut};
 
 /// The data of one direction that the host shows now: what was held before, and what has just come.

@@ -1,13 +1,14 @@
 //! TCP connections: [`StreamContext`], what its callbacks return, and the data they are handed.
 
-mod data;
-mod status;
+pub(crate) mod data;
+pub(crate) mod pause;
+pub(crate) mod status;
 
-pub use data::{DownstreamData, StreamData, UpstreamData};
-pub use status::{NetworkFilterStatus, PeerType};
+pub(crate) use crate::tcp::status::{NetworkFilterStatus, PeerType};
+pub(crate) use data::{DownstreamData, UpstreamData};
 
 use crate::error::Result;
-use crate::filter_status::FailurePolicy;
+use crate::error::policy::FailurePolicy;
 
 /// The context of one TCP connection: the client's (*downstream*), and the one the host makes to an upstream for it.
 ///

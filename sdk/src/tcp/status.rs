@@ -1,5 +1,7 @@
 //! What a callback of a connection returns, and who closed it.
 
+use crate::error::denial::{Denial, Raw};
+
 /// What the host does after `on_new_connection`, `on_downstream_data` or `on_upstream_data`.
 ///
 /// | value | Envoy |
@@ -37,6 +39,16 @@ pub enum NetworkFilterStatus {
 impl NetworkFilterStatus {
     /// Holds the data until a later callback of the same direction returns `Continue`.
     pub const PAUSE: Self = Self::StopIteration;
+
+    /// What the host is told.
+    #[inline]
+    pub(crate) const fn into_raw(self) -> Raw {
+        match self {
+            Self::Continue => Ok(0),
+            Self::StopIteration => Ok(1),
+            Self::Close => Err(Denial::Close),
+        }
+    }
 }
 
 /// Who closed a connection.
@@ -66,7 +78,8 @@ impl PeerType {
 
 #[cfg(test)]
 mod tests {
-    use super::PeerType::{self, Local, Remote, Unknown};
+    use crate::tcp::status::PeerType;
+    use crate::tcp::status::PeerType::{Local, Remote, Unknown};
 
     #[test]
     fn a_peer_that_no_specification_knows_is_unknown() {

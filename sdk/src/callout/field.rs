@@ -1,0 +1,129 @@
+//! Fields that say how a message is transported. Those of a callout follow from the call itself.
+
+use crate::abi::field::check_field;
+
+/// Whether an author may give a callout this field.
+#[inline]
+pub(crate) fn check_callout_field(name: &[u8], value: &[u8]) -> Result<(), &'static str> {
+    check_field(name, value)?;
+    // Few names begin as these do.
+    match name.first() {
+        Some(
+            b'c' | b'e' | b'h' | b'k' | b'p' | b't' | b'u' | b'x' | b'C' | b'E' | b'H' | b'K' | b'P' | b'T' | b'U'
+            | b'X',
+        ) => instead(name).map_or(Ok(()), Err),
+        _ => Ok(()),
+    }
+}
+
+const LENGTH: &str = "leave `content-length` and `transfer-encoding` out of a callout: `body` sets them";
+const AUTHORITY: &str = "give a callout its `host` with `authority`";
+const CONNECTION: &str = "leave fields of one connection out of a callout, as `headers_from` does";
+const CONTROL: &str = "the host obeys this field of a callout: use `timeout` or `timer::retry`";
+
+/// What to use in place of a field that the host would obey, or that it sets itself; none for all
+/// others.
+#[inline(never)]
+pub(crate) fn instead(name: &[u8]) -> Option<&'static str> {
+    const FIELDS: &[(&str, &str)] = &[
+        ("host", AUTHORITY),
+        ("content-length", LENGTH),
+        ("transfer-encoding", LENGTH),
+        ("te", CONNECTION),
+        ("connection", CONNECTION),
+        ("upgrade", CONNECTION),
+        ("http2-settings", CONNECTION),
+        ("keep-alive", CONNECTION),
+        ("proxy-connection", CONNECTION),
+        ("expect", CONNECTION),
+    ];
+    const CONTROLS: &[&str] = &[
+        "upstream-rq-",
+        "upstream-stream-",
+        "upstream-alt-",
+        "expected-rq-",
+        "max-retries",
+        "retr",
+        "is-timeout-retry",
+        "hedge-",
+    ];
+    let begins = |name: &[u8], start: &str| {
+        name.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start.as_bytes()))
+    };
+    if let Some((_, instead)) = FIELDS.iter().find(|(field, _)| name.eq_ignore_ascii_case(field.as_bytes())) {
+        return Some(instead);
+    }
+    let rest = if begins(name, "x-envoy-") { name.get("x-envoy-".len()..) } else { None };
+    rest.filter(|rest| CONTROLS.iter().any(|start| begins(rest, start))).map(|_| CONTROL)
+}
+
+/// Whether a field is one of those of one hop, which a request to another service does not take
+/// over.
+pub(crate) fn is_of_one_hop(name: &[u8], nominated: &[Vec<u8>]) -> bool {
+    name.first() == Some(&b':')
+        || instead(name).is_some()
+        || nominated.iter().any(|nominated| nominated.eq_ignore_ascii_case(name))
+}
+
+/// The names in the value of a `connection` field.
+pub(crate) fn nominated(connection: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    connection.split(|byte| *byte == b',').map(|name| name.trim_ascii().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Envoy's router obeys, from its documentation, and what says where a message ends and
+    /// whose it is.
+    pub(crate) const RESERVED: &[&str] = &[
+        "content-length",
+        "transfer-encoding",
+        "te",
+        "connection",
+        "host",
+        "upgrade",
+        "keep-alive",
+        "proxy-connection",
+        "expect",
+        "http2-settings",
+        "x-envoy-upstream-rq-timeout-ms",
+        "x-envoy-upstream-rq-per-try-timeout-ms",
+        "x-envoy-upstream-rq-timeout-alt-response",
+        "x-envoy-upstream-alt-stat-name",
+        "x-envoy-upstream-stream-duration-ms",
+        "x-envoy-expected-rq-timeout-ms",
+        "x-envoy-max-retries",
+        "x-envoy-retry-on",
+        "x-envoy-retry-grpc-on",
+        "x-envoy-retriable-header-names",
+        "x-envoy-retriable-status-codes",
+        "x-envoy-is-timeout-retry",
+        "x-envoy-hedge-on-per-try-timeout",
+    ];
+
+    #[test]
+    fn what_the_host_would_obey_is_reserved_in_any_case_of_letters() {
+        for name in RESERVED {
+            for name in [(*name).to_owned(), name.to_uppercase()] {
+                assert!(check_callout_field(name.as_bytes(), b"1").is_err(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_service_may_be_told_is_not_reserved() {
+        for name in [
+            "x-envoy-external-address",
+            "x-envoy-original-path",
+            "x-envoy",
+            "content-type",
+            "tenant",
+            "hosts",
+            "x",
+            "trailer",
+        ] {
+            assert_eq!(check_callout_field(name.as_bytes(), b"1"), Ok(()), "{name}");
+        }
+    }
+}

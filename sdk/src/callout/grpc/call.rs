@@ -1,0 +1,206 @@
+use crate::callout::grpc::error::GrpcError;
+use crate::callout::grpc::message::GrpcMessage;
+use crate::callout::grpc::request::Request;
+use crate::callout::http::{DEFAULT_TIMEOUT, milliseconds};
+use crate::sys;
+use core::fmt;
+use core::marker::PhantomData;
+use core::time::Duration;
+
+/// A gRPC call with one message in each direction ("unary"), made by the host on behalf of the filter. `Reply` is the message that answers it.
+///
+/// It is used as an [`HttpCall`](crate::HttpCall) is:
+///
+/// * **Hold the message**: [`request.pause_for(self, call, |stream, request, answer| …)`](crate::RequestHeaders::pause_for), and the same for
+///   response, bodies and trailers.
+/// * **Go on**: [`call.send(self, |context, answer| …)`](Self::send).
+/// * **Await it**, in a filter that is one async function: `call.await?`. A future that is dropped cancels the call.
+///
+/// The answer is the decoded message, or a [`GrpcError`]. It comes once, or not at all if the stream is over first; the call is cancelled then. A
+/// call that cannot be made is answered at once, with the reason.
+///
+/// It needs the feature `grpc`. The context says in its attribute that it waits: `#[proxy_filter::context(grpc_calls)]`, or `#[proxy_filter::root(grpc_calls)]` for the root
+/// context. That makes the module export `proxy_on_grpc_receive` and `proxy_on_grpc_close`; without it such a call does not compile.
+///
+/// ```
+/// # mod authorize {
+/// use proxy_filter::prelude::*;
+/// use std::time::Duration;
+///
+/// #[derive(Clone, PartialEq, prost::Message)]
+/// struct CheckRequest {
+///     #[prost(bytes = "vec", tag = "1")]
+///     token: Vec<u8>,
+/// }
+///
+/// #[derive(Clone, PartialEq, prost::Message)]
+/// struct CheckReply {
+///     #[prost(string, tag = "1")]
+///     user: String,
+/// }
+///
+/// # #[derive(Default)] struct Root;
+/// # #[proxy_filter::root] impl RootContext for Root { type Context = Authorize; fn new_context(&self) -> Authorize { Authorize } }
+/// struct Authorize;
+///
+/// #[proxy_filter::context(grpc_calls)]
+/// impl Context for Authorize {
+///     fn on_request_headers(&mut self, request: &mut RequestHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+///         let token = request.get("authorization")?.unwrap_or_default().to_vec();
+///         let call = GrpcCall::<CheckReply>::new("authz", "auth.Authz", "Check", &CheckRequest { token })
+///             .timeout(Duration::from_millis(200));
+///         request.pause_for(self, call, |_, request, answer| match answer {
+///             Ok(reply) => {
+///                 request.replace("x-user", reply.user)?;
+///                 Ok(FilterHeadersStatus::Continue)
+///             }
+///             Err(GrpcError::Status(_)) => request.reply(LocalReply::new(403)),
+///             Err(GrpcError::Outage(why)) => request.reply(LocalReply::new(503).details(why.to_string())),
+///             Err(error @ (GrpcError::Refused(_) | GrpcError::Malformed(_))) => Err(error.into()),
+///         })
+///     }
+/// }
+/// # }
+/// # fn main() {}
+/// ```
+///
+/// Envoy tells nothing of the metadata that comes with the answer. Where it matters, open a [`GrpcStream`](crate::GrpcStream), send one message and
+/// close: the service cannot tell the difference.
+///
+/// The cluster speaks HTTP/2: in Envoy's configuration, `explicit_http_config: { http2_protocol_options: {} }`.
+///
+/// Source: context API, "gRPC Call API"; ABI 0.2.1, `proxy_grpc_call`; Envoy 1.40, `Context::grpcCall`.
+#[doc(alias = "proxy_grpc_call")]
+#[doc(alias = "grpcSimpleCall")]
+#[doc(alias = "dispatch_grpc_call")]
+#[must_use = "a callout does nothing unless it is sent, awaited or paused for"]
+pub struct GrpcCall<Reply>(Box<Inner>, PhantomData<fn() -> Reply>);
+
+#[derive(Clone, Debug)]
+struct Inner {
+    request: Request,
+    message: Vec<u8>,
+    timeout: u32,
+}
+
+impl<Reply> GrpcCall<Reply> {
+    /// A call of a method: of the service `pkg.Service` that the cluster has, the method `Method`, with this message.
+    ///
+    /// An empty name, and one that is not visible ASCII, are errors when the call is made.
+    pub fn new<M: GrpcMessage>(
+        cluster: impl AsRef<[u8]>,
+        service: impl AsRef<[u8]>,
+        method: impl AsRef<[u8]>,
+        message: &M,
+    ) -> Self {
+        let request = Request::new(cluster.as_ref(), service.as_ref(), method.as_ref());
+        Self(Box::new(Inner { request, message: message.to_wire(), timeout: DEFAULT_TIMEOUT }), PhantomData)
+    }
+
+    /// Adds metadata. Call it again with the same name for a second value.
+    ///
+    /// The value of a name that ends in `-bin` may have any bytes: give it as it is, Envoy sends it as base64. Another field that is not valid
+    /// HTTP ([`HeaderMap`](crate::HeaderMap#what-may-be-written) has the rules), a name that gRPC uses itself (`:path`, `grpc-timeout`, `te`,
+    /// `content-type`), one that [`HttpCall::header`](crate::HttpCall::header) refuses, and more than 1,024 are errors when the call is made.
+    /// Envoy adds fields of its own that begin with `x-envoy-`.
+    pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
+        self.0.request.field(name.as_ref(), value.as_ref());
+        self
+    }
+
+    /// How long to wait for the answer: longer than 0, at most `i32::MAX` milliseconds (24 days), and 5 seconds unless given. Hosts count
+    /// milliseconds; a part of one counts as one. Another value is an error when the call is made: 0 would not mean "forever", but that the
+    /// time is over already.
+    ///
+    /// The server is told too, as `grpc-timeout`. Whichever notices first ends the call: Envoy with [`GrpcOutage::Timeout`](crate::GrpcOutage::Timeout), a server with the
+    /// status [`DEADLINE_EXCEEDED`](crate::GrpcCode::DEADLINE_EXCEEDED). [`GrpcError::code`] is that code for both.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        match milliseconds(timeout) {
+            Some(timeout) => self.0.timeout = timeout,
+            None => self.0.request.refuse(
+                "the timeout of a gRPC call must be longer than 0 and at most 2147483647 milliseconds, 24 days",
+            ),
+        }
+        self
+    }
+
+    /// Hands the call to the host: the number under which it will answer.
+    pub(crate) fn start(self) -> Result<u32, GrpcError> {
+        self.0.start()
+    }
+}
+
+impl Inner {
+    #[inline(never)]
+    fn start(mut self) -> Result<u32, GrpcError> {
+        let metadata = self.request.check()?;
+        let Request { upstream, service, method, .. } = &self.request;
+        sys::proxy_grpc_call(upstream, service, method, &metadata, &self.message, self.timeout)
+            .map_err(|status| GrpcError::not_started("proxy_grpc_call", status))
+    }
+}
+
+impl<Reply> Clone for GrpcCall<Reply> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<Reply> fmt::Debug for GrpcCall<Reply> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::callout::grpc::message::GrpcBytes;
+    use crate::error::kind::ErrorKind;
+
+    fn call() -> GrpcCall<GrpcBytes> {
+        GrpcCall::new("c", "pkg.Service", "Method", &GrpcBytes::default())
+    }
+
+    fn refusal(call: GrpcCall<GrpcBytes>) -> ErrorKind {
+        match call.start() {
+            Err(GrpcError::Refused(error)) => error.kind(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_call_that_would_be_misread_is_not_made() {
+        let to = |cluster, service, method| GrpcCall::new(cluster, service, method, &GrpcBytes::default());
+        for call in [
+            to("", "pkg.Service", "Method"),
+            to("c", "", "Method"),
+            to("c", "pkg.Service", ""),
+            to("c", "pkg.Service", "Method/Other"),
+            to("c", "pkg.Service", "Method?a"),
+            to("c", "pkg.Service", "Me thod"),
+            to("c", "pkg.Service\r\nx: y", "Method"),
+            call().metadata("", "x"),
+            call().metadata("x\n", "x"),
+            call().metadata("x", "a\r\nb: c"),
+            call().metadata(":path", "/other"),
+            call().metadata("TE", "gzip"),
+            call().metadata("Content-Type", "text/plain"),
+            call().metadata("grpc-timeout", "1n"),
+            call().metadata("x y", "1"),
+            call().metadata("host", "other"),
+            call().metadata("content-length", "4"),
+            call().metadata("x-envoy-upstream-rq-timeout-ms", "1"),
+            call().timeout(Duration::ZERO),
+            call().timeout(Duration::MAX),
+        ] {
+            assert_eq!(refusal(call), ErrorKind::InvalidInput);
+        }
+        assert_eq!(refusal((0..1025).fold(call(), |call, _| call.metadata("x", "y"))), ErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn binary_metadata_may_have_any_bytes() {
+        assert_eq!(refusal(call().metadata("x-bin", b"\r\n\0\xff")), ErrorKind::Unimplemented, "no host is installed");
+    }
+}

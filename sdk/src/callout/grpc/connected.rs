@@ -1,0 +1,245 @@
+use crate::callout::grpc::error::GrpcError;
+use crate::callout::grpc::message::GrpcMessage;
+use crate::callout::grpc::stream::{GrpcEvent, OpenGrpcStream};
+use crate::engine::edit::edit;
+use crate::error::Result;
+use core::fmt;
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// An open [`GrpcStream`](crate::GrpcStream) whose messages are taken one by one. Dropping it cancels the stream.
+///
+/// A filter that is one async function [connects](crate::GrpcStream::connect) it, and awaits what comes:
+///
+/// ```
+/// use proxy_filter::prelude::*;
+/// use proxy_filter::{GrpcBytes, GrpcStream};
+///
+/// /// Lets the service rewrite the path.
+/// #[proxy_filter::filter]
+/// async fn rewrite(mut exchange: Exchange) -> Result<()> {
+///     let request = exchange.request_headers().await?;
+///     let mut stream = GrpcStream::<GrpcBytes, GrpcBytes>::new("rewriter", "rewrite.Rewriter", "Talk").connect()?;
+///     stream.send(&GrpcBytes(request.path()?.unwrap_or_default().to_vec()))?;
+///     if let Some(path) = stream.next().await {
+///         request.replace(":path", path?.0)?;
+///     }
+///     Ok(())
+/// }
+/// # fn main() {}
+/// ```
+///
+/// A filter of callbacks [connects](crate::GrpcStream::connect_in) it as well, and holds a part of the HTTP stream until a message is there. What
+/// waits for a message keeps the stream, so that this one is over when the request is decided:
+///
+/// ```
+/// use proxy_filter::prelude::*;
+/// use proxy_filter::{GrpcBytes, GrpcStream};
+///
+/// # #[derive(Default)] struct Root;
+/// # #[proxy_filter::root] impl RootContext for Root { type Context = Judged; fn new_context(&self) -> Judged { Judged } }
+/// struct Judged;
+///
+/// #[proxy_filter::context(grpc_streams)]
+/// impl Context for Judged {
+///     fn on_request_headers(&mut self, request: &mut RequestHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+///         let stream = GrpcStream::<GrpcBytes, GrpcBytes>::new("judge", "judge.Judge", "Talk").connect_in(self)?;
+///         stream.send(&GrpcBytes(request.path()?.unwrap_or_default().to_vec()))?;
+///         request.pause_for(self, stream.receive(), |_, request, verdict| match verdict {
+///             Some(Ok(GrpcBytes(verdict))) if verdict == b"pass" => Ok(FilterHeadersStatus::Continue),
+///             _ => request.reply(LocalReply::new(403)),
+///         })
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// A context that keeps it goes on with it: it sends the next part of the message and waits again, in the same completion or in another callback.
+/// A stream has no timeout: hold the same part [for a `Timer`](crate::Timer) as well.
+pub struct ConnectedGrpcStream<Sent, Received> {
+    open: Rc<OpenGrpcStream<Sent>>,
+    inbox: Rc<Inbox<Received>>,
+}
+
+impl<Sent, Received> ConnectedGrpcStream<Sent, Received> {
+    pub(crate) fn new(open: OpenGrpcStream<Sent>, inbox: Rc<Inbox<Received>>) -> Self {
+        Self { open: Rc::new(open), inbox }
+    }
+
+    /// Sends a message, as [`OpenGrpcStream::send`] does.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn send(&self, message: &Sent) -> Result<()>
+    where
+        Sent: GrpcMessage,
+    {
+        self.open.send(message)
+    }
+
+    /// Ends the filter's half, as [`OpenGrpcStream::close`] does.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn close(&self) -> Result<()> {
+        self.open.close()
+    }
+
+    /// The next message as something to wait for in callbacks: hand it to `pause_for` of a part of the stream. The completion gets what
+    /// [`next`](Self::next) returns.
+    ///
+    /// It is there at once if the message has come already. It keeps the stream open as long as it waits; of several, the one that was made first
+    /// gets the first message. Messages that nobody waits for are kept.
+    pub fn receive(&self) -> NextGrpcMessage<Sent, Received> {
+        NextGrpcMessage { open: Rc::clone(&self.open), inbox: Rc::clone(&self.inbox) }
+    }
+
+    /// The next message, when it is there; `None` when the stream has ended with the status OK, or after the error with which it ended.
+    ///
+    /// Metadata is not told here: [`open`](crate::GrpcStream::open) has it.
+    pub async fn next(&mut self) -> Option<core::result::Result<Received, GrpcError>> {
+        poll_fn(|context| self.poll_message(context)).await
+    }
+
+    pub(crate) fn poll_message(
+        &mut self,
+        context: &Context<'_>,
+    ) -> Poll<Option<core::result::Result<Received, GrpcError>>> {
+        if let Some(message) = self.inbox.pop() {
+            return Poll::Ready(Some(message));
+        }
+        if self.open.is_over() {
+            return Poll::Ready(None);
+        }
+        self.inbox.waker.set(Some(context.waker().clone()));
+        Poll::Pending
+    }
+
+    /// Whether the stream has ended, and every message was awaited.
+    #[cfg(feature = "futures")]
+    pub(crate) fn is_over(&self) -> bool {
+        self.open.is_over() && !self.inbox.has_message()
+    }
+}
+
+impl<Sent, Received> fmt::Debug for ConnectedGrpcStream<Sent, Received> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.open, f)
+    }
+}
+
+/// The next message of a [`ConnectedGrpcStream`], for `pause_for`.
+pub struct NextGrpcMessage<Sent, Received> {
+    open: Rc<OpenGrpcStream<Sent>>,
+    inbox: Rc<Inbox<Received>>,
+}
+
+impl<Sent, Received> NextGrpcMessage<Sent, Received> {
+    pub(crate) const fn inbox(&self) -> &Rc<Inbox<Received>> {
+        &self.inbox
+    }
+
+    /// Whether a message is there, or none will come.
+    pub(crate) fn has_come(&self) -> bool {
+        self.inbox.has_message() || self.open.is_over()
+    }
+
+    /// The message, if there is one.
+    pub(crate) fn take(&self) -> Option<core::result::Result<Received, GrpcError>> {
+        self.inbox.pop()
+    }
+}
+
+impl<Sent, Received> fmt::Debug for NextGrpcMessage<Sent, Received> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NextGrpcMessage").field("stream", &self.open).finish_non_exhaustive()
+    }
+}
+
+/// What has come and nobody has awaited yet.
+pub(crate) struct Inbox<Received> {
+    messages: Cell<VecDeque<core::result::Result<Received, GrpcError>>>,
+    /// Nothing more will come.
+    over: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+    /// The numbers of completions that wait.
+    waiting: Cell<VecDeque<u32>>,
+}
+
+/// Something that completions wait for.
+pub(crate) trait Arrivals {
+    /// The number of one that waits for what is there, or in vain.
+    fn next(&self) -> Option<u32>;
+}
+
+impl<Received> Arrivals for Inbox<Received> {
+    fn next(&self) -> Option<u32> {
+        let is_there = self.has_message() || self.over.get();
+        if is_there { edit(&self.waiting, VecDeque::pop_front) } else { None }
+    }
+}
+
+impl<Received> Inbox<Received> {
+    pub(crate) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            messages: Cell::default(),
+            over: Cell::new(false),
+            waker: Cell::new(None),
+            waiting: Cell::default(),
+        })
+    }
+
+    /// Notes a completion that waits.
+    pub(crate) fn wait(&self, number: u32) {
+        edit(&self.waiting, |waiting| waiting.push_back(number));
+    }
+
+    /// Takes what came, and wakes who waits for it.
+    pub(crate) fn take(&self, event: GrpcEvent<'_, Received>) {
+        self.over.set(self.over.get() || matches!(event, GrpcEvent::Closed(_)));
+        match event {
+            GrpcEvent::Message(message) => self.push(Ok(message)),
+            GrpcEvent::Closed(Err(why)) => self.push(Err(why)),
+            GrpcEvent::Closed(Ok(())) => {}
+            GrpcEvent::InitialMetadata(_) | GrpcEvent::TrailingMetadata(_) => return,
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn has_message(&self) -> bool {
+        edit(&self.messages, |messages| !messages.is_empty())
+    }
+
+    fn push(&self, message: core::result::Result<Received, GrpcError>) {
+        edit(&self.messages, |messages| messages.push_back(message));
+    }
+
+    fn pop(&self) -> Option<core::result::Result<Received, GrpcError>> {
+        edit(&self.messages, VecDeque::pop_front)
+    }
+}
+
+/// The messages, each as [`next`](ConnectedGrpcStream::next) returns it, and the error with which the stream ended, if it did.
+#[cfg(feature = "futures")]
+impl<Sent, Received> futures_core::Stream for ConnectedGrpcStream<Sent, Received> {
+    type Item = Result<Received, GrpcError>;
+
+    fn poll_next(
+        mut self: core::pin::Pin<&mut Self>,
+        context: &mut core::task::Context<'_>,
+    ) -> core::task::Poll<Option<Self::Item>> {
+        self.poll_message(context)
+    }
+}
+
+#[cfg(feature = "futures")]
+impl<Sent, Received> futures_core::FusedStream for ConnectedGrpcStream<Sent, Received> {
+    fn is_terminated(&self) -> bool {
+        self.is_over()
+    }
+}

@@ -1,0 +1,52 @@
+use crate::abi::map_type::MapType;
+use crate::callout::grpc::base64;
+use crate::error::kind::ErrorKind;
+use crate::error::{Error, Result};
+use crate::fields::header_map::HeaderMap;
+use core::ops::Deref;
+
+/// Initial or trailing metadata of a gRPC stream, while its event is handled.
+///
+/// It is what came as HTTP headers or trailers: `:status`, `content-type`, `grpc-status` and `grpc-message` are in it as the server sent them.
+/// The host keeps it; what is read is copied from there.
+///
+/// ```
+/// # use proxy_filter::prelude::*;
+/// # use proxy_filter::GrpcMetadata;
+/// fn session(metadata: &GrpcMetadata) -> Result<Option<Vec<u8>>> {
+///     if metadata.get("x-session-kind")?.is_none() {
+///         return Ok(None);
+///     }
+///     metadata.get_binary("x-session-bin")
+/// }
+/// ```
+///
+/// Source: ABI 0.2.1, `proxy_on_grpc_receive_initial_metadata` and `proxy_on_grpc_receive_trailing_metadata`.
+#[derive(Debug)]
+pub struct GrpcMetadata(HeaderMap);
+
+impl GrpcMetadata {
+    pub(crate) const INITIAL: Self = Self(HeaderMap::new(MapType::GRPC_INITIAL_METADATA));
+    pub(crate) const TRAILING: Self = Self(HeaderMap::new(MapType::GRPC_TRAILING_METADATA));
+
+    /// The first value of a field whose name ends in `-bin`. It is base64 on the wire, and Envoy hands it out so.
+    ///
+    /// # Errors
+    /// [`Malformed`](ErrorKind::Malformed) if the value is not base64, or a refusal of the host.
+    pub fn get_binary(&self, name: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
+        let Some(value) = self.0.get(name)? else { return Ok(None) };
+        // Several values may come in one field.
+        let first = value.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+        let malformed = || Error::refused(ErrorKind::Malformed, "binary metadata that is not base64");
+        base64::decode(first).ok_or_else(malformed).map(Some)
+    }
+}
+
+impl Deref for GrpcMetadata {
+    type Target = HeaderMap;
+
+    #[inline]
+    fn deref(&self) -> &HeaderMap {
+        &self.0
+    }
+}

@@ -1,0 +1,90 @@
+//! Pausing a part of a stream until a callout completes.
+
+use crate::callout::completion::{Callout, Completion, OnMessage};
+use crate::callout::ready;
+use crate::engine::callbacks::Awaits;
+use crate::engine::held::Part;
+use crate::engine::message_state::MessageState;
+use crate::error::Result;
+use crate::error::denial::Raw;
+
+/// The handle of a part that a callback can pause.
+pub(crate) trait Paused: Sized {
+    /// The part.
+    const PART: Part;
+    /// What callbacks about it return.
+    type Status: Status;
+
+    /// The handle in a completion, when the message is in this state.
+    fn again(state: &MessageState) -> Self;
+    /// Notes what the completion did with it.
+    fn leave(&self, state: &MessageState);
+}
+
+/// What a callback returns about the part.
+pub(crate) trait Status: Sized {
+    /// The part stays until the stream is continued.
+    const PAUSE: Self;
+
+    /// What the host is told.
+    fn into_raw(self) -> Raw;
+}
+
+/// Starts a callout and pauses the part until it completes; runs the completion now if it did already.
+#[inline]
+pub(crate) fn pause<C, A, P, F>(part: &mut P, context: &mut C, callout: A, then: F) -> Result<P::Status>
+where
+    C: Awaits<A>,
+    A: Callout,
+    P: Paused,
+    F: for<'a> FnOnce(&mut C, &mut P, A::Answer<'a>) -> Result<P::Status> + 'static,
+{
+    match callout.start() {
+        Err(answer) if !ready::is_completion() => ready::completion(|| then(context, part, answer)),
+        started => {
+            let then: Box<OnMessage<A>> = Box::new(move |context, state, answer| {
+                // The number was another context's: a host that uses one twice.
+                let Some(context) = context.downcast_mut() else { return Ok(P::Status::PAUSE.into_raw()) };
+                let mut part = P::again(state);
+                let status = then(context, &mut part, answer)?;
+                part.leave(state);
+                Ok(status.into_raw())
+            });
+            ready::wait(started, Completion::Message(P::PART, then));
+            Ok(P::Status::PAUSE)
+        }
+    }
+}
+
+/// The public method of a handle.
+macro_rules! pause_for {
+    ($($handle:ident -> $status:ident),* $(,)?) => {
+        $(impl $handle {
+            /// Pauses this part of the stream, and all after it, until `callout` completes.
+            ///
+            /// Return the status that this returns. `then` runs when the callout completes: with the context (`context`
+            /// is `self` in a callback), with this handle as it is then, and with the response. It returns what the
+            /// callback would return: `Continue` resumes the stream, a reply ends it, and another pause keeps it
+            /// paused. If the callout cannot be started, `then` runs at once; inside of another completion, it runs
+            /// after that one.
+            ///
+            /// Several callouts may pause the same part: return the status of the last. The first completion that
+            /// returns `Continue` resumes the stream, and the others are cancelled. They are cancelled too if the
+            /// stream ends first.
+            ///
+            /// # Errors
+            /// What `then` returns when it runs at once. An `Err` it returns later is handled by the failure policy,
+            /// as an `Err` of the callback is.
+            pub fn pause_for<C, A, F>(&mut self, context: &mut C, callout: A, then: F) -> Result<$status>
+            where
+                C: Awaits<A>,
+                A: Callout,
+                F: for<'a> FnOnce(&mut C, &mut Self, A::Answer<'a>) -> Result<$status> + 'static,
+            {
+                pause::pause(self, context, callout, then)
+            }
+        })*
+    };
+}
+
+pub(crate) use pause_for;

@@ -1,0 +1,124 @@
+//! Completions that have their answer when something is to be waited for: they run one after the other, not inside of each other.
+
+use crate::callout::completion::{Callout, Completion};
+use crate::current;
+use crate::engine::edit::edit;
+use std::cell::Cell;
+
+thread_local! {
+    /// A completion runs: one that is ready meanwhile runs after it.
+    static RUNS: Cell<bool> = const { Cell::new(false) };
+    /// Some may be ready.
+    static ANY: Cell<bool> = const { Cell::new(false) };
+    /// A callback of a stream is about to return: what is let go meanwhile goes on with its result.
+    static RETURNING: Cell<Returning> = const { Cell::new(Returning::No) };
+}
+
+/// The completions of one kind of callout that are ready, in their order. There are few at a time: the last is found by way of the others.
+pub(crate) struct ReadyList<A: Callout>(Cell<List<A>>);
+
+type List<A> = Option<Box<Ready<A>>>;
+
+/// A completion that is ready.
+pub(crate) struct Ready<A: Callout> {
+    pub(crate) owner: u32,
+    pub(crate) completion: Completion<A>,
+    pub(crate) answer: A::Answer<'static>,
+    next: List<A>,
+}
+
+impl<A: Callout> ReadyList<A> {
+    pub(crate) const fn new() -> Self {
+        Self(Cell::new(None))
+    }
+
+    /// Adds one of the running context.
+    pub(crate) fn add(&self, completion: Completion<A>, answer: A::Answer<'static>) {
+        note();
+        let new = Box::new(Ready { owner: current::context_id(), completion, answer, next: None });
+        edit(&self.0, |first| {
+            let mut place = first;
+            while let Some(ready) = place {
+                place = &mut ready.next;
+            }
+            *place = Some(new);
+        });
+    }
+
+    /// Takes the first out.
+    pub(crate) fn take(&self) -> List<A> {
+        edit(&self.0, |first| {
+            let mut ready = first.take()?;
+            *first = ready.next.take();
+            Some(ready)
+        })
+    }
+}
+
+/// Whether a completion runs.
+#[inline]
+pub(crate) fn is_completion() -> bool {
+    RUNS.get()
+}
+
+/// Runs a completion.
+#[inline]
+pub(crate) fn completion<T>(body: impl FnOnce() -> T) -> T {
+    let outer = RUNS.replace(true);
+    let result = body();
+    RUNS.set(outer);
+    result
+}
+
+/// A completion is ready.
+#[inline]
+pub(crate) fn note() {
+    ANY.set(true);
+}
+
+/// Whether a callback of a stream is about to return.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Returning {
+    No,
+    Yes,
+    /// It is, and the message that it held goes on.
+    Forwards,
+}
+
+/// A completion lets a message go. Whether the callback that is about to return does so.
+#[inline]
+pub(crate) fn is_let_go_by_callback() -> bool {
+    let returns = RETURNING.get() != Returning::No;
+    if returns {
+        RETURNING.set(Returning::Forwards);
+    }
+    returns
+}
+
+/// Whether a completion may be ready.
+#[inline]
+pub(crate) fn is_any() -> bool {
+    ANY.get()
+}
+
+/// Has a completion of the running context run when its answer is there, or after the one that runs.
+#[inline]
+pub(crate) fn wait<A: Callout>(started: Result<A::Started, A::Answer<'static>>, completion: Completion<A>) {
+    match started {
+        Ok(started) => A::wait(started, current::context_id(), completion),
+        Err(answer) => A::is_ready(completion, answer),
+    }
+}
+
+/// Marks that a callback of a stream is about to return while `body` runs completions; whether one of them forwards the message that
+/// the callback paused.
+pub(crate) fn before_return(body: impl FnOnce()) -> bool {
+    let outer = RETURNING.replace(Returning::Yes);
+    body();
+    RETURNING.replace(outer) == Returning::Forwards
+}
+
+/// The completions that are ready are about to run.
+pub(crate) fn clear() {
+    ANY.set(false);
+}

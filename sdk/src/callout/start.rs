@@ -1,0 +1,27 @@
+//! Starting a callout for a context.
+
+use crate::callout::completion::{Callout, Completion, OnContext};
+use crate::callout::ready;
+use crate::engine::callbacks::Awaits;
+use crate::error::Result;
+
+/// Starts a callout without holding anything.
+pub(crate) fn send<C, A, F>(context: &mut C, callout: A, then: F) -> Result<()>
+where
+    C: Awaits<A>,
+    A: Callout,
+    F: for<'a> FnOnce(&mut C, A::Answer<'a>) -> Result<()> + 'static,
+{
+    match callout.start() {
+        Err(answer) if !ready::is_completion() => ready::completion(|| then(context, answer)),
+        started => {
+            let then: Box<OnContext<A>> = Box::new(move |context, answer| match context.downcast_mut() {
+                Some(context) => then(context, answer),
+                // The number was another context's: a host that uses one twice.
+                None => Ok(()),
+            });
+            ready::wait(started, Completion::Context(then));
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Time that passes: [`Timer`], [`Interval`], and the host's tick under them.
+//!
+//! A host gives each root context one periodic call, the tick. [`Timer`] and [`Interval`] share it out: any number of them run at once, for the
+//! root context and for streams. A filter that needs no more than the one call implements [`RootContext::on_tick`](crate::RootContext::on_tick) and
+//! uses [`set_tick_period`]. The two go together, in one filter and in several filters of one module.
+
+pub(crate) mod deadlines;
+pub(crate) mod future;
+pub(crate) mod interval;
+pub(crate) mod tick;
+pub(crate) mod timeout;
+pub(crate) mod timers;
+
+use crate::callout::timer::deadlines::DEADLINES;
+pub use crate::callout::timer::interval::{Interval, RunningInterval};
+pub use crate::callout::timer::tick::set_tick_period;
+pub(crate) use crate::callout::timer::tick::{milliseconds, set_tick};
+pub use crate::callout::timer::timeout::{Ticks, retry, timeout};
+use crate::error::{Error, Result};
+use crate::sys;
+use core::time::Duration;
+
+/// A time to wait, once.
+///
+/// [`run`](Self::run) calls a closure after it, and `pause_for` of a part of a stream holds that part meanwhile. Any number of timers run at the same time, in
+/// root contexts and streams. A stream that ends takes its timers along.
+///
+/// The context says in its attribute that it waits: `#[proxy_filter::context(timers)]` or `#[proxy_filter::root(timers)]`.
+///
+/// ```
+/// use proxy_filter::prelude::*;
+/// use std::time::Duration;
+///
+/// # #[derive(Default)] struct Root;
+/// # #[proxy_filter::root] impl RootContext for Root { type Context = Tarpit; fn new_context(&self) -> Tarpit { Tarpit } }
+/// struct Tarpit;
+///
+/// #[proxy_filter::context(timers)]
+/// impl Context for Tarpit {
+///     fn on_request_headers(&mut self, request: &mut RequestHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+///         if request.get("x-suspicious")?.is_none() {
+///             return Ok(FilterHeadersStatus::Continue);
+///         }
+///         request.pause_for(self, Timer::after(Duration::from_secs(3)), |_, _, elapsed| {
+///             elapsed?;
+///             Ok(FilterHeadersStatus::Continue)
+///         })
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// Hosts count milliseconds: a part of one counts as one, and Envoy counts from when it began to work off the events of a moment, so that a
+/// timer may come a few of them early. A time beyond what a host can count (49 days) is waited for in several steps.
+///
+/// The clock of this ABI is the host's wall clock. Setting it does not move timers: the SDK compares it with the host's ticks, which come by
+/// another clock. Two limits remain. If a shorter timer starts after the clock was set and before the next tick, the longer ones come late, by
+/// at most the time since the SDK last read the clock. And a step that a late or early tick could explain is not noticed: less than a second
+/// back, or ahead by no more than until 5 seconds after the next tick.
+///
+/// Source: ABI 0.2.1, `proxy_set_tick_period_milliseconds` and `proxy_on_tick`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a timer does nothing unless it is run, awaited or paused for"]
+pub struct Timer {
+    delay: Duration,
+}
+
+impl Timer {
+    /// A timer for this long from when it is started. Zero waits for the next tick, a millisecond or so.
+    pub const fn after(delay: Duration) -> Self {
+        Self { delay }
+    }
+
+    /// When it is due if it starts now.
+    #[inline]
+    pub(crate) fn due(self) -> Result<u64> {
+        Ok(now()?.saturating_add(nanoseconds(self.delay).max(1)))
+    }
+}
+
+/// The time by which timers are due, in nanoseconds: the host's wall clock, unless that was set.
+#[inline]
+pub(crate) fn now() -> Result<u64> {
+    let wall = wall_clock()?;
+    Ok(DEADLINES.with(|deadlines| deadlines.now(wall)))
+}
+
+/// The host's time, in nanoseconds. It may be set at any moment: timers count by [`now`].
+#[inline]
+pub(crate) fn wall_clock() -> Result<u64> {
+    sys::proxy_get_current_time_nanoseconds()
+        .map_err(|status| Error::host("proxy_get_current_time_nanoseconds", status))
+}
+
+#[inline]
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

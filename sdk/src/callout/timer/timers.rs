@@ -1,0 +1,248 @@
+//! Timers: the host's tick of each root context, shared out.
+
+use crate::callout::completion::{Callout, Completion};
+use crate::callout::pending::{NOBODY, Pendings};
+use crate::callout::ready::{Ready, ReadyList};
+use crate::callout::timer;
+use crate::callout::timer::Timer;
+use crate::callout::timer::deadlines::{DEADLINES, Deadlines};
+use crate::callout::timer::interval::{Interval, RunningInterval};
+use crate::current;
+use crate::engine::callbacks::Awaits;
+use crate::engine::effective;
+use crate::error::Result;
+use core::any::Any;
+use std::cell::Cell;
+
+thread_local! {
+    static TIMERS: Pendings<Completion<Timer>> = const { Pendings::new() };
+    static READY: ReadyList<Timer> = const { ReadyList::new() };
+    static LAST: Cell<u32> = const { Cell::new(0) };
+    /// The interval whose closure runs; 0 once it was cancelled.
+    static RUNNING: Cell<u32> = const { Cell::new(0) };
+}
+
+impl Callout for Timer {
+    type Answer<'a> = Result<()>;
+    type Started = u32;
+
+    #[inline]
+    fn start(self) -> core::result::Result<u32, Self::Answer<'static>> {
+        let number = next_number();
+        match self.due().and_then(|due| set(number, due)) {
+            Ok(()) => Ok(number),
+            Err(error) => Err(Err(error)),
+        }
+    }
+
+    #[inline]
+    fn wait(number: u32, context_id: u32, waiting: Completion<Self>) {
+        TIMERS.with(|timers| timers.insert(number, context_id, waiting));
+    }
+
+    #[inline]
+    fn is_ready(waiting: Completion<Self>, answer: Result<()>) {
+        READY.with(|ready| ready.add(waiting, answer));
+    }
+}
+
+#[inline]
+fn next_number() -> u32 {
+    let number = LAST.get().wrapping_add(1).max(1);
+    LAST.set(number);
+    number
+}
+
+#[inline]
+fn is_alive(number: u32) -> bool {
+    TIMERS.with(|timers| timers.contains(number))
+}
+
+/// Has the timer's time come up on the tick of the running context's root.
+#[inline]
+fn set(number: u32, due: u64) -> Result<()> {
+    let root = current::root_id();
+    DEADLINES.with(|deadlines| {
+        deadlines.add(root, due, number, is_alive);
+        // The new one is not waited for yet, and counts all the same.
+        arm(deadlines, root, |other| other == number || is_alive(other))
+    })
+}
+
+/// Sets the period of `on_tick` of the running context's root.
+pub(crate) fn set_period(milliseconds: u32) -> Result<()> {
+    let root = current::root_id();
+    let now = timer::now()?;
+    DEADLINES.with(|deadlines| {
+        deadlines.set_period(root, now, milliseconds);
+        arm(deadlines, root, is_alive)
+    })
+}
+
+fn arm(deadlines: &Deadlines, root: u32, is_alive: impl Fn(u32) -> bool) -> Result<()> {
+    match deadlines.arm(root, deadlines.now(timer::wall_clock()?), is_alive) {
+        Some(period) => timer::set_tick(period),
+        None => Ok(()),
+    }
+}
+
+/// Drops the timers of a context that is gone.
+#[inline]
+pub(crate) fn forget(owner: u32) {
+    TIMERS.with(|timers| timers.forget(owner));
+}
+
+/// Nobody waits for this timer any more.
+#[inline]
+pub(crate) fn give_up(number: u32) {
+    drop(TIMERS.try_with(|timers| timers.take(number)));
+}
+
+/// Has the tick of the running context's root come soon.
+#[inline]
+pub(crate) fn soon() -> Result<()> {
+    let number = next_number();
+    set(number, timer::now()?.saturating_add(1))?;
+    Timer::wait(number, NOBODY, Completion::Context(Box::new(|_, _| Ok(()))));
+    Ok(())
+}
+
+/// A root context is gone, and its tick with it. What futures of others still wait for comes up on the tick of `heir`.
+#[cold]
+pub(crate) fn forget_root(root: u32, heir: Option<u32>) {
+    DEADLINES.with(|deadlines| {
+        if deadlines.forget(root, heir, is_alive) {
+            let heir = heir.unwrap_or_default();
+            effective::back_to(heir);
+            // As in `tick`.
+            let _ = arm(deadlines, heir, is_alive);
+        }
+    });
+}
+
+/// The context that waits for a timer, and its completion.
+#[inline]
+pub(crate) fn take(number: u32) -> Option<(u32, Completion<Timer>)> {
+    TIMERS.with(|timers| timers.take(number))
+}
+
+/// Takes a completion of a timer that was refused while another completion ran.
+pub(crate) fn take_ready() -> Option<Box<Ready<Timer>>> {
+    READY.with(ReadyList::take)
+}
+
+/// The shared tick of a root context came: runs `complete` for each timer that is due, then `tick` if `on_tick` is due.
+pub(crate) fn run_due(root: u32, mut complete: impl FnMut(u32), tick: Option<impl FnOnce()>) {
+    // Without a clock no timer can run: the host has said so to each that started.
+    let Ok(wall) = timer::wall_clock() else { return };
+    DEADLINES.with(|deadlines| {
+        let now = deadlines.tick(root, wall);
+        // All of them first: those that are started meanwhile are for the next tick.
+        let due: Vec<u32> = std::iter::from_fn(|| deadlines.pop(root, now)).collect();
+        for number in due {
+            complete(number);
+        }
+        if let Some(tick) = tick.filter(|_| deadlines.is_tick_due(root, now)) {
+            tick();
+            deadlines.end_tick(root, now, timer::now().unwrap_or(now));
+        }
+        effective::back_to(root);
+        let _ = arm(deadlines, root, is_alive);
+    });
+}
+
+impl Timer {
+    /// Runs `then` when the time is over, in this context (`context` is `self` in a callback); not at all if the context is gone first.
+    ///
+    /// In any callback of a stream or a root context. Nothing of a stream is in reach of the closure; `pause_for` of a part of a stream is for
+    /// that.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// # use std::time::Duration;
+    /// # #[derive(Default)] struct Root { ready: bool }
+    /// # #[proxy_filter::root(timers)] impl RootContext for Root { type Context = Stream; fn new_context(&self) -> Stream { Stream }
+    /// fn on_configure(&mut self, _configuration: Configuration) -> Result<()> {
+    ///     Timer::after(Duration::from_millis(500)).run(self, |root| {
+    ///         root.ready = true;
+    ///         Ok(())
+    ///     })
+    /// }
+    /// # }
+    /// # struct Stream;
+    /// # #[proxy_filter::context] impl Context for Stream {}
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// A refusal of the host; `then` does not run then. An `Err` of `then` is logged, and nothing else happens.
+    pub fn run<C: Awaits<Self>>(
+        self,
+        context: &mut C,
+        then: impl FnOnce(&mut C) -> Result<()> + 'static,
+    ) -> Result<()> {
+        crate::callout::start::send(context, self, move |context, elapsed| {
+            elapsed?;
+            then(context)
+        })
+    }
+}
+
+impl Interval {
+    /// Runs `each` whenever the period is over, in this context (`context` is `self` in a callback).
+    ///
+    /// In any callback of a stream or a root context. Nothing of a stream is in reach of the closure.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a period of 0, or a refusal of the host. An `Err` of `each` is logged, and the interval goes on.
+    pub fn run<C: Awaits<Timer>>(
+        self,
+        context: &mut C,
+        each: impl FnMut(&mut C) -> Result<()> + 'static,
+    ) -> Result<RunningInterval> {
+        let _ = context;
+        let period = self.period()?;
+        let number = next_number();
+        let due = timer::now()?.saturating_add(period);
+        set(number, due)?;
+        repeat(number, current::context_id(), due, period, each);
+        Ok(RunningInterval { number })
+    }
+}
+
+/// Waits for the next time, and then for the one after it.
+fn repeat<C: 'static>(
+    number: u32,
+    context_id: u32,
+    due: u64,
+    period: u64,
+    mut each: impl FnMut(&mut C) -> Result<()> + 'static,
+) {
+    let then = move |context: &mut dyn Any, elapsed: Result<()>| {
+        elapsed?;
+        let Some(context) = context.downcast_mut() else { return Ok(()) };
+        let outer = RUNNING.replace(number);
+        let result = each(context);
+        let cancelled = RUNNING.replace(outer) != number;
+        if !cancelled {
+            let now = timer::now()?;
+            let next = due.saturating_add(period);
+            let next = if next > now { next } else { now.saturating_add(period) };
+            repeat(number, context_id, next, period, each);
+            set(number, next)?;
+        }
+        result
+    };
+    Timer::wait(number, context_id, Completion::Context(Box::new(then)));
+}
+
+impl RunningInterval {
+    /// Ends the interval; from within its own closure too. The closure is dropped.
+    #[inline]
+    pub fn cancel(self) {
+        drop(TIMERS.with(|timers| timers.take(self.number)));
+        if RUNNING.get() == self.number {
+            RUNNING.set(0);
+        }
+    }
+}

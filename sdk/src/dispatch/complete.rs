@@ -1,0 +1,209 @@
+//! Running completions, for the context that started the callout.
+
+use crate::abi::stream_type::StreamType;
+use crate::callout::completion::{Callout, Completion};
+#[cfg(feature = "grpc")]
+use crate::callout::grpc::{calls, messages};
+use crate::callout::http::completions;
+use crate::callout::pending::NOBODY;
+use crate::callout::ready;
+use crate::callout::timer::timers;
+use crate::current;
+use crate::current::Callback;
+use crate::dispatch::contexts::{Contexts, Found};
+use crate::dispatch::failure;
+use crate::dispatch::failure::{CONTINUE, Close, Refusal};
+use crate::dispatch::uses::{Uses, has};
+use crate::engine::callbacks::{CallbackSet, Callbacks};
+use crate::engine::effective;
+use crate::engine::held::{Held, Part};
+use crate::engine::message_state::MessageState;
+use crate::error::close::close;
+use crate::error::policy::FailurePolicy;
+use crate::plugin::registration::NewContext;
+use crate::sys;
+
+/// Notes that a callback of a root context begins, in modules where others may follow in it.
+#[inline]
+pub(crate) fn enter_root<R: NewContext>(root: u32) {
+    if Uses::<R>::TIMERS || Uses::<R>::TASKS || R::AWAITS.intersects(CallbackSet::COMPLETIONS) {
+        current::set_effective(root);
+    }
+}
+
+/// Runs a completion for the context that waits.
+#[inline]
+pub(crate) fn complete<R: NewContext, A: Callout>(
+    contexts: &Contexts<R>,
+    callback: Callback,
+    owner: u32,
+    completion: Completion<A>,
+    answer: A::Answer<'_>,
+) {
+    match (contexts.find_stream(owner), completion) {
+        // A future: it needs no context, and what it wakes runs later.
+        (_, Completion::Context(then)) if Uses::<R>::TASKS && owner == NOBODY => {
+            let _ = then(&mut (), answer);
+        }
+        (Some(stream), completion) => {
+            // Hosts deliver responses on the root context. One that does not know the stream any more has ended it.
+            if effective::choose(owner) {
+                complete_stream(contexts, callback, owner, stream, completion, answer);
+            }
+        }
+        (None, Completion::Context(then)) if R::AWAITS.intersects(CallbackSet::COMPLETIONS) => {
+            let Some(root) = contexts.root(owner) else { return };
+            effective::back_to(owner);
+            root.with_context(callback, (), |root| {
+                let Some(root) = root else { return };
+                if let Err(error) = ready::completion(|| then(root.as_any(), answer)) {
+                    failure::report(callback, owner, &error, "");
+                }
+            });
+        }
+        // A root context pauses no part of a stream.
+        (None, _) => {}
+    }
+}
+
+fn complete_stream<R: NewContext, A: Callout>(
+    contexts: &Contexts<R>,
+    callback: Callback,
+    id: u32,
+    stream: Found<R>,
+    completion: Completion<A>,
+    answer: A::Answer<'_>,
+) {
+    contexts.with_stream(callback, id, stream, |context| {
+        let Some(context) = context else { return };
+        let (part, then) = match completion {
+            Completion::Message(..) if Uses::<R>::ONLY_FUTURES => return,
+            Completion::Message(part, then) => (part, then),
+            Completion::Context(then) => {
+                let Err(error) = ready::completion(|| then(context.as_any(), answer)) else { return };
+                if !error.is_denial() {
+                    return failure::report(callback, id, &error, "");
+                }
+                if has::<R::Context>(CONNECTION) {
+                    // Does nothing to a request, as a local reply does nothing to a connection.
+                    close(StreamType::DOWNSTREAM);
+                }
+                failure::fail(callback, id, error, FailurePolicy::Closed, Refusal::Reply);
+                return end(&stream.request, &stream.response);
+            }
+        };
+        let state = if part.is_request() { &stream.request } else { &stream.response };
+        if !state.held().has(part.held()) {
+            // Something else has resumed the part already.
+            return;
+        }
+        let outcome = ready::completion(|| then(context.as_any(), state, answer));
+        let is_over = !matches!(outcome, Ok(Ok(_)));
+        // The first condition is known at compile time.
+        let status = if has::<R::Context>(CallbackSet::ON_DOWNSTREAM_DATA) && part == Part::DownstreamData {
+            failure::settle(callback, id, context, || false, Close, outcome)
+        } else {
+            failure::settle(callback, id, context, || !part.is_request(), refusal(part, state), outcome)
+        };
+        if status == CONTINUE {
+            release(part, state);
+        } else if is_over {
+            end(&stream.request, &stream.response);
+        }
+    });
+}
+
+/// The stream was answered or refused: nothing of it is forwarded, and completions that wait for a part of it do not run.
+#[inline]
+pub(crate) fn end(request: &MessageState, response: &MessageState) {
+    request.forward();
+    response.forward();
+}
+
+/// The callbacks of connections.
+const CONNECTION: CallbackSet = CallbackSet::ON_NEW_CONNECTION
+    .union(CallbackSet::ON_DOWNSTREAM_DATA)
+    .union(CallbackSet::ON_UPSTREAM_DATA)
+    .union(CallbackSet::ON_DOWNSTREAM_CLOSE)
+    .union(CallbackSet::ON_UPSTREAM_CLOSE);
+
+/// How a stream of which this part is paused can be refused.
+#[inline]
+fn refusal(part: Part, state: &MessageState) -> Refusal {
+    match part {
+        Part::ResponseBody | Part::ResponseTrailers => Refusal::of_response(state),
+        _ => Refusal::Reply,
+    }
+}
+
+/// Resumes a part, and with it the message unless another part is paused.
+#[inline]
+fn release(part: Part, state: &MessageState) {
+    let held = state.held().without(part.held());
+    state.hold(held);
+    if held == Held::NOTHING && ready::is_let_go_by_callback() {
+        state.forward();
+    } else if held == Held::NOTHING {
+        let stream = match part {
+            Part::DownstreamData => StreamType::DOWNSTREAM,
+            _ if part.is_request() => StreamType::HTTP_REQUEST,
+            _ => StreamType::HTTP_RESPONSE,
+        };
+        resume_stream(state, stream);
+    }
+}
+
+/// Resumes a message if any part of it is paused.
+#[inline]
+pub(crate) fn resume(state: &MessageState, stream: StreamType) {
+    if state.held() != Held::NOTHING {
+        resume_stream(state, stream);
+    }
+}
+
+#[inline]
+fn resume_stream(state: &MessageState, stream: StreamType) {
+    state.forward();
+    // A host that refuses leaves the stream paused, and ends it in its own time.
+    let _ = sys::proxy_continue_stream(stream.raw());
+}
+
+/// Runs the completions that are ready before a callback of a stream returns; whether one of them forwards the message
+/// that the callback paused.
+#[cold]
+pub(crate) fn run_ready_before_return<R: NewContext>(contexts: &Contexts<R>) -> bool {
+    ready::before_return(|| run_ready(contexts))
+}
+
+/// Runs the completions that are ready, after a callback.
+#[cold]
+#[inline(never)]
+pub(crate) fn run_ready<R: NewContext>(contexts: &Contexts<R>) {
+    ready::clear();
+    if Uses::<R>::AWAITED.intersects(CallbackSet::HTTP_CALLS) {
+        while let Some(ready) = completions::take_ready() {
+            complete(contexts, Callback::HTTP_CALL_RESPONSE, ready.owner, ready.completion, ready.answer);
+        }
+    }
+    if Uses::<R>::AWAITED.intersects(CallbackSet::TIMERS) {
+        while let Some(ready) = timers::take_ready() {
+            complete(contexts, Callback::TIMER, ready.owner, ready.completion, ready.answer);
+        }
+    }
+    #[cfg(feature = "grpc")]
+    if Uses::<R>::AWAITED.intersects(CallbackSet::GRPC_CALLS) {
+        while let Some(ready) = calls::take_ready() {
+            complete(contexts, Callback::GRPC_CALL, ready.owner, ready.completion, ready.answer);
+        }
+    }
+    #[cfg(feature = "grpc")]
+    if Uses::<R>::AWAITED.intersects(CallbackSet::GRPC_STREAMS) {
+        deliver_messages(contexts);
+    }
+}
+
+/// Runs the completions that wait for messages of gRPC streams which have arrived, now that no handler runs.
+#[cfg(feature = "grpc")]
+pub(crate) fn deliver_messages<R: NewContext>(contexts: &Contexts<R>) {
+    messages::deliver(|owner, completion| complete(contexts, Callback::GRPC_STREAM, owner, completion, ()));
+}

@@ -1,0 +1,251 @@
+//! The contexts of a module: found by id, created, deleted, and run.
+
+use crate::callout::cancel;
+use crate::current;
+use crate::current::Callback;
+use crate::dispatch::failure;
+use crate::dispatch::root::Root;
+use crate::dispatch::stream::Stream;
+use crate::dispatch::uses::{LifeOf, USING_MESSAGE_STATE, Uses, has};
+use crate::dispatch::wake;
+use crate::engine::callbacks::{CallbackSet, Callbacks};
+use crate::engine::effective;
+use crate::engine::life::Life;
+use crate::engine::shared::{Shared, share};
+use crate::engine::table::{Entry, Table};
+use crate::error::kind::ErrorKind;
+use crate::error::{Error, Result};
+use crate::plugin::registration::NewContext;
+use std::cell::OnceCell;
+
+/// A stream in the table.
+pub(crate) type Found<R> = Shared<Entry<Stream<<R as crate::plugin::root_context::RootContext>::Context>>>;
+
+/// The contexts of a module. One for a module on wasm; natively one for each thread that runs it.
+pub struct Contexts<R: NewContext> {
+    /// The first of the places for root contexts: there are few, and they are used again.
+    roots: OnceCell<Shared<Root<R>>>,
+    streams: Table<Stream<R::Context>>,
+}
+
+impl<R: NewContext> Contexts<R> {
+    /// A module without contexts.
+    pub const fn new() -> Self {
+        Self { roots: OnceCell::new(), streams: Table::new() }
+    }
+
+    /// The root context with this id.
+    #[inline]
+    pub(crate) fn root(&self, id: u32) -> Option<Shared<Root<R>>> {
+        let mut place = self.roots.get().copied();
+        while let Some(root) = place {
+            if root.id.get() == id {
+                break;
+            }
+            place = root.next.get().copied();
+        }
+        place
+    }
+
+    /// A root context that is alive.
+    pub(crate) fn any_root(&self) -> Option<u32> {
+        let mut place = self.roots.get().copied();
+        while let Some(root) = place {
+            if root.id.get() != 0 {
+                return Some(root.id.get());
+            }
+            place = root.next.get().copied();
+        }
+        None
+    }
+
+    /// Adds a root context; a host that uses an id again without deleting it means the new one.
+    #[cold]
+    pub(crate) fn add_root(&self, id: u32, context: Result<R>) {
+        if let Some(place) = self.root(id).or_else(|| self.root(0)) {
+            place.id.set(id);
+            return place.replace(Some(context));
+        }
+        let mut last = &self.roots;
+        while let Some(root) = last.get() {
+            last = &root.next;
+        }
+        let place = share(Root::new(id));
+        place.replace(Some(context));
+        // The end of the list is not set yet: nothing but this adds to it.
+        let _ = last.set(place);
+    }
+
+    /// Runs a callback of a root context whose failure is logged. A root context that was refused has none.
+    pub(crate) fn notify_root(&self, callback: Callback, id: u32, body: impl FnOnce(&mut R) -> Result<()>) {
+        let Some(root) = self.root(id) else { return current::ignore_event() };
+        if Uses::<R>::TIMERS {
+            effective::back_to(id);
+        }
+        root.with_context(callback, (), |root| {
+            let Some(root) = root else { return };
+            if let Err(error) = body(root) {
+                failure::report(callback, id, &error, "");
+            }
+        });
+    }
+
+    /// The stream with this id, if it exists.
+    #[inline]
+    pub(crate) fn find_stream(&self, id: u32) -> Option<Found<R>> {
+        self.streams.get(id)
+    }
+
+    /// The stream with this id; a callback for a stream that does not exist is counted.
+    pub(crate) fn stream(&self, id: u32) -> Option<Found<R>> {
+        let stream = self.streams.get(id);
+        if stream.is_none() {
+            current::ignore_event();
+        }
+        stream
+    }
+
+    /// Whether a callback of this context runs.
+    pub(crate) fn is_busy(&self, id: u32) -> bool {
+        match self.streams.get(id) {
+            Some(stream) => stream.is_busy(),
+            None => self.root(id).is_some_and(Root::is_busy),
+        }
+    }
+
+    pub(crate) fn create_stream(&self, id: u32, root: u32) {
+        current::enter(Callback::CONTEXT_CREATE, id);
+        if Uses::<R>::ROOTS {
+            current::set_root_id(root);
+        }
+        let mut context = self.root(root).and_then(Root::new_context);
+        let mut failed = None;
+        match &mut context {
+            // The stream exists for the host: its callbacks refuse it rather than let it pass.
+            None => current::ignore_event(),
+            Some(context) if has::<R::Context>(CallbackSet::ON_CREATE) => {
+                failed = LifeOf::<R>::create(context).err().map(|error| {
+                    if error.is_denial() {
+                        return error;
+                    }
+                    failure::report(Callback::CONTEXT_CREATE, id, &error, "");
+                    Error::refused(ErrorKind::Other, "on_create failed")
+                });
+            }
+            Some(_) => {}
+        }
+        let (stream, forgotten) = self.streams.insert(id, Stream::new);
+        if failed.is_some() {
+            stream.failed.set(failed);
+        }
+        if Uses::<R>::ROOTS {
+            stream.root.set(root);
+        }
+        if has::<R::Context>(USING_MESSAGE_STATE) {
+            stream.request.reset();
+            stream.response.reset();
+        }
+        if let Ok(mut place) = stream.context.try_borrow_mut() {
+            *place = context;
+        }
+        if let Some(forgotten) = forgotten {
+            // A host that uses an id again without deleting it: the old context is dropped as if it had.
+            self.delete_stream(forgotten, id);
+        }
+    }
+
+    /// Takes a stream out of the table, whose context [`delete_stream`](Self::delete_stream) drops.
+    #[inline]
+    pub(crate) fn remove_stream(&self, id: u32) -> Option<Found<R>> {
+        self.streams.remove(id)
+    }
+
+    pub(crate) fn delete_stream(&self, stream: Found<R>, id: u32) {
+        if core::mem::needs_drop::<R::Context>() || has::<R::Context>(CallbackSet::ON_DELETE) {
+            current::enter(Callback::DELETE, id);
+        }
+        let context = match stream.context.try_borrow_mut() {
+            Ok(mut context) => context.take(),
+            // In use: the callback that runs deletes it when it is over.
+            Err(_) => return stream.deleted.set(true),
+        };
+        if has::<R::Context>(CallbackSet::ON_CREATE) {
+            // An `on_create` that failed may have had no callback after it.
+            stream.failed.set(None);
+        }
+        if Uses::<R>::ROOTS {
+            current::set_root_id(stream.root.get());
+        }
+        self.streams.recycle(stream);
+        if has::<R::Context>(CallbackSet::COMPLETIONS) {
+            cancel::callouts_of(<R::Context as Callbacks>::SET, id);
+        }
+        // The context is dropped here, outside of every borrow: its destructor may call the host, and the host this
+        // module.
+        if let Some(mut context) = context {
+            if has::<R::Context>(CallbackSet::ON_DELETE) {
+                if let Err(error) = LifeOf::<R>::delete(&mut context) {
+                    failure::report(Callback::DELETE, id, &error, "");
+                }
+            }
+        }
+        if Uses::<R>::TASKS {
+            // The future that was dropped may have woken others: those that wait for what it held.
+            wake::run_later::<R>();
+        }
+    }
+
+    /// Runs a callback on a stream's context, then deletes the stream if the host asked for it meanwhile.
+    pub(crate) fn with_stream<T>(
+        &self,
+        callback: Callback,
+        id: u32,
+        stream: Found<R>,
+        body: impl FnOnce(Option<&mut R::Context>) -> T,
+    ) -> Option<T> {
+        let result = {
+            let Ok(mut context) = stream.context.try_borrow_mut() else {
+                // The host calls this stream's context while it is in a callback already. There is no later time to do
+                // it.
+                current::ignore_event();
+                return None;
+            };
+            current::enter(callback, id);
+            if Uses::<R>::ROOTS {
+                current::set_root_id(stream.root.get());
+            }
+            body(context.as_mut())
+        };
+        if stream.deleted.take() {
+            self.delete_stream(stream, id);
+        }
+        Some(result)
+    }
+
+    /// Runs a callback of a stream whose failure is only logged.
+    pub(crate) fn notify_stream(
+        &self,
+        callback: Callback,
+        id: u32,
+        stream: Found<R>,
+        body: impl FnOnce(&mut R::Context) -> Result<()>,
+    ) {
+        self.with_stream(callback, id, stream, |context| {
+            if let Some(Err(error)) = context.map(body) {
+                failure::report(callback, id, &error, "");
+            }
+        });
+    }
+}
+
+impl<R: NewContext> Default for Contexts<R> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<R: NewContext> core::fmt::Debug for Contexts<R> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Contexts").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,35 @@
+//! Which callbacks the module of the running async function exports.
+
+pub(crate) use crate::engine::point::Points;
+use crate::error::Error;
+use crate::error::kind::ErrorKind;
+use crate::log::line::Line;
+use std::cell::Cell;
+
+thread_local! {
+    /// What the module exports, as far as the future that runs is concerned.
+    static DECLARED: Cell<Points> = const { Cell::new(Points::NONE) };
+}
+
+/// Notes what the module of the future that runs exports; what was noted before.
+#[inline]
+pub(crate) fn declare(points: Points) -> Points {
+    DECLARED.replace(points)
+}
+
+/// Whether the future that runs may wait for this.
+#[inline]
+pub(crate) fn is_declared(points: Points) -> bool {
+    DECLARED.get().intersects(points)
+}
+
+#[cold]
+#[inline]
+pub(crate) fn undeclared(name: &str) -> Error {
+    let mut line = Line::new();
+    for part in ["the module does not export what `", name, "` waits for: write `#[proxy_filter::filter(", name, ")]`"]
+    {
+        line.push(part);
+    }
+    Error::text(ErrorKind::NotAvailableHere, line.as_str().into())
+}

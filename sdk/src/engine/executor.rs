@@ -1,0 +1,360 @@
+//! Runs futures, from callbacks only: nothing runs while the host does something else.
+
+use crate::engine::edit::edit;
+use crate::engine::shared::{Shared, share};
+use core::pin::Pin;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::task::{Context, Poll, Waker};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::task::Wake;
+
+/// The futures of a module. Each has a place, which belongs to a context and is given back with it. Places are used again, with what can be used again
+/// in them.
+pub(crate) struct Executor<T: 'static, D: 'static> {
+    /// By their numbers, from 1.
+    places: RefCell<Vec<Shared<Task<T, D>>>>,
+    /// The first of those that wait to be used.
+    idle: Cell<Option<Shared<Task<T, D>>>>,
+}
+
+/// A future, and what is known about it.
+pub(crate) struct Task<T: 'static, D: 'static> {
+    number: u32,
+    owner: Cell<u32>,
+    data: Cell<Option<D>>,
+    /// Taken out while it runs, and when it is over.
+    future: Cell<Option<BoxFuture<T>>>,
+    /// Taken out while it runs. The number in it besides, to see whether somebody has kept a waker.
+    waker: Cell<Option<(Arc<Number>, Waker)>>,
+    runs: Cell<bool>,
+    /// It was removed while it ran.
+    removed: Cell<bool>,
+    /// The next one that waits to be used.
+    next: Cell<Option<Shared<Task<T, D>>>>,
+}
+
+pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// A task, the context it belongs to, and what is known about it.
+pub(crate) type Found<T, D> = (Shared<Task<T, D>>, u32, D);
+
+impl<T, D> core::fmt::Debug for Task<T, D> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Task").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+/// How often a place has its number: itself, and in the waker.
+const OWN: usize = 2;
+
+thread_local! {
+    /// The tasks that were woken and have not run since, in that order.
+    static WOKEN: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+    /// Whether there are some.
+    static ANY_WOKEN: Cell<bool> = const { Cell::new(false) };
+    /// The task that runs, and what its own wakers have in them; 0 if none does.
+    static RUNNING: Cell<(u32, *const ())> = const { Cell::new((0, core::ptr::null())) };
+}
+
+/// Wakers may be sent anywhere, so this one has no more than a number: 0 when its task is gone.
+struct Number(AtomicU32);
+
+impl Wake for Number {
+    #[inline]
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    #[inline]
+    fn wake_by_ref(self: &Arc<Self>) {
+        match self.0.load(Ordering::Relaxed) {
+            0 => {}
+            number => wake(number),
+        }
+    }
+}
+
+impl<T, D> Task<T, D> {
+    /// Has it run at the next opportunity.
+    pub(crate) fn wake(&self) {
+        wake(self.number);
+    }
+
+    /// Whether it was woken. It is not woken any more.
+    pub(crate) fn take_woken(&self) -> bool {
+        take_woken(self.number)
+    }
+
+    /// Whether it was woken.
+    pub(crate) fn is_woken(&self) -> bool {
+        ANY_WOKEN.get() && is_listed(self.number)
+    }
+}
+
+#[inline(never)]
+pub(crate) fn wake(task: u32) {
+    if !is_listed(task) {
+        woken(|woken| woken.push(task));
+        ANY_WOKEN.set(true);
+    }
+}
+
+#[inline(never)]
+#[allow(clippy::manual_contains, reason = "less code than `contains`, for a list of hardly ever more than one")]
+fn is_listed(task: u32) -> bool {
+    woken(|woken| woken.iter().any(|other| *other == task)).unwrap_or_default()
+}
+
+/// The running task's number, if the waker is its own; 0 for any other.
+#[inline]
+pub(crate) fn task_of(waker: &Waker) -> u32 {
+    let (task, data) = RUNNING.get();
+    if waker.data() == data { task } else { 0 }
+}
+
+fn woken<T>(body: impl FnOnce(&mut Vec<u32>) -> T) -> Option<T> {
+    // A waker that outlives the thread wakes nobody.
+    WOKEN.try_with(|cell| edit(cell, body)).ok()
+}
+
+/// The task that was woken first. It is not woken any more.
+#[inline]
+pub(crate) fn next_woken() -> Option<u32> {
+    if !ANY_WOKEN.get() {
+        return None;
+    }
+    let first = woken(|woken| woken.first().copied()).flatten();
+    ANY_WOKEN.set(first.is_some_and(unlist));
+    first
+}
+
+#[inline]
+fn take_woken(task: u32) -> bool {
+    ANY_WOKEN.get() && unlist(task)
+}
+
+#[inline(never)]
+fn unlist(task: u32) -> bool {
+    woken(|woken| {
+        let before = woken.len();
+        woken.retain(|other| *other != task);
+        woken.len() < before
+    })
+    .unwrap_or_default()
+}
+
+/// Whether any task was woken.
+#[inline]
+pub(crate) fn is_any_woken() -> bool {
+    ANY_WOKEN.get() && woken(|woken| !woken.is_empty()).unwrap_or_default()
+}
+
+impl<T, D: Clone> Executor<T, D> {
+    pub(crate) const fn new() -> Self {
+        Self { places: RefCell::new(Vec::new()), idle: Cell::new(None) }
+    }
+
+    /// Adds a future. It runs when it is polled for the first time. `data` is made from what was known about the one that had the place before.
+    pub(crate) fn spawn(
+        &self,
+        owner: u32,
+        data: impl FnOnce(Option<D>) -> D,
+        future: impl FnOnce(&D) -> BoxFuture<T>,
+    ) -> Shared<Task<T, D>> {
+        let task = self.vacant();
+        let data = data(task.data.take());
+        let future = future(&data);
+        task.owner.set(owner);
+        task.data.set(Some(data));
+        task.future.set(Some(future));
+        task
+    }
+
+    fn vacant(&self) -> Shared<Task<T, D>> {
+        if let Some(task) = self.idle.get() {
+            self.idle.set(task.next.get());
+            return task;
+        }
+        // Nothing runs while the list is borrowed: it is never in use.
+        let mut places = self.places.try_borrow_mut().ok();
+        let number = places.as_ref().map_or(0, |places| places.len() + 1);
+        let task = share(Task {
+            number: u32::try_from(number).unwrap_or_default(),
+            owner: Cell::new(0),
+            data: Cell::new(None),
+            future: Cell::new(None),
+            waker: Cell::new(None),
+            runs: Cell::new(false),
+            removed: Cell::new(false),
+            next: Cell::new(None),
+        });
+        if let Some(places) = &mut places {
+            places.push(task);
+        }
+        task
+    }
+
+    /// The task with this number, the context it belongs to, and what is known about it.
+    pub(crate) fn find(&self, number: u32) -> Option<Found<T, D>> {
+        let task = *self.places.try_borrow().ok()?.get((number as usize).checked_sub(1)?)?;
+        let data = task.data.take()?;
+        task.data.set(Some(data.clone()));
+        Some((task, task.owner.get(), data))
+    }
+
+    /// Lets a task run. None if it is over, or if it runs already.
+    pub(crate) fn poll(&self, task: Shared<Task<T, D>>) -> Option<Poll<T>> {
+        let mut future = task.future.take()?;
+        let (number, waker) = task.waker.take().unwrap_or_else(|| {
+            let number = Arc::new(Number(AtomicU32::new(task.number)));
+            let waker = Waker::from(Arc::clone(&number));
+            (number, waker)
+        });
+        task.runs.set(true);
+        let outer = RUNNING.replace((task.number, waker.data()));
+        let result = future.as_mut().poll(&mut Context::from_waker(&waker));
+        RUNNING.set(outer);
+        task.runs.set(false);
+        task.waker.set(Some((number, waker)));
+        if task.removed.take() {
+            // The place was kept until now, so that no other task got it.
+            self.recycle(task);
+        } else if result.is_pending() {
+            task.future.set(Some(future));
+        }
+        Some(result)
+    }
+
+    /// Drops a future. Its place stays.
+    pub(crate) fn stop(task: Shared<Task<T, D>>) {
+        drop(task.future.take());
+    }
+
+    /// Drops a future, and gives its place back.
+    pub(crate) fn remove(&self, task: Shared<Task<T, D>>) {
+        if task.runs.get() {
+            return task.removed.set(true);
+        }
+        let future = task.future.take();
+        self.recycle(task);
+        // Outside of everything else: destructors may call the host, and wake others.
+        drop(future);
+    }
+
+    fn recycle(&self, task: Shared<Task<T, D>>) {
+        take_woken(task.number);
+        if let Some((number, waker)) = task.waker.take() {
+            if Arc::strong_count(&number) == OWN {
+                task.waker.set(Some((number, waker)));
+            } else {
+                // What somebody has kept wakes nobody any more.
+                number.0.store(0, Ordering::Relaxed);
+            }
+        }
+        task.next.set(self.idle.get());
+        self.idle.set(Some(task));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Rc;
+
+    fn spawn<T>(
+        executor: &Executor<T, &'static str>,
+        future: impl Future<Output = T> + 'static,
+    ) -> Shared<Task<T, &'static str>> {
+        executor.spawn(7, |_| "data", |_| Box::pin(future))
+    }
+
+    #[test]
+    fn a_task_that_is_woken_runs_again() {
+        let executor = Executor::new();
+        let mut times = 0;
+        let task = spawn(
+            &executor,
+            std::future::poll_fn(move |context| {
+                times += 1;
+                if times == 3 {
+                    return Poll::Ready(times);
+                }
+                context.waker().wake_by_ref();
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }),
+        );
+        assert_eq!(executor.poll(task), Some(Poll::Pending));
+        assert!(is_any_woken());
+        let number = next_woken().unwrap();
+        assert_eq!(next_woken(), None, "once however often it was woken");
+        let (found, owner, data) = executor.find(number).unwrap();
+        assert!(std::ptr::eq(found, task));
+        assert_eq!((owner, data), (7, "data"));
+        assert_eq!(executor.poll(task), Some(Poll::Pending));
+        assert!(task.take_woken());
+        assert_eq!(executor.poll(task), Some(Poll::Ready(3)));
+        assert_eq!(executor.poll(task), None);
+        assert!(!is_any_woken());
+    }
+
+    #[test]
+    fn a_task_that_is_removed_is_dropped_at_once_even_while_it_runs() {
+        let executor: &'static Executor<(), &str> = Box::leak(Box::new(Executor::new()));
+        let alive = Rc::new(());
+        let held = Rc::clone(&alive);
+        let task = spawn(executor, async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+        assert_eq!(executor.poll(task), Some(Poll::Pending));
+        executor.remove(task);
+        assert_eq!(Rc::strong_count(&alive), 1);
+        let held = Rc::clone(&alive);
+        let itself = Rc::new(Cell::new(None));
+        let own = Rc::clone(&itself);
+        let task = spawn(executor, async move {
+            executor.remove(own.take().unwrap());
+            assert!(!std::ptr::eq(spawn(executor, async {}), task), "its place is in use");
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+        itself.set(Some(task));
+        assert_eq!(executor.poll(task), Some(Poll::Pending));
+        assert_eq!(Rc::strong_count(&alive), 1);
+        assert_eq!(executor.poll(task), None);
+    }
+
+    #[test]
+    fn a_waker_that_is_kept_wakes_no_task_but_its_own() {
+        let executor = Executor::new();
+        let kept = Rc::new(Cell::new(None));
+        let keep = Rc::clone(&kept);
+        let task = spawn(
+            &executor,
+            std::future::poll_fn(move |context| {
+                keep.set(Some(context.waker().clone()));
+                Poll::<()>::Pending
+            }),
+        );
+        executor.poll(task);
+        executor.remove(task);
+        let next = spawn(&executor, std::future::pending());
+        assert!(std::ptr::eq(next, task));
+        executor.poll(next);
+        kept.take().unwrap().wake();
+        assert!(!is_any_woken());
+    }
+
+    #[test]
+    fn places_are_used_again_with_their_wakers() {
+        let executor = Executor::new();
+        for _ in 0..10_000 {
+            let task = spawn(&executor, std::future::poll_fn(|context| Poll::Ready(context.waker().data() as usize)));
+            assert!(matches!(executor.poll(task), Some(Poll::Ready(_))));
+            executor.remove(task);
+        }
+        assert_eq!(executor.places.borrow().len(), 1);
+    }
+}

@@ -1,0 +1,73 @@
+//! Callbacks of root contexts: their configuration, the tick, and items of queues.
+
+use crate::callout::queue::received;
+use crate::callout::queue::shared_queue::SharedQueue;
+use crate::callout::timer::timers;
+use crate::current;
+use crate::current::Callback;
+use crate::dispatch::complete;
+use crate::dispatch::complete::enter_root;
+use crate::dispatch::contexts::Contexts;
+use crate::dispatch::run;
+use crate::dispatch::uses::Uses;
+use crate::dispatch::wake;
+use crate::engine::callbacks::CallbackSet;
+use crate::host::configuration::{Configuration, VmConfiguration};
+use crate::plugin::registration::NewContext;
+
+/// `proxy_on_vm_start`.
+pub fn on_vm_start<R: NewContext>(contexts: &Contexts<R>, context_id: u32, configuration_size: u32) -> u32 {
+    current::advance_epoch();
+    enter_root::<R>(context_id);
+    let Some(root) = contexts.root(context_id) else { return 0 };
+    let result = root.run(Callback::START, |root| root.on_start(VmConfiguration::new(configuration_size)));
+    run::after_root_callback(contexts, context_id);
+    result
+}
+
+/// `proxy_on_configure`.
+pub fn on_configure<R: NewContext>(contexts: &Contexts<R>, context_id: u32, configuration_size: u32) -> u32 {
+    current::advance_epoch();
+    enter_root::<R>(context_id);
+    let Some(root) = contexts.root(context_id) else { return 0 };
+    let result = root.run(Callback::CONFIGURE, |root| root.on_configure(Configuration::new(configuration_size)));
+    run::after_root_callback(contexts, context_id);
+    result
+}
+
+/// `proxy_on_tick`.
+pub fn on_tick<R: NewContext>(contexts: &Contexts<R>, context_id: u32) {
+    current::advance_epoch();
+    enter_root::<R>(context_id);
+    if Uses::<R>::TIMERS {
+        shared_tick(contexts, context_id);
+    } else if R::AWAITS.intersects(CallbackSet::ON_TICK) {
+        contexts.notify_root(Callback::TICK, context_id, R::on_tick);
+    } else if Uses::<R>::WAKES {
+        wake::stop_tick(context_id);
+    }
+    run::after_root_callback(contexts, context_id);
+}
+
+/// Runs the completions of the timers that are due, and `on_tick` if that is.
+fn shared_tick<R: NewContext>(contexts: &Contexts<R>, root: u32) {
+    current::enter(Callback::TIMER, root);
+    current::set_root_id(root);
+    let complete = |number| {
+        if let Some((owner, completion)) = timers::take(number) {
+            complete::complete(contexts, Callback::TIMER, owner, completion, Ok(()));
+        }
+    };
+    let tick = || contexts.notify_root(Callback::TICK, root, R::on_tick);
+    timers::run_due(root, complete, R::AWAITS.intersects(CallbackSet::ON_TICK).then_some(tick));
+}
+
+/// `proxy_on_queue_ready`.
+pub fn on_queue_ready<R: NewContext>(contexts: &Contexts<R>, context_id: u32, queue: u32) {
+    enter_root::<R>(context_id);
+    contexts.notify_root(Callback::QUEUE_READY, context_id, |root| root.on_queue_ready(&SharedQueue::from_id(queue)));
+    if Uses::<R>::TASKS {
+        received::wake(queue);
+    }
+    run::after_root_callback(contexts, context_id);
+}

@@ -1,0 +1,4 @@
+//! Names and values of header fields, whichever message they belong to.
+
+pub(crate) mod header_map;
+pub(crate) mod header_value;

@@ -1,0 +1,133 @@
+//! A buffer of the host's: what bodies of HTTP messages and the data of connections have in common.
+
+use crate::abi::buffer_type::BufferType;
+use crate::abi::status::Status;
+use crate::error::kind::ErrorKind;
+use crate::error::{Error, Result};
+use crate::sys;
+
+/// What the host shows of a buffer now.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    kind: BufferType,
+    /// Where it begins in what the host keeps: not at 0 only after something that was held, and then it is not edited.
+    start: usize,
+    length: usize,
+}
+
+impl Buffer {
+    #[inline]
+    pub(crate) const fn new(buffer: BufferType, length: usize) -> Self {
+        Self::piece(buffer, 0, length)
+    }
+
+    /// A piece after others that the host still keeps.
+    #[inline]
+    pub(crate) const fn piece(buffer: BufferType, start: usize, length: usize) -> Self {
+        Self { kind: buffer, start, length }
+    }
+
+    /// Another piece of what the host keeps.
+    #[cfg(feature = "futures")]
+    pub(crate) const fn of_piece(&self, start: usize, length: usize) -> Self {
+        Self::piece(self.kind, start, length)
+    }
+
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Where it ends in what the host keeps.
+    #[inline]
+    pub(crate) const fn end(&self) -> usize {
+        self.start.saturating_add(self.length)
+    }
+
+    /// `length` bytes from `start`; fewer at the end, none after it.
+    #[inline]
+    pub(crate) fn bytes(&self, start: usize, length: usize) -> Result<Vec<u8>> {
+        if start >= self.length || length == 0 {
+            return Ok(Vec::new());
+        }
+        // Lengths beyond the end are cut here: hosts differ in what they do about them.
+        let length = length.min(self.length - start);
+        sys::proxy_get_buffer_bytes(self.kind.raw(), size(self.start + start)?, size(length)?)
+            .map_err(|status| Error::host("proxy_get_buffer_bytes", status))
+    }
+
+    /// Puts `bytes` in the place of everything.
+    #[inline]
+    pub(crate) fn replace(&mut self, bytes: &[u8]) -> Result<()> {
+        // "From 0, at least the whole length" is the one form of replacement every host knows.
+        self.set(0, u32::MAX, bytes)?;
+        self.length = bytes.len();
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn prepend(&mut self, bytes: &[u8]) -> Result<()> {
+        self.set(0, 0, bytes)?;
+        self.length += bytes.len();
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.set(size(self.length)?, 0, bytes)?;
+        self.length += bytes.len();
+        Ok(())
+    }
+
+    /// Takes the first `length` bytes out.
+    #[inline]
+    pub(crate) fn drain(&mut self, length: usize) -> Result<()> {
+        if length == 0 {
+            return Ok(());
+        }
+        if length >= self.length {
+            return self.replace(&[]);
+        }
+        match sys::proxy_set_buffer_bytes(self.kind.raw(), 0, size(length)?, &[]) {
+            Ok(()) => {
+                self.length -= length;
+                Ok(())
+            }
+            // Older hosts replace nothing or everything.
+            Err(Status::BAD_ARGUMENT) => {
+                let rest = self.bytes(length, self.length)?;
+                self.replace(&rest)
+            }
+            Err(status) => Err(Error::host("proxy_set_buffer_bytes", status)),
+        }
+    }
+
+    #[inline]
+    fn set(&self, start: u32, length: u32, bytes: &[u8]) -> Result<()> {
+        sys::proxy_set_buffer_bytes(self.kind.raw(), start, length, bytes).map_err(|status| match status {
+            Status::BAD_ARGUMENT if self.length == 0 => forwarded(),
+            status => Error::host("proxy_set_buffer_bytes", status),
+        })
+    }
+}
+
+/// Trailers end a body of which nothing is buffered: hosts have no buffer then.
+#[cold]
+fn forwarded() -> Error {
+    Error::refused(ErrorKind::NotAvailableHere, "the body was forwarded before its trailers came")
+}
+
+/// All of a buffer, of which the host has said how long it is.
+#[inline]
+pub(crate) fn whole(kind: BufferType, size: u32) -> Result<Vec<u8>> {
+    if size == 0 {
+        return Ok(Vec::new());
+    }
+    sys::proxy_get_buffer_bytes(kind.raw(), 0, size).map_err(|status| Error::host("proxy_get_buffer_bytes", status))
+}
+
+/// A size on the wire.
+#[inline]
+fn size(bytes: usize) -> Result<u32> {
+    u32::try_from(bytes).map_err(|_| Error::refused(ErrorKind::TooLarge, "a buffer of more than 4 GiB"))
+}

@@ -1,0 +1,151 @@
+//! The plugin's and the VM's configuration: [`Configuration`], [`VmConfiguration`].
+
+use crate::abi::buffer_type::BufferType;
+use crate::error::Result;
+use crate::host::buffer;
+
+macro_rules! configuration {
+    ($(#[$doc:meta])* $name:ident, $buffer:ident) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name {
+            size: u32,
+        }
+
+        impl $name {
+            pub(crate) const fn new(size: u32) -> Self {
+                Self { size }
+            }
+
+            /// The number of bytes; 0 if nothing is configured.
+            pub const fn len(&self) -> usize {
+                self.size as usize
+            }
+
+            /// Whether nothing is configured.
+            pub const fn is_empty(&self) -> bool {
+                self.size == 0
+            }
+
+            /// The configuration as it is written in the host's: for Envoy, the bytes of the `StringValue`, `BytesValue` or the JSON of a
+            /// `Struct`.
+            ///
+            /// # Errors
+            /// A refusal of the host.
+            #[inline]
+            pub fn bytes(&self) -> Result<Vec<u8>> {
+                buffer::whole(BufferType::$buffer, self.size)
+            }
+
+            /// The configuration as a type of the filter's own, read from JSON. Nothing configured reads as `{}`, so that a type whose
+            /// fields all have defaults needs no configuration.
+            ///
+            /// ```
+            /// use proxy_filter::prelude::*;
+            ///
+            /// #[derive(serde::Deserialize)]
+            /// #[serde(deny_unknown_fields)]
+            /// struct Config {
+            ///     header: String,
+            /// }
+            #[doc = concat!("fn read(configuration: ", stringify!($name), ") -> Result<Config> {")]
+            ///     configuration.json() // `Err` from `on_configure` refuses the configuration and logs what is wrong with it
+            /// }
+            /// ```
+            ///
+            /// # Errors
+            /// [`Configuration`](crate::ErrorKind::Configuration) with the path of the field and the place in the text:
+            /// ``configuration: rules[2].status: invalid type: string "x", expected u16 at line 1 column 40``. A configuration that is
+            /// nested more deeply than 127 levels, or than the module's stack allows, is refused too: see [`json`](crate::json).
+            #[cfg(feature = "json")]
+            pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
+                read::read(&self.bytes()?)
+            }
+        }
+    };
+}
+
+configuration! {
+    /// The plugin's configuration, in [`on_configure`](crate::RootContext::on_configure) only.
+    ///
+    /// Source: ABI 0.2.1, `proxy_on_configure`; Envoy: `PluginConfig.configuration`.
+    #[doc(alias = "proxy_on_configure")]
+    Configuration, PLUGIN_CONFIGURATION
+}
+
+configuration! {
+    /// The VM's configuration, in [`on_start`](crate::RootContext::on_start) only. Plugins that share a VM share it.
+    ///
+    /// Source: ABI 0.2.1, `proxy_on_vm_start`; Envoy: `VmConfig.configuration`.
+    #[doc(alias = "proxy_on_vm_start")]
+    VmConfiguration, VM_CONFIGURATION
+}
+
+#[cfg(feature = "json")]
+mod read {
+    use crate::error::kind::ErrorKind;
+    use crate::error::{Error, Result};
+    use crate::host::json;
+
+    pub(super) fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+        let text = if bytes.is_empty() { b"{}" } else { bytes };
+        let mut deserializer = json::deserializer(text).map_err(|error| refuse(&error))?;
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            let path = error.path().to_string();
+            match path.as_str() {
+                "." => refuse(error.inner()),
+                path => refuse(&format_args!("{path}: {}", error.inner())),
+            }
+        })?;
+        deserializer.end().map_err(|error| refuse(&error))?;
+        Ok(value)
+    }
+
+    #[inline]
+    fn refuse(why: &dyn core::fmt::Display) -> Error {
+        Error::message(ErrorKind::Configuration, format_args!("configuration: {why}"))
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::read;
+        use serde::Deserialize;
+
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Config {
+            #[serde(default)]
+            rules: Vec<Rule>,
+        }
+
+        #[derive(Debug, Deserialize)]
+        struct Rule {
+            #[allow(dead_code, reason = "only its type matters here")]
+            status: u16,
+        }
+
+        fn refused(text: &str) -> String {
+            read::<Config>(text.as_bytes()).unwrap_err().to_string()
+        }
+
+        #[test]
+        fn the_error_names_the_path_of_the_bad_field() {
+            assert_eq!(
+                refused(r#"{"rules": [{"status": 200}, {"status": "x"}]}"#),
+                "configuration: rules[1].status: invalid type: string \"x\", expected u16 at line 1 column 42"
+            );
+            assert_eq!(
+                refused(r#"{"rules": [{}]}"#),
+                "configuration: rules[0]: missing field `status` at line 1 column 13"
+            );
+            assert!(refused("[").starts_with("configuration: "), "{}", refused("["));
+            assert!(refused("{} x").contains("trailing characters"), "{}", refused("{} x"));
+            assert!(refused(r#"{"ruels": []}"#).contains("unknown field `ruels`, expected `rules`"));
+        }
+
+        #[test]
+        fn no_configuration_reads_as_an_empty_object() {
+            assert!(read::<Config>(b"").unwrap().rules.is_empty());
+        }
+    }
+}

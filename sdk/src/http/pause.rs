@@ -1,0 +1,78 @@
+//! `pause_for` of the handles of messages.
+
+use crate::callout::completion::Callout;
+use crate::callout::pause;
+use crate::callout::pause::{Paused, Status, pause_for};
+use crate::engine::callbacks::Awaits;
+use crate::engine::held::Part;
+use crate::engine::message_state::MessageState;
+use crate::error::Result;
+use crate::error::denial::Raw;
+use crate::fields::header_map::ContentLength;
+use crate::http::body::Edits;
+use crate::http::body::{RequestBody, ResponseBody};
+use crate::http::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
+use crate::http::headers::{RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
+
+macro_rules! status {
+    ($($status:ident),*) => {
+        $(impl Status for $status {
+            const PAUSE: Self = Self::PAUSE;
+
+            #[inline]
+            fn into_raw(self) -> Raw {
+                Self::into_raw(self)
+            }
+        })*
+    };
+}
+
+status!(FilterHeadersStatus, FilterDataStatus, FilterTrailersStatus);
+
+macro_rules! paused {
+    ($($handle:ident -> $status:ident, |$state:ident| $again:expr, |$part:ident| $leave:expr;)*) => {
+        $(impl Paused for $handle {
+            const PART: Part = Part::$handle;
+            type Status = $status;
+
+            #[inline]
+            fn again($state: &MessageState) -> Self {
+                $again
+            }
+
+            #[inline]
+            fn leave(&self, $state: &MessageState) {
+                let $part = self;
+                $leave
+            }
+        })*
+    };
+}
+
+paused! {
+    RequestHeaders -> FilterHeadersStatus,
+        |state| Self::new(state.content_length()), |part| state.set_content_length(part.content_length());
+    ResponseHeaders -> FilterHeadersStatus,
+        |state| Self::new(state.content_length()), |part| state.set_content_length(part.content_length());
+    RequestBody -> FilterDataStatus,
+        |state| Self::new(state.buffered.get(), edits(state)), |part| state.buffered.set(part.len());
+    ResponseBody -> FilterDataStatus,
+        |state| Self::new(state.buffered.get(), edits(state)), |part| state.buffered.set(part.len());
+    RequestTrailers -> FilterTrailersStatus, |_state| Self::new(ContentLength::Kept), |_part| ();
+    ResponseTrailers -> FilterTrailersStatus, |_state| Self::new(ContentLength::Kept), |_part| ();
+}
+
+/// What of a paused body may be edited.
+#[inline]
+fn edits(state: &MessageState) -> Edits {
+    if state.buffered.get() == 0 { Edits::Impossible } else { state.content_length().into() }
+}
+
+pause_for! {
+    RequestHeaders -> FilterHeadersStatus,
+    ResponseHeaders -> FilterHeadersStatus,
+    RequestBody -> FilterDataStatus,
+    ResponseBody -> FilterDataStatus,
+    RequestTrailers -> FilterTrailersStatus,
+    ResponseTrailers -> FilterTrailersStatus,
+}

@@ -1,0 +1,254 @@
+//! What the headers of a message say about its body: [`MediaType`], its codings, and the fields that an edit makes wrong.
+
+use crate::error::Result;
+use crate::fields::header_map::HeaderMap;
+
+/// A media type, as `content-type` names it: `application/json; charset=utf-8`.
+///
+/// Types, suffixes and names of parameters are compared without regard to case, as RFC 9110 says.
+///
+/// ```
+/// use proxy_filter::MediaType;
+///
+/// let media = MediaType::parse(b"Application/Problem+JSON; Charset=\"UTF-8\"").unwrap();
+/// assert_eq!(media.essence(), "application/problem+json");
+/// assert_eq!(media.suffix(), Some("json"));
+/// assert_eq!(media.parameter("charset"), Some("UTF-8"));
+/// ```
+///
+/// Source: RFC 9110, section 8.3.1; RFC 6839 for suffixes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaType {
+    essence: String,
+    parameters: Vec<(String, String)>,
+}
+
+impl MediaType {
+    /// Parses a field value. `None` if it is not one media type.
+    ///
+    /// A repeated `content-type`, which Envoy joins with a comma, is not one: recipients differ in
+    /// which of the types they believe. A filter that protects something should treat such a body as
+    /// the type that it looks for.
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let text = core::str::from_utf8(value).ok()?;
+        let mut parts = split_outside_quotes(text, b';').map(|part| part.trim_matches([' ', '\t']));
+        let essence = parts.next()?;
+        let (kind, subtype) = essence.split_once('/')?;
+        if !is_token(kind) || !is_token(subtype) {
+            return None;
+        }
+        let mut parameters = Vec::new();
+        for part in parts.filter(|part| !part.is_empty()) {
+            if split_outside_quotes(part, b',').nth(1).is_some() {
+                return None;
+            }
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            parameters.push((name.to_ascii_lowercase(), unquoted(value)));
+        }
+        Some(Self { essence: essence.to_ascii_lowercase(), parameters })
+    }
+
+    /// The type and the subtype in lower case, without parameters: `text/html`.
+    pub fn essence(&self) -> &str {
+        &self.essence
+    }
+
+    /// The suffix that names the syntax below the subtype, in lower case: `json` of
+    /// `application/problem+json`.
+    pub fn suffix(&self) -> Option<&str> {
+        self.essence.rsplit_once('+').map(|(_, suffix)| suffix)
+    }
+
+    /// The first value of a parameter, without quotes. Values keep their case; that of `charset` has no meaning.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the body is JSON: `application/json`, `text/json`, or any type with the suffix `+json`.
+    ///
+    /// ```
+    /// use proxy_filter::MediaType;
+    ///
+    /// let is_json = |value: &str| MediaType::parse(value.as_bytes()).is_some_and(|media| media.is_json());
+    /// assert!(is_json("application/JSON; charset=utf-8"));
+    /// assert!(is_json("application/vnd.api+json"));
+    /// assert!(!is_json("application/x-ndjson"));
+    /// ```
+    pub fn is_json(&self) -> bool {
+        matches!(self.essence(), "application/json" | "text/json") || self.suffix() == Some("json")
+    }
+}
+
+impl HeaderMap {
+    /// The media type that `content-type` names; `None` if there is none, or not exactly one.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// fn is_json(response: &ResponseHeaders) -> Result<bool> {
+    ///     Ok(response.media_type()?.is_some_and(|media| media.is_json()))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn media_type(&self) -> Result<Option<MediaType>> {
+        Ok(self.get("content-type")?.and_then(|value| MediaType::parse(&value)))
+    }
+
+    /// The codings of the body in the order in which they were applied, in lower case: `gzip`, `br`.
+    /// Empty if the body can be read as it is.
+    ///
+    /// All values of `content-encoding` count. `identity` is no coding.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// fn is_readable(response: &ResponseHeaders) -> Result<bool> {
+    ///     Ok(response.content_codings()?.is_empty())
+    /// }
+    /// ```
+    ///
+    /// To have bodies come without a coding, put `identity` into `accept-encoding` of the request.
+    ///
+    /// # Errors
+    /// As [`pairs`](Self::pairs).
+    ///
+    /// Source: RFC 9110, section 8.4.
+    pub fn content_codings(&self) -> Result<Vec<String>> {
+        Ok(codings(self.get_all("content-encoding")?.iter()))
+    }
+
+    /// Prepares the headers for an edit of the body: removes or weakens the fields that an edit makes wrong.
+    ///
+    /// - `content-length` is removed, which is what permits edits that change the length;
+    /// - `content-md5`, `digest`, `content-digest` and `repr-digest` are removed, also from trailers;
+    /// - a strong `etag` becomes a weak one, so that no cache or range request joins bytes of the
+    ///   original and the edited body. One that is not valid is removed.
+    ///
+    /// ```
+    /// use proxy_filter::prelude::*;
+    ///
+    /// #[proxy_filter::filter]
+    /// async fn hide(mut exchange: Exchange) -> Result<()> {
+    ///     exchange.response_headers().await?.allow_body_edits()?;
+    ///     let body = exchange.response_body(64 * 1024).await?;
+    ///     body.replace("nothing to see\n")
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// A response to `HEAD` and a 304 have no body to edit, and describe the one of `GET`: they should
+    /// be prepared in the same way.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove).
+    ///
+    /// Source: RFC 9110, section 8.8.3; RFC 9530 for the digests.
+    pub fn allow_body_edits(&mut self) -> Result<()> {
+        for name in ["content-length", "content-md5", "digest", "content-digest", "repr-digest"] {
+            self.remove(name)?;
+        }
+        match self.get("etag")? {
+            Some(etag) if etag.starts_with(b"W/\"") => Ok(()),
+            Some(etag) if etag.starts_with(b"\"") => self.replace("etag", [b"W/".as_slice(), &etag].concat()),
+            Some(_) => self.remove("etag"),
+            None => Ok(()),
+        }
+    }
+}
+
+fn codings<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+    let members = values.flat_map(|value| value.split(|byte| *byte == b','));
+    // What is no coding at all cannot be read either.
+    let members = members.map(|member| String::from_utf8_lossy(member.trim_ascii()).to_ascii_lowercase());
+    members.filter(|coding| !coding.is_empty() && coding != "identity").collect()
+}
+
+/// The parts of a text between separators that are not within quotes.
+fn split_outside_quotes(text: &str, separator: u8) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.split(move |character| {
+        let splits = !quoted && character == char::from(separator);
+        (quoted, escaped) = match character {
+            _ if escaped => (quoted, false),
+            '\\' if quoted => (quoted, true),
+            '"' => (!quoted, false),
+            _ => (quoted, false),
+        };
+        splits
+    })
+}
+
+/// A parameter's value without quotes and escapes.
+fn unquoted(value: &str) -> String {
+    let Some(quoted) = value.strip_prefix('"') else { return value.to_owned() };
+    let mut text = String::with_capacity(quoted.len());
+    let mut characters = quoted.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => break,
+            '\\' => text.extend(characters.next()),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::http::representation::{MediaType, codings};
+
+    #[test]
+    fn media_types_are_parsed_without_regard_to_case() {
+        for (value, essence, charset) in [
+            ("text/plain", "text/plain", None),
+            ("Text/PLAIN", "text/plain", None),
+            ("application/json;charset=utf-8", "application/json", Some("utf-8")),
+            ("Application/JSON ; CHARSET=\"UTF-8\"", "application/json", Some("UTF-8")),
+            ("text/html;a=\"x;charset=no\" ;charset=b", "text/html", Some("b")),
+            ("text/html;a=\"\\\";,\";charset=b", "text/html", Some("b")),
+            ("text/html; charset=a; charset=b", "text/html", Some("a")),
+            ("text/html;", "text/html", None),
+            ("text/html; charset", "text/html", Some("")),
+            ("\ttext/html ", "text/html", None),
+        ] {
+            let media = MediaType::parse(value.as_bytes()).unwrap_or_else(|| panic!("{value}"));
+            assert_eq!((media.essence(), media.parameter("CharSet")), (essence, charset), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_exactly_one_media_type_is_none() {
+        for value in [
+            &b""[..],
+            b"text",
+            b"/plain",
+            b"text/",
+            b"text/pl ain",
+            b"text/plain, image/png",
+            b"text/plain; charset=utf-8, image/png",
+            b"text/plain/x",
+            b"text/\xff",
+        ] {
+            assert_eq!(MediaType::parse(value), None, "{}", value.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn every_coding_of_every_field_counts_but_identity() {
+        for (values, expected) in [
+            (&[][..], &[][..]),
+            (&["identity"], &[]),
+            (&["Identity, ,"], &[]),
+            (&["GZip"], &["gzip"]),
+            (&["identity", "br"], &["br"]),
+            (&["deflate,\tgzip", "x-Gzip"], &["deflate", "gzip", "x-gzip"]),
+            (&["what is this"], &["what is this"]),
+        ] {
+            assert_eq!(codings(values.iter().map(|value| value.as_bytes())), expected, "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+use crate::current::Callback;
+
+/// A line of text put together on the stack: no allocation and no formatting machinery, so that it also works while the module
+/// is out of memory, and costs a module that never logs almost nothing. Text beyond the capacity is cut.
+pub(crate) struct Line {
+    bytes: [u8; Self::CAPACITY],
+    length: usize,
+}
+
+impl Line {
+    const CAPACITY: usize = 1024;
+
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [0; Self::CAPACITY], length: 0 }
+    }
+
+    /// A line that begins with the callback that it is about.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn of(callback: Callback, context_id: u32) -> Self {
+        let mut line = Self::new();
+        line.push(callback.name());
+        line.push(" of context ");
+        line.push_number(context_id);
+        line
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, text: &str) {
+        self.push_bytes(text.as_bytes());
+    }
+
+    #[inline(never)]
+    pub(crate) fn push_bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            let Some(slot) = self.bytes.get_mut(self.length) else { return };
+            *slot = *byte;
+            self.length += 1;
+        }
+    }
+
+    #[inline(never)]
+    pub(crate) fn push_number(&mut self, number: u32) {
+        let mut digits = [0; 10];
+        let mut left = number;
+        let mut start = digits.len();
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (left % 10) as u8;
+            left /= 10;
+            start -= 1;
+            if left == 0 {
+                break;
+            }
+        }
+        self.push_bytes(digits.get(start..).unwrap_or_default());
+    }
+
+    /// The text of a line of printable ASCII; nothing of any other.
+    pub(crate) fn as_str(&self) -> &str {
+        plain_text(self.as_bytes()).unwrap_or_default()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// The bytes as text, if all of them are printable ASCII: one copy of the code, for messages about errors.
+#[cold]
+#[inline(never)]
+pub(crate) fn plain_text(bytes: &[u8]) -> Option<&str> {
+    crate::sys::text::printable_ascii(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::log::line::Line;
+
+    #[test]
+    fn numbers_are_decimal() {
+        for number in [0, 7, 10, 99, 100, 65_536, u32::MAX] {
+            let mut line = Line::new();
+            line.push_number(number);
+            assert_eq!(line.as_bytes(), number.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut() {
+        let mut line = Line::new();
+        line.push(&"x".repeat(Line::CAPACITY + 1));
+        line.push("y");
+        assert_eq!(line.as_bytes(), "x".repeat(Line::CAPACITY).as_bytes());
+    }
+}

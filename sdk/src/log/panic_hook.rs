@@ -1,0 +1,47 @@
+//! A panic in the filter's code reaches the host's log before the module dies.
+
+use crate::abi::log_level::LogLevel;
+use crate::current;
+use crate::log;
+use crate::log::line::Line;
+use std::panic;
+use std::panic::PanicHookInfo;
+
+/// Writes the message, location, callback and context id to the host's log.
+///
+/// No allocation, no formatting: the module may be out of memory, and every module carries this.
+fn report(info: &PanicHookInfo<'_>) {
+    let mut line = Line::of(current::callback(), current::context_id());
+    line.push(" panicked at ");
+    if let Some(location) = info.location() {
+        line.push(location.file());
+        line.push(":");
+        line.push_number(location.line());
+        line.push(":");
+        line.push_number(location.column());
+    }
+    line.push(": ");
+    let payload = info.payload();
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(message), _) => line.push(message),
+        (_, Some(message)) => line.push(message),
+        _ => line.push("no message"),
+    }
+    log::write(LogLevel::Critical, line.as_bytes());
+}
+
+/// Installs the hook: once a module on wasm; elsewhere once a process, and only for threads that run a filter.
+#[cfg(target_family = "wasm")]
+pub(crate) fn install() {
+    panic::set_hook(Box::new(report));
+}
+
+/// Installs the hook: once a module on wasm; elsewhere once a process, and only for threads that run a filter.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn install() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let outer = panic::take_hook();
+        panic::set_hook(Box::new(move |info| if crate::sys::is_installed() { report(info) } else { outer(info) }));
+    });
+}

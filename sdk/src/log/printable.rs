@@ -1,0 +1,194 @@
+//! [`printable`]: bytes from the network as text for a log.
+
+use crate::sys::text::plain_ascii;
+use core::fmt;
+use core::fmt::Write as _;
+
+/// Shows bytes from the network as one safe line of text, so that nobody can forge a log line.
+///
+/// | Bytes | Shown |
+/// |---|---|
+/// | printable ASCII but the backslash, and other valid UTF-8 | as they are |
+/// | the backslash | `\\` |
+/// | control bytes of ASCII, and bytes that are not UTF-8 | `\x0a`, `\xff` |
+/// | characters that terminals obey or nobody can see: the controls U+0080 to U+009F, line separators (U+2028, U+2029), marks and overrides of the direction of text (U+200E, U+202E, U+2066 …), zero-width and other characters that Unicode lets a reader ignore | `\u{202e}` |
+///
+/// Two different values are never shown alike, so that the text can be a key. (Characters that only look alike remain as they are.)
+///
+/// ```
+/// use proxy_filter::printable;
+/// assert_eq!(printable(b"text/html").to_string(), "text/html");
+/// assert_eq!(printable("caf\u{e9}\n".as_bytes()).to_string(), "caf\u{e9}\\x0a");
+/// assert_eq!(printable(&[b'a', 0xff]).to_string(), "a\\xff");
+/// assert_eq!(printable("user\u{202e}nimda").to_string(), "user\\u{202e}nimda");
+/// assert_eq!(printable(br"a\xff").to_string(), r"a\\xff");
+/// ```
+pub fn printable<B: AsRef<[u8]> + ?Sized>(bytes: &B) -> Printable<'_> {
+    Printable(bytes.as_ref())
+}
+
+/// What [`printable`] returns.
+#[derive(Clone, Copy)]
+pub struct Printable<'a>(&'a [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match plain_ascii(self.0) {
+            Some(text) => f.write_str(text),
+            None => self.escape(f),
+        }
+    }
+}
+
+impl Printable<'_> {
+    #[cold]
+    #[inline(never)]
+    fn escape(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match u32::from(character) {
+                    code @ (0..=0x1f | 0x7f) => write!(f, "\\x{code:02x}")?,
+                    code if is_unseen(code) => write!(f, "\\u{{{code:x}}}")?,
+                    _ => {
+                        if character == '\\' {
+                            f.write_char(character)?;
+                        }
+                        f.write_char(character)?;
+                    }
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether terminals obey the character, or readers cannot see it: the controls of Latin-1, the line
+/// separators, and what Unicode says may be ignored (`Default_Ignorable_Code_Point`), which has the
+/// controls of the direction of text.
+fn is_unseen(code: u32) -> bool {
+    const UNSEEN: [(u32, u32); 18] = [
+        (0x80, 0x9f),
+        (0xad, 0xad),
+        (0x34f, 0x34f),
+        (0x61c, 0x61c),
+        (0x115f, 0x1160),
+        (0x17b4, 0x17b5),
+        (0x180b, 0x180f),
+        (0x200b, 0x200f),
+        (0x2028, 0x202e),
+        (0x2060, 0x206f),
+        (0x3164, 0x3164),
+        (0xfe00, 0xfe0f),
+        (0xfeff, 0xfeff),
+        (0xffa0, 0xffa0),
+        (0xfff0, 0xfffb),
+        (0x1_bca0, 0x1_bca3),
+        (0x1_d173, 0x1_d17a),
+        (0xe_0000, 0xe_0fff),
+    ];
+    UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&code))
+}
+
+impl fmt::Debug for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::log::printable::printable;
+
+    #[test]
+    fn what_is_shown_is_one_line_of_text() {
+        for (bytes, shown) in [
+            (&b""[..], ""),
+            (b"text/html; charset=utf-8", "text/html; charset=utf-8"),
+            ("caf\u{e9} \u{1f980}".as_bytes(), "caf\u{e9} \u{1f980}"),
+            (b"a\r\nb\tc\x7f\0", "a\\x0d\\x0ab\\x09c\\x7f\\x00"),
+            (b"\xff\xfeok\n", "\\xff\\xfeok\\x0a"),
+            (br"a\xff", r"a\\xff"),
+            ("\u{85}\u{9b}31m".as_bytes(), r"\u{85}\u{9b}31m"),
+            ("\u{202e}\u{2066}\u{61c}\u{feff}\u{200b}".as_bytes(), r"\u{202e}\u{2066}\u{61c}\u{feff}\u{200b}"),
+        ] {
+            assert_eq!(printable(bytes).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn no_character_that_is_shown_is_a_control_or_changes_the_direction_of_text() {
+        let directions = ['\u{61c}', '\u{200e}', '\u{200f}'];
+        let directions = directions.into_iter().chain('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
+        let forbidden: Vec<char> = directions.chain(['\u{2028}', '\u{2029}', '\u{feff}']).collect();
+        for character in '\0'..=char::MAX {
+            let shown = printable(character.to_string().as_bytes()).to_string();
+            let is_safe = |shown: char| !shown.is_control() && !forbidden.contains(&shown);
+            assert!(shown.chars().all(is_safe), "{character:?}: {shown}");
+        }
+    }
+
+    /// What [`printable`] shows, as the bytes it was made from.
+    fn read(shown: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut rest = shown;
+        while let Some((plain, escape)) = rest.split_once('\\') {
+            bytes.extend_from_slice(plain.as_bytes());
+            if let Some(after) = escape.strip_prefix('x') {
+                bytes.push(u8::from_str_radix(&after[..2], 16).unwrap());
+                rest = &after[2..];
+            } else if let Some(after) = escape.strip_prefix("u{") {
+                let (code, after) = after.split_once('}').unwrap();
+                let character = char::from_u32(u32::from_str_radix(code, 16).unwrap()).unwrap();
+                bytes.extend_from_slice(character.to_string().as_bytes());
+                rest = after;
+            } else {
+                bytes.push(b'\\');
+                rest = escape.strip_prefix('\\').unwrap();
+            }
+        }
+        bytes.extend_from_slice(rest.as_bytes());
+        bytes
+    }
+
+    #[test]
+    fn two_values_are_never_shown_alike() {
+        for character in '\0'..=char::MAX {
+            let text = character.to_string();
+            assert_eq!(read(&printable(text.as_bytes()).to_string()), text.as_bytes(), "{character:?}");
+        }
+        // Values made of what could be taken for an escape, or for a part of a character.
+        let parts: [&[u8]; 16] = [
+            b"\\",
+            b"x",
+            b"u",
+            b"{",
+            b"}",
+            b"0a",
+            b"\n",
+            b"\x85",
+            b"\xc2",
+            b"\xc2\x85",
+            b"\xe2\x80",
+            b"\xae",
+            b"\xff",
+            b"e",
+            b" ",
+            b"x0a",
+        ];
+        let mut state = 0x2545_f491_u32;
+        for _ in 0..200_000 {
+            let mut value = Vec::new();
+            for _ in 0..state % 7 {
+                state ^= state << 13;
+                state ^= state >> 17;
+                state ^= state << 5;
+                value.extend_from_slice(parts[state as usize % parts.len()]);
+            }
+            state = state.wrapping_mul(0x9e37_79b1).wrapping_add(1);
+            assert_eq!(read(&printable(&value).to_string()), value, "{}", printable(&value));
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! `pause_for` of the data of a connection.
+
+use crate::callout::completion::Callout;
+use crate::callout::pause;
+use crate::callout::pause::{Paused, Status, pause_for};
+use crate::engine::callbacks::Awaits;
+use crate::engine::held::Part;
+use crate::engine::message_state::MessageState;
+use crate::error::Result;
+use crate::error::denial::Raw;
+use crate::tcp::data::DownstreamData;
+use crate::tcp::status::NetworkFilterStatus;
+
+impl Status for NetworkFilterStatus {
+    const PAUSE: Self = Self::PAUSE;
+
+    #[inline]
+    fn into_raw(self) -> Raw {
+        Self::into_raw(self)
+    }
+}
+
+impl Paused for DownstreamData {
+    const PART: Part = Part::DownstreamData;
+    type Status = NetworkFilterStatus;
+
+    #[inline]
+    fn again(state: &MessageState) -> Self {
+        Self::new(state.buffered.get())
+    }
+
+    #[inline]
+    fn leave(&self, state: &MessageState) {
+        state.buffered.set(self.len());
+    }
+}
+
+pause_for! {
+    DownstreamData -> NetworkFilterStatus,
+}
