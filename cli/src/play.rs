@@ -1,7 +1,7 @@
 //! Playing one exchange and showing what the filter made of it.
 
 use super::Result;
-use proxy_filter_host::{Colour, Exchange, Host, Reply, changes};
+use proxy_filter_host::{Colour, Host, Outcome, Reply, changes};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -41,7 +41,7 @@ impl Default for Script {
 }
 
 impl Script {
-    fn play(&self, host: &mut Host) -> Result<Exchange> {
+    fn play(&self, host: &mut Host) -> Result<Outcome> {
         host.root_id(&self.root_id);
         host.configure(&self.configuration)?;
         let script = self.clone();

@@ -5,7 +5,7 @@ use crate::connection::{ConnectionRecord, Step};
 use crate::fixture::Metadata;
 use crate::foreign::Functions;
 use crate::message::{Received, Reply, Request};
-use crate::record::{Event, Record, VmOf};
+use crate::record::{Event, Record, VmRole};
 use proxy_filter::LogLevel;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -102,12 +102,12 @@ pub(crate) type Answer = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
 
 /// The host refused the plugin or its configuration.
 #[derive(Clone, Debug)]
-pub struct Refused {
+pub struct ConfigureError {
     pub(crate) events: Vec<Event>,
     pub(crate) reason: String,
 }
 
-impl std::fmt::Display for Refused {
+impl std::fmt::Display for ConfigureError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "the host refused the plugin: {}", self.reason)?;
         for event in &self.events {
@@ -119,12 +119,12 @@ impl std::fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for ConfigureError {}
 
 /// A host.
 pub(crate) trait Backend {
     /// Starts the plugin. What happened, or why it was refused.
-    fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, Refused>;
+    fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, ConfigureError>;
 
     /// Plays one exchange.
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record;
@@ -139,10 +139,10 @@ pub(crate) trait Backend {
     fn choose_worker(&mut self, worker: usize);
 
     /// Gives the first plugin another configuration while it runs. What happened, or why the host keeps the old one.
-    fn reconfigure(&mut self, settings: &Settings) -> Result<Record, Refused>;
+    fn reconfigure(&mut self, settings: &Settings) -> Result<Record, ConfigureError>;
 
     /// What the VMs beside the one that [`start`](Self::start) tells of did while the plugin started.
-    fn started_elsewhere(&mut self) -> Vec<(VmOf, Vec<Event>)>;
+    fn started_elsewhere(&mut self) -> Vec<(VmRole, Vec<Event>)>;
 
     /// Plays one TCP connection.
     fn connection(&mut self, script: &[Step]) -> ConnectionRecord;

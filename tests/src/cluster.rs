@@ -1,7 +1,7 @@
 //! Clusters of the host's configuration that a filter calls by name.
 
 use crate::backend::Answer;
-use crate::grpc::Turns;
+use crate::grpc::GrpcStreamAnswer;
 use std::fmt;
 
 /// A cluster besides the one that requests are routed to.
@@ -19,7 +19,7 @@ pub(crate) enum Endpoint {
     /// A server that answers a gRPC call when all of it has come.
     Grpc(Answer),
     /// A server that answers each message of a gRPC stream.
-    GrpcStream(Turns),
+    GrpcStream(GrpcStreamAnswer),
     /// No host at all.
     Absent,
     /// A host that refuses connections.

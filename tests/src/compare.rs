@@ -1,6 +1,6 @@
 //! Whether two hosts did the same.
 
-use crate::connection::{ConnectionRecord, Heard};
+use crate::connection::{ConnectionRecord, ReceivedBytes};
 use crate::host::Transcript;
 use crate::message::{Fields, Received};
 use crate::record::{Event, Record};
@@ -22,14 +22,14 @@ pub(crate) enum Detail {
     #[cfg_attr(not(feature = "envoy"), allow(dead_code, reason = "only a real Envoy has several VMs at once"))]
     Visible,
     /// What client and upstream see.
-    Outcome,
+    Messages,
 }
 
 /// The differences between two transcripts; empty if there are none.
 pub(crate) fn differences(left: &Transcript, right: &Transcript, names: Names, detail: Detail) -> String {
     let mut report = String::new();
     // Several VMs run at the same time: only what comes of it is the same.
-    let detail = if left.several_vms { Detail::Outcome } else { detail };
+    let detail = if left.several_vms { Detail::Messages } else { detail };
     compare(&mut report, "the start of the plugin", &events(&left.start, detail), &events(&right.start, detail), names);
     let refusal = |transcript: &Transcript| transcript.refused.as_ref().map(|refused| logs(refused));
     compare(&mut report, "the refusal", &lines(refusal(left)), &lines(refusal(right)), names);
@@ -107,7 +107,7 @@ fn events(events: &[Event], detail: Detail) -> Vec<String> {
         // Hosts tell of a trap in words of their own.
         Detail::Everything => !matches!(event, Event::Trapped { .. }),
         Detail::Visible => event.log_line().is_some(),
-        Detail::Outcome => false,
+        Detail::Messages => false,
     };
     events
         .iter()
@@ -125,7 +125,7 @@ fn events(events: &[Event], detail: Detail) -> Vec<String> {
 
 fn moments(record: &ConnectionRecord) -> Vec<String> {
     let mut lines = Vec::new();
-    for moment in &record.moments {
+    for moment in &record.steps {
         lines.push(format!("* {}", moment.title));
         lines.extend(heard("client", Some(&moment.client)));
         lines.extend(heard("upstream", moment.upstream.as_ref()));
@@ -133,8 +133,8 @@ fn moments(record: &ConnectionRecord) -> Vec<String> {
     lines
 }
 
-fn heard(who: &str, heard: Option<&Heard>) -> Option<String> {
-    let Heard { bytes, end } = heard?;
+fn heard(who: &str, heard: Option<&ReceivedBytes>) -> Option<String> {
+    let ReceivedBytes { bytes, end } = heard?;
     Some(format!("  {who}: {} bytes, {end:?}: {}", bytes.len(), bytes.escape_ascii()))
 }
 

@@ -1,6 +1,6 @@
 //! [`Connection`]: one TCP connection through the host, as a test scripts it, and what became of it.
 
-use crate::backend::Refused;
+use crate::backend::ConfigureError;
 use crate::host::Host;
 use crate::record::{Event, LogLine};
 use crate::trace::{self, Colour};
@@ -120,26 +120,26 @@ impl<'a> ConnectionBuilder<'a> {
 
 /// Whether and how the other side ended a direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum End {
+pub enum DirectionState {
     /// It did not.
     #[default]
     Open,
     /// In order, after all it had to send.
-    Finished,
+    Closed,
     /// With a reset.
     Reset,
 }
 
 /// What one side of a connection has received.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
+pub struct ReceivedBytes {
     /// The bytes.
     pub bytes: Vec<u8>,
     /// How they ended.
-    pub end: End,
+    pub end: DirectionState,
 }
 
-impl Heard {
+impl ReceivedBytes {
     /// The bytes as text; what is not UTF-8 is replaced.
     #[must_use]
     pub fn text(&self) -> String {
@@ -153,8 +153,8 @@ impl Heard {
     }
 
     /// Notes an end, unless there was one.
-    pub(crate) fn close(&mut self, end: End) {
-        if self.end == End::Open {
+    pub(crate) fn close(&mut self, end: DirectionState) {
+        if self.end == DirectionState::Open {
             self.end = end;
         }
     }
@@ -162,20 +162,20 @@ impl Heard {
 
 /// One step of a connection, and what both sides received because of it. `end` is what is so afterwards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Moment {
+pub struct StepOutcome {
     /// What happened, in words.
     pub title: String,
     /// What the client received.
-    pub client: Heard,
+    pub client: ReceivedBytes,
     /// What the upstream received; `None` while the host has not connected to it.
-    pub upstream: Option<Heard>,
+    pub upstream: Option<ReceivedBytes>,
 }
 
 /// All that a client, an upstream and a log reader can see of one connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionRecord {
     /// The steps.
-    pub moments: Vec<Moment>,
+    pub steps: Vec<StepOutcome>,
     /// Callbacks, host calls and log lines, in order.
     pub events: Vec<Event>,
     /// Why the connection could not be played, for example because Envoy crashed.
@@ -186,16 +186,16 @@ pub struct ConnectionRecord {
 #[derive(Clone, Debug)]
 pub struct Connection {
     record: ConnectionRecord,
-    client: Heard,
-    upstream: Option<Heard>,
-    refused: Option<Refused>,
+    client: ReceivedBytes,
+    upstream: Option<ReceivedBytes>,
+    refused: Option<ConfigureError>,
 }
 
 impl Connection {
     pub(crate) fn new(record: ConnectionRecord) -> Self {
-        let mut client = Heard::default();
-        let mut upstream: Option<Heard> = None;
-        for moment in &record.moments {
+        let mut client = ReceivedBytes::default();
+        let mut upstream: Option<ReceivedBytes> = None;
+        for moment in &record.steps {
             client.add(&moment.client);
             if let Some(heard) = &moment.upstream {
                 upstream.get_or_insert_default().add(heard);
@@ -205,26 +205,26 @@ impl Connection {
     }
 
     /// The plugin did not start: nobody connected.
-    pub(crate) fn refused(refused: Refused) -> Self {
+    pub(crate) fn refused(refused: ConfigureError) -> Self {
         Self { refused: Some(refused), ..Self::new(ConnectionRecord::default()) }
     }
 
     /// What the client received in all.
     #[must_use]
-    pub const fn client(&self) -> &Heard {
+    pub const fn client(&self) -> &ReceivedBytes {
         &self.client
     }
 
     /// What the upstream received in all; `None` if the host never connected to it.
     #[must_use]
-    pub const fn upstream(&self) -> Option<&Heard> {
+    pub const fn upstream(&self) -> Option<&ReceivedBytes> {
         self.upstream.as_ref()
     }
 
     /// The steps one by one: the first is that the client connects.
     #[must_use]
-    pub fn moments(&self) -> &[Moment] {
-        &self.record.moments
+    pub fn steps(&self) -> &[StepOutcome] {
+        &self.record.steps
     }
 
     /// The texts of the lines the module logged meanwhile.

@@ -1,29 +1,29 @@
-//! [`Exchange`]: one request and what became of it.
+//! [`Outcome`]: one request and what became of it.
 
-use crate::backend::Refused;
+use crate::backend::ConfigureError;
 use crate::host::Host;
 use crate::message::{Answered, Body, Protocol, Received, Request};
-use crate::record::{Event, LogLine, Record, VmOf};
+use crate::record::{Event, LogLine, Record, VmRole};
 use crate::trace::{self, Colour};
 use std::fmt;
 use std::time::Duration;
 
 /// A request that is being put together; made by [`Host::get`] and its siblings.
 #[must_use = "the request goes out when `send` is called"]
-pub struct ExchangeBuilder<'a> {
+pub struct RequestBuilder<'a> {
     host: &'a mut Host,
     request: Request,
     worker: Option<usize>,
-    meanwhile: Option<Meanwhile<'a>>,
+    before_response: Option<BeforeResponse<'a>>,
 }
 
 /// What a test does while an exchange is under way.
-pub(crate) type Meanwhile<'a> = Box<dyn FnOnce(&mut Host) + 'a>;
+pub(crate) type BeforeResponse<'a> = Box<dyn FnOnce(&mut Host) + 'a>;
 
-impl<'a> ExchangeBuilder<'a> {
+impl<'a> RequestBuilder<'a> {
     pub(crate) fn new(host: &'a mut Host, method: &str, path: &str) -> Self {
         let request = Request::new(method, path, "example.com");
-        Self { host, request, worker: None, meanwhile: None }
+        Self { host, request, worker: None, before_response: None }
     }
 
     /// Adds a header: text or bytes, repeated names kept.
@@ -77,8 +77,8 @@ impl<'a> ExchangeBuilder<'a> {
 
     /// The client closes the connection so long after it has sent everything, unless it has the whole response by then. Otherwise it
     /// waits five seconds for each part of the response.
-    pub const fn leave_after(mut self, patience: Duration) -> Self {
-        self.request.leave_after = Some(patience);
+    pub const fn disconnect_after(mut self, patience: Duration) -> Self {
+        self.request.disconnect_after = Some(patience);
         self
     }
 
@@ -90,11 +90,11 @@ impl<'a> ExchangeBuilder<'a> {
     /// ```
     /// # use proxy_filter_host::Host;
     /// # fn body(mut host: Host) {
-    /// let exchange = host.post("/upload").body("never sent").answered_early().send();
+    /// let exchange = host.post("/upload").body("never sent").early_response().send();
     /// assert!(!exchange.upstream().unwrap().complete);
     /// # }
     /// ```
-    pub const fn answered_early(mut self) -> Self {
+    pub const fn early_response(mut self) -> Self {
         self.request.answered = Answered::Early;
         self
     }
@@ -108,11 +108,11 @@ impl<'a> ExchangeBuilder<'a> {
     /// ```
     /// # use proxy_filter_host::Host;
     /// # fn body(mut host: Host) {
-    /// let exchange = host.post("/upload").chunks(["before", "after"]).answered_after(1).send();
+    /// let exchange = host.post("/upload").chunks(["before", "after"]).response_after_chunks(1).send();
     /// assert_eq!(exchange.upstream().unwrap().text(), "beforeafter");
     /// # }
     /// ```
-    pub const fn answered_after(mut self, chunks: usize) -> Self {
+    pub const fn response_after_chunks(mut self, chunks: usize) -> Self {
         self.request.answered = Answered::After(chunks);
         self
     }
@@ -131,7 +131,7 @@ impl<'a> ExchangeBuilder<'a> {
     /// # }
     /// ```
     pub fn upgrade(self, protocol: &str) -> Self {
-        self.header("connection", "Upgrade").header("upgrade", protocol).answered_after(0)
+        self.header("connection", "Upgrade").header("upgrade", protocol).response_after_chunks(0)
     }
 
     /// The worker that serves the request, counted from 0, if the host has [several](Host::workers); otherwise they take turns.
@@ -150,50 +150,50 @@ impl<'a> ExchangeBuilder<'a> {
     /// ```
     /// # use proxy_filter_host::Host;
     /// # fn body(mut host: Host) {
-    /// let slow = host.get("/slow").meanwhile(|host| {
+    /// let slow = host.get("/slow").before_response(|host| {
     ///     assert_eq!(host.get("/fast").send().status(), 200);
     ///     host.reconfigure("new").unwrap();
     /// });
     /// assert_eq!(slow.send().status(), 200, "it stays with the root context that made it");
     /// # }
     /// ```
-    pub fn meanwhile(mut self, body: impl FnOnce(&mut Host) + 'a) -> Self {
-        self.meanwhile = Some(Box::new(body));
+    pub fn before_response(mut self, body: impl FnOnce(&mut Host) + 'a) -> Self {
+        self.before_response = Some(Box::new(body));
         self
     }
 
     /// Sends the request and waits for all that follows.
     #[must_use]
-    pub fn send(mut self) -> Exchange {
+    pub fn send(mut self) -> Outcome {
         if !self.request.metadata.is_empty() && self.request.body == Body::Absent {
             // The headers cannot be the end.
             self.request.body = Body::Chunked(Vec::new());
         }
-        self.host.send(&self.request, self.worker, self.meanwhile)
+        self.host.send(&self.request, self.worker, self.before_response)
     }
 }
 
-impl fmt::Debug for ExchangeBuilder<'_> {
+impl fmt::Debug for RequestBuilder<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExchangeBuilder").field("request", &self.request).finish_non_exhaustive()
+        f.debug_struct("RequestBuilder").field("request", &self.request).finish_non_exhaustive()
     }
 }
 
 /// One request and what became of it. Printing it shows the trace of callbacks, host calls and log lines.
 #[derive(Clone, Debug)]
-pub struct Exchange {
+pub struct Outcome {
     record: Record,
     nothing: Received,
-    refused: Option<Refused>,
+    refused: Option<ConfigureError>,
 }
 
-impl Exchange {
+impl Outcome {
     pub(crate) fn new(record: Record) -> Self {
         Self { record, nothing: Received::default(), refused: None }
     }
 
     /// The plugin did not start: nothing was sent.
-    pub(crate) fn refused(refused: Refused) -> Self {
+    pub(crate) fn refused(refused: ConfigureError) -> Self {
         Self { refused: Some(refused), ..Self::new(Record::default()) }
     }
 
@@ -242,12 +242,12 @@ impl Exchange {
     }
 
     /// The texts of the lines that another VM of the plugin logged meanwhile, if the host has [several](Host::workers) or a
-    /// [service](Host::service).
+    /// [singleton service](Host::singleton_service).
     ///
     /// [`messages`](Self::messages) are those of the VM that served the request; where no request was served, as in [`Host::advance`],
     /// those of each VM are here.
     #[must_use]
-    pub fn messages_of(&self, of: VmOf) -> Vec<&str> {
+    pub fn messages_of(&self, of: VmRole) -> Vec<&str> {
         let events = self.record.elsewhere.iter().filter(|(found, _)| *found == of).flat_map(|(_, events)| events);
         events.filter_map(Event::log_line).map(|line| line.message.as_str()).collect()
     }
@@ -276,7 +276,7 @@ impl Exchange {
     }
 }
 
-impl fmt::Display for Exchange {
+impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.trace(Colour::Never))
     }

@@ -16,7 +16,7 @@ pub(crate) const LOCALITY: [&str; 3] = ["region", "zone", "rack"];
 /// What metadata is written beside, for [`Host::metadata`](crate::Host::metadata).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum MetadataOf {
+pub enum MetadataSource {
     /// The route.
     Route,
     /// The virtual host.
@@ -38,13 +38,13 @@ pub enum MetadataOf {
 pub(crate) struct Metadata([Map<String, Value>; 7]);
 
 impl Metadata {
-    pub(crate) fn set(&mut self, of: MetadataOf, fields: Map<String, Value>) {
+    pub(crate) fn set(&mut self, of: MetadataSource, fields: Map<String, Value>) {
         if let Some(place) = self.0.get_mut(of as usize) {
             *place = fields;
         }
     }
 
-    pub(crate) fn get(&self, of: MetadataOf) -> &Map<String, Value> {
+    pub(crate) fn get(&self, of: MetadataSource) -> &Map<String, Value> {
         let [first, ..] = &self.0;
         self.0.get(of as usize).unwrap_or(first)
     }

@@ -5,31 +5,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How a server of a bidirectional stream answers each message.
-pub(crate) type Turns = Arc<dyn Fn(&[u8]) -> Turn + Send + Sync>;
+pub(crate) type GrpcStreamAnswer = Arc<dyn Fn(&[u8]) -> GrpcStreamReply + Send + Sync>;
 
 /// What a gRPC server does when a message has come on a stream: the messages it sends, and the status if it ends the stream then.
 ///
 /// ```
-/// use proxy_filter_host::Turn;
-/// let nothing = Turn::default();
-/// let two = Turn::from(vec![b"one".to_vec(), b"two".to_vec()]);
-/// let last = Turn::from(vec![b"bye".to_vec()]).end(5, "no more of these");
+/// use proxy_filter_host::GrpcStreamReply;
+/// let nothing = GrpcStreamReply::default();
+/// let two = GrpcStreamReply::from(vec![b"one".to_vec(), b"two".to_vec()]);
+/// let last = GrpcStreamReply::from(vec![b"bye".to_vec()]).end(5, "no more of these");
 /// # let _ = (nothing, two, last);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Turn {
+pub struct GrpcStreamReply {
     pub(crate) messages: Vec<Vec<u8>>,
     pub(crate) status: Option<(u32, String)>,
     pub(crate) after: Duration,
 }
 
-impl From<Vec<Vec<u8>>> for Turn {
+impl From<Vec<Vec<u8>>> for GrpcStreamReply {
     fn from(messages: Vec<Vec<u8>>) -> Self {
         Self { messages, ..Self::default() }
     }
 }
 
-impl Turn {
+impl GrpcStreamReply {
     /// Ends the stream with this status after the messages. Otherwise it ends with OK when the client has ended its half.
     #[must_use]
     pub fn end(mut self, code: u32, message: &str) -> Self {

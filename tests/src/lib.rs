@@ -31,7 +31,7 @@
 //! # fn body(mut host: Host) {
 //! host.cluster("authz", |call| Reply::new(if call.header("x-token").is_some() { 200 } else { 403 }));
 //! host.cluster("slow", |_call| Reply::new(200).after(Duration::from_millis(300)));
-//! host.cluster_that_refuses("down");
+//! host.cluster_refusing_connections("down");
 //! host.configure("{}").unwrap();
 //! let exchange = host.get("/").header("x-token", "t").send();
 //! assert_eq!(exchange.calls("authz").len(), 1, "{exchange}");
@@ -68,13 +68,13 @@ mod record;
 mod run;
 mod trace;
 
-pub use backend::Refused;
-pub use connection::{Connection, ConnectionBuilder, ConnectionRecord, End, Heard, Moment};
+pub use backend::ConfigureError;
+pub use connection::{Connection, ConnectionBuilder, ConnectionRecord, DirectionState, ReceivedBytes, StepOutcome};
 pub use engine::{Engine, Trap};
-pub use exchange::{Exchange, ExchangeBuilder};
-pub use fixture::MetadataOf;
+pub use exchange::{Outcome, RequestBuilder};
+pub use fixture::MetadataSource;
 pub use foreign::ForeignReply;
-pub use grpc::Turn;
+pub use grpc::GrpcStreamReply;
 pub use guest::{BuildError, build_guest};
 pub use host::Host;
 pub use message::{Body, Fields, Protocol, Received, Reply, Request};
@@ -82,7 +82,7 @@ pub use message::{Body, Fields, Protocol, Received, Reply, Request};
 pub use metered::{Metered, Spent};
 pub use module::ModuleReport;
 pub use proxy_filter_macros::test;
-pub use record::{Event, LogLine, Record, VmOf};
+pub use record::{Event, LogLine, Record, VmRole};
 pub use run::Subject;
 pub use trace::{Colour, changes};
 

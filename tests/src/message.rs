@@ -100,7 +100,7 @@ pub struct Request {
     pub(crate) body: Body,
     pub(crate) trailers: Fields,
     /// The client leaves so long after it has sent everything, unless it has the response by then.
-    pub(crate) leave_after: Option<Duration>,
+    pub(crate) disconnect_after: Option<Duration>,
     /// When the upstream begins its response.
     pub(crate) answered: Answered,
     /// The entries of a METADATA frame after the headers (HTTP/2).
@@ -119,7 +119,7 @@ impl Request {
             headers: Vec::new(),
             body: Body::Absent,
             trailers: Vec::new(),
-            leave_after: None,
+            disconnect_after: None,
             answered: Answered::Complete,
             metadata: Vec::new(),
         }
@@ -241,7 +241,7 @@ impl Reply {
     }
 
     /// Adds an entry to a METADATA frame of HTTP/2, which the upstream sends after the headers. It needs [`Host::allow_metadata`](crate::Host::allow_metadata)
-    /// and an [HTTP/2](crate::ExchangeBuilder::http2) exchange.
+    /// and an [HTTP/2](crate::RequestBuilder::http2) exchange.
     #[must_use]
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.metadata.push((name.as_ref().to_vec(), value.as_ref().to_vec()));

@@ -1,6 +1,6 @@
 //! [`Metered`]: a plugin in the embedded host, with its instructions, callbacks and host calls counted.
 
-use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::cluster::{Cluster, Endpoint};
 use crate::embedded::{Embedded, Guest};
 use crate::engine::Engine;
@@ -41,7 +41,7 @@ impl Metered {
         upstream: Reply,
         cluster: &str,
         service: impl Fn(&Received) -> Reply + Send + Sync + 'static,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, ConfigureError> {
         let mut host = Embedded::new(Guest::Wasm(module.into(), engine));
         let cluster = Cluster { name: cluster.into(), endpoint: Endpoint::Server(Arc::new(service)) };
         let settings = Settings { log_level: LogLevel::Info, clusters: vec![cluster], ..Settings::default() };

@@ -39,7 +39,7 @@ pub enum Event {
 
 /// Which of the VMs of a plugin: see [`Host::workers`](crate::Host::workers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum VmOf {
+pub enum VmRole {
     /// The trial of a configuration: the plugin is started in it, and the VM thrown away without a word.
     Canary,
     /// The main thread: the plugin ticks there, and serves no request.
@@ -70,9 +70,9 @@ pub struct Record {
     pub events: Vec<Event>,
     /// What the plugin's other VMs did meanwhile, if the test has [several](crate::Host::workers). In a real Envoy the time at which they do it
     /// is not certain.
-    pub elsewhere: Vec<(VmOf, Vec<Event>)>,
+    pub elsewhere: Vec<(VmRole, Vec<Event>)>,
     /// What streams that had not ended waited for: this one, if its client left, at that time; others, which are under way
-    /// [meanwhile](crate::ExchangeBuilder::meanwhile), at the end of this exchange. Only the embedded host knows.
+    /// [meanwhile](crate::RequestBuilder::before_response), at the end of this exchange. Only the embedded host knows.
     pub waiting: Vec<String>,
     /// Why the exchange could not be played, for example because Envoy crashed. `None` in every exchange that went its way,
     /// however it ended for the client.

@@ -1,6 +1,6 @@
 //! The trace of an exchange as text.
 
-use crate::connection::{ConnectionRecord, End, Heard};
+use crate::connection::{ConnectionRecord, DirectionState, ReceivedBytes};
 use crate::message::{Fields, Received};
 use crate::record::{Event, Record};
 use proxy_filter::{LogLevel, Status, printable};
@@ -62,8 +62,8 @@ pub(crate) fn render(record: &Record, colour: Colour) -> String {
 /// The whole connection: what the module did, then what each step led to.
 pub(crate) fn render_connection(record: &ConnectionRecord, colour: Colour) -> String {
     let mut text: String = record.events.iter().map(|event| render_event(event, colour)).collect();
-    let mut before = (End::Open, End::Open);
-    for moment in &record.moments {
+    let mut before = (DirectionState::Open, DirectionState::Open);
+    for moment in &record.steps {
         let _ = writeln!(text, "{}", colour.paint(BOLD, &moment.title));
         before.0 = heard(&mut text, "client", &moment.client, before.0);
         if let Some(upstream) = &moment.upstream {
@@ -74,14 +74,14 @@ pub(crate) fn render_connection(record: &ConnectionRecord, colour: Colour) -> St
 }
 
 /// What one side received in a moment. Its end is told once: what it was before is passed on.
-fn heard(text: &mut String, who: &str, heard: &Heard, before: End) -> End {
+fn heard(text: &mut String, who: &str, heard: &ReceivedBytes, before: DirectionState) -> DirectionState {
     if !heard.bytes.is_empty() {
         let shown = heard.bytes.get(..heard.bytes.len().min(200)).unwrap_or_default();
         let _ = writeln!(text, "  {who} received {} bytes: {}", heard.bytes.len(), printable(shown));
     }
     let end = match heard.end {
-        End::Finished if before == End::Open => "the end",
-        End::Reset if before == End::Open => "a reset",
+        DirectionState::Closed if before == DirectionState::Open => "the end",
+        DirectionState::Reset if before == DirectionState::Open => "a reset",
         _ => return heard.end,
     };
     let _ = writeln!(text, "  {who} received {end}");

@@ -135,7 +135,7 @@ of_both! { "auth_callbacks", "auth_async";
 
     fn a_client_that_leaves_is_forgotten(host: &mut Host) {
         serve(host, |call| alice(call).after(ms(150)));
-        let exchange = host.get("/").header("authorization", "Bearer t").leave_after(ms(50)).send();
+        let exchange = host.get("/").header("authorization", "Bearer t").disconnect_after(ms(50)).send();
         assert_eq!(exchange.status(), 0, "{exchange}");
         assert!(exchange.upstream().is_none());
         assert!(host.advance(ms(300)).messages().is_empty());
@@ -184,7 +184,7 @@ mod short {
 
         fn a_client_that_leaves_is_forgotten(host: &mut Host) {
             host.cluster("authz", |call| alice(call).after(ms(150)));
-            let exchange = host.get("/").leave_after(ms(50)).send();
+            let exchange = host.get("/").disconnect_after(ms(50)).send();
             assert_eq!((exchange.status(), exchange.upstream()), (0, None), "{exchange}");
             assert!(host.advance(ms(300)).messages().is_empty());
         }

@@ -1,7 +1,7 @@
 //! Every point at which an async function can wait, against every way in which its stream can end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{Event, Exchange, Host, Reply, Turn, build_guest};
+use proxy_filter_host::{Event, GrpcStreamReply, Host, Outcome, Reply, build_guest};
 use std::path::Path;
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ fn prepare(host: &mut Host, end: End) {
     // A client that leaves finds everybody waiting.
     let after = if end == End::ClientLeaves { ms(290) } else { ms(60) };
     host.cluster("service", move |_| Reply::new(200).body("ok").after(after));
-    host.grpc_stream_cluster("talk", |_: &[u8]| Turn::default());
+    host.grpc_stream_cluster("talk", |_: &[u8]| GrpcStreamReply::default());
     host.upstream(|request| match request.header("x-end").unwrap_or_default().to_string().as_str() {
         "UpstreamResets" => Reply::reset(),
         "UpstreamCutsOff" => Reply::new(200).chunks(["one", "two"]).cut_off(),
@@ -91,7 +91,7 @@ fn prepare(host: &mut Host, end: End) {
     host.configure("").unwrap();
 }
 
-fn play(host: &mut Host, point: &str, end: End) -> Exchange {
+fn play(host: &mut Host, point: &str, end: End) -> Outcome {
     let bodiless = matches!(end, End::WithoutBodies | End::RefusedEarly);
     let mut request = if bodiless { host.get("/") } else { host.post("/") };
     request = request.header("x-wait", point).header("x-end", format!("{end:?}"));
@@ -102,17 +102,17 @@ fn play(host: &mut Host, point: &str, end: End) -> Exchange {
         End::WithTrailers => request.trailer("x-t", "1"),
         End::RefusedEarly => request.without_authority(),
         End::NoRoute => request.header("x-unroutable", "1"),
-        End::AnswersEarly => request.answered_early(),
+        End::AnswersEarly => request.early_response(),
         End::ReplyToHeaders => request.header("x-reply", "headers"),
         End::ReplyToBody => request.header("x-reply", "body"),
-        End::ClientLeaves => request.leave_after(ms(20)),
+        End::ClientLeaves => request.disconnect_after(ms(20)),
         _ => request,
     };
     request.send()
 }
 
 /// What must hold however the stream ended.
-fn check(exchange: &Exchange, what: &str) {
+fn check(exchange: &Outcome, what: &str) {
     let count = |line: &str| exchange.messages().iter().filter(|found| **found == line).count();
     let position = |event: &dyn Fn(&Event) -> bool| exchange.record().events.iter().position(event);
     let refused = what.ends_with("RefusedEarly");

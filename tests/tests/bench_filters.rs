@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, Reply, build_guest};
+use proxy_filter_host::{Host, Outcome, Reply, build_guest};
 use std::path::Path;
 
 const MAKERS: [&str; 3] = ["floor", "ours", "peer"];
@@ -26,20 +26,20 @@ fn host(maker: &str, filter: &str) -> Host {
 }
 
 /// All that somebody outside of the proxy can see of an exchange.
-fn visible(exchange: &Exchange) -> String {
+fn visible(exchange: &Outcome) -> String {
     let logs: Vec<_> = exchange.logs().iter().map(|line| (line.level, line.message.clone())).collect();
     format!("{:#?}\n{:#?}\n{logs:#?}", exchange.response(), exchange.upstream())
 }
 
 /// Plays one exchange through the filter of each maker; what is seen, if it is the same.
-fn play(filter: &str, exchange: impl Fn(&mut Host) -> Exchange) -> Exchange {
+fn play(filter: &str, exchange: impl Fn(&mut Host) -> Outcome) -> Outcome {
     let [floor, ours, peer] = MAKERS.map(|maker| exchange(&mut host(maker, filter)));
     assert_eq!(visible(&floor), visible(&ours), "{filter}: by hand and on this SDK");
     assert_eq!(visible(&peer), visible(&ours), "{filter}: on the peer and on this SDK");
     ours
 }
 
-fn post(host: &mut Host) -> Exchange {
+fn post(host: &mut Host) -> Outcome {
     host.post("/").header("authorization", "Bearer alice").header("accept", "*/*").body("question").http2().send()
 }
 

@@ -1,7 +1,7 @@
 //! HTTP calls of a filter, and what becomes of the messages that wait for them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, Received, Reply, build_guest};
+use proxy_filter_host::{Host, Outcome, Received, Reply, build_guest};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ const fn ms(milliseconds: u64) -> Duration {
 fn serve(host: &mut Host, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
     host.cluster("service", answer);
     host.cluster_without_hosts("empty");
-    host.cluster_that_refuses("down");
+    host.cluster_refusing_connections("down");
     host.configure("").unwrap();
 }
 
 /// What the filter told the upstream about the answer.
-fn answer(exchange: &Exchange) -> String {
+fn answer(exchange: &Outcome) -> String {
     let upstream = exchange.upstream().unwrap_or_else(|| panic!("nothing reached the upstream: {exchange}"));
     upstream.header("x-answer").unwrap_or_default().to_string()
 }
@@ -188,7 +188,7 @@ fn what_is_posted_may_be_large(mut host: Host) {
 #[proxy_filter_host::test(guest = "callouts")]
 fn a_client_that_leaves_takes_its_completions_along(mut host: Host) {
     serve(&mut host, |_call| Reply::new(200).after(ms(2000)));
-    let exchange = host.get("/request/late").leave_after(ms(50)).send();
+    let exchange = host.get("/request/late").disconnect_after(ms(50)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     assert!(exchange.upstream().is_none());
     assert_eq!(exchange.callbacks().last(), Some(&"proxy_on_delete"), "{exchange}");
@@ -221,7 +221,7 @@ fn abort(calls: usize) -> (u64, u64) {
     serve(&mut host, |_call| Reply::new(200).body("too late").after(ms(100)));
     let leave = |host: &mut Host, count: usize| {
         for number in 1..=count {
-            let exchange = host.get("/request/late").leave_after(ms(10)).send();
+            let exchange = host.get("/request/late").disconnect_after(ms(10)).send();
             assert_eq!(exchange.status(), 0, "{exchange}");
             // Some answers come while others are under way.
             if number % 7 == 0 {

@@ -1,7 +1,7 @@
 //! Filters of one chain that hold parts of a message, one after the other and at the same time: each as if it were alone.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, Reply, build_guest};
+use proxy_filter_host::{Host, Outcome, Reply, build_guest};
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn two(host: &mut Host, a: u64, b: u64) {
     host.upstream(|request| Reply::new(200).chunks([request.text(), "!".into()]));
 }
 
-fn post(host: &mut Host, a: &str, b: &str) -> Exchange {
+fn post(host: &mut Host, a: &str, b: &str) -> Outcome {
     host.post("/").header("x-a", a).header("x-b", b).chunks(["one", "two"]).send()
 }
 
@@ -26,7 +26,7 @@ const HOLDS: [&str; 6] =
     ["request-headers", "request-buffer", "request-body", "response-headers", "response-buffer", "response-body"];
 
 /// What the upstream and the client have got.
-fn bodies(exchange: &Exchange) -> (String, String) {
+fn bodies(exchange: &Outcome) -> (String, String) {
     (exchange.upstream().unwrap().text(), exchange.response().text())
 }
 

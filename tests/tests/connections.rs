@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::LogLevel;
-use proxy_filter_host::{Connection, ConnectionBuilder, End, Host, Reply};
+use proxy_filter_host::{Connection, ConnectionBuilder, DirectionState, Host, Reply};
 
 fn mode(host: &mut Host, mode: &str) {
     host.tcp();
@@ -12,12 +12,12 @@ fn mode(host: &mut Host, mode: &str) {
 
 /// What the upstream received in each step.
 fn upstream_by_step(connection: &Connection) -> Vec<String> {
-    connection.moments().iter().filter_map(|moment| Some(moment.upstream.as_ref()?.text())).collect()
+    connection.steps().iter().filter_map(|moment| Some(moment.upstream.as_ref()?.text())).collect()
 }
 
 /// What the client received in each step.
 fn client_by_step(connection: &Connection) -> Vec<String> {
-    connection.moments().iter().map(|moment| moment.client.text()).collect()
+    connection.steps().iter().map(|moment| moment.client.text()).collect()
 }
 
 #[proxy_filter_host::test(guest = "connections")]
@@ -27,8 +27,8 @@ fn data_passes_both_ways_unchanged(mut host: Host) {
         host.connect().send("hello").upstream_sends("welcome").send("\0\x7f").upstream_sends([0xff]).play();
     assert_eq!(connection.upstream().unwrap().bytes, b"hello\0\x7f", "{connection}");
     assert_eq!(connection.client().bytes, b"welcome\xff", "{connection}");
-    assert_eq!(connection.client().end, End::Finished);
-    assert_eq!(connection.upstream().unwrap().end, End::Finished);
+    assert_eq!(connection.client().end, DirectionState::Closed);
+    assert_eq!(connection.upstream().unwrap().end, DirectionState::Closed);
 }
 
 #[proxy_filter_host::test(guest = "connections")]
@@ -61,8 +61,8 @@ fn a_client_may_go_on_after_the_upstream_has_finished(mut host: Host) {
     mode(&mut host, "watch");
     let connection = host.connect().upstream_finishes().send("more").play();
     assert_eq!(connection.upstream().unwrap().text(), "more", "{connection}");
-    assert_eq!(connection.moments()[1].client.end, End::Finished, "{connection}");
-    assert_eq!(connection.moments()[1].upstream.as_ref().unwrap().end, End::Open, "{connection}");
+    assert_eq!(connection.steps()[1].client.end, DirectionState::Closed, "{connection}");
+    assert_eq!(connection.steps()[1].upstream.as_ref().unwrap().end, DirectionState::Open, "{connection}");
     assert!(connection.messages().contains(&"downstream closed by Remote"), "{connection}");
 }
 
@@ -71,8 +71,8 @@ fn an_upstream_may_go_on_after_the_client_has_finished(mut host: Host) {
     mode(&mut host, "watch");
     let connection = host.connect().send("what?").finish().upstream_sends("this").play();
     assert_eq!(connection.client().text(), "this", "{connection}");
-    assert_eq!(connection.moments()[2].upstream.as_ref().unwrap().end, End::Finished, "{connection}");
-    assert_eq!(connection.moments()[2].client.end, End::Open, "{connection}");
+    assert_eq!(connection.steps()[2].upstream.as_ref().unwrap().end, DirectionState::Closed, "{connection}");
+    assert_eq!(connection.steps()[2].client.end, DirectionState::Open, "{connection}");
     assert!(connection.messages().contains(&"downstream closed by Local"), "{connection}");
 }
 
@@ -140,14 +140,14 @@ fn data_that_is_held_to_the_end_is_lost(mut host: Host) {
 fn a_direction_that_is_held_to_its_end_does_not_keep_the_connection_open(mut host: Host) {
     mode(&mut host, "never downstream");
     let connection = host.connect().send("a").upstream_sends("b").play();
-    assert_eq!(connection.client().end, End::Finished, "{connection}");
+    assert_eq!(connection.client().end, DirectionState::Closed, "{connection}");
     let connection = host.connect().send("a").upstream_sends("b").upstream_finishes().finish().play();
-    assert_eq!(connection.client().end, End::Finished, "{connection}");
+    assert_eq!(connection.client().end, DirectionState::Closed, "{connection}");
     mode(&mut host, "never upstream");
     let connection = host.connect().send("a").upstream_sends("b").play();
-    assert_eq!(connection.client().end, End::Finished, "{connection}");
+    assert_eq!(connection.client().end, DirectionState::Closed, "{connection}");
     let connection = host.connect().send("a").upstream_sends("b").upstream_finishes().finish().play();
-    assert_eq!(connection.client().end, End::Finished, "{connection}");
+    assert_eq!(connection.client().end, DirectionState::Closed, "{connection}");
 }
 
 /// How much comes at once differs, so only what both sides see is compared.
@@ -169,8 +169,8 @@ fn a_guard_closes_a_connection_that_begins_badly(mut host: Host) {
     mode(&mut host, "guard");
     let connection = host.connect().send("bad start").send("more").upstream_sends("what?").play();
     assert_eq!(connection.upstream().unwrap().bytes, b"", "{connection}");
-    assert_eq!(connection.moments()[1].client.end, End::Finished, "{connection}");
-    assert_eq!(connection.moments()[1].upstream.as_ref().unwrap().end, End::Finished, "{connection}");
+    assert_eq!(connection.steps()[1].client.end, DirectionState::Closed, "{connection}");
+    assert_eq!(connection.steps()[1].upstream.as_ref().unwrap().end, DirectionState::Closed, "{connection}");
 }
 
 #[proxy_filter_host::test(guest = "connections")]
@@ -178,7 +178,7 @@ fn a_guard_closes_a_connection_whose_upstream_answers_badly(mut host: Host) {
     mode(&mut host, "guard");
     let connection = host.connect().send("hello").upstream_sends("good").upstream_sends("bad").play();
     assert_eq!(connection.client().text(), "good", "{connection}");
-    assert_eq!(connection.moments()[3].client.end, End::Finished, "{connection}");
+    assert_eq!(connection.steps()[3].client.end, DirectionState::Closed, "{connection}");
 }
 
 #[proxy_filter_host::test(guest = "connections")]
@@ -193,21 +193,21 @@ fn a_connection_that_is_denied_reaches_no_upstream(mut host: Host) {
     mode(&mut host, "deny");
     let connection = host.connect().send("hello").play();
     assert_eq!(connection.upstream(), None, "{connection}");
-    assert_eq!(connection.client().end, End::Finished, "{connection}");
+    assert_eq!(connection.client().end, DirectionState::Closed, "{connection}");
 }
 
 #[proxy_filter_host::test(guest = "connections")]
 fn a_connection_that_is_held_sees_nothing(mut host: Host) {
     mode(&mut host, "hold");
     let connection = host.connect().send("hello").play();
-    assert_eq!((connection.upstream(), connection.client().end), (None, End::Open), "{connection}");
+    assert_eq!((connection.upstream(), connection.client().end), (None, DirectionState::Open), "{connection}");
 }
 
 #[proxy_filter_host::test(guest = "connections")]
 fn a_client_that_resets_resets_the_upstream(mut host: Host) {
     mode(&mut host, "watch");
     let connection = host.connect().send("hello").reset().upstream_sends("late").play();
-    assert_eq!(connection.upstream().unwrap().end, End::Reset, "{connection}");
+    assert_eq!(connection.upstream().unwrap().end, DirectionState::Reset, "{connection}");
     assert!(connection.messages().contains(&"downstream closed by Remote"), "{connection}");
 }
 
@@ -216,7 +216,7 @@ fn an_upstream_that_resets_resets_the_client(mut host: Host) {
     mode(&mut host, "watch");
     let connection = host.connect().send("hello").upstream_sends("partly").upstream_resets().play();
     assert_eq!(connection.client().text(), "partly", "{connection}");
-    assert_eq!(connection.client().end, End::Reset, "{connection}");
+    assert_eq!(connection.client().end, DirectionState::Reset, "{connection}");
     assert!(!connection.messages().contains(&"upstream closed by Unknown"), "{connection}");
 }
 
@@ -234,7 +234,7 @@ fn an_error_closes_the_connection_and_no_other(mut host: Host) {
     mode(&mut host, "fail");
     let connection = host.connect().send("good").send("bad").play();
     assert_eq!(connection.upstream().unwrap().text(), "good", "{connection}");
-    assert_eq!(connection.moments()[2].client.end, End::Finished, "{connection}");
+    assert_eq!(connection.steps()[2].client.end, DirectionState::Closed, "{connection}");
     let message = "on_downstream_data of context 2 failed: bad data; the connection is closed";
     assert_eq!(connection.messages(), [message]);
     let connection = host.connect().send("good").upstream_sends("bad").play();
@@ -396,7 +396,7 @@ fn data_can_be_held_until_a_timer_has_run_down(mut host: Host) {
     assert_eq!(upstream_by_step(&connection), ["", "wait later", " later", ""], "{connection}");
     let connection = host.connect().send("bad").play();
     assert_eq!(connection.upstream().unwrap().text(), "", "{connection}");
-    assert_eq!(connection.moments()[1].client.end, End::Finished, "{connection}");
+    assert_eq!(connection.steps()[1].client.end, DirectionState::Closed, "{connection}");
 }
 
 #[proxy_filter_host::test(guest = "connections")]
@@ -408,7 +408,7 @@ fn data_can_be_held_until_a_call_is_answered(mut host: Host) {
     assert_eq!(connection.client().text(), "welcome", "{connection}");
     let connection = host.connect().send("mallory").upstream_sends("welcome").play();
     assert_eq!(connection.upstream().unwrap().text(), "", "{connection}");
-    assert_eq!(connection.moments()[1].client.end, End::Finished, "{connection}");
+    assert_eq!(connection.steps()[1].client.end, DirectionState::Closed, "{connection}");
 }
 
 #[proxy_filter_host::test(guest = "connections")]

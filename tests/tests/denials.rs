@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter::LogLevel;
-use proxy_filter_host::{Exchange, Host, Reply};
+use proxy_filter_host::{Host, Outcome, Reply};
 
 #[path = "../guests/examples/denials.rs"]
 mod guest;
@@ -32,12 +32,12 @@ fn start(host: &mut Host, root_id: &str) {
     host.configure("").unwrap();
 }
 
-fn send(host: &mut Host, place: &str, way: &str) -> Exchange {
+fn send(host: &mut Host, place: &str, way: &str) -> Outcome {
     host.post(&format!("/{place}/{way}")).chunks(["data"]).trailer("x-t", "1").send()
 }
 
 /// The levels of the lines that the SDK wrote, apart from the timers'.
-fn levels(exchange: &Exchange) -> Vec<LogLevel> {
+fn levels(exchange: &Outcome) -> Vec<LogLevel> {
     exchange.logs().iter().map(|line| line.level).collect()
 }
 

@@ -1,12 +1,12 @@
 //! Responses that begin before the request has ended, while the request goes on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, Reply};
+use proxy_filter_host::{Host, Outcome, Reply};
 
 /// The upstream responds when it has the first of three chunks.
-fn upload(host: &mut Host, path: &str) -> Exchange {
+fn upload(host: &mut Host, path: &str) -> Outcome {
     host.upstream(|_| Reply::new(401).chunks(["not ", "you"]));
-    let exchange = host.post(path).chunks(["ab", "cd", "ef"]).answered_after(1).send();
+    let exchange = host.post(path).chunks(["ab", "cd", "ef"]).response_after_chunks(1).send();
     assert_eq!(exchange.status(), 401, "the response is that of the upstream: {exchange}");
     assert_eq!(exchange.response().text(), "not you", "{exchange}");
     assert!(exchange.response().complete, "{exchange}");
@@ -15,7 +15,7 @@ fn upload(host: &mut Host, path: &str) -> Exchange {
 }
 
 /// What the upstream has received of the request, and whether it was all.
-fn received(exchange: &Exchange) -> (String, bool) {
+fn received(exchange: &Outcome) -> (String, bool) {
     let upstream = exchange.upstream().unwrap_or_else(|| panic!("nothing reached the upstream: {exchange}"));
     (upstream.text(), upstream.complete)
 }
@@ -76,7 +76,7 @@ fn a_function_that_awaits_nothing_of_the_response_reads_the_request_to_its_end(m
 
 /// The client sends `ping` when it may speak the other protocol, and the upstream `pong` after
 /// that.
-fn chat(host: &mut Host, path: &str) -> Exchange {
+fn chat(host: &mut Host, path: &str) -> Outcome {
     host.upgrades(&["websocket"]);
     host.allow_on_headers_stop_iteration(true);
     host.configure(r#"{ "name": "me" }"#).unwrap();

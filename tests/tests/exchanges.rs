@@ -1,7 +1,7 @@
 //! Filters that are one async function.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, Received, Reply};
+use proxy_filter_host::{Host, Outcome, Received, Reply};
 use std::time::Duration;
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -13,7 +13,7 @@ fn serve(host: &mut Host, answer: impl Fn(&str) -> Reply + Send + Sync + 'static
     host.configure(r#"{ "name": "me" }"#).unwrap();
 }
 
-fn answer(exchange: &Exchange) -> String {
+fn answer(exchange: &Outcome) -> String {
     let upstream = exchange.upstream().unwrap_or_else(|| panic!("nothing reached the upstream: {exchange}"));
     upstream.header("x-answer").unwrap_or_default().to_string()
 }
@@ -51,7 +51,7 @@ fn a_reply_ends_the_function_and_the_stream(mut host: Host) {
 #[proxy_filter_host::test(guest = "exchanges")]
 fn whatever_becomes_of_a_call_its_await_says_so(mut host: Host) {
     host.cluster_without_hosts("empty");
-    host.cluster_that_refuses("down");
+    host.cluster_refusing_connections("down");
     serve(&mut host, |path| match path {
         "/slow" => Reply::new(200).after(ms(800)),
         "/reset" => Reply::reset(),
@@ -271,7 +271,7 @@ fn a_response_that_begins_before_the_request_has_ended_is_forwarded_unchanged(mu
     serve(&mut host, |_| Reply::new(200));
     for path in ["/early-body", "/early-chunks", "/early-stream", "/early-trailers"] {
         host.upstream(|_| Reply::new(401).body("who are you?\n"));
-        let exchange = host.post(path).body("never sent").answered_early().send();
+        let exchange = host.post(path).body("never sent").early_response().send();
         assert_eq!((exchange.status(), exchange.response().text().as_str()), (401, "who are you?\n"), "{exchange}");
         assert_eq!(exchange.messages(), ["dropped: the function"], "no failure: {exchange}");
     }
@@ -290,7 +290,7 @@ fn a_request_above_the_buffer_limit_gets_the_413_of_the_host(mut host: Host) {
 #[proxy_filter_host::test(guest = "exchanges")]
 fn a_client_that_leaves_takes_the_function_along(mut host: Host) {
     serve(&mut host, |_| Reply::new(200).after(ms(300)));
-    let exchange = host.get("/wait").leave_after(ms(60)).send();
+    let exchange = host.get("/wait").disconnect_after(ms(60)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     assert_eq!(exchange.messages(), ["dropped: the wait", "dropped: the function"], "{exchange}");
     let later = host.advance(ms(500));
@@ -326,7 +326,7 @@ fn a_function_that_is_dropped_wakes_what_waits_for_it(mut host: Host) {
     host.cluster("service", |_: &Received| Reply::new(200).after(ms(300)));
     host.configure("{}").unwrap();
     host.advance(ms(20));
-    let exchange = host.get("/").leave_after(ms(60)).send();
+    let exchange = host.get("/").disconnect_after(ms(60)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     let later = host.advance(ms(100));
     let messages: Vec<_> = exchange.messages_of_all().into_iter().chain(later.messages_of_all()).collect();

@@ -1,7 +1,7 @@
 //! What exhausts a module is refused, or leaves a line that names it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, MetadataOf, build_guest};
+use proxy_filter_host::{Host, MetadataSource, Outcome, build_guest};
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,7 @@ fn module() -> Vec<u8> {
 }
 
 /// What the filter told the upstream.
-fn got(exchange: &Exchange) -> String {
+fn got(exchange: &Outcome) -> String {
     let upstream = exchange.upstream().unwrap_or_else(|| panic!("nothing reached the upstream: {exchange}"));
     upstream.header("x-got").unwrap_or_default().to_string()
 }
@@ -75,7 +75,7 @@ fn metadata_and_text_of_any_depth_are_read_or_refused() {
     for depth in (1..98).step_by(4) {
         let mut host = Host::for_module(&module);
         let text = nested(r#"{"a":"#, "{}", "}", depth);
-        host.metadata(MetadataOf::Request, format!(r#"{{"x":{text}}}"#));
+        host.metadata(MetadataSource::Request, format!(r#"{{"x":{text}}}"#));
         host.configure("{}").unwrap();
         for exchange in [host.get("/metadata").send(), host.get("/body").header("x-json", text.as_str()).send()] {
             let got = got(&exchange);

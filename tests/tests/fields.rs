@@ -1,7 +1,7 @@
 //! What functions that take a field do with every byte, and what of it comes onto the wire, in each host.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, Received, Reply};
+use proxy_filter_host::{Host, Outcome, Received, Reply};
 
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -16,7 +16,7 @@ fn hex(takes: fn(u8) -> bool) -> String {
     (0..=u8::MAX).filter(|byte| takes(*byte)).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
-fn check_log(exchange: &Exchange) {
+fn check_log(exchange: &Outcome) {
     let names = ["add name", "replace name", "remove name"].map(|what| format!("{what}: {}", hex(is_token)));
     let values = ["add value", "replace value"].map(|what| format!("{what}: {}", hex(is_fit_for_value)));
     let messages = exchange.messages();

@@ -1,7 +1,7 @@
 //! Foreign functions that call the module back: `on_foreign_function`.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, ForeignReply, Host, Subject};
+use proxy_filter_host::{ForeignReply, Host, Outcome, Subject};
 use std::time::Duration;
 
 #[path = "../guests/examples/foreign_callbacks.rs"]
@@ -29,7 +29,7 @@ fn requests(host: &mut Host) {
     host.root_id("requests");
 }
 
-fn lines(exchange: &Exchange) -> Vec<&str> {
+fn lines(exchange: &Outcome) -> Vec<&str> {
     exchange.messages()
 }
 

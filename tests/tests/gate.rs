@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::LogLevel;
-use proxy_filter_host::{Exchange, Host, Received, Reply, build_guest};
+use proxy_filter_host::{Host, Outcome, Received, Reply, build_guest};
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn start(host: &mut Host, root_id: &str, path: &str, tries: u32) {
     host.configure(format!(r#"{{ "path": "{path}", "tries": {tries} }}"#)).unwrap();
 }
 
-fn is_ready(exchange: &Exchange) -> bool {
+fn is_ready(exchange: &Outcome) -> bool {
     exchange.upstream().is_some_and(|upstream| upstream.header("x-ready").is_some())
 }
 
@@ -71,13 +71,13 @@ fn a_stream_waits_for_ten_seconds_and_no_longer() {
         start(&mut host, root_id, "/never", 1);
         host.log_level(LogLevel::Trace);
         host.configure(r#"{ "path": "/never", "tries": 1 }"#).unwrap();
-        let exchange = host.get("/").leave_after(ms(9_900)).send();
+        let exchange = host.get("/").disconnect_after(ms(9_900)).send();
         assert_eq!(exchange.status(), 0, "it waits: {exchange}");
         assert!(
             exchange.to_string().contains("HTTP call 4 to `service`, GET /never"),
             "the trace says for what: {exchange}"
         );
-        let exchange = host.get("/").leave_after(ms(10_100)).send();
+        let exchange = host.get("/").disconnect_after(ms(10_100)).send();
         assert_eq!(exchange.status(), status, "{exchange}");
         assert!(exchange.messages()[0].contains("the plugin was not ready in time"), "{exchange}");
     }
@@ -100,7 +100,7 @@ fn a_stream_that_leaves_gives_its_place_to_another() {
     let mut host = embedded();
     start(&mut host, "closed", "/never", 1);
     for number in 0..1050 {
-        let exchange = host.get("/").leave_after(ms(1)).send();
+        let exchange = host.get("/").disconnect_after(ms(1)).send();
         assert_eq!(exchange.status(), 0, "stream {number} waits: {exchange}");
     }
 }

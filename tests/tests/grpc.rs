@@ -1,7 +1,7 @@
 //! gRPC calls and streams of a filter, and what becomes of the messages that wait for them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, Received, Reply, Turn};
+use proxy_filter_host::{GrpcStreamReply, Host, Outcome, Received, Reply};
 use std::time::Duration;
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -23,13 +23,13 @@ fn serve(host: &mut Host, answer: impl Fn(&Received) -> Reply + Send + Sync + 's
     host.grpc_cluster("service", answer);
     host.grpc_stream_cluster("talk", |message| {
         if message == text("end") {
-            return Turn::from(vec![text("bye")]).end(5, "gone: 50% über");
+            return GrpcStreamReply::from(vec![text("bye")]).end(5, "gone: 50% über");
         }
         let slow = if message == text("slow") { ms(200) } else { ms(0) };
-        Turn::from(vec![message.to_vec()]).after(slow)
+        GrpcStreamReply::from(vec![message.to_vec()]).after(slow)
     });
     host.cluster_without_hosts("empty");
-    host.cluster_that_refuses("down");
+    host.cluster_refusing_connections("down");
     // What lets requests go on whose streams have had their time.
     host.cluster("clock", |_call| Reply::new(200).after(ms(400)));
     host.cluster("http", |_call| Reply::new(200).body("hello"));
@@ -37,13 +37,13 @@ fn serve(host: &mut Host, answer: impl Fn(&Received) -> Reply + Send + Sync + 's
 }
 
 /// What the filter told the upstream.
-fn answer(exchange: &Exchange) -> String {
+fn answer(exchange: &Outcome) -> String {
     let upstream = exchange.upstream().unwrap_or_else(|| panic!("nothing reached the upstream: {exchange}"));
     upstream.header("x-answer").unwrap_or_default().to_string()
 }
 
 /// The callbacks about gRPC, without their prefix.
-fn told(exchange: &Exchange) -> Vec<&str> {
+fn told(exchange: &Outcome) -> Vec<&str> {
     exchange.callbacks().iter().filter_map(|name| name.strip_prefix("proxy_on_grpc_")).collect()
 }
 
@@ -232,7 +232,7 @@ fn bodies_and_responses_can_wait_too(mut host: Host) {
 #[proxy_filter_host::test(guest = "grpc")]
 fn a_client_that_leaves_cancels_its_calls(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(text("late")).after(ms(150)));
-    let exchange = host.get("/call/Late").leave_after(ms(50)).send();
+    let exchange = host.get("/call/Late").disconnect_after(ms(50)).send();
     assert_eq!((exchange.status(), exchange.callbacks().last()), (0, Some(&"proxy_on_delete")), "{exchange}");
     let later = host.advance(ms(400));
     assert!(later.callbacks().is_empty() && later.messages().is_empty(), "{later}");
@@ -374,7 +374,7 @@ fn a_message_that_is_another_ends_the_stream(mut host: Host) {
 #[proxy_filter_host::test(guest = "grpc")]
 fn a_stream_ends_with_the_request_that_opened_it(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(""));
-    let exchange = host.get("/left").leave_after(ms(100)).send();
+    let exchange = host.get("/left").disconnect_after(ms(100)).send();
     assert_eq!((exchange.status(), exchange.callbacks().last()), (0, Some(&"proxy_on_delete")), "{exchange}");
     let later = host.advance(ms(600));
     assert!(!later.callbacks().iter().any(|name| name.contains("grpc")) && later.messages().is_empty(), "{later}");
@@ -409,7 +409,7 @@ fn a_call_can_be_awaited(mut host: Host) {
 #[proxy_filter_host::test(guest = "grpc_exchange")]
 fn a_future_that_is_dropped_cancels_its_call(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc("late").after(ms(200)));
-    let exchange = host.get("/any").leave_after(ms(50)).send();
+    let exchange = host.get("/any").disconnect_after(ms(50)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     let later = host.advance(ms(400));
     assert!(later.callbacks().is_empty(), "{later}");

@@ -1,14 +1,14 @@
 //! Parts of a stream that a filter of callbacks holds until the next message of a gRPC stream has come.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
-use proxy_filter_host::{Event, Host, Reply, Turn};
+use proxy_filter_host::{Event, GrpcStreamReply, Host, Reply};
 use std::time::Duration;
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-fn say(words: &[&str]) -> Turn {
+fn say(words: &[&str]) -> GrpcStreamReply {
     words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>().into()
 }
 
@@ -29,7 +29,7 @@ fn serve(host: &mut Host) {
     host.configure("").unwrap();
 }
 
-fn asked(exchange: &proxy_filter_host::Exchange) -> Vec<String> {
+fn asked(exchange: &proxy_filter_host::Outcome) -> Vec<String> {
     let messages = exchange.calls("judge")[0].grpc_messages();
     messages.iter().map(|message| String::from_utf8_lossy(message).into_owned()).collect()
 }
@@ -99,7 +99,7 @@ fn a_timer_ends_the_wait_and_the_answer_comes_too_late(mut host: Host) {
 #[proxy_filter_host::test(guest = "grpc_judge")]
 fn a_client_that_leaves_takes_the_stream_along(mut host: Host) {
     serve(&mut host);
-    let exchange = host.get("/slow").leave_after(ms(150)).send();
+    let exchange = host.get("/slow").disconnect_after(ms(150)).send();
     assert!(exchange.messages().is_empty(), "{exchange}");
     let cancels = |event: &&Event| matches!(event, Event::HostCall { name, .. } if name == "proxy_grpc_cancel");
     assert_eq!(exchange.record().events.iter().filter(cancels).count(), 1, "{exchange}");

@@ -1,10 +1,10 @@
 //! What becomes of a local reply to a gRPC request: the same in the embedded host and in Envoy.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host};
+use proxy_filter_host::{Host, Outcome};
 
 /// The answer to a request of this content type that asks for a reply.
-fn answer(host: &mut Host, content_type: &str, headers: &[(&str, &str)]) -> Exchange {
+fn answer(host: &mut Host, content_type: &str, headers: &[(&str, &str)]) -> Outcome {
     let mut request = host.post("/pkg.Service/Method").http2().header("content-type", content_type);
     for (name, value) in headers {
         request = request.header(name, value);
@@ -12,7 +12,7 @@ fn answer(host: &mut Host, content_type: &str, headers: &[(&str, &str)]) -> Exch
     request.body("\0\0\0\0\0").send()
 }
 
-fn grpc_status(exchange: &Exchange) -> String {
+fn grpc_status(exchange: &Outcome) -> String {
     exchange.response().header("grpc-status").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default()
 }
 

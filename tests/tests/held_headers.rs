@@ -145,7 +145,7 @@ fn a_host_that_does_not_give_the_body_is_found_out(mut host: Host) {
 fn a_response_that_the_host_does_not_give_ends_with_an_error_too(mut host: Host) {
     start(&mut host, false);
     host.upstream(|_| Reply::new(200).chunks(["12", "345"]));
-    let exchange = host.get("/response").leave_after(ms(9000)).send();
+    let exchange = host.get("/response").disconnect_after(ms(9000)).send();
     assert_eq!(exchange.status(), 500, "{exchange}");
     assert!(exchange.messages()[0].contains("if `allow_on_headers_stop_iteration: true` is not"), "{exchange}");
 }
@@ -157,7 +157,7 @@ fn a_body_that_never_begins_is_not_waited_for_for_ever() {
     let module = build_guest(directory, "proxy-filter-guests", Some("held_headers")).unwrap();
     let mut host = Host::for_module(&std::fs::read(module).unwrap());
     start(&mut host, false);
-    let exchange = host.post("/length").chunks([""]).leave_after(ms(40_000)).send();
+    let exchange = host.post("/length").chunks([""]).disconnect_after(ms(40_000)).send();
     assert_eq!(exchange.status(), 500, "{exchange}");
     assert!(exchange.messages()[0].contains("if `allow_on_headers_stop_iteration: true` is not"), "{exchange}");
 }

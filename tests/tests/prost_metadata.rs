@@ -1,7 +1,7 @@
 //! Metadata as the types of `prost-types`: the same in the embedded host and in Envoy.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter_host::{Host, MetadataOf};
+use proxy_filter_host::{Host, MetadataSource};
 use serde_json::json;
 
 #[proxy_filter_host::test(guest = "prost_metadata")]
@@ -12,8 +12,8 @@ fn nested_structs_are_read_as_the_types_of_prost(mut host: Host) {
             "list": [1, "two", false, null, []], "empty": "", "empty_map": {}, "ratio": 1.5, "flag": true,
         },
     });
-    host.metadata(MetadataOf::Route, route);
-    host.metadata(MetadataOf::Node, json!({ "stage": "test", "shard": 3, "zones": { "a": true } }));
+    host.metadata(MetadataSource::Route, route);
+    host.metadata(MetadataSource::Node, json!({ "stage": "test", "shard": 3, "zones": { "a": true } }));
     host.configure("").unwrap();
     let exchange = host.get("/").send();
     let nested = "{inner: {deep: \\\"x\\\", deeper: [{end: null}]}, n: -7}";

@@ -1,7 +1,7 @@
 //! What is there already when it is waited for takes no stack: guests are built with 48 KiB of it.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter_host::{Host, Turn};
+use proxy_filter_host::{GrpcStreamReply, Host};
 use std::time::Duration;
 
 const FILTERS: [&str; 2] = ["callbacks", "function"];
@@ -12,7 +12,7 @@ fn start(host: &mut Host, root_id: &str) {
         let times = std::str::from_utf8(message).unwrap().parse().unwrap();
         let mut messages = vec![b"more".to_vec(); times];
         messages.push(b"last".to_vec());
-        Turn::from(messages)
+        GrpcStreamReply::from(messages)
     });
     host.configure("").unwrap();
 }
@@ -20,8 +20,11 @@ fn start(host: &mut Host, root_id: &str) {
 fn check(mut host: Host, times: u32) {
     for filter in FILTERS {
         start(&mut host, filter);
-        let exchange =
-            host.get("/messages").header("x-times", times.to_string()).leave_after(Duration::from_secs(100)).send();
+        let exchange = host
+            .get("/messages")
+            .header("x-times", times.to_string())
+            .disconnect_after(Duration::from_secs(100))
+            .send();
         assert_eq!((exchange.status(), exchange.messages()), (200, vec![&*format!("{times} messages")]), "{filter}");
         for path in ["/refused", "/refused-later", "/sent"] {
             let exchange = host.get(path).header("x-times", times.to_string()).send();

@@ -1,7 +1,7 @@
 //! Random bytes: where they come from in the three hosts, how many at once, and what is built on them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host};
+use proxy_filter_host::{Host, Outcome};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -20,7 +20,7 @@ fn bytes_of_every_number_are_filled(mut host: Host) {
 }
 
 /// What the upstream got.
-fn shown(exchange: &Exchange) -> [String; 2] {
+fn shown(exchange: &Outcome) -> [String; 2] {
     let upstream = exchange.upstream().unwrap();
     ["x-sum", "x-number"].map(|name| upstream.header(name).unwrap().to_string())
 }

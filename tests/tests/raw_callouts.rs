@@ -64,7 +64,7 @@ fn what_envoy_answers_itself_has_no_service_time(mut host: Host) {
     host.cluster("upstreams_own", |call| {
         Reply::new(if call.header(":path") == Some("/503".into()) { 503 } else { 504 })
     });
-    host.cluster_that_refuses("down");
+    host.cluster_refusing_connections("down");
     host.configure("").unwrap();
     for (script, own) in [
         ("call slow / 200; return 1", true),
@@ -121,7 +121,7 @@ fn answers_come_in_the_order_of_their_times(mut host: Host) {
     let script = "call authz /third 1000; call authz /first 1000; call authz /second 1000; return 1";
     let answer = "get 6 :status";
     let exchange =
-        host.get("/").header("x-request-headers", script).header("x-answer", answer).leave_after(ms(700)).send();
+        host.get("/").header("x-request-headers", script).header("x-answer", answer).disconnect_after(ms(700)).send();
     assert_eq!(exchange.messages(), [201, 202, 203].map(|status| format!(":status: 3 bytes: {status}")), "{exchange}");
     assert_eq!(exchange.calls("authz").len(), 3);
 }
@@ -157,7 +157,7 @@ fn an_answer_after_the_end_of_its_stream_comes_all_the_same(mut host: Host) {
         .get("/")
         .header("x-request-headers", ASK)
         .header("x-answer", "stream; continue 0; get 0 :path; get 6 :status")
-        .leave_after(ms(100))
+        .disconnect_after(ms(100))
         .send();
     assert_eq!((exchange.status(), exchange.messages().len()), (0, 0), "{exchange}");
     let later = host.advance(ms(1200));
@@ -308,22 +308,35 @@ fn a_message_that_nothing_continues_ends_when_the_client_leaves(mut host: Host) 
     host.configure("").unwrap();
     let properties = "property response.flags; property response.code; property response.code_details; property response.grpc_status; property request.path; \
                       get 0 :path; get 2 :status";
+    let exchange = host
+        .get("/")
+        .header("x-request-headers", "return 1")
+        .header("x-log", properties)
+        .disconnect_after(ms(100))
+        .send();
+    assert_eq!(exchange.status(), 0, "{exchange}");
+    let exchange = host.post("/").header("x-request-body", "return 1").body("body").disconnect_after(ms(100)).send();
+    assert_eq!(exchange.status(), 0, "{exchange}");
     let exchange =
-        host.get("/").header("x-request-headers", "return 1").header("x-log", properties).leave_after(ms(100)).send();
-    assert_eq!(exchange.status(), 0, "{exchange}");
-    let exchange = host.post("/").header("x-request-body", "return 1").body("body").leave_after(ms(100)).send();
-    assert_eq!(exchange.status(), 0, "{exchange}");
-    let exchange = host.post("/").header("x-request-body", "return 1").chunks(["body"]).leave_after(ms(100)).send();
+        host.post("/").header("x-request-body", "return 1").chunks(["body"]).disconnect_after(ms(100)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     host.upstream(|_request| Reply::new(200).after(ms(400)));
-    let exchange = host.post("/").header("x-log", properties).body("body").leave_after(ms(100)).send();
+    let exchange = host.post("/").header("x-log", properties).body("body").disconnect_after(ms(100)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     host.upstream(|_request| Reply::new(200).body("body"));
-    let exchange =
-        host.get("/").header("x-response-headers", "return 1").header("x-log", properties).leave_after(ms(100)).send();
+    let exchange = host
+        .get("/")
+        .header("x-response-headers", "return 1")
+        .header("x-log", properties)
+        .disconnect_after(ms(100))
+        .send();
     assert_eq!(exchange.status(), 0, "{exchange}");
-    let exchange =
-        host.get("/").header("x-response-body", "return 1").header("x-log", properties).leave_after(ms(200)).send();
+    let exchange = host
+        .get("/")
+        .header("x-response-body", "return 1")
+        .header("x-log", properties)
+        .disconnect_after(ms(200))
+        .send();
     assert_eq!(exchange.status(), 200, "{exchange}");
     assert!(!exchange.response().complete);
 }
@@ -431,7 +444,7 @@ fn a_trap_in_an_answer_leaves_the_stream_waiting(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(75)));
     host.configure("").unwrap();
     let exchange =
-        host.get("/").header("x-request-headers", ASK).header("x-answer", "trap").leave_after(ms(300)).send();
+        host.get("/").header("x-request-headers", ASK).header("x-answer", "trap").disconnect_after(ms(300)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     assert!(!exchange.callbacks().contains(&"proxy_on_delete"));
 }

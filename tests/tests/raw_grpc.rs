@@ -1,7 +1,7 @@
 //! gRPC as the host plays it, seen by a module that makes any host call: what an SDK is built on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{__private, Exchange, Host, Reply, Subject, Turn};
+use proxy_filter_host::{__private, GrpcStreamReply, Host, Outcome, Reply, Subject};
 use std::time::Duration;
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -9,19 +9,19 @@ const fn ms(milliseconds: u64) -> Duration {
 }
 
 /// Stops the request, does this, and goes on when a call or stream has ended.
-fn ask(host: &mut Host, script: &str) -> Exchange {
+fn ask(host: &mut Host, script: &str) -> Outcome {
     host.get("/")
         .header("x-request-headers", format!("{script}; return 1"))
         .header("x-initial", "pairs 4; pairs 5; size 4; get 4 x-initial; get 4 x-none; length 5")
         .header("x-message", "buffer 5; length 5; pairs 4; status; stream; continue 0")
         .header("x-trailing", "pairs 5; pairs 4; get 5 grpc-status; get 5 x-none; length 5; status")
         .header("x-close", "pairs 5; length 5; status; stream; continue 0; status")
-        .leave_after(ms(600))
+        .disconnect_after(ms(600))
         .send()
 }
 
 /// The callbacks about gRPC, without their prefix.
-fn told(exchange: &Exchange) -> Vec<&str> {
+fn told(exchange: &Outcome) -> Vec<&str> {
     exchange.callbacks().iter().filter_map(|name| name.strip_prefix("proxy_on_grpc_")).collect()
 }
 
@@ -60,7 +60,7 @@ fn a_call_that_fails_ends_with_a_status_and_nothing_else(mut host: Host) {
     });
     host.grpc_cluster("bare", |_call| Reply::new(200).header("content-type", "application/grpc"));
     host.cluster("http1", |_call| Reply::new(200).body("hello"));
-    host.cluster_that_refuses("down");
+    host.cluster_refusing_connections("down");
     host.configure("").unwrap();
     for (cluster, status) in [
         ("fails", "7 not you: 50%25 %C3%BCber{via_upstream}"),
@@ -116,7 +116,7 @@ fn the_service_is_a_message_or_the_name_of_a_cluster(mut host: Host) {
 #[proxy_filter_host::test(guest = "script")]
 fn each_message_of_a_stream_is_answered_as_it_comes(mut host: Host) {
     let answer = |message: &[u8]| match message {
-        b"end" => Turn::from(vec![b"bye".to_vec()]).end(5, "gone"),
+        b"end" => GrpcStreamReply::from(vec![b"bye".to_vec()]).end(5, "gone"),
         b"two" => vec![b"a".to_vec(), b"b".to_vec()].into(),
         message => vec![message.to_vec()].into(),
     };
@@ -163,7 +163,7 @@ fn a_stream_is_answered_when_all_of_it_has_come(mut host: Host) {
         Reply::new(200).header("content-type", "application/grpc").chunks(["\0\0\0\0\x01x"])
     });
     host.grpc_cluster("bare", |_call| Reply::new(200).header("content-type", "application/grpc"));
-    host.cluster_that_refuses("down");
+    host.cluster_refusing_connections("down");
     host.configure("").unwrap();
     for (cluster, messages) in [
         ("echo", 1),
@@ -206,7 +206,7 @@ fn what_is_cancelled_is_never_told(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "script")]
 fn a_stream_that_has_ended_is_known_until_this_half_has_ended_too(mut host: Host) {
-    host.grpc_stream_cluster("talk", |_message| Turn::default().end(0, ""));
+    host.grpc_stream_cluster("talk", |_message| GrpcStreamReply::default().end(0, ""));
     host.configure("").unwrap();
     for (script, close) in [
         ("open talk Talk; send last x 0", "send last y 0; half-close last; half-close last"),
@@ -221,7 +221,7 @@ fn a_stream_that_has_ended_is_known_until_this_half_has_ended_too(mut host: Host
             .header("x-message", "cancel last; cancel last; stream; continue 0")
             .header("x-close", format!("{close}; stream; continue 0"))
             .header("x-log", "send last z 0; half-close last; cancel last")
-            .leave_after(ms(600))
+            .disconnect_after(ms(600))
             .send();
         assert_eq!(exchange.status(), 200, "{exchange}");
     }
@@ -265,7 +265,7 @@ fn answers_of_calls_come_in_the_order_of_their_times(mut host: Host) {
         .get("/")
         .header("x-request-headers", "grpc slow Second 1000 x; grpc slow First 1000 x; return 1")
         .header("x-message", "buffer 5")
-        .leave_after(ms(500))
+        .disconnect_after(ms(500))
         .send();
     assert_eq!(exchange.messages(), ["buffer: 5 bytes: first", "buffer: 6 bytes: second"], "{exchange}");
 }

@@ -1,10 +1,10 @@
 //! The life of root contexts: new configurations, an end that takes its time, and several plugins in one VM.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, Reply};
+use proxy_filter_host::{Host, Outcome, Reply};
 use std::time::Duration;
 
-fn lines<'a>(exchange: &'a Exchange, start: &str) -> Vec<&'a str> {
+fn lines<'a>(exchange: &'a Outcome, start: &str) -> Vec<&'a str> {
     exchange.messages().into_iter().filter(|line| line.starts_with(start)).collect()
 }
 
@@ -25,7 +25,7 @@ fn a_new_configuration_makes_a_new_root_before_the_old_one_ends(mut host: Host) 
 #[proxy_filter_host::test(guest = "roots")]
 fn a_stream_stays_with_the_root_that_made_it(mut host: Host) {
     host.configure("old").unwrap();
-    let slow = host.get("/slow").meanwhile(|host| {
+    let slow = host.get("/slow").before_response(|host| {
         let update = host.reconfigure("new").unwrap();
         assert_eq!(update.messages(), ["start ", "configure new"], "the old root waits: {update}");
         let exchange = host.get("/fast").send();
@@ -41,8 +41,8 @@ fn a_stream_stays_with_the_root_that_made_it(mut host: Host) {
 #[proxy_filter_host::test(guest = "roots")]
 fn exchanges_may_overlap(mut host: Host) {
     host.configure("only").unwrap();
-    let outer = host.post("/outer").body("12345").meanwhile(|host| {
-        let inner = host.get("/inner").meanwhile(|host| {
+    let outer = host.post("/outer").body("12345").before_response(|host| {
+        let inner = host.get("/inner").before_response(|host| {
             assert_eq!(host.get("/innermost").send().status(), 200);
         });
         assert_eq!(inner.send().status(), 200);
@@ -56,7 +56,7 @@ fn exchanges_may_overlap(mut host: Host) {
 #[proxy_filter_host::test(guest = "roots")]
 fn nothing_happens_meanwhile_if_the_upstream_is_not_reached(mut host: Host) {
     host.configure("a").unwrap();
-    let exchange = host.get("/a-replies").meanwhile(|_| panic!("the upstream has no request")).send();
+    let exchange = host.get("/a-replies").before_response(|_| panic!("the upstream has no request")).send();
     assert_eq!(exchange.status(), 403, "{exchange}");
 }
 

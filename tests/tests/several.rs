@@ -1,7 +1,7 @@
 //! Several filters in one module: whatever each of them uses, each event comes once, to the right filter and context.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter_host::{Host, Received, Reply, Turn};
+use proxy_filter_host::{GrpcStreamReply, Host, Received, Reply};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn configuration(filter: &str, uses: &str) -> String {
 fn serve(host: &mut Host) {
     host.cluster("service", |_: &Received| Reply::new(200).after(ms(20)));
     host.grpc_cluster("grpc", |_: &Received| Reply::grpc(b"").after(ms(20)));
-    host.grpc_stream_cluster("talk", |_: &[u8]| Turn::from(vec![vec![]]).after(ms(20)));
+    host.grpc_stream_cluster("talk", |_: &[u8]| GrpcStreamReply::from(vec![vec![]]).after(ms(20)));
 }
 
 /// What has happened since the last report.

@@ -1,7 +1,7 @@
 //! A future that several streams wait for is no stream's own: whichever of them ends, it goes on for the others.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, Received, Reply, Turn};
+use proxy_filter_host::{GrpcStreamReply, Host, Outcome, Received, Reply};
 use std::time::Duration;
 
 #[path = "../guests/examples/shared_futures.rs"]
@@ -18,11 +18,11 @@ const KINDS: [(&str, &str, &str); 4] =
 fn start(host: &mut Host, beyond_roots: bool) {
     host.cluster("service", |_: &Received| Reply::new(200).after(ms(200)));
     host.grpc_cluster("grpc", |_: &Received| Reply::grpc(b"").after(ms(200)));
-    host.grpc_stream_cluster("talk", |_: &[u8]| Turn::from(vec![vec![]]).after(ms(200)));
+    host.grpc_stream_cluster("talk", |_: &[u8]| GrpcStreamReply::from(vec![vec![]]).after(ms(200)));
     host.configure(format!(r#"{{ "beyond_roots": {beyond_roots} }}"#)).unwrap();
 }
 
-fn header(exchange: &Exchange, name: &str) -> Option<String> {
+fn header(exchange: &Outcome, name: &str) -> Option<String> {
     exchange.upstream()?.header(name).map(|value| value.to_string())
 }
 
@@ -41,9 +41,9 @@ fn so_may_the_stream_that_connected_it(mut host: Host) {
 
 fn ends_first(host: &mut Host, kinds: &[(&str, &str, &str)]) {
     for (kind, got, cluster) in kinds.iter().copied() {
-        let first = host.get(kind).leave_after(ms(50)).send();
+        let first = host.get(kind).disconnect_after(ms(50)).send();
         assert_eq!(first.status(), 0, "{first}");
-        let second = host.get(kind).leave_after(ms(3000)).send();
+        let second = host.get(kind).disconnect_after(ms(3000)).send();
         assert_eq!(second.status(), 200, "{kind}: {second}");
         assert_eq!((header(&second, "x-got").as_deref(), header(&second, "x-again")), (Some(got), None), "{second}");
         let calls = if cluster.is_empty() { 0 } else { first.calls(cluster).len() + second.calls(cluster).len() };
@@ -56,11 +56,11 @@ fn ends_first(host: &mut Host, kinds: &[(&str, &str, &str)]) {
 fn the_root_context_that_started_it_may_end_first(mut host: Host) {
     for (kind, got, _) in KINDS {
         start(&mut host, true);
-        let first = host.get(kind).leave_after(ms(50)).send();
+        let first = host.get(kind).disconnect_after(ms(50)).send();
         assert_eq!(first.status(), 0, "{first}");
         let update = host.reconfigure(r#"{ "beyond_roots": true }"#).unwrap();
         assert!(update.callbacks().contains(&"proxy_on_delete"), "{update}");
-        let second = host.get(kind).leave_after(ms(3000)).send();
+        let second = host.get(kind).disconnect_after(ms(3000)).send();
         assert_eq!(second.status(), 200, "{kind}: {second}");
         assert_eq!(header(&second, "x-got").as_deref(), Some(got), "{second}");
         assert_eq!(header(&second, "x-again").is_some(), kind != "/timer", "{second}");
@@ -87,10 +87,10 @@ fn all_who_still_wait_for_a_call_are_woken(mut host: Host) {
 fn all_are_woken(host: &mut Host, kinds: &[(&str, &str, &str)]) {
     for (kind, got, _) in kinds.iter().copied() {
         let (mut beside, mut last) = (None, None);
-        let first = host.get(&format!("{kind}/first")).meanwhile(|host| {
+        let first = host.get(&format!("{kind}/first")).before_response(|host| {
             let path = format!("{kind}/beside");
-            let waits = host.get(&path).meanwhile(|host| {
-                last = Some(host.get(kind).leave_after(ms(3000)).send());
+            let waits = host.get(&path).before_response(|host| {
+                last = Some(host.get(kind).disconnect_after(ms(3000)).send());
                 let _ = host.advance(ms(50));
             });
             beside = Some(waits.send());
@@ -106,9 +106,9 @@ fn all_are_woken(host: &mut Host, kinds: &[(&str, &str, &str)]) {
 #[proxy_filter_host::test(guest = "shared_futures", module = guest)]
 fn an_item_of_a_queue_is_taken_by_those_who_still_wait(mut host: Host) {
     start(&mut host, false);
-    let first = host.get("/queue").leave_after(ms(50)).send();
+    let first = host.get("/queue").disconnect_after(ms(50)).send();
     assert_eq!(first.status(), 0, "{first}");
     assert_eq!(host.get("/enqueue").send().status(), 200);
-    let second = host.get("/queue").leave_after(ms(3000)).send();
+    let second = host.get("/queue").disconnect_after(ms(3000)).send();
     assert_eq!((second.status(), header(&second, "x-got").as_deref()), (200, Some("4")), "{second}");
 }

@@ -35,7 +35,7 @@ fn only_the_end_of_a_stream_is_told_besides(mut host: Host) {
 fn a_body_that_ends_with_headers_or_trailers_ends_once(mut host: Host) {
     host.upstream(|_| Reply::new(200).chunks(["one", "three"]).trailer("x-t", "1"));
     let exchange = host.post("/").header("x-edit", "1").chunks(["a", "bc"]).trailer("x-t", "1").http2().send();
-    let ends = |exchange: &proxy_filter_host::Exchange, text: &str| {
+    let ends = |exchange: &proxy_filter_host::Outcome, text: &str| {
         exchange.messages().iter().filter(|line| line.starts_with(text)).count()
     };
     assert_eq!(exchange.upstream().unwrap().text(), "abc!", "{exchange}");

@@ -1,13 +1,13 @@
 //! What the host knows about a stream, read and noted with types: the same in the embedded host and in Envoy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, MetadataOf, ModuleReport, Reply, build_guest};
+use proxy_filter_host::{Host, MetadataSource, ModuleReport, Outcome, Reply, build_guest};
 use serde_json::json;
 use std::path::Path;
 
 /// Fails unless the guest logged all these lines.
 #[track_caller]
-fn expect(exchange: &Exchange, lines: &[&str]) {
+fn expect(exchange: &Outcome, lines: &[&str]) {
     for line in lines {
         assert!(exchange.messages().contains(line), "{line}: {exchange}");
     }
@@ -25,26 +25,32 @@ fn with_metadata(mut host: Host) -> Host {
         },
         "example.null": { "nothing": null, "text": "t" },
     });
-    host.metadata(MetadataOf::Route, route);
-    host.metadata(MetadataOf::VirtualHost, json!({ "example.virtual_host": { "text": "text of the virtual host" } }));
-    host.metadata(MetadataOf::Listener, json!({ "example.listener": { "text": "text of the listener" } }));
-    host.metadata(MetadataOf::Cluster, json!({ "example.cluster": { "text": "text of the cluster" } }));
+    host.metadata(MetadataSource::Route, route);
+    host.metadata(
+        MetadataSource::VirtualHost,
+        json!({ "example.virtual_host": { "text": "text of the virtual host" } }),
+    );
+    host.metadata(MetadataSource::Listener, json!({ "example.listener": { "text": "text of the listener" } }));
+    host.metadata(MetadataSource::Cluster, json!({ "example.cluster": { "text": "text of the cluster" } }));
     let endpoint = json!({ "example.endpoint": { "text": "text of the endpoint", "weight": 3 } });
-    host.metadata(MetadataOf::UpstreamHost, endpoint);
-    host.metadata(MetadataOf::Request, json!({ "example.request": { "text": "text of the request", "number": 7 } }));
-    host.metadata(MetadataOf::Node, json!({ "stage": "test", "shard": 3, "canary": false }));
+    host.metadata(MetadataSource::UpstreamHost, endpoint);
+    host.metadata(
+        MetadataSource::Request,
+        json!({ "example.request": { "text": "text of the request", "number": 7 } }),
+    );
+    host.metadata(MetadataSource::Node, json!({ "stage": "test", "shard": 3, "canary": false }));
     host
 }
 
 /// What the guest logged in one phase.
-fn phase<'a>(exchange: &'a Exchange, name: &str) -> Vec<&'a str> {
+fn phase<'a>(exchange: &'a Outcome, name: &str) -> Vec<&'a str> {
     let title = format!("--- {name}");
     let lines = exchange.messages().into_iter();
     lines.skip_while(|line| **line != title).skip(1).take_while(|line| !line.starts_with("---")).collect()
 }
 
 #[track_caller]
-fn expect_in(exchange: &Exchange, name: &str, lines: &[&str]) {
+fn expect_in(exchange: &Outcome, name: &str, lines: &[&str]) {
     for line in lines {
         assert!(phase(exchange, name).contains(line), "{line} in {name}: {exchange}");
     }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter::LogLevel;
-use proxy_filter_host::{Exchange, Host, Received, Reply};
+use proxy_filter_host::{Host, Outcome, Received, Reply};
 use std::time::Duration;
 
 #[path = "../guests/examples/streams.rs"]
@@ -19,7 +19,7 @@ fn start(host: &mut Host) {
     host.configure("").unwrap();
 }
 
-fn answer(exchange: &Exchange) -> String {
+fn answer(exchange: &Outcome) -> String {
     assert_eq!(exchange.status(), 200, "{exchange}");
     exchange.upstream().unwrap().header("x-answer").unwrap_or_default().to_string()
 }

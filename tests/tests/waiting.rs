@@ -1,7 +1,7 @@
 //! The trace says what a stream waits for that has not ended, whether its filter has callbacks or is one async function.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host, Received, Reply, Turn, build_guest};
+use proxy_filter_host::{GrpcStreamReply, Host, Outcome, Received, Reply, build_guest};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn host(guest: &str) -> Host {
 }
 
 /// What the trace says of the only stream that had not ended.
-fn waits(exchange: &Exchange) -> Vec<String> {
+fn waits(exchange: &Outcome) -> Vec<String> {
     let [waits] = exchange.record().waiting.as_slice() else { panic!("one stream: {exchange}") };
     for line in waits.lines() {
         assert!(exchange.to_string().contains(line), "{line}: {exchange}");
@@ -29,7 +29,7 @@ fn a_function_waits_for_a_call_and_a_timer() {
     let mut host = host("exchanges");
     host.cluster("service", |_: &Received| Reply::new(200).after(ms(300)));
     host.configure("{}").unwrap();
-    let exchange = host.get("/wait").leave_after(ms(60)).send();
+    let exchange = host.get("/wait").disconnect_after(ms(60)).send();
     assert_eq!(
         waits(&exchange),
         [
@@ -45,7 +45,7 @@ fn a_function_waits_for_a_call_and_a_timer() {
 fn a_callback_has_held_a_request() {
     let mut host = host("pending_timers");
     host.configure("").unwrap();
-    let exchange = host.get("/").leave_after(ms(500)).send();
+    let exchange = host.get("/").disconnect_after(ms(500)).send();
     assert_eq!(
         waits(&exchange),
         [
@@ -60,9 +60,9 @@ fn a_callback_has_held_a_request() {
 fn a_function_waits_for_grpc() {
     let mut host = host("grpc_exchange");
     host.grpc_cluster("service", |_: &Received| Reply::grpc(b"").after(ms(800)));
-    host.grpc_stream_cluster("talk", |_: &[u8]| Turn::default());
+    host.grpc_stream_cluster("talk", |_: &[u8]| GrpcStreamReply::default());
     host.configure("").unwrap();
-    let exchange = host.get("/dropped").leave_after(ms(100)).send();
+    let exchange = host.get("/dropped").disconnect_after(ms(100)).send();
     assert_eq!(
         waits(&exchange),
         [
@@ -71,7 +71,7 @@ fn a_function_waits_for_grpc() {
             "  gRPC stream 6 to `talk`, /pkg.Service/Talk, made 100 ms ago, no timeout: nothing is due",
         ]
     );
-    let exchange = host.get("/A").leave_after(ms(100)).send();
+    let exchange = host.get("/A").disconnect_after(ms(100)).send();
     let lines = waits(&exchange);
     assert!(
         lines[2].starts_with("  gRPC call 5 to `service`, /pkg.Service/A, made 100 ms ago, timeout "),
@@ -85,7 +85,7 @@ fn a_response_is_held() {
     let mut host = host("exchanges");
     host.cluster("service", |_: &Received| Reply::new(200).after(ms(350)));
     host.configure("{}").unwrap();
-    let exchange = host.get("/response").leave_after(ms(100)).send();
+    let exchange = host.get("/response").disconnect_after(ms(100)).send();
     assert_eq!(
         waits(&exchange)[1..],
         [
@@ -100,7 +100,7 @@ fn a_body_is_gathered_and_the_client_does_not_send_the_rest() {
     let mut host = host("exchanges");
     host.cluster("service", |_: &Received| Reply::new(200).after(ms(350)));
     host.configure("{}").unwrap();
-    let exchange = host.post("/body").chunks(["half", "of it"]).leave_after(ms(100)).send();
+    let exchange = host.post("/body").chunks(["half", "of it"]).disconnect_after(ms(100)).send();
     assert_eq!(
         waits(&exchange)[1..],
         [
@@ -116,7 +116,7 @@ fn nothing_is_held_and_the_upstream_is_slow() {
     let mut host = host("exchanges");
     host.configure("{}").unwrap();
     host.upstream(|_| Reply::new(200).after(ms(700)));
-    let exchange = host.get("/").leave_after(ms(100)).send();
+    let exchange = host.get("/").disconnect_after(ms(100)).send();
     assert_eq!(waits(&exchange)[1..], ["  the filter holds nothing: the upstream has not answered"]);
 }
 
@@ -146,7 +146,7 @@ fn a_stream_that_nothing_can_wake_is_said_to_be_so() {
 fn streams_that_are_under_way_are_told_beside_others() {
     let mut host = host("exchanges");
     host.configure("{}").unwrap();
-    let outer = host.get("/outer").meanwhile(|host| {
+    let outer = host.get("/outer").before_response(|host| {
         assert_eq!(
             host.waiting(),
             ["stream 2 has not ended\n  the filter holds nothing: the upstream has not answered"]
@@ -168,7 +168,7 @@ const FAIL: &str = "WAITING_TEST_SHALL_FAIL";
 fn a_failing_test_names_the_streams_that_have_not_ended() {
     let mut host = host("exchanges");
     if std::env::var_os(FAIL).is_some() {
-        let _ = host.get("/").meanwhile(|_| panic!("as asked")).send();
+        let _ = host.get("/").before_response(|_| panic!("as asked")).send();
     }
     let mut itself = Command::new(std::env::current_exe().unwrap());
     let itself = itself.args(["--exact", "a_failing_test_names_the_streams_that_have_not_ended", "--nocapture"]);

@@ -2,15 +2,15 @@
 //! of its own.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter_host::{Exchange, Host};
+use proxy_filter_host::{Host, Outcome};
 use std::time::Duration;
 
 #[path = "../guests/examples/wakes_configuration.rs"]
 mod configuration;
 
 /// A stream waits for its response and for another stream, which comes first.
-fn play(host: &mut Host) -> Exchange {
-    let waits = host.get("/waits").meanwhile(|host| {
+fn play(host: &mut Host) -> Outcome {
+    let waits = host.get("/waits").before_response(|host| {
         assert_eq!(host.get("/wakes").send().status(), 200);
         let _ = host.advance(Duration::from_millis(50));
     });

@@ -12,7 +12,7 @@ fn a_stream_that_is_woken_without_a_tick_is_logged_once_and_runs_at_its_next_eve
     let line = "a future was woken and cannot run yet: the module has no tick; write \
                 `#[proxy_filter::filter(timers)]`";
     for lines in [1, 0] {
-        let waits = host.get("/waits").meanwhile(|host| {
+        let waits = host.get("/waits").before_response(|host| {
             let exchange = host.get("/wakes").send();
             assert_eq!(exchange.messages(), vec![line; lines], "{exchange}");
         });

@@ -1,14 +1,14 @@
 //! Several VMs of one plugin: the canary, the main thread's and the workers'. They run at the same time in a real Envoy, so what is asserted
 //! holds in any order.
 
-use proxy_filter_host::{Host, VmOf};
+use proxy_filter_host::{Host, VmRole};
 use std::time::Duration;
 
 #[proxy_filter_host::test(guest = "roots")]
 fn every_vm_runs_configure_and_they_share_metrics_and_data(mut host: Host) {
     host.workers(2);
     host.configure("a count").unwrap();
-    for of in [VmOf::Canary, VmOf::Main, VmOf::Worker(0), VmOf::Worker(1)] {
+    for of in [VmRole::Canary, VmRole::Main, VmRole::Worker(0), VmRole::Worker(1)] {
         let logs = host.start_logs_of(of);
         assert!(logs.iter().any(|line| line.message == "configure a"), "{of:?}: {logs:?}");
     }
@@ -21,7 +21,7 @@ fn every_vm_runs_configure_and_they_share_metrics_and_data(mut host: Host) {
 fn the_canary_is_not_told_of_its_end(mut host: Host) {
     host.workers(1);
     host.configure("a").unwrap();
-    let logs = host.start_logs_of(VmOf::Canary);
+    let logs = host.start_logs_of(VmRole::Canary);
     assert!(!logs.iter().any(|line| line.message.contains("done") || line.message.contains("drop")), "{logs:?}");
 }
 
@@ -90,10 +90,10 @@ fn in_the_embedded_host_requests_go_where_the_test_says() {
     host.configure("a queue").unwrap();
     // The last worker registered the queue last.
     let exchange = host.get("/enqueue/x").on_worker(0).send();
-    assert_eq!(exchange.messages_of(VmOf::Worker(1)), ["a takes x"], "{exchange}");
+    assert_eq!(exchange.messages_of(VmRole::Worker(1)), ["a takes x"], "{exchange}");
     let exchange = host.get("/enqueue/y").on_worker(1).send();
     assert!(exchange.messages().contains(&"a takes y"), "{exchange}");
-    assert!(exchange.messages_of(VmOf::Worker(0)).is_empty() && exchange.messages_of(VmOf::Main).is_empty());
+    assert!(exchange.messages_of(VmRole::Worker(0)).is_empty() && exchange.messages_of(VmRole::Main).is_empty());
 }
 
 #[test]
@@ -106,13 +106,13 @@ fn in_the_embedded_host_a_stream_on_one_worker_waits_while_another_serves() {
     let mut host = Host::for_module(&std::fs::read(module.unwrap()).unwrap());
     host.workers(2);
     host.configure("a").unwrap();
-    let outer = host.get("/outer").on_worker(0).meanwhile(|host| {
+    let outer = host.get("/outer").on_worker(0).before_response(|host| {
         for worker in [0, 1] {
             let exchange = host.get("/inner").on_worker(worker).send();
             assert_eq!(exchange.status(), 200, "{exchange}");
         }
         let update = host.reconfigure("b").unwrap();
-        assert!(update.messages_of(VmOf::Worker(1)).contains(&"a root done"), "no stream there: {update}");
+        assert!(update.messages_of(VmRole::Worker(1)).contains(&"a root done"), "no stream there: {update}");
         assert!(!update.messages().contains(&"a root done"), "{update}");
     });
     let exchange = outer.send();

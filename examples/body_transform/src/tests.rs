@@ -3,7 +3,7 @@
 use super::lines::Lines;
 use super::without;
 use proxy_filter::Result;
-use proxy_filter_host::{Exchange, Host, Reply};
+use proxy_filter_host::{Host, Outcome, Reply};
 use serde_json::json;
 
 const LINES: &str = "{\"name\":\"alice\",\"email\":\"a@example\"}\n\n{\"id\":12345678901234567890123,\"email\":null}\n";
@@ -202,7 +202,7 @@ const ENDS: [(&[&str], bool); 4] = [
     (&[LINES, ""], true),
 ];
 
-fn play(host: &mut Host, media: Option<&'static str>, coding: &'static [&str], status: u16, end: usize) -> Exchange {
+fn play(host: &mut Host, media: Option<&'static str>, coding: &'static [&str], status: u16, end: usize) -> Outcome {
     let (chunks, trailers) = ENDS[end];
     host.upstream(move |_| {
         let mut reply = Reply::new(status);
@@ -225,7 +225,7 @@ fn play(host: &mut Host, media: Option<&'static str>, coding: &'static [&str], s
 }
 
 #[track_caller]
-fn check(exchange: &Exchange, is_edited: bool, is_readable: bool, status: u16) {
+fn check(exchange: &Outcome, is_edited: bool, is_readable: bool, status: u16) {
     let response = exchange.response();
     let expected = match (is_edited, is_readable) {
         (true, true) => (status, EDITED),

@@ -230,7 +230,8 @@ fn a_cluster_that_does_not_exist_is_an_outage(mut host: Host) {
 fn a_client_that_leaves_is_not_waited_for(mut host: Host) {
     host.cluster("authz", |call| authorize(call).after(Duration::from_millis(250)));
     configure(&mut host, "deny");
-    let exchange = host.get("/").header("authorization", "Bearer alice").leave_after(Duration::from_millis(80)).send();
+    let exchange =
+        host.get("/").header("authorization", "Bearer alice").disconnect_after(Duration::from_millis(80)).send();
     assert!(exchange.upstream().is_none(), "{exchange}");
     let later = host.advance(Duration::from_millis(500));
     assert!(later.messages().is_empty(), "{later}");

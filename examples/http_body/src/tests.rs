@@ -1,7 +1,7 @@
 //! Bodies in all the ways they come.
 
 use super::cards::{Cards, Step, redact};
-use proxy_filter_host::{Exchange, Host, Reply};
+use proxy_filter_host::{Host, Outcome, Reply};
 
 const CARD: &str = "card 1234567890123456, thanks";
 const REDACTED: &str = "card ************3456, thanks";
@@ -215,7 +215,7 @@ const ENDS: [(&[&str], bool); 6] = [
     (&["123456789012", "3456"], false),
 ];
 
-fn play(host: &mut Host, media: Option<&'static str>, coding: &'static [&str], status: u16, end: usize) -> Exchange {
+fn play(host: &mut Host, media: Option<&'static str>, coding: &'static [&str], status: u16, end: usize) -> Outcome {
     let (chunks, trailers) = ENDS[end];
     host.upstream(move |_| {
         let mut reply = Reply::new(status);
@@ -238,7 +238,7 @@ fn play(host: &mut Host, media: Option<&'static str>, coding: &'static [&str], s
 }
 
 #[track_caller]
-fn check(exchange: &Exchange, fate: Fate, status: u16, end: usize) {
+fn check(exchange: &Outcome, fate: Fate, status: u16, end: usize) {
     let original = ENDS[end].0.concat();
     let redacted = if original == LAST { LAST_REDACTED } else { REDACTED };
     let response = exchange.response();

@@ -8,7 +8,7 @@ use super::token::{Refusal, Token};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use p256::ecdsa::signature::{SignatureEncoding, Signer};
 use p256::ecdsa::{Signature, SigningKey};
-use proxy_filter_host::{Exchange, Host, Received, Reply};
+use proxy_filter_host::{Host, Outcome, Received, Reply};
 use rsa::PrivateKey;
 use rsa::pkcs1v15;
 use rsa::pkcs8::DecodePrivateKey;
@@ -124,7 +124,7 @@ fn both() -> Reply {
     jwks(&[json!({ "kty": "oct", "k": "AA" }), ec_jwk(1), rsa_jwk()])
 }
 
-fn send(host: &mut Host, authorization: &str) -> Exchange {
+fn send(host: &mut Host, authorization: &str) -> Outcome {
     host.get("/").header("authorization", authorization).header("x-subject", "root").send()
 }
 

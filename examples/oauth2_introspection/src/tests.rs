@@ -2,7 +2,7 @@
 
 use super::cache::{CAPACITY, Cache, LONGEST_SUBJECT};
 use super::{Introspection, LONGEST_TOKEN, form};
-use proxy_filter_host::{Exchange, Host, Received, Reply};
+use proxy_filter_host::{Host, Outcome, Received, Reply};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
@@ -40,7 +40,7 @@ fn configure(host: &mut Host) {
     .unwrap();
 }
 
-fn send(host: &mut Host, token: &str) -> Exchange {
+fn send(host: &mut Host, token: &str) -> Outcome {
     host.get("/").header("authorization", format!("Bearer {token}")).header("x-subject", "root").send()
 }
 

@@ -1,13 +1,13 @@
 //! What the collector knows of the requests of all workers.
 
-use proxy_filter_host::{Host, Reply, VmOf};
+use proxy_filter_host::{Host, Reply, VmRole};
 use serde_json::json;
 use std::time::Duration;
 
 /// Both plugins, as in envoy.yaml.
 fn start(host: &mut Host) {
     host.root_id("reporter");
-    host.service("collector", json!({ "every_seconds": 1 }));
+    host.singleton_service("collector", json!({ "every_seconds": 1 }));
     host.configure("").unwrap();
     host.upstream(|request| Reply::new(if request.header("x-fail").is_some() { 503 } else { 200 }));
 }
@@ -24,15 +24,15 @@ fn requests_are_summed_up_by_host(mut host: Host) {
 #[proxy_filter_host::test]
 fn a_summary_is_logged_again_and_again(mut host: Host) {
     host.root_id("reporter");
-    host.service("collector", json!({ "every_seconds": 2 }));
+    host.singleton_service("collector", json!({ "every_seconds": 2 }));
     host.configure("").unwrap();
     let mut lines = Vec::new();
     for _ in 0..2 {
         let exchange = host.get("/").send();
-        lines.extend(exchange.messages_of(VmOf::Main).into_iter().map(str::to_owned));
+        lines.extend(exchange.messages_of(VmRole::Main).into_iter().map(str::to_owned));
     }
     let meanwhile = host.advance(Duration::from_millis(2500));
-    lines.extend(meanwhile.messages_of(VmOf::Main).into_iter().map(str::to_owned));
+    lines.extend(meanwhile.messages_of(VmRole::Main).into_iter().map(str::to_owned));
     assert_eq!(lines, ["example.com: 2 requests, 0 failed"], "{meanwhile}");
     assert_eq!(host.metric("queue_aggregator_hosts"), Some(0));
 }
@@ -40,16 +40,16 @@ fn a_summary_is_logged_again_and_again(mut host: Host) {
 #[proxy_filter_host::test]
 fn a_host_has_a_longest_name_and_no_case(mut host: Host) {
     host.root_id("reporter");
-    host.service("collector", json!({ "every_seconds": 2 }));
+    host.singleton_service("collector", json!({ "every_seconds": 2 }));
     host.configure("").unwrap();
     let long = "a".repeat(260);
     let mut lines = Vec::new();
     for authority in [format!("{long}b"), format!("{long}c.example"), long.to_uppercase(), "x".repeat(20_000)] {
         let exchange = host.get("/").authority(&authority).send();
-        lines.extend(exchange.messages_of(VmOf::Main).into_iter().map(str::to_owned));
+        lines.extend(exchange.messages_of(VmRole::Main).into_iter().map(str::to_owned));
     }
     let meanwhile = host.advance(Duration::from_millis(2500));
-    lines.extend(meanwhile.messages_of(VmOf::Main).into_iter().map(str::to_owned));
+    lines.extend(meanwhile.messages_of(VmRole::Main).into_iter().map(str::to_owned));
     let expected = [format!("{long}: 3 requests, 0 failed"), format!("{}: 1 requests, 0 failed", "x".repeat(260))];
     assert_eq!(lines, expected, "{meanwhile}");
 }

@@ -1,7 +1,7 @@
 //! Who passes, and what workers count together.
 
 use proxy_filter::LogLevel;
-use proxy_filter_host::{Exchange, Host, Reply, build_guest};
+use proxy_filter_host::{Host, Outcome, Reply, build_guest};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -92,7 +92,7 @@ fn embedded() -> Host {
     Host::for_module(&std::fs::read(module()).unwrap())
 }
 
-fn number(exchange: &Exchange, header: &str) -> u64 {
+fn number(exchange: &Outcome, header: &str) -> u64 {
     let value = exchange.response().header(header).unwrap_or_else(|| panic!("no {header}: {exchange}"));
     value.to_string().parse().unwrap()
 }

@@ -2,7 +2,7 @@
 
 use super::location;
 use proxy_filter::LogLevel;
-use proxy_filter_host::{Exchange, Host, Received, Reply};
+use proxy_filter_host::{Host, Outcome, Received, Reply};
 use serde_json::json;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,7 +14,7 @@ const fn ms(milliseconds: u64) -> Duration {
 }
 
 /// Sends a request. Each cluster answers as its function says, given the number of the call.
-fn send(host: &mut Host, near: Answer, far: Answer) -> Exchange {
+fn send(host: &mut Host, near: Answer, far: Answer) -> Outcome {
     // The ticks under all these times are not the same in a real Envoy; what is seen of them is.
     host.log_level(LogLevel::Info);
     for (name, answer) in [("near", near), ("far", far)] {
@@ -28,7 +28,7 @@ fn send(host: &mut Host, near: Answer, far: Answer) -> Exchange {
 }
 
 /// The location that the upstream was told, and how often each cluster was asked.
-fn outcome(exchange: &Exchange) -> (Option<String>, usize, usize) {
+fn outcome(exchange: &Outcome) -> (Option<String>, usize, usize) {
     let location = exchange.upstream().unwrap().header("x-location").map(|value| value.to_string());
     (location, exchange.calls("near").len(), exchange.calls("far").len())
 }

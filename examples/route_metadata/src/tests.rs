@@ -1,10 +1,10 @@
 //! What the metadata of a route does to its requests.
 
-use proxy_filter_host::{Host, MetadataOf, Reply};
+use proxy_filter_host::{Host, MetadataSource, Reply};
 use serde_json::{Value, json};
 
 fn route(host: &mut Host, settings: &Value) {
-    host.metadata(MetadataOf::Route, json!({ "com.example.route": settings }));
+    host.metadata(MetadataSource::Route, json!({ "com.example.route": settings }));
     host.configure("").unwrap();
 }
 
@@ -16,7 +16,7 @@ fn a_route_without_metadata_is_left_alone(mut host: Host) {
 
 #[proxy_filter_host::test]
 fn metadata_of_others_is_left_alone(mut host: Host) {
-    host.metadata(MetadataOf::Route, json!({ "com.example.other": { "maintenance": true } }));
+    host.metadata(MetadataSource::Route, json!({ "com.example.other": { "maintenance": true } }));
     let exchange = host.get("/").send();
     assert_eq!(exchange.status(), 200, "{exchange}");
 }

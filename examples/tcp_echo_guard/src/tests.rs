@@ -2,7 +2,7 @@
 
 use crate::Config;
 use crate::Verdict::{Allowed, Refused, Undecided};
-use proxy_filter_host::{Connection, End, Host};
+use proxy_filter_host::{Connection, DirectionState, Host};
 use serde_json::json;
 
 fn configure(host: &mut Host) {
@@ -12,7 +12,7 @@ fn configure(host: &mut Host) {
 
 /// What the upstream received in each step.
 fn upstream_by_step(connection: &Connection) -> Vec<String> {
-    connection.moments().iter().filter_map(|moment| Some(moment.upstream.as_ref()?.text())).collect()
+    connection.steps().iter().filter_map(|moment| Some(moment.upstream.as_ref()?.text())).collect()
 }
 
 #[proxy_filter_host::test]
@@ -35,7 +35,7 @@ fn another_beginning_closes_the_connection_and_the_upstream_sees_nothing_of_it(m
     configure(&mut host);
     let connection = host.connect().send("GET / HTTP/1.1\r\n").send("host: a\r\n\r\n").play();
     assert_eq!(connection.upstream().unwrap().bytes, b"", "{connection}");
-    assert_eq!(connection.moments()[1].client.end, End::Finished, "{connection}");
+    assert_eq!(connection.steps()[1].client.end, DirectionState::Closed, "{connection}");
     assert_eq!(connection.messages(), ["127.0.0.1 began with GET /"]);
 }
 
@@ -43,7 +43,7 @@ fn another_beginning_closes_the_connection_and_the_upstream_sees_nothing_of_it(m
 fn a_beginning_that_goes_wrong_late_is_refused(mut host: Host) {
     configure(&mut host);
     let connection = host.connect().send("PIN").send("T\n").play();
-    assert_eq!(connection.moments()[2].client.end, End::Finished, "{connection}");
+    assert_eq!(connection.steps()[2].client.end, DirectionState::Closed, "{connection}");
     assert_eq!(connection.upstream().unwrap().bytes, b"", "{connection}");
 }
 

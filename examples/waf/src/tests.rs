@@ -1,7 +1,7 @@
 //! Ways around the firewall, each of which it sees.
 
 use super::scan::{Rules, Scanner, resolved};
-use proxy_filter_host::{Exchange, ExchangeBuilder, Host, Reply};
+use proxy_filter_host::{Host, Outcome, Reply, RequestBuilder};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ fn frames(before: usize) -> Vec<Vec<u8>> {
 }
 
 /// A request that is sent, and the status with which it is refused.
-type Way = (&'static str, u16, for<'a> fn(&'a mut Host) -> ExchangeBuilder<'a>);
+type Way = (&'static str, u16, for<'a> fn(&'a mut Host) -> RequestBuilder<'a>);
 
 const TARGETS: [Way; 23] = [
     ("plain", 403, |host| host.get("/?q=union+select")),
@@ -107,7 +107,7 @@ const BODIES: [Way; 30] = [
 ];
 
 #[track_caller]
-fn assert_refused(exchange: &Exchange, way: &str, status: u16) {
+fn assert_refused(exchange: &Outcome, way: &str, status: u16) {
     assert_eq!(exchange.status(), status, "{way}: {exchange}");
     assert_eq!(exchange.response().text(), "refused\n", "{way}: {exchange}");
     if let Some(upstream) = exchange.upstream() {
@@ -179,13 +179,13 @@ fn requests_that_only_resemble_an_attack_are_forwarded(mut host: Host) {
 fn an_early_response_lets_nothing_of_the_request_pass(mut host: Host) {
     configure(&mut host);
     host.upstream(|_| Reply::new(401).body("who are you?\n"));
-    let exchange = host.post("/").body(ATTACK).answered_early().send();
+    let exchange = host.post("/").body(ATTACK).early_response().send();
     assert_eq!((exchange.status(), exchange.response().text().as_str()), (401, "who are you?\n"), "{exchange}");
     let upstream = exchange.upstream().unwrap();
     assert_eq!((upstream.text().as_str(), upstream.complete), ("", false), "{exchange}");
     // And that response is scanned.
     host.upstream(|_| Reply::new(200).chunks([SECRET]));
-    let exchange = host.post("/").body(ATTACK).answered_early().send();
+    let exchange = host.post("/").body(ATTACK).early_response().send();
     assert!(!exchange.response().text().contains("BEGIN PRIVATE"), "{exchange}");
     assert!(!exchange.response().complete, "{exchange}");
 }
@@ -195,13 +195,13 @@ fn a_request_that_goes_on_after_an_early_response_is_dropped(mut host: Host) {
     configure(&mut host);
     for (chunks, seen) in [(["id=1 uni", "on select", " password"], 1), (["clean ", "union", " select"], 2)] {
         host.upstream(|_| Reply::new(401).chunks(["not ", "you"]));
-        let exchange = host.post("/").chunks(chunks).answered_after(seen).send();
+        let exchange = host.post("/").chunks(chunks).response_after_chunks(seen).send();
         assert_eq!((exchange.status(), exchange.response().text().as_str()), (401, "not you"), "{exchange}");
         let upstream = exchange.upstream().unwrap();
         assert_eq!((upstream.text(), upstream.complete), (chunks[..seen].concat(), false), "{exchange}");
         // And that response is scanned.
         host.upstream(|_| Reply::new(200).chunks([&SECRET[..9], &SECRET[9..]]));
-        let exchange = host.post("/").chunks(chunks).answered_after(seen).send();
+        let exchange = host.post("/").chunks(chunks).response_after_chunks(seen).send();
         assert!(!exchange.response().text().contains("BEGIN PRIVATE"), "{exchange}");
         assert!(!exchange.response().complete, "{exchange}");
     }

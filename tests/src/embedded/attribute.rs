@@ -3,7 +3,7 @@
 use super::fields::{Map, encode};
 use super::metadata::get as inside;
 use super::state::{Phase, Stream};
-use crate::fixture::{self, Metadata, MetadataOf};
+use crate::fixture::{self, Metadata, MetadataSource};
 use crate::message::{Fields, Protocol};
 use proxy_filter::Status;
 
@@ -138,7 +138,7 @@ pub(super) fn get(stream: &Stream, metadata: &Metadata, parts: &[&[u8]]) -> Foun
         [b"upstream", b"transport_failure_reason"] => Ok(Vec::new()),
         [b"upstream", b"cx_pool_ready_duration"] => number(MILLISECOND),
         [b"upstream", b"locality"] => Ok(super::metadata::strings(&fixture::LOCALITY)),
-        [b"metadata", rest @ ..] => inside(metadata.get(MetadataOf::Request), rest),
+        [b"metadata", rest @ ..] => inside(metadata.get(MetadataSource::Request), rest),
         [b"xds", rest @ ..] => xds(info, metadata, rest),
         _ => Err(Status::NOT_FOUND),
     }
@@ -161,16 +161,18 @@ fn connection(info: &Info, parts: &[&[u8]]) -> Option<Found> {
 fn xds(info: &Info, metadata: &Metadata, parts: &[&[u8]]) -> Found {
     match parts {
         [b"listener_direction"] => number(fixture::DIRECTION.cast_unsigned()),
-        [b"listener_metadata", rest @ ..] => inside(metadata.get(MetadataOf::Listener), rest),
+        [b"listener_metadata", rest @ ..] => inside(metadata.get(MetadataSource::Listener), rest),
         [b"filter_chain_name"] => text(fixture::FILTER_CHAIN),
-        [b"upstream_host_metadata", rest @ ..] if info.upstream => inside(metadata.get(MetadataOf::UpstreamHost), rest),
+        [b"upstream_host_metadata", rest @ ..] if info.upstream => {
+            inside(metadata.get(MetadataSource::UpstreamHost), rest)
+        }
         [b"virtual_host_name"] => text(fixture::VIRTUAL_HOST),
-        [b"virtual_host_metadata", rest @ ..] => inside(metadata.get(MetadataOf::VirtualHost), rest),
+        [b"virtual_host_metadata", rest @ ..] => inside(metadata.get(MetadataSource::VirtualHost), rest),
         _ if !info.routed => Err(Status::NOT_FOUND),
         [b"route_name"] => text(fixture::ROUTE),
-        [b"route_metadata", rest @ ..] => inside(metadata.get(MetadataOf::Route), rest),
+        [b"route_metadata", rest @ ..] => inside(metadata.get(MetadataSource::Route), rest),
         [b"cluster_name"] => text(fixture::CLUSTER),
-        [b"cluster_metadata", rest @ ..] => inside(metadata.get(MetadataOf::Cluster), rest),
+        [b"cluster_metadata", rest @ ..] => inside(metadata.get(MetadataSource::Cluster), rest),
         _ => Err(Status::NOT_FOUND),
     }
 }

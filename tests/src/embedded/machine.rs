@@ -6,8 +6,8 @@ use super::state::{Filter, Stream};
 use super::vm::{Guest, Vm};
 use super::wasi::Random;
 use super::{event, time};
-use crate::backend::{Plugin, Refused, Settings};
-use crate::record::{Event, VmOf};
+use crate::backend::{ConfigureError, Plugin, Settings};
+use crate::record::{Event, VmRole};
 use std::sync::Arc;
 
 /// The id of the first context of a VM. Root contexts and streams are counted together.
@@ -18,7 +18,7 @@ const SERVICE: usize = usize::MAX;
 
 /// A VM that runs.
 pub(super) struct Machine {
-    pub(super) of: VmOf,
+    pub(super) of: VmRole,
     pub(super) vm: Vm,
     pub(super) functions: Arc<Functions>,
     pub(super) next_context: u32,
@@ -33,19 +33,19 @@ impl Machine {
     pub(super) fn boot(
         guest: &Guest,
         functions: Arc<Functions>,
-        of: VmOf,
+        of: VmRole,
         settings: &Settings,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, ConfigureError> {
         {
             let mut state = functions.state();
             state.settings = settings.clone();
             state.random = Random::new(settings.random_seed, state.vm);
         }
-        let refused = |reason: String| Refused { events: std::mem::take(&mut functions.state().events), reason };
+        let refused = |reason: String| ConfigureError { events: std::mem::take(&mut functions.state().events), reason };
         let vm = Vm::start(guest, Arc::clone(&functions)).map_err(refused)?;
         let mut machine = Self { of, vm, functions, next_context: FIRST };
         // Without workers that a test sees, the main thread has nothing but the service.
-        if of == VmOf::Main && settings.workers == 0 {
+        if of == VmRole::Main && settings.workers == 0 {
             return Ok(machine);
         }
         for (position, plugin) in settings.plugins().into_iter().enumerate() {
@@ -55,12 +55,12 @@ impl Machine {
     }
 
     /// Starts a plugin that filters nothing.
-    pub(super) fn start_service(&mut self, service: Plugin) -> Result<(), Refused> {
+    pub(super) fn start_service(&mut self, service: Plugin) -> Result<(), ConfigureError> {
         self.start_root(SERVICE, service)
     }
 
     /// Creates, starts and configures a root context. The one that was at this position of the chain is retired.
-    pub(super) fn start_root(&mut self, position: usize, plugin: Plugin) -> Result<(), Refused> {
+    pub(super) fn start_root(&mut self, position: usize, plugin: Plugin) -> Result<(), ConfigureError> {
         let id = self.next_id();
         let configuration = size(&plugin.configuration);
         let vm_configuration = {
@@ -81,13 +81,13 @@ impl Machine {
         Ok(())
     }
 
-    fn check(&self, accepted: bool, reason: &str) -> Result<(), Refused> {
+    fn check(&self, accepted: bool, reason: &str) -> Result<(), ConfigureError> {
         let reason = match self.vm.trap() {
             Some(trap) => format!("the VM failed: {trap}"),
             None if accepted => return Ok(()),
             None => reason.to_owned(),
         };
-        Err(Refused { events: self.events(), reason })
+        Err(ConfigureError { events: self.events(), reason })
     }
 
     const fn next_id(&mut self) -> u32 {

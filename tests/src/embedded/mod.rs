@@ -47,10 +47,10 @@ mod wire;
 
 pub(crate) use vm::Guest;
 
-use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::connection::{ConnectionRecord, Step};
 use crate::message::Request;
-use crate::record::{Event, Record, VmOf};
+use crate::record::{Event, Record, VmRole};
 use begun::Begun;
 use callout::Noted;
 use exchange::Exchange;
@@ -76,7 +76,7 @@ pub(crate) struct Embedded {
     chosen: bool,
     /// Exchanges whose upstream has the request, the innermost last.
     open: Vec<Open>,
-    started_elsewhere: Vec<(VmOf, Vec<Event>)>,
+    started_elsewhere: Vec<(VmRole, Vec<Event>)>,
     /// Of VMs that have ended.
     violations: Vec<String>,
 }
@@ -110,7 +110,7 @@ impl Embedded {
         }
     }
 
-    fn boot(&mut self, process: &Process, of: VmOf, settings: &Settings) -> Result<Machine, Refused> {
+    fn boot(&mut self, process: &Process, of: VmRole, settings: &Settings) -> Result<Machine, ConfigureError> {
         self.vms += 1;
         let functions = Arc::new(Functions::new(process, self.vms));
         if let Some(wall) = self.wall() {
@@ -127,8 +127,8 @@ impl Embedded {
     }
 
     /// Tries a configuration in a VM that is thrown away, without a word to the module. What it did.
-    fn try_out(&mut self, process: &Process, settings: &Settings) -> Result<Vec<Event>, Refused> {
-        let canary = self.boot(process, VmOf::Canary, settings)?;
+    fn try_out(&mut self, process: &Process, settings: &Settings) -> Result<Vec<Event>, ConfigureError> {
+        let canary = self.boot(process, VmRole::Canary, settings)?;
         let events = canary.events();
         self.retire(&canary);
         Ok(events)
@@ -139,13 +139,13 @@ impl Embedded {
         self.violations.append(&mut machine.functions.state().violations);
     }
 
-    fn start_all(&mut self, settings: &Settings) -> Result<(), Refused> {
+    fn start_all(&mut self, settings: &Settings) -> Result<(), ConfigureError> {
         let process = self.process.clone();
         if settings.workers == 0 {
-            let machine = self.boot(&process, VmOf::Worker(0), settings)?;
+            let machine = self.boot(&process, VmRole::Worker(0), settings)?;
             self.machines.push(machine);
             if let Some(service) = &settings.service {
-                let mut main = self.boot(&process, VmOf::Main, settings)?;
+                let mut main = self.boot(&process, VmRole::Main, settings)?;
                 main.start_service(service.clone())?;
                 self.machines.push(main);
             }
@@ -153,10 +153,10 @@ impl Embedded {
             return Ok(());
         }
         let events = self.try_out(&process, settings)?;
-        self.started_elsewhere.push((VmOf::Canary, events));
-        for of in std::iter::once(VmOf::Main).chain((0..settings.workers).map(VmOf::Worker)) {
+        self.started_elsewhere.push((VmRole::Canary, events));
+        for of in std::iter::once(VmRole::Main).chain((0..settings.workers).map(VmRole::Worker)) {
             let mut machine = self.boot(&process, of, settings)?;
-            if let (VmOf::Main, Some(service)) = (of, &settings.service) {
+            if let (VmRole::Main, Some(service)) = (of, &settings.service) {
                 machine.start_service(service.clone())?;
             }
             self.machines.push(machine);
@@ -167,7 +167,7 @@ impl Embedded {
 
     /// The index of a worker's VM.
     fn index_of(&self, worker: usize) -> usize {
-        self.machines.iter().position(|machine| machine.of == VmOf::Worker(worker)).unwrap_or_default()
+        self.machines.iter().position(|machine| machine.of == VmRole::Worker(worker)).unwrap_or_default()
     }
 
     /// The worker that serves the next exchange: the chosen one, or one after the other.
@@ -230,7 +230,7 @@ fn append(record: &mut Record, later: Record) {
 }
 
 impl Backend for Embedded {
-    fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, Refused> {
+    fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, ConfigureError> {
         self.process = Process::default();
         self.wall = self.wall();
         self.machines.clear();
@@ -302,18 +302,18 @@ impl Backend for Embedded {
         (self.worker, self.chosen) = (worker, true);
     }
 
-    fn reconfigure(&mut self, settings: &Settings) -> Result<Record, Refused> {
+    fn reconfigure(&mut self, settings: &Settings) -> Result<Record, ConfigureError> {
         // With one VM, the test knows nothing of the trial: it must leave no traces.
         let process = if settings.workers == 0 { Process::default() } else { self.process.clone() };
         let events = self.try_out(&process, settings)?;
         self.settings = settings.clone();
         let mut record = Record::default();
         if settings.workers > 0 {
-            record.elsewhere.push((VmOf::Canary, events));
+            record.elsewhere.push((VmRole::Canary, events));
         }
         let plugin = settings.plugins().into_iter().next();
         let service_only = settings.workers == 0;
-        for machine in self.machines.iter_mut().filter(|machine| !(service_only && machine.of == VmOf::Main)) {
+        for machine in self.machines.iter_mut().filter(|machine| !(service_only && machine.of == VmRole::Main)) {
             if let Some(plugin) = &plugin {
                 machine.start_root(0, plugin.clone())?;
             }
@@ -325,7 +325,7 @@ impl Backend for Embedded {
         Ok(record)
     }
 
-    fn started_elsewhere(&mut self) -> Vec<(VmOf, Vec<Event>)> {
+    fn started_elsewhere(&mut self) -> Vec<(VmRole, Vec<Event>)> {
         std::mem::take(&mut self.started_elsewhere)
     }
 
@@ -338,7 +338,7 @@ impl Backend for Embedded {
         self.end_retired();
         self.catch_up();
         before.extend(self.record(0).events);
-        ConnectionRecord { moments, events: before, failure: None }
+        ConnectionRecord { steps: moments, events: before, failure: None }
     }
 
     fn advance(&mut self, by: Duration) -> Record {

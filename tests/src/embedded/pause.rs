@@ -32,7 +32,7 @@ impl Patience {
         };
         let parts = u32::try_from(parts + usize::from(!request.trailers.is_empty())).unwrap_or(u32::MAX);
         let sent = now + PAUSE * parts;
-        Self { until: sent + request.leave_after.unwrap_or(LIMIT), fixed: request.leave_after.is_some() }
+        Self { until: sent + request.disconnect_after.unwrap_or(LIMIT), fixed: request.disconnect_after.is_some() }
     }
 
     /// When the client leaves if nothing more comes.

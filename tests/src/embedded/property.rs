@@ -2,7 +2,7 @@
 
 use super::state::State;
 use super::{attribute, metadata};
-use crate::fixture::MetadataOf;
+use crate::fixture::MetadataSource;
 use proxy_filter::Status;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(crate) fn get(state: &mut State, path: &[u8]) -> Result<Vec<u8>, Status> {
             return Ok(state.root().map(|root| root.plugin.root_id.clone()).unwrap_or_default().into_bytes());
         }
         [b"plugin_vm_id"] => return Ok(state.settings.vm_id.clone().into_bytes()),
-        [b"xds", b"node", rest @ ..] => return metadata::node(state.settings.metadata.get(MetadataOf::Node), rest),
+        [b"xds", b"node", rest @ ..] => return metadata::node(state.settings.metadata.get(MetadataSource::Node), rest),
         [b"" | b"request" | b"xds" | b"filter_state"] => return Err(Status::SERIALIZATION_FAILURE),
         _ => {}
     }

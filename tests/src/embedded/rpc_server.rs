@@ -5,7 +5,7 @@ use super::happening::{self, Failure, Happening};
 use super::rpc::{Progress, Rpc};
 use crate::backend::Answer;
 use crate::cluster::Endpoint;
-use crate::grpc::{Turn, Turns};
+use crate::grpc::{GrpcStreamAnswer, GrpcStreamReply};
 use crate::message::{Received, Reply};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ enum Work {
     /// Answer all of it.
     Answer(Answer, Received),
     /// Answer a message.
-    Turn(Turns, Vec<u8>),
+    Reply(GrpcStreamAnswer, Vec<u8>),
 }
 
 /// Lets the servers do all that is to be done.
@@ -39,7 +39,7 @@ pub(super) fn work(functions: &Functions) {
                 let reply = answer(&request);
                 finish(functions, token, |rpc, now| answered(rpc, now, &reply));
             }
-            Some(Work::Turn(turns, message)) => {
+            Some(Work::Reply(turns, message)) => {
                 let turn = turns(&message);
                 finish(functions, token, |rpc, now| took_turn(rpc, now, turn));
             }
@@ -67,7 +67,7 @@ fn begin(rpc: &mut Rpc, now: Duration) -> Option<Work> {
             return Some(work);
         }
         Endpoint::GrpcStream(turns) => {
-            let turns = Turns::clone(turns);
+            let turns = GrpcStreamAnswer::clone(turns);
             if rpc.server == Progress::Unasked {
                 rpc.server = Progress::Opened;
                 let mut headers =
@@ -79,7 +79,7 @@ fn begin(rpc: &mut Rpc, now: Duration) -> Option<Work> {
                 tell(rpc, now, headers);
             }
             if let Some(message) = rpc.unanswered.pop_front() {
-                return Some(Work::Turn(turns, message));
+                return Some(Work::Reply(turns, message));
             }
             if rpc.request.complete {
                 rpc.server = Progress::Done;
@@ -114,7 +114,7 @@ fn answered(rpc: &mut Rpc, now: Duration, reply: &Reply) {
     }
 }
 
-fn took_turn(rpc: &mut Rpc, now: Duration, turn: Turn) {
+fn took_turn(rpc: &mut Rpc, now: Duration, turn: GrpcStreamReply) {
     let mut happenings: Vec<_> = turn.messages.into_iter().map(Happening::Message).collect();
     // A call is over with its only message.
     let status = turn.status.or_else(|| (!rpc.is_stream()).then(|| (0, String::new())));

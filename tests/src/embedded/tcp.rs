@@ -5,7 +5,7 @@ use super::functions::Functions;
 use super::state::{Flows, Gated, Phase, Stream};
 use super::vm::Vm;
 use super::{event, time};
-use crate::connection::{CONNECTS, End, Heard, Moment, Step};
+use crate::connection::{CONNECTS, DirectionState, ReceivedBytes, Step, StepOutcome};
 use proxy_filter::sys::HostFunctions;
 use std::time::Duration;
 
@@ -46,9 +46,9 @@ pub(super) struct Connection<'a> {
     functions: &'a Functions,
     id: u32,
     /// What the client has received in this moment.
-    client: Heard,
+    client: ReceivedBytes,
     /// What the upstream has; none before there is a connection to it.
-    upstream: Option<Heard>,
+    upstream: Option<ReceivedBytes>,
     /// All that the upstream has received.
     received: Vec<u8>,
     down: Direction,
@@ -67,7 +67,7 @@ impl<'a> Connection<'a> {
             vm,
             functions,
             id,
-            client: Heard::default(),
+            client: ReceivedBytes::default(),
             upstream: None,
             received: Vec::new(),
             down: Direction::default(),
@@ -78,7 +78,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Plays the connection: what both sides received, step by step.
-    pub(super) fn play(mut self, script: &[Step]) -> Vec<Moment> {
+    pub(super) fn play(mut self, script: &[Step]) -> Vec<StepOutcome> {
         self.open();
         let mut moments = vec![self.moment(CONNECTS.to_owned())];
         for step in script {
@@ -90,12 +90,12 @@ impl<'a> Connection<'a> {
     }
 
     /// Ends a moment.
-    fn moment(&mut self, title: String) -> Moment {
-        let next = |heard: &Heard| Heard { bytes: Vec::new(), end: heard.end };
+    fn moment(&mut self, title: String) -> StepOutcome {
+        let next = |heard: &ReceivedBytes| ReceivedBytes { bytes: Vec::new(), end: heard.end };
         let client = next(&self.client);
         let upstream = self.upstream.as_ref().map(next);
         self.received.extend(self.upstream.iter().flat_map(|heard| &heard.bytes));
-        Moment {
+        StepOutcome {
             title,
             client: std::mem::replace(&mut self.client, client),
             upstream: std::mem::replace(&mut self.upstream, upstream),
@@ -156,7 +156,7 @@ impl<'a> Connection<'a> {
 
     fn reach_upstream(&mut self) {
         self.held = false;
-        self.upstream = Some(Heard::default());
+        self.upstream = Some(ReceivedBytes::default());
         self.with_stream(|stream| stream.info.upstream = true);
     }
 
@@ -176,12 +176,12 @@ impl<'a> Connection<'a> {
             Step::UpstreamFinishes => self.data(From::Upstream, &[], true),
             Step::ClientResets => {
                 self.end(REMOTE);
-                self.finish(End::Open, End::Reset);
+                self.finish(DirectionState::Open, DirectionState::Reset);
             }
             Step::UpstreamResets => {
                 self.with_stream(|stream| stream.info.flags |= UPSTREAM_REMOTE_RESET);
                 self.end(LOCAL);
-                self.finish(End::Reset, End::Open);
+                self.finish(DirectionState::Reset, DirectionState::Open);
             }
             Step::ClientSends(_) => {}
         }
@@ -250,7 +250,7 @@ impl<'a> Connection<'a> {
         };
         heard.bytes.extend_from_slice(&data);
         if end {
-            heard.close(End::Finished);
+            heard.close(DirectionState::Closed);
         }
         if from == From::Upstream {
             self.with_stream(|stream| stream.info.sent += data.len() as u64);
@@ -265,16 +265,16 @@ impl<'a> Connection<'a> {
         // The client has closed if it has seen the upstream's end first. Otherwise Envoy closes.
         let by_client = last == From::Client && self.up.passed;
         self.end(if by_client { REMOTE } else { LOCAL });
-        self.finish(End::Finished, End::Finished);
+        self.finish(DirectionState::Closed, DirectionState::Closed);
     }
 
     /// The host closes the connection at both sides.
     fn close(&mut self) {
         self.end(LOCAL);
-        self.finish(End::Finished, End::Finished);
+        self.finish(DirectionState::Closed, DirectionState::Closed);
     }
 
-    fn finish(&mut self, client: End, upstream: End) {
+    fn finish(&mut self, client: DirectionState, upstream: DirectionState) {
         self.client.close(client);
         if let Some(heard) = &mut self.upstream {
             heard.close(upstream);

@@ -69,7 +69,7 @@ impl Admin {
             headers: Vec::new(),
             body: Body::Absent,
             trailers: Vec::new(),
-            leave_after: None,
+            disconnect_after: None,
             answered: Answered::Complete,
             metadata: Vec::new(),
         };

@@ -3,7 +3,7 @@
 use crate::backend::{Plugin, Settings};
 use crate::base64;
 use crate::cluster::{Cluster, Endpoint};
-use crate::fixture::{self, Metadata, MetadataOf};
+use crate::fixture::{self, Metadata, MetadataSource};
 use proxy_filter::LogLevel;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -48,12 +48,12 @@ pub(super) fn json(
         "name": fixture::CLUSTER,
         "type": "STATIC",
         "connect_timeout": "5s",
-        "metadata": metadata(&settings.metadata, MetadataOf::Cluster),
+        "metadata": metadata(&settings.metadata, MetadataSource::Cluster),
         "load_assignment": { "cluster_name": fixture::CLUSTER, "endpoints": [{
             "locality": { "region": region, "zone": zone, "sub_zone": sub_zone },
             "lb_endpoints": [{
                 "endpoint": { "address": address(&upstream.ip().to_string(), upstream.port()) },
-                "metadata": metadata(&settings.metadata, MetadataOf::UpstreamHost),
+                "metadata": metadata(&settings.metadata, MetadataSource::UpstreamHost),
             }],
         }] },
         "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -73,7 +73,7 @@ pub(super) fn json(
     let tag = |(name, regex): &(String, String)| json!({ "tag_name": name, "regex": regex });
     json!({
         "stats_config": { "stats_tags": settings.stats_tags.iter().map(tag).collect::<Vec<_>>() },
-        "node": { "id": fixture::NODE_ID, "cluster": fixture::NODE_CLUSTER, "metadata": settings.metadata.get(MetadataOf::Node) },
+        "node": { "id": fixture::NODE_ID, "cluster": fixture::NODE_CLUSTER, "metadata": settings.metadata.get(MetadataSource::Node) },
         "static_resources": { "clusters": clusters },
         "bootstrap_extensions": settings.service.iter().map(|service| singleton(settings, service, module)).collect::<Vec<_>>(),
         "admin": { "address": address("127.0.0.1", 0) },
@@ -89,7 +89,7 @@ pub(super) fn listeners(settings: &Settings, module: &Path) -> Value {
         "address": address(if settings.ipv6 { "::1" } else { "127.0.0.1" }, 0),
         "stat_prefix": "ingress",
         "traffic_direction": "INBOUND",
-        "metadata": metadata(&settings.metadata, MetadataOf::Listener),
+        "metadata": metadata(&settings.metadata, MetadataSource::Listener),
         "filter_chains": [{ "name": fixture::FILTER_CHAIN, "filters": network_filters(settings, module) }],
     });
     limit_buffers(&mut listener, settings);
@@ -205,9 +205,9 @@ fn connection_manager(settings: &Settings, module: &Path) -> Value {
         "common_http_protocol_options": { "max_headers_count": 1000 },
         "delayed_close_timeout": "0.3s",
         "route_config": { "name": "routes", "virtual_hosts": [{
-            "name": fixture::VIRTUAL_HOST, "domains": ["*"], "metadata": metadata(&settings.metadata, MetadataOf::VirtualHost),
+            "name": fixture::VIRTUAL_HOST, "domains": ["*"], "metadata": metadata(&settings.metadata, MetadataSource::VirtualHost),
             "routes": [{
-                "name": fixture::ROUTE, "match": { "prefix": "/" }, "metadata": metadata(&settings.metadata, MetadataOf::Route),
+                "name": fixture::ROUTE, "match": { "prefix": "/" }, "metadata": metadata(&settings.metadata, MetadataSource::Route),
                 "route": { "cluster": fixture::CLUSTER, "timeout": "15s" },
             }],
         }] },
@@ -219,7 +219,7 @@ fn connection_manager(settings: &Settings, module: &Path) -> Value {
 /// A filter before the plugin's that notes something about each request.
 fn set_metadata(metadata: &Metadata) -> Value {
     let note = |(namespace, value)| json!({ "metadata_namespace": namespace, "value": value });
-    let notes: Vec<_> = metadata.get(MetadataOf::Request).iter().map(note).collect();
+    let notes: Vec<_> = metadata.get(MetadataSource::Request).iter().map(note).collect();
     json!({
         "name": "envoy.filters.http.set_metadata",
         "typed_config": { "@type": type_url("extensions.filters.http.set_metadata.v3.Config"), "metadata": notes },
@@ -227,7 +227,7 @@ fn set_metadata(metadata: &Metadata) -> Value {
 }
 
 /// A `core.v3.Metadata`.
-fn metadata(metadata: &Metadata, of: MetadataOf) -> Value {
+fn metadata(metadata: &Metadata, of: MetadataSource) -> Value {
     json!({ "filter_metadata": metadata.get(of) })
 }
 

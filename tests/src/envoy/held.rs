@@ -2,7 +2,7 @@
 
 use super::process::DRAIN;
 use super::{FIRST_EVENT, Running, SETTLE, bootstrap, send};
-use crate::backend::{Answer, Refused, Settings};
+use crate::backend::{Answer, ConfigureError, Settings};
 use crate::message::{Received, Request};
 use crate::record::{Event, Record};
 use std::io;
@@ -85,12 +85,12 @@ impl Running {
     }
 
     /// Moves a new listener in place of the old one.
-    pub(super) fn reconfigure(&mut self, settings: &Settings) -> io::Result<Result<Record, Refused>> {
+    pub(super) fn reconfigure(&mut self, settings: &Settings) -> io::Result<Result<Record, ConfigureError>> {
         let listeners = bootstrap::listeners(settings, &self.module);
         if !self.process.update(&listeners)? {
             self.process.journal().settle(SETTLE);
             let events = self.process.journal().trial();
-            return Ok(Err(Refused { events, reason: self.process.complaints() }));
+            return Ok(Err(ConfigureError { events, reason: self.process.complaints() }));
         }
         self.settings = settings.clone();
         self.retiring = true;

@@ -33,7 +33,7 @@ pub fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Rec
             }
         }
     }
-    wire.leave_after(request.leave_after);
+    wire.disconnect_after(request.disconnect_after);
     Ok(receive_response(&mut wire, &request.method))
 }
 

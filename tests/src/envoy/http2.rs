@@ -25,7 +25,7 @@ pub(super) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Opt
     head.extend(request.authority.iter().map(|authority| (b":authority".to_vec(), authority.clone().into_bytes())));
     channel.metadata.clone_from(&request.metadata);
     channel.send_message(head, &request.headers, &request.body, &request.trailers);
-    channel.wire.leave_after(request.leave_after);
+    channel.wire.disconnect_after(request.disconnect_after);
     channel.receive(&[b":status"]);
     Ok(channel.take_received())
 }

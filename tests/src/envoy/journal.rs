@@ -1,7 +1,7 @@
 //! What Envoy's log has told so far, filled by the thread that reads it.
 
 use super::line::{Line, Names, News};
-use crate::record::{Event, VmOf};
+use crate::record::{Event, VmRole};
 use proxy_filter::LogLevel;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Read};
@@ -72,7 +72,7 @@ impl Journal {
     }
 
     /// The events since the last call, by VM: those of the worker that served a stream first.
-    pub(super) fn take_by_vm(&self) -> (Vec<Event>, Vec<(VmOf, Vec<Event>)>) {
+    pub(super) fn take_by_vm(&self) -> (Vec<Event>, Vec<(VmRole, Vec<Event>)>) {
         let mut state = self.lock();
         let events = std::mem::take(&mut state.events);
         let main = state.mains.last_mut().map(std::mem::take).unwrap_or_default();
@@ -85,14 +85,14 @@ impl Journal {
             _ => false,
         };
         let serving = events.iter().find(|(_, event)| serves(event)).map(|(thread, _)| *thread);
-        let mut elsewhere = BTreeMap::from([(VmOf::Main, main)]);
+        let mut elsewhere = BTreeMap::from([(VmRole::Main, main)]);
         let mut own = Vec::new();
         for (thread, event) in events {
             if Some(thread) == serving {
                 own.push(event);
             } else {
                 let worker = state.workers.iter().position(|found| *found == thread).unwrap_or_default();
-                elsewhere.entry(VmOf::Worker(worker)).or_default().push(event);
+                elsewhere.entry(VmRole::Worker(worker)).or_default().push(event);
             }
         }
         (own, elsewhere.into_iter().filter(|(_, events)| !events.is_empty()).collect())

@@ -23,11 +23,11 @@ mod tcp;
 mod upstream;
 mod wire;
 
-use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::cluster::{Cluster, Endpoint};
 use crate::connection::{ConnectionRecord, Step};
 use crate::message::{Protocol, Received, Request};
-use crate::record::{Event, Record, VmOf};
+use crate::record::{Event, Record, VmRole};
 use held::Held;
 use process::Process;
 use std::collections::BTreeMap;
@@ -52,11 +52,11 @@ pub(crate) struct Envoy {
     binary: PathBuf,
     module: PathBuf,
     running: Option<Running>,
-    started_elsewhere: Vec<(VmOf, Vec<Event>)>,
+    started_elsewhere: Vec<(VmRole, Vec<Event>)>,
 }
 
 /// What the VM that serves has done, and what the others have.
-type Started = (Vec<Event>, Vec<(VmOf, Vec<Event>)>);
+type Started = (Vec<Event>, Vec<(VmRole, Vec<Event>)>);
 
 /// An Envoy that accepted its configuration, and the upstream it knows.
 struct Running {
@@ -102,7 +102,7 @@ impl Envoy {
         Ok(Self { binary, module: std::path::absolute(module)?, running: None, started_elsewhere: Vec::new() })
     }
 
-    fn run(&self, settings: &Settings) -> io::Result<Result<(Running, Started), Refused>> {
+    fn run(&self, settings: &Settings) -> io::Result<Result<(Running, Started), ConfigureError>> {
         let unreadable = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.module.display()));
         let module = std::fs::read(&self.module).map_err(unreadable)?;
         let told = bootstrap::is_trace(settings) && exports_on_delete(&module);
@@ -129,11 +129,11 @@ impl Envoy {
 }
 
 impl Backend for Envoy {
-    fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, Refused> {
+    fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, ConfigureError> {
         self.running = None;
         if !settings.foreign.is_empty() {
             let reason = "Envoy has no foreign functions of a test's own: `#[proxy_filter_host::test(embedded)]` runs it without Envoy";
-            return Err(Refused { events: Vec::new(), reason: reason.into() });
+            return Err(ConfigureError { events: Vec::new(), reason: reason.into() });
         }
         match self.run(settings) {
             Ok(Ok((running, (events, elsewhere)))) => {
@@ -142,7 +142,7 @@ impl Backend for Envoy {
                 Ok(events)
             }
             Ok(Err(refused)) => Err(refused),
-            Err(error) => Err(Refused { events: Vec::new(), reason: format!("Envoy cannot be run: {error}") }),
+            Err(error) => Err(ConfigureError { events: Vec::new(), reason: format!("Envoy cannot be run: {error}") }),
         }
     }
 
@@ -176,13 +176,13 @@ impl Backend for Envoy {
     /// Envoy chooses.
     fn choose_worker(&mut self, _worker: usize) {}
 
-    fn reconfigure(&mut self, settings: &Settings) -> Result<Record, Refused> {
-        let refused = |reason| Refused { events: Vec::new(), reason };
+    fn reconfigure(&mut self, settings: &Settings) -> Result<Record, ConfigureError> {
+        let refused = |reason| ConfigureError { events: Vec::new(), reason };
         let running = self.running.as_mut().ok_or_else(|| refused("Envoy is not running".to_owned()))?;
         running.reconfigure(settings).map_err(|error| refused(error.to_string()))?
     }
 
-    fn started_elsewhere(&mut self) -> Vec<(VmOf, Vec<Event>)> {
+    fn started_elsewhere(&mut self) -> Vec<(VmRole, Vec<Event>)> {
         std::mem::take(&mut self.started_elsewhere)
     }
 
@@ -251,7 +251,7 @@ impl Running {
             0 if self.settings.service.is_none() => (self.process.journal().take(), Vec::new()),
             0 => {
                 let main = self.process.journal().take_main();
-                (self.process.journal().take(), vec![(VmOf::Main, main)])
+                (self.process.journal().take(), vec![(VmRole::Main, main)])
             }
             _ => self.process.journal().take_by_vm(),
         }
@@ -263,8 +263,8 @@ impl Running {
         if self.settings.workers == 0 {
             return (events, elsewhere);
         }
-        elsewhere.push((VmOf::Canary, self.process.journal().canary()));
-        let first = elsewhere.iter().position(|(of, _)| *of == VmOf::Worker(0));
+        elsewhere.push((VmRole::Canary, self.process.journal().canary()));
+        let first = elsewhere.iter().position(|(of, _)| *of == VmRole::Worker(0));
         (first.map(|index| elsewhere.remove(index).1).unwrap_or_default(), elsewhere)
     }
 
@@ -300,7 +300,7 @@ impl Running {
             Err(error) => Some(self.process.obituary(&format!("the connection could not be played: {error}"))),
             Ok(_) => None,
         };
-        ConnectionRecord { moments: played.unwrap_or_default(), events, failure }
+        ConnectionRecord { steps: played.unwrap_or_default(), events, failure }
     }
 
     /// What happened without an exchange.

@@ -4,7 +4,7 @@ use super::admin::Admin;
 use super::bootstrap;
 use super::journal::Journal;
 use super::line::{self, Names};
-use crate::backend::{Refused, Settings};
+use crate::backend::{ConfigureError, Settings};
 use crate::record::Event;
 use serde_json::{Value, json};
 use std::io;
@@ -69,7 +69,7 @@ impl Process {
         bootstrap: &Value,
         listeners: &Value,
         settings: &Settings,
-    ) -> io::Result<Result<Self, Refused>> {
+    ) -> io::Result<Result<Self, ConfigureError>> {
         let directory = TempDir::with_prefix("proxy-filter-envoy-")?;
         let config = directory.path().join("bootstrap.json");
         let admin = directory.path().join("admin");
@@ -178,7 +178,7 @@ fn leash<T: Send + 'static>(stdin: T) -> Sender<()> {
 }
 
 impl Running {
-    fn until_it_serves(mut self, admin_file: &Path) -> io::Result<Result<Process, Refused>> {
+    fn until_it_serves(mut self, admin_file: &Path) -> io::Result<Result<Process, ConfigureError>> {
         let limit = Instant::now() + START;
         while Instant::now() < limit {
             if let Some(status) = self.status() {
@@ -201,7 +201,7 @@ impl Running {
         Err(io::Error::new(io::ErrorKind::TimedOut, self.obituary("Envoy does not get ready")))
     }
 
-    fn refusal(&mut self, status: ExitStatus) -> Refused {
+    fn refusal(&mut self, status: ExitStatus) -> ConfigureError {
         self.journal.wait_for_end(STOP);
         let complaints = self.journal.complaints().join("\n");
         let reason = if complaints.is_empty() {
@@ -209,7 +209,7 @@ impl Running {
         } else {
             complaints
         };
-        Refused { events: self.journal.trial(), reason }
+        ConfigureError { events: self.journal.trial(), reason }
     }
 
     fn status(&mut self) -> Option<ExitStatus> {

@@ -1,7 +1,7 @@
 //! Both sides of a TCP connection through Envoy: a client, and a server that accepts one connection, as a script says.
 
 use super::wire::LIMIT;
-use crate::connection::{CONNECTS, End, Heard, Moment, Step};
+use crate::connection::{CONNECTS, DirectionState, ReceivedBytes, Step, StepOutcome};
 use rustix::net::sockopt::set_socket_linger;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -55,7 +55,7 @@ struct Side {
 
 #[derive(Default)]
 struct Inbox {
-    heard: Heard,
+    heard: ReceivedBytes,
     /// This side has let go of the connection.
     closed: bool,
 }
@@ -106,7 +106,7 @@ fn read(socket: &mut TcpStream, inbox: &Mutex<Inbox>) {
     let mut chunk = vec![0; 64 * 1024];
     loop {
         let end = match socket.read(&mut chunk) {
-            Ok(0) => End::Finished,
+            Ok(0) => DirectionState::Closed,
             Ok(length) => {
                 lock(inbox).heard.bytes.extend(chunk.iter().take(length));
                 continue;
@@ -119,7 +119,7 @@ fn read(socket: &mut TcpStream, inbox: &Mutex<Inbox>) {
                 }
                 continue;
             }
-            Err(_) => End::Reset,
+            Err(_) => DirectionState::Reset,
         };
         return lock(inbox).heard.close(end);
     }
@@ -130,7 +130,7 @@ fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
 }
 
 /// What changes when something happens: Envoy's progress, and how much each side has received and how it ended.
-type State = (usize, Option<(usize, End)>, (usize, End));
+type State = (usize, Option<(usize, DirectionState)>, (usize, DirectionState));
 
 /// Both sides of a connection, and what they received before this moment.
 struct Play<'a> {
@@ -153,7 +153,7 @@ pub(super) fn play(
     server: &Server,
     script: &[Step],
     progress: &dyn Fn() -> usize,
-) -> io::Result<Vec<Moment>> {
+) -> io::Result<Vec<StepOutcome>> {
     let client = Side::new(TcpStream::connect_timeout(&listener, LIMIT)?)?;
     let mut play = Play {
         server,
@@ -193,7 +193,7 @@ impl Play<'_> {
     }
 
     /// Waits until nothing happens any more: what both sides received meanwhile.
-    fn moment(&mut self, title: String) -> io::Result<Moment> {
+    fn moment(&mut self, title: String) -> io::Result<StepOutcome> {
         let (reaction, limit) = (Instant::now() + REACTION, Instant::now() + LIMIT);
         while self.state()? == self.last && Instant::now() < reaction {
             std::thread::sleep(GLANCE);
@@ -211,7 +211,7 @@ impl Play<'_> {
         let upstream = self.upstream_inbox.as_ref().map(|inbox| news(inbox, upstream));
         self.told.0 += client.bytes.len();
         self.told.1 += upstream.as_ref().map_or(0, |heard| heard.bytes.len());
-        Ok(Moment { title, client, upstream })
+        Ok(StepOutcome { title, client, upstream })
     }
 
     /// What can change.
@@ -231,7 +231,7 @@ impl Play<'_> {
 }
 
 /// What has come since so many bytes.
-fn news(inbox: &Mutex<Inbox>, since: usize) -> Heard {
+fn news(inbox: &Mutex<Inbox>, since: usize) -> ReceivedBytes {
     let inbox = lock(inbox);
-    Heard { bytes: inbox.heard.bytes.get(since..).unwrap_or_default().to_vec(), end: inbox.heard.end }
+    ReceivedBytes { bytes: inbox.heard.bytes.get(since..).unwrap_or_default().to_vec(), end: inbox.heard.end }
 }

@@ -3,7 +3,7 @@
 use super::wire::{LIMIT, Pace, SOON, Wire};
 use super::{http1, http2};
 use crate::backend::Answer;
-use crate::grpc::{Turn, Turns};
+use crate::grpc::{GrpcStreamAnswer, GrpcStreamReply};
 use crate::message::{Answered, Received, Reply};
 use std::any::Any;
 use std::io;
@@ -24,7 +24,7 @@ struct State {
     /// When it answers.
     answered: Answered,
     /// How a server of gRPC streams answers their messages.
-    turns: Option<Turns>,
+    turns: Option<GrpcStreamAnswer>,
     /// What came, with the number of its connection: Envoy makes them in the order in which it calls, but their threads race.
     received: Vec<(usize, Received)>,
     /// What an answer panicked with: a failed assertion in a test, which belongs on the test's own thread.
@@ -82,7 +82,7 @@ impl Upstream {
     }
 
     /// Answers each message of gRPC streams from now on.
-    pub(super) fn converse(&self, turns: &Turns) {
+    pub(super) fn converse(&self, turns: &GrpcStreamAnswer) {
         lock(&self.state).turns = Some(Arc::clone(turns));
     }
 
@@ -164,7 +164,7 @@ impl Visit {
     }
 
     /// How to answer this message of a stream; `None`: not at all.
-    pub(super) fn turn(&self, message: &[u8]) -> Option<Turn> {
+    pub(super) fn turn(&self, message: &[u8]) -> Option<GrpcStreamReply> {
         let turns = lock(&self.state).turns.clone()?;
         let turn = self.guarded(|| turns(message))?;
         self.sleep(turn.after);
@@ -326,7 +326,7 @@ mod tests {
             let (received, response) = exchange(&request(protocol, "GET"), late());
             assert!(received.is_some() && response.is_some_and(|response| response.complete));
             assert!(begin.elapsed() >= Duration::from_millis(300));
-            let impatient = Request { leave_after: Some(Duration::from_millis(100)), ..request(protocol, "GET") };
+            let impatient = Request { disconnect_after: Some(Duration::from_millis(100)), ..request(protocol, "GET") };
             let (received, response) = exchange(&impatient, late());
             assert!(received.is_some() && response.is_none());
         }

@@ -45,7 +45,7 @@ impl Wire {
     }
 
     /// Waits for the other side no longer than this from now on.
-    pub(super) fn leave_after(&mut self, patience: Option<Duration>) {
+    pub(super) fn disconnect_after(&mut self, patience: Option<Duration>) {
         self.leaves = patience.map(|patience| Instant::now() + patience);
     }
 

@@ -2,12 +2,12 @@
 
 mod setup;
 
-use crate::backend::{Answer, Backend, Refused, Settings};
+use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::connection::{Connection, ConnectionBuilder, ConnectionRecord, Step};
 use crate::engine::Engine;
-use crate::exchange::{Exchange, ExchangeBuilder, Meanwhile};
+use crate::exchange::{BeforeResponse, Outcome, RequestBuilder};
 use crate::message::{Answered, Protocol, Received, Reply, Request};
-use crate::record::{Event, LogLine, Record, VmOf};
+use crate::record::{Event, LogLine, Record, VmRole};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct Host {
     transcript: Transcript,
     /// Receives the transcript when the host is dropped.
     observer: Option<Box<dyn FnOnce(Transcript) + Send>>,
-    started_elsewhere: Vec<(VmOf, Vec<Event>)>,
+    started_elsewhere: Vec<(VmRole, Vec<Event>)>,
 }
 
 impl Host {
@@ -93,7 +93,7 @@ impl Host {
     ///
     /// # Errors
     /// The plugin refused it, or the module cannot be loaded. The error shows what the plugin logged.
-    pub fn configure(&mut self, configuration: impl fmt::Display) -> Result<(), Refused> {
+    pub fn configure(&mut self, configuration: impl fmt::Display) -> Result<(), ConfigureError> {
         if self.started {
             self.backend.stop();
         }
@@ -105,11 +105,11 @@ impl Host {
     /// the first one's.
     ///
     /// A new root context is created, started and configured in each VM. New streams go to it; those that are under way
-    /// ([`meanwhile`](ExchangeBuilder::meanwhile)) stay with the old one. The old one is done when its last stream is over.
+    /// ([`before_response`](RequestBuilder::before_response)) stay with the old one. The old one is done when its last stream is over.
     ///
     /// # Errors
     /// The plugin refused it. The old configuration stays.
-    pub fn reconfigure(&mut self, configuration: impl fmt::Display) -> Result<Exchange, Refused> {
+    pub fn reconfigure(&mut self, configuration: impl fmt::Display) -> Result<Outcome, ConfigureError> {
         if !self.started {
             self.start()?;
         }
@@ -126,7 +126,7 @@ impl Host {
         }
     }
 
-    fn start(&mut self) -> Result<(), Refused> {
+    fn start(&mut self) -> Result<(), ConfigureError> {
         self.started = true;
         self.transcript.several_vms = self.settings.workers > 0;
         let settings = &self.settings;
@@ -153,28 +153,28 @@ impl Host {
     }
 
     /// A `GET` request.
-    pub fn get(&mut self, path: &str) -> ExchangeBuilder<'_> {
+    pub fn get(&mut self, path: &str) -> RequestBuilder<'_> {
         self.request("GET", path)
     }
 
     /// A `POST` request.
-    pub fn post(&mut self, path: &str) -> ExchangeBuilder<'_> {
+    pub fn post(&mut self, path: &str) -> RequestBuilder<'_> {
         self.request("POST", path)
     }
 
-    /// A request with any method. It goes out when [`send`](ExchangeBuilder::send) is called.
-    pub fn request(&mut self, method: &str, path: &str) -> ExchangeBuilder<'_> {
-        ExchangeBuilder::new(self, method, path)
+    /// A request with any method. It goes out when [`send`](RequestBuilder::send) is called.
+    pub fn request(&mut self, method: &str, path: &str) -> RequestBuilder<'_> {
+        RequestBuilder::new(self, method, path)
     }
 
     /// A TCP connection of a client, through the plugin, to an upstream. It is played when [`play`](ConnectionBuilder::play) is called.
     ///
     /// ```
-    /// # use proxy_filter_host::{End, Host};
+    /// # use proxy_filter_host::{DirectionState, Host};
     /// # fn body(mut host: Host) {
     /// let connection = host.connect().send("hello").upstream_answers(|received| received.to_ascii_uppercase()).play();
     /// assert_eq!(connection.client().text(), "HELLO", "{connection}");
-    /// assert_eq!(connection.client().end, End::Finished);
+    /// assert_eq!(connection.client().end, DirectionState::Closed);
     /// # }
     /// ```
     pub fn connect(&mut self) -> ConnectionBuilder<'_> {
@@ -208,12 +208,12 @@ impl Host {
         &mut self,
         request: &Request,
         worker: Option<usize>,
-        meanwhile: Option<Meanwhile<'_>>,
-    ) -> Exchange {
+        before_response: Option<BeforeResponse<'_>>,
+    ) -> Outcome {
         if !self.started
             && let Err(refused) = self.start()
         {
-            return Exchange::refused(refused);
+            return Outcome::refused(refused);
         }
         assert!(!self.settings.tcp, "the plugin was configured for connections (`host.tcp()`): use `host.connect()`");
         assert!(
@@ -228,11 +228,11 @@ impl Host {
         if let Some(worker) = worker {
             self.backend.choose_worker(worker);
         }
-        let record = match meanwhile {
+        let record = match before_response {
             None => self.backend.exchange(request, &self.answer),
-            Some(meanwhile) => {
+            Some(before_response) => {
                 if self.backend.begin(request, &self.answer) {
-                    meanwhile(self);
+                    before_response(self);
                 }
                 self.backend.finish()
             }
@@ -240,7 +240,7 @@ impl Host {
         self.note(record)
     }
 
-    fn note(&mut self, record: Record) -> Exchange {
+    fn note(&mut self, record: Record) -> Outcome {
         assert!(
             record.failure.is_none(),
             "the exchange could not be played: {}",
@@ -250,7 +250,7 @@ impl Host {
         if self.observer.is_some() {
             self.transcript.exchanges.push(record.clone());
         }
-        Exchange::new(record)
+        Outcome::new(record)
     }
 
     /// Lets time pass while no request is under way, and returns what the plugin did meanwhile: its ticks, and the items it was told of.
@@ -262,12 +262,12 @@ impl Host {
     /// is over.
     ///
     /// In Envoy every VM of the plugin ticks; what the one on the worker thread does is what is returned. With [`workers`](Self::workers), each
-    /// VM's part is what [`Exchange::messages_of`] returns.
-    pub fn advance(&mut self, by: Duration) -> Exchange {
+    /// VM's part is what [`Outcome::messages_of`] returns.
+    pub fn advance(&mut self, by: Duration) -> Outcome {
         if !self.started
             && let Err(refused) = self.start()
         {
-            return Exchange::refused(refused);
+            return Outcome::refused(refused);
         }
         let record = self.backend.advance(by);
         self.note(record)
@@ -317,8 +317,8 @@ impl Host {
 
     /// What the plugin logged in one of its VMs while it started, if there are [several](Self::workers).
     #[must_use]
-    pub fn start_logs_of(&self, of: VmOf) -> Vec<LogLine> {
-        if of == VmOf::Worker(0) {
+    pub fn start_logs_of(&self, of: VmRole) -> Vec<LogLine> {
+        if of == VmRole::Worker(0) {
             return self.start_logs();
         }
         let events = self.started_elsewhere.iter().filter(|(found, _)| *found == of).flat_map(|(_, events)| events);
@@ -326,10 +326,10 @@ impl Host {
     }
 
     /// What each stream waits for that has not ended, at this time: those whose test does something
-    /// [meanwhile](ExchangeBuilder::meanwhile). A text for people, of several lines for each stream: which callback holds what of it, and
+    /// [meanwhile](RequestBuilder::before_response). A text for people, of several lines for each stream: which callback holds what of it, and
     /// which calls and ticks of the plugin are under way. A real Envoy does not tell.
     ///
-    /// Of a stream whose client left, the [trace](Exchange::trace) says it.
+    /// Of a stream whose client left, the [trace](Outcome::trace) says it.
     #[must_use]
     pub fn waiting(&self) -> Vec<String> {
         self.backend.waiting()

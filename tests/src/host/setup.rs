@@ -3,9 +3,9 @@
 use super::Host;
 use crate::backend::Plugin;
 use crate::cluster::{Cluster, Endpoint};
-use crate::fixture::MetadataOf;
+use crate::fixture::MetadataSource;
 use crate::foreign::ForeignReply;
-use crate::grpc::Turn;
+use crate::grpc::GrpcStreamReply;
 use crate::message::{Received, Reply};
 use proxy_filter::LogLevel;
 use std::fmt;
@@ -65,18 +65,18 @@ impl Host {
     /// Adds a plugin that runs once, on the main thread: a singleton service (`envoy.bootstrap.wasm`). It is another root context of the same
     /// module with the same `vm_id`, and filters nothing: it ticks, and is told of the items of the queues it registers.
     ///
-    /// What it logs is that of [`VmOf::Main`](crate::VmOf::Main).
+    /// What it logs is that of [`VmRole::Main`](crate::VmRole::Main).
     ///
     /// ```
-    /// # use proxy_filter_host::{Host, VmOf};
+    /// # use proxy_filter_host::{Host, VmRole};
     /// # fn body(mut host: Host) {
     /// host.root_id("reporter");
-    /// host.service("collector", r#"{ "queue": "events" }"#);
+    /// host.singleton_service("collector", r#"{ "queue": "events" }"#);
     /// let exchange = host.get("/").send();
-    /// assert_eq!(exchange.messages_of(VmOf::Main), ["one event"]);
+    /// assert_eq!(exchange.messages_of(VmRole::Main), ["one event"]);
     /// # }
     /// ```
-    pub fn service(&mut self, root_id: &str, configuration: impl fmt::Display) {
+    pub fn singleton_service(&mut self, root_id: &str, configuration: impl fmt::Display) {
         self.settings.service = Some(Plugin {
             name: "service".into(),
             root_id: root_id.into(),
@@ -88,7 +88,7 @@ impl Host {
     /// main thread's, and the workers'. They share data, queues and metrics, and each runs `on_start`, `on_configure` and `on_tick`.
     ///
     /// Without it there is one worker, and a test sees nothing of other VMs. With it, requests go to the workers in turn, or where
-    /// [`on_worker`](crate::ExchangeBuilder::on_worker) says; the VM that registered a queue last is told of its items.
+    /// [`on_worker`](crate::RequestBuilder::on_worker) says; the VM that registered a queue last is told of its items.
     ///
     /// The threads of a real Envoy run at the same time, and it chooses the worker. So a test with workers is compared only by what client and
     /// upstream see; what it asserts itself, about metrics for example, has to hold in any order.
@@ -130,7 +130,7 @@ impl Host {
 
     /// The protocols that requests may ask for on their connection, `websocket` for example:
     /// `upgrade_configs` of the connection manager. See
-    /// [`ExchangeBuilder::upgrade`](crate::ExchangeBuilder::upgrade).
+    /// [`RequestBuilder::upgrade`](crate::RequestBuilder::upgrade).
     pub fn upgrades(&mut self, protocols: &[&str]) {
         self.settings.upgrades = protocols.iter().map(|protocol| (*protocol).to_owned()).collect();
     }
@@ -143,9 +143,9 @@ impl Host {
     /// Metadata in the host's configuration, or of each request: JSON, an object of namespaces. There is none unless said here.
     ///
     /// ```
-    /// # use proxy_filter_host::{Host, MetadataOf};
+    /// # use proxy_filter_host::{Host, MetadataSource};
     /// # fn body(mut host: Host) {
-    /// host.metadata(MetadataOf::Route, r#"{ "com.example.limits": { "requests": 5 } }"#);
+    /// host.metadata(MetadataSource::Route, r#"{ "com.example.limits": { "requests": 5 } }"#);
     /// # }
     /// ```
     ///
@@ -155,7 +155,7 @@ impl Host {
     /// # Panics
     /// The text is not a JSON object.
     #[allow(clippy::panic, reason = "this is how a test with a mistake fails")]
-    pub fn metadata(&mut self, of: MetadataOf, json: impl fmt::Display) {
+    pub fn metadata(&mut self, of: MetadataSource, json: impl fmt::Display) {
         let fields = serde_json::from_str(&json.to_string());
         let fields = fields.unwrap_or_else(|error| panic!("the metadata is not a JSON object: {error}"));
         Arc::make_mut(&mut self.settings.metadata).set(of, fields);
@@ -164,7 +164,7 @@ impl Host {
     /// Gives the host a cluster with one server, which answers what the plugin calls. Clusters are made before
     /// [`configure`](Self::configure); one of the same name is replaced.
     ///
-    /// The server speaks HTTP/1.1. What it received during an exchange is in [`Exchange::calls`](crate::Exchange::calls).
+    /// The server speaks HTTP/1.1. What it received during an exchange is in [`Outcome::calls`](crate::Outcome::calls).
     ///
     /// ```
     /// # use proxy_filter_host::{Host, Reply};
@@ -193,15 +193,15 @@ impl Host {
     /// ```
     /// # use proxy_filter_host::Host;
     /// # fn body(mut host: Host) {
-    /// host.cluster_that_refuses("down");
+    /// host.cluster_refusing_connections("down");
     /// # }
     /// ```
-    pub fn cluster_that_refuses(&mut self, name: &str) {
+    pub fn cluster_refusing_connections(&mut self, name: &str) {
         self.add_cluster(name, Endpoint::Refusing);
     }
 
     /// Gives the host a cluster with one gRPC server, which answers each call when all of it has come: with [`Reply::grpc`],
-    /// [`Reply::grpc_messages`] or [`Reply::grpc_status`]. What it received is in [`Exchange::calls`](crate::Exchange::calls), with
+    /// [`Reply::grpc_messages`] or [`Reply::grpc_status`]. What it received is in [`Outcome::calls`](crate::Outcome::calls), with
     /// [`Received::grpc_messages`].
     ///
     /// ```
@@ -221,16 +221,16 @@ impl Host {
     /// comes; when the client has ended its half, it ends the stream with the status OK.
     ///
     /// ```
-    /// # use proxy_filter_host::{Host, Turn};
+    /// # use proxy_filter_host::{Host, GrpcStreamReply};
     /// # fn body(mut host: Host) {
     /// host.grpc_stream_cluster("echo", |message| vec![message.to_vec()]);
     /// host.grpc_stream_cluster("strict", |message| match message {
-    ///     b"bad" => Turn::default().end(3, "that was bad"),
+    ///     b"bad" => GrpcStreamReply::default().end(3, "that was bad"),
     ///     good => vec![good.to_vec()].into(),
     /// });
     /// # }
     /// ```
-    pub fn grpc_stream_cluster<T: Into<Turn>>(
+    pub fn grpc_stream_cluster<T: Into<GrpcStreamReply>>(
         &mut self,
         name: &str,
         answer: impl Fn(&[u8]) -> T + Send + Sync + 'static,
