@@ -1,0 +1,21 @@
+//! Building blocks of real proxy filters.
+//!
+//! One module a block, each behind a feature of the same name; no feature is on by default. The blocks take and return bytes and text,
+//! so that a filter uses them in callbacks and in async functions alike, and tests them with plain `cargo test`.
+//!
+//! - No block panics, whatever bytes a client or a host sends.
+//! - No block keeps more memory than its documentation says.
+//! - No block reads a clock or a source of random numbers: the filter passes them in.
+//!
+//! ```toml
+//! [dependencies]
+//! proxy-filter-kit = { version = "0.1", features = ["request"] }
+//! ```
+
+#[cfg(feature = "client_address")]
+pub mod client_address;
+#[cfg(feature = "request")]
+pub mod request;
+
+#[cfg(test)]
+mod tests;
