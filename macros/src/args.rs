@@ -12,8 +12,8 @@ pub(crate) struct Argument {
     pub(crate) value: Vec<TokenTree>,
 }
 
-/// Reads the arguments of an attribute: `known` are the names of those with a value, `words` those without, and `usage` says how they
-/// are written.
+/// Reads the arguments of an attribute: `known` are the names of those with a value, `words` those
+/// without, and `usage` says how they are written.
 pub(crate) fn parse(
     tokens: TokenStream,
     known: &[&str],

@@ -1,12 +1,13 @@
 //! The traits of a filter, method by method.
 
-/// What a context can wait for, said in the arguments of its attribute. It stands among the callbacks of the context: the host calls for
-/// it as for them.
+/// What a context can wait for, said in the arguments of its attribute. It stands among the
+/// callbacks of the context: the host calls for it as for them.
 #[derive(Debug)]
 pub(crate) struct Capability {
     /// The argument.
     pub(crate) word: &'static str,
-    /// What the context can then wait for: the types of `Awaits`, with their generics, which are named as no type of the author's is.
+    /// What the context can then wait for: the types of `Awaits`, with their generics, which are
+    /// named as no type of the author's is.
     awaits: &'static [&'static str],
     generics: &'static str,
 }
@@ -31,7 +32,8 @@ const QUEUES: Capability = Capability { word: "queues", awaits: &["sdk::SharedQu
 /// What `#[proxy_filter::filter]` says of the contexts that it generates. Authors do not.
 const TASKS: Capability = Capability { word: "tasks", awaits: &["sdk::StreamTask"], generics: "" };
 
-/// What it says of filters whose futures may find each other: in a configuration, or because there is a root task.
+/// What it says of filters whose futures may find each other: in a configuration, or because there
+/// is a root task.
 const WAKES: Capability = Capability { word: "wakes", awaits: &[], generics: "" };
 
 /// The arguments of [`CAPABILITIES`] that authors write.

@@ -211,7 +211,8 @@ fn mentions_cfg(tokens: TokenStream) -> bool {
     false
 }
 
-/// Removes the invisible groups that a `macro_rules!` puts around what it captured as `$x:ty` or `$x:path`.
+/// Removes the invisible groups that a `macro_rules!` puts around what it captured as `$x:ty` or
+/// `$x:path`.
 fn flatten(tokens: TokenStream, flat: &mut Vec<TokenTree>) {
     for token in tokens {
         match token {

@@ -65,7 +65,8 @@ impl Fault {
     }
 }
 
-/// Faults found so far. Checks go on after the first one, so that an author sees all of them at once.
+/// Faults found so far. Checks go on after the first one, so that an author sees all of them at
+/// once.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<Fault>);
 

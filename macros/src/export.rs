@@ -1,4 +1,5 @@
-//! What a module consists of: the implementations for its filters, its exports and, natively, their table.
+//! What a module consists of: the implementations for its filters, its exports and, natively, their
+//! table.
 
 use crate::callback::{self, Capability, Method, ROOT_CONTEXT, Trait};
 use crate::cursor::Cursor;
@@ -31,14 +32,16 @@ impl Member {
 /// Part of the message that rustc reports when a crate has two modules.
 const ONE_MODULE: &str = "give_each_root_a_root_id_and_list_all_in_one_proxy_filter_module";
 
-/// The alias of the only root of a module. The author's type keeps its name, in a module that has a macro of that name: no author
-/// chooses this one.
+/// The alias of the only root of a module. The author's type keeps its name, in a module that has a
+/// macro of that name: no author chooses this one.
 pub(crate) const ONLY_ROOT: &str = "OnlyRootOfThisProxyFilter";
 
-/// The alias of its stream context, if the filter has no state: also of the expression that makes it.
+/// The alias of its stream context, if the filter has no state: also of the expression that makes
+/// it.
 const ONLY_CONTEXT: &str = "OnlyContextOfThisProxyFilter";
 
-/// The content of the lookup of a module that consists of `members`: one without `root_id`, or any number with one.
+/// The content of the lookup of a module that consists of `members`: one without `root_id`, or any
+/// number with one.
 pub(crate) fn expand(members: &[Member]) -> TokenStream {
     let exports = EXPORTS.iter().filter(|export| export.is_needed_in(members));
     let (functions, entries): (String, String) =
@@ -72,14 +75,16 @@ pub(crate) fn expand(members: &[Member]) -> TokenStream {
         ),
         &[],
     ));
-    // The exports of two modules would collide when they are linked. This name collides when they are checked.
+    // The exports of two modules would collide when they are linked. This name collides when they
+    // are checked.
     let location = members.first().map_or_else(Span::call_site, |member| member.listed.path.span());
     let name = format!("#[doc(hidden)] #[macro_export] macro_rules! {ONE_MODULE} {{ () => {{}} }}");
     output.extend(quote_at(location, &name, &[]));
     output
 }
 
-/// What the callbacks of a filter without state need: its stream context, and that nobody can tell one from another.
+/// What the callbacks of a filter without state need: its stream context, and that nobody can tell
+/// one from another.
 fn without_state(context: &Path) -> TokenStream {
     let mut output = context.import(ONLY_CONTEXT);
     let name = context.text();
@@ -139,7 +144,8 @@ pub(crate) fn impls(members: &[Member]) -> TokenStream {
     output
 }
 
-/// `Root` and `Stream`, the root context and the stream context that stand for those of all `members`.
+/// `Root` and `Stream`, the root context and the stream context that stand for those of all
+/// `members`.
 fn dispatch(members: &[Member]) -> TokenStream {
     let for_each = |template: &str| -> TokenStream {
         members
@@ -237,12 +243,14 @@ fn life(members: &[Member]) -> String {
     format!("impl sdk::Life<Self> for Stream {{ {methods} {foreign} {policy} }}")
 }
 
-/// The callbacks of one kind of streams, for the enum `Stream`. Those that every kind has are found by way of [`life`].
+/// The callbacks of one kind of streams, for the enum `Stream`. Those that every kind has are found
+/// by way of [`life`].
 fn context_impl(kind: Kind, members: &[Member]) -> String {
     let contract = kind.contract();
     let own: Vec<Member> = members.iter().filter(|member| member.filter.context.kind == kind).cloned().collect();
     let method = |method: &Method| {
-        // The host's configuration can give a module's root the streams of another kind. It says so with the first of them only.
+        // The host's configuration can give a module's root the streams of another kind. It says so
+        // with the first of them only.
         let others = if own.len() < members.len() {
             format!("_ => {},", method.result_for_the_other_kind(kind.name()))
         } else {

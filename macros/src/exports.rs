@@ -67,8 +67,8 @@ pub(crate) const FOREIGN: &[&str] = &["on_foreign_function"];
 
 /// In the order of the ABI's specification.
 ///
-/// A body can end with the headers or with trailers; the SDK tells a body callback from there that the stream has ended.
-/// So a body callback needs these exports too.
+/// A body can end with the headers or with trailers; the SDK tells a body callback from there that
+/// the stream has ended. So a body callback needs these exports too.
 pub(crate) const EXPORTS: &[Export] = &[
     Export { calls: Calls::Nothing, ..export("proxy_abi_version_0_2_1", 0, false, Needed::Always) },
     Export { calls: Calls::Initialize, ..export("_initialize", 0, false, Needed::Always) },

@@ -1,8 +1,8 @@
 //! Literals that can never be a header field.
 //!
-//! A macro sees tokens, not types: `text.replace(" ", "_")` is no header. So a call with such a literal
-//! stays as it is, and what it returns is looked at by type: it does not compile if that is the result
-//! of a function that takes a field (`FieldLiteral` of the SDK).
+//! A macro sees tokens, not types: `text.replace(" ", "_")` is no header. So a call with such a
+//! literal stays as it is, and what it returns is looked at by type: it does not compile if that is
+//! the result of a function that takes a field (`FieldLiteral` of the SDK).
 
 use crate::literal;
 use crate::quote::quote_at;
@@ -153,7 +153,8 @@ fn called(before: &[Option<TokenTree>; 2]) -> Option<&'static Call> {
 }
 
 impl Call {
-    /// What comes after a call with these arguments, if one of them is a literal that it cannot take.
+    /// What comes after a call with these arguments, if one of them is a literal that it cannot
+    /// take.
     fn check(&self, arguments: &Group) -> Option<TokenStream> {
         let arguments = split(arguments.stream());
         if arguments.len() != self.arguments.len() {

@@ -1,7 +1,8 @@
 //! What the macros tell each other about a filter.
 //!
-//! A macro sees only its own tokens, yet a module's exports depend on all of its filters. So `#[context]` and `#[root]` leave
-//! what they know in a `macro_rules!` with the name of their type, which hands it on to [`__export!`](crate::__export):
+//! A macro sees only its own tokens, yet a module's exports depend on all of its filters. So
+//! `#[context]` and `#[root]` leave what they know in a `macro_rules!` with the name of their type,
+//! which hands it on to [`__export!`](crate::__export):
 //!
 //! ```text
 //! #[context]  macro Stamped:  ($then…) => { __export! { $then… context Http { "identity" [on_log] } } }
@@ -13,8 +14,9 @@
 //! __export!   the exports
 //! ```
 //!
-//! Types and macros have separate namespaces, and `use streams::Stamped;` imports from both. So a macro is found wherever its
-//! type is. [`call`] imports it, and gives it a name that helps if there is none.
+//! Types and macros have separate namespaces, and `use streams::Stamped;` imports from both. So a
+//! macro is found wherever its type is. [`call`] imports it, and gives it a name that helps if
+//! there is none.
 
 use crate::callback::{CONTEXT, STREAM_CONTEXT, Trait};
 use crate::cursor::Cursor;
@@ -37,7 +39,8 @@ pub(crate) struct Root {
     pub(crate) identity: String,
     pub(crate) id: Option<StringLiteral>,
     pub(crate) callbacks: Vec<String>,
-    /// The path of the stream context, if `new_context` consists of nothing else: `fn new_context(&self) -> Stamped { Stamped }`.
+    /// The path of the stream context, if `new_context` consists of nothing else:
+    /// `fn new_context(&self) -> Stamped { Stamped }`.
     pub(crate) unit: Option<Path>,
 }
 
@@ -77,9 +80,10 @@ impl Kind {
     }
 }
 
-/// The callbacks of a request's context that need no context from an earlier one. `on_create` and `on_delete` are about its life, and
-/// `on_done` comes for root contexts too, which only a table of contexts tells apart. What a context waits for, which stands among its
-/// callbacks, needs it to be there then.
+/// The callbacks of a request's context that need no context from an earlier one. `on_create` and
+/// `on_delete` are about its life, and `on_done` comes for root contexts too, which only a table of
+/// contexts tells apart. What a context waits for, which stands among its callbacks, needs it to be
+/// there then.
 const WITHOUT_STATE: [&str; 9] = [
     "on_request_headers",
     "on_request_body",
@@ -92,7 +96,8 @@ const WITHOUT_STATE: [&str; 9] = [
     "on_log",
 ];
 
-/// What is different for two types of one name: where the name is written. Only for comparison with other identities.
+/// What is different for two types of one name: where the name is written. Only for comparison with
+/// other identities.
 pub(crate) fn identity(name: &Ident) -> String {
     format!("{name} {:?}", name.span())
 }
@@ -116,7 +121,8 @@ pub(crate) fn macro_of(name: &Ident, facts: TokenStream) -> TokenStream {
     )
 }
 
-/// A module `name` with `content`, in which [`Path::import`] works. What `content` makes public becomes public beside it.
+/// A module `name` with `content`, in which [`Path::import`] works. What `content` makes public
+/// becomes public beside it.
 pub(crate) fn lookup(name: &str, content: TokenStream) -> TokenStream {
     quote(
         &format!(
@@ -134,8 +140,8 @@ pub(crate) fn lookup(name: &str, content: TokenStream) -> TokenStream {
 
 /// Calls the macro of the type at `path`, in a [`lookup`].
 ///
-/// If there is none, rustc says that it cannot find a macro `callbacks_of_Stamped`, and underlines the path: `what` is
-/// `callbacks_of`.
+/// If there is none, rustc says that it cannot find a macro `callbacks_of_Stamped`, and underlines
+/// the path: `what` is `callbacks_of`.
 pub(crate) fn call(what: &str, path: &Path, input: TokenStream) -> TokenStream {
     let alias = format!("{what}_{}", path.text().replace("r#", "").replace("::", "_").replace('$', ""));
     let mut output = path.import(&alias);
@@ -161,11 +167,13 @@ impl Filter {
         any(&self.root.callbacks, root) || any(&self.context.callbacks, context)
     }
 
-    /// The expression for any of its stream contexts, if the filter has no state: then the host need not announce them.
+    /// The expression for any of its stream contexts, if the filter has no state: then the host
+    /// need not announce them.
     ///
-    /// That takes a root context that does nothing and waits for nothing, and is the only one of its module; a context of requests that is
-    /// the same for each; and callbacks that are not about its life.
-    /// The SDK itself remembers something of streams whose bodies the filter looks at: those have to be told when they end.
+    /// That takes a root context that does nothing and waits for nothing, and is the only one of
+    /// its module; a context of requests that is the same for each; and callbacks that are not
+    /// about its life. The SDK itself remembers something of streams whose bodies the filter looks
+    /// at: those have to be told when they end.
     pub(crate) fn stateless(&self) -> Option<&Path> {
         let root = &self.root;
         let keeps_nothing = |callback: &String| WITHOUT_STATE.contains(&callback.as_str());

@@ -1,7 +1,7 @@
 //! `#[proxy_filter::filter]`: a filter that is one async function.
 //!
-//! It becomes a root context with the function's name in camel case and a stream context, each with its own attribute, so that it is registered as
-//! those that are written by hand.
+//! It becomes a root context with the function's name in camel case and a stream context, each with
+//! its own attribute, so that it is registered as those that are written by hand.
 
 use crate::args::{self, Argument};
 use crate::callback;
@@ -78,7 +78,8 @@ const PHASES: &[Phase] = &[
     },
 ];
 
-/// The methods of `Exchange` that hold headers until the body is here. They look after it with a timer: not every host gives it.
+/// The methods of `Exchange` that hold headers until the body is here. They look after it with a
+/// timer: not every host gives it.
 const HELD: [&str; 2] = ["request_headers_with_body", "response_headers_with_body"];
 
 /// Items of queues, for which only root tasks wait.
@@ -304,8 +305,8 @@ fn limit(deadline: TokenStream) -> TokenStream {
     )
 }
 
-/// The type of what the root context keeps of its configuration, and the expression that gives it to a stream: without a configuration all streams share
-/// one that says nothing.
+/// The type of what the root context keeps of its configuration, and the expression that gives it
+/// to a stream: without a configuration all streams share one that says nothing.
 const fn configuration(is_configured: bool) -> (&'static str, &'static str) {
     if is_configured {
         ("::core::option::Option<::std::rc::Rc<#Config>>", "self.config.clone()")

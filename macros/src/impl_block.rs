@@ -42,7 +42,8 @@ pub(crate) enum ItemKind {
 #[derive(Debug)]
 pub(crate) struct Function {
     pub(crate) name: Ident,
-    /// `const`, `async`, `unsafe`, `extern "C"`: all that is written before `fn`, without the visibility.
+    /// `const`, `async`, `unsafe`, `extern "C"`: all that is written before `fn`, without the
+    /// visibility.
     pub(crate) qualifiers: Vec<TokenTree>,
     pub(crate) generics: Vec<TokenTree>,
     pub(crate) parameters: Group,
@@ -86,10 +87,11 @@ impl ImplBlock {
         })
     }
 
-    /// The author's impl without the functions in `misfits`, and these as methods of the type itself.
+    /// The author's impl without the functions in `misfits`, and these as methods of the type
+    /// itself.
     ///
-    /// So nothing the author wrote is lost (an editor still understands the bodies), and rustc does not report again, in its
-    /// own words, that they do not fit the trait.
+    /// So nothing the author wrote is lost (an editor still understands the bodies), and rustc does
+    /// not report again, in its own words, that they do not fit the trait.
     pub(crate) fn without(&self, misfits: &[String]) -> TokenStream {
         let is_misfit = |item: &&Item| match &item.kind {
             ItemKind::Fn(function) => misfits.contains(&function.name.to_string()),

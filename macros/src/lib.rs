@@ -1,8 +1,9 @@
-//! The macros of `proxy-filter`, which re-exports and explains them.
+//! The macros of `proxy-filter`, which re-exports and documents them.
 //!
-//! This crate has no dependencies: a filter would otherwise spend most of its build on `syn`. What it needs of Rust's grammar
-//! is small: the header of an impl, and the signatures in it. Each macro parses into a model (`impl_block`, `filter`), validates
-//! it (`valid`) and expands it (`export`).
+//! This crate has no dependencies: `syn` would take most of a filter's build time. The macros need
+//! only a small part of Rust's grammar: the header of an impl, and the signatures in it. Each macro
+//! parses its input into a model (`impl_block`, `filter`), validates it (`valid`), and expands it
+//! (`export`).
 
 mod args;
 mod callback;
@@ -26,7 +27,7 @@ mod valid;
 
 use proc_macro::TokenStream;
 
-/// Makes an `impl RootContext` a filter.
+/// Registers an `impl RootContext` as a filter.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -45,7 +46,7 @@ use proc_macro::TokenStream;
 /// # fn main() {}
 /// ```
 ///
-/// The impl stays as it is. For the host, the attribute adds the functions that a Proxy-Wasm module has to export:
+/// The impl is not changed. The attribute adds the functions that a Proxy-Wasm module must export:
 ///
 /// | Export | If the filter has |
 /// |---|---|
@@ -63,25 +64,35 @@ use proc_macro::TokenStream;
 /// | `proxy_on_new_connection`, `proxy_on_downstream_data`, `proxy_on_upstream_data` | the callback of [`StreamContext`](macro@stream_context) with that name |
 /// | `proxy_on_downstream_connection_close`, `proxy_on_upstream_connection_close` | `on_downstream_close`, `on_upstream_close` |
 ///
-/// The host makes no calls for what is not exported, so a filter pays for what it has written. (A body can end with the headers
-/// or with trailers; that is why its callback needs those exports.)
+/// The host does not call what is not exported, so a filter pays only for the callbacks it has. (A
+/// body can end with the headers or with trailers. A body callback therefore needs these exports
+/// too.)
 ///
 /// # Filters without state
 ///
-/// Entering a module is most of what a small filter costs, and the beginning and end of each stream's context are two entries. A
-/// filter is spared them if all of this holds:
+/// Entering a module is most of what a small filter costs, and the host enters it twice more for
+/// the beginning and the end of each stream. The module omits these two exports if all of this
+/// holds:
 ///
-/// - the root has no `root_id`, no other argument and no callback, and its `new_context` consists of the name of the context, as above;
-/// - the context is of requests, a unit struct without a destructor, waits for nothing (its attribute has no arguments), and has none of
-///   `on_create`, `on_done` and `on_delete`.
+/// - The root has no `root_id`, no other argument and no callback, and its `new_context` consists
+///   of the name of the context, as above.
+/// - The context implements `Context`, is a unit struct without a destructor, sends no callouts
+///   (its attribute has no arguments), and has none of `on_create`, `on_done` and `on_delete`.
 ///
-/// Then each callback makes the context for itself, and no root context is ever made: `Default` is required, and not called. A
-/// filter with a configuration has state. One that looks at bodies is told the end of a stream, for what the SDK remembers of them. To
-/// have contexts kept where this says they are not, write `new_context` with braces: `Stamped {}`.
+/// Each callback then creates its own context, and no root context is created: `Default` is
+/// required but not called. A filter with a configuration has state. A filter with a body callback
+/// keeps `proxy_on_delete`, so that the SDK can drop what it stores about the stream. To keep
+/// contexts in any case, write `new_context` with braces: `Stamped {}`.
 ///
 /// # Several filters in one module
 ///
-/// Each root then has a name, which the host's configuration selects as `root_id`, and [`module!`] lists the roots:
+/// Each root then has a name, which the host's configuration selects as `root_id`. [`module!`]
+/// lists the roots:
+///
+/// # Several filters in one module
+///
+/// Each root then has a name, which the host's configuration selects as `root_id`, and [`module!`]
+/// lists the roots:
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
@@ -107,30 +118,35 @@ use proc_macro::TokenStream;
 /// # fn main() {}
 /// ```
 ///
-/// A root without `root_id` is the only one of its module, and answers to any `root_id`.
+/// A root without `root_id` must be the only one of its module, and accepts every `root_id`.
 ///
 /// # Arguments
 ///
 /// | | |
 /// |---|---|
-/// | `root_id = "name"` | the filter is one of several |
-/// | `http_calls`, `timers`, `grpc_calls`, `grpc_streams` | what the root context sends or starts by itself, with a completion of its own: `HttpCall`, `Timer` and `Interval`, `GrpcCall`, `GrpcStream` |
+/// | `root_id = "name"` | the filter is one of several in the module |
+/// | `http_calls`, `timers`, `grpc_calls`, `grpc_streams` | the root context itself starts callouts of this kind, with completions: `HttpCall`, `Timer` and `Interval`, `GrpcCall`, `GrpcStream` |
 ///
 /// # Requirements
 ///
-/// - The type implements [`Default`]: the host creates root contexts before it has a configuration for them.
-/// - The type is not generic, and the impl is in the module that declares the type, or one that has the type's name in scope.
-/// - `type Context` is the path of a type whose `impl Context` has [`#[context]`](macro@context), or whose `impl StreamContext` has
-///   [`#[stream_context]`](macro@stream_context). The attribute finds the callbacks by this name: a `use` of the type is enough, a type alias is not.
-/// - Callbacks are written out in the impl: not behind a `#[cfg]`, which may go inside of them, and not by a macro.
+/// - The type implements [`Default`]: the host creates root contexts before it passes the
+///   configuration.
+/// - The type is not generic, and the impl is in the module that declares the type, or in one where
+///   the type's name is in scope.
+/// - `type Context` is the path of a type whose `impl Context` has [`#[context]`](macro@context),
+///   or whose `impl StreamContext` has [`#[stream_context]`](macro@stream_context). The attribute
+///   finds the callbacks by this name: an imported name works, a type alias does not.
+/// - Callbacks are written in the impl. A macro must not generate them, and a `#[cfg]` may be
+///   inside a callback but not on it.
 ///
-/// Whatever is missing is reported at the code that needs it, with the signature that was expected.
+/// If something is missing, the compiler reports it at the code that needs it, with the expected
+/// signature.
 #[proc_macro_attribute]
 pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
     root::expand(arguments, fields::check(item))
 }
 
-/// Makes an async function a filter.
+/// Registers an async function as a filter.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -149,31 +165,39 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// # fn main() {}
 /// ```
 ///
-/// The handles of the message borrow the exchange. What else is needed of it, the configuration for one, is taken out of it before.
+/// The handles of a message borrow the exchange. Take what else the function needs of the exchange,
+/// such as the configuration, before it awaits the first part.
 ///
-/// `Exchange` describes what such a function can do. The parameter is `Exchange<Config>` with the type of the configuration, which is read as JSON with
-/// serde (feature `json`), or `Exchange` for a filter without one.
+/// `Exchange` describes what the function can do. The parameter is `Exchange<Config>`, where
+/// `Config` is read from the plugin's configuration as JSON with serde (feature `json`), or
+/// `Exchange` for a filter without a configuration.
 ///
-/// The function stays as it is, and may be called by others. Beside it comes a root context with its name in camel case, `Stamp`, which is what
-/// [`module!`] lists if the filter is one of several: no other type of the module may have this name, that of the configuration included. The module exports what is awaited in the function: `request_headers` always, and the other
-/// parts of the stream if the function calls the method that waits for them; what `HttpCall`, `GrpcCall`, `GrpcStream`, `Timer`, `Interval`, `timeout` and
-/// `retry` need if it names these.
+/// The function is not changed, and other code may call it. The macro adds a root context whose
+/// name is the function's name in camel case, such as `Stamp`; [`module!`] lists it if the module
+/// has several filters. No other type of the Rust module may have this name, including the type of
+/// the configuration.
+///
+/// The module exports the callbacks for what the function awaits: always for `request_headers`, for
+/// the other parts of the stream if the function calls the method that awaits them, and for
+/// callouts if the function names `HttpCall`, `GrpcCall`, `GrpcStream`, `Timer`, `Interval`,
+/// `timeout` or `retry`.
 ///
 /// Arguments, all optional:
 ///
 /// | | |
 /// |---|---|
-/// | `root_id = "name"` | the filter is one of several |
-/// | `deadline = Duration::from_secs(2)` | the function has so long, counted from the request's headers, and is dropped then: a constant expression |
-/// | `fail_open` | an `Err` lets the stream go on, instead of refusing it |
-/// | `failure_policy = function` | the same as the configuration says: a function or closure from `&Config` to `FailurePolicy` |
-/// | `response_failure_policy = function` | that of the response, if it differs: it applies once the function has awaited a part of the response |
-/// | `request_body`, `request_trailers`, `response_headers`, `response_body`, `response_trailers`, `finished`, `http_calls`, `grpc_calls`, `grpc_streams`, `timers` | waited for in a function that this one calls |
-/// | `queues` | the root task waits for items of queues |
+/// | `root_id = "name"` | the filter is one of several in the module |
+/// | `deadline = Duration::from_secs(2)` | the maximum time that the function may take, counted from the request's headers: a constant expression. The function is then dropped |
+/// | `fail_open` | an `Err` resumes the stream instead of refusing it |
+/// | `failure_policy = function` | the configuration selects the policy: a function or closure from `&Config` to `FailurePolicy` |
+/// | `response_failure_policy = function` | the policy for the response, if it differs: used once the function has awaited a part of the response |
+/// | `request_body`, `request_trailers`, `response_headers`, `response_body`, `response_trailers`, `finished`, `http_calls`, `grpc_calls`, `grpc_streams`, `timers` | a function that this one calls awaits it |
+/// | `queues` | the root task awaits items of queues |
 /// | `root_task = function` | `async fn function(config: Rc<Config>) -> Result<()>` runs beside the streams, from the configuration of the plugin to its end |
-/// | `configure = function` | the same, and streams wait until it has returned `Ok` |
+/// | `configure = function` | like `root_task`, and streams are paused until it has returned `Ok` |
 ///
-/// What an `Err` does can depend on the configuration, for example to report first and enforce later:
+/// The effect of an `Err` can depend on the configuration, for example to report problems first and
+/// to enforce later:
 ///
 /// ```text
 /// #[derive(Deserialize)]
@@ -185,17 +209,19 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// async fn scan(mut exchange: Exchange<Config>) -> Result<()> {
 /// ```
 ///
-/// A reply, and an error that carries one, is sent whatever the policy is.
+/// A reply, or an error that carries one, is sent under every policy.
 ///
-/// A function that is not done at its `deadline` fails as one that returns an `Err`: what it awaits is given up, its destructors run, and the failure
-/// policy decides about the stream. The time spent in waiting for the plugin, for the client and for the upstream counts: a function that awaits the
-/// response's body takes as long as the response. Root tasks have no deadline, for they last as long as the plugin; `timer::timeout` bounds parts of them.
+/// A function that exceeds its `deadline` fails like one that returns an `Err`: its future is
+/// dropped at the current await point, and the failure policy applies. Time spent waiting for the
+/// plugin, the client and the upstream counts: a function that awaits the response's body takes as
+/// long as the response. Root tasks have no deadline, because they run as long as the plugin;
+/// `timer::timeout` limits a part of them.
 #[proc_macro_attribute]
 pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
     function::expand(arguments, fields::check(item))
 }
 
-/// Tells the host which callbacks an `impl Context` has.
+/// Registers the callbacks of an `impl Context`.
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
@@ -206,7 +232,11 @@ pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// #[proxy_filter::context]
 /// impl Context for Stamped {
-///     fn on_response_headers(&mut self, response: &mut ResponseHeaders, _: bool) -> Result<FilterHeadersStatus> {
+///     fn on_response_headers(
+///         &mut self,
+///         response: &mut ResponseHeaders,
+///         _: bool,
+///     ) -> Result<FilterHeadersStatus> {
 ///         response.add("x-stamped", "1")?;
 ///         Ok(FilterHeadersStatus::Continue)
 ///     }
@@ -214,14 +244,16 @@ pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// # fn main() {}
 /// ```
 ///
-/// The impl stays as it is. The module exports exactly what its callbacks need; [`#[root]`](macro@root) has the table. Neither
-/// attribute sees the other impl, so they meet by the name of the type: the `type Context` of some registered root has to be
-/// this type, or the crate does not compile.
+/// The impl is not changed. The module exports exactly what its callbacks need:
+/// [`#[root]`](macro@root) has the table. The two attributes are connected by the name of the type:
+/// it must be the `type Context` of a registered root. Otherwise the crate does not compile.
 ///
 /// # Arguments
 ///
-/// What the context sends or starts, and awaits with a completion: `http_calls` for `HttpCall`, `timers` for `Timer` and `Interval`, `grpc_calls` for
-/// `GrpcCall`, `grpc_streams` for `GrpcStream`. Without the word, the call does not compile. None is needed for a context that awaits nothing.
+/// The callouts that the context starts with a completion: `http_calls` for `HttpCall`, `timers`
+/// for `Timer` and `Interval`, `grpc_calls` for `GrpcCall`, `grpc_streams` for `GrpcStream`.
+/// Without the argument, starting such a callout does not compile. A context without callouts needs
+/// no argument.
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
@@ -233,7 +265,11 @@ pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// #[proxy_filter::context(timers)]
 /// impl Context for Delayed {
-///     fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
+///     fn on_request_headers(
+///         &mut self,
+///         request: &mut RequestHeaders,
+///         _: bool,
+///     ) -> Result<FilterHeadersStatus> {
 ///         request.pause_for(self, Timer::after(Duration::from_millis(100)), |_, _, elapsed| {
 ///             elapsed?;
 ///             Ok(FilterHeadersStatus::Continue)
@@ -245,14 +281,14 @@ pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// # Requirements
 ///
-/// As for [`#[root]`](macro@root): the type is not generic, and callbacks are written out in the impl, not behind a `#[cfg]` or
-/// a macro.
+/// As for [`#[root]`](macro@root): the type is not generic, and callbacks are written in the impl.
+/// A macro must not generate them, and a `#[cfg]` must not be on a callback.
 #[proc_macro_attribute]
 pub fn context(arguments: TokenStream, item: TokenStream) -> TokenStream {
     context::expand(filter::Kind::Http, arguments, fields::check(item))
 }
 
-/// Tells the host which callbacks an `impl StreamContext` has.
+/// Registers the callbacks of an `impl StreamContext`.
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
@@ -263,21 +299,29 @@ pub fn context(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// #[proxy_filter::stream_context]
 /// impl StreamContext for Guard {
-///     fn on_downstream_data(&mut self, data: &mut DownstreamData, _: bool) -> Result<NetworkFilterStatus> {
-///         Ok(if data.bytes(0, 4)? == b"SSH-" { NetworkFilterStatus::Continue } else { NetworkFilterStatus::Close })
+///     fn on_downstream_data(
+///         &mut self,
+///         data: &mut DownstreamData,
+///         _: bool,
+///     ) -> Result<NetworkFilterStatus> {
+///         Ok(if data.bytes(0, 4)? == b"SSH-" {
+///             NetworkFilterStatus::Continue
+///         } else {
+///             NetworkFilterStatus::Close
+///         })
 ///     }
 /// }
 /// # fn main() {}
 /// ```
 ///
-/// It is for TCP connections what [`#[context]`](macro@context) is for requests, with the same requirements and arguments: the `type Context` of
-/// some registered root has to be this type.
+/// It is the attribute for TCP connections that [`#[context]`](macro@context) is for requests, with
+/// the same requirements and arguments. The type must be the `type Context` of a registered root.
 #[proc_macro_attribute]
 pub fn stream_context(arguments: TokenStream, item: TokenStream) -> TokenStream {
     context::expand(filter::Kind::Tcp, arguments, fields::check(item))
 }
 
-/// Makes one module of several filters.
+/// Combines several filters into one module.
 ///
 /// ```
 /// mod auth {
@@ -295,24 +339,26 @@ pub fn stream_context(arguments: TokenStream, item: TokenStream) -> TokenStream 
 /// # fn main() {}
 /// ```
 ///
-/// The call goes into the crate root, once, and lists every root context that has a `root_id`. The module exports what any of its
-/// filters needs. A `root_id` that no filter has makes the host's start of the plugin fail, with the known ones in the log.
+/// Write the call in the crate root, once, and list every root context that has a `root_id`. The
+/// module exports what any of its filters needs. If the host's configuration has a `root_id` that
+/// no filter has, the plugin is refused, and the log line lists the known ones.
 ///
-/// A path is that of the root's type, also as a `use` imports it. It is an error if two roots have one `root_id`, if a root is
-/// listed twice, or if a root has no `root_id`, and so has a module of its own.
+/// A path names the root's type, also through a `use`. Compilation fails if two roots have the same
+/// `root_id`, if a root is listed twice, or if a root has no `root_id` (it then already is a module
+/// of its own).
 #[proc_macro]
 pub fn module(paths: TokenStream) -> TokenStream {
     module::expand(paths)
 }
 
-/// Where the macros of the types hand their facts. Not for use by hand.
+/// Receives the exports of each type from the other macros. Not for use by hand.
 #[doc(hidden)]
 #[proc_macro]
 pub fn __export(facts: TokenStream) -> TokenStream {
     module::export(facts)
 }
 
-/// A test of a filter, run natively, as wasm in the embedded host, and in Envoy.
+/// Runs a test of a filter natively, as wasm in the embedded host, and in Envoy.
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
@@ -328,18 +374,24 @@ pub fn __export(facts: TokenStream) -> TokenStream {
 /// # }
 /// ```
 ///
-/// The function becomes three tests, which cargo lists as `refuses_without_a_token::native`, `…::wasm` and `…::envoy`. The last
-/// one is ignored unless asked for: `ENVOY=/path/to/envoy cargo test -- --include-ignored`.
+/// The function becomes three tests, which cargo lists as `refuses_without_a_token::native`,
+/// `…::wasm` and `…::envoy`. The last one is ignored by default:
+/// `ENVOY=/path/to/envoy cargo test -- --include-ignored` runs it.
 ///
-/// The filter is the one in the library of the test's package: put the tests in `src/tests.rs`. In `tests/*.rs` it works as well if the
-/// library is also an `rlib`, which costs the module its link-time optimisation.
+/// The filter is the library of the test's package. Put the tests into `src/tests.rs`. In
+/// `tests/*.rs` they work too if the library is also an `rlib`, but the module then loses its
+/// link-time optimisation.
 ///
-/// - `#[test(module = some::path)]` tests the filter whose `#[proxy_filter::root]` or `module!` is in another module.
-/// - `#[test(guest = "name")]` tests a wasm module that is an example of the package `proxy-filter-guests`; it has no native
-///   test, unless `module = some::path` says where the same source is a module of the test.
-/// - `embedded`, alone or after one of these, is for a test of what the embedded host has and Envoy has not: it is not run there.
+/// - `#[test(module = some::path)]` tests the filter whose `#[proxy_filter::root]` or `module!` is
+///   in another Rust module.
+/// - `#[test(guest = "name")]` tests a wasm module that is an example of the package
+///   `proxy-filter-guests`. It has no native test, unless `module = some::path` names the Rust
+///   module of the test that contains the same source.
+/// - `embedded`, alone or after one of these, omits the test in Envoy. It is for features that only
+///   the embedded host has.
 ///
-/// `#[should_panic]` and `#[ignore]` hold for the three tests. The function takes the host and returns nothing.
+/// `#[should_panic]` and `#[ignore]` apply to all three tests. The function takes the host and
+/// returns nothing.
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     test_attr::expand(arguments, item)

@@ -57,7 +57,8 @@ fn decode(literal: &str) -> Option<String> {
                 value.push(char::from_u32(u32::from_str_radix(&digits.replace('_', ""), 16).ok()?)?);
                 chars = after.chars();
             }
-            // A line that goes on: the whitespace before its next character is not part of the string.
+            // A line that goes on: the whitespace before its next character is not part of the
+            // string.
             '\n' => chars = chars.as_str().trim_start().chars(),
             itself => value.push(itself),
         }

@@ -1,4 +1,5 @@
-//! `proxy_filter::module!`, and the steps in which it and `#[proxy_filter::root]` learn about the filters.
+//! `proxy_filter::module!`, and the steps in which it and `#[proxy_filter::root]` learn about the
+//! filters.
 
 use crate::cursor::Cursor;
 use crate::error::{Error, Faults};
@@ -142,7 +143,8 @@ fn finish(members: Vec<Member>) -> TokenStream {
         }
         distinct.push(member);
     }
-    // A root without root_id has emitted exports; more of them would only be reported as duplicates.
+    // A root without root_id has emitted exports; more of them would only be reported as
+    // duplicates.
     let mut output = if complete { export::expand(&distinct) } else { export::impls(&distinct) };
     output.extend(faults.into_tokens());
     output

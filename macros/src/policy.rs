@@ -22,7 +22,8 @@ pub(crate) fn check(arguments: &[Argument], faults: &mut Faults) {
     }
 }
 
-/// The methods of the context that return the failure policies, and whether they depend on the configuration.
+/// The methods of the context that return the failure policies, and whether they depend on the
+/// configuration.
 pub(crate) fn methods(arguments: &[Argument]) -> (TokenStream, bool) {
     let otherwise = if arguments.iter().any(|argument| argument.name == FAIL_OPEN) { "Open" } else { "Closed" };
     let functions = [POLICY, RESPONSE_POLICY].map(|name| {
@@ -34,8 +35,9 @@ pub(crate) fn methods(arguments: &[Argument]) -> (TokenStream, bool) {
     (methods.collect(), is_configured)
 }
 
-/// The method of the context that returns a failure policy: what the author's function says for the configuration. Without one, the
-/// policy is `otherwise`, and that of the response is the request's.
+/// The method of the context that returns a failure policy: what the author's function says for the
+/// configuration. Without one, the policy is `otherwise`, and that of the response is the
+/// request's.
 fn failure_policy(method: &str, otherwise: &str, function: TokenStream) -> TokenStream {
     if function.is_empty() && method == RESPONSE_POLICY {
         return TokenStream::new();

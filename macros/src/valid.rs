@@ -19,9 +19,11 @@ pub(crate) struct ValidImpl {
 }
 
 impl ValidImpl {
-    /// Checks `block`. `None` if it is no impl of `expected` for a type with a name, so that there is nothing to go on with.
+    /// Checks `block`. `None` if it is no impl of `expected` for a type with a name, so that there
+    /// is nothing to go on with.
     ///
-    /// What rustc reports well by itself is left to it: unknown and missing items, argument types, return types.
+    /// What rustc reports well by itself is left to it: unknown and missing items, argument types,
+    /// return types.
     pub(crate) fn check(block: &ImplBlock, expected: &Trait, faults: &mut Faults) -> Option<Self> {
         faults.take(check_trait(block, expected))?;
         let name = faults.take(check_type(block, expected))?;

@@ -9,30 +9,42 @@ use crate::host::buffer::Buffer;
 use crate::http::filter_status::FilterDataStatus;
 use core::ops::{Deref, DerefMut};
 
-/// The part of a message's body the host shows now.
+/// The part of a message's body that the current callback can read and edit.
 ///
-/// After a callback returned [`Continue`](FilterDataStatus::Continue) that is the piece that has just arrived. After
-/// [`StopIterationAndBuffer`](FilterDataStatus::StopIterationAndBuffer) it is everything kept so far and the piece.
+/// After a callback returned [`Continue`](FilterDataStatus::Continue), this is the chunk that has
+/// just arrived. After [`StopIterationAndBuffer`](FilterDataStatus::StopIterationAndBuffer), it is
+/// everything buffered so far, including the new chunk.
 ///
-/// The callback is called once with `end_of_stream` true for every message that ends, whatever ends it: a piece of body, trailers
-/// (the body is then what was buffered), or the headers of a message without a body (the body is then empty and cannot be edited).
+/// Every complete message causes exactly one callback with `end_of_stream` true. If trailers end
+/// the message, the body is then what is buffered. If the message has no body, it is empty and
+/// cannot be edited.
 ///
 /// # Editing
 ///
-/// A host never corrects `content-length`. An edit that changes the number of bytes is therefore refused unless the filter removed
-/// the field when it still could: `response.remove("content-length")?` in `on_response_headers`, and the same for requests. A wrong
-/// one would truncate the message, or leak its end into the next request on the upstream connection.
+/// Hosts do not correct `content-length`. An edit that changes the number of bytes therefore fails,
+/// unless the headers callback has removed the field: `response.remove("content-length")?` in
+/// `on_response_headers`, and the same for requests. A wrong `content-length` would truncate the
+/// message, or leak its end into the next request on the upstream connection.
+/// connection.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
 ///
 /// struct Shout;
 /// impl Context for Shout {
-///     fn on_response_headers(&mut self, response: &mut ResponseHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+///     fn on_response_headers(
+///         &mut self,
+///         response: &mut ResponseHeaders,
+///         _end_of_stream: bool,
+///     ) -> Result<FilterHeadersStatus> {
 ///         response.remove("content-length")?;
 ///         Ok(FilterHeadersStatus::Continue)
 ///     }
-///     fn on_response_body(&mut self, body: &mut ResponseBody, end_of_stream: bool) -> Result<FilterDataStatus> {
+///     fn on_response_body(
+///         &mut self,
+///         body: &mut ResponseBody,
+///         end_of_stream: bool,
+///     ) -> Result<FilterDataStatus> {
 ///         if !end_of_stream {
 ///             return Ok(FilterDataStatus::StopIterationAndBuffer);
 ///         }
@@ -54,11 +66,11 @@ pub struct Body {
 /// Which edits are possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Edits {
-    /// The message has no body, or its body has gone on: there is nothing to edit.
+    /// The message has no body, or its body was forwarded: there is nothing to edit.
     Impossible,
-    /// The headers went on with a `content-length`: the number of bytes must stay.
+    /// The headers were forwarded with a `content-length`: the number of bytes must not change.
     SameLength,
-    /// Any.
+    /// Any edit.
     Any,
 }
 
@@ -76,21 +88,22 @@ impl Body {
         Self { buffer: Buffer::new(buffer, length), edits }
     }
 
-    /// The number of bytes visible now. No host call.
+    /// Returns the number of bytes that are visible now. It makes no host call.
     #[doc(alias = "proxy_get_buffer_status")]
     pub const fn len(&self) -> usize {
         self.buffer.len()
     }
 
-    /// Whether no byte is visible now.
+    /// Returns whether no byte is visible now.
     pub const fn is_empty(&self) -> bool {
         self.buffer.len() == 0
     }
 
-    /// `length` bytes from `start`, copied from the host; fewer at the end of the body, none after it.
+    /// Returns a copy of `length` bytes from `start`. It returns fewer bytes at the end of the
+    /// body, and none if `start` is behind it.
     ///
     /// # Errors
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) or another refusal of the host.
+    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere), or another error status of the host.
     #[doc(alias = "proxy_get_buffer_bytes")]
     #[doc(alias = "getRequestBodyBufferBytes")]
     #[doc(alias = "getResponseBodyBufferBytes")]
@@ -98,7 +111,7 @@ impl Body {
         self.buffer.bytes(start, length)
     }
 
-    /// All bytes visible now.
+    /// Returns a copy of all bytes that are visible now.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes).
@@ -106,12 +119,13 @@ impl Body {
         self.bytes(0, self.len())
     }
 
-    /// Puts `bytes` in the place of everything visible now.
+    /// Replaces everything that is visible now by `bytes`.
     ///
     /// # Errors
-    /// [`ContentLength`](ErrorKind::ContentLength) if that changes the length and `content-length` was not removed from the headers;
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the message has no body, or if trailers ended a body that was forwarded:
-    /// no host can add to it.
+    /// [`ContentLength`](ErrorKind::ContentLength) if the edit changes the length and
+    /// `content-length` was not removed from the headers.
+    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the message has no body, or if trailers
+    /// ended a body that was already forwarded: no host can add to it.
     #[doc(alias = "proxy_set_buffer_bytes")]
     pub fn replace(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         let bytes = bytes.as_ref();
@@ -119,7 +133,7 @@ impl Body {
         self.buffer.replace(bytes)
     }
 
-    /// Puts `bytes` before what is visible now.
+    /// Inserts `bytes` before what is visible now.
     ///
     /// # Errors
     /// As [`replace`](Self::replace).
@@ -129,7 +143,7 @@ impl Body {
         self.buffer.prepend(bytes)
     }
 
-    /// Puts `bytes` after what is visible now.
+    /// Appends `bytes` to what is visible now.
     ///
     /// # Errors
     /// As [`replace`](Self::replace).
@@ -139,23 +153,23 @@ impl Body {
         self.buffer.append(bytes)
     }
 
-    /// Another piece, which cannot be edited.
+    /// Moves the view to another chunk, which cannot be edited.
     #[cfg(feature = "futures")]
     pub(crate) const fn move_to(&mut self, start: usize, length: usize) {
         (self.buffer, self.edits) = (self.buffer.of_piece(start, length), Edits::Impossible);
     }
 
-    /// Where what is visible ends in what the host keeps.
+    /// Returns where the visible part ends in the host's buffer.
     pub(crate) const fn end(&self) -> usize {
         self.buffer.end()
     }
 
-    /// Whether the headers may announce another length.
+    /// Returns whether the forwarded headers may announce a length, which the body must keep.
     pub(crate) fn has_announced_length(&self) -> bool {
         self.edits == Edits::SameLength
     }
 
-    /// The headers announce no length any more.
+    /// Records that the headers no longer announce a length.
     pub(crate) const fn allow_any_length(&mut self) {
         self.edits = Edits::Any;
     }
@@ -188,18 +202,19 @@ macro_rules! handle {
                 Self(Body::new(BufferType::$buffer, length, edits))
             }
 
-            /// A piece after others that the host still keeps.
+            /// Creates the view of a chunk that follows others in the host's buffer.
             pub(crate) const fn piece(start: usize, length: usize, edits: Edits) -> Self {
                 Self(Body { buffer: Buffer::piece(BufferType::$buffer, start, length), edits })
             }
 
-            /// The result that answers the client with `reply` and ends the stream.
+            /// Returns the result that sends `reply` to the client and ends the stream.
             ///
-            /// It is a value: nothing happens unless the callback returns it. If the response headers have gone to the client already, the
-            /// host resets the stream instead.
+            /// The reply is a value: nothing is sent unless the callback returns it. If response
+            /// headers were already sent to the client, the host resets the stream instead.
             ///
             /// # Errors
-            /// None: a callback returns a `Result`. What cannot be sent of a reply is left out, see [`LocalReply`].
+            /// None: the return type is the one that a callback needs. A header or body that cannot
+            /// be sent is left out of the reply: see [`LocalReply`].
             #[inline]
             pub fn reply(&self, reply: LocalReply) -> Result<FilterDataStatus> {
                 Ok(reply.into())
@@ -223,11 +238,12 @@ macro_rules! handle {
 }
 
 handle! {
-    /// The request's body, in [`on_request_body`](crate::Context::on_request_body) only.
+    /// The request's body. Available in [`on_request_body`](crate::Context::on_request_body) only.
     RequestBody, REQUEST_BODY
 }
 
 handle! {
-    /// The response's body, in [`on_response_body`](crate::Context::on_response_body) only.
+    /// The response's body. Available in [`on_response_body`](crate::Context::on_response_body)
+    /// only.
     ResponseBody, RESPONSE_BODY
 }

@@ -1,4 +1,4 @@
-//! Ending a stream without an answer: `close_stream` of the handles of messages.
+//! Resetting a stream without a reply: `close_stream` of the handles of messages.
 
 use crate::error::Result;
 use crate::http::body::{RequestBody, ResponseBody};
@@ -8,19 +8,22 @@ use crate::http::headers::{RequestHeaders, RequestTrailers, ResponseHeaders, Res
 macro_rules! close_stream {
     ($($handle:ident -> $status:ident;)*) => {
         $(impl $handle {
-            /// The result that resets the stream: `return request.close_stream();`. Nothing happens until the callback returns it.
+            /// Returns the result that resets the stream: `return request.close_stream();`. Nothing
+            /// happens until the callback returns it.
             ///
-            /// The client gets no answer, or what it has is cut off, and the upstream's stream is reset as well. An HTTP/1 connection is
-            /// closed; of an HTTP/2 connection only this stream ends. [`on_log`](crate::Context::on_log),
-            /// [`on_done`](crate::Context::on_done) and [`on_delete`](crate::Context::on_delete) follow. Those have no handle with this method, because
-            /// resetting a stream there crashes Envoy.
+            /// The client receives no response, or a truncated one, and Envoy also resets the
+            /// upstream's stream. An HTTP/1 connection is closed; on an HTTP/2 connection only this
+            /// stream ends. [`on_log`](crate::Context::on_log),
+            /// [`on_done`](crate::Context::on_done) and [`on_delete`](crate::Context::on_delete)
+            /// follow. These three callbacks have no handle with this method, because Envoy crashes
+            /// if a module resets a stream there.
             ///
-            /// To tell the client why, [`reply`](Self::reply) instead.
+            /// To tell the client the reason, return [`reply`](Self::reply) instead.
             ///
-            /// A host that refuses leaves the stream stopped.
+            /// If the host refuses to reset the stream, the stream stays paused.
             ///
             /// # Errors
-            /// None: a callback returns a `Result`.
+            /// None: the return type is the one that a callback needs.
             ///
             /// Source: ABI 0.2.1, `proxy_close_stream`; Envoy 1.40, `Context::closeStream`.
             #[doc(alias = "proxy_close_stream")]

@@ -1,5 +1,4 @@
-//! The two contexts a filter is made of: [`RootContext`], which lives as long as the plugin, and [`Context`], which lives as long as
-//! a stream.
+//! [`Context`], which lives as long as one HTTP stream.
 
 use crate::error::Result;
 use crate::error::policy::FailurePolicy;
@@ -10,21 +9,26 @@ use crate::http::log_context::LogContext;
 
 /// The context of one HTTP stream: a request and its response.
 ///
-/// Implement the callbacks you need and put [`#[proxy_filter::context]`](macro@crate::context) on the implementation. The module then exports exactly
-/// those, and a host does not enter it for the others.
+/// Implement the callbacks that the filter needs, and put
+/// [`#[proxy_filter::context]`](macro@crate::context) on the implementation. The module then
+/// exports exactly these callbacks, and the host does not enter the module for the others.
 ///
-/// Order: `on_create`, `on_request_headers`, `on_request_body` for each piece, `on_request_trailers` if there are some, the same for the
-/// response, then the end: Envoy calls `on_log`, `on_done`, `on_delete`, other hosts `on_done` first. A request that the host refuses
-/// before its filters run (a missing `host`, say) gets a context all the same, and only the end. A response does not need a request
-/// that was seen to its end.
+/// The host calls `on_create`, `on_request_headers`, `on_request_body` for each chunk, and
+/// `on_request_trailers` if the client sent trailers; then the same for the response. Envoy ends
+/// with `on_log`, `on_done`, `on_delete`; other hosts call `on_done` before `on_log`.
 ///
-/// A callback that returns an `Err` harms this stream only, as [`failure_policy`](Self::failure_policy) says.
+/// - The response can begin, and end, before the request has ended.
+/// - If Envoy rejects a request before it runs the filters (a missing `host`, for example), the
+///   context gets only `on_create` and the last three callbacks.
+///
+/// If a callback returns an `Err`, only this stream is affected:
+/// [`failure_policy`](Self::failure_policy) selects what happens to it.
 ///
 /// The example at [`RootContext`](crate::RootContext) shows both contexts.
 ///
 /// Source: context API, "Stream Context API".
 pub trait Context: Sized + 'static {
-    /// The stream exists. Nothing of it can be read yet.
+    /// Called when the stream begins. Neither headers nor properties are available yet.
     ///
     /// # Errors
     /// An `Err` is logged, and the failure policy applies at the stream's next callback.
@@ -34,7 +38,8 @@ pub trait Context: Sized + 'static {
         Ok(())
     }
 
-    /// The request's headers are here. `end_of_stream`: there is no body and no trailers.
+    /// Called with the request's headers. `end_of_stream` is true if neither body nor trailers
+    /// follow.
     #[doc(alias = "proxy_on_request_headers")]
     #[doc(alias = "onRequestHeaders")]
     #[doc(alias = "on_http_request_headers")]
@@ -43,9 +48,10 @@ pub trait Context: Sized + 'static {
         Ok(FilterHeadersStatus::Continue)
     }
 
-    /// A piece of the request's body is here, or its end.
+    /// Called for each chunk of the request's body, and for its end.
     ///
-    /// `end_of_stream` is true exactly once for a request that ends, even if it has no body or ends with trailers: see [`Body`](crate::Body).
+    /// `end_of_stream` is true exactly once for every complete request, also if the request has no
+    /// body or ends with trailers: see [`Body`](crate::Body).
     #[doc(alias = "proxy_on_request_body")]
     #[doc(alias = "onRequestBody")]
     #[doc(alias = "on_http_request_body")]
@@ -54,7 +60,7 @@ pub trait Context: Sized + 'static {
         Ok(FilterDataStatus::Continue)
     }
 
-    /// The request's trailers are here; they end it.
+    /// Called with the request's trailers, which end the request.
     #[doc(alias = "proxy_on_request_trailers")]
     #[doc(alias = "onRequestTrailers")]
     #[doc(alias = "on_http_request_trailers")]
@@ -63,7 +69,8 @@ pub trait Context: Sized + 'static {
         Ok(FilterTrailersStatus::Continue)
     }
 
-    /// The response's headers are here: the upstream's, another filter's, or those of this filter's own local reply.
+    /// Called with the response's headers. They come from the upstream, from another filter, or
+    /// from this filter's own local reply.
     #[doc(alias = "proxy_on_response_headers")]
     #[doc(alias = "onResponseHeaders")]
     #[doc(alias = "on_http_response_headers")]
@@ -76,7 +83,8 @@ pub trait Context: Sized + 'static {
         Ok(FilterHeadersStatus::Continue)
     }
 
-    /// A piece of the response's body is here, or its end. As [`on_request_body`](Self::on_request_body).
+    /// Called for each chunk of the response's body, and for its end, like
+    /// [`on_request_body`](Self::on_request_body).
     #[doc(alias = "proxy_on_response_body")]
     #[doc(alias = "onResponseBody")]
     #[doc(alias = "on_http_response_body")]
@@ -85,7 +93,7 @@ pub trait Context: Sized + 'static {
         Ok(FilterDataStatus::Continue)
     }
 
-    /// The response's trailers are here; they end it.
+    /// Called with the response's trailers, which end the response.
     #[doc(alias = "proxy_on_response_trailers")]
     #[doc(alias = "onResponseTrailers")]
     #[doc(alias = "on_http_response_trailers")]
@@ -94,13 +102,15 @@ pub trait Context: Sized + 'static {
         Ok(FilterTrailersStatus::Continue)
     }
 
-    /// A METADATA frame of HTTP/2 came with the request: so many entries. What they are cannot be read; the ABI has no call for it.
+    /// Called for each METADATA frame of HTTP/2 in the request, with the number of its entries. The
+    /// entries cannot be read: the ABI has no call for it.
     ///
-    /// Envoy only, and only where the listener has `allow_metadata` in its `http2_protocol_options`. It comes wherever the client sends such
-    /// frames: after the headers, between pieces of the body. The frame goes on whatever happens here.
+    /// Only Envoy calls this, and only if the listener sets `allow_metadata` in its
+    /// `http2_protocol_options`. Frames can arrive at any time after the headers, also between
+    /// chunks of the body. Envoy always forwards the frame, whatever this callback does.
     ///
     /// # Errors
-    /// An `Err` is logged, and nothing else happens.
+    /// An `Err` is logged and has no other effect.
     ///
     /// Source: Envoy 1.40, `Context::decodeMetadata`.
     #[doc(alias = "proxy_on_request_metadata")]
@@ -110,11 +120,12 @@ pub trait Context: Sized + 'static {
         Ok(())
     }
 
-    /// A METADATA frame of HTTP/2 came with the response. As [`on_request_metadata`](Self::on_request_metadata), with `allow_metadata` in the
-    /// cluster's options.
+    /// Called for each METADATA frame of HTTP/2 in the response, like
+    /// [`on_request_metadata`](Self::on_request_metadata). The option `allow_metadata` is then the
+    /// one of the cluster.
     ///
     /// # Errors
-    /// An `Err` is logged, and nothing else happens.
+    /// An `Err` is logged and has no other effect.
     ///
     /// Source: Envoy 1.40, `Context::encodeMetadata`.
     #[doc(alias = "proxy_on_response_metadata")]
@@ -124,10 +135,12 @@ pub trait Context: Sized + 'static {
         Ok(())
     }
 
-    /// A foreign function of the host calls back for this stream. As [`RootContext::on_foreign_function`](crate::RootContext::on_foreign_function); no handle of the stream is in reach.
+    /// Called by a foreign function of the host for this stream, like
+    /// [`RootContext::on_foreign_function`](crate::RootContext::on_foreign_function). No handle of
+    /// the stream is available here.
     ///
     /// # Errors
-    /// An `Err` is logged, and nothing else happens.
+    /// An `Err` is logged and has no other effect.
     #[doc(alias = "proxy_on_foreign_function")]
     #[doc(alias = "onForeignFunction")]
     fn on_foreign_function(&mut self, function_id: u32, arguments: Vec<u8>) -> Result<()> {
@@ -135,14 +148,15 @@ pub trait Context: Sized + 'static {
         Ok(())
     }
 
-    /// The stream is over.
+    /// Called when the stream has ended.
     #[doc(alias = "proxy_on_done")]
     #[doc(alias = "onDone")]
     fn on_done(&mut self) -> Result<()> {
         Ok(())
     }
 
-    /// The stream is over, and what is known about it can be read.
+    /// Called when the stream has ended, to log it: headers, response trailers and properties can
+    /// be read.
     #[doc(alias = "proxy_on_log")]
     #[doc(alias = "onLog")]
     fn on_log(&mut self, log: &LogContext) -> Result<()> {
@@ -150,22 +164,24 @@ pub trait Context: Sized + 'static {
         Ok(())
     }
 
-    /// The context is about to be dropped; nothing of the stream can be read any more.
+    /// Called before the context is dropped. Nothing of the stream can be read any more.
     #[doc(alias = "proxy_on_delete")]
     #[doc(alias = "onDelete")]
     fn on_delete(&mut self) -> Result<()> {
         Ok(())
     }
 
-    /// What happens to the stream when one of its callbacks returns an `Err`: it is refused, unless the filter says otherwise.
+    /// Selects what happens to the stream when one of its callbacks returns an `Err`. Defaults to
+    /// [`FailurePolicy::Closed`]: the stream is refused.
     ///
-    /// It runs when a callback has failed, so that it can depend on the configuration, or on what the stream has done.
+    /// The SDK calls it after the failure, so the policy can depend on the configuration or on the
+    /// state of the stream.
     fn failure_policy(&self) -> FailurePolicy {
         FailurePolicy::Closed
     }
 
-    /// The same for the response: for its callbacks, and for completions that hold a part of it. Defaults to
-    /// [`failure_policy`](Self::failure_policy).
+    /// Selects the same for the response: for its callbacks, and for completions of callouts that
+    /// pause it. Defaults to [`failure_policy`](Self::failure_policy).
     ///
     /// ```
     /// use proxy_filter::prelude::*;

@@ -1,4 +1,5 @@
-//! What a callback tells the host to do with the stream: [`FilterHeadersStatus`], [`FilterDataStatus`], [`FilterTrailersStatus`].
+//! The return values of the callbacks of a stream: [`FilterHeadersStatus`], [`FilterDataStatus`],
+//! [`FilterTrailersStatus`].
 
 use crate::error::denial::Denial;
 use crate::error::local_reply::LocalReply;
@@ -7,51 +8,55 @@ use crate::error::local_reply::LocalReply;
 ///
 /// | value | Envoy | nginx (`ngx_wasm_module`) |
 /// |---|---|---|
-/// | [`Continue`](Self::Continue) | the headers go on | the same |
-/// | [`StopIteration`](Self::StopIteration) | as `StopAllIterationAndWatermark`; with `allow_on_headers_stop_iteration: true` in the plugin's configuration (Envoy 1.35 and later) the headers are held and the body callbacks come, until one of them returns `Continue` | pauses in request headers only |
+/// | [`Continue`](Self::Continue) | forwards the headers | the same |
+/// | [`StopIteration`](Self::StopIteration) | like `StopAllIterationAndWatermark`. With `allow_on_headers_stop_iteration: true` in the plugin's configuration (Envoy 1.35 and later), pauses only the headers: the body callbacks are called, until one of them returns `Continue` | pauses in request headers only |
 /// | [`ContinueAndEndStream`](Self::ContinueAndEndStream) | treated as `Continue` | an error |
-/// | [`StopAllIterationAndBuffer`](Self::StopAllIterationAndBuffer) | the headers are held, no further callback comes, the body is buffered up to the limit (then 413) | an error |
-/// | [`StopAllIterationAndWatermark`](Self::StopAllIterationAndWatermark) | the headers are held, no further callback comes, the sender is slowed down | an error |
-/// | [`LocalReply`](Self::LocalReply) | the client gets the reply, and the upstream nothing | the same |
-/// | [`CloseStream`](Self::CloseStream) | the stream is reset once the callback has returned | **traps**: `proxy_close_stream` is missing |
+/// | [`StopAllIterationAndBuffer`](Self::StopAllIterationAndBuffer) | pauses the message: no further callback is called, and the body is buffered up to the limit (above it, 413) | an error |
+/// | [`StopAllIterationAndWatermark`](Self::StopAllIterationAndWatermark) | pauses the message: no further callback is called, and the sender gets backpressure | an error |
+/// | [`LocalReply`](Self::LocalReply) | sends the reply to the client, and nothing to the upstream | the same |
+/// | [`CloseStream`](Self::CloseStream) | resets the stream after the callback | **traps**: `proxy_close_stream` is missing |
 ///
-/// To wait for something, return [`PAUSE`](Self::PAUSE): it means the same in Envoy with and without
-/// `allow_on_headers_stop_iteration`, which `StopIteration` does not. With that setting, Envoy before 1.40 loses bytes of a body that a filter buffers
-/// after the headers were forwarded (its changelog; not run here).
+/// To pause a message, return [`PAUSE`](Self::PAUSE). It means the same in Envoy with and without
+/// `allow_on_headers_stop_iteration`; `StopIteration` does not. With that setting, Envoy before
+/// 1.40 loses bytes of a body that a filter buffers after the headers were forwarded (according to
+/// its changelog; not tested here).
 ///
 /// Source: ABI 0.2.1, `proxy_on_request_headers`; Envoy 1.40, `FilterHeadersStatus`.
 #[derive(Debug)]
 #[must_use = "a status does nothing unless the callback returns it"]
 #[non_exhaustive]
 pub enum FilterHeadersStatus {
-    /// The headers go on.
+    /// Forwards the headers.
     Continue,
-    /// The headers are held. What that means for the body depends on the host's configuration: see the table.
+    /// Pauses the headers. The table above says what this means for the body: it depends on the
+    /// host's configuration.
     StopIteration,
-    /// In Envoy the same as `Continue`: a module cannot end a message early.
+    /// Treated as `Continue` by Envoy: a module cannot end a message early.
     ContinueAndEndStream,
-    /// Everything is held, and the body buffered up to the host's limit.
+    /// Pauses the message, and buffers its body up to the host's limit.
     StopAllIterationAndBuffer,
-    /// Everything is held, and the sender slowed down once the host's buffers are full.
+    /// Pauses the message. The sender gets backpressure once the host's buffers are full.
     StopAllIterationAndWatermark,
-    /// The client is answered, and the stream ends here: what `request.reply(…)` returns.
+    /// Sends a local reply and ends the stream: what `request.reply(…)` returns.
     LocalReply(LocalReply),
-    /// The stream is reset: what `request.close_stream()` returns.
+    /// Resets the stream: what `request.close_stream()` returns.
     #[doc(alias = "proxy_close_stream")]
     CloseStream,
 }
 
 impl FilterHeadersStatus {
-    /// Holds the whole message until the stream is continued; the same in Envoy whatever its configuration.
+    /// Pauses the whole message until the stream is resumed. In Envoy it means the same with every
+    /// configuration.
     pub const PAUSE: Self = Self::StopAllIterationAndWatermark;
 
-    /// Whether the headers go on.
+    /// Returns whether the headers are forwarded.
     #[inline]
     pub(crate) const fn lets_go(&self) -> bool {
         matches!(self, Self::Continue | Self::ContinueAndEndStream)
     }
 
-    /// Whether they stay until the stream is continued, whatever body callbacks return.
+    /// Returns whether the headers stay paused until the stream is resumed, whatever body callbacks
+    /// return.
     #[inline]
     pub(crate) const fn holds_all(&self) -> bool {
         matches!(self, Self::StopAllIterationAndBuffer | Self::StopAllIterationAndWatermark)
@@ -74,44 +79,46 @@ impl FilterHeadersStatus {
 ///
 /// | value | Envoy | nginx (`ngx_wasm_module`) |
 /// |---|---|---|
-/// | [`Continue`](Self::Continue) | this piece, and all that was held before it, goes on | the same |
-/// | [`StopIterationAndBuffer`](Self::StopIterationAndBuffer) | the piece is kept; the next callback sees everything kept so far; above the host's limit a request is answered with 413 and a response reset | the same for responses |
-/// | [`StopIterationAndWatermark`](Self::StopIterationAndWatermark) | the piece is kept by the host, but the next callback sees the next piece only; the sender is slowed down | an error |
-/// | [`StopIterationNoBuffer`](Self::StopIterationNoBuffer) | the piece is **dropped** | an error |
-/// | [`LocalReply`](Self::LocalReply) | the client gets the reply if no response headers were sent yet; otherwise the stream is reset | the same |
-/// | [`CloseStream`](Self::CloseStream) | the stream is reset once the callback has returned | **traps**: `proxy_close_stream` is missing |
+/// | [`Continue`](Self::Continue) | forwards this chunk, and everything that was buffered before it | the same |
+/// | [`StopIterationAndBuffer`](Self::StopIterationAndBuffer) | buffers the chunk; the next callback sees everything buffered so far. Above the host's limit, Envoy replies to a request with 413 and resets a response | the same for responses |
+/// | [`StopIterationAndWatermark`](Self::StopIterationAndWatermark) | buffers the chunk, but the next callback sees only the next chunk; the sender gets backpressure | an error |
+/// | [`StopIterationNoBuffer`](Self::StopIterationNoBuffer) | **drops** the chunk | an error |
+/// | [`LocalReply`](Self::LocalReply) | sends the reply if no response headers were sent yet; otherwise resets the stream | the same |
+/// | [`CloseStream`](Self::CloseStream) | resets the stream after the callback | **traps**: `proxy_close_stream` is missing |
 ///
-/// `Continue` and `StopIterationAndBuffer` mean the same everywhere. [`PAUSE`](Self::PAUSE) is the latter.
+/// `Continue` and `StopIterationAndBuffer` mean the same everywhere. [`PAUSE`](Self::PAUSE) is the
+/// latter.
 ///
-/// Prefer `Continue` for each chunk of a response, and keep in the filter what it needs of the earlier ones. If a filter
-/// nearer to the upstream ends the body with trailers of its own, as Envoy's decompressor always does,
-/// Envoy drops a body that is buffered, and the client waits for it until a timeout.
+/// For responses, prefer to return `Continue` for each chunk, and to keep in the filter what it
+/// needs of earlier chunks. If a filter nearer to the upstream ends the body with trailers of its
+/// own, as Envoy's decompressor always does, Envoy drops a buffered body, and the client waits
+/// until a timeout.
 ///
 /// Source: ABI 0.2.1, `proxy_on_request_body`; Envoy 1.40, `FilterDataStatus`.
 #[derive(Debug)]
 #[must_use = "a status does nothing unless the callback returns it"]
 #[non_exhaustive]
 pub enum FilterDataStatus {
-    /// This piece, and all that was held before it, goes on.
+    /// Forwards this chunk, and everything that was buffered before it.
     Continue,
-    /// The piece is kept; the next callback sees everything kept so far.
+    /// Buffers the chunk. The next callback sees everything buffered so far.
     StopIterationAndBuffer,
-    /// The piece is kept by the host, but the next callback sees the next piece only.
+    /// Buffers the chunk in the host, but the next callback sees only the next chunk.
     StopIterationAndWatermark,
-    /// The piece is dropped.
+    /// Drops the chunk.
     StopIterationNoBuffer,
-    /// The client is answered, and the stream ends here: what `body.reply(…)` returns.
+    /// Sends a local reply and ends the stream: what `body.reply(…)` returns.
     LocalReply(LocalReply),
-    /// The stream is reset: what `body.close_stream()` returns.
+    /// Resets the stream: what `body.close_stream()` returns.
     #[doc(alias = "proxy_close_stream")]
     CloseStream,
 }
 
 impl FilterDataStatus {
-    /// Keeps the body until the stream is continued or a later piece returns `Continue`.
+    /// Buffers the body until the stream is resumed, or until a later callback returns `Continue`.
     pub const PAUSE: Self = Self::StopIterationAndBuffer;
 
-    /// Whether the body goes on.
+    /// Returns whether the body is forwarded.
     #[inline]
     pub(crate) const fn lets_go(&self) -> bool {
         matches!(self, Self::Continue)
@@ -138,22 +145,23 @@ impl FilterDataStatus {
 #[must_use = "a status does nothing unless the callback returns it"]
 #[non_exhaustive]
 pub enum FilterTrailersStatus {
-    /// The trailers, and all that was held before them, go on.
+    /// Forwards the trailers, and everything that was buffered before them.
     Continue,
-    /// The trailers are held until the stream is continued.
+    /// Pauses the message until the stream is resumed.
     StopIteration,
-    /// The client is answered if no response headers were sent yet; otherwise the stream is reset: what `trailers.reply(…)` returns.
+    /// Sends a local reply if no response headers were sent yet; otherwise resets the stream. This
+    /// is what `trailers.reply(…)` returns.
     LocalReply(LocalReply),
-    /// The stream is reset: what `trailers.close_stream()` returns.
+    /// Resets the stream: what `trailers.close_stream()` returns.
     #[doc(alias = "proxy_close_stream")]
     CloseStream,
 }
 
 impl FilterTrailersStatus {
-    /// Holds the trailers until the stream is continued.
+    /// Pauses the message until the stream is resumed.
     pub const PAUSE: Self = Self::StopIteration;
 
-    /// Whether the trailers go on.
+    /// Returns whether the trailers are forwarded.
     #[inline]
     pub(crate) const fn lets_go(&self) -> bool {
         matches!(self, Self::Continue)

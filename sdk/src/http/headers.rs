@@ -1,4 +1,5 @@
-//! Headers and trailers of a stream: [`RequestHeaders`], [`ResponseHeaders`], [`RequestTrailers`], [`ResponseTrailers`].
+//! Headers and trailers of a stream: [`RequestHeaders`], [`ResponseHeaders`], [`RequestTrailers`],
+//! [`ResponseTrailers`].
 
 use crate::abi::map_type::MapType;
 use crate::error::Result;
@@ -9,7 +10,7 @@ use crate::fields::header_value::HeaderValue;
 use crate::http::filter_status::{FilterHeadersStatus, FilterTrailersStatus};
 use core::ops::{Deref, DerefMut};
 
-/// A phase's own handle: the fields it holds, and the reply it can return instead.
+/// Defines the handle of one phase: its fields, and the local reply that its callback can return.
 macro_rules! handle {
     ($(#[$doc:meta])* $name:ident, $map:ident, $status:ident) => {
         $(#[$doc])*
@@ -17,17 +18,19 @@ macro_rules! handle {
         pub struct $name(HeaderMap);
 
         impl $name {
-            /// The map, and what is known about `content-length` from an earlier callback for it.
+            /// Creates the handle. `content_length` is what an earlier callback of the message
+            /// recorded.
             pub(crate) const fn new(content_length: ContentLength) -> Self {
                 Self(HeaderMap::with(MapType::$map, content_length))
             }
 
-            /// The result that answers the client with `reply` and ends the stream.
+            /// Returns the result that sends `reply` to the client and ends the stream.
             ///
-            /// It is a value: nothing happens unless the callback returns it.
+            /// The reply is a value: nothing is sent unless the callback returns it.
             ///
             /// # Errors
-            /// None: a callback returns a `Result`. What cannot be sent of a reply is left out, see [`LocalReply`].
+            /// None: the return type is the one that a callback needs. A header or body that cannot
+            /// be sent is left out of the reply: see [`LocalReply`].
             #[inline]
             pub fn reply(&self, reply: LocalReply) -> Result<$status> {
                 Ok(reply.into())
@@ -51,8 +54,9 @@ macro_rules! handle {
 }
 
 handle! {
-    /// The request's headers, in [`on_request_headers`](crate::Context::on_request_headers) only: after that callback they go on to the
-    /// upstream and cannot be reached any more.
+    /// The request's headers. Available in
+    /// [`on_request_headers`](crate::Context::on_request_headers) only: when that callback has
+    /// returned, the host may forward them.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -68,7 +72,8 @@ handle! {
 }
 
 handle! {
-    /// The response's headers, in [`on_response_headers`](crate::Context::on_response_headers) only.
+    /// The response's headers. Available in
+    /// [`on_response_headers`](crate::Context::on_response_headers) only.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -83,17 +88,20 @@ handle! {
 }
 
 handle! {
-    /// The request's trailers, in [`on_request_trailers`](crate::Context::on_request_trailers) only. They exist only if the client sent some.
+    /// The request's trailers. Available in
+    /// [`on_request_trailers`](crate::Context::on_request_trailers) only, which is called only if
+    /// the client sent trailers.
     RequestTrailers, REQUEST_TRAILERS, FilterTrailersStatus
 }
 
 handle! {
-    /// The response's trailers, in [`on_response_trailers`](crate::Context::on_response_trailers) only. They exist only if the upstream sent
-    /// some.
+    /// The response's trailers. Available in
+    /// [`on_response_trailers`](crate::Context::on_response_trailers) only, which is called only if
+    /// the upstream sent trailers.
     ResponseTrailers, RESPONSE_TRAILERS, FilterTrailersStatus
 }
 
-/// One accessor a pseudo-header.
+/// Defines one accessor for each pseudo-header.
 macro_rules! pseudo {
     ($($(#[$doc:meta])* $name:ident = $header:literal;)*) => {
         $(
@@ -110,19 +118,19 @@ macro_rules! pseudo {
 
 impl RequestHeaders {
     pseudo! {
-        /// `:method`, for example `GET`.
+        /// Returns `:method`, for example `GET`.
         method = ":method";
-        /// `:path`, with the query: `/a?b=c`. `None` only for `CONNECT`.
+        /// Returns `:path`, including the query: `/a?b=c`. `None` for `CONNECT` only.
         path = ":path";
-        /// `:authority`: what HTTP/1 calls `host`.
+        /// Returns `:authority`, which HTTP/1 calls `host`.
         authority = ":authority";
-        /// `:scheme`: `http` or `https`.
+        /// Returns `:scheme`: `http` or `https`.
         scheme = ":scheme";
     }
 }
 
 impl ResponseHeaders {
-    /// `:status`, for example 200. `None` if it is missing or not a number.
+    /// Returns `:status`, for example 200. `None` if it is missing or not a number.
     ///
     /// # Errors
     /// As [`get`](HeaderMap::get).

@@ -1,12 +1,13 @@
-//! [`LogContext`]: what a stream leaves behind for its log.
+//! [`LogContext`]: what [`on_log`](crate::Context::on_log) can read of a stream.
 
 use crate::abi::map_type::MapType;
 use crate::fields::header_map::HeaderMap;
 
-/// What can be read in [`on_log`](crate::Context::on_log): the headers of both sides, and the response's trailers. None can be changed.
+/// The headers of both messages and the response's trailers, read-only, in
+/// [`on_log`](crate::Context::on_log).
 ///
-/// Fields of a message that never came are missing: a request that was refused early may have no headers here. Request trailers
-/// cannot be read at this time in Envoy.
+/// If a message did not arrive, its fields are missing: a request that was rejected early may have
+/// no headers here. Envoy does not give access to request trailers in this phase.
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
@@ -34,17 +35,17 @@ impl LogContext {
         }
     }
 
-    /// The request's headers, as they went to the upstream.
+    /// Returns the request's headers as they were sent to the upstream.
     pub const fn request_headers(&self) -> &HeaderMap {
         &self.request_headers
     }
 
-    /// The response's headers, as they went to the client.
+    /// Returns the response's headers as they were sent to the client.
     pub const fn response_headers(&self) -> &HeaderMap {
         &self.response_headers
     }
 
-    /// The response's trailers.
+    /// Returns the response's trailers.
     pub const fn response_trailers(&self) -> &HeaderMap {
         &self.response_trailers
     }

@@ -1,4 +1,5 @@
-//! HTTP streams: [`Context`](crate::Context), the handles of each part of a message, and what callbacks return.
+//! HTTP streams: [`Context`](crate::Context), the handles of the parts of a message, and the return
+//! values of callbacks.
 
 pub(crate) mod body;
 pub(crate) mod close_stream;

@@ -62,7 +62,7 @@ paused! {
     ResponseTrailers -> FilterTrailersStatus, |_state| Self::new(ContentLength::Kept), |_part| ();
 }
 
-/// What of a paused body may be edited.
+/// Returns which edits of a paused body are allowed.
 #[inline]
 fn edits(state: &MessageState) -> Edits {
     if state.buffered.get() == 0 { Edits::Impossible } else { state.content_length().into() }

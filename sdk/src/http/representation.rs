@@ -1,4 +1,5 @@
-//! What the headers of a message say about its body: [`MediaType`], its codings, and the fields that an edit makes wrong.
+//! What the headers of a message say about its body: [`MediaType`], its codings, and the fields
+//! that become wrong when the body is edited.
 
 use crate::error::Result;
 use crate::fields::header_map::HeaderMap;
@@ -24,11 +25,11 @@ pub struct MediaType {
 }
 
 impl MediaType {
-    /// Parses a field value. `None` if it is not one media type.
+    /// Parses a field value. Returns `None` if the value is not exactly one media type.
     ///
-    /// A repeated `content-type`, which Envoy joins with a comma, is not one: recipients differ in
-    /// which of the types they believe. A filter that protects something should treat such a body as
-    /// the type that it looks for.
+    /// If `content-type` is repeated, Envoy joins the values with a comma. That is not one media
+    /// type: recipients disagree about which value counts. A security filter should treat such a
+    /// body as if it had the type that the filter inspects.
     pub fn parse(value: &[u8]) -> Option<Self> {
         let text = core::str::from_utf8(value).ok()?;
         let mut parts = split_outside_quotes(text, b';').map(|part| part.trim_matches([' ', '\t']));
@@ -48,28 +49,31 @@ impl MediaType {
         Some(Self { essence: essence.to_ascii_lowercase(), parameters })
     }
 
-    /// The type and the subtype in lower case, without parameters: `text/html`.
+    /// Returns the type and the subtype in lower case, without parameters: `text/html`.
     pub fn essence(&self) -> &str {
         &self.essence
     }
 
-    /// The suffix that names the syntax below the subtype, in lower case: `json` of
-    /// `application/problem+json`.
+    /// Returns the suffix of the subtype in lower case: `json` for `application/problem+json`.
     pub fn suffix(&self) -> Option<&str> {
         self.essence.rsplit_once('+').map(|(_, suffix)| suffix)
     }
 
-    /// The first value of a parameter, without quotes. Values keep their case; that of `charset` has no meaning.
+    /// Returns the first value of a parameter, without quotes. The case of the value is preserved;
+    /// the case of a `charset` has no meaning.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// Whether the body is JSON: `application/json`, `text/json`, or any type with the suffix `+json`.
+    /// Returns whether the body is JSON: `application/json`, `text/json`, or any type with the
+    /// suffix `+json`.
     ///
     /// ```
     /// use proxy_filter::MediaType;
     ///
-    /// let is_json = |value: &str| MediaType::parse(value.as_bytes()).is_some_and(|media| media.is_json());
+    /// let is_json = |value: &str| {
+    ///     MediaType::parse(value.as_bytes()).is_some_and(|media| media.is_json())
+    /// };
     /// assert!(is_json("application/JSON; charset=utf-8"));
     /// assert!(is_json("application/vnd.api+json"));
     /// assert!(!is_json("application/x-ndjson"));
@@ -80,7 +84,7 @@ impl MediaType {
 }
 
 impl HeaderMap {
-    /// The media type that `content-type` names; `None` if there is none, or not exactly one.
+    /// Returns the media type in `content-type`. `None` if the field is missing or names several.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -95,10 +99,10 @@ impl HeaderMap {
         Ok(self.get("content-type")?.and_then(|value| MediaType::parse(&value)))
     }
 
-    /// The codings of the body in the order in which they were applied, in lower case: `gzip`, `br`.
-    /// Empty if the body can be read as it is.
+    /// Returns the codings of the body in the order in which they were applied, in lower case:
+    /// `gzip`, `br`. The list is empty if the body is not encoded.
     ///
-    /// All values of `content-encoding` count. `identity` is no coding.
+    /// All values of `content-encoding` are read. `identity` is not a coding.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -107,7 +111,7 @@ impl HeaderMap {
     /// }
     /// ```
     ///
-    /// To have bodies come without a coding, put `identity` into `accept-encoding` of the request.
+    /// To receive bodies without a coding, set `accept-encoding: identity` in the request.
     ///
     /// # Errors
     /// As [`pairs`](Self::pairs).
@@ -117,12 +121,14 @@ impl HeaderMap {
         Ok(codings(self.get_all("content-encoding")?.iter()))
     }
 
-    /// Prepares the headers for an edit of the body: removes or weakens the fields that an edit makes wrong.
+    /// Prepares the headers for an edit of the body: removes or weakens the fields that the edit
+    /// makes wrong.
     ///
-    /// - `content-length` is removed, which is what permits edits that change the length;
-    /// - `content-md5`, `digest`, `content-digest` and `repr-digest` are removed, also from trailers;
-    /// - a strong `etag` becomes a weak one, so that no cache or range request joins bytes of the
-    ///   original and the edited body. One that is not valid is removed.
+    /// - Removes `content-length`, which permits edits that change the length.
+    /// - Removes `content-md5`, `digest`, `content-digest` and `repr-digest`; call it for the
+    ///   trailers as well if they may have a digest.
+    /// - Makes a strong `etag` weak, so that no cache or range request mixes bytes of the original
+    ///   and the edited body. An `etag` that is not valid is removed.
     ///
     /// ```
     /// use proxy_filter::prelude::*;
@@ -136,8 +142,8 @@ impl HeaderMap {
     /// # fn main() {}
     /// ```
     ///
-    /// A response to `HEAD` and a 304 have no body to edit, and describe the one of `GET`: they should
-    /// be prepared in the same way.
+    /// A response to `HEAD` and a 304 have no body, but their headers describe the body of the
+    /// `GET`: prepare them in the same way.
     ///
     /// # Errors
     /// As [`remove`](Self::remove).

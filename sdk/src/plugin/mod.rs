@@ -1,4 +1,4 @@
-//! The end of a plugin that has something left to do: [`done`].
+//! The life of a plugin: [`RootContext`](crate::RootContext), and [`done`], which ends its work.
 
 pub(crate) mod registration;
 pub(crate) mod root_context;
@@ -6,14 +6,17 @@ pub(crate) mod root_context;
 use crate::error::{Error, Result};
 use crate::sys;
 
-/// Says that the root context whose [`on_done`](crate::RootContext::on_done) returned `false` has nothing left to do. The host drops it once
-/// the running callback has returned.
+/// Tells the host that the root context has finished the work for which its
+/// [`on_done`](crate::RootContext::on_done) returned `false`. The host drops the context when the
+/// running callback has returned.
 ///
-/// Call it in a callback of that root context, such as the answer to a call that was made in `on_done`, or an item of a queue. From a callback
-/// of another context, of a stream of the newer root context for example, it is an error.
+/// Call it in a callback of that root context: in the completion of a callout that was sent in
+/// `on_done`, for example, or for an item of a queue. In a callback of another context (a stream of
+/// the new root context, for example) it fails.
 ///
-/// Only a plugin whose VM lives on can wait: one that is reconfigured, or that shares its VM with another plugin. When the last plugin of a
-/// VM goes, when the listener is removed and when the process ends, Envoy ends the VM without waiting.
+/// Envoy waits only if the VM stays alive: when the plugin is reconfigured, or shares its VM with
+/// another plugin. When the last plugin of a VM is removed, when the listener is removed, and when
+/// the process exits, Envoy ends the VM without waiting.
 ///
 /// ```
 /// use proxy_filter::plugin;
@@ -57,7 +60,8 @@ use crate::sys;
 /// ```
 ///
 /// # Errors
-/// [`NotFound`](crate::ErrorKind::NotFound) if the host does not wait for the context of the running callback, as after the first call.
+/// [`NotFound`](crate::ErrorKind::NotFound) if the host is not waiting for the context of the
+/// running callback, for example after a first call.
 ///
 /// Source: ABI 0.2.1, `proxy_done`; Envoy 1.40, `WasmBase::done`.
 #[doc(alias = "proxy_done")]

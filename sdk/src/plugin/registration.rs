@@ -1,4 +1,4 @@
-//! `NewContext`: how a host's request for a root context becomes one.
+//! `NewContext`: creates a root context when the host asks for one.
 
 use crate::engine::callbacks::CallbackSet;
 use crate::error::kind::ErrorKind;
@@ -7,32 +7,34 @@ use crate::host::property;
 use crate::plugin::root_context::RootContext;
 use core::any::Any;
 
-/// Makes the root context a host asks for. The registration implements it.
+/// Creates the root context that the host asks for. The macro `root` implements it.
 pub trait NewContext: RootContext {
-    /// What the root contexts of the module say that they wait for.
+    /// The kinds of callouts that the root contexts of the module may send, as their attributes
+    /// say.
     const AWAITS: CallbackSet;
-    /// Whether it has `on_log`, so that the id in `proxy_on_log` may be its own.
+    /// Whether the root has `on_log`, so that the id in `proxy_on_log` may be its own.
     const LOGS: bool;
-    /// Whether it, or its stream context, has `on_foreign_function`.
+    /// Whether the root, or its stream context, has `on_foreign_function`.
     const FOREIGN: bool;
 
-    /// The new root context, or why there is none.
+    /// Creates the root context, or returns why the plugin is refused.
     fn new_root() -> Result<Self>;
 
-    /// The author's type, for completions that name it: one of several in the type that stands for all roots of a module.
+    /// Returns the author's type, which completions name. In a module with several roots, it is one
+    /// of those in the type that represents all of them.
     #[inline]
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
 }
 
-/// The `root_id` the host's configuration gives the plugin that is being created.
+/// Returns the `root_id` that the host's configuration gives to the plugin that is being created.
 #[inline]
 pub fn root_id() -> Result<Vec<u8>> {
     Ok(property::get(&["plugin_root_id"])?.unwrap_or_default())
 }
 
-/// The error for a `root_id` that no root context of the module has.
+/// Creates the error for a `root_id` that no root context of the module has.
 #[cold]
 #[inline]
 pub fn unknown_root_id(found: &[u8], known: &[&str]) -> Error {

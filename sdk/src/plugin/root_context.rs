@@ -6,20 +6,23 @@ use crate::error::Result;
 use crate::host::configuration::{Configuration, VmConfiguration};
 use crate::http::log_context::LogContext;
 
-/// The context of a plugin: it reads the configuration and makes a [`Context`](crate::Context) for each HTTP stream, or a
-/// [`StreamContext`](crate::StreamContext) for each TCP connection.
+/// The context of a plugin: it reads the configuration and makes a [`Context`](crate::Context) for
+/// each HTTP stream, or a [`StreamContext`](crate::StreamContext) for each TCP connection.
 ///
-/// Put [`#[proxy_filter::root]`](macro@crate::root) on the implementation: it registers the filter. The type must be [`Default`]: the host says
-/// that a plugin exists before it says how it is configured.
+/// Put [`#[proxy_filter::root]`](macro@crate::root) on the implementation: it registers the filter.
+/// The type must implement [`Default`], because the host creates a plugin before it passes the
+/// configuration.
 ///
-/// Hosts run a plugin several times. Envoy makes one VM for each worker thread, one for the main thread and one that is thrown away
-/// after a trial start (the canary); each has its own root context and runs `on_start` and `on_configure`. When the plugin's
-/// configuration changes, the new root context is started and configured before the old one is done, and streams stay with the
-/// root context that made them.
+/// Hosts run a plugin several times. Envoy creates one VM for each worker thread, one for the main
+/// thread, and before that a canary VM, which it destroys after the start. Each VM has its own root
+/// context, which runs `on_start` and `on_configure`. When the plugin's configuration changes, the
+/// new root context is started and configured before the old one ends. Existing streams keep the
+/// root context that created them.
 ///
-/// A root context that has no callback, and whose [`new_context`](Self::new_context) only names a unit struct, belongs to a filter
-/// without state: no root context is made then, and the host does not enter the module when streams begin and end.
-/// [`#[proxy_filter::root]`](macro@crate::root) says when exactly.
+/// If a root context has no callback, and its [`new_context`](Self::new_context) only names a unit
+/// struct, the filter has no state. The SDK then creates no root context, and the host does not
+/// enter the module when streams begin and end. [`#[proxy_filter::root]`](macro@crate::root) lists
+/// the exact conditions.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -50,7 +53,11 @@ use crate::http::log_context::LogContext;
 ///
 /// #[proxy_filter::context]
 /// impl Context for Stream {
-///     fn on_response_headers(&mut self, response: &mut ResponseHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+///     fn on_response_headers(
+///         &mut self,
+///         response: &mut ResponseHeaders,
+///         _end_of_stream: bool,
+///     ) -> Result<FilterHeadersStatus> {
 ///         response.add("x-greeting", &*self.greeting)?;
 ///         Ok(FilterHeadersStatus::Continue)
 ///     }
@@ -60,14 +67,17 @@ use crate::http::log_context::LogContext;
 ///
 /// Source: context API, "Root Context API".
 pub trait RootContext: Sized + 'static {
-    /// The context of a stream: a type that implements [`Context`](crate::Context) with [`#[context]`](macro@crate::context), or
-    /// [`StreamContext`](crate::StreamContext) with [`#[stream_context]`](macro@crate::stream_context).
+    /// The context of a stream: a type that implements [`Context`](crate::Context) with
+    /// [`#[context]`](macro@crate::context), or [`StreamContext`](crate::StreamContext) with
+    /// [`#[stream_context]`](macro@crate::stream_context).
     type Context: Callbacks;
 
-    /// The module has been loaded into a VM; the VM's configuration is readable. Runs once for each root context.
+    /// Called when the module has been loaded into a VM. The VM's configuration can be read. It
+    /// runs once for each root context.
     ///
     /// # Errors
-    /// An `Err` is logged and refuses the plugin: Envoy rejects the listener or cluster that wants it.
+    /// An `Err` is logged and refuses the plugin: Envoy rejects the listener or cluster that uses
+    /// it.
     #[doc(alias = "proxy_on_vm_start")]
     #[doc(alias = "onStart")]
     fn on_start(&mut self, configuration: VmConfiguration) -> Result<()> {
@@ -75,10 +85,10 @@ pub trait RootContext: Sized + 'static {
         Ok(())
     }
 
-    /// The plugin's configuration is readable.
+    /// Called with the plugin's configuration.
     ///
     /// # Errors
-    /// An `Err` is logged and refuses the configuration: Envoy keeps the one it had.
+    /// An `Err` is logged and refuses the configuration: Envoy keeps the previous one.
     #[doc(alias = "proxy_on_configure")]
     #[doc(alias = "onConfigure")]
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
@@ -86,25 +96,30 @@ pub trait RootContext: Sized + 'static {
         Ok(())
     }
 
-    /// The period set with [`timer::set_tick_period`](crate::timer::set_tick_period) is over; the next one begins when this returns.
+    /// Called when the period that was set with
+    /// [`timer::set_tick_period`](crate::timer::set_tick_period) has elapsed. The next period
+    /// begins when this callback returns.
     ///
-    /// It runs in each VM in which the period was set. There is no stream here: properties and messages of streams cannot be reached.
+    /// It runs in each VM in which the period was set. No stream is current: properties and
+    /// messages of streams are not available.
     ///
     /// # Errors
-    /// An `Err` is logged, and nothing else happens: the tick goes on.
+    /// An `Err` is logged and has no other effect: later ticks are unaffected.
     #[doc(alias = "proxy_on_tick")]
     #[doc(alias = "onTick")]
     fn on_tick(&mut self) -> Result<()> {
         Ok(())
     }
 
-    /// Somebody has put an item into a queue that this root context [registered](SharedQueue::register).
+    /// Called when an item was enqueued into a queue that this root context
+    /// [registered](SharedQueue::register).
     ///
-    /// It runs once for each item, after the callback that put it in, and in the VM that registered last. The item may be gone already: a queue
-    /// is one for all who know it.
+    /// It runs once for each item, after the callback that enqueued it, in the VM that registered
+    /// the queue last. The queue may be empty by then: every VM that knows it can dequeue its
+    /// items.
     ///
     /// # Errors
-    /// An `Err` is logged, and nothing else happens: what was not taken out stays in the queue.
+    /// An `Err` is logged and has no other effect: the remaining items stay in the queue.
     #[doc(alias = "proxy_on_queue_ready")]
     #[doc(alias = "onQueueReady")]
     fn on_queue_ready(&mut self, queue: &SharedQueue) -> Result<()> {
@@ -112,12 +127,15 @@ pub trait RootContext: Sized + 'static {
         Ok(())
     }
 
-    /// A request of the listener is over, and what is known about it can be read: the plugin is an access logger
-    /// (`envoy.access_loggers.wasm`). A plugin that is a filter has [`Context::on_log`](crate::Context::on_log) instead; this does not run for it.
+    /// Called when a request of the listener has ended, to log it. It runs only if the plugin is
+    /// configured as an access logger (`envoy.access_loggers.wasm`). A plugin that is configured as
+    /// a filter has [`Context::on_log`](crate::Context::on_log) instead.
     ///
-    /// An access logger has no stream contexts. It sees every request of the listener, those included that were answered before any
-    /// filter ran. What can be read is what [`Context::on_log`](crate::Context::on_log) reads: the fields of `log`, [`stream_info`](crate::stream_info) and
-    /// [`property`](crate::property), [`metadata`](crate::metadata).
+    /// An access logger has no stream contexts. It sees every request of the listener, also those
+    /// that were rejected before any filter ran. It can read what
+    /// [`Context::on_log`](crate::Context::on_log) reads: the fields of `log`,
+    /// [`stream_info`](crate::stream_info), [`property`](crate::property) and
+    /// [`metadata`](crate::metadata).
     ///
     /// ```
     /// use proxy_filter::prelude::*;
@@ -148,7 +166,7 @@ pub trait RootContext: Sized + 'static {
     /// ```
     ///
     /// # Errors
-    /// An `Err` is logged, and nothing else happens.
+    /// An `Err` is logged and has no other effect.
     ///
     /// Source: Envoy 1.40, `WasmAccessLog`.
     #[doc(alias = "proxy_on_log")]
@@ -158,16 +176,18 @@ pub trait RootContext: Sized + 'static {
         Ok(())
     }
 
-    /// A foreign function of the host calls back: during the call of [`foreign::call`](crate::foreign::call), or at any time later.
+    /// Called by a foreign function of the host, during [`foreign::call`](crate::foreign::call) or
+    /// at any later time.
     ///
-    /// The id and the bytes are what host and module have agreed on. Calls for streams come to [`Context::on_foreign_function`](crate::Context::on_foreign_function) and
-    /// [`StreamContext::on_foreign_function`](crate::StreamContext::on_foreign_function). A call that comes while a callback of the same context
-    /// runs, one that is made by this very context for example, is told when that callback is over.
+    /// The meaning of the id and the bytes is a convention between the host and the module. Calls
+    /// for streams arrive at [`Context::on_foreign_function`](crate::Context::on_foreign_function)
+    /// and [`StreamContext::on_foreign_function`](crate::StreamContext::on_foreign_function). If
+    /// the host calls while a callback of the same context runs (reentrantly from its own call, for
+    /// example), the SDK delivers the call when that callback has returned.
     ///
-    /// No function of Envoy's calls back. `resolve_lua` of nginx (`ngx_wasm_module`) does, with the id 0; in tests, what
-    /// `Host::foreign_function` of the embedded host adds.
-    ///
-    ///
+    /// No foreign function of Envoy calls back. `resolve_lua` of nginx (`ngx_wasm_module`) does,
+    /// with the id 0. In tests, functions added with `Host::foreign_function` of the embedded host
+    /// can.
     /// ```
     /// use proxy_filter::prelude::*;
     /// use proxy_filter::foreign;
@@ -203,9 +223,10 @@ pub trait RootContext: Sized + 'static {
     /// ```
     ///
     /// # Errors
-    /// An `Err` is logged, and nothing else happens.
+    /// An `Err` is logged and has no other effect.
     ///
-    /// Source: ABI 0.2.1, `proxy_on_foreign_function`; `proxy-wasm-cpp-host`, `ContextBase::onForeignFunction`.
+    /// Source: ABI 0.2.1, `proxy_on_foreign_function`; `proxy-wasm-cpp-host`,
+    /// `ContextBase::onForeignFunction`.
     #[doc(alias = "proxy_on_foreign_function")]
     #[doc(alias = "onForeignFunction")]
     fn on_foreign_function(&mut self, function_id: u32, arguments: Vec<u8>) -> Result<()> {
@@ -213,21 +234,24 @@ pub trait RootContext: Sized + 'static {
         Ok(())
     }
 
-    /// The plugin is going away. `true`: there is nothing left to do, and the context is dropped.
+    /// Called when the plugin ends. Return `true` if there is nothing left to do: the context is
+    /// then dropped.
     ///
-    /// `false`: there is, and [`plugin::done`](crate::plugin::done) says when it is done. Until then the context stays: it gets answers to
-    /// calls, items of queues, and its ticks. A host waits only if the VM lives on, as it does when the plugin is
-    /// reconfigured; otherwise nothing of the context runs after this.
+    /// Return `false` to keep the context until [`plugin::done`](crate::plugin::done) is called.
+    /// Until then it receives the results of callouts, items of queues, and ticks. A host waits
+    /// only if the VM stays alive, as it does when the plugin is reconfigured; otherwise no
+    /// callback of this context runs afterwards.
     ///
-    /// Envoy calls it when the last stream of the root context is over: after a new configuration, that is when old connections
-    /// are drained. Not every end of a VM is announced: the canary and a process that exits are not.
+    /// Envoy calls it when the last stream of the root context has ended. After a change of the
+    /// configuration, this is when the old connections are drained. Envoy does not call it for the
+    /// canary VM, nor when the process exits.
     #[doc(alias = "proxy_on_done")]
     #[doc(alias = "onDone")]
     fn on_done(&mut self) -> bool {
         true
     }
 
-    /// Makes the context of a new stream.
+    /// Creates the context of a new stream.
     #[doc(alias = "proxy_on_context_create")]
     #[doc(alias = "create_http_context")]
     fn new_context(&self) -> Self::Context;

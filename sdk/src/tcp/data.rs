@@ -5,41 +5,48 @@ use crate::error::Result;
 use crate::host::buffer::Buffer;
 use core::ops::{Deref, DerefMut};
 
-/// The data of one direction that the host shows now: what was held before, and what has just come.
+/// The data of one direction that the current callback can read and edit: what was buffered before,
+/// and what has just arrived.
 ///
-/// Edits count when the data goes on, and also while it is held: the next callback sees the data as it was left.
+/// Edits are kept while the data is buffered: the next callback sees the edited data.
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
 /// /// Passes lines on when they are complete.
 /// fn whole_lines(data: &mut UpstreamData, end_of_stream: bool) -> Result<NetworkFilterStatus> {
 ///     let line_ends = data.to_bytes()?.ends_with(b"\n");
-///     Ok(if line_ends || end_of_stream { NetworkFilterStatus::Continue } else { NetworkFilterStatus::StopIteration })
+///     Ok(if line_ends || end_of_stream {
+///         NetworkFilterStatus::Continue
+///     } else {
+///         NetworkFilterStatus::StopIteration
+///     })
 /// }
 /// ```
 ///
-/// Data from the client can be held until somebody has answered: [`DownstreamData::pause_for`].
+/// Data from the client can be buffered until a callout completes: [`DownstreamData::pause_for`].
 ///
 /// Source: ABI 0.2.1, "Buffers"; Envoy 1.40 for the rules of edits.
 #[derive(Debug)]
 pub struct StreamData(Buffer);
 
 impl StreamData {
-    /// The number of bytes visible now. No host call.
+    /// Returns the number of bytes that are visible now. It makes no host call.
     #[doc(alias = "proxy_get_buffer_status")]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether no byte is visible now: an end that comes without data.
+    /// Returns whether no byte is visible now, as when the end of a direction arrives without data.
     pub const fn is_empty(&self) -> bool {
         self.0.len() == 0
     }
 
-    /// `length` bytes from `start`, copied from the host; fewer at the end of the data, none after it.
+    /// Returns a copy of `length` bytes from `start`. It returns fewer bytes at the end of the
+    /// data, and none if `start` is behind it.
     ///
     /// # Errors
-    /// [`NotAvailableHere`](crate::ErrorKind::NotAvailableHere) or another refusal of the host.
+    /// [`NotAvailableHere`](crate::ErrorKind::NotAvailableHere), or another error status of the
+    /// host.
     #[doc(alias = "proxy_get_buffer_bytes")]
     #[doc(alias = "get_downstream_data")]
     #[doc(alias = "get_upstream_data")]
@@ -48,7 +55,7 @@ impl StreamData {
         self.0.bytes(start, length)
     }
 
-    /// All bytes visible now.
+    /// Returns a copy of all bytes that are visible now.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes).
@@ -57,10 +64,10 @@ impl StreamData {
         self.0.bytes(0, self.len())
     }
 
-    /// Puts `bytes` in the place of everything visible now; none drops it.
+    /// Replaces everything that is visible now by `bytes`. Empty `bytes` drop the data.
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     #[doc(alias = "proxy_set_buffer_bytes")]
     #[doc(alias = "set_downstream_data")]
     #[doc(alias = "set_upstream_data")]
@@ -68,28 +75,30 @@ impl StreamData {
         self.0.replace(bytes.as_ref())
     }
 
-    /// Puts `bytes` before what is visible now.
+    /// Inserts `bytes` before what is visible now.
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     pub fn prepend(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         self.0.prepend(bytes.as_ref())
     }
 
-    /// Puts `bytes` after what is visible now. Data can be added to an end that comes without any.
+    /// Appends `bytes` to what is visible now. Data can also be appended when the end of a
+    /// direction arrives without data.
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     pub fn append(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         self.0.append(bytes.as_ref())
     }
 
-    /// Takes the first `length` bytes out; all, if there are fewer.
+    /// Removes the first `length` bytes, or all if there are fewer.
     ///
-    /// Hosts that cannot do that in one step get the rest back as a replacement, at the price of a copy.
+    /// For hosts that cannot do that in one call, the SDK replaces the data by its rest, which
+    /// costs a copy.
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     #[inline]
     pub fn drain(&mut self, length: usize) -> Result<()> {
         self.0.drain(length)
@@ -127,11 +136,13 @@ macro_rules! handle {
 }
 
 handle! {
-    /// What the client has sent, in [`on_downstream_data`](crate::StreamContext::on_downstream_data), and in the completions of its own
-    /// [`pause_for`](Self::pause_for).
+    /// Data from the client. Available in
+    /// [`on_downstream_data`](crate::StreamContext::on_downstream_data), and in completions that
+    /// were started with its own [`pause_for`](Self::pause_for).
     ///
-    /// While data is held for an answer, `on_downstream_data` is called for what comes meanwhile, and sees all of it; it returns
-    /// [`PAUSE`](crate::NetworkFilterStatus::PAUSE) as long as the answer is to decide.
+    /// While a callout is pending, `on_downstream_data` is still called for data that arrives, and
+    /// sees everything that is buffered. It must return
+    /// [`PAUSE`](crate::NetworkFilterStatus::PAUSE) until the completion has decided.
     ///
     /// ```
     /// use proxy_filter::prelude::*;
@@ -155,7 +166,11 @@ handle! {
     ///
     /// #[proxy_filter::stream_context(http_calls)]
     /// impl StreamContext for Guard {
-    ///     fn on_downstream_data(&mut self, data: &mut DownstreamData, _: bool) -> Result<NetworkFilterStatus> {
+    ///     fn on_downstream_data(
+    ///         &mut self,
+    ///         data: &mut DownstreamData,
+    ///         _: bool,
+    ///     ) -> Result<NetworkFilterStatus> {
     ///         if self.allowed {
     ///             return Ok(NetworkFilterStatus::Continue);
     ///         }
@@ -164,7 +179,11 @@ handle! {
     ///         }
     ///         data.pause_for(self, HttpCall::get("authz", "/"), |guard, _data, answer| {
     ///             guard.allowed = answer?.status() == 204;
-    ///             Ok(if guard.allowed { NetworkFilterStatus::Continue } else { NetworkFilterStatus::Close })
+    ///             Ok(if guard.allowed {
+    ///                 NetworkFilterStatus::Continue
+    ///             } else {
+    ///                 NetworkFilterStatus::Close
+    ///             })
     ///         })
     ///     }
     /// }
@@ -174,6 +193,7 @@ handle! {
 }
 
 handle! {
-    /// What the upstream has sent, in [`on_upstream_data`](crate::StreamContext::on_upstream_data) only.
+    /// Data from the upstream. Available in
+    /// [`on_upstream_data`](crate::StreamContext::on_upstream_data) only.
     UpstreamData, UPSTREAM_DATA
 }

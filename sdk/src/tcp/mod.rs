@@ -1,4 +1,5 @@
-//! TCP connections: [`StreamContext`], what its callbacks return, and the data they are handed.
+//! TCP connections: [`StreamContext`], the return values of its callbacks, and the data of a
+//! connection.
 
 pub(crate) mod data;
 pub(crate) mod pause;
@@ -10,27 +11,37 @@ pub(crate) use data::{DownstreamData, UpstreamData};
 use crate::error::Result;
 use crate::error::policy::FailurePolicy;
 
-/// The context of one TCP connection: the client's (*downstream*), and the one the host makes to an upstream for it.
+/// The context of one TCP connection from a client (*downstream*), and of the connection that the
+/// host makes to an upstream for it.
 ///
-/// Implement the callbacks you need and put [`#[proxy_filter::stream_context]`](macro@crate::stream_context) on the implementation. The module then
-/// exports those, and `proxy_on_request_headers`: if the filter is configured as an HTTP filter by mistake, requests get a 500 and
-/// a log line says where the filter belongs. A [`RootContext`](crate::RootContext) whose `type Context` is such a type makes a network filter, in Envoy
-/// `envoy.filters.network.wasm`. [`module!`](crate::module) may list roots of both kinds.
+/// Implement the callbacks that the filter needs, and put
+/// [`#[proxy_filter::stream_context]`](macro@crate::stream_context) on the implementation. A
+/// [`RootContext`](crate::RootContext) whose `type Context` is this type makes a network filter; in
+/// Envoy, it is configured as `envoy.filters.network.wasm`. [`module!`](crate::module) may list
+/// roots of both kinds.
 ///
-/// Order in Envoy, with `envoy.filters.network.tcp_proxy` behind the filter:
+/// The module exports these callbacks, and also `proxy_on_request_headers`: if the filter is
+/// configured as an HTTP filter by mistake, requests get a 500, and a log line says where the
+/// filter belongs.
 ///
-/// 1. `on_create`, `on_new_connection`;
-/// 2. `on_downstream_data` and `on_upstream_data`, as data comes. Each direction ends by itself, with `end_of_stream`, while the other may
-///    go on: connections close by halves;
-/// 3. `on_upstream_close`, as soon as the upstream has ended its direction;
-/// 4. `on_downstream_close`, when both directions have ended, or at once after a reset or [`Close`](NetworkFilterStatus::Close). An upstream that
-///    resets is not told by `on_upstream_close`;
+/// The order of callbacks in Envoy, if `envoy.filters.network.tcp_proxy` follows the filter:
+///
+/// 1. `on_create`, `on_new_connection`.
+/// 2. `on_downstream_data` and `on_upstream_data`, when data arrives. Each direction ends
+///    separately with `end_of_stream`, and data can still arrive in the other direction (a
+///    half-closed connection).
+/// 3. `on_upstream_close`, as soon as the upstream has ended its direction.
+/// 4. `on_downstream_close`, when both directions have ended, or at once after a reset or
+///    [`Close`](NetworkFilterStatus::Close). If the upstream resets, Envoy does not call
+///    `on_upstream_close`.
 /// 5. `on_done`, `on_log`, `on_delete`.
 ///
-/// What is known about the connection is in [`stream_info`](crate::stream_info): `source()`, `destination()`, `connection()`, and, once there is
-/// one, `upstream()`. There are no headers, and no local reply: a filter refuses a connection by closing it.
+/// [`stream_info`](crate::stream_info) describes the connection: `source()`, `destination()`,
+/// `connection()`, and, when the upstream is connected, `upstream()`. A TCP connection has no
+/// headers and no local reply: a filter refuses a connection by closing it.
 ///
-/// A callback that returns an `Err` harms this connection only, as [`failure_policy`](Self::failure_policy) says.
+/// If a callback returns an `Err`, only this connection is affected:
+/// [`failure_policy`](Self::failure_policy) selects what happens to it.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -54,7 +65,11 @@ use crate::error::policy::FailurePolicy;
 ///
 /// #[proxy_filter::stream_context]
 /// impl StreamContext for Guard {
-///     fn on_downstream_data(&mut self, data: &mut DownstreamData, end_of_stream: bool) -> Result<NetworkFilterStatus> {
+///     fn on_downstream_data(
+///         &mut self,
+///         data: &mut DownstreamData,
+///         end_of_stream: bool,
+///     ) -> Result<NetworkFilterStatus> {
 ///         if self.accepted {
 ///             return Ok(NetworkFilterStatus::Continue);
 ///         }
@@ -73,7 +88,7 @@ use crate::error::policy::FailurePolicy;
 ///
 /// Source: ABI 0.2.1, "TCP streams"; Envoy 1.40.
 pub trait StreamContext: Sized + 'static {
-    /// The connection exists. Nothing of it can be read yet.
+    /// Called when the connection begins. None of its properties are available yet.
     ///
     /// # Errors
     /// An `Err` is logged, and the failure policy applies at the connection's next callback.
@@ -84,11 +99,13 @@ pub trait StreamContext: Sized + 'static {
         Ok(())
     }
 
-    /// A client has connected. The upstream is not connected yet.
+    /// Called when a client has connected. The upstream is not connected yet.
     ///
-    /// Envoy reads nothing from the client until its `tcp_proxy` has a connection to the upstream, which it makes after this callback. So after
-    /// [`StopIteration`](NetworkFilterStatus::StopIteration) here no data comes, and not even the client's end is noticed: to hold a connection, stop
-    /// its data.
+    /// Envoy reads nothing from the client until its `tcp_proxy` has connected to the upstream,
+    /// which happens after this callback. If this callback returns
+    /// [`StopIteration`](NetworkFilterStatus::StopIteration), no data arrives, and Envoy does not
+    /// detect that the client disconnects. To make a connection wait, return `Continue` here and
+    /// pause its data.
     #[doc(alias = "proxy_on_new_connection")]
     #[doc(alias = "onNewConnection")]
     #[inline]
@@ -96,9 +113,10 @@ pub trait StreamContext: Sized + 'static {
         Ok(NetworkFilterStatus::Continue)
     }
 
-    /// Data from the client is here, or its end. `end_of_stream`: no more will come in this direction.
+    /// Called for data from the client, and for the end of this direction (`end_of_stream`).
     ///
-    /// Pieces are what the host has read at once: they have nothing to do with what the client has written at once.
+    /// A chunk is what the host has read at once. Its size is unrelated to the writes of the
+    /// client.
     #[doc(alias = "proxy_on_downstream_data")]
     #[doc(alias = "onDownstreamData")]
     #[inline]
@@ -107,7 +125,8 @@ pub trait StreamContext: Sized + 'static {
         Ok(NetworkFilterStatus::Continue)
     }
 
-    /// Data from the upstream is here, or its end. As [`on_downstream_data`](Self::on_downstream_data).
+    /// Called for data from the upstream, and for the end of this direction, like
+    /// [`on_downstream_data`](Self::on_downstream_data).
     #[doc(alias = "proxy_on_upstream_data")]
     #[doc(alias = "onUpstreamData")]
     #[inline]
@@ -116,11 +135,12 @@ pub trait StreamContext: Sized + 'static {
         Ok(NetworkFilterStatus::Continue)
     }
 
-    /// The connection of the client is closed. `peer` says who closed it: [`Local`](PeerType::Local) is the host, also when it only follows the
-    /// upstream.
+    /// Called when the client's connection is closed. `peer` is the side that closed it. It is
+    /// [`Local`](PeerType::Local) for the host, also if the host closes it because the upstream
+    /// did.
     ///
     /// # Errors
-    /// An `Err` is logged, and nothing else happens.
+    /// An `Err` is logged and has no other effect.
     #[doc(alias = "proxy_on_downstream_connection_close")]
     #[doc(alias = "onDownstreamConnectionClose")]
     #[doc(alias = "on_downstream_connection_close")]
@@ -130,12 +150,14 @@ pub trait StreamContext: Sized + 'static {
         Ok(())
     }
 
-    /// The upstream has ended its direction; it may still read. `peer` is always [`Unknown`](PeerType::Unknown) in Envoy.
+    /// Called when the upstream has ended its direction; it may still read. In Envoy, `peer` is
+    /// always [`Unknown`](PeerType::Unknown).
     ///
-    /// Envoy calls it after the [`on_upstream_data`](Self::on_upstream_data) that has `end_of_stream`, and not for an upstream that resets.
+    /// Envoy calls it after the [`on_upstream_data`](Self::on_upstream_data) with `end_of_stream`.
+    /// It does not call it if the upstream resets the connection.
     ///
     /// # Errors
-    /// An `Err` is logged, and nothing else happens.
+    /// An `Err` is logged and has no other effect.
     #[doc(alias = "proxy_on_upstream_connection_close")]
     #[doc(alias = "onUpstreamConnectionClose")]
     #[doc(alias = "on_upstream_connection_close")]
@@ -145,10 +167,11 @@ pub trait StreamContext: Sized + 'static {
         Ok(())
     }
 
-    /// A foreign function of the host calls back for this connection. As [`RootContext::on_foreign_function`](crate::RootContext::on_foreign_function).
+    /// Called by a foreign function of the host for this connection, like
+    /// [`RootContext::on_foreign_function`](crate::RootContext::on_foreign_function).
     ///
     /// # Errors
-    /// An `Err` is logged, and nothing else happens.
+    /// An `Err` is logged and has no other effect.
     #[doc(alias = "proxy_on_foreign_function")]
     #[doc(alias = "onForeignFunction")]
     #[inline]
@@ -157,7 +180,7 @@ pub trait StreamContext: Sized + 'static {
         Ok(())
     }
 
-    /// The connection is over.
+    /// Called when the connection has ended.
     #[doc(alias = "proxy_on_done")]
     #[doc(alias = "onDone")]
     #[inline]
@@ -165,7 +188,8 @@ pub trait StreamContext: Sized + 'static {
         Ok(())
     }
 
-    /// The connection is over, and what is known about it can be read from [`stream_info`](crate::stream_info).
+    /// Called when the connection has ended, to log it: [`stream_info`](crate::stream_info) can be
+    /// read.
     #[doc(alias = "proxy_on_log")]
     #[doc(alias = "onLog")]
     #[inline]
@@ -173,7 +197,7 @@ pub trait StreamContext: Sized + 'static {
         Ok(())
     }
 
-    /// The context is about to be dropped.
+    /// Called before the context is dropped.
     #[doc(alias = "proxy_on_delete")]
     #[doc(alias = "onDelete")]
     #[inline]
@@ -181,7 +205,9 @@ pub trait StreamContext: Sized + 'static {
         Ok(())
     }
 
-    /// What happens to the connection when one of its callbacks returns an `Err`: it is closed, unless the filter says otherwise.
+    /// Selects what happens to the connection when one of its callbacks returns an `Err`. Defaults
+    /// to
+    /// [`FailurePolicy::Closed`]: the connection is closed.
     #[inline]
     fn failure_policy(&self) -> FailurePolicy {
         FailurePolicy::Closed

@@ -1,4 +1,4 @@
-//! `pause_for` of the data of a connection.
+//! `pause_for` of the data of a TCP connection.
 
 use crate::callout::completion::Callout;
 use crate::callout::pause;

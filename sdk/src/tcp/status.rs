@@ -1,4 +1,4 @@
-//! What a callback of a connection returns, and who closed it.
+//! [`NetworkFilterStatus`], the return value of the callbacks of a connection, and [`PeerType`].
 
 use crate::error::denial::{Denial, Raw};
 
@@ -6,18 +6,21 @@ use crate::error::denial::{Denial, Raw};
 ///
 /// | value | Envoy |
 /// |---|---|
-/// | [`Continue`](Self::Continue) | the data, as the filter leaves it, and all that was held before it goes on, and so does the end of the direction |
-/// | [`StopIteration`](Self::StopIteration) | the data is held; the next callback of this direction sees all of it, with what has come since |
-/// | [`Close`](Self::Close) | the connection is closed at both sides; the data of this callback, and what is held, is dropped, and what went on before is sent |
+/// | [`Continue`](Self::Continue) | forwards the data as the filter has edited it, everything that was buffered before, and the end of the direction |
+/// | [`StopIteration`](Self::StopIteration) | buffers the data; the next callback of this direction sees all of it and what has arrived since |
+/// | [`Close`](Self::Close) | closes the connection on both sides; drops the data of this callback and what is buffered. Data that was forwarded earlier is sent |
 ///
-/// What is held is released by the next `Continue` of the same direction. There may be none:
+/// The next `Continue` of the same direction forwards the buffered data. In two cases there is no
+/// next callback:
 ///
-/// - Data that is stopped in the callback with `end_of_stream` is never sent, unless it comes from the client and is held with
-///   [`pause_for`](crate::DownstreamData::pause_for). Envoy cannot continue the direction from the upstream. A connection whose ends are both
-///   stopped stays open until `tcp_proxy`'s idle timeout.
-/// - Envoy stops reading when a filter holds more than `per_connection_buffer_limit_bytes` (1 MiB unless configured) of a direction: nothing more
-///   comes, not even the end. So a filter that waits for something says how long: it closes, or continues, when
-///   [`len`](crate::StreamData::len) is more than it wants to keep.
+/// - Data that is paused in the callback with `end_of_stream` is never sent. Data from the client
+///   is the exception, if it is paused with [`pause_for`](crate::DownstreamData::pause_for): Envoy
+///   cannot resume the upstream's direction. A connection of which both ends are paused stays open
+///   until the idle timeout of `tcp_proxy`.
+/// - If a filter buffers more than `per_connection_buffer_limit_bytes` (default 1 MiB) of a
+///   direction, Envoy stops reading: neither more data nor the end arrives. A filter that waits for
+///   more data therefore needs a limit: close the connection or return `Continue` when
+///   [`len`](crate::StreamData::len) exceeds it.
 ///
 /// Source: ABI 0.2.1, `proxy_on_downstream_data`; Envoy 1.40, `Network::FilterStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +28,11 @@ use crate::error::denial::{Denial, Raw};
 #[doc(alias = "FilterStatus")]
 #[must_use = "a status does nothing unless the callback returns it"]
 pub enum NetworkFilterStatus {
-    /// Everything goes on.
+    /// Forwards everything.
     Continue,
-    /// The data is held.
+    /// Buffers the data.
     StopIteration,
-    /// The connection is closed.
+    /// Closes the connection.
     #[doc(alias = "proxy_close_stream")]
     #[doc(alias = "closeDownstream")]
     #[doc(alias = "close_downstream")]
@@ -37,10 +40,10 @@ pub enum NetworkFilterStatus {
 }
 
 impl NetworkFilterStatus {
-    /// Holds the data until a later callback of the same direction returns `Continue`.
+    /// Buffers the data until a later callback of the same direction returns `Continue`.
     pub const PAUSE: Self = Self::StopIteration;
 
-    /// What the host is told.
+    /// Returns the value for the host.
     #[inline]
     pub(crate) const fn into_raw(self) -> Raw {
         match self {
@@ -51,18 +54,18 @@ impl NetworkFilterStatus {
     }
 }
 
-/// Who closed a connection.
+/// The side that closed a connection.
 ///
 /// Source: ABI 0.2.1, `proxy_peer_type_t`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[doc(alias = "CloseType")]
 pub enum PeerType {
-    /// The host does not say.
+    /// The host does not report which.
     Unknown,
     /// The host.
     Local,
-    /// The other side.
+    /// The peer.
     Remote,
 }
 
