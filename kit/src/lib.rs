@@ -12,10 +12,18 @@
 //! proxy-filter-kit = { version = "0.1", features = ["request"] }
 //! ```
 
+#[cfg(feature = "cache")]
+pub mod cache;
+#[cfg(feature = "circuit_breaker")]
+pub mod circuit_breaker;
 #[cfg(feature = "client_address")]
 pub mod client_address;
 #[cfg(feature = "request")]
 pub mod request;
+#[cfg(feature = "retry")]
+pub mod retry;
+#[cfg(feature = "single_flight")]
+pub mod single_flight;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,9 @@
 //! What the tests of several blocks need.
 #![allow(dead_code, reason = "not every combination of features uses all of it")]
 
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+
 /// Numbers that look random and are the same in each run.
 pub(crate) struct Generator(u64);
 
@@ -47,4 +50,13 @@ pub(crate) fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
         all.push(cut);
     }
     all
+}
+
+/// Polls a future that does not wait for anything.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("the future waits"),
+    }
 }

@@ -1,0 +1,364 @@
+//! A cache that is bounded in entries and bytes: entries expire, and the least recently used one makes room.
+//!
+//! Each VM of a plugin has a cache of its own, without locks. Times are durations since any fixed point, usually 1970: the filter passes
+//! the clock in.
+//!
+//! ```
+//! use proxy_filter_kit::cache::Cache;
+//! use std::time::Duration;
+//!
+//! let mut verdicts = Cache::new(10_000).max_bytes(1 << 20);
+//! let now = Duration::from_secs(1_700_000_000);
+//! verdicts.insert("alice", true, now + Duration::from_secs(60));
+//! assert_eq!(verdicts.get("alice", now), Some(&true));
+//! assert_eq!(verdicts.get("alice", now + Duration::from_secs(60)), None);
+//! ```
+
+use core::borrow::Borrow;
+use core::fmt;
+use core::hash::{BuildHasher, Hash};
+use core::time::Duration;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+/// No slot.
+const NONE: usize = usize::MAX;
+
+/// What an entry takes besides key and value on wasm32, about: links, hash, expiry, and its part of the table.
+const OVERHEAD: usize = 48;
+
+/// A bounded cache: see the [module](self).
+///
+/// A look-up and an insertion take constant time. Of an attacker's keys with equal hashes, each look-up compares as many as the cache has, at
+/// most: keep caches small if clients choose the keys.
+pub struct Cache<K, V> {
+    max_entries: usize,
+    max_bytes: usize,
+    bytes: usize,
+    hasher: DefaultHashBuilder,
+    /// Indices of `slots`.
+    index: HashTable<usize>,
+    slots: Vec<Slot<K, V>>,
+    free: Vec<usize>,
+    newest: usize,
+    oldest: usize,
+}
+
+struct Slot<K, V> {
+    /// `None` if the slot is free.
+    entry: Option<(K, V)>,
+    hash: u64,
+    bytes: usize,
+    expires: Duration,
+    newer: usize,
+    older: usize,
+}
+
+impl<K: Hash + Eq, V> Cache<K, V> {
+    /// A cache of so many entries. 0 entries keep nothing. Memory is allocated as entries come.
+    pub fn new(max_entries: usize) -> Self {
+        Self {
+            max_entries,
+            max_bytes: usize::MAX,
+            bytes: 0,
+            hasher: DefaultHashBuilder::default(),
+            index: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            newest: NONE,
+            oldest: NONE,
+        }
+    }
+
+    /// Bounds the sum of what the entries say they take, and the overhead of the cache for each. Without a bound, by default.
+    #[must_use]
+    pub fn max_bytes(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = max_bytes;
+        self.shrink();
+        self
+    }
+
+    /// Puts an entry into the cache until `expires`. It counts as the size of its types: for what owns memory, use [`insert_sized`](Self::insert_sized).
+    pub fn insert(&mut self, key: K, value: V, expires: Duration) -> bool {
+        self.insert_sized(key, value, 0, expires)
+    }
+
+    /// Puts an entry into the cache until `expires`, in place of the one with the same key. `owned` is how many bytes key and value own besides
+    /// their types' sizes: the length of a string or a body.
+    ///
+    /// Returns whether it was kept. An entry that exceeds the bound alone is not, and makes no room; the one with the same key is gone then too.
+    pub fn insert_sized(&mut self, key: K, value: V, owned: usize, expires: Duration) -> bool {
+        self.remove(&key);
+        let bytes = owned.saturating_add(size_of::<(K, V)>()).saturating_add(OVERHEAD);
+        if bytes > self.max_bytes || self.max_entries == 0 {
+            return false;
+        }
+        let hash = self.hasher.hash_one(&key);
+        let slot = Slot { entry: Some((key, value)), hash, bytes, expires, newer: NONE, older: NONE };
+        let at = if let Some(at) = self.free.pop() {
+            if let Some(free) = self.slots.get_mut(at) {
+                *free = slot;
+            }
+            at
+        } else {
+            self.slots.push(slot);
+            self.slots.len().saturating_sub(1)
+        };
+        let slots = &self.slots;
+        self.index.insert_unique(hash, at, |at| slots.get(*at).map_or(0, |slot| slot.hash));
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.link(at);
+        self.shrink();
+        true
+    }
+
+    /// Returns the value under a key, unless it has expired, and makes it the most recently used one.
+    pub fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q, now: Duration) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        let at = self.find(key)?;
+        if self.slots.get(at)?.expires <= now {
+            self.take(at);
+            return None;
+        }
+        self.unlink(at);
+        self.link(at);
+        let (_, value) = self.slots.get(at)?.entry.as_ref()?;
+        Some(value)
+    }
+
+    /// Returns the value under a key and when it expires, even if that is past: to serve a stale value while a service is down. The order of
+    /// use stays as it is.
+    pub fn peek<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<(&V, Duration)>
+    where
+        K: Borrow<Q>,
+    {
+        let slot = self.slots.get(self.find(key)?)?;
+        slot.entry.as_ref().map(|(_, value)| (value, slot.expires))
+    }
+
+    /// Takes an entry out of the cache.
+    pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        self.take(self.find(key)?).map(|(_, value)| value)
+    }
+
+    /// Removes all that has expired, in time proportional to the number of entries. For a tick; nothing needs it.
+    pub fn remove_expired(&mut self, now: Duration) {
+        for at in 0..self.slots.len() {
+            if self.slots.get(at).is_some_and(|slot| slot.entry.is_some() && slot.expires <= now) {
+                self.take(at);
+            }
+        }
+    }
+
+    /// Removes everything.
+    pub fn clear(&mut self) {
+        let (max_entries, max_bytes) = (self.max_entries, self.max_bytes);
+        *self = Self::new(max_entries).max_bytes(max_bytes);
+    }
+
+    /// How many entries there are, expired ones included.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// How many bytes the entries count as.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn shrink(&mut self) {
+        while self.index.len() > self.max_entries || self.bytes > self.max_bytes {
+            if self.take(self.oldest).is_none() {
+                return;
+            }
+        }
+    }
+
+    fn find<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<usize>
+    where
+        K: Borrow<Q>,
+    {
+        let hash = self.hasher.hash_one(key);
+        let is_it = |at: &usize| {
+            self.slots.get(*at).and_then(|slot| slot.entry.as_ref()).is_some_and(|(found, _)| found.borrow() == key)
+        };
+        self.index.find(hash, is_it).copied()
+    }
+
+    fn take(&mut self, at: usize) -> Option<(K, V)> {
+        self.slots.get(at)?.entry.as_ref()?;
+        self.unlink(at);
+        let slot = self.slots.get_mut(at)?;
+        let entry = slot.entry.take();
+        self.bytes = self.bytes.saturating_sub(slot.bytes);
+        if let Ok(found) = self.index.find_entry(slot.hash, |found| *found == at) {
+            found.remove();
+        }
+        self.free.push(at);
+        entry
+    }
+
+    /// Makes it the most recently used one.
+    fn link(&mut self, at: usize) {
+        let before = self.newest;
+        if let Some(slot) = self.slots.get_mut(at) {
+            (slot.newer, slot.older) = (NONE, before);
+        }
+        match self.slots.get_mut(before) {
+            Some(slot) => slot.newer = at,
+            None => self.oldest = at,
+        }
+        self.newest = at;
+    }
+
+    fn unlink(&mut self, at: usize) {
+        let Some((newer, older)) = self.slots.get(at).map(|slot| (slot.newer, slot.older)) else { return };
+        match self.slots.get_mut(newer) {
+            Some(slot) => slot.older = older,
+            None => self.newest = older,
+        }
+        match self.slots.get_mut(older) {
+            Some(slot) => slot.newer = newer,
+            None => self.oldest = newer,
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Cache({} of {} entries, {} of {} bytes)",
+            self.index.len(),
+            self.max_entries,
+            self.bytes,
+            self.max_bytes
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::Generator;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_least_recently_used_entry_makes_room() {
+        let mut cache = Cache::new(2);
+        cache.insert("a", 1, at(9));
+        cache.insert("b", 2, at(9));
+        assert_eq!(cache.get("a", at(0)), Some(&1));
+        cache.insert("c", 3, at(9));
+        assert_eq!(cache.get("b", at(0)), None);
+        assert_eq!((cache.get("a", at(0)).copied(), cache.get("c", at(0)).copied()), (Some(1), Some(3)));
+        assert_eq!(cache.peek("a"), Some((&1, at(9))));
+        cache.insert("d", 4, at(9)); // a peek is no use: but get was, of `c` last
+        assert_eq!(cache.peek("a"), None);
+    }
+
+    #[test]
+    fn an_entry_expires_at_its_time_and_not_after() {
+        let mut cache = Cache::new(2);
+        cache.insert("a", 1, at(9));
+        assert_eq!(cache.get("a", Duration::from_millis(8999)), Some(&1));
+        assert_eq!(cache.peek("a"), Some((&1, at(9))));
+        assert_eq!(cache.get("a", at(9)), None);
+        assert_eq!((cache.len(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn bytes_are_bounded() {
+        let one = size_of::<(u32, u32)>() + OVERHEAD + 100;
+        let mut cache = Cache::new(100).max_bytes(3 * one);
+        for key in 0..10_u32 {
+            assert!(cache.insert_sized(key, key, 100, at(9)));
+        }
+        assert_eq!((cache.len(), cache.bytes()), (3, 3 * one));
+        assert!(!cache.insert_sized(9, 0, 3 * one, at(9)));
+        assert_eq!((cache.len(), cache.peek(&9), cache.peek(&8)), (2, None, Some((&8, at(9)))));
+        assert!(cache.insert_sized(1, 1, 2 * one + 100, at(9)));
+        assert_eq!(cache.len(), 1);
+    }
+
+    #[test]
+    fn a_cache_of_nothing_keeps_nothing() {
+        assert!(!Cache::new(0).insert(1, 1, at(9)));
+    }
+
+    /// The same by searching.
+    struct Model {
+        entries: Vec<(u64, u64, usize, Duration)>,
+        max_entries: usize,
+        max_bytes: usize,
+    }
+
+    impl Model {
+        fn insert(&mut self, key: u64, value: u64, owned: usize, expires: Duration) {
+            self.entries.retain(|entry| entry.0 != key);
+            let bytes = owned + size_of::<(u64, u64)>() + OVERHEAD;
+            if bytes <= self.max_bytes {
+                self.entries.push((key, value, bytes, expires));
+            }
+            while self.entries.len() > self.max_entries || self.bytes() > self.max_bytes {
+                self.entries.remove(0);
+            }
+        }
+
+        fn bytes(&self) -> usize {
+            self.entries.iter().map(|entry| entry.2).sum()
+        }
+
+        fn get(&mut self, key: u64, now: Duration) -> Option<u64> {
+            let place = self.entries.iter().position(|entry| entry.0 == key)?;
+            let entry = self.entries.remove(place);
+            (entry.3 > now).then(|| self.entries.push(entry)).map(|()| entry.1)
+        }
+    }
+
+    #[test]
+    fn a_cache_behaves_as_a_list_that_is_searched() {
+        let mut generator = Generator::new(11);
+        for max_entries in [1, 2, 7, 30] {
+            let max_bytes = 1500;
+            let mut cache = Cache::new(max_entries).max_bytes(max_bytes);
+            let mut model = Model { entries: Vec::new(), max_entries, max_bytes };
+            for step in 0..5_000 {
+                let (key, now) = (generator.next() % 40, at(step / 10));
+                match generator.below(8) {
+                    0..=3 => {
+                        let (owned, expires) = (generator.below(300), now + at(generator.next() % 20));
+                        cache.insert_sized(key, step, owned, expires);
+                        model.insert(key, step, owned, expires);
+                    }
+                    4..=5 => assert_eq!(cache.get(&key, now).copied(), model.get(key, now)),
+                    6 => {
+                        let removed =
+                            model.entries.iter().position(|entry| entry.0 == key).map(|i| model.entries.remove(i).1);
+                        assert_eq!(cache.remove(&key), removed);
+                    }
+                    _ => {
+                        cache.remove_expired(now);
+                        model.entries.retain(|entry| entry.3 > now);
+                    }
+                }
+                assert_eq!((cache.len(), cache.bytes()), (model.entries.len(), model.bytes()));
+                assert!(cache.slots.len() <= max_entries + 1, "slots are used again");
+            }
+            cache.clear();
+            assert!(cache.is_empty() && cache.bytes() == 0);
+        }
+    }
+}
