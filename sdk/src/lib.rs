@@ -480,7 +480,9 @@ pub use fields::header_value::{HeaderValue, HeaderValues, Pairs, PairsIter};
 pub use host::configuration::{Configuration, VmConfiguration};
 #[cfg(feature = "json")]
 pub use host::json;
-pub use host::{clock, filter_state, foreign, metadata, metric, property, random, shared_data, stream_info};
+pub use host::{
+    clock, configured, filter_state, foreign, metadata, metric, property, random, shared_data, stream_info,
+};
 pub use http::body::{Body, RequestBody, ResponseBody};
 pub use http::context::Context;
 pub use http::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};

@@ -13,6 +13,7 @@ pub mod ext_authz;
 use ext_authz::{
     AttributeContext, Authorization, CheckRequest, CheckResponse, HttpRequest, HttpResponse, OkHttpResponse, Request,
 };
+use proxy_filter::configured::ClusterName;
 use proxy_filter::prelude::*;
 use proxy_filter::{GrpcCode, GrpcError, log};
 use serde::Deserialize;
@@ -21,11 +22,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// What the operator configures.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     /// The cluster of the authorization service.
-    cluster: String,
+    cluster: ClusterName,
     /// How long a request waits for the decision.
     #[serde(default = "default_timeout")]
     timeout_ms: u32,
@@ -41,7 +42,8 @@ const fn default_timeout() -> u32 {
 /// The plugin.
 #[derive(Debug, Default)]
 pub struct Root {
-    config: Rc<Config>,
+    /// There is one as soon as there are streams: a plugin whose configuration is refused has none.
+    config: Option<Rc<Config>>,
 }
 
 #[proxy_filter::root]
@@ -49,19 +51,19 @@ impl RootContext for Root {
     type Context = Stream;
 
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        self.config = Rc::new(configuration.json()?);
+        self.config = Some(Rc::new(configuration.json()?));
         Ok(())
     }
 
     fn new_context(&self) -> Stream {
-        Stream { config: Rc::clone(&self.config) }
+        Stream { config: self.config.clone() }
     }
 }
 
 /// One request and its response.
 #[derive(Debug)]
 pub struct Stream {
-    config: Rc<Config>,
+    config: Option<Rc<Config>>,
 }
 
 #[proxy_filter::context(grpc_calls)]
@@ -71,13 +73,14 @@ impl Context for Stream {
         request: &mut RequestHeaders,
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
+        let Some(config) = self.config.clone() else { return Err(Error::other("not configured")) };
         let question = question(request)?;
-        let call = Authorization::new(&self.config.cluster)
+        let call = Authorization::new(&config.cluster)
             .check(&question)
-            .timeout(Duration::from_millis(self.config.timeout_ms.into()));
-        request.pause_for(self, call, |stream, request, answer| match answer {
+            .timeout(Duration::from_millis(config.timeout_ms.into()));
+        request.pause_for(self, call, move |_, request, answer| match answer {
             Ok(decision) => apply(decision, request),
-            Err(GrpcError::Outage(why)) if stream.config.fail_open => {
+            Err(GrpcError::Outage(why)) if config.fail_open => {
                 log::warn_limited!("no decision: {why}");
                 Ok(FilterHeadersStatus::Continue)
             }

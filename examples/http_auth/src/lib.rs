@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use proxy_filter::configured::HeaderText;
 use proxy_filter::log;
 use proxy_filter::prelude::*;
 use serde::Deserialize;
@@ -18,10 +19,9 @@ use std::rc::Rc;
 #[serde(deny_unknown_fields)]
 struct Config {
     /// What `www-authenticate` says.
-    #[serde(default)]
-    realm: String,
+    realm: Option<HeaderText>,
     /// Users by token.
-    tokens: HashMap<String, String>,
+    tokens: HashMap<String, HeaderText>,
 }
 
 /// The plugin.
@@ -35,12 +35,8 @@ impl RootContext for Root {
     type Context = Stream;
 
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        let config: Config = configuration.json()?;
-        // Refused here, once, rather than with each request.
-        if let Some(wrong) = config.tokens.values().chain([&config.realm]).find(|text| !can_be_a_header(text)) {
-            return Err(Error::other(format_args!("no header can have the control characters in {wrong:?}")));
-        }
-        self.config = Rc::new(config);
+        // Text that no header can have is refused here, once, rather than with each request.
+        self.config = Rc::new(configuration.json()?);
         Ok(())
     }
 
@@ -57,7 +53,7 @@ pub struct Stream {
 
 impl Stream {
     /// The user a token belongs to. Looks at every token, so that the time it takes says nothing about them.
-    fn user(&self, token: &[u8]) -> Option<&str> {
+    fn user(&self, token: &[u8]) -> Option<&HeaderText> {
         let tokens = self.config.tokens.iter();
         tokens.fold(None, |found, (known, user)| if same(known.as_bytes(), token) { Some(user) } else { found })
     }
@@ -74,10 +70,6 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 /// A quoted string (RFC 9110, section 5.6.4).
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-fn can_be_a_header(text: &str) -> bool {
-    text.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
 /// Compares in a time that depends on the lengths only.
@@ -98,7 +90,10 @@ impl Context for Stream {
         let Some(token) = authorization.as_deref().and_then(bearer) else {
             return request.reply(
                 LocalReply::new(401)
-                    .header("www-authenticate", ["Bearer realm=", &quoted(&self.config.realm)].concat())
+                    .header(
+                        "www-authenticate",
+                        ["Bearer realm=", &quoted(self.config.realm.as_deref().unwrap_or_default())].concat(),
+                    )
                     .details("no_token")
                     .body("a token is needed\n"),
             );

@@ -8,6 +8,7 @@
 mod tests;
 
 use proxy_filter::HttpCallResponse;
+use proxy_filter::configured::{ClusterName, HeaderName, RequestPath};
 use proxy_filter::log;
 use proxy_filter::prelude::*;
 use serde::Deserialize;
@@ -19,16 +20,15 @@ use std::time::Duration;
 #[serde(deny_unknown_fields)]
 struct Config {
     /// The cluster of the authorization service.
-    cluster: String,
-    /// What is asked for there.
-    #[serde(default = "check")]
-    path: String,
+    cluster: ClusterName,
+    /// What is asked for there; `/check` by default.
+    path: Option<RequestPath>,
     /// How long a request waits for the answer.
     #[serde(default = "timeout")]
     timeout_ms: u64,
     /// The headers that the service is shown. Those about the message, `content-length` for example, are left out whatever this says.
     #[serde(default = "authorization")]
-    headers: Vec<String>,
+    headers: Vec<HeaderName>,
     /// The most bytes of a request that the service is shown. Some services close the connection if it is too much for them, and look as if
     /// they were down.
     #[serde(default = "seven_kib")]
@@ -38,16 +38,12 @@ struct Config {
     on_outage: Outage,
 }
 
-fn check() -> String {
-    "/check".to_owned()
-}
-
 const fn timeout() -> u64 {
     200
 }
 
-fn authorization() -> Vec<String> {
-    vec!["authorization".to_owned()]
+fn authorization() -> Vec<HeaderName> {
+    HeaderName::new("authorization").into_iter().collect()
 }
 
 /// Most services take 8 KiB, with what Envoy adds.
@@ -119,7 +115,7 @@ fn question(config: &Config, request: &RequestHeaders) -> Result<Option<HttpCall
     let shown = fields.iter().filter(|(name, _)| is_shown(name));
     let bytes: usize = shown.clone().map(|(name, value)| name.len() + value.len()).sum();
     let bytes = bytes + method.len() + path.len();
-    let call = HttpCall::get(&config.cluster, &config.path)
+    let call = HttpCall::get(&config.cluster, config.path.as_deref().unwrap_or("/check"))
         .header("x-original-method", method)
         .header("x-original-path", path)
         .headers_from(shown)

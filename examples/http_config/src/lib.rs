@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use proxy_filter::configured::{HeaderName, HeaderText};
 use proxy_filter::log;
 use proxy_filter::prelude::*;
 use serde::Deserialize;
@@ -24,8 +25,8 @@ struct Config {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
-    name: String,
-    value: String,
+    name: HeaderName,
+    value: HeaderText,
 }
 
 /// What to do about a header that is there already.
@@ -35,6 +36,12 @@ enum Mode {
     #[default]
     Add,
     Replace,
+}
+
+/// Whether a field says how a message is sent. With another value, the client could not read the response.
+fn is_of_the_message(name: &str) -> bool {
+    let fields = ["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+    fields.iter().any(|field| name.eq_ignore_ascii_case(field))
 }
 
 /// The plugin.
@@ -50,6 +57,9 @@ impl RootContext for Root {
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
         // An `Err` refuses the configuration, and the host's log says which field is wrong.
         let config: Config = configuration.json()?;
+        if let Some(index) = config.headers.iter().position(|header| is_of_the_message(&header.name)) {
+            return Err(Error::other(format_args!("headers[{index}].name: Envoy writes this field itself")));
+        }
         log::info!("{} response headers configured", config.headers.len());
         self.config = Rc::new(config);
         Ok(())

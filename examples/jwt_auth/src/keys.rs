@@ -4,6 +4,7 @@ use crate::token::decode;
 use futures_util::lock::Mutex;
 use p256::ecdsa::VerifyingKey;
 use p256::{FieldBytes, Sec1Point};
+use proxy_filter::configured::{Authority, ClusterName, RequestPath};
 use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
 use rsa::{BoxedUint, PublicKey};
@@ -17,11 +18,10 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Jwks {
-    cluster: String,
-    path: String,
+    cluster: ClusterName,
+    path: RequestPath,
     /// What the request for them says in `host`; the name of the cluster by default.
-    #[serde(default)]
-    authority: Option<String>,
+    authority: Option<Authority>,
     /// How often they are fetched.
     #[serde(default = "five_minutes")]
     pub(crate) refresh_s: u32,
@@ -91,7 +91,8 @@ impl Keys {
     }
 
     async fn replace(&self, jwks: &Jwks) -> Result<()> {
-        let call = HttpCall::get(&jwks.cluster, &jwks.path).authority(jwks.authority.as_ref().unwrap_or(&jwks.cluster));
+        let call =
+            HttpCall::get(&jwks.cluster, &jwks.path).authority(jwks.authority.as_deref().unwrap_or(&jwks.cluster));
         let answer = call.await?;
         if answer.status() != 200 {
             return Err(Error::other(format_args!("the JWKS was answered with {}", answer.status())));

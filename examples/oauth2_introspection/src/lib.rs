@@ -12,6 +12,7 @@ mod tests;
 use base64ct::{Base64, Encoding};
 use cache::Cache;
 use introspection::Introspection;
+use proxy_filter::configured::{ClusterName, RequestPath};
 use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
 use serde::Deserialize;
@@ -24,9 +25,9 @@ use std::time::{Duration, SystemTime};
 #[serde(deny_unknown_fields)]
 struct Config {
     /// The cluster of the authorization server.
-    cluster: String,
+    cluster: ClusterName,
     /// Its introspection endpoint.
-    path: String,
+    path: RequestPath,
     /// Who asks.
     client_id: String,
     client_secret: String,

@@ -9,6 +9,7 @@ mod cache;
 mod tests;
 
 use cache::Cache;
+use proxy_filter::configured::{ClusterName, RequestPath};
 use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
 use serde::{Deserialize, Serialize};
@@ -21,9 +22,9 @@ use std::time::Duration;
 #[serde(deny_unknown_fields)]
 struct Config {
     /// The cluster of the agent.
-    cluster: String,
+    cluster: ClusterName,
     /// The document of its data API that says `true` or `false`.
-    path: String,
+    path: RequestPath,
     /// How long an answer is good for.
     #[serde(default = "five")]
     ttl_s: u32,

@@ -9,6 +9,7 @@ mod tests;
 mod window;
 
 use proxy_filter::clock;
+use proxy_filter::configured::HeaderName;
 use proxy_filter::prelude::*;
 use proxy_filter::shared_data::SharedCell;
 use serde::Deserialize;
@@ -26,7 +27,7 @@ struct Config {
     /// How long a window is.
     window_seconds: u32,
     /// The header that tells clients apart. Without one, all requests are counted together.
-    by: Option<String>,
+    by: Option<HeaderName>,
     /// Plugins with different names count separately.
     #[serde(default)]
     name: String,

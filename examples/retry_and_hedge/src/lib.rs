@@ -9,6 +9,7 @@
 mod tests;
 
 use futures_util::future::{Either, select, select_ok};
+use proxy_filter::configured::{ClusterName, RequestPath};
 use proxy_filter::log;
 use proxy_filter::prelude::*;
 use proxy_filter::timer::{retry, timeout};
@@ -22,11 +23,11 @@ use std::time::Duration;
 #[serde(deny_unknown_fields)]
 struct Config {
     /// What the clusters are asked for.
-    path: String,
+    path: RequestPath,
     /// The cluster that is asked first.
-    first: String,
+    first: ClusterName,
     /// The other one.
-    second: String,
+    second: ClusterName,
     /// The first one has so long before the second is asked as well.
     #[serde(default = "milliseconds::<100>")]
     hedge_ms: u64,
@@ -97,7 +98,7 @@ async fn hedge(config: &Config, client: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-async fn ask(cluster: &str, config: &Config, client: &[u8]) -> Result<Vec<u8>> {
+async fn ask(cluster: &ClusterName, config: &Config, client: &[u8]) -> Result<Vec<u8>> {
     let call =
         HttpCall::get(cluster, &config.path).header("x-client", client).timeout(Duration::from_millis(config.limit_ms));
     let answer = call.await?;

@@ -1,13 +1,14 @@
 //! `guard` refuses requests whose path begins with one of its configuration's lines.
 
 use crate::REFUSED;
+use proxy_filter::configured::RequestPath;
 use proxy_filter::prelude::*;
 use std::rc::Rc;
 
 /// The plugin with the `root_id` `guard`.
 #[derive(Debug, Default)]
 pub struct Guard {
-    prefixes: Rc<[String]>,
+    prefixes: Rc<[RequestPath]>,
 }
 
 #[proxy_filter::root(root_id = "guard")]
@@ -16,7 +17,9 @@ impl RootContext for Guard {
 
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
         let text = String::from_utf8(configuration.bytes()?)?;
-        self.prefixes = text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        let lines = text.lines().filter(|line| !line.is_empty());
+        // A prefix that no path has would guard nothing.
+        self.prefixes = lines.map(RequestPath::new).collect::<Result<_>>()?;
         Ok(())
     }
 
@@ -28,7 +31,7 @@ impl RootContext for Guard {
 /// One request.
 #[derive(Debug)]
 pub struct Guarded {
-    prefixes: Rc<[String]>,
+    prefixes: Rc<[RequestPath]>,
 }
 
 #[proxy_filter::context]

@@ -1,13 +1,14 @@
 //! `stamp` adds a header, named by its configuration, with the number of requests that `guard` has refused.
 
 use crate::REFUSED;
+use proxy_filter::configured::HeaderName;
 use proxy_filter::prelude::*;
 use std::rc::Rc;
 
 /// The plugin with the `root_id` `stamp`.
 #[derive(Debug, Default)]
 pub struct Stamp {
-    header: Rc<str>,
+    header: Option<Rc<HeaderName>>,
 }
 
 #[proxy_filter::root(root_id = "stamp")]
@@ -15,28 +16,28 @@ impl RootContext for Stamp {
     type Context = Stamped;
 
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        self.header = String::from_utf8(configuration.bytes()?)?.trim().into();
-        if self.header.is_empty() {
-            return Err(Error::other("the configuration is the name of a header"));
-        }
+        let text = String::from_utf8(configuration.bytes()?)?;
+        self.header = Some(Rc::new(HeaderName::new(text.trim())?));
         Ok(())
     }
 
     fn new_context(&self) -> Stamped {
-        Stamped { header: Rc::clone(&self.header) }
+        Stamped { header: self.header.clone() }
     }
 }
 
 /// One response.
 #[derive(Debug)]
 pub struct Stamped {
-    header: Rc<str>,
+    header: Option<Rc<HeaderName>>,
 }
 
 #[proxy_filter::context]
 impl Context for Stamped {
     fn on_response_headers(&mut self, response: &mut ResponseHeaders, _: bool) -> Result<FilterHeadersStatus> {
-        response.replace(&*self.header, REFUSED.get().to_string())?;
+        if let Some(header) = &self.header {
+            response.replace(&**header, REFUSED.get().to_string())?;
+        }
         Ok(FilterHeadersStatus::Continue)
     }
 

@@ -47,6 +47,23 @@ fn the_number_outlives_a_new_configuration(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
+fn a_name_that_no_header_and_a_prefix_that_no_path_has_are_refused(mut host: Host) {
+    for (root_id, configuration, why) in [
+        ("stamp", "x refused", "a header name has letters"),
+        ("stamp", "", "a header needs a name"),
+        (
+            "guard",
+            "/admin\nprivate",
+            "a path begins with `/` and has no spaces and no control bytes: percent-encode them: \"private\"",
+        ),
+    ] {
+        host.root_id(root_id);
+        let refused = host.configure(configuration).unwrap_err();
+        assert!(refused.to_string().contains(why), "{refused}");
+    }
+}
+
+#[proxy_filter_host::test]
 fn a_root_id_that_the_module_does_not_have_is_refused(mut host: Host) {
     host.root_id("nobody");
     let refused = host.configure("x-refused").unwrap_err();

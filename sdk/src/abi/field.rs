@@ -37,8 +37,9 @@ pub(crate) fn check_value(value: &[u8]) -> Result<(), &'static str> {
     }
 }
 
+/// Whether a name may stand where no pseudo-header may.
 #[inline]
-fn check_name(name: &[u8]) -> Result<(), &'static str> {
+pub(crate) fn check_name(name: &[u8]) -> Result<(), &'static str> {
     if is_token(name) { Ok(()) } else { Err(why_no_name(name)) }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod buffer;
 pub mod clock;
 pub(crate) mod configuration;
+pub mod configured;
 pub mod filter_state;
 pub mod foreign;
 #[cfg(feature = "json")]

@@ -1,0 +1,158 @@
+//! Text that cannot be sent is refused when an example is configured, with the path of the field: for every field of every example.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
+
+use proxy_filter_host::{Host, build_guest};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A configuration of each example that names something which is sent, with every such field.
+fn configurations() -> BTreeMap<&'static str, Value> {
+    let check = json!({ "cluster": "authz", "path": "/check", "headers": ["authorization", "cookie"] });
+    BTreeMap::from([
+        ("grpc_auth", json!({ "cluster": "authz" })),
+        ("http_auth", json!({ "realm": "api", "tokens": { "s3cr3t": "alice" } })),
+        ("http_auth_async", check.clone()),
+        ("http_auth_callout", check),
+        ("http_config", json!({ "headers": [{ "name": "x-a", "value": "1" }, { "name": "x-b", "value": "2" }] })),
+        (
+            "jwt_auth",
+            json!({
+                "jwks": { "cluster": "idp", "path": "/jwks.json", "authority": "idp.example" },
+                "issuer": "https://idp.example",
+                "audience": "api"
+            }),
+        ),
+        (
+            "oauth2_introspection",
+            json!({ "cluster": "idp", "path": "/introspect", "client_id": "a", "client_secret": "b" }),
+        ),
+        ("opa_authz", json!({ "cluster": "opa", "path": "/v1/data/http/allow" })),
+        ("rate_limit", json!({ "limit": 5, "window_seconds": 10, "by": "x-api-key" })),
+        ("retry_and_hedge", json!({ "path": "/locate", "first": "near", "second": "far" })),
+    ])
+}
+
+/// The types of `proxy_filter::configured`, with text that each refuses.
+const TYPES: [(&str, &[&str]); 5] = [
+    ("HeaderName", &["", "x y", "x:y", "x\r\ny", "x\ty", "é", ":path", "x\0"]),
+    ("HeaderText", &["a\r\nb", "a\0b", "a\x7fb", "a\x1bb"]),
+    ("RequestPath", &["", "check", "/a b", "/a\r\nb", "/a\tb", "/a\x7f", "http://a/"]),
+    ("ClusterName", &["", "a b", "a\nb", "ä", "\t"]),
+    ("Authority", &["", "a b", "a\r\nb", "ä"]),
+];
+
+/// Fields of configurations that are text and never sent as it is: they are compared, compiled, encoded, or keys.
+const NEVER_SENT: [&str; 11] = [
+    "access_logger quiet",
+    "body_transform remove",
+    "cel_and_signature public_key",
+    "cel_and_signature when",
+    "jwt_auth audience",
+    "jwt_auth issuer",
+    "oauth2_introspection client_id",
+    "oauth2_introspection client_secret",
+    "oauth2_introspection scope",
+    "rate_limit name",
+    "tcp_echo_guard prefixes",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+/// The fields of the types that configurations of an example are read into, with the types that they have.
+fn fields(example: &str) -> Vec<(String, String)> {
+    let directory = root().join("examples").join(example).join("src");
+    let text: String =
+        names_in(&directory).iter().map(|name| fs::read_to_string(directory.join(name)).unwrap()).collect();
+    let mut fields = Vec::new();
+    // What services and clients send has fields that nobody here knows.
+    for part in text.split("#[serde(deny_unknown_fields)]\n").skip(1) {
+        let (_, part) = part.split_once("struct ").unwrap();
+        let (body, _) = part.split_once("\n}").unwrap();
+        let lines =
+            body.lines().skip(1).map(str::trim).filter(|line| !line.starts_with("//") && !line.starts_with('#'));
+        let lines = lines.filter_map(|line| line.trim_start_matches("pub(crate) ").split_once(": "));
+        fields.extend(lines.map(|(name, kind)| (name.to_owned(), kind.trim_end_matches(',').to_owned())));
+    }
+    fields
+}
+
+/// The texts of a value, each with its path as messages write it and the name of the field that it belongs to.
+fn texts(value: &Value, path: &str, field: &str, found: &mut Vec<(String, String, String)>) {
+    match value {
+        Value::String(_) => found.push((path.to_owned(), field.to_owned(), String::new())),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                texts(item, &format!("{path}[{index}]"), field, found);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                let inner = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                // The members of a map belong to the map.
+                let field = if field == "tokens" { field } else { name };
+                texts(member, &inner, field, found);
+            }
+        }
+        _ => {}
+    }
+    for (path, _, pointer) in found {
+        *pointer = format!("/{}", path.replace('[', "/").replace(']', "").replace('.', "/"));
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_with_the_path_of_the_field_in_every_example() {
+    let mut refused = 0;
+    for (example, configuration) in configurations() {
+        let module = fs::read(build_guest(&root(), example, None).unwrap()).unwrap();
+        Host::for_module(&module).configure(&configuration).unwrap_or_else(|refused| panic!("{example}: {refused}"));
+        let fields = fields(example);
+        let mut leaves = Vec::new();
+        texts(&configuration, "", "", &mut leaves);
+        for (path, field, pointer) in leaves {
+            let (_, kind) = fields.iter().find(|(name, _)| *name == field).expect(&field);
+            let Some((_, bad)) = TYPES.iter().find(|(name, _)| kind.contains(name)) else { continue };
+            for text in *bad {
+                let mut configuration = configuration.clone();
+                *configuration.pointer_mut(&pointer).unwrap() = json!(text);
+                let why = Host::for_module(&module).configure(&configuration);
+                let why = why.expect_err(&format!("{example} takes {path}: {text:?}")).to_string();
+                assert!(why.contains(&format!("configuration: {path}: ")), "{example} {path} {text:?}: {why}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 100, "{refused}");
+}
+
+#[test]
+fn every_text_in_a_configuration_has_a_type_that_says_whether_it_can_be_sent() {
+    let mut never_sent = Vec::new();
+    let examples = names_in(&root().join("examples"));
+    assert!(examples.len() > 20, "{examples:?}");
+    for example in examples {
+        // Its configuration is patterns of a language of its own.
+        let fields = if example == "waf" { Vec::new() } else { fields(&example) };
+        let configuration = configurations().remove(example.as_str()).unwrap_or_default();
+        let mut leaves = Vec::new();
+        texts(&configuration, "", "", &mut leaves);
+        for (name, kind) in fields {
+            if TYPES.iter().any(|(known, _)| kind.contains(known)) {
+                assert!(leaves.iter().any(|(_, field, _)| *field == name), "{example} {name} is not tested above");
+            } else if kind.replace("HashMap<String, ", "").contains("String") {
+                never_sent.push(format!("{example} {name}"));
+            }
+        }
+    }
+    never_sent.sort_unstable();
+    assert_eq!(never_sent, NEVER_SENT, "use the types of `proxy_filter::configured` for what is sent");
+}
