@@ -1,7 +1,6 @@
 //! `demo`: an example of this repository, built and run on an exchange that shows what it does.
 
-use super::Result;
-use super::play::{self, Script};
+use super::play::{self, Result, Script};
 use proxy_filter_host::{Colour, build_guest};
 use std::path::Path;
 

@@ -4,14 +4,11 @@ mod demo;
 mod play;
 
 use lexopt::prelude::*;
-use play::Script;
+use play::{Result, Script};
 use proxy_filter_host::{Colour, ModuleReport};
-use std::error::Error;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const USAGE: &str = "\
 Runs a filter in the embedded host, as Envoy would.

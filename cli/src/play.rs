@@ -1,9 +1,12 @@
 //! Playing one exchange and showing what the filter made of it.
 
-use super::Result;
 use proxy_filter_host::{Colour, Host, Outcome, Reply, changes};
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The result of a subcommand: an error is printed.
+pub(super) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// What a client sends, what the upstream answers, and how the plugin is configured.
 #[derive(Clone, Debug)]

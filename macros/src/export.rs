@@ -2,32 +2,12 @@
 //! table.
 
 use crate::callback::{self, Capability, Method, ROOT_CONTEXT, Trait};
-use crate::cursor::Cursor;
 use crate::exports::{EXPORTS, FOREIGN};
-use crate::filter::{Filter, Kind};
-use crate::module::Listed;
+use crate::filter::Kind;
+use crate::member::{Listed, Member};
 use crate::path::Path;
 use crate::quote::{quote, quote_at};
-use proc_macro::{Delimiter, Span, TokenStream};
-
-/// A filter of a module.
-#[derive(Debug, Clone)]
-pub(crate) struct Member {
-    pub(crate) listed: Listed,
-    pub(crate) filter: Filter,
-}
-
-impl Member {
-    /// Reads what [`Self::tokens`] wrote.
-    pub(crate) fn parse(cursor: &mut Cursor) -> Option<Self> {
-        let listed = Listed::parse(Cursor::inside(&cursor.group(Delimiter::Brace)?))?;
-        Some(Self { listed, filter: Filter::parse(cursor)? })
-    }
-
-    pub(crate) fn tokens(&self) -> TokenStream {
-        quote("{ #listed } #filter", &[("listed", self.listed.tokens()), ("filter", self.filter.tokens())])
-    }
-}
+use proc_macro::{Span, TokenStream};
 
 /// Part of the message that rustc reports when a crate has two modules.
 const ONE_MODULE: &str = "give_each_root_a_root_id_and_list_all_in_one_proxy_filter_module";

@@ -1,7 +1,7 @@
 //! The functions that a host looks for in a module, and what they call.
 
-use crate::export::Member;
 use crate::filter::{Filter, Kind};
+use crate::member::Member;
 
 /// A function that the host looks for in a module.
 pub(crate) struct Export {

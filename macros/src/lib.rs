@@ -17,6 +17,7 @@ mod filter;
 mod function;
 mod impl_block;
 mod literal;
+mod member;
 mod module;
 mod path;
 mod policy;

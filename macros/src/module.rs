@@ -3,39 +3,14 @@
 
 use crate::cursor::Cursor;
 use crate::error::{Error, Faults};
-use crate::export::{self, Member};
+use crate::export;
 use crate::filter::{self, Filter};
+use crate::member::{Listed, Member};
 use crate::path::Path;
 use crate::quote::quote;
-use proc_macro::{Delimiter, Ident, Span, TokenStream};
+use proc_macro::{Delimiter, Span, TokenStream};
 
 const USAGE: &str = "expected the root contexts of the module: `proxy_filter::module!(auth::Auth, Stamp)`";
-
-/// A root that `module!` lists: its path, and its name in the module's [`filter::lookup`].
-#[derive(Debug, Clone)]
-pub(crate) struct Listed {
-    pub(crate) alias: Ident,
-    pub(crate) path: Path,
-}
-
-impl Listed {
-    pub(crate) fn new(alias: &str, path: Path) -> Self {
-        Self { alias: Ident::new(alias, Span::mixed_site()), path }
-    }
-
-    /// Reads all of `cursor`.
-    pub(crate) fn parse(mut cursor: Cursor) -> Option<Self> {
-        Some(Self { alias: cursor.ident()?, path: Path::parse(&cursor.rest())? })
-    }
-
-    fn import(&self) -> TokenStream {
-        self.path.import(&self.alias.to_string())
-    }
-
-    pub(crate) fn tokens(&self) -> TokenStream {
-        quote(&format!("{} #path", self.alias), &[("path", self.path.stream())])
-    }
-}
 
 /// `module!(paths)`.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {

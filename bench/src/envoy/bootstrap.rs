@@ -1,6 +1,6 @@
 //! Envoy's configuration: a listener for each variant, no upstream, and a service that filters may ask, which is a listener of the same Envoy.
 
-use super::Variant;
+use super::variant::Variant;
 use crate::build::Modules;
 use crate::{Failure, shape};
 use serde_json::{Value, json};

@@ -11,44 +11,17 @@ mod burst;
 mod proxy;
 mod report;
 mod series;
+mod variant;
 
 pub use report::Report;
 
 use crate::build::{Modules, Profile};
-use crate::{FILTERS, Failure, Maker};
+use crate::{FILTERS, Failure};
 use burst::{Load, Protocol};
 use proxy::Proxy;
 use series::Series;
 use std::time::{Duration, Instant};
-
-/// What is in the way of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Variant {
-    /// No filter.
-    None,
-    /// The filter of one maker.
-    Filter(Maker),
-}
-
-impl Variant {
-    const ALL: [Self; 4] =
-        [Self::None, Self::Filter(Maker::Floor), Self::Filter(Maker::Ours), Self::Filter(Maker::Peer)];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Filter(maker) => maker.name(),
-        }
-    }
-
-    /// The name of the listener; the one without a filter serves all.
-    fn listener(self, filter: &str) -> String {
-        match self {
-            Self::None => "none".to_owned(),
-            Self::Filter(maker) => format!("{maker}_{filter}"),
-        }
-    }
-}
+use variant::Variant;
 
 /// What to measure, and how long.
 #[derive(Clone, Debug)]

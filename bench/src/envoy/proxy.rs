@@ -1,6 +1,7 @@
 //! The Envoy under load, and what the system says about its process.
 
-use super::{Variant, bootstrap};
+use super::bootstrap;
+use super::variant::Variant;
 use crate::Failure;
 use crate::build::Modules;
 use proxy_filter_host::__private::{exchange_over_http1, find_envoy};

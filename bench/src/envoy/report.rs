@@ -1,8 +1,8 @@
 //! The table of what was measured in Envoy.
 
-use super::Variant;
 use super::burst::Protocol;
 use super::series::Series;
+use super::variant::Variant;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;

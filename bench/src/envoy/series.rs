@@ -1,7 +1,8 @@
 //! The figures of one filter under one kind of load, and what they say.
 
 use super::burst::Burst;
-use super::{Maker, Variant};
+use super::variant::Variant;
+use crate::Maker;
 use std::time::Duration;
 
 /// What the bursts on one variant showed.
