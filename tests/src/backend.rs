@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     pub(crate) vm_id: String,
     pub(crate) configuration: Vec<u8>,
     pub(crate) vm_configuration: Vec<u8>,
+    /// Environment variables of the VM.
+    pub(crate) environment: Vec<(String, String)>,
     /// Filters of the chain after the first plugin, in the same VM.
     pub(crate) more_plugins: Vec<Plugin>,
     /// A plugin that runs once, on the main thread, and filters nothing.
@@ -68,6 +70,7 @@ impl Default for Settings {
             vm_id: "vm".into(),
             configuration: Vec::new(),
             vm_configuration: Vec::new(),
+            environment: Vec::new(),
             more_plugins: Vec::new(),
             service: None,
             access_logger: false,

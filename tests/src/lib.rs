@@ -92,5 +92,7 @@ pub mod __private {
     #[cfg(feature = "envoy")]
     pub use crate::envoy::{binary::find as find_envoy, http1::exchange as exchange_over_http1};
     pub use crate::guest::{build_modules, module_in};
+    #[cfg(feature = "envoy")]
+    pub use crate::run::module_in_envoy;
     pub use crate::run::{envoy, native, wasm};
 }

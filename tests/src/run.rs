@@ -38,16 +38,19 @@ impl Subject {
         built.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    #[allow(clippy::panic, reason = "this is how a test whose module cannot be read fails")]
     fn read(&self) -> Guest {
-        let path = self.build();
-        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Guest::Wasm(bytes.into(), Engine::default())
+        read(&self.build(), Engine::default())
     }
 }
 
+#[allow(clippy::panic, reason = "this is how a test whose module cannot be read fails")]
+fn read(path: &Path, engine: Engine) -> Guest {
+    let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    Guest::Wasm(bytes.into(), engine)
+}
+
 /// Runs a test body and returns all that happened.
-fn observe(backend: Box<dyn Backend>, body: fn(Host)) -> Transcript {
+fn observe(backend: Box<dyn Backend>, body: impl FnOnce(Host)) -> Transcript {
     let (sender, receiver) = channel();
     let mut host = Host::new(backend);
     host.observe(move |transcript| drop(sender.send(transcript)));
@@ -84,9 +87,18 @@ pub fn wasm(subject: &Subject, body: fn(Host)) {
 #[cfg(feature = "envoy")]
 #[allow(clippy::panic, reason = "this is how a test without an Envoy fails")]
 pub fn envoy(subject: &Subject, body: fn(Host)) {
-    let path = subject.build();
-    let backend = crate::envoy::Envoy::new(&path).unwrap_or_else(|error| panic!("{error}"));
-    let embedded = observe(Box::new(Embedded::new(subject.read())), body);
+    module_in_envoy(Engine::default(), &subject.build(), body);
+}
+
+/// The same with any module: the file of one, which this project need not have made.
+///
+/// # Panics
+/// There is no Envoy, or the hosts differ: this is how the test fails.
+#[cfg(feature = "envoy")]
+#[allow(clippy::panic, reason = "this is how a test without an Envoy fails")]
+pub fn module_in_envoy(engine: Engine, module: &Path, body: fn(Host)) {
+    let backend = crate::envoy::Envoy::new(module).unwrap_or_else(|error| panic!("{error}"));
+    let embedded = observe(Box::new(Embedded::new(read(module, engine))), body);
     let envoy = observe(Box::new(backend), body);
     // At another level than trace Envoy tells nothing about callbacks.
     let silent = envoy.exchanges.iter().all(|exchange| exchange.events.iter().all(|event| event.callback().is_none()));

@@ -1,30 +1,85 @@
-//! The exports of ABI 0.2.1 and the table of host functions as wasm imports.
+//! The versions of the ABI, the exports, and the table of host functions as wasm imports.
 
 use super::functions::Functions;
-use super::wasi;
+use super::{emscripten, older, wasi};
 use crate::engine::{Import, Memory, Reentrant, Trap, WireType};
 use proxy_filter::__private::Module as NativeModule;
 use proxy_filter::Status;
 use proxy_filter::sys::HostFunctions;
 use std::sync::Arc;
 
-/// The exported functions that say which version of the ABI a module speaks.
-pub(crate) const VERSION_MARKERS: [&str; 2] = ["proxy_abi_version_0_2_0", "proxy_abi_version_0_2_1"];
+/// A version of the ABI that Envoy has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Version {
+    V0_1_0,
+    V0_2_0,
+    #[default]
+    V0_2_1,
+}
+
+impl Version {
+    /// The version that an exported function of this name stands for.
+    pub(crate) fn of_marker(export: &str) -> Option<Self> {
+        Some(match export {
+            "proxy_abi_version_0_1_0" => Self::V0_1_0,
+            "proxy_abi_version_0_2_0" => Self::V0_2_0,
+            "proxy_abi_version_0_2_1" => Self::V0_2_1,
+            _ => return None,
+        })
+    }
+
+    /// Whether a host function is one of this version.
+    fn has(self, function: &str) -> bool {
+        match function {
+            "proxy_get_log_level" => self == Self::V0_2_1,
+            "proxy_continue_stream" | "proxy_close_stream" => self != Self::V0_1_0,
+            _ => true,
+        }
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::V0_1_0 => "0.1.0",
+            Self::V0_2_0 => "0.2.0",
+            Self::V0_2_1 => "0.2.1",
+        })
+    }
+}
+
+/// Every function that Envoy offers a module of this version.
+pub(crate) fn offered(functions: &Arc<Functions>, version: Version) -> Vec<Import> {
+    let mut all = imports(functions);
+    all.retain(|import| version.has(import.name));
+    if version == Version::V0_1_0 {
+        all.extend(older::imports(functions));
+    }
+    all.extend(emscripten::imports(functions));
+    all.extend(wasi::imports(functions));
+    all
+}
+
 /// The exported functions a host asks for memory, the preferred one first.
 pub(crate) const ALLOCATORS: [&str; 2] = ["malloc", "proxy_on_memory_allocate"];
 
-/// The number of parameters of an export, all `i32`, and whether it has an `i32` result.
-pub(crate) fn signature(export: &str) -> Option<(usize, bool)> {
+/// The number of parameters of an export, all `i32`, and whether it has an `i32` result. `None` for what the host does not call.
+pub(crate) fn signature(export: &str, version: Version) -> Option<(usize, bool)> {
     Some(match export {
+        "proxy_on_request_headers" | "proxy_on_response_headers" if version == Version::V0_1_0 => (2, true),
+        "proxy_on_foreign_function" if version == Version::V0_1_0 => return None,
         "_initialize" | "_start" => (0, false),
+        "__main_void" => (0, true),
         "proxy_on_tick" | "proxy_on_log" | "proxy_on_delete" => (1, false),
         "malloc" | "proxy_on_memory_allocate" | "proxy_on_done" | "proxy_on_new_connection" => (1, true),
         "proxy_on_context_create"
         | "proxy_on_downstream_connection_close"
         | "proxy_on_upstream_connection_close"
         | "proxy_on_queue_ready" => (2, false),
-        "proxy_on_vm_start"
+        "main"
+        | "proxy_on_vm_start"
         | "proxy_on_configure"
+        | "proxy_validate_configuration"
         | "proxy_on_request_trailers"
         | "proxy_on_response_trailers"
         | "proxy_on_request_metadata"
@@ -52,15 +107,16 @@ const CALLING_BACK: [&str; 2] = ["proxy_grpc_stream", "proxy_call_foreign_functi
 const INVALID_MEMORY_ACCESS: u32 = 6;
 
 /// Walks over the arguments of a call and writes its outs.
-struct Wire<'a> {
-    memory: &'a mut dyn Memory,
-    functions: &'a Functions,
-    arguments: &'a [u64],
-    next: usize,
+pub(super) struct Wire<'a> {
+    pub(super) function: &'static str,
+    pub(super) memory: &'a mut dyn Memory,
+    pub(super) functions: &'a Functions,
+    pub(super) arguments: &'a [u64],
+    pub(super) next: usize,
 }
 
 /// The host's answer cannot be delivered: what the call returns instead.
-enum Undeliverable {
+pub(super) enum Undeliverable {
     Status(u32),
     Trap(Trap),
 }
@@ -87,16 +143,23 @@ impl Wire<'_> {
 
     fn bytes(&mut self) -> Result<Vec<u8>, Undeliverable> {
         let (pointer, size) = (self.word32(), self.word32());
+        self.needs_memory()?;
         self.memory.read(pointer, size).ok_or(BAD_POINTER)
+    }
+
+    /// Envoy crashes where the module has no memory at all.
+    fn needs_memory(&self) -> Result<(), Undeliverable> {
+        if self.memory.exists() { Ok(()) } else { Err(self.functions.without_memory(self.function).into()) }
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Undeliverable> {
         let pointer = self.word32();
+        self.needs_memory()?;
         self.memory.write(pointer, bytes).ok_or(BAD_POINTER)
     }
 
     /// Hands bytes over: none at all as null and 0, others in memory the module gives. Envoy does not ask for 0 bytes.
-    fn put_buffer(&mut self, bytes: &[u8]) -> Result<(), Undeliverable> {
+    pub(super) fn put_buffer(&mut self, bytes: &[u8]) -> Result<(), Undeliverable> {
         let size = u32::try_from(bytes.len()).map_err(|_| BAD_POINTER)?;
         let pointer = if size == 0 { 0 } else { self.functions.while_allocating(|| self.memory.allocate(size))? };
         if size > 0 && (pointer == 0 || self.memory.write(pointer, bytes).is_none()) {
@@ -110,17 +173,18 @@ impl Wire<'_> {
 macro_rules! imports {
     ($($name:ident($($parameter:ident: $kind:ident),*) -> ($($out:ident: $out_kind:ident),*);)*) => {
         /// Every host function of the list the SDK is made from, for a module on a wasm engine.
-        pub(crate) fn imports(functions: &Arc<Functions>) -> Vec<Import> {
+        pub(super) fn imports(functions: &Arc<Functions>) -> Vec<Import> {
             vec![$({
                 let functions = Arc::clone(functions);
                 Import {
                     module: "env",
                     name: stringify!($name),
                     parameters: <[&[WireType]]>::concat(&[$(imports!(@wire $kind),)* $(imports!(@wire out $out_kind),)*]),
+                    returns: true,
                     call: Box::new(move |memory, arguments| {
                         functions.permit(stringify!($name))?;
                         #[allow(unused_mut, unused_variables, reason = "some functions have no arguments and no outs")]
-                        let mut wire = Wire { memory, functions: &functions, arguments, next: 0 };
+                        let mut wire = Wire { function: stringify!($name), memory, functions: &functions, arguments, next: 0 };
                         #[allow(unused_mut, reason = "as above")]
                         let mut answer = || {
                             $(let $parameter = imports!(@take $kind wire);)*
@@ -221,4 +285,4 @@ mod table {
     use std::sync::Arc;
     proxy_filter::__for_each_host_function!(imports);
 }
-pub(crate) use table::imports;
+use table::imports;

@@ -1,9 +1,10 @@
 //! The host functions, as Envoy 1.40 answers them.
 
+use super::abi::Version;
 use super::fields::{self, Map, UNAVAILABLE};
 use super::process::Process;
 use super::rpc::{self, Address};
-use super::state::{INITIALIZATION, LocalReply, Permission, Phase, State, Stream};
+use super::state::{LocalReply, Permission, Phase, State, Stream};
 use super::{callout, foreign, property};
 use crate::engine::{Reentrant, Trap};
 use crate::record::{Event, LogLine};
@@ -36,17 +37,21 @@ impl Functions {
                 ));
                 Err(Trap(format!("{function} was called from the start section")))
             }
-            Permission::LogOnly(when) if function != "proxy_log" => {
-                Err(Trap(format!("restricted_callback: {function} was called during {when}")))
+            Permission::Initialisation(export) if !when_initialising(function) => {
+                Err(Trap(format!("restricted_callback: {function} was called during {export}")))
+            }
+            Permission::Allocation if !when_allocating(function) => {
+                Err(Trap(format!("restricted_callback: {function} was called during an allocation")))
             }
             _ => Ok(()),
         }
     }
 
-    /// The same for a function of WASI, which has more freedom: while the module is initialised, it may be called.
-    pub(super) fn permit_wasi(&self, function: &str) -> std::result::Result<(), Trap> {
-        let initialising = self.state().permission == Permission::LogOnly(INITIALIZATION);
-        if initialising { Ok(()) } else { self.permit(function) }
+    /// Notes that the module has no memory, which a host function was to read or write.
+    pub(crate) fn without_memory(&self, function: &str) -> Trap {
+        let why = format!("{function} was called by a module without a memory");
+        self.state().violations.push(format!("{why}: Envoy 1.40 crashes with a segmentation fault"));
+        Trap(why)
     }
 
     /// Notes a finished call.
@@ -81,7 +86,8 @@ impl Functions {
             // Not in the condition: nothing is locked while the module runs.
             let found = next(&mut self.state());
             let Some((name, arguments)) = found else { break };
-            if module.exports(name) {
+            let known = name != "proxy_on_foreign_function" || self.state().version != Version::V0_1_0;
+            if known && module.exports(name) {
                 let outer = self.enter(name, &arguments);
                 let called = module.call(name, &arguments);
                 self.leave(name, None, outer);
@@ -94,7 +100,7 @@ impl Functions {
 
     /// Runs the module's allocator, which may do less than other code of the module.
     pub(crate) fn while_allocating<T>(&self, body: impl FnOnce() -> T) -> T {
-        let outer = std::mem::replace(&mut self.state().permission, Permission::LogOnly("an allocation"));
+        let outer = std::mem::replace(&mut self.state().permission, Permission::Allocation);
         let result = body();
         self.state().permission = outer;
         result
@@ -104,6 +110,21 @@ impl Functions {
     fn too_late(stream: &Stream) -> bool {
         matches!(stream.phase, Phase::Log | Phase::Done | Phase::Delete)
     }
+}
+
+/// Whether a module may call a function while it is initialised.
+fn when_initialising(function: &str) -> bool {
+    const NOT: [&str; 7] = ["fd_read", "fd_seek", "fd_close", "path_open", "proc_exit", "sched_yield", "pthread_equal"];
+    match function {
+        "proxy_log" => true,
+        _ if function.starts_with("proxy_") => false,
+        _ => !NOT.contains(&function),
+    }
+}
+
+/// Whether a module's allocator may call a function.
+fn when_allocating(function: &str) -> bool {
+    matches!(function, "proxy_log" | "fd_write" | "clock_time_get" | "poll_oneoff")
 }
 
 impl HostFunctions for Functions {
@@ -183,8 +204,10 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_get_header_map_value(&self, map_type: u32, name: &[u8]) -> Result<Vec<u8>> {
+        // Modules of the first version get an empty value.
+        let missing = if self.state().version == Version::V0_1_0 { Ok(Vec::new()) } else { Err(Status::NOT_FOUND) };
         self.read_map(map_type, |map, logging| match map {
-            Some(map) => map.get(name).map(<[u8]>::to_vec).ok_or(Status::NOT_FOUND),
+            Some(map) => map.get(name).map_or(missing, |value| Ok(value.to_vec())),
             None if logging => Err(Status::NOT_FOUND),
             None => Err(UNAVAILABLE),
         })

@@ -1,10 +1,10 @@
 //! One VM of the process, with the contexts in it.
 
 use super::functions::Functions;
+use super::random::Random;
 use super::root::{self, Stage};
 use super::state::{Filter, Stream};
 use super::vm::{Guest, Vm};
-use super::wasi::Random;
 use super::{event, time};
 use crate::backend::{ConfigureError, Plugin, Settings};
 use crate::record::{Event, VmRole};

@@ -7,6 +7,7 @@ mod begun;
 mod body;
 mod callout;
 mod chain;
+mod emscripten;
 mod event;
 mod exchange;
 #[cfg(feature = "expressions")]
@@ -24,10 +25,12 @@ mod metadata;
 #[cfg(feature = "wasmtime")]
 mod meter;
 mod metric;
+mod older;
 mod pause;
 mod process;
 mod property;
 mod protobuf;
+mod random;
 mod reply;
 mod root;
 mod rpc;

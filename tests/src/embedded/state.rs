@@ -1,17 +1,18 @@
 //! What the embedded host knows: the contexts of the VM, the stream that is being played, and all that has happened.
 
+use super::abi::Version;
 use super::attribute::Info;
 use super::callout::Callouts;
 use super::fields::Map;
 use super::foreign::Backs;
 use super::metric::Metrics;
 use super::process::Process;
+use super::random::Random;
 use super::root::{Root, Roots};
 use super::rpc::Rpcs;
 use super::shared::{Data, Queues, Registrant};
 use super::time::Clock;
 use super::waiting::Hold;
-use super::wasi::Random;
 use crate::backend::Settings;
 use crate::message::Fields;
 use crate::record::{Event, LogLine};
@@ -259,12 +260,11 @@ pub(crate) enum Permission {
     All,
     /// While the module's start section runs: Envoy has no context yet, and crashes.
     Nothing,
-    /// While `_initialize` or the module's allocator runs: the log only. Anything else fails the VM.
-    LogOnly(&'static str),
+    /// While the module is initialised, by `_initialize` and `main` or by `_start`: the log, and most of WASI. Anything else fails the VM.
+    Initialisation(&'static str),
+    /// While the module's allocator runs: the log and the clock. Anything else fails the VM.
+    Allocation,
 }
-
-/// When [`Permission::LogOnly`] is said of the start of a module.
-pub(crate) const INITIALIZATION: &str = "_initialize";
 
 /// Everything the host functions read and write.
 #[derive(Debug)]
@@ -272,6 +272,8 @@ pub(crate) struct State {
     pub(crate) settings: Settings,
     /// The number of the VM.
     pub(crate) vm: usize,
+    /// The version of the ABI that the module speaks.
+    pub(crate) version: Version,
     pub(crate) roots: Roots,
     /// The context whose callback runs.
     pub(crate) current: u32,
@@ -306,6 +308,7 @@ impl State {
         Self {
             settings: Settings::default(),
             vm,
+            version: Version::default(),
             roots: Roots::default(),
             current: 0,
             effective: 0,

@@ -1,13 +1,12 @@
 //! A VM: one instance of the module, on a wasm engine or as native code on a thread of its own.
 
-use super::abi::{self, Native, NativeExports};
+use super::abi::{self, Native, NativeExports, Version};
 use super::functions::Functions;
 #[cfg(feature = "wasmtime")]
 use super::meter::Meter;
 use super::root::Stage;
 use super::rpc;
-use super::state::{INITIALIZATION, Permission};
-use super::wasi;
+use super::state::Permission;
 use crate::engine::{self, Engine, Instance, Trap};
 use crate::record::Event;
 use proxy_filter::__private::{Export, Module as NativeModule};
@@ -42,12 +41,12 @@ impl Vm {
         let instance = match guest {
             Guest::Native(module) => Box::new(Thread::spawn(*module, Arc::clone(&functions))?) as Box<dyn Instance>,
             Guest::Wasm(bytes, engine) => {
-                functions.state().permission = Permission::Nothing;
-                engine::load(
-                    *engine,
-                    bytes,
-                    [abi::imports(&functions), wasi::imports(&functions)].into_iter().flatten().collect(),
-                )?
+                let module = engine::Module::read(bytes)?;
+                let mut state = functions.state();
+                state.permission = Permission::Nothing;
+                state.version = module.version;
+                drop(state);
+                engine::load(*engine, bytes, &module, abi::offered(&functions, module.version))?
             }
         };
         let module = match guest {
@@ -62,16 +61,27 @@ impl Vm {
             #[cfg(feature = "wasmtime")]
             meter: Meter::default(),
         };
-        vm.functions.state().permission = Permission::LogOnly(INITIALIZATION);
-        for initialise in ["_initialize", "_start"] {
-            if vm.instance.exports(initialise) {
-                let started = vm.instance.call(initialise, &[]);
-                started.map_err(|trap| engine::explain(trap, vm.module.as_deref()).to_string())?;
-                break;
-            }
-        }
-        vm.functions.state().permission = Permission::All;
+        vm.initialise()?;
         Ok(vm)
+    }
+
+    /// Runs what a module runs before the host makes any context: `_initialize` and, after it, its `main`; or `_start`.
+    fn initialise(&mut self) -> Result<(), String> {
+        let reactor = self.instance.exports("_initialize");
+        let main = ["main", "__main_void"].into_iter().find(|main| self.instance.exports(main));
+        let start = self.instance.exports("_start").then_some("_start");
+        let order = if reactor { [Some("_initialize"), main] } else { [start, None] };
+        for export in order.into_iter().flatten() {
+            self.functions.state().permission = Permission::Initialisation(export);
+            let arguments: &[u32] = if export == "main" { &[0, 0] } else { &[] };
+            let called = self.instance.call(export, arguments);
+            called.map_err(|trap| {
+                let trap = engine::explain(trap, self.module.as_deref());
+                format!("Function: {export} failed: {trap}")
+            })?;
+        }
+        self.functions.state().permission = Permission::All;
+        Ok(())
     }
 
     pub(crate) const fn failed(&self) -> bool {
@@ -83,7 +93,10 @@ impl Vm {
         if self.failed.is_some() || !self.instance.exports(name) {
             return None;
         }
-        let result = self.enter(name, arguments);
+        let version = self.functions.state().version;
+        // A callback had fewer parameters once.
+        let parameters = abi::signature(name, version).map_or(arguments.len(), |(parameters, _)| parameters);
+        let result = self.enter(name, arguments.get(..parameters).unwrap_or(arguments));
         let functions = Arc::clone(&self.functions);
         rpc::deliver_failed(self, &functions);
         result
@@ -177,6 +190,6 @@ impl Instance for Thread {
         let gone = || Trap("the filter's thread is gone".into());
         self.calls.send((*export, padded)).map_err(|_| gone())?;
         let result = self.results.recv().map_err(|_| gone())??;
-        Ok(abi::signature(name).is_some_and(|(_, has_result)| has_result).then_some(result))
+        Ok(abi::signature(name, Version::default()).is_some_and(|(_, has_result)| has_result).then_some(result))
     }
 }

@@ -2,11 +2,14 @@
 
 mod check;
 mod exhausted;
+mod module;
+mod remedy;
 mod wasmi;
 #[cfg(feature = "wasmtime")]
 mod wasmtime;
 
 pub(crate) use exhausted::explain;
+pub(crate) use module::Module;
 use std::fmt;
 
 /// The wasm engine a module runs on.
@@ -29,13 +32,23 @@ pub enum Engine {
 }
 
 /// Loads a module with the checks and the messages of Envoy, and links it. Nothing of it has run yet, except a start section.
-pub(crate) fn load(engine: Engine, bytes: &[u8], imports: Vec<Import>) -> Result<Box<dyn Instance>, String> {
+pub(crate) fn load(
+    engine: Engine,
+    bytes: &[u8],
+    module: &Module,
+    imports: Vec<Import>,
+) -> Result<Box<dyn Instance>, String> {
+    // Envoy compiles the module first. That takes longest, so here it comes last, unless something is wrong.
+    if let Err(fault) = check::module(module, &imports) {
+        let invalid = module::invalid(bytes).map(|error| format!("Failed to load Wasm bytecode: {error}"));
+        return Err(invalid.unwrap_or(fault));
+    }
     match engine {
-        Engine::Wasmi => wasmi::load(bytes, imports),
+        Engine::Wasmi => wasmi::load(bytes, module, imports),
         #[cfg(feature = "wasmtime")]
-        Engine::Wasmtime => wasmtime::load(bytes, imports, false),
+        Engine::Wasmtime => wasmtime::load(bytes, module, imports, false),
         #[cfg(feature = "wasmtime")]
-        Engine::Counting => wasmtime::load(bytes, imports, true),
+        Engine::Counting => wasmtime::load(bytes, module, imports, true),
     }
 }
 
@@ -58,6 +71,15 @@ pub(crate) enum WireType {
     I64,
 }
 
+impl WireType {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+        }
+    }
+}
+
 /// A module that the host enters while one of its host functions runs.
 pub(crate) trait Reentrant {
     /// Whether the module exports a function of this name.
@@ -68,6 +90,8 @@ pub(crate) trait Reentrant {
 
 /// The module's memory during a host function.
 pub(crate) trait Memory: Reentrant {
+    /// Whether there is one.
+    fn exists(&self) -> bool;
     /// Copies bytes out; `None` if they are not in the memory.
     fn read(&self, pointer: u32, size: u32) -> Option<Vec<u8>>;
     /// Copies bytes in; `None` if there is no such place.
@@ -76,14 +100,16 @@ pub(crate) trait Memory: Reentrant {
     fn allocate(&mut self, size: u32) -> Result<u32, Trap>;
 }
 
-/// The body of an imported function: the module's memory, the arguments, a status.
+/// The body of an imported function: the module's memory, the arguments, a result.
 pub(crate) type Call = Box<dyn Fn(&mut dyn Memory, &[u64]) -> Result<u32, Trap> + Send + Sync>;
 
-/// A function the host offers for import. It returns one `i32`.
+/// A function the host offers for import.
 pub(crate) struct Import {
     pub(crate) module: &'static str,
     pub(crate) name: &'static str,
     pub(crate) parameters: Vec<WireType>,
+    /// Whether the function returns its result, one `i32`.
+    pub(crate) returns: bool,
     pub(crate) call: Call,
 }
 

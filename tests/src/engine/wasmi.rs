@@ -1,66 +1,99 @@
 //! The engine `wasmi`: an interpreter that builds in seconds.
 
-use super::check::{self, Signature};
 use super::exhausted;
+use super::module::{self, Module as Read};
 use super::{Import, Instance, Memory, Reentrant, Trap, WireType};
 use crate::embedded::abi;
 use wasmi::{
-    Caller, Engine, Extern, Func, FuncType, Linker, Module, Store, StoreLimits, StoreLimitsBuilder, Val, ValType,
+    Caller, Config, Engine, Extern, ExternType, Func, FuncType, Linker, Module, Ref, Store, StoreLimits,
+    StoreLimitsBuilder, Table, Val, ValType,
 };
+use wasmparser::WasmFeatures;
 
-pub(super) fn load(bytes: &[u8], imports: Vec<Import>) -> Result<Box<dyn Instance>, String> {
-    let engine = Engine::default();
-    let module = Module::new(&engine, bytes).map_err(|error| format!("Failed to load Wasm bytecode: {error}"))?;
-    check::exports(module.exports().filter_map(|export| Some((export.name(), signature(export.ty().func()?)))))?;
-    check::imports(module.imports().map(|import| (import.module(), import.name())), &imports)?;
-    let mut store = Store::new(&engine, StoreLimitsBuilder::new().memory_size(exhausted::MEMORY).build());
-    store.limiter(|limits| limits);
-    let mut linker = <Linker<StoreLimits>>::new(&engine);
+/// What V8 has and this engine has not.
+const LACKS: [(WasmFeatures, &str); 5] = [
+    (WasmFeatures::THREADS, "atomic instructions or shared memory"),
+    (WasmFeatures::EXCEPTIONS, "exceptions"),
+    (WasmFeatures::LEGACY_EXCEPTIONS, "exceptions in their first form"),
+    (WasmFeatures::FUNCTION_REFERENCES, "typed references to functions"),
+    (WasmFeatures::GC, "garbage-collected types"),
+];
+
+/// What the store keeps for the host.
+struct Kept {
+    limits: StoreLimits,
+    memory: Option<wasmi::Memory>,
+}
+
+pub(super) fn load(bytes: &[u8], read: &Read, imports: Vec<Import>) -> Result<Box<dyn Instance>, String> {
+    let mut config = Config::default();
+    config.set_max_recursion_depth(exhausted::DEPTH);
+    config.set_max_stack_height(exhausted::HEIGHT);
+    let engine = Engine::new(&config);
+    let module =
+        Module::new(&engine, bytes).map_err(|error| module::refused(bytes, "wasmi", &LACKS, &error.to_string()))?;
+    let limits = StoreLimitsBuilder::new().memory_size(exhausted::MEMORY).build();
+    let mut store = Store::new(&engine, Kept { limits, memory: None });
+    store.limiter(|kept| &mut kept.limits);
+    let mut linker = <Linker<Kept>>::new(&engine);
     for import in imports {
         define(&mut linker, import)?;
     }
-    let instance = linker.instantiate_and_start(&mut store, &module).map_err(|error| error.to_string())?;
+    let instantiation = |error: wasmi::Error| format!("Failed to create new Wasm instance: {error}");
+    for import in module.imports() {
+        let made = match import.ty() {
+            ExternType::Memory(ty) => {
+                let memory = wasmi::Memory::new(&mut store, *ty).map_err(instantiation)?;
+                store.data_mut().memory = Some(memory);
+                Extern::Memory(memory)
+            }
+            ExternType::Table(ty) => {
+                let null = Ref::null(ty.element());
+                Extern::Table(Table::new(&mut store, *ty, null).map_err(instantiation)?)
+            }
+            ExternType::Func(_) | ExternType::Global(_) => continue,
+        };
+        linker.define(import.module(), import.name(), made).map_err(|error| error.to_string())?;
+    }
+    let instance = linker.instantiate_and_start(&mut store, &module).map_err(instantiation)?;
+    if let Some(memory) = read.exported_memory().and_then(|name| instance.get_memory(&store, name)) {
+        store.data_mut().memory = Some(memory);
+    }
     Ok(Box::new(Wasmi { store, instance }))
 }
 
-fn signature(ty: &FuncType) -> Signature {
-    let names = |types: &[ValType]| types.iter().map(|ty| format!("{ty:?}").to_lowercase()).collect();
-    Signature { parameters: names(ty.params()), results: names(ty.results()) }
-}
-
-fn define(linker: &mut Linker<StoreLimits>, import: Import) -> Result<(), String> {
+fn define(linker: &mut Linker<Kept>, import: Import) -> Result<(), String> {
     let parameters = import.parameters.iter().map(|parameter| match parameter {
         WireType::I32 => ValType::I32,
         WireType::I64 => ValType::I64,
     });
-    let ty = FuncType::new(parameters, [ValType::I32]);
+    let ty = FuncType::new(parameters, import.returns.then_some(ValType::I32));
     let Import { module, name, call, .. } = import;
-    let body =
-        move |caller: Caller<'_, StoreLimits>, arguments: &[Val], results: &mut [Val]| -> Result<(), wasmi::Error> {
-            let arguments: Vec<u64> = arguments
-                .iter()
-                .map(|argument| match argument {
-                    Val::I32(number) => u64::from(number.cast_unsigned()),
-                    Val::I64(number) => number.cast_unsigned(),
-                    _ => 0,
-                })
-                .collect();
-            let status = call(&mut Guest { caller }, &arguments).map_err(|Trap(why)| wasmi::Error::new(why))?;
-            if let Some(result) = results.first_mut() {
-                *result = Val::I32(status.cast_signed());
-            }
-            Ok(())
-        };
+    let body = move |caller: Caller<'_, Kept>, arguments: &[Val], results: &mut [Val]| -> Result<(), wasmi::Error> {
+        let arguments: Vec<u64> = arguments
+            .iter()
+            .map(|argument| match argument {
+                Val::I32(number) => u64::from(number.cast_unsigned()),
+                Val::I64(number) => number.cast_unsigned(),
+                _ => 0,
+            })
+            .collect();
+        let status = call(&mut Guest { caller }, &arguments).map_err(|Trap(why)| wasmi::Error::new(why))?;
+        if let Some(result) = results.first_mut() {
+            *result = Val::I32(status.cast_signed());
+        }
+        Ok(())
+    };
     linker.func_new(module, name, ty, body).map(|_| ()).map_err(|error| error.to_string())
 }
 
 struct Guest<'a> {
-    caller: Caller<'a, StoreLimits>,
+    caller: Caller<'a, Kept>,
 }
 
 impl Guest<'_> {
     fn memory(&self) -> Option<wasmi::Memory> {
-        self.caller.get_export("memory").and_then(Extern::into_memory)
+        self.caller.data().memory
     }
 }
 
@@ -77,6 +110,10 @@ impl Reentrant for Guest<'_> {
 }
 
 impl Memory for Guest<'_> {
+    fn exists(&self) -> bool {
+        self.memory().is_some()
+    }
+
     fn read(&self, pointer: u32, size: u32) -> Option<Vec<u8>> {
         let start = pointer as usize;
         let end = start.checked_add(size as usize)?;
@@ -107,7 +144,7 @@ impl Memory for Guest<'_> {
 }
 
 struct Wasmi {
-    store: Store<StoreLimits>,
+    store: Store<Kept>,
     instance: wasmi::Instance,
 }
 

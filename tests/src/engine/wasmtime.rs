@@ -1,55 +1,83 @@
 //! The engine `wasmtime`: it compiles a module to machine code before it runs.
 
-use super::check::{self, Signature};
 use super::exhausted;
+use super::module::{self, Module as Read};
 use super::{Import, Instance, Memory, Reentrant, Trap, WireType};
 use crate::embedded::abi;
 use std::collections::BTreeMap;
+use wasmparser::WasmFeatures;
 use wasmtime::{
-    Caller, Config, Engine, Extern, Func, FuncType, Linker, Module, Store, StoreLimits, StoreLimitsBuilder, Val,
-    ValType,
+    Caller, Config, Engine, Extern, ExternType, Func, FuncType, Linker, Module, Ref, Store, StoreLimits,
+    StoreLimitsBuilder, Table, Val, ValType,
 };
 
 /// More than any test uses.
 const FUEL: u64 = 1 << 62;
 
-pub(super) fn load(bytes: &[u8], imports: Vec<Import>, counting: bool) -> Result<Box<dyn Instance>, String> {
+/// What V8 has and this engine has not.
+const LACKS: [(WasmFeatures, &str); 1] = [(WasmFeatures::LEGACY_EXCEPTIONS, "exceptions in their first form")];
+
+/// What the store keeps for the host.
+struct Kept {
+    limits: StoreLimits,
+    memory: Option<wasmtime::Memory>,
+}
+
+pub(super) fn load(
+    bytes: &[u8],
+    read: &Read,
+    imports: Vec<Import>,
+    counting: bool,
+) -> Result<Box<dyn Instance>, String> {
     let mut config = Config::new();
     config.consume_fuel(counting);
     let engine = Engine::new(&config).map_err(|error| error.to_string())?;
-    let module = Module::new(&engine, bytes).map_err(|error| format!("Failed to load Wasm bytecode: {error}"))?;
-    check::exports(module.exports().filter_map(|export| Some((export.name(), signature(export.ty().func()?)))))?;
-    check::imports(module.imports().map(|import| (import.module(), import.name())), &imports)?;
-    let mut store = Store::new(&engine, StoreLimitsBuilder::new().memory_size(exhausted::MEMORY).build());
-    store.limiter(|limits| limits);
+    let module = Module::new(&engine, read.without_shared_memory(bytes))
+        .map_err(|error| module::refused(bytes, "wasmtime", &LACKS, &format!("{error:#}")))?;
+    let limits = StoreLimitsBuilder::new().memory_size(exhausted::MEMORY).build();
+    let mut store = Store::new(&engine, Kept { limits, memory: None });
+    store.limiter(|kept| &mut kept.limits);
     if counting {
         store.set_fuel(FUEL).map_err(|error| error.to_string())?;
     }
-    let mut linker = <Linker<StoreLimits>>::new(&engine);
+    let mut linker = <Linker<Kept>>::new(&engine);
     for import in imports {
         define(&engine, &mut linker, import)?;
     }
-    let instance = linker.instantiate(&mut store, &module).map_err(|error| error.to_string())?;
-    let memory = instance.get_memory(&mut store, "memory");
+    let instantiation = |error: wasmtime::Error| format!("Failed to create new Wasm instance: {}", error.root_cause());
+    for import in module.imports() {
+        let made = match import.ty() {
+            ExternType::Memory(ty) => {
+                let memory = wasmtime::Memory::new(&mut store, ty).map_err(instantiation)?;
+                store.data_mut().memory = Some(memory);
+                Extern::Memory(memory)
+            }
+            ExternType::Table(ty) => {
+                let null = Ref::null(ty.element().heap_type());
+                Extern::Table(Table::new(&mut store, ty, null).map_err(instantiation)?)
+            }
+            _ => continue,
+        };
+        linker.define(&mut store, import.module(), import.name(), made).map_err(|error| error.to_string())?;
+    }
+    let instance = linker.instantiate(&mut store, &module).map_err(instantiation)?;
+    if let Some(memory) = read.exported_memory().and_then(|name| instance.get_memory(&mut store, name)) {
+        store.data_mut().memory = Some(memory);
+    }
     let exports: Vec<_> =
         instance.exports(&mut store).map(|export| (export.name().to_owned(), export.into_func())).collect();
     let functions = exports.into_iter().filter_map(|(name, function)| Some((name, function?))).collect();
-    Ok(Box::new(Wasmtime { store, functions, memory, counting }))
+    Ok(Box::new(Wasmtime { store, functions, counting }))
 }
 
-fn signature(ty: &FuncType) -> Signature {
-    let name = |ty: ValType| format!("{ty:?}").to_lowercase();
-    Signature { parameters: ty.params().map(name).collect(), results: ty.results().map(name).collect() }
-}
-
-fn define(engine: &Engine, linker: &mut Linker<StoreLimits>, import: Import) -> Result<(), String> {
+fn define(engine: &Engine, linker: &mut Linker<Kept>, import: Import) -> Result<(), String> {
     let parameters = import.parameters.iter().map(|parameter| match parameter {
         WireType::I32 => ValType::I32,
         WireType::I64 => ValType::I64,
     });
-    let ty = FuncType::new(engine, parameters, [ValType::I32]);
+    let ty = FuncType::new(engine, parameters, import.returns.then_some(ValType::I32));
     let Import { module, name, call, .. } = import;
-    let body = move |caller: Caller<'_, StoreLimits>, arguments: &[Val], results: &mut [Val]| -> wasmtime::Result<()> {
+    let body = move |caller: Caller<'_, Kept>, arguments: &[Val], results: &mut [Val]| -> wasmtime::Result<()> {
         let arguments: Vec<u64> = arguments
             .iter()
             .map(|argument| match argument {
@@ -68,13 +96,13 @@ fn define(engine: &Engine, linker: &mut Linker<StoreLimits>, import: Import) -> 
 }
 
 struct Guest<'a> {
-    caller: Caller<'a, StoreLimits>,
+    caller: Caller<'a, Kept>,
     memory: Option<wasmtime::Memory>,
 }
 
 impl<'a> Guest<'a> {
-    fn new(mut caller: Caller<'a, StoreLimits>) -> Self {
-        let memory = caller.get_export("memory").and_then(Extern::into_memory);
+    fn new(caller: Caller<'a, Kept>) -> Self {
+        let memory = caller.data().memory;
         Self { caller, memory }
     }
 }
@@ -92,6 +120,10 @@ impl Reentrant for Guest<'_> {
 }
 
 impl Memory for Guest<'_> {
+    fn exists(&self) -> bool {
+        self.memory.is_some()
+    }
+
     fn read(&self, pointer: u32, size: u32) -> Option<Vec<u8>> {
         let start = pointer as usize;
         let end = start.checked_add(size as usize)?;
@@ -122,9 +154,8 @@ impl Memory for Guest<'_> {
 }
 
 struct Wasmtime {
-    store: Store<StoreLimits>,
+    store: Store<Kept>,
     functions: BTreeMap<String, Func>,
-    memory: Option<wasmtime::Memory>,
     counting: bool,
 }
 
@@ -151,6 +182,6 @@ impl Instance for Wasmtime {
     }
 
     fn pages(&self) -> u64 {
-        self.memory.map_or(0, |memory| memory.size(&self.store))
+        self.store.data().memory.map_or(0, |memory| memory.size(&self.store))
     }
 }

@@ -240,6 +240,7 @@ fn configured(settings: &Settings, plugin: &Plugin, module: &Path) -> Value {
             "runtime": "envoy.wasm.runtime.v8",
             "code": { "local": { "filename": module } },
             "configuration": bytes(&settings.vm_configuration),
+            "environment_variables": { "key_values": settings.environment.iter().cloned().collect::<BTreeMap<_, _>>() },
         },
         "configuration": bytes(&plugin.configuration),
         "allow_on_headers_stop_iteration": settings.allow_on_headers_stop_iteration,

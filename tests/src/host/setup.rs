@@ -30,6 +30,22 @@ impl Host {
         self.settings.vm_configuration = configuration.to_string().into_bytes();
     }
 
+    /// An environment variable of the VM: `environment_variables.key_values` of the VM's configuration.
+    ///
+    /// A module that is built for WASI (`wasm32-wasip1`, `GOOS=wasip1`, …) finds it where its language has them: `std::env::var` in Rust.
+    /// A filter that runs natively sees those of the test's process instead. The order of several is not certain in Envoy.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.environment_variable("REGION", "eu");
+    /// # }
+    /// ```
+    pub fn environment_variable(&mut self, name: &str, value: &str) {
+        self.settings.environment.retain(|(known, _)| known != name);
+        self.settings.environment.push((name.into(), value.into()));
+    }
+
     /// Adds a filter to the chain, after those that are there: another root context of the same module, in the same VM, with a configuration of
     /// its own.
     ///
