@@ -1,0 +1,75 @@
+//! Upgraded connections (WebSocket) through a filter that is one async function: both directions, refusals, and what comes after them.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
+
+use proxy_filter_host::{Host, Outcome, Reply};
+
+#[path = "../guests/examples/upgrades.rs"]
+mod guest;
+
+fn accepted(chunks: &'static [&'static str]) -> Reply {
+    Reply::new(101).header("connection", "Upgrade").header("upgrade", "websocket").chunks(chunks)
+}
+
+fn start(host: &mut Host) {
+    host.upgrades(&["websocket"]);
+    host.allow_on_headers_stop_iteration(true);
+    host.cluster("authz", |_| Reply::new(403));
+    host.upstream(|request| match request.header("upgrade") {
+        Some(_) => accepted(&["pong", "pang"]),
+        None => Reply::new(200).body("plain"),
+    });
+    host.configure("").unwrap();
+}
+
+/// The client sends two messages once the connection is upgraded, and the upstream sends two.
+fn chat(host: &mut Host, path: &str) -> Outcome {
+    host.get(path).upgrade("websocket").chunks(["ping", "peng"]).send()
+}
+
+/// The filters that look at the headers only, or at nothing, forward every byte of both directions.
+#[proxy_filter_host::test(guest = "upgrades", module = guest)]
+fn an_upgraded_connection_is_forwarded_in_both_directions(mut host: Host) {
+    start(&mut host);
+    for path in ["/nothing", "/with-body", "/response-headers", "/response-chunks"] {
+        let outcome = chat(&mut host, path);
+        assert_eq!((outcome.status(), outcome.response().text()), (101, "pongpang".into()), "{outcome}");
+        assert_eq!(outcome.upstream().unwrap().text(), "pingpeng", "{outcome}");
+        let body = outcome.upstream().unwrap().header("x-body");
+        assert_eq!(body, (path == "/with-body").then(|| "0".into()), "{outcome}");
+        let seen = outcome.response().header("x-seen").is_some();
+        assert_eq!(seen, path != "/nothing", "{outcome}");
+        assert!(outcome.messages().is_empty(), "no end is reported: {outcome}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "upgrades", module = guest)]
+fn an_upgrade_is_refused_before_the_upstream_sees_it(mut host: Host) {
+    start(&mut host);
+    for path in ["/refused", "/refused-by-service"] {
+        let outcome = chat(&mut host, path);
+        assert_eq!((outcome.status(), outcome.response().text()), (403, "no upgrade\n".into()), "{outcome}");
+        assert!(outcome.upstream().is_none(), "{outcome}");
+        let next = host.get("/nothing").send();
+        assert_eq!((next.status(), next.response().text()), (200, "plain".into()), "{next}");
+    }
+}
+
+/// The upstream may decline: then the response is one as any other, with a body that ends.
+#[proxy_filter_host::test(guest = "upgrades", module = guest)]
+fn an_upgrade_that_the_upstream_declines_is_a_plain_exchange(mut host: Host) {
+    start(&mut host);
+    host.upstream(|_| Reply::new(400).body("no websocket here"));
+    for path in ["/nothing", "/with-body", "/response-headers", "/response-chunks", "/response-body"] {
+        let outcome = host.get(path).upgrade("websocket").send();
+        assert_eq!((outcome.status(), outcome.response().text()), (400, "no websocket here".into()), "{outcome}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "upgrades", module = guest)]
+fn a_message_of_the_upstream_can_end_an_upgraded_connection(mut host: Host) {
+    start(&mut host);
+    host.upstream(|_| accepted(&["pong", "a secret", "more"]));
+    let outcome = chat(&mut host, "/response-chunks");
+    let text = outcome.response().text();
+    assert!(!text.contains("secret") && !text.contains("more"), "{outcome}");
+}
