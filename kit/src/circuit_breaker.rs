@@ -151,6 +151,7 @@ impl CircuitBreaker {
 
     /// Counts the result of a call that was allowed. Failures are what says that the service is not well: a timeout, a reset, a 503. A 404 is
     /// a success.
+    #[expect(clippy::needless_pass_by_value, reason = "a permit is reported once")]
     pub fn report(&mut self, permit: Permit, is_success: bool, now: Duration) {
         let Permit { generation } = permit;
         if generation != self.generation {

@@ -12,12 +12,22 @@
 //! proxy-filter-kit = { version = "0.1", features = ["request"] }
 //! ```
 
+#[cfg(feature = "aws_event_stream")]
+pub mod aws_event_stream;
 #[cfg(feature = "cache")]
 pub mod cache;
 #[cfg(feature = "circuit_breaker")]
 pub mod circuit_breaker;
 #[cfg(feature = "client_address")]
 pub mod client_address;
+#[cfg(feature = "edit")]
+pub mod edit;
+#[cfg(feature = "event_stream")]
+pub mod event_stream;
+#[cfg(feature = "json_lines")]
+pub mod json_lines;
+#[cfg(feature = "multipart")]
+pub mod multipart;
 #[cfg(feature = "request")]
 pub mod request;
 #[cfg(feature = "retry")]
