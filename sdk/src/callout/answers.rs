@@ -3,7 +3,7 @@
 use crate::current;
 use crate::engine::executor;
 use crate::engine::shared::Shared;
-use crate::engine::table::{Entry, Table, key};
+use crate::sys::table::{Entry, Table, key};
 use core::task::Waker;
 use std::cell::Cell;
 

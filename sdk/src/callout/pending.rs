@@ -1,7 +1,7 @@
 //! What contexts wait for, until the host tells the answer or the context is gone.
 
 use crate::engine::shared::Shared;
-use crate::engine::table::{Entry, Table, key};
+use crate::sys::table::{Entry, Table, key};
 use std::cell::Cell;
 
 /// Things that contexts wait for, by the number the host or the SDK gave them, each with what to do then.

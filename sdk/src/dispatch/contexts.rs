@@ -12,10 +12,10 @@ use crate::engine::callbacks::{CallbackSet, Callbacks};
 use crate::engine::effective;
 use crate::engine::life::Life;
 use crate::engine::shared::{Shared, share};
-use crate::engine::table::{Entry, Table};
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 use crate::plugin::registration::NewContext;
+use crate::sys::table::{Entry, Table};
 use std::cell::OnceCell;
 
 /// A stream in the table.

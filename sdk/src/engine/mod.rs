@@ -11,4 +11,3 @@ pub(crate) mod life;
 pub(crate) mod message_state;
 pub(crate) mod point;
 pub(crate) mod shared;
-pub(crate) mod table;

@@ -1,8 +1,5 @@
 //! Places that live as long as the module and are used again.
 
-use crate::sys;
-use std::cell::Cell;
-
 /// A place that several owners may hold while none of them is borrowed.
 ///
 /// Places are never given back to the allocator: on wasm the module ends with its memory, and natively a test leaves a few hundred
@@ -13,9 +10,4 @@ pub(crate) type Shared<T> = &'static T;
 /// Makes a place.
 pub(crate) fn share<T>(value: T) -> Shared<T> {
     Box::leak(Box::new(value))
-}
-
-/// Makes so many empty places for pointers.
-pub(crate) fn share_empty<T>(count: usize) -> &'static [Cell<Option<Shared<T>>>] {
-    Cell::from_mut(sys::leak_none(count)).as_slice_of_cells()
 }

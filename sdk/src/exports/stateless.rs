@@ -9,12 +9,12 @@ use crate::dispatch::uses::{USING_MESSAGE_STATE, has};
 use crate::engine::callbacks::{CallbackSet, Callbacks};
 use crate::engine::message_state::MessageState;
 use crate::engine::shared::Shared;
-use crate::engine::table::{Entry, Table};
 use crate::error::Result;
 use crate::error::denial::Raw;
 use crate::http::context::Context;
 use crate::http::log_context::LogContext;
 use crate::plugin::root_context::RootContext;
+use crate::sys::table::{Entry, Table};
 use core::marker::PhantomData;
 use std::cell::Cell;
 

@@ -3,6 +3,7 @@
 //! This is what makes `cargo test` run a filter without wasm, under a debugger or Miri. No unsafe code is involved.
 
 use crate::abi::status::Status;
+use core::ptr::NonNull;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -33,7 +34,7 @@ fn installed() -> Option<Rc<dyn HostFunctions>> {
 }
 
 /// So many `None`s that live as long as the process.
-pub(crate) fn leak_none<T>(count: usize) -> &'static mut [Option<&'static T>] {
+pub(crate) fn leak_none<T>(count: usize) -> &'static mut [Option<NonNull<T>>] {
     vec![None; count].leak()
 }
 

@@ -1,6 +1,7 @@
 //! The host functions as wasm imports from module `env`, and the allocator the host asks for memory.
 
 use crate::abi::status::Status;
+use core::ptr::NonNull;
 use std::alloc::Layout;
 
 /// Bytes the host wrote into memory it got from [`proxy_on_memory_allocate`].
@@ -43,16 +44,16 @@ extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
 
 /// So many `None`s that live as long as the module. It is `vec![None; count].leak()` without the panic for a count that overflows, which
 /// would bring the panic machinery into modules that have no other panic. Without memory the module traps, as it does elsewhere.
-pub(crate) fn leak_none<T>(count: usize) -> &'static mut [Option<&'static T>] {
-    let Ok(layout) = Layout::array::<Option<&'static T>>(count.max(1)) else { core::arch::wasm32::unreachable() };
+pub(crate) fn leak_none<T>(count: usize) -> &'static mut [Option<NonNull<T>>] {
+    let Ok(layout) = Layout::array::<Option<NonNull<T>>>(count.max(1)) else { core::arch::wasm32::unreachable() };
     #[allow(clippy::cast_ptr_alignment, reason = "the layout is aligned for it")]
     // SAFETY: the layout is not of size 0.
-    let places = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<Option<&'static T>>();
+    let places = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<Option<NonNull<T>>>();
     if places.is_null() {
         std::alloc::handle_alloc_error(layout);
     }
     // SAFETY: the block is as large and aligned as `count` places, nobody else has it, and it is never freed. A null pointer is `None`
-    // for an optional reference, by the language's guarantee.
+    // for an optional `NonNull`, by the language's guarantee.
     unsafe { core::slice::from_raw_parts_mut(places, count) }
 }
 
