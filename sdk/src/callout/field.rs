@@ -25,36 +25,32 @@ const CONTROL: &str = "the host obeys this field of a callout: use `timeout` or 
 /// others.
 #[inline(never)]
 pub(crate) fn instead(name: &[u8]) -> Option<&'static str> {
-    const FIELDS: &[(&str, &str)] = &[
-        ("host", AUTHORITY),
-        ("content-length", LENGTH),
-        ("transfer-encoding", LENGTH),
-        ("te", CONNECTION),
-        ("connection", CONNECTION),
-        ("upgrade", CONNECTION),
-        ("http2-settings", CONNECTION),
-        ("keep-alive", CONNECTION),
-        ("proxy-connection", CONNECTION),
-        ("expect", CONNECTION),
+    /// Names, each with the number of bytes that the name of a field has after it: none, or any.
+    const FIELDS: &[(&str, usize, &str)] = &[
+        ("host", 0, AUTHORITY),
+        ("content-length", 0, LENGTH),
+        ("transfer-encoding", 0, LENGTH),
+        ("te", 0, CONNECTION),
+        ("connection", 0, CONNECTION),
+        ("upgrade", 0, CONNECTION),
+        ("http2-settings", 0, CONNECTION),
+        ("keep-alive", 0, CONNECTION),
+        ("proxy-connection", 0, CONNECTION),
+        ("expect", 0, CONNECTION),
+        ("x-envoy-upstream-rq-", usize::MAX, CONTROL),
+        ("x-envoy-upstream-stream-", usize::MAX, CONTROL),
+        ("x-envoy-upstream-alt-", usize::MAX, CONTROL),
+        ("x-envoy-expected-rq-", usize::MAX, CONTROL),
+        ("x-envoy-max-retries", usize::MAX, CONTROL),
+        ("x-envoy-retr", usize::MAX, CONTROL),
+        ("x-envoy-is-timeout-retry", usize::MAX, CONTROL),
+        ("x-envoy-hedge-", usize::MAX, CONTROL),
     ];
-    const CONTROLS: &[&str] = &[
-        "upstream-rq-",
-        "upstream-stream-",
-        "upstream-alt-",
-        "expected-rq-",
-        "max-retries",
-        "retr",
-        "is-timeout-retry",
-        "hedge-",
-    ];
-    let begins = |name: &[u8], start: &str| {
-        name.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start.as_bytes()))
+    let is_meant = |field: &str, after: usize| {
+        name.split_at_checked(field.len())
+            .is_some_and(|(start, rest)| rest.len() <= after && start.eq_ignore_ascii_case(field.as_bytes()))
     };
-    if let Some((_, instead)) = FIELDS.iter().find(|(field, _)| name.eq_ignore_ascii_case(field.as_bytes())) {
-        return Some(instead);
-    }
-    let rest = if begins(name, "x-envoy-") { name.get("x-envoy-".len()..) } else { None };
-    rest.filter(|rest| CONTROLS.iter().any(|start| begins(rest, start))).map(|_| CONTROL)
+    FIELDS.iter().find(|(field, after, _)| is_meant(field, *after)).map(|(.., instead)| *instead)
 }
 
 /// Whether a field is one of those of one hop, which a request to another service does not take

@@ -210,7 +210,9 @@ impl HttpCall {
             Some(cluster) => cluster,
             None => pairs::walk(headers).next().map(|(_, authority)| authority).unwrap_or_default(),
         };
-        sys::proxy_http_call(cluster, headers, &call.body, &[], call.timeout).map_err(not_started)
+        let sent = sys::proxy_http_call(cluster, headers, &call.body, &[], call.timeout);
+        call.headers.keep_buffer();
+        sent.map_err(not_started)
     }
 }
 
