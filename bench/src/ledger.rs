@@ -12,11 +12,11 @@ use std::process::Command;
 pub const LIMITS: [(&str, u64, u64); 7] = [
     ("noop", 16_000, 100),
     ("add_header", 18_000, 150),
-    ("check_auth", 20_100, 460),
+    ("check_auth", 20_000, 450),
     ("body_rewrite", 20_000, 450),
     ("dump_headers", 28_000, 20_000),
-    ("auth_callout", 31_000, 3_650),
-    ("auth_async", 38_000, 4_600),
+    ("auth_callout", 31_000, 3_500),
+    ("auth_async", 38_000, 4_500),
 ];
 
 /// How to write the file anew.

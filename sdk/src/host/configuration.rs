@@ -83,27 +83,11 @@ configuration! {
 
 #[cfg(feature = "json")]
 mod read {
-    use crate::error::kind::ErrorKind;
-    use crate::error::{Error, Result};
+    use crate::error::Result;
     use crate::host::json;
 
     pub(super) fn read<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-        let text = if bytes.is_empty() { b"{}" } else { bytes };
-        let mut deserializer = json::deserializer(text).map_err(|error| refuse(&error))?;
-        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let path = error.path().to_string();
-            match path.as_str() {
-                "." => refuse(error.inner()),
-                path => refuse(&format_args!("{path}: {}", error.inner())),
-            }
-        })?;
-        deserializer.end().map_err(|error| refuse(&error))?;
-        Ok(value)
-    }
-
-    #[inline]
-    fn refuse(why: &dyn core::fmt::Display) -> Error {
-        Error::message(ErrorKind::Configuration, format_args!("configuration: {why}"))
+        json::configuration(if bytes.is_empty() { b"{}" } else { bytes })
     }
 
     #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use crate::sys::text::plain_ascii;
 use core::fmt;
-use core::fmt::Write as _;
 
 /// Shows bytes from the network as one safe line of text, so that nobody can forge a log line.
 ///
@@ -35,33 +34,57 @@ impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match plain_ascii(self.0) {
             Some(text) => f.write_str(text),
-            None => self.escape(f),
+            None => f.write_str(&escape(self.0)),
         }
     }
 }
 
 impl Printable<'_> {
-    #[cold]
-    #[inline(never)]
-    fn escape(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                match u32::from(character) {
-                    code @ (0..=0x1f | 0x7f) => write!(f, "\\x{code:02x}")?,
-                    code if is_unseen(code) => write!(f, "\\u{{{code:x}}}")?,
-                    _ => {
-                        if character == '\\' {
-                            f.write_char(character)?;
-                        }
-                        f.write_char(character)?;
-                    }
-                }
-            }
-            for byte in chunk.invalid() {
-                write!(f, "\\x{byte:02x}")?;
-            }
+    /// The text that is shown.
+    #[cfg(feature = "json")]
+    pub(crate) fn into_text(self) -> String {
+        plain_ascii(self.0).map_or_else(|| escape(self.0), String::from)
+    }
+}
+
+/// What is shown of bytes that are not plain ASCII.
+#[cold]
+#[inline(never)]
+fn escape(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        let valid = chunk.valid();
+        let mut shown = 0;
+        for (at, character) in valid.char_indices() {
+            let code = u32::from(character);
+            let (start, digits, end) = match code {
+                0..=0x1f | 0x7f => ("\\x", 2, ""),
+                0x5c => ("\\\\", 0, ""),
+                _ if is_unseen(code) => ("\\u{", 1, "}"),
+                _ => continue,
+            };
+            text.push_str(valid.get(shown..at).unwrap_or_default());
+            push_escape(&mut text, start, if digits == 0 { 0 } else { code }, digits);
+            text.push_str(end);
+            shown = at + character.len_utf8();
         }
-        Ok(())
+        text.push_str(valid.get(shown..).unwrap_or_default());
+        for byte in chunk.invalid() {
+            push_escape(&mut text, "\\x", u32::from(*byte), 2);
+        }
+    }
+    text
+}
+
+/// Appends a start, and a number in at least so many hexadecimal digits.
+#[inline(never)]
+fn push_escape(text: &mut String, start: &str, code: u32, digits: u32) {
+    text.push_str(start);
+    for digit in (0..8).rev() {
+        if digit < digits || code >> (digit * 4) != 0 {
+            let value = (code >> (digit * 4) & 0xf) as u8;
+            text.push(char::from(if value < 10 { b'0' + value } else { b'a' - 10 + value }));
+        }
     }
 }
 
@@ -69,7 +92,8 @@ impl Printable<'_> {
 /// separators, and what Unicode says may be ignored (`Default_Ignorable_Code_Point`), which has the
 /// controls of the direction of text.
 fn is_unseen(code: u32) -> bool {
-    const UNSEEN: [(u32, u32); 18] = [
+    /// In order.
+    static UNSEEN: [(u32, u32); 18] = [
         (0x80, 0x9f),
         (0xad, 0xad),
         (0x34f, 0x34f),
@@ -89,7 +113,8 @@ fn is_unseen(code: u32) -> bool {
         (0x1_d173, 0x1_d17a),
         (0xe_0000, 0xe_0fff),
     ];
-    UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&code))
+    let after = UNSEEN.partition_point(|(first, _)| *first <= code);
+    UNSEEN.get(after.wrapping_sub(1)).is_some_and(|(_, last)| code <= *last)
 }
 
 impl fmt::Debug for Printable<'_> {

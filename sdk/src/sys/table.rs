@@ -239,14 +239,13 @@ impl Index {
     #[inline(never)]
     fn reuse(&self) -> Option<Link> {
         let idle = self.idle.get();
-        match idle {
-            Some(link) => self.idle.set(head(link).next.get()),
-            None => {
-                if self.entries.get() >= self.chains.get().len() {
-                    self.grow();
-                }
-                self.entries.set(self.entries.get() + 1);
+        if let Some(link) = idle {
+            self.idle.set(head(link).next.get());
+        } else {
+            if self.entries.get() >= self.chains.get().len() {
+                self.grow();
             }
+            self.entries.set(self.entries.get() + 1);
         }
         idle
     }
