@@ -4,7 +4,8 @@ use crate::cluster::Cluster;
 use crate::connection::{ConnectionRecord, Step};
 use crate::fixture::Metadata;
 use crate::foreign::Functions;
-use crate::message::{Received, Reply, Request};
+pub(crate) use crate::message::Answer;
+use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use proxy_filter::LogLevel;
 use std::net::SocketAddr;
@@ -99,9 +100,6 @@ impl Settings {
         std::iter::once(first).chain(self.more_plugins.iter().cloned()).collect()
     }
 }
-
-/// How the upstream answers a request.
-pub(crate) type Answer = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
 
 /// The host refused the plugin or its configuration.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Clusters of the host's configuration that a filter calls by name.
 
-use crate::backend::Answer;
 use crate::grpc::GrpcStreamAnswer;
+use crate::message::Answer;
 use std::fmt;
 
 /// A cluster besides the one that requests are routed to.

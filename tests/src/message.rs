@@ -1,6 +1,7 @@
 //! HTTP messages as a test writes them: what a client sends and what an upstream answers.
 
 use proxy_filter::HeaderValue;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A list of header or trailer fields in order, repeated names kept.
@@ -181,6 +182,9 @@ pub struct Received {
     /// Whether the message ended as its framing says. False: the stream was reset or the connection closed before the end.
     pub complete: bool,
 }
+
+/// How the upstream answers a request.
+pub(crate) type Answer = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
 
 /// The first field of this name.
 fn find<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {

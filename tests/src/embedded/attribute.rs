@@ -1,71 +1,12 @@
 //! The attributes of a stream, as Envoy 1.40 has them in each phase.
 
 use super::fields::{Map, encode};
+use super::info::{Info, Whose, grpc_status};
 use super::metadata::get as inside;
-use super::state::{Phase, Stream};
+use super::stream::{Phase, Stream};
 use crate::fixture::{self, Metadata, MetadataSource};
 use crate::message::{Fields, Protocol};
 use proxy_filter::Status;
-
-/// Whose response it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// The host's or a filter's, or there is none yet.
-    Own,
-    /// The upstream's.
-    Upstreams,
-    /// The upstream's, and it has come to its end.
-    Ended,
-}
-
-/// What the host knows about a stream beside its messages.
-#[derive(Clone, Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub(crate) struct Info {
-    pub(crate) protocol: Protocol,
-    /// When the request began, in nanoseconds since 1970.
-    pub(crate) started: u64,
-    /// Bytes of the request's body that have arrived.
-    pub(crate) received: u64,
-    /// Bytes of the response's body that have gone on.
-    pub(crate) sent: u64,
-    /// Status of the response and why it is that.
-    pub(crate) code: Option<(u32, Vec<u8>)>,
-    /// The bits of `ResponseFlags`.
-    pub(crate) flags: u64,
-    /// There is a route.
-    pub(crate) routed: bool,
-    /// The request has reached the upstream.
-    pub(crate) upstream: bool,
-    pub(crate) whose: Whose,
-    /// The filter never let the request's headers go: Envoy lets it read them to the end of the stream.
-    pub(crate) held: bool,
-    /// The client has connected over IPv6.
-    pub(crate) ipv6: bool,
-}
-
-impl Info {
-    pub(crate) const fn new() -> Self {
-        Self {
-            protocol: Protocol::Http1,
-            started: 0,
-            received: 0,
-            sent: 0,
-            code: None,
-            flags: 0,
-            routed: true,
-            upstream: false,
-            whose: Whose::Own,
-            held: false,
-            ipv6: false,
-        }
-    }
-
-    /// An address at the client's end.
-    fn downstream(&self, port: u16) -> String {
-        if self.ipv6 { format!("[::1]:{port}") } else { format!("127.0.0.1:{port}") }
-    }
-}
 
 /// A connection on one machine: the client's port, the host's, the port the host connects from, and the upstream's.
 const PORTS: [u16; 4] = [50_000, 10_000, 40_000, 8_080];
@@ -239,18 +180,6 @@ fn response(stream: &Stream, parts: &[&[u8]]) -> Found {
         [b"total_size"] => number(info.sent + size(maps.response) + size(maps.trailers)),
         [b"backend_latency"] => when(info.whose == Whose::Ended, MILLISECOND).and_then(number),
         _ => Err(Status::NOT_FOUND),
-    }
-}
-
-/// The gRPC status that belongs to an HTTP status.
-pub(super) const fn grpc_status(code: u32) -> i64 {
-    match code {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502..=504 => 14,
-        _ => 2,
     }
 }
 

@@ -5,7 +5,7 @@ use super::exchange::{Ended, Exchange};
 use super::flow::Rest;
 use super::functions::Functions;
 use super::pause::Patience;
-use super::state::Stream;
+use super::stream::Stream;
 use super::vm::Vm;
 use crate::backend::Answer;
 use crate::message::{Protocol, Received, Request};

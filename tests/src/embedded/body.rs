@@ -1,9 +1,9 @@
 //! The way of a message's body and trailers through the filters.
 
-use super::attribute::Whose;
-use super::exchange::{Ended, Exchange, Which};
+use super::exchange::{Ended, Exchange};
 use super::fields::Map;
-use super::state::Phase;
+use super::info::Whose;
+use super::stream::{Phase, Which};
 use super::way::{Hold, Passed, Way};
 use super::wire;
 

@@ -1,7 +1,7 @@
 //! The filters of a stream: several plugins of one VM, in the order of the configuration.
 
-use super::exchange::{Ended, Exchange, Which};
-use super::state::{Filter, Phase};
+use super::exchange::{Ended, Exchange};
+use super::stream::{Filter, Phase, Which};
 use crate::message::{Fields, Protocol};
 
 impl Exchange<'_> {

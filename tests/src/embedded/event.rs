@@ -1,8 +1,10 @@
 //! What comes to the root context by itself, in the order of its time: ticks, and what comes back of HTTP callouts and gRPC.
 
+use super::callouts::End;
+use super::fields::Map;
 use super::functions::Functions;
 use super::vm::Vm;
-use super::{callout, foreign, rpc, rpc_server, time};
+use super::{callout_server, foreign, rpc, rpc_server};
 use std::time::Duration;
 
 /// What is due next.
@@ -21,7 +23,7 @@ pub(super) fn next(vm: &mut Vm, functions: &Functions, until: Duration) -> bool 
     if vm.failed() {
         return false;
     }
-    callout::ask_servers(functions);
+    callout_server::ask_servers(functions);
     rpc_server::work(functions);
     let event = {
         let mut state = functions.state();
@@ -35,12 +37,24 @@ pub(super) fn next(vm: &mut Vm, functions: &Functions, until: Duration) -> bool 
         event
     };
     match event {
-        Event::Callout => callout::deliver(vm, functions),
-        Event::Rpc => rpc::deliver(vm, functions),
-        Event::Foreign => foreign::deliver(vm, functions),
-        Event::Tick => time::tick(vm, functions),
+        Event::Callout => callout(vm, functions),
+        Event::Rpc => {
+            // Not in the condition: nothing is locked while the module runs.
+            let callback = rpc::next_due(&mut functions.state());
+            if let Some(callback) = callback {
+                vm.tell(&callback);
+            }
+        }
+        Event::Foreign => {
+            let arguments = foreign::next_due(&mut functions.state());
+            if let Some(arguments) = arguments {
+                vm.call(foreign::CALLBACK, &arguments);
+                functions.state().backs.arguments = None;
+            }
+        }
+        Event::Tick => tick(vm, functions),
     }
-    time::tell(vm, functions);
+    tell(vm, functions);
     true
 }
 
@@ -49,3 +63,60 @@ pub(super) fn deliver_due(vm: &mut Vm, functions: &Functions) {
     let now = functions.state().clock.now();
     while next(vm, functions, now) {}
 }
+
+/// Lets time pass: what is due comes when it is due.
+pub(super) fn advance(vm: &mut Vm, functions: &Functions, end: Duration) {
+    tell(vm, functions);
+    while next(vm, functions, end) {}
+    functions.state().clock.go_on_to(end);
+}
+
+/// The tick of a root context. Envoy starts the next period when it is over.
+fn tick(vm: &mut Vm, functions: &Functions) {
+    let Some(root) = functions.state().clock.ticks_next() else { return };
+    vm.call("proxy_on_tick", &[root]);
+    functions.state().clock.rearm(root);
+}
+
+/// Tells the root contexts of a VM of each item that has come into their queues. Envoy does so as soon as what it has read is worked off.
+pub(super) fn tell(vm: &mut Vm, functions: &Functions) {
+    loop {
+        // Not in the loop's condition: nothing is locked while the module runs.
+        let next = {
+            let state = functions.state();
+            state.queues.tell(state.vm)
+        };
+        let Some((root, queue)) = next else { break };
+        if functions.state().roots.contains(root) {
+            vm.call("proxy_on_queue_ready", &[root, queue]);
+        }
+    }
+}
+
+/// Tells the root context that a callout has ended. Its stream may be gone.
+fn callout(vm: &mut Vm, functions: &Functions) {
+    let Some((callout, end)) = functions.state().callouts.take_due() else { return };
+    if !functions.state().roots.contains(callout.root) {
+        return;
+    }
+    let sizes = match end {
+        End::Response(response) => {
+            let size = u32::try_from(response.body.len()).unwrap_or(u32::MAX);
+            let sizes = [response.headers.len(), size, response.trailers.as_ref().map_or(0, Map::len)];
+            functions.state().callouts.response = Some(response);
+            sizes
+        }
+        End::Reset => {
+            functions.state().callouts.status = (BROKEN_CONNECTION, b"reset".to_vec());
+            [0; 3]
+        }
+    };
+    let [headers, body, trailers] = sizes;
+    vm.call("proxy_on_http_call_response", &[callout.root, callout.token, headers, body, trailers]);
+    let mut state = functions.state();
+    state.callouts.response = None;
+    state.callouts.status.1.clear();
+}
+
+/// The code of a status that ABI 0.2.1 does not list.
+const BROKEN_CONNECTION: u32 = 11;

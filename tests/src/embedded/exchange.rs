@@ -1,34 +1,17 @@
 //! One HTTP stream, from the client's request to the deletion of its context.
 
-use super::attribute::{Info, Whose};
 use super::fields::Map;
 use super::flow::Rest;
 use super::functions::Functions;
 use super::incoming::Incoming;
+use super::info::{Info, Whose};
 use super::pause::Patience;
-use super::state::{LocalReply, Phase, Side, Stream};
+use super::stream::{LocalReply, Phase, Side, Stream, Which};
 use super::valid;
 use super::vm::Vm;
 use super::wire;
 use crate::backend::Answer;
 use crate::message::{Protocol, Received, Reply, Request};
-
-/// Which message of the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
-    Request,
-    Response,
-}
-
-impl Which {
-    /// The name of a callback of this side.
-    pub(super) fn name(self, part: &str) -> String {
-        match self {
-            Self::Request => format!("proxy_on_request_{part}"),
-            Self::Response => format!("proxy_on_response_{part}"),
-        }
-    }
-}
 
 /// Why a message does not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,13 +14,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// The expressions of root contexts: each numbers its own, from 0.
-#[derive(Debug, Default)]
-pub(super) struct Expressions {
-    compiled: BTreeMap<(u32, u32), Arc<Program>>,
-    next: BTreeMap<u32, u32>,
-}
-
 /// Compiles an expression. Answers with its number.
 pub(super) fn create(state: &mut State, text: &[u8]) -> Result<Vec<u8>, Status> {
     let text = std::str::from_utf8(text).map_err(|_| Status::BAD_ARGUMENT)?;

@@ -2,10 +2,10 @@
 
 use super::body::body_phase;
 use super::event;
-use super::exchange::{Ended, Exchange, UPSTREAM_CONNECTION_TERMINATION, Which};
+use super::exchange::{Ended, Exchange, UPSTREAM_CONNECTION_TERMINATION};
 use super::fields::{Kind, Map};
 use super::incoming::{Incoming, Piece, Trailers};
-use super::state::Phase;
+use super::stream::{Phase, Which};
 use super::way::{Passed, Way};
 use crate::message::{Answered, Fields};
 use std::time::Duration;

@@ -2,39 +2,18 @@
 
 #[cfg(feature = "expressions")]
 use super::expression;
-use super::functions::Functions;
-use super::protobuf::{Field, fields};
+use super::protobuf::{Field, bytes, fields, number};
 #[cfg(feature = "signatures")]
 use super::signature;
 use super::state::State;
-use super::vm::Vm;
 use crate::foreign::{Back, ForeignReply};
 use proxy_filter::Status;
-use std::collections::VecDeque;
-use std::time::Duration;
 
 /// Objects of Envoy that can be made from text: those the scenarios set. Envoy 1.40 has more.
 const OBJECTS: [&[u8]; 3] =
     [b"envoy.network.upstream_server_name", b"envoy.tcp_proxy.cluster", b"envoy.network.upstream_subject_alt_names"];
 /// An object that is made from the number of a port only.
 const PORT: &[u8] = b"envoy.upstream.dynamic_port";
-
-/// The calls that foreign functions make back, each with its context.
-#[derive(Debug, Default)]
-pub(crate) struct Backs {
-    /// Inside of the host function that runs now.
-    inside: VecDeque<(u32, Back)>,
-    later: Vec<(Duration, u32, Back)>,
-    /// Of the callback that runs now.
-    pub(super) arguments: Option<Vec<u8>>,
-}
-
-impl Backs {
-    /// When the next one is due.
-    pub(super) fn due(&self) -> Option<Duration> {
-        self.later.iter().map(|(due, ..)| *due).min()
-    }
-}
 
 /// What a function of a test has answered, and the calls that it makes back.
 pub(super) fn answer(state: &mut State, reply: ForeignReply) -> Result<Vec<u8>, Status> {
@@ -50,23 +29,15 @@ pub(super) fn next_inside(state: &mut State) -> Option<(&'static str, [u32; 3])>
     Some((CALLBACK, show(state, context, back)))
 }
 
-/// Makes the call back that is due next, unless its context is gone.
-pub(super) fn deliver(vm: &mut Vm, functions: &Functions) {
-    let arguments = {
-        let mut state = functions.state();
-        let due = state.backs.due();
-        let Some(index) = state.backs.later.iter().position(|(at, ..)| Some(*at) == due) else { return };
-        let (_, context, back) = state.backs.later.remove(index);
-        if !state.knows(context) {
-            return;
-        }
-        show(&mut state, context, back)
-    };
-    vm.call(CALLBACK, &arguments);
-    functions.state().backs.arguments = None;
-}
+pub(super) const CALLBACK: &str = "proxy_on_foreign_function";
 
-const CALLBACK: &str = "proxy_on_foreign_function";
+/// The call back that is due next, unless its context is gone.
+pub(super) fn next_due(state: &mut State) -> Option<[u32; 3]> {
+    let due = state.backs.due();
+    let index = state.backs.later.iter().position(|(at, ..)| Some(*at) == due)?;
+    let (_, context, back) = state.backs.later.remove(index);
+    state.knows(context).then(|| show(state, context, back))
+}
 
 /// Puts the arguments of a call into reach: those of its callback.
 fn show(state: &mut State, context: u32, (function_id, arguments): Back) -> [u32; 3] {
@@ -126,22 +97,6 @@ fn set_object(state: &mut State, fields: &[(u64, Field<'_>)]) -> Result<Vec<u8>,
     }
     stream.objects.insert(name, text);
     Ok(Vec::new())
-}
-
-pub(super) fn bytes(fields: &[(u64, Field<'_>)], wanted: u64) -> Vec<u8> {
-    let found = fields.iter().rev().find_map(|(number, field)| match field {
-        Field::Bytes(bytes) if *number == wanted => Some(bytes.to_vec()),
-        _ => None,
-    });
-    found.unwrap_or_default()
-}
-
-fn number(fields: &[(u64, Field<'_>)], wanted: u64) -> u64 {
-    let found = fields.iter().rev().find_map(|(number, field)| match field {
-        Field::Number(value) if *number == wanted => Some(*value),
-        _ => None,
-    });
-    found.unwrap_or_default()
 }
 
 /// The fields of a message; Envoy refuses bytes that are none.

@@ -4,8 +4,9 @@ use super::abi::Version;
 use super::fields::{self, Map, UNAVAILABLE};
 use super::process::Process;
 use super::rpc::{self, Address};
-use super::state::{LocalReply, Permission, Phase, State, Stream};
-use super::{callout, foreign, property};
+use super::state::{Permission, State};
+use super::stream::{LocalReply, Phase, Stream};
+use super::{access, callout, foreign, property};
 use crate::engine::{Reentrant, Trap};
 use crate::record::{Event, LogLine};
 use proxy_filter::sys::HostFunctions;
@@ -155,7 +156,7 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_get_buffer_bytes(&self, buffer_type: u32, start: u32, max_size: u32) -> Result<Vec<u8>> {
-        let bytes = self.buffer(buffer_type)?;
+        let bytes = access::buffer(&mut self.state(), buffer_type)?;
         let start = start as usize;
         let end = start.saturating_add(max_size as usize).min(bytes.len());
         Ok(bytes.get(start..end).unwrap_or_default().to_vec())
@@ -172,7 +173,7 @@ impl HostFunctions for Functions {
             return Err(Status::NOT_FOUND);
         }
         let stream = state.stream().ok_or(Status::BAD_ARGUMENT)?;
-        let body = Self::body(stream, buffer_type).ok_or(Status::BAD_ARGUMENT)?;
+        let body = access::body(stream, buffer_type).ok_or(Status::BAD_ARGUMENT)?;
         let (start, size) = (start as usize, size as usize);
         match (start, size) {
             (0, 0) => drop(body.splice(..0, bytes.iter().copied())),
@@ -184,29 +185,32 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_get_buffer_status(&self, buffer_type: u32) -> Result<(u32, u32)> {
-        Ok((u32::try_from(self.buffer(buffer_type)?.len()).unwrap_or(u32::MAX), 0))
+        Ok((u32::try_from(access::buffer(&mut self.state(), buffer_type)?.len()).unwrap_or(u32::MAX), 0))
     }
 
     fn proxy_get_header_map_size(&self, map_type: u32) -> Result<u32> {
-        self.edit_map(map_type, |map| map.byte_size())
+        access::edit_map(&mut self.state(), map_type, |map| map.byte_size())
     }
 
     fn proxy_get_header_map_pairs(&self, map_type: u32) -> Result<Vec<u8>> {
-        self.read_map(map_type, |map, _| Ok(map.map(|map| fields::encode(map.fields())).unwrap_or_default()))
+        access::read_map(&mut self.state(), map_type, |map, _| {
+            Ok(map.map(|map| fields::encode(map.fields())).unwrap_or_default())
+        })
     }
 
     fn proxy_set_header_map_pairs(&self, map_type: u32, pairs: &[u8]) -> Result<()> {
         let pairs = fields::decode(pairs);
-        self.edit_map(map_type, |map| {
+        access::edit_map(&mut self.state(), map_type, |map| {
             let kind = map.kind();
             *map = Map::from_fields(kind, &pairs);
         })
     }
 
     fn proxy_get_header_map_value(&self, map_type: u32, name: &[u8]) -> Result<Vec<u8>> {
+        let mut state = self.state();
         // Modules of the first version get an empty value.
-        let missing = if self.state().version == Version::V0_1_0 { Ok(Vec::new()) } else { Err(Status::NOT_FOUND) };
-        self.read_map(map_type, |map, logging| match map {
+        let missing = if state.version == Version::V0_1_0 { Ok(Vec::new()) } else { Err(Status::NOT_FOUND) };
+        access::read_map(&mut state, map_type, |map, logging| match map {
             Some(map) => map.get(name).map_or(missing, |value| Ok(value.to_vec())),
             None if logging => Err(Status::NOT_FOUND),
             None => Err(UNAVAILABLE),
@@ -214,15 +218,15 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_add_header_map_value(&self, map_type: u32, name: &[u8], value: &[u8]) -> Result<()> {
-        self.edit_map(map_type, |map| map.add(name, value))
+        access::edit_map(&mut self.state(), map_type, |map| map.add(name, value))
     }
 
     fn proxy_replace_header_map_value(&self, map_type: u32, name: &[u8], value: &[u8]) -> Result<()> {
-        self.edit_map(map_type, |map| map.replace(name, value))
+        access::edit_map(&mut self.state(), map_type, |map| map.replace(name, value))
     }
 
     fn proxy_remove_header_map_value(&self, map_type: u32, name: &[u8]) -> Result<()> {
-        self.edit_map(map_type, |map| map.remove(name))
+        access::edit_map(&mut self.state(), map_type, |map| map.remove(name))
     }
 
     fn proxy_get_property(&self, path: &[u8]) -> Result<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! What comes back on a gRPC stream, made from what a server answers or from why none did.
 
-use super::attribute::grpc_status;
 use super::fields::{Kind, Map};
+use super::info::grpc_status;
 use super::wire;
 use crate::grpc;
 use crate::message::{Protocol, Reply};

@@ -1,8 +1,8 @@
 //! The way of a message's headers through the filters.
 
-use super::exchange::{Ended, Exchange, Which};
+use super::exchange::{Ended, Exchange};
 use super::fields::Map;
-use super::state::Phase;
+use super::stream::{Phase, Which};
 use super::way::{Hold, Way};
 
 impl Exchange<'_> {

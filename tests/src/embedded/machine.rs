@@ -1,11 +1,11 @@
 //! One VM of the process, with the contexts in it.
 
+use super::event;
 use super::functions::Functions;
 use super::random::Random;
-use super::root::{self, Stage};
-use super::state::{Filter, Stream};
+use super::root::Stage;
+use super::stream::{Filter, Stream};
 use super::vm::{Guest, Vm};
-use super::{event, time};
 use crate::backend::{ConfigureError, Plugin, Settings};
 use crate::record::{Event, VmRole};
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl Machine {
         self.functions.state().configuring = false;
         self.check(configured != Some(0), "Failed to configure base Wasm plugin")?;
         self.functions.state().roots.serve(id);
-        time::tell(&mut self.vm, &self.functions);
+        event::tell(&mut self.vm, &self.functions);
         event::deliver_due(&mut self.vm, &self.functions);
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Machine {
                 streams.any(|stream| stream.filters.iter().any(|filter| filter.root == id))
             };
             if !needed {
-                root::end(&mut self.vm, &self.functions, id);
+                end(&mut self.vm, &self.functions, id);
             }
         }
     }
@@ -130,18 +130,29 @@ impl Machine {
         for stage in [Stage::Retired, Stage::Serving] {
             let roots = self.functions.state().roots.at(stage);
             for id in roots {
-                root::end(&mut self.vm, &self.functions, id);
+                end(&mut self.vm, &self.functions, id);
             }
         }
     }
 
     /// Catches up with the other VMs: time that has passed there, and items for queues of this one.
     pub(super) fn catch_up(&mut self, now: std::time::Duration) {
-        time::advance(&mut self.vm, &self.functions, now);
+        event::advance(&mut self.vm, &self.functions, now);
     }
 
     /// What the module has done since this was last asked.
     pub(super) fn events(&self) -> Vec<Event> {
         std::mem::take(&mut self.functions.state().events)
+    }
+}
+
+/// Ends a root context that no stream needs any more, unless it wants to wait. Then its tick goes on.
+fn end(vm: &mut Vm, functions: &Functions, id: u32) {
+    if vm.call("proxy_on_done", &[id]) == Some(0) {
+        functions.state().roots.set(id, Stage::Waiting);
+    } else {
+        functions.state().clock.set_tick_period(id, 0);
+        vm.call("proxy_on_delete", &[id]);
+        functions.state().roots.remove(id);
     }
 }

@@ -1,6 +1,5 @@
 //! Counts what a module does.
 
-use super::Embedded;
 use crate::engine::Instance;
 
 /// What a module has done.
@@ -41,28 +40,5 @@ impl Meter {
         let now = instance.instructions();
         let before = std::mem::replace(&mut self.taken, now);
         Counts { callbacks: std::mem::take(&mut self.callbacks), instructions: now - before, pages: instance.pages() }
-    }
-}
-
-impl Embedded {
-    /// What the module has done since this was last asked.
-    pub(crate) fn take_counts(&mut self) -> Counts {
-        self.machines.first_mut().map(|machine| machine.vm.take_counts()).unwrap_or_default()
-    }
-
-    /// Begins streams that stay as they are: alive, and not called any more. A module that is not told of their creation hears of them
-    /// by their response's headers, of which it can read nothing.
-    pub(crate) fn create_streams(&mut self, count: u32, is_told: bool) {
-        let Some(machine) = self.machines.first_mut() else { return };
-        for _ in 0..count {
-            for filter in machine.new_stream().filters {
-                if is_told {
-                    machine.vm.call("proxy_on_context_create", &[filter.id, filter.root]);
-                } else {
-                    machine.vm.call("proxy_on_response_headers", &[filter.id, 0, 0]);
-                }
-            }
-            machine.functions.state().events.clear();
-        }
     }
 }

@@ -3,10 +3,16 @@
 pub(crate) mod abi;
 mod access;
 mod attribute;
+mod backs;
 mod begun;
 mod body;
 mod callout;
+mod callout_server;
+mod callouts;
 mod chain;
+mod clock;
+#[cfg(feature = "expressions")]
+mod compiled;
 mod emscripten;
 mod event;
 mod exchange;
@@ -20,6 +26,7 @@ mod grpc_service;
 mod happening;
 mod headers;
 mod incoming;
+mod info;
 mod machine;
 mod metadata;
 #[cfg(feature = "wasmtime")]
@@ -35,12 +42,14 @@ mod reply;
 mod root;
 mod rpc;
 mod rpc_server;
+mod rpcs;
 mod shared;
 #[cfg(feature = "signatures")]
 mod signature;
 mod state;
+mod stream;
 mod tcp;
-mod time;
+mod under_way;
 mod valid;
 mod vm;
 mod waiting;
@@ -55,7 +64,7 @@ use crate::connection::{ConnectionRecord, Step};
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use begun::Begun;
-use callout::Noted;
+use callouts::Noted;
 use exchange::Exchange;
 use functions::Functions;
 use machine::Machine;
@@ -214,6 +223,30 @@ impl Embedded {
             }
         }
         record
+    }
+}
+
+#[cfg(feature = "wasmtime")]
+impl Embedded {
+    /// What the module has done since this was last asked.
+    pub(crate) fn take_counts(&mut self) -> meter::Counts {
+        self.machines.first_mut().map(|machine| machine.vm.take_counts()).unwrap_or_default()
+    }
+
+    /// Begins streams that stay as they are: alive, and not called any more. A module that is not told of their creation hears of them
+    /// by their response's headers, of which it can read nothing.
+    pub(crate) fn create_streams(&mut self, count: u32, is_told: bool) {
+        let Some(machine) = self.machines.first_mut() else { return };
+        for _ in 0..count {
+            for filter in machine.new_stream().filters {
+                if is_told {
+                    machine.vm.call("proxy_on_context_create", &[filter.id, filter.root]);
+                } else {
+                    machine.vm.call("proxy_on_response_headers", &[filter.id, 0, 0]);
+                }
+            }
+            machine.functions.state().events.clear();
+        }
     }
 }
 
@@ -386,7 +419,10 @@ impl Backend for Embedded {
     }
 
     fn waiting(&self) -> Vec<String> {
-        self.machines.iter().flat_map(|machine| machine.functions.state().waiting().collect::<Vec<_>>()).collect()
+        self.machines
+            .iter()
+            .flat_map(|machine| waiting::waiting(&machine.functions.state()).collect::<Vec<_>>())
+            .collect()
     }
 
     fn violations(&self) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! The time between the callbacks of a stream: what happens while a message is on its way, or held by the filter.
 
 use super::exchange::{Ended, Exchange};
-use super::{event, time};
+use super::{event, waiting};
 use crate::message::{Answered, Body, Request};
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Exchange<'_> {
 
     /// Queued items are told when Envoy has worked off what it has read: the head, a piece of the body, or the end and what follows it.
     pub(super) fn tell(&mut self) {
-        time::tell(self.vm, self.functions);
+        event::tell(self.vm, self.functions);
     }
 
     /// The client has received a part of the response, and waits for the next one.
@@ -89,7 +89,7 @@ impl Exchange<'_> {
         {
             let mut state = self.functions.state();
             let now = self.patience.until.max(state.clock.now());
-            let waits = state.stream.as_ref().map(|stream| state.waits(stream, now));
+            let waits = state.stream.as_ref().map(|stream| waiting::waits(&state, stream, now));
             state.left.extend(waits);
         }
         self.with_info(|info| {

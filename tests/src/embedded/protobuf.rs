@@ -72,3 +72,21 @@ pub(super) fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     field.extend_from_slice(bytes);
     field
 }
+
+/// The bytes of a field; empty if there is none.
+pub(super) fn bytes(fields: &[(u64, Field<'_>)], wanted: u64) -> Vec<u8> {
+    let found = fields.iter().rev().find_map(|(number, field)| match field {
+        Field::Bytes(bytes) if *number == wanted => Some(bytes.to_vec()),
+        _ => None,
+    });
+    found.unwrap_or_default()
+}
+
+/// The number of a field; 0 if there is none.
+pub(super) fn number(fields: &[(u64, Field<'_>)], wanted: u64) -> u64 {
+    let found = fields.iter().rev().find_map(|(number, field)| match field {
+        Field::Number(value) if *number == wanted => Some(*value),
+        _ => None,
+    });
+    found.unwrap_or_default()
+}

@@ -1,8 +1,8 @@
 //! Answers that are not the upstream's: the module's own, and Envoy's.
 
-use super::exchange::{Ended, Exchange, Which};
+use super::exchange::{Ended, Exchange};
 use super::incoming::Incoming;
-use super::state::{LocalReply, Side};
+use super::stream::{LocalReply, Side, Which};
 use super::way::Passed;
 use super::wire;
 use crate::message::Received;

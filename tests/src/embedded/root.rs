@@ -1,7 +1,5 @@
 //! The root contexts of a VM: one for each plugin, and old ones after a new configuration.
 
-use super::functions::Functions;
-use super::vm::Vm;
 use crate::backend::Plugin;
 use proxy_filter::Status;
 
@@ -90,16 +88,5 @@ impl Roots {
         }
         self.set(id, Stage::Released);
         Ok(())
-    }
-}
-
-/// Ends a root context that no stream needs any more, unless it wants to wait. Then its tick goes on.
-pub(super) fn end(vm: &mut Vm, functions: &Functions, id: u32) {
-    if vm.call("proxy_on_done", &[id]) == Some(0) {
-        functions.state().roots.set(id, Stage::Waiting);
-    } else {
-        functions.state().clock.set_tick_period(id, 0);
-        vm.call("proxy_on_delete", &[id]);
-        functions.state().roots.remove(id);
     }
 }

@@ -1,12 +1,10 @@
 //! gRPC calls and streams that the module makes.
 
 use super::fields::{self, Kind, Map};
-use super::functions::Functions;
 use super::grpc_service::GrpcService;
 use super::happening::{Failure, Happening};
+use super::rpcs::{CALL, Progress, Rpc, STREAM, kind};
 use super::state::State;
-use super::vm::Vm;
-use super::waiting::UnderWay;
 use super::wire;
 use crate::base64;
 use crate::cluster::Endpoint;
@@ -15,119 +13,6 @@ use crate::message::{Protocol, Received};
 use proxy_filter::Status;
 use std::collections::VecDeque;
 use std::time::Duration;
-
-/// All that is known about gRPC.
-#[derive(Debug, Default)]
-pub(crate) struct Rpcs {
-    calls: u32,
-    streams: u32,
-    pub(super) open: Vec<Rpc>,
-    /// What the running callback is about.
-    pub(crate) initial: Option<Map>,
-    pub(crate) trailing: Option<Map>,
-    pub(crate) message: Option<Vec<u8>>,
-    /// Callbacks that run inside of the host function that runs now.
-    inside: Vec<(u32, u32, Happening)>,
-    /// Calls that failed at once, whose end is told after the running callback.
-    failed: VecDeque<(u32, u32, Happening)>,
-}
-
-/// A call or a stream.
-#[derive(Debug)]
-pub(super) struct Rpc {
-    root: u32,
-    /// The context that made it.
-    context: u32,
-    token: u32,
-    pub(super) cluster: String,
-    pub(super) endpoint: Endpoint,
-    pub(super) made: Duration,
-    pub(super) timeout: Option<Duration>,
-    /// What the server has received so far, or will.
-    pub(super) request: Received,
-    /// Messages that the server has not answered yet.
-    pub(super) unanswered: VecDeque<Vec<u8>>,
-    /// How far the server is.
-    pub(super) server: Progress,
-    /// What the module will be told, and when.
-    outbox: VecDeque<(Duration, Happening)>,
-    /// The module has closed its half with `proxy_grpc_close`.
-    closed: bool,
-    /// The module has been told of the end.
-    told: bool,
-}
-
-/// How far the server of a call is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    Unasked,
-    /// It has opened its half.
-    Opened,
-    /// It has said all it will.
-    Done,
-}
-
-/// Which of the two bits of a token say what it is.
-const CALL: u32 = 1;
-const STREAM: u32 = 2;
-
-const fn kind(token: u32) -> u32 {
-    token & 3
-}
-
-impl Rpc {
-    pub(super) const fn is_stream(&self) -> bool {
-        kind(self.token) == STREAM
-    }
-
-    pub(super) const fn token(&self) -> u32 {
-        self.token
-    }
-
-    /// The module will be told of these, in order, not before this time.
-    pub(super) fn will_tell(&mut self, at: Duration, happenings: impl IntoIterator<Item = Happening>) {
-        let at = self.outbox.back().map_or(at, |(last, _)| at.max(*last));
-        self.outbox.extend(happenings.into_iter().map(|happening| (at, happening)));
-    }
-}
-
-impl Rpcs {
-    /// When the module is told of something next.
-    pub(super) fn due(&self) -> Option<Duration> {
-        self.open.iter().filter_map(|rpc| rpc.outbox.front().map(|(at, _)| *at)).min()
-    }
-
-    /// The calls and streams that are under way, in words.
-    pub(super) fn under_way(&self) -> impl Iterator<Item = UnderWay> + '_ {
-        self.open.iter().filter(|rpc| !rpc.told).map(|rpc| UnderWay {
-            context: rpc.context,
-            what: format!(
-                "gRPC {} {} to `{}`, {}",
-                if rpc.is_stream() { "stream" } else { "call" },
-                rpc.token,
-                rpc.cluster,
-                rpc.request.header(":path").unwrap_or_default()
-            ),
-            made: rpc.made,
-            timeout: rpc.timeout,
-            due: rpc.outbox.front().map(|(at, _)| *at),
-        })
-    }
-
-    fn take_due(&mut self) -> Option<(u32, u32, Happening)> {
-        let due = self.due()?;
-        let rpc = self.open.iter_mut().find(|rpc| rpc.outbox.front().is_some_and(|(at, _)| *at == due))?;
-        rpc.outbox.pop_front().map(|(_, happening)| (rpc.root, rpc.token, happening))
-    }
-
-    pub(super) fn find(&mut self, token: u32) -> Option<&mut Rpc> {
-        self.open.iter_mut().find(|rpc| rpc.token == token)
-    }
-
-    fn forget(&mut self, token: u32) {
-        self.open.retain(|rpc| rpc.token != token);
-    }
-}
 
 /// The parts of a call besides its message.
 pub(super) struct Address<'a> {
@@ -279,48 +164,6 @@ pub(super) fn cancel(state: &mut State, token: u32) -> Result<(), Status> {
     Ok(())
 }
 
-/// Tells the module what is due next.
-pub(super) fn deliver(vm: &mut Vm, functions: &Functions) {
-    let Some((root, token, happening)) = functions.state().rpcs.take_due() else { return };
-    if !functions.state().roots.contains(root) {
-        functions.state().rpcs.forget(token);
-        return;
-    }
-    tell(vm, functions, root, token, happening);
-}
-
-/// Tells the module of calls that failed at once, now that the callback in which they were made is over.
-pub(super) fn deliver_failed(vm: &mut Vm, functions: &Functions) {
-    loop {
-        // Not in the loop's condition: nothing is locked while the module runs.
-        let failed = functions.state().rpcs.failed.pop_front();
-        let Some((root, token, happening)) = failed else { return };
-        tell(vm, functions, root, token, happening);
-    }
-}
-
-fn tell(vm: &mut Vm, functions: &Functions, root: u32, token: u32, happening: Happening) {
-    let ends_call = kind(token) == CALL && matches!(happening, Happening::Message(_));
-    let closes = matches!(happening, Happening::Close(..));
-    let (name, argument) = {
-        let mut state = functions.state();
-        if let Some(rpc) = state.rpcs.find(token).filter(|_| closes) {
-            rpc.told = true;
-        }
-        show(&mut state, happening)
-    };
-    // A root context that is gone is told of nothing.
-    if functions.state().roots.contains(root) {
-        vm.call(name, &[root, token, argument]);
-    }
-    let mut state = functions.state();
-    hide(&mut state);
-    let over = |rpc: &Rpc| kind(token) == CALL || rpc.closed;
-    if ends_call || (closes && state.rpcs.find(token).is_some_and(|rpc| over(rpc))) {
-        state.rpcs.forget(token);
-    }
-}
-
 /// Puts what a callback is about into reach: the callback's name, and its last argument.
 fn show(state: &mut State, happening: Happening) -> (&'static str, u32) {
     match happening {
@@ -360,4 +203,56 @@ pub(crate) fn next_inside(state: &mut State) -> Option<(&'static str, [u32; 3])>
     let (root, token, happening) = state.rpcs.inside.remove(0);
     let (name, argument) = show(state, happening);
     Some((name, [root, token, argument]))
+}
+
+/// A callback about a call or a stream, as it is shown to the module.
+pub(super) struct Callback {
+    pub(super) name: &'static str,
+    pub(super) arguments: [u32; 3],
+    root: u32,
+    token: u32,
+    ends_call: bool,
+    closes: bool,
+}
+
+/// The callback that is due next.
+pub(super) fn next_due(state: &mut State) -> Option<Callback> {
+    let (root, token, happening) = state.rpcs.take_due()?;
+    if !state.roots.contains(root) {
+        state.rpcs.forget(token);
+        return None;
+    }
+    Some(begin(state, root, token, happening))
+}
+
+/// The callback about the next call that failed at once. It comes when the callback that made the call is over.
+pub(super) fn next_failed(state: &mut State) -> Option<Callback> {
+    let (root, token, happening) = state.rpcs.failed.pop_front()?;
+    Some(begin(state, root, token, happening))
+}
+
+fn begin(state: &mut State, root: u32, token: u32, happening: Happening) -> Callback {
+    let ends_call = kind(token) == CALL && matches!(happening, Happening::Message(_));
+    let closes = matches!(happening, Happening::Close(..));
+    if let Some(rpc) = state.rpcs.find(token).filter(|_| closes) {
+        rpc.told = true;
+    }
+    let (name, argument) = show(state, happening);
+    Callback { name, arguments: [root, token, argument], root, token, ends_call, closes }
+}
+
+impl Callback {
+    /// Whether the module is called: a root context that is gone is told of nothing.
+    pub(super) fn is_wanted(&self, state: &State) -> bool {
+        state.roots.contains(self.root)
+    }
+
+    /// The callback is over: what it was about is out of reach again.
+    pub(super) fn end(&self, state: &mut State) {
+        hide(state);
+        let over = |rpc: &Rpc| kind(self.token) == CALL || rpc.closed;
+        if self.ends_call || (self.closes && state.rpcs.find(self.token).is_some_and(|rpc| over(rpc))) {
+            state.rpcs.forget(self.token);
+        }
+    }
 }

@@ -2,11 +2,10 @@
 
 use super::functions::Functions;
 use super::happening::{self, Failure, Happening};
-use super::rpc::{Progress, Rpc};
-use crate::backend::Answer;
+use super::rpcs::{Progress, Rpc};
 use crate::cluster::Endpoint;
 use crate::grpc::{GrpcStreamAnswer, GrpcStreamReply};
-use crate::message::{Received, Reply};
+use crate::message::{Answer, Received, Reply};
 use std::time::Duration;
 
 /// What a server has to do next.

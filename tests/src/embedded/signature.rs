@@ -1,8 +1,7 @@
 //! Signatures: `sign` and `verify_signature`, of RSA keys of 512 to 8,192 bits with PKCS #1 v1.5, and `verify_signature` with ECDSA on P-256 and P-384.
 //! Keys of other kinds are none here.
 
-use super::foreign::bytes;
-use super::protobuf::{Field, field};
+use super::protobuf::{Field, bytes, field};
 use crate::base64;
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use proxy_filter::Status;

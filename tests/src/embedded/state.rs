@@ -1,258 +1,19 @@
 //! What the embedded host knows: the contexts of the VM, the stream that is being played, and all that has happened.
 
 use super::abi::Version;
-use super::attribute::Info;
-use super::callout::Callouts;
-use super::fields::Map;
-use super::foreign::Backs;
+use super::backs::Backs;
+use super::callouts::Callouts;
+use super::clock::Clock;
 use super::metric::Metrics;
 use super::process::Process;
 use super::random::Random;
 use super::root::{Root, Roots};
-use super::rpc::Rpcs;
+use super::rpcs::Rpcs;
 use super::shared::{Data, Queues, Registrant};
-use super::time::Clock;
-use super::waiting::Hold;
+use super::stream::Stream;
 use crate::backend::Settings;
-use crate::message::Fields;
 use crate::record::{Event, LogLine};
 use std::collections::BTreeMap;
-
-/// The callback of the stream that runs now, as far as it decides what is available.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Between callbacks.
-    Idle,
-    RequestHeaders,
-    RequestBody {
-        end_of_stream: bool,
-    },
-    RequestTrailers,
-    ResponseHeaders,
-    ResponseBody {
-        end_of_stream: bool,
-    },
-    ResponseTrailers,
-    /// A callback of a connection, before its end.
-    Connection,
-    Log,
-    Done,
-    Delete,
-}
-
-/// Something of a message that a filter can reach only in some phases.
-#[derive(Clone, Debug)]
-pub(crate) struct Gated<T> {
-    /// What the host has, whether a filter can reach it or not.
-    pub(crate) value: Option<T>,
-    /// The contexts that can reach it.
-    readers: Vec<u32>,
-}
-
-impl<T> Gated<T> {
-    pub(crate) const fn empty() -> Self {
-        Self { value: None, readers: Vec::new() }
-    }
-
-    /// Puts something in, out of everyone's reach.
-    pub(crate) fn put(&mut self, value: T) {
-        *self = Self { value: Some(value), readers: Vec::new() };
-    }
-
-    /// Puts something in and lets a context reach it.
-    pub(crate) fn show(&mut self, value: T, reader: u32) {
-        *self = Self { value: Some(value), readers: vec![reader] };
-    }
-
-    /// Lets a context reach what is there.
-    pub(crate) fn show_to(&mut self, reader: u32) {
-        self.hide_from(reader);
-        self.readers.push(reader);
-    }
-
-    /// Puts it out of a context's reach.
-    pub(crate) fn hide_from(&mut self, reader: u32) {
-        self.readers.retain(|other| *other != reader);
-    }
-
-    /// Puts it out of everyone's reach.
-    pub(crate) fn close(&mut self) {
-        self.readers.clear();
-    }
-
-    /// Whether any context can reach it.
-    pub(crate) fn is_in_reach(&self) -> bool {
-        !self.readers.is_empty()
-    }
-
-    /// Takes it out; nobody can reach it any more.
-    pub(crate) fn take(&mut self) -> Option<T> {
-        self.close();
-        self.value.take()
-    }
-
-    /// As a context sees it.
-    pub(crate) fn get(&self, reader: u32) -> Option<&T> {
-        self.value.as_ref().filter(|_| self.readers.contains(&reader))
-    }
-
-    /// As a context sees it.
-    pub(crate) fn get_mut(&mut self, reader: u32) -> Option<&mut T> {
-        self.value.as_mut().filter(|_| self.readers.contains(&reader))
-    }
-}
-
-/// One message of the stream.
-#[derive(Clone, Debug)]
-pub(crate) struct Side {
-    pub(crate) headers: Gated<Map>,
-    pub(crate) trailers: Gated<Map>,
-    pub(crate) body: Gated<Vec<u8>>,
-    /// The contexts for which `proxy_continue_stream` was called for this side.
-    pub(crate) continued: Vec<u32>,
-    /// The body that a filter sees is what the host holds for it.
-    pub(crate) holds_body: bool,
-    /// The headers have gone on.
-    pub(crate) gone: bool,
-    /// The callbacks that hold the message, of each filter one.
-    pub(super) held: Vec<Hold>,
-    /// The headers as they went on, where the module can still reach, and in vain change, what the host keeps.
-    pub(crate) sent: Option<Map>,
-}
-
-impl Side {
-    const fn new() -> Self {
-        Self {
-            headers: Gated::empty(),
-            trailers: Gated::empty(),
-            body: Gated::empty(),
-            continued: Vec::new(),
-            holds_body: false,
-            gone: false,
-            held: Vec::new(),
-            sent: None,
-        }
-    }
-
-    /// Takes the headers out, as they went on if they did.
-    pub(crate) fn take_headers(&mut self) -> Option<Map> {
-        let kept = self.headers.take();
-        self.sent.take().or(kept)
-    }
-
-    /// Puts everything out of the module's reach.
-    pub(crate) fn close(&mut self) {
-        self.headers.close();
-        self.trailers.close();
-        self.body.close();
-    }
-
-    /// A context continues the message. Only a body that the host holds stays within its reach until it goes on.
-    pub(crate) fn continued_by(&mut self, context: u32) {
-        self.held.retain(|hold| hold.filter != context);
-        self.headers.hide_from(context);
-        self.trailers.hide_from(context);
-        if !self.holds_body {
-            self.body.hide_from(context);
-        }
-    }
-}
-
-/// The data of a TCP connection that the module can reach, by direction, and what it asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct Flows {
-    pub(crate) downstream: Gated<Vec<u8>>,
-    pub(crate) upstream: Gated<Vec<u8>>,
-    /// `proxy_continue_stream` was called for the data from downstream.
-    pub(crate) continued: bool,
-}
-
-impl Flows {
-    pub(crate) const fn new() -> Self {
-        Self { downstream: Gated::empty(), upstream: Gated::empty(), continued: false }
-    }
-}
-
-/// An answer the module gives itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LocalReply {
-    pub(crate) status: u32,
-    pub(crate) details: Vec<u8>,
-    pub(crate) body: Vec<u8>,
-    pub(crate) headers: Fields,
-    pub(crate) grpc_status: i32,
-}
-
-/// The stream that is being played.
-#[derive(Clone, Debug)]
-pub(crate) struct Stream {
-    pub(crate) id: u32,
-    /// The context that the host function that runs now acts on.
-    pub(crate) viewer: u32,
-    /// The filters of the chain, in its order.
-    pub(crate) filters: Vec<Filter>,
-    /// The root context that logs the stream, during `on_log`.
-    pub(crate) logger: Option<u32>,
-    pub(crate) phase: Phase,
-    pub(crate) request: Side,
-    pub(crate) response: Side,
-    /// What the stream is if it is a TCP connection.
-    pub(crate) connection: Option<Flows>,
-    /// What access logs see: request headers, response headers, response trailers.
-    pub(crate) logged: (Option<Map>, Option<Map>, Option<Map>),
-    /// The upstream has the request.
-    pub(super) asked: bool,
-    /// There is a response.
-    pub(crate) response_started: bool,
-    pub(crate) local_reply: Option<LocalReply>,
-    pub(crate) closed: bool,
-    pub(crate) filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// Envoy's own objects in the filter state, as text.
-    pub(crate) objects: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub(crate) info: Info,
-}
-
-/// A filter of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Filter {
-    pub(crate) id: u32,
-    pub(crate) root: u32,
-    /// The module knows the context.
-    pub(crate) created: bool,
-}
-
-impl Stream {
-    pub(crate) const fn new(id: u32) -> Self {
-        Self {
-            id,
-            viewer: id,
-            filters: Vec::new(),
-            logger: None,
-            phase: Phase::Idle,
-            request: Side::new(),
-            response: Side::new(),
-            connection: None,
-            logged: (None, None, None),
-            asked: false,
-            response_started: false,
-            local_reply: None,
-            closed: false,
-            filter_state: BTreeMap::new(),
-            objects: BTreeMap::new(),
-            info: Info::new(),
-        }
-    }
-
-    /// Whether what a context does is done to this stream.
-    fn has(&self, context: u32) -> bool {
-        self.logger == Some(context) || self.filter(context).is_some()
-    }
-
-    /// The filter with this context.
-    pub(crate) fn filter(&self, context: u32) -> Option<&Filter> {
-        self.filters.iter().find(|filter| filter.id == context)
-    }
-}
 
 /// Which host functions may be called now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,7 +54,7 @@ pub(crate) struct State {
     pub(crate) rpcs: Rpcs,
     pub(crate) backs: Backs,
     #[cfg(feature = "expressions")]
-    pub(super) expressions: super::expression::Expressions,
+    pub(super) expressions: super::compiled::Expressions,
     pub(crate) metrics: Metrics,
     pub(crate) shared_data: Data,
     pub(crate) queues: Queues,
@@ -323,7 +84,7 @@ impl State {
             rpcs: Rpcs::default(),
             backs: Backs::default(),
             #[cfg(feature = "expressions")]
-            expressions: super::expression::Expressions::default(),
+            expressions: super::compiled::Expressions::default(),
             metrics: Metrics::new(process.metrics.clone()),
             shared_data: process.data.clone(),
             queues: process.queues.clone(),

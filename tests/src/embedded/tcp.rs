@@ -1,10 +1,10 @@
 //! One TCP connection between a client and an upstream, with Envoy's `tcp_proxy` behind the filter.
 
+use super::event;
 use super::exchange::BUFFER_LIMIT;
 use super::functions::Functions;
-use super::state::{Flows, Gated, Phase, Stream};
+use super::stream::{Flows, Gated, Phase, Stream};
 use super::vm::Vm;
-use super::{event, time};
 use crate::connection::{CONNECTS, DirectionState, ReceivedBytes, Step, StepOutcome};
 use proxy_filter::sys::HostFunctions;
 use std::time::Duration;
@@ -105,7 +105,7 @@ impl<'a> Connection<'a> {
     /// The time until the next step: what is due comes meanwhile, and the module may continue or close the connection then.
     fn let_pass(&mut self) {
         let end = self.functions.state().clock.now() + STEP;
-        time::tell(self.vm, self.functions);
+        event::tell(self.vm, self.functions);
         while event::next(self.vm, self.functions, end) {
             self.do_what_is_asked();
         }

@@ -97,9 +97,27 @@ impl Vm {
         // A callback had fewer parameters once.
         let parameters = abi::signature(name, version).map_or(arguments.len(), |(parameters, _)| parameters);
         let result = self.enter(name, arguments.get(..parameters).unwrap_or(arguments));
-        let functions = Arc::clone(&self.functions);
-        rpc::deliver_failed(self, &functions);
+        self.tell_failed();
         result
+    }
+
+    /// Tells the module of calls that failed at once, now that the callback in which they were made is over.
+    fn tell_failed(&mut self) {
+        loop {
+            // Not in the loop's condition: nothing is locked while the module runs.
+            let callback = rpc::next_failed(&mut self.functions.state());
+            let Some(callback) = callback else { return };
+            self.tell(&callback);
+        }
+    }
+
+    /// Enters a callback about a gRPC call or stream.
+    pub(super) fn tell(&mut self, callback: &rpc::Callback) {
+        let wanted = callback.is_wanted(&self.functions.state());
+        if wanted {
+            self.call(callback.name, &callback.arguments);
+        }
+        callback.end(&mut self.functions.state());
     }
 
     fn enter(&mut self, name: &str, arguments: &[u32]) -> Option<u32> {

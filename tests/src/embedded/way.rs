@@ -1,7 +1,7 @@
 //! How far a message has come on its way through the filters: what each of them holds of it.
 
-use super::exchange::Which;
 use super::fields::Map;
+use super::stream::Which;
 
 /// A message after all of it has passed the filters.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! Messages on their way between client, module and upstream: what Envoy changes when it takes them from the wire or puts them there.
 
-use super::attribute::grpc_status;
 use super::fields::{Kind, Map};
-use super::state::LocalReply;
+use super::info::grpc_status;
+use super::stream::LocalReply;
 use super::valid;
 use crate::message::{Body, Fields, Protocol, Received, Reply, Request};
 

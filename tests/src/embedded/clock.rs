@@ -1,8 +1,5 @@
-//! The clock, the tick, and the telling of queued items: what happens between the callbacks of streams.
+//! The time of the host, and the ticks that are set.
 
-use super::event;
-use super::functions::Functions;
-use super::vm::Vm;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -61,12 +58,12 @@ impl Clock {
     }
 
     /// The root context whose tick is due first.
-    fn ticks_next(&self) -> Option<u32> {
+    pub(super) fn ticks_next(&self) -> Option<u32> {
         self.ticks.iter().min_by_key(|(_, (_, due))| *due).map(|(root, _)| *root)
     }
 
     /// A tick is over, and the next period begins, unless the module has stopped it.
-    fn rearm(&mut self, root: u32) {
+    pub(super) fn rearm(&mut self, root: u32) {
         if let Some((period, due)) = self.ticks.get_mut(&root) {
             *due = self.now + *period;
         }
@@ -75,34 +72,5 @@ impl Clock {
     /// Goes on to this time, unless it is past.
     pub(super) fn go_on_to(&mut self, time: Duration) {
         self.now = self.now.max(time);
-    }
-}
-
-/// Lets time pass: what is due comes when it is due.
-pub(super) fn advance(vm: &mut Vm, functions: &Functions, end: Duration) {
-    tell(vm, functions);
-    while event::next(vm, functions, end) {}
-    functions.state().clock.go_on_to(end);
-}
-
-/// The tick of a root context. Envoy starts the next period when it is over.
-pub(super) fn tick(vm: &mut Vm, functions: &Functions) {
-    let Some(root) = functions.state().clock.ticks_next() else { return };
-    vm.call("proxy_on_tick", &[root]);
-    functions.state().clock.rearm(root);
-}
-
-/// Tells the root contexts of a VM of each item that has come into their queues. Envoy does so as soon as what it has read is worked off.
-pub(super) fn tell(vm: &mut Vm, functions: &Functions) {
-    loop {
-        // Not in the loop's condition: nothing is locked while the module runs.
-        let next = {
-            let state = functions.state();
-            state.queues.tell(state.vm)
-        };
-        let Some((root, queue)) = next else { break };
-        if functions.state().roots.contains(root) {
-            vm.call("proxy_on_queue_ready", &[root, queue]);
-        }
     }
 }

@@ -1,0 +1,58 @@
+//! The servers of HTTP callouts: parts of a test, so nothing is locked while they answer.
+
+use super::callouts::{Callout, End, REFUSED, RESET, Response, TIMED_OUT, own};
+use super::fields::{Kind, Map};
+use super::functions::Functions;
+use super::wire;
+use crate::cluster::Endpoint;
+use crate::message::{Answer, Protocol, Received, Reply};
+use std::time::Duration;
+
+/// Asks the servers of the callouts that were made since this was last called. Nothing is locked while a server, which is a part
+/// of a test, answers.
+pub(super) fn ask_servers(functions: &Functions) {
+    loop {
+        let (answer, request) = match functions.state().callouts.unanswered() {
+            None => return,
+            Some(Callout { endpoint: Endpoint::Server(answer) | Endpoint::Grpc(answer), request, .. }) => {
+                (Answer::clone(answer), request.clone())
+            }
+            Some(callout) => {
+                callout.end = Some((callout.made, End::Response(own(503, REFUSED))));
+                continue;
+            }
+        };
+        let reply = answer(&request);
+        if let Some(callout) = functions.state().callouts.unanswered() {
+            callout.end = Some(end(callout.made, callout.timeout, &request, &reply));
+        }
+    }
+}
+
+/// When and how a callout ends that a server answers so.
+fn end(made: Duration, timeout: Option<Duration>, request: &Received, reply: &Reply) -> (Duration, End) {
+    if let Some(timeout) = timeout.filter(|timeout| *timeout <= reply.after) {
+        return (made + timeout, End::Response(own(504, TIMED_OUT)));
+    }
+    let end = if reply.reset {
+        End::Response(own(503, RESET))
+    } else if reply.cut_off {
+        End::Reset
+    } else {
+        End::Response(response(request, reply))
+    };
+    (made + reply.after, end)
+}
+
+/// A server's response as it reaches the module.
+fn response(request: &Received, reply: &Reply) -> Response {
+    let headers = wire::response_map(reply, Protocol::Http1);
+    let head = request.header(":method").is_some_and(|method| method == "HEAD");
+    let bodiless = head || reply.status == 204 || reply.status == 304;
+    let trailers = Map::from_fields(Kind::Trailers, &reply.trailers);
+    Response {
+        headers,
+        body: if bodiless { Vec::new() } else { reply.body.bytes() },
+        trailers: Some(trailers).filter(|map| map.len() > 0 && !bodiless),
+    }
+}

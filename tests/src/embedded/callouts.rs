@@ -1,0 +1,148 @@
+//! The HTTP callouts that are under way, and what each cluster has received.
+
+use super::fields::{Kind, Map};
+use super::under_way::UnderWay;
+use crate::cluster::Endpoint;
+use crate::message::Received;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What Envoy says when the upstream does not answer in time.
+pub(super) const TIMED_OUT: &str = "upstream request timeout";
+/// What Envoy says when the upstream's connection ends before a response.
+pub(super) const RESET: &str =
+    "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
+/// What Envoy says when the upstream refuses the connection.
+pub(super) const REFUSED: &str =
+    "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
+
+/// All that is known about callouts.
+#[derive(Debug, Default)]
+pub(crate) struct Callouts {
+    /// How many tokens have been given.
+    pub(super) tokens: u32,
+    /// Callouts that are under way, in the order in which they were made.
+    pub(super) pending: Vec<Callout>,
+    /// The response whose callback runs.
+    pub(crate) response: Option<Response>,
+    /// What `proxy_get_status` tells. The code stays what the last failure made it.
+    pub(crate) status: (u32, Vec<u8>),
+    /// What each cluster has received, with the token of the call.
+    pub(super) received: Noted,
+}
+
+/// What each cluster has received, with the token of the call.
+pub(super) type Noted = BTreeMap<String, Vec<(u32, Received)>>;
+
+/// A response as the module sees it.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) headers: Map,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Option<Map>,
+}
+
+/// A request that is under way.
+#[derive(Debug)]
+pub(super) struct Callout {
+    pub(super) root: u32,
+    /// The context that made it.
+    pub(super) context: u32,
+    pub(super) cluster: String,
+    pub(super) token: u32,
+    pub(super) made: Duration,
+    pub(super) timeout: Option<Duration>,
+    pub(super) request: Received,
+    pub(super) endpoint: Endpoint,
+    /// When it ends, and how. A server has not been asked before this is known.
+    pub(super) end: Option<(Duration, End)>,
+}
+
+/// How a callout ends.
+#[derive(Debug)]
+pub(super) enum End {
+    Response(Response),
+    /// The response began and was cut off.
+    Reset,
+}
+
+impl Callouts {
+    /// What the clusters have received since this was last asked.
+    pub(crate) fn take_received(&mut self) -> BTreeMap<String, Vec<Received>> {
+        let of = |calls: Vec<(u32, Received)>| calls.into_iter().map(|(_, received)| received).collect();
+        std::mem::take(&mut self.received).into_iter().map(|(cluster, calls)| (cluster, of(calls))).collect()
+    }
+
+    /// Puts what has been received so far away, until [`put_back`](Self::put_back).
+    pub(super) fn put_away(&mut self) -> Noted {
+        std::mem::take(&mut self.received)
+    }
+
+    /// What was put away comes before what has been received since, and more may come with it.
+    pub(super) fn put_back(&mut self, noted: Noted) {
+        let since = std::mem::replace(&mut self.received, noted);
+        for (cluster, calls) in since {
+            self.received.entry(cluster).or_default().extend(calls);
+        }
+    }
+
+    /// Keeps what has come with a call, in place of what had come before.
+    pub(super) fn note(&mut self, cluster: &str, token: u32, request: Received) {
+        let calls = self.received.entry(cluster.into()).or_default();
+        match calls.iter_mut().find(|(noted, _)| *noted == token) {
+            Some((_, before)) => *before = request,
+            None => calls.push((token, request)),
+        }
+    }
+
+    /// When the next callout ends, as far as its end is known.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.pending.iter().filter_map(|callout| callout.end.as_ref().map(|(at, _)| *at)).min()
+    }
+
+    /// The callouts that are under way, in words.
+    pub(super) fn under_way(&self) -> Vec<UnderWay> {
+        let one = |callout: &Callout| {
+            let part = |name| callout.request.header(name).unwrap_or_default();
+            UnderWay {
+                context: callout.context,
+                what: format!(
+                    "HTTP call {} to `{}`, {} {}",
+                    callout.token,
+                    callout.cluster,
+                    part(":method"),
+                    part(":path")
+                ),
+                made: callout.made,
+                timeout: callout.timeout,
+                due: callout.end.as_ref().map(|(at, _)| *at),
+            }
+        };
+        self.pending.iter().map(one).collect()
+    }
+
+    /// A callout that nobody has answered yet.
+    pub(super) fn unanswered(&mut self) -> Option<&mut Callout> {
+        self.pending.iter_mut().find(|callout| callout.end.is_none())
+    }
+
+    /// Takes the callout that ends now: of several the one that was made first.
+    pub(super) fn take_due(&mut self) -> Option<(Callout, End)> {
+        let due = self.due()?;
+        let ends = |callout: &Callout| callout.end.as_ref().is_some_and(|(at, _)| *at == due);
+        let index = self.pending.iter().position(ends)?;
+        let mut callout = self.pending.remove(index);
+        let (_, end) = callout.end.take()?;
+        Some((callout, end))
+    }
+}
+
+/// A response of Envoy's own in place of one that did not come. It has no `x-envoy-upstream-service-time`.
+pub(super) fn own(status: u16, body: impl AsRef<[u8]>) -> Response {
+    let body = body.as_ref();
+    let mut headers = Map::new(Kind::Response);
+    headers.add(b":status", status.to_string().as_bytes());
+    headers.add(b"content-length", body.len().to_string().as_bytes());
+    headers.add(b"content-type", b"text/plain");
+    Response { headers, body: body.into(), trailers: None }
+}

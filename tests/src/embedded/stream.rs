@@ -1,0 +1,299 @@
+//! One stream of the host: its two messages, what a filter can reach of them now, and what its filters asked for.
+
+use super::fields::Map;
+use super::info::Info;
+use crate::message::Fields;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Which message of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    Request,
+    Response,
+}
+
+impl Which {
+    /// The name of a callback of this side.
+    pub(super) fn name(self, part: &str) -> String {
+        match self {
+            Self::Request => format!("proxy_on_request_{part}"),
+            Self::Response => format!("proxy_on_response_{part}"),
+        }
+    }
+}
+
+/// The callback of the stream that runs now, as far as it decides what is available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Between callbacks.
+    Idle,
+    RequestHeaders,
+    RequestBody {
+        end_of_stream: bool,
+    },
+    RequestTrailers,
+    ResponseHeaders,
+    ResponseBody {
+        end_of_stream: bool,
+    },
+    ResponseTrailers,
+    /// A callback of a connection, before its end.
+    Connection,
+    Log,
+    Done,
+    Delete,
+}
+
+/// Something of a message that a filter can reach only in some phases.
+#[derive(Clone, Debug)]
+pub(crate) struct Gated<T> {
+    /// What the host has, whether a filter can reach it or not.
+    pub(crate) value: Option<T>,
+    /// The contexts that can reach it.
+    readers: Vec<u32>,
+}
+
+impl<T> Gated<T> {
+    pub(crate) const fn empty() -> Self {
+        Self { value: None, readers: Vec::new() }
+    }
+
+    /// Puts something in, out of everyone's reach.
+    pub(crate) fn put(&mut self, value: T) {
+        *self = Self { value: Some(value), readers: Vec::new() };
+    }
+
+    /// Puts something in and lets a context reach it.
+    pub(crate) fn show(&mut self, value: T, reader: u32) {
+        *self = Self { value: Some(value), readers: vec![reader] };
+    }
+
+    /// Lets a context reach what is there.
+    pub(crate) fn show_to(&mut self, reader: u32) {
+        self.hide_from(reader);
+        self.readers.push(reader);
+    }
+
+    /// Puts it out of a context's reach.
+    pub(crate) fn hide_from(&mut self, reader: u32) {
+        self.readers.retain(|other| *other != reader);
+    }
+
+    /// Puts it out of everyone's reach.
+    pub(crate) fn close(&mut self) {
+        self.readers.clear();
+    }
+
+    /// Whether any context can reach it.
+    pub(crate) fn is_in_reach(&self) -> bool {
+        !self.readers.is_empty()
+    }
+
+    /// Takes it out; nobody can reach it any more.
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.close();
+        self.value.take()
+    }
+
+    /// As a context sees it.
+    pub(crate) fn get(&self, reader: u32) -> Option<&T> {
+        self.value.as_ref().filter(|_| self.readers.contains(&reader))
+    }
+
+    /// As a context sees it.
+    pub(crate) fn get_mut(&mut self, reader: u32) -> Option<&mut T> {
+        self.value.as_mut().filter(|_| self.readers.contains(&reader))
+    }
+}
+
+/// One message of the stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Side {
+    pub(crate) headers: Gated<Map>,
+    pub(crate) trailers: Gated<Map>,
+    pub(crate) body: Gated<Vec<u8>>,
+    /// The contexts for which `proxy_continue_stream` was called for this side.
+    pub(crate) continued: Vec<u32>,
+    /// The body that a filter sees is what the host holds for it.
+    pub(crate) holds_body: bool,
+    /// The headers have gone on.
+    pub(crate) gone: bool,
+    /// The callbacks that hold the message, of each filter one.
+    pub(super) held: Vec<Hold>,
+    /// The headers as they went on, where the module can still reach, and in vain change, what the host keeps.
+    pub(crate) sent: Option<Map>,
+}
+
+impl Side {
+    const fn new() -> Self {
+        Self {
+            headers: Gated::empty(),
+            trailers: Gated::empty(),
+            body: Gated::empty(),
+            continued: Vec::new(),
+            holds_body: false,
+            gone: false,
+            held: Vec::new(),
+            sent: None,
+        }
+    }
+
+    /// Takes the headers out, as they went on if they did.
+    pub(crate) fn take_headers(&mut self) -> Option<Map> {
+        let kept = self.headers.take();
+        self.sent.take().or(kept)
+    }
+
+    /// Puts everything out of the module's reach.
+    pub(crate) fn close(&mut self) {
+        self.headers.close();
+        self.trailers.close();
+        self.body.close();
+    }
+
+    /// A context continues the message. Only a body that the host holds stays within its reach until it goes on.
+    pub(crate) fn continued_by(&mut self, context: u32) {
+        self.held.retain(|hold| hold.filter != context);
+        self.headers.hide_from(context);
+        self.trailers.hide_from(context);
+        if !self.holds_body {
+            self.body.hide_from(context);
+        }
+    }
+}
+
+/// The data of a TCP connection that the module can reach, by direction, and what it asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Flows {
+    pub(crate) downstream: Gated<Vec<u8>>,
+    pub(crate) upstream: Gated<Vec<u8>>,
+    /// `proxy_continue_stream` was called for the data from downstream.
+    pub(crate) continued: bool,
+}
+
+impl Flows {
+    pub(crate) const fn new() -> Self {
+        Self { downstream: Gated::empty(), upstream: Gated::empty(), continued: false }
+    }
+}
+
+/// An answer the module gives itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LocalReply {
+    pub(crate) status: u32,
+    pub(crate) details: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) headers: Fields,
+    pub(crate) grpc_status: i32,
+}
+
+/// The stream that is being played.
+#[derive(Clone, Debug)]
+pub(crate) struct Stream {
+    pub(crate) id: u32,
+    /// The context that the host function that runs now acts on.
+    pub(crate) viewer: u32,
+    /// The filters of the chain, in its order.
+    pub(crate) filters: Vec<Filter>,
+    /// The root context that logs the stream, during `on_log`.
+    pub(crate) logger: Option<u32>,
+    pub(crate) phase: Phase,
+    pub(crate) request: Side,
+    pub(crate) response: Side,
+    /// What the stream is if it is a TCP connection.
+    pub(crate) connection: Option<Flows>,
+    /// What access logs see: request headers, response headers, response trailers.
+    pub(crate) logged: (Option<Map>, Option<Map>, Option<Map>),
+    /// The upstream has the request.
+    pub(super) asked: bool,
+    /// There is a response.
+    pub(crate) response_started: bool,
+    pub(crate) local_reply: Option<LocalReply>,
+    pub(crate) closed: bool,
+    pub(crate) filter_state: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Envoy's own objects in the filter state, as text.
+    pub(crate) objects: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) info: Info,
+}
+
+/// A filter of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) id: u32,
+    pub(crate) root: u32,
+    /// The module knows the context.
+    pub(crate) created: bool,
+}
+
+impl Stream {
+    pub(crate) const fn new(id: u32) -> Self {
+        Self {
+            id,
+            viewer: id,
+            filters: Vec::new(),
+            logger: None,
+            phase: Phase::Idle,
+            request: Side::new(),
+            response: Side::new(),
+            connection: None,
+            logged: (None, None, None),
+            asked: false,
+            response_started: false,
+            local_reply: None,
+            closed: false,
+            filter_state: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            info: Info::new(),
+        }
+    }
+
+    /// Whether what a context does is done to this stream.
+    pub(crate) fn has(&self, context: u32) -> bool {
+        self.logger == Some(context) || self.filter(context).is_some()
+    }
+
+    /// The filter with this context.
+    pub(crate) fn filter(&self, context: u32) -> Option<&Filter> {
+        self.filters.iter().find(|filter| filter.id == context)
+    }
+
+    /// A callback has returned: it holds its message, or lets it go.
+    pub(super) fn returned(&mut self, callback: &str, filter: u32, raw: u32, now: Duration) {
+        let headers = matches!(self.phase, Phase::RequestHeaders | Phase::ResponseHeaders);
+        let side = match message(self.phase) {
+            Some(Which::Request) => &mut self.request,
+            Some(Which::Response) => &mut self.response,
+            None => return,
+        };
+        // 2 is ContinueAndEndStream, which Envoy treats as Continue.
+        let goes_on = raw == 0 || side.continued.contains(&filter) || (headers && raw == 2);
+        if goes_on {
+            side.held.retain(|hold| hold.filter != filter);
+        } else if !side.held.iter().any(|hold| hold.filter == filter) {
+            side.held.push(Hold { callback: callback.to_owned(), filter, since: now });
+        }
+    }
+
+    /// Whether what a context has under way may wake this stream.
+    pub(super) fn is_woken_by(&self, context: u32) -> bool {
+        self.filters.iter().any(|filter| filter.id == context || filter.root == context)
+    }
+}
+
+/// A callback that held a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Hold {
+    pub(super) callback: String,
+    pub(super) filter: u32,
+    pub(super) since: Duration,
+}
+
+/// The message that a callback of this phase is about.
+const fn message(phase: Phase) -> Option<Which> {
+    match phase {
+        Phase::RequestHeaders | Phase::RequestBody { .. } | Phase::RequestTrailers => Some(Which::Request),
+        Phase::ResponseHeaders | Phase::ResponseBody { .. } | Phase::ResponseTrailers => Some(Which::Response),
+        _ => None,
+    }
+}
