@@ -1,12 +1,12 @@
 //! What runs a plugin: the embedded host, natively or on a wasm engine, or a real Envoy.
 
 use crate::cluster::Cluster;
-use crate::connection::{ConnectionRecord, Step};
 use crate::fixture::Metadata;
 use crate::foreign::Functions;
 pub(crate) use crate::message::Answer;
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
+use crate::tcp::{ConnectionRecord, Step};
 use proxy_filter::LogLevel;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Whether two hosts did the same.
 
-use crate::connection::{ConnectionRecord, ReceivedBytes};
 use crate::host::Transcript;
 use crate::message::{Fields, Received};
 use crate::record::{Event, Record};
+use crate::tcp::{ConnectionRecord, ReceivedBytes};
 use std::fmt::Write as _;
 
 /// Which of two hosts a line belongs to.

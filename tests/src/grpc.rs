@@ -1,6 +1,5 @@
 //! gRPC as a test writes it: messages, statuses and metadata over HTTP/2.
 
-use crate::message::{Body, Fields, Received, Reply};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ impl GrpcStreamReply {
         self
     }
 
-    /// Does all of this so much later; see [`Reply::after`].
+    /// Does all of this so much later; see [`Reply::after`](crate::Reply::after).
     #[must_use]
     pub const fn after(mut self, delay: Duration) -> Self {
         self.after = delay;
@@ -64,7 +63,7 @@ pub(crate) fn unframe(body: &[u8]) -> (Vec<Vec<u8>>, usize) {
 }
 
 /// The status as trailers, or as the headers of a response that is nothing else.
-pub(crate) fn status(code: u32, message: &str) -> Fields {
+pub(crate) fn status(code: u32, message: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut fields = vec![(b"grpc-status".to_vec(), code.to_string().into_bytes())];
     if !message.is_empty() {
         fields.push((b"grpc-message".to_vec(), encode_message(message)));
@@ -84,50 +83,6 @@ fn encode_message(message: &str) -> Vec<u8> {
 /// What every gRPC response begins with.
 pub(crate) fn content_type() -> (Vec<u8>, Vec<u8>) {
     (b"content-type".to_vec(), b"application/grpc".to_vec())
-}
-
-impl Reply {
-    /// A gRPC response: one message, and the status OK. [`header`](Self::header) adds initial and [`trailer`](Self::trailer) trailing
-    /// metadata.
-    ///
-    /// ```
-    /// # use proxy_filter_host::{Host, Reply};
-    /// # fn body(mut host: Host) {
-    /// host.grpc_cluster("authz", |_call| Reply::grpc(b"allowed").trailer("x-cost", "3"));
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn grpc(message: impl AsRef<[u8]>) -> Self {
-        Self::grpc_messages([message])
-    }
-
-    /// A gRPC response of several messages, or none, and the status OK.
-    #[must_use]
-    pub fn grpc_messages<M: AsRef<[u8]>>(messages: impl IntoIterator<Item = M>) -> Self {
-        let mut reply = Self::new(200);
-        reply.headers.push(content_type());
-        reply.body = Body::Chunked(messages.into_iter().map(|message| frame(message.as_ref())).collect());
-        reply.trailers = status(0, "");
-        reply
-    }
-
-    /// A gRPC response that is a status and no message ("trailers only"): for codes see
-    /// [the gRPC documentation](https://grpc.io/docs/guides/status-codes/).
-    #[must_use]
-    pub fn grpc_status(code: u32, message: &str) -> Self {
-        let mut reply = Self::new(200);
-        reply.headers.push(content_type());
-        reply.headers.extend(status(code, message));
-        reply
-    }
-}
-
-impl Received {
-    /// The gRPC messages in the body, as far as they are complete.
-    #[must_use]
-    pub fn grpc_messages(&self) -> Vec<Vec<u8>> {
-        unframe(&self.body).0
-    }
 }
 
 #[cfg(test)]

@@ -54,7 +54,6 @@ mod embedded;
 mod engine;
 #[cfg(feature = "envoy")]
 mod envoy;
-mod exchange;
 mod fixture;
 mod foreign;
 mod grpc;
@@ -64,26 +63,29 @@ mod message;
 #[cfg(feature = "wasmtime")]
 mod metered;
 mod module;
+mod outcome;
 mod record;
 mod run;
+mod tcp;
 mod trace;
 
 pub use backend::ConfigureError;
-pub use connection::{Connection, ConnectionBuilder, ConnectionRecord, DirectionState, ReceivedBytes, StepOutcome};
+pub use connection::Connection;
 pub use engine::{Engine, Trap};
-pub use exchange::{Outcome, RequestBuilder};
 pub use fixture::MetadataSource;
 pub use foreign::ForeignReply;
 pub use grpc::GrpcStreamReply;
 pub use guest::{BuildError, build_guest};
-pub use host::Host;
+pub use host::{ConnectionBuilder, Host, RequestBuilder};
 pub use message::{Body, Fields, Protocol, Received, Reply, Request};
 #[cfg(feature = "wasmtime")]
 pub use metered::{Metered, Spent};
 pub use module::ModuleReport;
+pub use outcome::Outcome;
 pub use proxy_filter_macros::test;
 pub use record::{Event, LogLine, Record, VmRole};
 pub use run::Subject;
+pub use tcp::{ConnectionRecord, DirectionState, ReceivedBytes, StepOutcome};
 pub use trace::{Colour, changes};
 
 /// What the test attribute and the benchmarks of this repository name. Not part of the public API.

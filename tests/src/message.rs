@@ -1,5 +1,6 @@
 //! HTTP messages as a test writes them: what a client sends and what an upstream answers.
 
+use crate::grpc;
 use proxy_filter::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -226,6 +227,12 @@ impl Received {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+
+    /// The gRPC messages in the body, as far as they are complete.
+    #[must_use]
+    pub fn grpc_messages(&self) -> Vec<Vec<u8>> {
+        grpc::unframe(&self.body).0
+    }
 }
 
 impl Reply {
@@ -322,5 +329,39 @@ impl Reply {
     pub fn trailer(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.trailers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
         self
+    }
+
+    /// A gRPC response: one message, and the status OK. [`header`](Self::header) adds initial and [`trailer`](Self::trailer) trailing
+    /// metadata.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Reply};
+    /// # fn body(mut host: Host) {
+    /// host.grpc_cluster("authz", |_call| Reply::grpc(b"allowed").trailer("x-cost", "3"));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn grpc(message: impl AsRef<[u8]>) -> Self {
+        Self::grpc_messages([message])
+    }
+
+    /// A gRPC response of several messages, or none, and the status OK.
+    #[must_use]
+    pub fn grpc_messages<M: AsRef<[u8]>>(messages: impl IntoIterator<Item = M>) -> Self {
+        let mut reply = Self::new(200);
+        reply.headers.push(grpc::content_type());
+        reply.body = Body::Chunked(messages.into_iter().map(|message| grpc::frame(message.as_ref())).collect());
+        reply.trailers = grpc::status(0, "");
+        reply
+    }
+
+    /// A gRPC response that is a status and no message ("trailers only"): for codes see
+    /// [the gRPC documentation](https://grpc.io/docs/guides/status-codes/).
+    #[must_use]
+    pub fn grpc_status(code: u32, message: &str) -> Self {
+        let mut reply = Self::new(200);
+        reply.headers.push(grpc::content_type());
+        reply.headers.extend(grpc::status(code, message));
+        reply
     }
 }

@@ -1,8 +1,8 @@
 //! The trace of an exchange as text.
 
-use crate::connection::{ConnectionRecord, DirectionState, ReceivedBytes};
 use crate::message::{Fields, Received};
 use crate::record::{Event, Record};
+use crate::tcp::{ConnectionRecord, DirectionState, ReceivedBytes};
 use proxy_filter::{LogLevel, Status, printable};
 use std::fmt::Write as _;
 

@@ -1,12 +1,12 @@
 //! The host functions, as Envoy 1.40 answers them.
 
-use super::abi::Version;
 use super::fields::{self, Map, UNAVAILABLE};
 use super::process::Process;
 use super::rpc::{self, Address};
 use super::state::{Permission, State};
 use super::stream::{LocalReply, Phase, Stream};
 use super::{access, callout, foreign, property};
+use crate::engine::abi::Version;
 use crate::engine::{Reentrant, Trap};
 use crate::record::{Event, LogLine};
 use proxy_filter::sys::HostFunctions;

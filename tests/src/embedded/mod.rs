@@ -60,9 +60,9 @@ mod wire;
 pub(crate) use vm::Guest;
 
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
-use crate::connection::{ConnectionRecord, Step};
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
+use crate::tcp::{ConnectionRecord, Step};
 use begun::Begun;
 use callouts::Noted;
 use exchange::Exchange;

@@ -1,6 +1,5 @@
 //! What the embedded host knows: the contexts of the VM, the stream that is being played, and all that has happened.
 
-use super::abi::Version;
 use super::backs::Backs;
 use super::callouts::Callouts;
 use super::clock::Clock;
@@ -12,6 +11,7 @@ use super::rpcs::Rpcs;
 use super::shared::{Data, Queues, Registrant};
 use super::stream::Stream;
 use crate::backend::Settings;
+use crate::engine::abi::Version;
 use crate::record::{Event, LogLine};
 use std::collections::BTreeMap;
 

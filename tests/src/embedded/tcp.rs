@@ -5,7 +5,7 @@ use super::exchange::BUFFER_LIMIT;
 use super::functions::Functions;
 use super::stream::{Flows, Gated, Phase, Stream};
 use super::vm::Vm;
-use crate::connection::{CONNECTS, DirectionState, ReceivedBytes, Step, StepOutcome};
+use crate::tcp::{CONNECTS, DirectionState, ReceivedBytes, Step, StepOutcome};
 use proxy_filter::sys::HostFunctions;
 use std::time::Duration;
 

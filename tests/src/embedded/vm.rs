@@ -1,13 +1,14 @@
 //! A VM: one instance of the module, on a wasm engine or as native code on a thread of its own.
 
-use super::abi::{self, Native, NativeExports, Version};
+use super::abi::{self, Native, NativeExports};
 use super::functions::Functions;
 #[cfg(feature = "wasmtime")]
 use super::meter::Meter;
 use super::root::Stage;
-use super::rpc;
 use super::state::Permission;
-use crate::engine::{self, Engine, Instance, Trap};
+use super::{emscripten, older, rpc, wasi};
+use crate::engine::abi::Version;
+use crate::engine::{self, Engine, Import, Instance, Trap};
 use crate::record::Event;
 use proxy_filter::__private::{Export, Module as NativeModule};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,7 +47,7 @@ impl Vm {
                 state.permission = Permission::Nothing;
                 state.version = module.version;
                 drop(state);
-                engine::load(*engine, bytes, &module, abi::offered(&functions, module.version))?
+                engine::load(*engine, bytes, &module, offered(&functions, module.version))?
             }
         };
         let module = match guest {
@@ -95,7 +96,7 @@ impl Vm {
         }
         let version = self.functions.state().version;
         // A callback had fewer parameters once.
-        let parameters = abi::signature(name, version).map_or(arguments.len(), |(parameters, _)| parameters);
+        let parameters = engine::abi::signature(name, version).map_or(arguments.len(), |(parameters, _)| parameters);
         let result = self.enter(name, arguments.get(..parameters).unwrap_or(arguments));
         self.tell_failed();
         result
@@ -165,6 +166,18 @@ impl Vm {
     }
 }
 
+/// Every function that Envoy offers a module of this version.
+fn offered(functions: &Arc<Functions>, version: Version) -> Vec<Import> {
+    let mut all = abi::host_functions(functions);
+    all.retain(|import| version.has(import.name));
+    if version == Version::V0_1_0 {
+        all.extend(older::imports(functions));
+    }
+    all.extend(emscripten::imports(functions));
+    all.extend(wasi::imports(functions));
+    all
+}
+
 /// Native code of a module on a thread of its own, where its thread-local state is that of one VM.
 struct Thread {
     exports: Vec<&'static str>,
@@ -208,6 +221,6 @@ impl Instance for Thread {
         let gone = || Trap("the filter's thread is gone".into());
         self.calls.send((*export, padded)).map_err(|_| gone())?;
         let result = self.results.recv().map_err(|_| gone())??;
-        Ok(abi::signature(name, Version::default()).is_some_and(|(_, has_result)| has_result).then_some(result))
+        Ok(engine::abi::signature(name, Version::default()).is_some_and(|(_, has_result)| has_result).then_some(result))
     }
 }

@@ -1,10 +1,10 @@
 //! What Envoy checks of a module before it runs, in the same words; then all the rest that is wrong, why, and what to do.
 
 use super::Import;
+use super::abi;
 use super::exhausted;
 use super::module::{Imported, Kind, Module, Signature};
 use super::remedy;
-use crate::embedded::abi;
 
 /// Checks that the host has what the module imports, with the same types, and that the exports have the types that the host calls.
 pub(super) fn module(module: &Module, offered: &[Import]) -> Result<(), String> {

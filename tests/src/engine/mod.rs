@@ -1,7 +1,9 @@
 //! What the embedded host needs of a wasm engine, and the choice of one.
 
+pub(crate) mod abi;
 mod check;
 mod exhausted;
+mod instance;
 mod module;
 mod remedy;
 mod wasmi;
@@ -9,8 +11,9 @@ mod wasmi;
 mod wasmtime;
 
 pub(crate) use exhausted::explain;
+pub use instance::Trap;
+pub(crate) use instance::{Import, Instance, Memory, Reentrant, WireType};
 pub(crate) use module::Module;
-use std::fmt;
 
 /// The wasm engine a module runs on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,84 +52,5 @@ pub(crate) fn load(
         Engine::Wasmtime => wasmtime::load(bytes, module, imports, false),
         #[cfg(feature = "wasmtime")]
         Engine::Counting => wasmtime::load(bytes, module, imports, true),
-    }
-}
-
-/// The module trapped, or did something for which a host fails its VM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trap(pub(crate) String);
-
-impl fmt::Display for Trap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Trap {}
-
-/// The type of a parameter on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WireType {
-    I32,
-    I64,
-}
-
-impl WireType {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::I32 => "i32",
-            Self::I64 => "i64",
-        }
-    }
-}
-
-/// A module that the host enters while one of its host functions runs.
-pub(crate) trait Reentrant {
-    /// Whether the module exports a function of this name.
-    fn exports(&mut self, name: &str) -> bool;
-    /// Calls an export that has no result.
-    fn call(&mut self, name: &str, arguments: &[u32]) -> Result<(), Trap>;
-}
-
-/// The module's memory during a host function.
-pub(crate) trait Memory: Reentrant {
-    /// Whether there is one.
-    fn exists(&self) -> bool;
-    /// Copies bytes out; `None` if they are not in the memory.
-    fn read(&self, pointer: u32, size: u32) -> Option<Vec<u8>>;
-    /// Copies bytes in; `None` if there is no such place.
-    fn write(&mut self, pointer: u32, bytes: &[u8]) -> Option<()>;
-    /// Asks the module for memory. The result is whatever its allocator says.
-    fn allocate(&mut self, size: u32) -> Result<u32, Trap>;
-}
-
-/// The body of an imported function: the module's memory, the arguments, a result.
-pub(crate) type Call = Box<dyn Fn(&mut dyn Memory, &[u64]) -> Result<u32, Trap> + Send + Sync>;
-
-/// A function the host offers for import.
-pub(crate) struct Import {
-    pub(crate) module: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) parameters: Vec<WireType>,
-    /// Whether the function returns its result, one `i32`.
-    pub(crate) returns: bool,
-    pub(crate) call: Call,
-}
-
-/// An instance of a module.
-pub(crate) trait Instance {
-    /// Whether the module exports a function of this name.
-    fn exports(&self, name: &str) -> bool;
-    /// Calls an export with `i32` arguments. `None` for an export without a result.
-    fn call(&mut self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Trap>;
-    /// The instructions executed since the module was loaded; 0 where nobody counts.
-    #[cfg(feature = "wasmtime")]
-    fn instructions(&self) -> u64 {
-        0
-    }
-    /// The pages of its memory, 64 KiB each; 0 where nobody counts.
-    #[cfg(feature = "wasmtime")]
-    fn pages(&self) -> u64 {
-        0
     }
 }

@@ -1,6 +1,6 @@
 //! What a module's file says before anything of it runs: its version of the ABI, its imports and its exports.
 
-use crate::embedded::abi::{self, Version};
+use super::abi::{self, Version};
 use std::fmt;
 use wasmparser::{
     CompositeInnerType, Encoding, ExternalKind, FuncType, MemoryType, Parser, Payload, TypeRef, ValType, Validator,

@@ -1,7 +1,7 @@
 //! Why a module imports what a host does not have, by the language and the tool that made it, and what to do.
 
+use super::abi::Version;
 use super::module::{Imported, Kind};
-use crate::embedded::abi::Version;
 
 /// A way in which modules come to imports that no host of Proxy-Wasm has.
 struct Rule {

@@ -1,9 +1,9 @@
 //! The engine `wasmi`: an interpreter that builds in seconds.
 
+use super::abi;
 use super::exhausted;
 use super::module::{self, Module as Read};
 use super::{Import, Instance, Memory, Reentrant, Trap, WireType};
-use crate::embedded::abi;
 use wasmi::{
     Caller, Config, Engine, Extern, ExternType, Func, FuncType, Linker, Module, Ref, Store, StoreLimits,
     StoreLimitsBuilder, Table, Val, ValType,

@@ -1,9 +1,9 @@
 //! The engine `wasmtime`: it compiles a module to machine code before it runs.
 
+use super::abi;
 use super::exhausted;
 use super::module::{self, Module as Read};
 use super::{Import, Instance, Memory, Reentrant, Trap, WireType};
-use crate::embedded::abi;
 use std::collections::BTreeMap;
 use wasmparser::WasmFeatures;
 use wasmtime::{

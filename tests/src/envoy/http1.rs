@@ -1,6 +1,6 @@
 //! HTTP/1.1 on both sides of Envoy: exactly the bytes a scenario asks for.
 
-use super::upstream::Visit;
+use super::visit::Visit;
 use super::wire::{LIMIT, Pace, Wire};
 use crate::message::{Answered, Body, Fields, Received, Request};
 use std::io::{self, ErrorKind};

@@ -1,7 +1,7 @@
 //! HTTP/2 over cleartext on both sides of Envoy, one stream a connection.
 
 use super::channel::{Channel, announce};
-use super::upstream::Visit;
+use super::visit::Visit;
 use super::wire::{LIMIT, Pace, SOON, Wire};
 use crate::grpc;
 use crate::message::{Body, Received, Request};

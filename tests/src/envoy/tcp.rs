@@ -1,7 +1,7 @@
 //! Both sides of a TCP connection through Envoy: a client, and a server that accepts one connection, as a script says.
 
 use super::wire::LIMIT;
-use crate::connection::{CONNECTS, DirectionState, ReceivedBytes, Step, StepOutcome};
+use crate::tcp::{CONNECTS, DirectionState, ReceivedBytes, Step, StepOutcome};
 use rustix::net::sockopt::set_socket_linger;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

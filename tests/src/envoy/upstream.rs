@@ -1,39 +1,20 @@
 //! The servers behind Envoy: the upstream of requests, and those that a module calls.
 
+use super::visit::{State, Visit, lock};
 use super::wire::{LIMIT, Pace, SOON, Wire};
 use super::{http1, http2};
 use crate::backend::Answer;
-use crate::grpc::{GrpcStreamAnswer, GrpcStreamReply};
-use crate::message::{Answered, Received, Reply};
-use std::any::Any;
+use crate::grpc::GrpcStreamAnswer;
+use crate::message::{Answered, Received};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex};
 
 /// A server that answers as it is told and keeps what it received.
 pub(super) struct Upstream {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    answer: Option<Answer>,
-    /// When it answers.
-    answered: Answered,
-    /// How a server of gRPC streams answers their messages.
-    turns: Option<GrpcStreamAnswer>,
-    /// What came, with the number of its connection: Envoy makes them in the order in which it calls, but their threads race.
-    received: Vec<(usize, Received)>,
-    /// What an answer panicked with: a failed assertion in a test, which belongs on the test's own thread.
-    panic: Option<Box<dyn Any + Send>>,
-    accepted: usize,
-    active: usize,
-    /// Of the active connections those that answer later.
-    waiting: usize,
-    stopping: bool,
 }
 
 impl Upstream {
@@ -137,70 +118,13 @@ fn serve(stream: TcpStream, pace: Pace, visit: &Visit) {
     }
 }
 
-/// One connection of a client.
-pub(super) struct Visit {
-    number: usize,
-    state: Arc<Mutex<State>>,
-}
-
-impl Visit {
-    /// Keeps what has come on this connection, in place of what had come before.
-    pub(super) fn note(&self, request: &Received) {
-        let mut state = lock(&self.state);
-        state.received.retain(|(number, _)| *number != self.number);
-        state.received.push((self.number, request.clone()));
-    }
-
-    /// How to answer this request; `None`: not at all.
-    pub(super) fn answer(&self, request: &Received) -> Option<Reply> {
-        self.note(request);
-        let answer = {
-            let state = lock(&self.state);
-            state.answer.clone().filter(|_| request.complete || state.answered != Answered::Complete)?
-        };
-        let reply = self.guarded(|| answer(request))?;
-        self.sleep(reply.after);
-        Some(reply)
-    }
-
-    /// How to answer this message of a stream; `None`: not at all.
-    pub(super) fn turn(&self, message: &[u8]) -> Option<GrpcStreamReply> {
-        let turns = lock(&self.state).turns.clone()?;
-        let turn = self.guarded(|| turns(message))?;
-        self.sleep(turn.after);
-        Some(turn)
-    }
-
-    /// Runs a part of the test, which may panic.
-    fn guarded<T>(&self, body: impl FnOnce() -> T) -> Option<T> {
-        catch_unwind(AssertUnwindSafe(body)).map_err(|panic| lock(&self.state).panic = Some(panic)).ok()
-    }
-
-    fn sleep(&self, time: Duration) {
-        if !time.is_zero() {
-            self.wait(|| std::thread::sleep(time));
-        }
-    }
-
-    /// Does something that takes its time: nobody has to wait for it.
-    pub(super) fn wait<T>(&self, body: impl FnOnce() -> T) -> T {
-        lock(&self.state).waiting += 1;
-        let result = body();
-        lock(&self.state).waiting -= 1;
-        result
-    }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     //! The client and the upstream without an Envoy between them.
 
     use super::*;
-    use crate::message::{Body, Fields, Protocol, Request};
+    use crate::message::{Body, Fields, Protocol, Reply, Request};
+    use std::time::Duration;
     use std::time::Instant;
 
     const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];

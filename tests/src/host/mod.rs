@@ -1,18 +1,27 @@
 //! [`Host`]: what a test talks to.
 
+mod connect;
+mod request;
 mod setup;
 
+pub use connect::ConnectionBuilder;
+pub use request::RequestBuilder;
+
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
-use crate::connection::{Connection, ConnectionBuilder, ConnectionRecord, Step};
+use crate::connection::Connection;
 use crate::engine::Engine;
-use crate::exchange::{BeforeResponse, Outcome, RequestBuilder};
 use crate::message::{Answered, Protocol, Received, Reply, Request};
+use crate::outcome::Outcome;
 use crate::record::{Event, LogLine, Record, VmRole};
+use crate::tcp::{ConnectionRecord, Step};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
+
+/// What a test does while an exchange is under way.
+pub(crate) type BeforeResponse<'a> = Box<dyn FnOnce(&mut Host) + 'a>;
 
 /// All that happened in one life of a plugin.
 #[derive(Clone, Debug, Default)]
@@ -150,35 +159,6 @@ impl Host {
     /// How the upstream answers from now on. It receives the request as it left the host.
     pub fn upstream(&mut self, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
         self.answer = Arc::new(answer);
-    }
-
-    /// A `GET` request.
-    pub fn get(&mut self, path: &str) -> RequestBuilder<'_> {
-        self.request("GET", path)
-    }
-
-    /// A `POST` request.
-    pub fn post(&mut self, path: &str) -> RequestBuilder<'_> {
-        self.request("POST", path)
-    }
-
-    /// A request with any method. It goes out when [`send`](RequestBuilder::send) is called.
-    pub fn request(&mut self, method: &str, path: &str) -> RequestBuilder<'_> {
-        RequestBuilder::new(self, method, path)
-    }
-
-    /// A TCP connection of a client, through the plugin, to an upstream. It is played when [`play`](ConnectionBuilder::play) is called.
-    ///
-    /// ```
-    /// # use proxy_filter_host::{DirectionState, Host};
-    /// # fn body(mut host: Host) {
-    /// let connection = host.connect().send("hello").upstream_answers(|received| received.to_ascii_uppercase()).play();
-    /// assert_eq!(connection.client().text(), "HELLO", "{connection}");
-    /// assert_eq!(connection.client().end, DirectionState::Closed);
-    /// # }
-    /// ```
-    pub fn connect(&mut self) -> ConnectionBuilder<'_> {
-        ConnectionBuilder::new(self)
     }
 
     pub(crate) fn play(&mut self, script: &[Step]) -> Connection {

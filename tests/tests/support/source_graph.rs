@@ -450,7 +450,11 @@ fn scan(tokens: TokenStream, paths: &mut BTreeSet<Vec<String>>, calls: &mut BTre
                     last.push('!');
                 }
                 if method {
-                    calls.insert(path.swap_remove(0));
+                    // A field is no call.
+                    let called = matches!(tokens.get(index + 1), Some(TokenTree::Group(_))) || is(index + 1, ':');
+                    if called {
+                        calls.insert(path.swap_remove(0));
+                    }
                 } else if !foreign && !of_macro {
                     paths.insert(path);
                 }

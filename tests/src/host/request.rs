@@ -1,10 +1,8 @@
-//! [`Outcome`]: one request and what became of it.
+//! [`RequestBuilder`]: a request as a test puts it together.
 
-use crate::backend::ConfigureError;
-use crate::host::Host;
-use crate::message::{Answered, Body, Protocol, Received, Request};
-use crate::record::{Event, LogLine, Record, VmRole};
-use crate::trace::{self, Colour};
+use super::{BeforeResponse, Host};
+use crate::message::{Answered, Body, Protocol, Request};
+use crate::outcome::Outcome;
 use std::fmt;
 use std::time::Duration;
 
@@ -16,9 +14,6 @@ pub struct RequestBuilder<'a> {
     worker: Option<usize>,
     before_response: Option<BeforeResponse<'a>>,
 }
-
-/// What a test does while an exchange is under way.
-pub(crate) type BeforeResponse<'a> = Box<dyn FnOnce(&mut Host) + 'a>;
 
 impl<'a> RequestBuilder<'a> {
     pub(crate) fn new(host: &'a mut Host, method: &str, path: &str) -> Self {
@@ -179,105 +174,19 @@ impl fmt::Debug for RequestBuilder<'_> {
     }
 }
 
-/// One request and what became of it. Printing it shows the trace of callbacks, host calls and log lines.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    record: Record,
-    nothing: Received,
-    refused: Option<ConfigureError>,
-}
-
-impl Outcome {
-    pub(crate) fn new(record: Record) -> Self {
-        Self { record, nothing: Received::default(), refused: None }
+impl Host {
+    /// A `GET` request.
+    pub fn get(&mut self, path: &str) -> RequestBuilder<'_> {
+        self.request("GET", path)
     }
 
-    /// The plugin did not start: nothing was sent.
-    pub(crate) fn refused(refused: ConfigureError) -> Self {
-        Self { refused: Some(refused), ..Self::new(Record::default()) }
+    /// A `POST` request.
+    pub fn post(&mut self, path: &str) -> RequestBuilder<'_> {
+        self.request("POST", path)
     }
 
-    /// The status the client received; 0 if the connection ended without a response.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        self.response().status()
-    }
-
-    /// What the client received; an empty message if the connection ended without a response.
-    #[must_use]
-    pub fn response(&self) -> &Received {
-        self.record.response.as_ref().unwrap_or(&self.nothing)
-    }
-
-    /// What the upstream received; `None` if nothing reached it.
-    #[must_use]
-    pub const fn upstream(&self) -> Option<&Received> {
-        self.record.upstream.as_ref()
-    }
-
-    /// What a cluster received during this exchange, in order. Empty if nothing came.
-    ///
-    /// In a real Envoy every VM of the plugin does what `on_configure` and `on_tick` do; the calls made there come several times.
-    #[must_use]
-    pub fn calls(&self, cluster: &str) -> Vec<Received> {
-        self.record.calls.get(cluster).cloned().unwrap_or_default()
-    }
-
-    /// The lines the module logged during this exchange.
-    #[must_use]
-    pub fn logs(&self) -> Vec<&LogLine> {
-        self.record.events.iter().filter_map(Event::log_line).collect()
-    }
-
-    /// The texts of the lines the module logged during this exchange.
-    #[must_use]
-    pub fn messages(&self) -> Vec<&str> {
-        self.logs().into_iter().map(|line| line.message.as_str()).collect()
-    }
-
-    /// The callbacks the host entered, by export name. In a real Envoy only while the log level is trace.
-    #[must_use]
-    pub fn callbacks(&self) -> Vec<&str> {
-        self.record.events.iter().filter_map(Event::callback).collect()
-    }
-
-    /// The texts of the lines that another VM of the plugin logged meanwhile, if the host has [several](Host::workers) or a
-    /// [singleton service](Host::singleton_service).
-    ///
-    /// [`messages`](Self::messages) are those of the VM that served the request; where no request was served, as in [`Host::advance`],
-    /// those of each VM are here.
-    #[must_use]
-    pub fn messages_of(&self, of: VmRole) -> Vec<&str> {
-        let events = self.record.elsewhere.iter().filter(|(found, _)| *found == of).flat_map(|(_, events)| events);
-        events.filter_map(Event::log_line).map(|line| line.message.as_str()).collect()
-    }
-
-    /// The texts of the lines that any VM logged during this exchange: first those of the VM that served it.
-    #[must_use]
-    pub fn messages_of_all(&self) -> Vec<&str> {
-        let elsewhere = self.record.elsewhere.iter().flat_map(|(_, events)| events);
-        let events = self.record.events.iter().chain(elsewhere);
-        events.filter_map(Event::log_line).map(|line| line.message.as_str()).collect()
-    }
-
-    /// Everything that happened, for tools.
-    #[must_use]
-    pub const fn record(&self) -> &Record {
-        &self.record
-    }
-
-    /// The trace of callbacks, host calls and log lines, and what client and upstream saw.
-    #[must_use]
-    pub fn trace(&self, colour: Colour) -> String {
-        match &self.refused {
-            Some(refused) => refused.to_string(),
-            None => trace::render(&self.record, colour),
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.trace(Colour::Never))
+    /// A request with any method. It goes out when [`send`](RequestBuilder::send) is called.
+    pub fn request(&mut self, method: &str, path: &str) -> RequestBuilder<'_> {
+        RequestBuilder::new(self, method, path)
     }
 }

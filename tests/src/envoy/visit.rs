@@ -1,0 +1,85 @@
+//! One connection to a server behind Envoy, and what the server knows.
+
+use crate::grpc::{GrpcStreamAnswer, GrpcStreamReply};
+use crate::message::{Answer, Answered, Received, Reply};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What a server knows, for all of its connections.
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) answer: Option<Answer>,
+    /// When it answers.
+    pub(super) answered: Answered,
+    /// How a server of gRPC streams answers their messages.
+    pub(super) turns: Option<GrpcStreamAnswer>,
+    /// What came, with the number of its connection: Envoy makes them in the order in which it calls, but their threads race.
+    pub(super) received: Vec<(usize, Received)>,
+    /// What an answer panicked with: a failed assertion in a test, which belongs on the test's own thread.
+    pub(super) panic: Option<Box<dyn Any + Send>>,
+    pub(super) accepted: usize,
+    pub(super) active: usize,
+    /// Of the active connections those that answer later.
+    pub(super) waiting: usize,
+    pub(super) stopping: bool,
+}
+
+/// One connection of a client.
+pub(super) struct Visit {
+    pub(super) number: usize,
+    pub(super) state: Arc<Mutex<State>>,
+}
+
+impl Visit {
+    /// Keeps what has come on this connection, in place of what had come before.
+    pub(super) fn note(&self, request: &Received) {
+        let mut state = lock(&self.state);
+        state.received.retain(|(number, _)| *number != self.number);
+        state.received.push((self.number, request.clone()));
+    }
+
+    /// How to answer this request; `None`: not at all.
+    pub(super) fn answer(&self, request: &Received) -> Option<Reply> {
+        self.note(request);
+        let answer = {
+            let state = lock(&self.state);
+            state.answer.clone().filter(|_| request.complete || state.answered != Answered::Complete)?
+        };
+        let reply = self.guarded(|| answer(request))?;
+        self.sleep(reply.after);
+        Some(reply)
+    }
+
+    /// How to answer this message of a stream; `None`: not at all.
+    pub(super) fn turn(&self, message: &[u8]) -> Option<GrpcStreamReply> {
+        let turns = lock(&self.state).turns.clone()?;
+        let turn = self.guarded(|| turns(message))?;
+        self.sleep(turn.after);
+        Some(turn)
+    }
+
+    /// Runs a part of the test, which may panic.
+    fn guarded<T>(&self, body: impl FnOnce() -> T) -> Option<T> {
+        catch_unwind(AssertUnwindSafe(body)).map_err(|panic| lock(&self.state).panic = Some(panic)).ok()
+    }
+
+    fn sleep(&self, time: Duration) {
+        if !time.is_zero() {
+            self.wait(|| std::thread::sleep(time));
+        }
+    }
+
+    /// Does something that takes its time: nobody has to wait for it.
+    pub(super) fn wait<T>(&self, body: impl FnOnce() -> T) -> T {
+        lock(&self.state).waiting += 1;
+        let result = body();
+        lock(&self.state).waiting -= 1;
+        result
+    }
+}
+
+pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
