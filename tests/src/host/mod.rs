@@ -14,6 +14,8 @@ use crate::message::{Answered, Protocol, Received, Reply, Request};
 use crate::outcome::Outcome;
 use crate::record::{Event, LogLine, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
+use crate::trace::{self, Colour};
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,6 +48,28 @@ pub struct Host {
     /// Receives the transcript when the host is dropped.
     observer: Option<Box<dyn FnOnce(Transcript) + Send>>,
     started_elsewhere: Vec<(VmRole, Vec<Event>)>,
+    /// What a failing test prints.
+    recent: VecDeque<Recent>,
+    /// [`finish`](Self::finish) has returned what a drop would fail on.
+    finished: bool,
+}
+
+/// How many exchanges and connections a failing test prints.
+const RECENT: usize = 3;
+
+/// One of the last things that a host played.
+enum Recent {
+    Exchange(Record),
+    Connection(ConnectionRecord),
+}
+
+impl fmt::Display for Recent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&match self {
+            Self::Exchange(record) => trace::render(record, Colour::Never),
+            Self::Connection(record) => trace::render_connection(record, Colour::Never),
+        })
+    }
 }
 
 impl Host {
@@ -60,6 +84,8 @@ impl Host {
             transcript: Transcript::default(),
             observer: None,
             started_elsewhere: Vec::new(),
+            recent: VecDeque::new(),
+            finished: false,
         }
     }
 
@@ -181,6 +207,7 @@ impl Host {
         if self.observer.is_some() {
             self.transcript.connections.push(record.clone());
         }
+        self.remember(Recent::Connection(record.clone()));
         Connection::new(record)
     }
 
@@ -220,6 +247,11 @@ impl Host {
         self.note(record)
     }
 
+    fn remember(&mut self, recent: Recent) {
+        self.recent.truncate(RECENT - 1);
+        self.recent.push_front(recent);
+    }
+
     fn note(&mut self, record: Record) -> Outcome {
         assert!(
             record.failure.is_none(),
@@ -230,6 +262,7 @@ impl Host {
         if self.observer.is_some() {
             self.transcript.exchanges.push(record.clone());
         }
+        self.remember(Recent::Exchange(record.clone()));
         Outcome::new(record)
     }
 
@@ -322,6 +355,37 @@ impl Host {
     }
 }
 
+impl Host {
+    /// Ends the plugin and returns the rules of the host that it broke. For tools: a drop fails on
+    /// such rules, as a test should.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// let mut host = Host::without_module();
+    /// assert_eq!(host.get("/").send().status(), 200);
+    /// assert_eq!(host.finish(), [""; 0]);
+    /// ```
+    #[must_use]
+    pub fn finish(mut self) -> Vec<String> {
+        self.end();
+        self.backend.violations()
+    }
+
+    /// Ends the plugin, and hands the transcript over.
+    fn end(&mut self) {
+        if self.finished {
+            return;
+        }
+        self.finished = true;
+        if self.started {
+            self.backend.stop();
+        }
+        if let Some(observer) = self.observer.take() {
+            observer(std::mem::take(&mut self.transcript));
+        }
+    }
+}
+
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Host").field("settings", &self.settings).finish_non_exhaustive()
@@ -332,17 +396,18 @@ impl Drop for Host {
     /// # Panics
     /// The filter broke a rule of the host, and the test did not fail already.
     fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
         if thread::panicking() {
+            for recent in self.recent.iter().rev() {
+                eprintln!("--- played before the test failed:\n{recent}");
+            }
             for stream in self.backend.waiting() {
                 eprintln!("{stream}");
             }
         }
-        if self.started {
-            self.backend.stop();
-        }
-        if let Some(observer) = self.observer.take() {
-            observer(std::mem::take(&mut self.transcript));
-        }
+        self.end();
         let violations = self.backend.violations();
         let failed = thread::panicking();
         assert!(violations.is_empty() || failed, "the filter broke rules of the host:\n  {}", violations.join("\n  "));

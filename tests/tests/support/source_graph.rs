@@ -383,7 +383,10 @@ impl Crate {
                     .strip_suffix("mod.rs")
                     .map_or_else(|| format!("{}/", home.trim_end_matches(".rs")), str::to_owned);
                 let called = self.modules.iter().filter(|module| module.file == home).any(|module| {
-                    let named = |name: &String| module.paths.iter().any(|path| path.len() > 1 && path.contains(name));
+                    let named = |name: &String| {
+                        let of_type = |path: &Vec<String>| matches!(&path[..], [.., kind, last] if last == name && kind.starts_with(char::is_uppercase));
+                        module.paths.iter().any(of_type)
+                    };
                     methods.iter().any(|method| module.calls.contains(method) || named(method))
                 });
                 if !module.file.starts_with(&folder) || called {
