@@ -2,6 +2,8 @@
 
 use crate::sys::text::plain_ascii;
 use core::fmt;
+#[cfg(feature = "json")]
+use core::fmt::Write as _;
 
 /// Shows bytes from the network as one safe line of text, so that nobody can forge a log line.
 ///
@@ -34,7 +36,7 @@ impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match plain_ascii(self.0) {
             Some(text) => f.write_str(text),
-            None => f.write_str(&escape(self.0)),
+            None => escape(self.0, f),
         }
     }
 }
@@ -43,48 +45,69 @@ impl Printable<'_> {
     /// The text that is shown.
     #[cfg(feature = "json")]
     pub(crate) fn into_text(self) -> String {
-        plain_ascii(self.0).map_or_else(|| escape(self.0), String::from)
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = match plain_ascii(self.0) {
+            Some(plain) => text.write_str(plain),
+            None => escape(self.0, &mut text),
+        };
+        text
     }
 }
 
-/// What is shown of bytes that are not plain ASCII.
+/// Writes what is shown of bytes that are not plain ASCII.
 #[cold]
 #[inline(never)]
-fn escape(bytes: &[u8]) -> String {
-    let mut text = String::new();
+fn escape(bytes: &[u8], to: &mut dyn fmt::Write) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
         let valid = chunk.valid();
         let mut shown = 0;
         for (at, character) in valid.char_indices() {
             let code = u32::from(character);
-            let (start, digits, end) = match code {
-                0..=0x1f | 0x7f => ("\\x", 2, ""),
-                0x5c => ("\\\\", 0, ""),
-                _ if is_unseen(code) => ("\\u{", 1, "}"),
-                _ => continue,
-            };
-            text.push_str(valid.get(shown..at).unwrap_or_default());
-            push_escape(&mut text, start, if digits == 0 { 0 } else { code }, digits);
-            text.push_str(end);
-            shown = at + character.len_utf8();
+            if !is_escaped(code) {
+                continue;
+            }
+            to.write_str(valid.get(shown..at).unwrap_or_default())?;
+            shown = at;
+            if code == BACKSLASH {
+                // The character itself follows with what comes behind it.
+                to.write_str("\\")?;
+                continue;
+            }
+            let (start, end) = if code < 0x80 { ("\\x", "") } else { ("\\u{", "}") };
+            write_hex(to, start, code, end)?;
+            shown += character.len_utf8();
         }
-        text.push_str(valid.get(shown..).unwrap_or_default());
+        to.write_str(valid.get(shown..).unwrap_or_default())?;
         for byte in chunk.invalid() {
-            push_escape(&mut text, "\\x", u32::from(*byte), 2);
+            write_hex(to, "\\x", u32::from(*byte), "")?;
         }
     }
-    text
+    Ok(())
 }
 
-/// Appends a start, and a number in at least so many hexadecimal digits.
+const BACKSLASH: u32 = b'\\' as u32;
+
+/// Whether a character is not shown as it is.
+fn is_escaped(code: u32) -> bool {
+    matches!(code, 0..=0x1f | 0x7f | BACKSLASH) || is_unseen(code)
+}
+
+/// Writes at least two hexadecimal digits.
 #[inline(never)]
-fn push_escape(text: &mut String, start: &str, code: u32, digits: u32) {
-    text.push_str(start);
-    for digit in (0..8).rev() {
-        if digit < digits || code >> (digit * 4) != 0 {
-            let value = (code >> (digit * 4) & 0xf) as u8;
-            text.push(char::from(if value < 10 { b'0' + value } else { b'a' - 10 + value }));
+fn write_hex(to: &mut dyn fmt::Write, start: &str, code: u32, end: &str) -> fmt::Result {
+    to.write_str(start)?;
+    let mut shift = 4;
+    while code >> shift > 0xf {
+        shift += 4;
+    }
+    loop {
+        let digit = (code >> shift & 0xf) as usize;
+        to.write_str("0123456789abcdef".get(digit..=digit).unwrap_or_default())?;
+        if shift == 0 {
+            return to.write_str(end);
         }
+        shift -= 4;
     }
 }
 
@@ -92,29 +115,33 @@ fn push_escape(text: &mut String, start: &str, code: u32, digits: u32) {
 /// separators, and what Unicode says may be ignored (`Default_Ignorable_Code_Point`), which has the
 /// controls of the direction of text.
 fn is_unseen(code: u32) -> bool {
-    /// In order.
-    static UNSEEN: [(u32, u32); 18] = [
-        (0x80, 0x9f),
-        (0xad, 0xad),
-        (0x34f, 0x34f),
-        (0x61c, 0x61c),
-        (0x115f, 0x1160),
-        (0x17b4, 0x17b5),
-        (0x180b, 0x180f),
-        (0x200b, 0x200f),
-        (0x2028, 0x202e),
-        (0x2060, 0x206f),
-        (0x3164, 0x3164),
-        (0xfe00, 0xfe0f),
-        (0xfeff, 0xfeff),
-        (0xffa0, 0xffa0),
-        (0xfff0, 0xfffb),
-        (0x1_bca0, 0x1_bca3),
-        (0x1_d173, 0x1_d17a),
-        (0xe_0000, 0xe_0fff),
+    /// The first in 20 bits, and the number of those that follow it.
+    const fn range(first: u32, last: u32) -> u32 {
+        first | (last - first) << 20
+    }
+    static UNSEEN: [u32; 18] = [
+        range(0x80, 0x9f),
+        range(0xad, 0xad),
+        range(0x34f, 0x34f),
+        range(0x61c, 0x61c),
+        range(0x115f, 0x1160),
+        range(0x17b4, 0x17b5),
+        range(0x180b, 0x180f),
+        range(0x200b, 0x200f),
+        range(0x2028, 0x202e),
+        range(0x2060, 0x206f),
+        range(0x3164, 0x3164),
+        range(0xfe00, 0xfe0f),
+        range(0xfeff, 0xfeff),
+        range(0xffa0, 0xffa0),
+        range(0xfff0, 0xfffb),
+        range(0x1_bca0, 0x1_bca3),
+        range(0x1_d173, 0x1_d17a),
+        range(0xe_0000, 0xe_0fff),
     ];
-    let after = UNSEEN.partition_point(|(first, _)| *first <= code);
-    UNSEEN.get(after.wrapping_sub(1)).is_some_and(|(_, last)| code <= *last)
+    // A loop over the table is a tenth of what the compiler makes of its bounds.
+    let table: &[u32] = core::hint::black_box(&UNSEEN);
+    table.iter().any(|range| code.wrapping_sub(range & 0xf_ffff) <= range >> 20)
 }
 
 impl fmt::Debug for Printable<'_> {
