@@ -56,7 +56,7 @@ impl Envoy {
     fn run(&self, settings: &Settings) -> io::Result<Result<(Running, Started), ConfigureError>> {
         let unreadable = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.module.display()));
         let module = std::fs::read(&self.module).map_err(unreadable)?;
-        let told = bootstrap::is_trace(settings) && exports_on_delete(&module);
+        let told = bootstrap::is_trace(settings) && exports_life_of_streams(&module);
         let behind = Behind::start(settings)?;
         let servers = servers(&settings.clusters)?;
         let addresses = servers.iter().map(|(name, server)| (name.clone(), server.address())).collect();
@@ -163,8 +163,9 @@ impl Backend for Envoy {
     }
 }
 
-/// Whether the module's bytes contain the export's name, which is how it would be stored.
-fn exports_on_delete(module: &[u8]) -> bool {
-    let name = b"proxy_on_delete";
-    module.windows(name.len()).any(|window| window == name)
+/// Whether the log tells of the beginning and the end of each stream: whether the module's bytes contain the names of these exports, which
+/// is how they would be stored.
+fn exports_life_of_streams(module: &[u8]) -> bool {
+    let contains = |name: &[u8]| module.windows(name.len()).any(|window| window == name);
+    contains(b"proxy_on_context_create") && contains(b"proxy_on_delete")
 }

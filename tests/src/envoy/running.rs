@@ -64,7 +64,7 @@ pub(super) struct Running {
     pub(super) servers: BTreeMap<String, Upstream>,
     pub(super) module: PathBuf,
     pub(super) settings: Settings,
-    /// Whether Envoy's log tells the end of a stream: at trace level, for a module that exports `proxy_on_delete`.
+    /// Whether Envoy's log tells the end of a stream: at trace level, for a module that exports both ends of a stream.
     pub(super) told: bool,
     /// Exchanges that were begun and are not finished, the innermost last.
     pub(super) open: Vec<Held>,
