@@ -137,6 +137,19 @@ fn every_example_has_a_readme_a_bootstrap_and_tests() {
     }
 }
 
+/// They change with every commit: `cargo costs` prints them.
+#[test]
+fn no_readme_of_an_example_says_how_many_bytes_its_module_has() {
+    // No module is as small as the limits that pages name.
+    let is_size = |word: &str| word.contains(',') && word.bytes().filter(u8::is_ascii_digit).count() > 4;
+    for example in examples() {
+        let readme = read(&root().join("examples").join(&example).join("README.md"));
+        let words: Vec<&str> = readme.split_whitespace().collect();
+        let size = words.windows(2).find(|pair| is_size(pair[0]) && pair[1].starts_with("bytes"));
+        assert_eq!(size, None, "{example}");
+    }
+}
+
 #[test]
 fn every_bootstrap_names_the_module_its_package_builds() {
     for example in examples() {
