@@ -26,6 +26,8 @@ pub mod edit;
 pub mod event_stream;
 #[cfg(feature = "json_lines")]
 pub mod json_lines;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 #[cfg(feature = "multipart")]
 pub mod multipart;
 #[cfg(feature = "request")]

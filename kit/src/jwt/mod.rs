@@ -1,0 +1,49 @@
+//! JSON Web Tokens: signatures, keys, claims, and a cache of tokens that were verified.
+//!
+//! ```
+//! use proxy_filter_kit::jwt::{Claims, Jwks, Rules, TokenCache};
+//! use std::time::Duration;
+//!
+//! /// The subject of a token, or why it is refused.
+//! fn subject(token: &[u8], keys: &Jwks, cache: &mut TokenCache<String>, now: Duration) -> Result<String, String> {
+//!     if let Some(subject) = cache.get(token, now) {
+//!         return Ok(subject.clone());
+//!     }
+//!     let rules = Rules::new("https://idp.example", ["api"]);
+//!     let claims: Claims = keys.verify(token).map_err(|why| why.to_string())?.claims().map_err(|why| why.to_string())?;
+//!     rules.check(&claims, now).map_err(|why| why.to_string())?;
+//!     let subject = claims.subject.unwrap_or_default();
+//!     cache.insert(token, subject.clone(), claims.expires, now);
+//!     Ok(subject)
+//! }
+//! # let mut cache = TokenCache::new(10);
+//! # assert!(subject(b"a.b.c", &Jwks::parse(br#"{"keys":[]}"#).unwrap(), &mut cache, Duration::ZERO).is_err());
+//! ```
+//!
+//! A key is used with its own algorithms only, whatever a token says: `none` is no algorithm, a public key is never a secret of HMAC.
+//! Accepted are HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, and
+//! `EdDSA` with Ed25519.
+//!
+//! Source: RFC 7515, 7517, 7518, 7519, 8037, and the advice of RFC 8725.
+
+mod cache;
+mod claims;
+mod key;
+mod token;
+
+pub use cache::TokenCache;
+pub use claims::{ClaimError, Claims, Rules};
+pub use key::{Algorithm, Jwks, JwksError, Key};
+pub use token::{Header, TokenError, Verified};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+
+/// Base64 as JOSE has it: without padding, and with no bits left over.
+fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    Base64UrlUnpadded::decode_vec(core::str::from_utf8(text).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
