@@ -30,12 +30,18 @@ pub mod json_lines;
 pub mod jwt;
 #[cfg(feature = "multipart")]
 pub mod multipart;
+#[cfg(feature = "problem")]
+pub mod problem;
+#[cfg(feature = "rate_limit")]
+pub mod rate_limit;
 #[cfg(feature = "request")]
 pub mod request;
 #[cfg(feature = "retry")]
 pub mod retry;
 #[cfg(feature = "single_flight")]
 pub mod single_flight;
+#[cfg(feature = "trace")]
+pub mod trace;
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,384 @@
+//! Rate limits: token buckets and sliding windows, exact over all workers or cheap.
+//!
+//! A limit is arithmetic on one number: the filter keeps that number where it wants. In the SDK's shared data, an update by compare-and-swap
+//! makes the limit exact over all workers of a proxy:
+//!
+//! ```
+//! use proxy_filter_kit::rate_limit::{Taken, TokenBucket};
+//! use std::time::Duration;
+//!
+//! // Stands for `SharedCell::<u64>::named(key).update_if(…)` of `proxy_filter::shared_data`.
+//! fn update_if(cell: &mut Option<u64>, mut change: impl FnMut(Option<u64>) -> Option<u64>) {
+//!     if let Some(after) = change(*cell) {
+//!         *cell = Some(after);
+//!     }
+//! }
+//!
+//! let bucket = TokenBucket::new(100, Duration::from_secs(60)).burst(20); // 100 a minute, 20 at once
+//! let now = Duration::from_secs(1_700_000_000); // since 1970: the clock of all workers
+//! let mut cell = None;
+//! let mut taken = Taken::Allowed { state: 0, remaining: 0 };
+//! update_if(&mut cell, |state| {
+//!     taken = bucket.take(state, 1, now);
+//!     taken.state()
+//! });
+//! assert!(matches!(taken, Taken::Allowed { remaining: 19, .. }));
+//! ```
+//!
+//! [`Reserve`] takes tokens in batches, and touches the shared number once a batch.
+
+use core::time::Duration;
+
+/// A token bucket: so many tokens a period, and so many at once.
+///
+/// The state is the time in nanoseconds at which the bucket will be full again (GCRA): 8 bytes a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenBucket {
+    /// Nanoseconds for one token, at least 1.
+    interval: u64,
+    burst: u64,
+}
+
+/// Whether tokens were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Taken {
+    /// They were.
+    Allowed {
+        /// The new state: store it.
+        state: u64,
+        /// How many tokens are left now.
+        remaining: u64,
+    },
+    /// They were not; the state stays as it is.
+    Denied {
+        /// When there will be enough, if nobody else takes any. `Duration::MAX` for more tokens than the bucket holds.
+        retry_after: Duration,
+    },
+}
+
+impl Taken {
+    /// Whether the tokens were taken.
+    pub const fn is_allowed(&self) -> bool {
+        matches!(self, Self::Allowed { .. })
+    }
+
+    /// The state to store, if there is a new one.
+    pub const fn state(&self) -> Option<u64> {
+        match self {
+            Self::Allowed { state, .. } => Some(*state),
+            Self::Denied { .. } => None,
+        }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl TokenBucket {
+    /// So many tokens a period, and as many at once. 0 tokens count as 1. A token takes at least one nanosecond.
+    pub fn new(tokens: u64, period: Duration) -> Self {
+        let tokens = tokens.max(1);
+        Self { interval: (nanoseconds(period) / tokens).max(1), burst: tokens }
+    }
+
+    /// Sets how many tokens the bucket holds. 0 counts as 1.
+    #[must_use]
+    pub const fn burst(mut self, burst: u64) -> Self {
+        self.burst = if burst == 0 { 1 } else { burst };
+        self
+    }
+
+    /// Takes tokens at a time since 1970. `None` is a full bucket.
+    ///
+    /// A clock that is set back gives no tokens; a state far in the future, as after a change of the settings, counts as an empty bucket.
+    pub fn take(&self, state: Option<u64>, tokens: u64, now: Duration) -> Taken {
+        let now = nanoseconds(now);
+        let capacity = self.interval.saturating_mul(self.burst);
+        let full_at = state.unwrap_or(0).clamp(now, now.saturating_add(capacity));
+        let after = full_at.saturating_add(self.interval.saturating_mul(tokens));
+        let missing = after.saturating_sub(now).saturating_sub(capacity);
+        if missing == 0 {
+            let left = capacity.saturating_sub(after.saturating_sub(now));
+            Taken::Allowed { state: after, remaining: left.checked_div(self.interval).unwrap_or(0) }
+        } else if tokens > self.burst {
+            Taken::Denied { retry_after: Duration::MAX }
+        } else {
+            Taken::Denied { retry_after: Duration::from_nanos(missing) }
+        }
+    }
+}
+
+/// A sliding window: so many in any window of time, estimated from two counters.
+///
+/// The estimate takes the requests of the last window to have come evenly. It is exact for an even load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlidingWindow {
+    limit: u32,
+    window: u64,
+}
+
+/// The state of a [`SlidingWindow`]: 16 bytes a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    number: u64,
+    before: u32,
+    current: u32,
+}
+
+impl Window {
+    /// The state as bytes, to be stored.
+    pub fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        let parts =
+            self.number.to_le_bytes().into_iter().chain(self.before.to_le_bytes()).chain(self.current.to_le_bytes());
+        bytes.iter_mut().zip(parts).for_each(|(byte, part)| *byte = part);
+        bytes
+    }
+
+    /// The state that was stored.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        let number = |from: usize, count: usize| {
+            bytes.iter().skip(from).take(count).rev().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte))
+        };
+        let small = |from| u32::try_from(number(from, 4)).unwrap_or(u32::MAX);
+        Self { number: number(0, 8), before: small(8), current: small(12) }
+    }
+}
+
+impl SlidingWindow {
+    /// So many in each window. A window takes at least one nanosecond.
+    pub fn new(limit: u32, window: Duration) -> Self {
+        Self { limit, window: nanoseconds(window).max(1) }
+    }
+
+    /// Counts one at a time since 1970, and returns the new state, or `None` if the limit is reached: then the state stays as it is.
+    ///
+    /// ```
+    /// use proxy_filter_kit::rate_limit::{SlidingWindow, Window};
+    /// use std::time::Duration;
+    ///
+    /// let limit = SlidingWindow::new(2, Duration::from_secs(60));
+    /// let now = Duration::from_secs(600);
+    /// let one = limit.count(Window::default(), now).unwrap();
+    /// let two = limit.count(one, now).unwrap();
+    /// assert_eq!(limit.count(two, now), None);
+    /// assert!(limit.count(two, now + Duration::from_secs(90)).is_some());
+    /// ```
+    pub fn count(&self, state: Window, now: Duration) -> Option<Window> {
+        let now = nanoseconds(now);
+        let number = now / self.window;
+        let mut state = match number.checked_sub(state.number) {
+            // A clock that was set back stays in the later window.
+            None | Some(0) => state,
+            Some(1) => Window { number, before: state.current, current: 0 },
+            Some(_) => Window { number, before: 0, current: 0 },
+        };
+        let rest = if state.number > number { self.window } else { self.window.saturating_sub(now % self.window) };
+        // What of the window before is within the last window of time.
+        let before = u128::from(state.before) * u128::from(rest) / u128::from(self.window);
+        if before + u128::from(state.current) >= u128::from(self.limit) {
+            return None;
+        }
+        state.current = state.current.saturating_add(1);
+        Some(state)
+    }
+}
+
+/// Tokens that one VM has taken from a shared bucket in advance: the shared number is touched once a batch.
+///
+/// With `n` VMs and batches of `b`, at most `burst + rate * t + n * b` tokens are used in any time `t`, and at most `(n + 1) * b` tokens lie
+/// unused while a VM denies. Reserved tokens are lost after `keep`. When the bucket has fewer tokens than a batch, a VM takes one, and leaves
+/// the shared number alone until there may be a batch.
+///
+/// A batch of a tenth of what one VM uses in a second is cheap and close. It must not be larger than the bucket's burst.
+#[derive(Clone, Copy, Debug)]
+pub struct Reserve {
+    batch: u64,
+    keep: Duration,
+    left: u64,
+    until: Duration,
+    denied_until: Duration,
+}
+
+impl Reserve {
+    /// Takes so many tokens at once, and keeps them for so long. 0 counts as 1.
+    pub fn new(batch: u64, keep: Duration) -> Self {
+        Self { batch: batch.max(1), keep, left: 0, until: Duration::ZERO, denied_until: Duration::ZERO }
+    }
+
+    /// Takes one token. The closure takes tokens from the shared bucket: it gets their number.
+    ///
+    /// # Errors
+    /// That of the closure; no token is taken then. How long it takes until there may be a token, as `Ok(Err(…))`.
+    pub fn take<E>(
+        &mut self,
+        now: Duration,
+        mut shared: impl FnMut(u64) -> Result<Taken, E>,
+    ) -> Result<Result<(), Duration>, E> {
+        if self.left > 0 && now < self.until {
+            self.left = self.left.saturating_sub(1);
+            return Ok(Ok(()));
+        }
+        self.left = 0;
+        let wait = self.denied_until.saturating_sub(now);
+        // If the clock was set back, not longer than tokens are kept.
+        if !wait.is_zero() && wait <= self.keep {
+            return Ok(Err(wait));
+        }
+        let until_batch = match shared(self.batch)? {
+            Taken::Allowed { .. } => {
+                (self.left, self.until) = (self.batch.saturating_sub(1), now.saturating_add(self.keep));
+                return Ok(Ok(()));
+            }
+            Taken::Denied { retry_after } => retry_after,
+        };
+        // Fewer tokens than a batch: one of them, and then a pause until there may be a batch.
+        let single = shared(1)?;
+        let wait = match single {
+            Taken::Denied { retry_after } if until_batch > self.keep => retry_after,
+            Taken::Allowed { .. } if until_batch > self.keep => Duration::ZERO,
+            _ => until_batch,
+        };
+        self.denied_until = now.saturating_add(wait);
+        Ok(if single.is_allowed() { Ok(()) } else { Err(wait) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::Generator;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::thread;
+
+    const START: Duration = Duration::from_secs(1_700_000_000);
+
+    const fn at(milliseconds: u64) -> Duration {
+        START.saturating_add(Duration::from_millis(milliseconds))
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let bucket = TokenBucket::new(10, Duration::from_secs(1)).burst(3);
+        let mut state = None;
+        let mut allowed = Vec::new();
+        for time in (0..1000).step_by(10) {
+            let taken = bucket.take(state, 1, at(time));
+            state = taken.state().or(state);
+            if taken.is_allowed() {
+                allowed.push(time);
+            }
+        }
+        assert_eq!(allowed, [0, 10, 20, 100, 200, 300, 400, 500, 600, 700, 800, 900]);
+        assert_eq!(bucket.take(state, 1, at(950)), Taken::Denied { retry_after: Duration::from_millis(50) });
+        assert_eq!(bucket.take(None, 4, at(0)), Taken::Denied { retry_after: Duration::MAX });
+        assert!(matches!(bucket.take(state, 3, at(5000)), Taken::Allowed { remaining: 0, .. }));
+    }
+
+    #[test]
+    fn a_state_of_any_value_and_any_clock_is_no_trap() {
+        let mut generator = Generator::new(8);
+        for _ in 0..5000 {
+            let bucket =
+                TokenBucket::new(generator.next(), Duration::from_nanos(generator.next() << generator.below(12)));
+            let state = Some(generator.next() << generator.below(12));
+            let _ =
+                bucket.burst(generator.next()).take(state, generator.next(), Duration::from_nanos(generator.next()));
+        }
+        for extreme in [0, 1, u64::MAX] {
+            let _ = TokenBucket::new(extreme, Duration::MAX).burst(extreme).take(Some(extreme), extreme, Duration::MAX);
+        }
+        let bucket = TokenBucket::new(1, Duration::from_secs(1));
+        let future = bucket.take(Some(u64::MAX), 1, at(0));
+        assert_eq!(future, Taken::Denied { retry_after: Duration::from_secs(1) });
+    }
+
+    /// Takes as the shared data of a proxy does.
+    fn shared(cell: &AtomicU64, bucket: &TokenBucket, tokens: u64, now: Duration) -> Taken {
+        let mut taken = Taken::Denied { retry_after: Duration::ZERO };
+        let _ = cell.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |state| {
+            taken = bucket.take(Some(state), tokens, now);
+            taken.state()
+        });
+        taken
+    }
+
+    #[test]
+    fn a_bucket_is_exact_over_threads() {
+        let (cell, bucket) = (AtomicU64::new(0), TokenBucket::new(1000, Duration::from_secs(1)));
+        let count = |now| (0..700).filter(|_| shared(&cell, &bucket, 1, now).is_allowed()).count();
+        for (now, expected) in [(at(0), 1000), (at(500), 500), (at(501), 1), (at(60_000), 1000)] {
+            let allowed: usize = thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| count(now))).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            });
+            assert_eq!(allowed, expected, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn reserves_stay_within_the_stated_bound() {
+        let (cell, bucket) = (AtomicU64::new(0), TokenBucket::new(1000, Duration::from_secs(1)));
+        let mut machines = [Reserve::new(20, Duration::from_millis(500)); 4];
+        let (mut allowed, mut calls) = (0_u64, 0_u64);
+        for time in 0..3000 {
+            for machine in &mut machines {
+                let taken = machine.take(at(time), |tokens| {
+                    calls += 1;
+                    Ok::<_, ()>(shared(&cell, &bucket, tokens, at(time)))
+                });
+                allowed += u64::from(taken.unwrap().is_ok());
+            }
+        }
+        let exact = 1000 + 3000;
+        assert!(allowed <= exact + 4 * 20 && allowed + 4 * 20 >= exact, "{allowed}");
+        assert!(calls < 3_000, "{calls} calls for 12,000 requests");
+        let failed = machines[0].take(at(90_000), |_| Err("down"));
+        assert_eq!(failed, Err("down"));
+    }
+
+    #[test]
+    fn a_reserve_takes_the_last_tokens_one_by_one_and_loses_old_ones() {
+        let mut reserve = Reserve::new(10, Duration::from_secs(1));
+        let mut asked = Vec::new();
+        let mut take = |reserve: &mut Reserve, now, enough: u64| {
+            reserve.take(now, |tokens| {
+                asked.push(tokens);
+                let denied = Taken::Denied { retry_after: Duration::from_millis(100) };
+                Ok::<_, ()>(if tokens <= enough { Taken::Allowed { state: 0, remaining: 0 } } else { denied })
+            })
+        };
+        assert_eq!(take(&mut reserve, at(0), 5), Ok(Ok(())));
+        assert_eq!(take(&mut reserve, at(51), 100), Ok(Err(Duration::from_millis(49))), "the bucket is left alone");
+        assert_eq!(take(&mut reserve, at(101), 100), Ok(Ok(())));
+        assert_eq!(take(&mut reserve, at(102), 0), Ok(Ok(())), "a reserved token");
+        assert_eq!(take(&mut reserve, at(1101), 0), Ok(Err(Duration::from_millis(100))), "lost");
+        assert_eq!(asked, [10, 1, 10, 10, 1]);
+    }
+
+    #[test]
+    fn a_window_slides() {
+        let limit = SlidingWindow::new(10, Duration::from_secs(1));
+        let mut state = Window::default();
+        let mut count = |time: u64, tries: u32| {
+            (0..tries)
+                .filter(|_| match limit.count(state, Duration::from_millis(time)) {
+                    Some(after) => {
+                        state = Window::from_bytes(after.to_bytes());
+                        true
+                    }
+                    None => false,
+                })
+                .count()
+        };
+        assert_eq!(count(5_900, 20), 10);
+        assert_eq!(count(6_000, 20), 0, "the window before counts whole");
+        assert_eq!(count(6_500, 20), 5);
+        assert_eq!(count(6_900, 20), 4);
+        assert_eq!(count(3_000, 20), 0, "a clock that was set back");
+        assert_eq!(count(9_000, 20), 10);
+        assert_eq!(SlidingWindow::new(0, Duration::ZERO).count(Window::default(), Duration::MAX), None);
+    }
+}
