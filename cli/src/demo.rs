@@ -1,111 +1,145 @@
 //! `demo`: an example of this repository, built and run on an exchange that shows what it does.
 
-use super::play::{self, Result, Script};
-use proxy_filter_host::{Colour, build_guest};
+use crate::module::PluginArguments;
+use crate::module::{Module, build};
+use crate::output::{self, Failure};
+use crate::run::{self, Flags};
+use crate::script::{Answer, OneOrMore, Play, Request, Script, Step};
+use crate::{Result, play};
+use clap::Args;
+use proxy_filter_host::Host;
+use serde_json::Value;
 use std::path::Path;
 
-/// The exchanges that show what an example does.
-fn scripts(example: &str) -> Vec<Script> {
-    let script = Script::default;
-    let text = |text: &str| text.to_owned();
-    let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
-    match example {
-        "http_headers" => vec![
-            Script { headers: header("user-agent", "demo"), ..script() },
-            Script { path: text("/hello"), ..script() },
-        ],
-        "http_config" => {
-            let configuration = text(r#"{"headers": [{"name": "x-team", "value": "edge"}]}"#);
-            vec![Script { configuration, ..script() }]
-        }
-        "http_auth" => {
-            let configuration = text(r#"{"realm": "demo", "tokens": {"s3cr3t": "alice"}}"#);
-            let denied = Script { configuration, ..script() };
-            vec![Script { headers: header("authorization", "Bearer s3cr3t"), ..denied.clone() }, denied]
-        }
-        // The demo has no clusters to call: it shows what these do then.
-        "grpc_auth" | "http_auth_async" => {
-            vec![Script { configuration: text(r#"{"cluster": "authz"}"#), ..script() }]
-        }
-        "http_auth_callout" => {
-            vec![Script { configuration: text(r#"{"cluster": "authz", "on_outage": "deny"}"#), ..script() }]
-        }
-        "vm_sharing" => {
-            vec![Script { root_id: text("stamp"), configuration: text("x-refused"), ..script() }]
-        }
-        "queue_aggregator" => vec![Script { root_id: text("reporter"), ..script() }],
-        "rate_limit" => {
-            let configuration = text(r#"{"limit": 1, "window_seconds": 60, "announce": true}"#);
-            vec![Script { configuration, ..script() }]
-        }
-        "cel_and_signature" => {
-            vec![Script { configuration: text(r#"{"when": "true", "public_key": ""}"#), ..script() }]
-        }
-        "http_body" => vec![Script { reply_body: text("card 1234567890123456, thanks\n"), ..script() }],
-        "tcp_echo_guard" => {
-            let configuration = text(r#"{"prefixes": ["PING ", "ECHO "]}"#);
-            let sends = |sends: &[&str]| sends.iter().map(|send| text(send)).collect();
-            let denied = Script { configuration, sends: sends(&["GET / HTTP/1.1\r\n"]), ..script() };
-            vec![Script { sends: sends(&["PI", "NG 1\n", "2\n"]), ..denied.clone() }, denied]
-        }
-        "jwt_auth" => {
-            let jwks =
-                r#"{"jwks": {"cluster": "idp", "path": "/"}, "issuer": "https://idp.example", "audience": "api"}"#;
-            let bare = Script { configuration: text(jwks), ..script() };
-            vec![Script { headers: header("authorization", "Bearer x.y.z"), ..bare.clone() }, bare]
-        }
-        "oauth2_introspection" => {
-            let client = r#"{"cluster": "idp", "path": "/", "client_id": "demo", "client_secret": "s3cr3t"}"#;
-            let bare = Script { configuration: text(client), ..script() };
-            vec![Script { headers: header("authorization", "Bearer t"), ..bare.clone() }, bare]
-        }
-        "opa_authz" => vec![Script { configuration: text(r#"{"cluster": "opa", "path": "/v1/data"}"#), ..script() }],
-        "retry_and_hedge" => {
-            let configuration = text(r#"{"path": "/locate", "first": "near", "second": "far"}"#);
-            vec![Script { configuration, ..script() }]
-        }
-        "body_transform" => vec![Script {
-            configuration: text(r#"{"remove": ["email"]}"#),
-            reply_headers: header("content-type", "application/x-ndjson"),
-            reply_body: text("{\"name\": \"alice\", \"email\": \"a@example\"}\n"),
-            ..script()
-        }],
-        "waf" => {
-            let configuration = text(r#"{"request": {"sql-injection": "union select"}}"#);
-            let clean = Script { configuration, ..script() };
-            vec![Script { path: text("/?q=%2575nion/**/select"), ..clean.clone() }, clean]
-        }
-        _ => vec![script()],
-    }
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples, in a clone of the repository:
+  cargo demo
+  cargo demo http_auth
+  cargo demo http_headers --path /hello --header 'a: b'")]
+pub(crate) struct Arguments {
+    /// The name of the example.
+    #[arg(default_value = "http_headers")]
+    example: String,
+    #[command(flatten)]
+    plugin: PluginArguments,
+    #[command(flatten)]
+    flags: Flags,
 }
 
-/// Builds an example and plays its exchanges, or the one the command line describes.
-pub(super) fn run(example: &str, own: Option<Script>, colour: Colour) -> Result<()> {
+/// What shows an example: exchanges, or what a client sends on each of several connections.
+#[derive(Default)]
+struct Show {
+    script: Script,
+    connections: Vec<Vec<&'static str>>,
+}
+
+fn request(path: &str, headers: &[(&str, &str)]) -> Step {
+    let one = |(name, value): &(&str, &str)| ((*name).to_owned(), OneOrMore::One((*value).to_owned()));
+    let headers = headers.iter().map(one).collect();
+    let request = Request { path: path.into(), headers, ..Request::default() };
+    Step::Exchange(Box::new(Play { request, ..Play::default() }))
+}
+
+/// The exchanges that show what an example does.
+fn show(example: &str) -> Show {
+    let (mut show, plain) = (Show::default(), request("/", &[]));
+    let mut set = |configuration: &str, exchanges: Vec<Step>| {
+        if !configuration.is_empty() {
+            show.script.configuration = Some(Value::String(configuration.to_owned()));
+        }
+        show.script.exchanges = exchanges;
+    };
+    match example {
+        "http_headers" => set("", vec![request("/", &[("user-agent", "demo")]), request("/hello", &[])]),
+        "http_config" => set(r#"{"headers": [{"name": "x-team", "value": "edge"}]}"#, vec![plain]),
+        "http_auth" => set(
+            r#"{"realm": "demo", "tokens": {"s3cr3t": "alice"}}"#,
+            vec![request("/", &[("authorization", "Bearer s3cr3t")]), plain],
+        ),
+        // The demo has no clusters to call: it shows what these do then.
+        "grpc_auth" | "http_auth_async" => set(r#"{"cluster": "authz"}"#, vec![plain]),
+        "http_auth_callout" => set(r#"{"cluster": "authz", "on_outage": "deny"}"#, vec![plain]),
+        "vm_sharing" => set("x-refused", vec![plain]),
+        "rate_limit" => set(r#"{"limit": 1, "window_seconds": 60, "announce": true}"#, vec![plain.clone(), plain]),
+        "cel_and_signature" => set(r#"{"when": "true", "public_key": ""}"#, vec![plain]),
+        "tcp_echo_guard" => set(r#"{"prefixes": ["PING ", "ECHO "]}"#, Vec::new()),
+        "jwt_auth" => set(
+            r#"{"jwks": {"cluster": "idp", "path": "/"}, "issuer": "https://idp.example", "audience": "api"}"#,
+            vec![request("/", &[("authorization", "Bearer x.y.z")]), plain],
+        ),
+        "oauth2_introspection" => set(
+            r#"{"cluster": "idp", "path": "/", "client_id": "demo", "client_secret": "s3cr3t"}"#,
+            vec![request("/", &[("authorization", "Bearer t")]), plain],
+        ),
+        "opa_authz" => set(r#"{"cluster": "opa", "path": "/v1/data"}"#, vec![plain]),
+        "retry_and_hedge" => set(r#"{"path": "/locate", "first": "near", "second": "far"}"#, vec![plain]),
+        "body_transform" => set(r#"{"remove": ["email"]}"#, vec![plain]),
+        "waf" => set(
+            r#"{"request": {"sql-injection": "union select"}}"#,
+            vec![request("/?q=%2575nion/**/select", &[]), plain],
+        ),
+        _ => set("", vec![plain]),
+    }
+    show.script.upstream = Answer {
+        headers: [("content-type".to_owned(), OneOrMore::One("text/plain".into()))].into(),
+        body: Some("hello from the upstream\n".into()),
+        ..Answer::default()
+    };
+    match example {
+        "vm_sharing" => show.script.root_id = "stamp".into(),
+        "queue_aggregator" => show.script.root_id = "reporter".into(),
+        "http_body" => show.script.upstream.body = Some("card 1234567890123456, thanks\n".into()),
+        "tcp_echo_guard" => show.connections = vec![vec!["PI", "NG 1\n", "2\n"], vec!["GET / HTTP/1.1\r\n"]],
+        "body_transform" => {
+            let lines = OneOrMore::One("application/x-ndjson".into());
+            show.script.upstream.headers = [("content-type".to_owned(), lines)].into();
+            show.script.upstream.body = Some("{\"name\": \"alice\", \"email\": \"a@example\"}\n".into());
+        }
+        _ => {}
+    }
+    show
+}
+
+/// Builds the example, and plays its exchanges, or the one that the flags describe.
+pub(crate) fn run(arguments: &Arguments) -> Result {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."));
+    let example = &arguments.example;
     let directory = root.join("examples").join(example);
     if !directory.join("Cargo.toml").is_file() {
-        let mut names: Vec<String> = std::fs::read_dir(root.join("examples"))?
+        let mut names: Vec<String> = std::fs::read_dir(root.join("examples"))
+            .map_err(|_| Failure::work("`demo` needs a clone of the repository, with its directory examples"))?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .collect();
         names.sort_unstable();
-        return Err(format!("there is no example '{example}'; there are: {}", names.join(", ")).into());
+        return Err(Failure::work(format!("there is no example '{example}'; there are: {}", names.join(", "))));
     }
-    eprintln!("building {example} for wasm32-unknown-unknown …");
-    let path = build_guest(&directory, example, None)?;
-    let module = std::fs::read(&path)?;
-    println!("{} ({} bytes)", path.strip_prefix(root).unwrap_or(&path).display(), module.len());
-    let mut scripts = scripts(example);
-    if let Some(mut own) = own {
-        if own.configuration.is_empty()
-            && let Some(first) = scripts.first()
-        {
-            own.configuration.clone_from(&first.configuration);
+    let module = Module::read(build(&directory)?)?;
+    let path = module.path.strip_prefix(root).unwrap_or(&module.path).display();
+    anstream::println!("{path} ({} bytes)\n", output::grouped(module.bytes.len()));
+    let Show { mut script, connections } = show(example);
+    if let Some(configuration) = arguments.plugin.read()? {
+        script.configuration = Some(Value::String(configuration));
+    }
+    if !arguments.plugin.root_id.is_empty() {
+        script.root_id.clone_from(&arguments.plugin.root_id);
+    }
+    let flags = &arguments.flags;
+    if !flags.sends().is_empty() {
+        return run::connect(&module, &script, flags.sends());
+    }
+    if flags.are_given() {
+        let own = flags.script();
+        (script.exchanges, script.clusters) = (own.exchanges, own.clusters);
+        script.upstream = own.upstream;
+    } else if !connections.is_empty() {
+        for sends in &connections {
+            run::connect(&module, &script, &sends.iter().map(|send| (*send).to_owned()).collect::<Vec<_>>())?;
         }
-        scripts = vec![own];
+        return Ok(());
     }
-    for script in scripts {
-        println!();
-        play::run(&module, &script, colour)?;
-    }
+    let mut host = Host::for_module(&module.bytes);
+    let played = play::script(&mut host, &script)?;
+    run::show(&played, &host.end());
     Ok(())
 }

@@ -1,114 +1,183 @@
-//! Playing one exchange and showing what the filter made of it.
+//! Playing a script in the embedded host, or in a real Envoy, and judging what came of it.
 
-use proxy_filter_host::{Colour, Host, Outcome, Reply, changes};
-use std::error::Error;
+use crate::Result;
+use crate::output::Failure;
+use crate::script::{Answer, Broken, Cluster, Expect, Expected, Play, Script, Step};
+use proxy_filter_host::{Outcome, Host, Received, Reply};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The result of a subcommand: an error is printed.
-pub(super) type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-/// What a client sends, what the upstream answers, and how the plugin is configured.
-#[derive(Clone, Debug)]
-pub(super) struct Script {
-    pub(super) configuration: String,
-    pub(super) root_id: String,
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Option<String>,
-    pub(super) http2: bool,
-    pub(super) reply_status: u16,
-    pub(super) reply_headers: Vec<(String, String)>,
-    pub(super) reply_body: String,
-    /// What the client sends on a TCP connection, whose upstream echoes it: no exchange then.
-    pub(super) sends: Vec<String>,
+/// An exchange that was played.
+pub(crate) struct Played {
+    pub(crate) name: String,
+    pub(crate) exchange: Outcome,
+    /// The same exchange without the filter.
+    pub(crate) plain: Option<Outcome>,
+    /// Expectations that do not hold.
+    pub(crate) failures: Vec<String>,
 }
 
-impl Default for Script {
-    fn default() -> Self {
-        Self {
-            configuration: String::new(),
-            root_id: String::new(),
-            method: "GET".into(),
-            path: "/".into(),
-            headers: Vec::new(),
-            body: None,
-            http2: false,
-            reply_status: 200,
-            reply_headers: vec![("content-type".into(), "text/plain".into())],
-            reply_body: "hello from the upstream\n".into(),
-            sends: Vec::new(),
+fn reply(answer: &Answer) -> Reply {
+    if answer.reset {
+        return Reply::reset().after(answer.after.0);
+    }
+    let mut reply = Reply::new(answer.status).after(answer.after.0);
+    for (name, values) in &answer.headers {
+        reply = values.values().iter().fold(reply, |reply, value| reply.header(name, value));
+    }
+    if !answer.chunks.is_empty() {
+        reply = reply.chunks(&answer.chunks);
+    } else if let Some(body) = &answer.body {
+        reply = reply.body(body.as_str());
+    }
+    answer.trailers.iter().fold(reply, |reply, (name, value)| reply.trailer(name, value))
+}
+
+/// What differs from what is expected, a line each.
+fn mismatches(message: &Received, expected: &Expected, whose: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, value) in [(":method", &expected.method), (":path", &expected.path)] {
+        if value.is_some() {
+            found.extend(header_mismatch(message, name, value.as_deref(), whose));
         }
     }
+    for (name, value) in &expected.headers {
+        found.extend(header_mismatch(message, name, value.as_deref(), whose));
+    }
+    found.extend(body_mismatch(message, expected.body.as_deref(), expected.body_contains.as_deref(), whose));
+    found
 }
 
-impl Script {
-    fn play(&self, host: &mut Host) -> Result<Outcome> {
-        host.root_id(&self.root_id);
-        host.configure(&self.configuration)?;
-        let script = self.clone();
-        host.upstream(move |_| {
-            let reply = Reply::new(script.reply_status).body(script.reply_body.as_str());
-            script.reply_headers.iter().fold(reply, |reply, (name, value)| reply.header(name, value))
-        });
-        let mut request = host.request(&self.method, &self.path);
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        if let Some(body) = &self.body {
-            request = request.body(body.as_str());
-        }
-        if self.http2 {
-            request = request.http2();
-        }
-        Ok(request.send())
+fn header_mismatch(message: &Received, name: &str, expected: Option<&str>, whose: &str) -> Option<String> {
+    let name = name.to_ascii_lowercase();
+    let values: Vec<_> = message.headers.iter().filter(|(found, _)| *found == name.as_bytes()).collect();
+    let values: Vec<_> = values.into_iter().map(|(_, value)| String::from_utf8_lossy(value)).collect();
+    match expected {
+        None if values.is_empty() => None,
+        None => Some(format!("{whose} has `{name}: {}`, which must be absent", values.join("`, `"))),
+        Some(expected) if values.iter().any(|value| value == expected) => None,
+        Some(expected) if values.is_empty() => Some(format!("{whose} has no `{name}`, expected `{expected}`")),
+        Some(expected) => Some(format!("{whose} has `{name}: {}`, expected `{expected}`", values.join("`, `"))),
     }
 }
 
-/// Plays the exchange with and without the filter, and shows the difference.
-pub(super) fn run(module: &[u8], script: &Script, colour: Colour) -> Result<()> {
-    let mut host = Host::for_module(module);
-    if !script.sends.is_empty() {
-        return connect(&mut host, script, colour);
+fn body_mismatch(message: &Received, whole: Option<&str>, part: Option<&str>, whose: &str) -> Vec<String> {
+    let text = message.text();
+    let mut found = Vec::new();
+    if let Some(whole) = whole.filter(|whole| *whole != text) {
+        found.push(format!("the body of {whose} is {text:?}, expected {whole:?}"));
     }
-    let exchange = script.play(&mut host)?;
-    let plain = script.play(&mut Host::without_module())?;
-    println!("{}", colour.title(&format!("{} {}", script.method, script.path)));
-    for line in host.start_logs() {
-        println!("     {}: {}", line.level.name(), line.message);
+    if let Some(part) = part.filter(|part| !text.contains(*part)) {
+        found.push(format!("the body of {whose} is {text:?}, which does not contain {part:?}"));
     }
-    print!("{}", exchange.trace(colour));
-    println!("{}", colour.title("what the filter changed in the request"));
-    match (plain.upstream(), exchange.upstream()) {
-        (Some(before), Some(after)) => print!("{}", changes(before, after, colour)),
-        (_, None) => println!("  it did not reach the upstream"),
-        (None, Some(_)) => println!("  it reached the upstream"),
-    }
-    println!("{}", colour.title("what the filter changed in the response"));
-    println!("{}", changes(plain.response(), exchange.response(), colour));
-    for violation in host.violations() {
-        println!("{}", colour.title(&format!("a rule of the host was broken: {violation}")));
-    }
-    Ok(())
+    found
 }
 
-/// Plays a connection to an upstream that echoes.
-fn connect(host: &mut Host, script: &Script, colour: Colour) -> Result<()> {
+fn judge(exchange: &Outcome, expect: &Expect) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(status) = expect.status.filter(|status| *status != exchange.status()) {
+        found.push(format!("the status is {}, expected {status}", exchange.status()));
+    }
+    let response = Expected {
+        headers: expect.headers.clone(),
+        body: expect.body.clone(),
+        body_contains: expect.body_contains.clone(),
+        ..Expected::default()
+    };
+    found.extend(mismatches(exchange.response(), &response, "the response"));
+    match (expect.reaches_upstream, exchange.upstream()) {
+        (Some(true), None) => found.push("the request did not reach the upstream".into()),
+        (Some(false), Some(_)) => found.push("the request reached the upstream".into()),
+        _ => {}
+    }
+    match (&expect.upstream, exchange.upstream()) {
+        (Some(expected), Some(received)) => found.extend(mismatches(received, expected, "the upstream's request")),
+        (Some(_), None) => found.push("the request did not reach the upstream".into()),
+        (None, _) => {}
+    }
+    for (cluster, count) in &expect.calls {
+        let received = exchange.calls(cluster).len();
+        if received != *count {
+            found.push(format!("the cluster `{cluster}` received {received} calls, expected {count}"));
+        }
+    }
+    for wanted in &expect.logs {
+        if !exchange.messages_of_all().iter().any(|line| line.contains(wanted.as_str())) {
+            found.push(format!("no line of the log contains `{wanted}`"));
+        }
+    }
+    found
+}
+
+/// Sets up and starts the plugin of a script.
+///
+/// # Errors
+/// The plugin refuses its configuration.
+pub(crate) fn start(host: &mut Host, script: &Script) -> Result {
     host.root_id(&script.root_id);
-    host.tcp();
-    host.configure(&script.configuration)?;
-    let echoed = Arc::new(AtomicUsize::new(0));
-    let mut connection = host.connect();
-    for text in &script.sends {
-        let echoed = Arc::clone(&echoed);
-        connection = connection.send(text).upstream_answers(move |received| {
-            let before = echoed.swap(received.len(), Ordering::Relaxed);
-            received.get(before..).unwrap_or_default().to_vec()
-        });
+    for (name, cluster) in &script.clusters {
+        match cluster.clone() {
+            Cluster::Broken(Broken::Refuses) => host.cluster_refusing_connections(name),
+            Cluster::Broken(Broken::Absent) => host.cluster_without_hosts(name),
+            Cluster::Answer(answer) => host.cluster(name, move |_| reply(&answer)),
+            Cluster::Rules(rules) => host.cluster(name, move |call| {
+                let fits = |rule: &&crate::script::Rule| mismatches(call, &rule.when, "").is_empty();
+                rules.iter().find(fits).map_or_else(|| Reply::new(404), |rule| reply(&rule.answer))
+            }),
+        }
     }
-    let connection = connection.play();
-    println!("{}", colour.title("a connection"));
-    println!("{}", connection.trace(colour));
-    Ok(())
+    host.configure(script.configuration()).map_err(|refused| Failure::check(refused.to_string()))
+}
+
+/// Plays one exchange.
+pub(crate) fn exchange(host: &mut Host, script: &Script, play: &Play) -> Outcome {
+    let answer = Arc::new(play.upstream.clone().unwrap_or_else(|| script.upstream.clone()));
+    host.upstream(move |_| reply(&answer));
+    let request = &play.request;
+    let mut builder = host.request(&request.method, &request.path);
+    if let Some(authority) = &request.authority {
+        builder = builder.authority(authority);
+    }
+    for (name, values) in &request.headers {
+        builder = values.values().iter().fold(builder, |builder, value| builder.header(name, value));
+    }
+    if !request.chunks.is_empty() {
+        builder = builder.chunks(&request.chunks);
+    } else if let Some(body) = &request.body {
+        builder = builder.body(body.as_str());
+    }
+    builder = request.trailers.iter().fold(builder, |builder, (name, value)| builder.trailer(name, value));
+    if request.http2 {
+        builder = builder.http2();
+    }
+    builder.send()
+}
+
+/// Plays a script, with the exchanges beside it that have no filter.
+///
+/// # Errors
+/// The plugin refuses its configuration.
+pub(crate) fn script(host: &mut Host, script: &Script) -> Result<Vec<Played>> {
+    start(host, script)?;
+    let mut plain = Host::without_module();
+    start(&mut plain, &Script { configuration: None, clusters: BTreeMap::new(), ..script.clone() })?;
+    let mut played = Vec::new();
+    for step in &script.exchanges {
+        match step {
+            Step::Advance(advance) => {
+                let exchange = host.advance(advance.advance.0);
+                let name = format!("{} ms pass", advance.advance.0.as_millis());
+                played.push(Played { name, exchange, plain: None, failures: Vec::new() });
+            }
+            Step::Exchange(play) => {
+                let request = format!("{} {}", play.request.method, play.request.path);
+                let name = play.name.as_ref().map_or_else(|| request.clone(), |name| format!("{name}: {request}"));
+                let filtered = exchange(host, script, play);
+                let failures = judge(&filtered, &play.expect);
+                let plain = Some(exchange(&mut plain, script, play));
+                played.push(Played { name, exchange: filtered, plain, failures });
+            }
+        }
+    }
+    Ok(played)
 }

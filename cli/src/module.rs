@@ -1,0 +1,134 @@
+//! Finding the module that a command is about: a file, or a cargo package that is built first.
+
+use crate::Result;
+use crate::output::{Failure, progress};
+use clap::{Args, ValueHint};
+use proxy_filter_host::build_guest;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+/// The positional argument MODULE.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ModuleArgument {
+    /// A .wasm file, or the directory of a cargo package; defaults to the current directory.
+    #[arg(value_name = "MODULE", value_hint = ValueHint::AnyPath)]
+    module: Option<PathBuf>,
+}
+
+/// How a plugin is configured.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct PluginArguments {
+    /// The plugin's configuration, as text.
+    #[arg(long, value_name = "TEXT", conflicts_with = "config")]
+    pub(crate) config_text: Option<String>,
+    /// A file with the plugin's configuration; a text that begins with `{` is taken as it is.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<String>,
+    /// The plugin's `root_id`.
+    #[arg(long, value_name = "ID", default_value = "")]
+    pub(crate) root_id: String,
+}
+
+impl PluginArguments {
+    /// The file of the configuration, if it comes from one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        let config = self.config.as_deref()?;
+        (!config.trim_start().starts_with('{')).then(|| Path::new(config))
+    }
+
+    /// The configuration, `None` without one.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn read(&self) -> Result<Option<String>> {
+        match (&self.config_text, &self.config, self.file()) {
+            (Some(text), ..) | (None, Some(text), None) => Ok(Some(text.clone())),
+            (None, _, Some(path)) => {
+                let read = std::fs::read_to_string(path);
+                Ok(Some(read.map_err(|error| Failure::work(format!("{}: {error}", path.display())))?))
+            }
+            (None, None, None) => Ok(None),
+        }
+    }
+}
+
+/// A module, and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Module {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+impl Module {
+    /// Reads a file.
+    pub(crate) fn read(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let bytes = std::fs::read(&path).map_err(|error| Failure::work(format!("{}: {error}", path.display())))?;
+        if !bytes.starts_with(b"\0asm") {
+            let found = path.display();
+            return Err(Failure::check(format!("{found} is not a wasm module: its first bytes are not `\\0asm`")));
+        }
+        Ok(Self { path, bytes: bytes.into() })
+    }
+
+    /// The name of the file without `.wasm`.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_stem().map_or_else(|| "filter".into(), |stem| stem.to_string_lossy().into_owned())
+    }
+}
+
+impl ModuleArgument {
+    /// Builds the module if it is a package, and reads it.
+    ///
+    /// # Errors
+    /// There is no such file or package, or it cannot be built.
+    pub(crate) fn load(&self) -> Result<Module> {
+        let path = self.module.clone().unwrap_or_else(|| PathBuf::from("."));
+        if !path.is_dir() {
+            return Module::read(path);
+        }
+        Module::read(build(&path)?)
+    }
+}
+
+/// Builds the package in a directory, and returns the path of its module.
+pub(crate) fn build(directory: &Path) -> Result<PathBuf> {
+    let manifest = directory.join("Cargo.toml");
+    if !manifest.is_file() {
+        let found = directory.display();
+        return Err(Failure::work(format!(
+            "{found} has no Cargo.toml: name a .wasm file or a package, or make one with `proxy-filter new`"
+        )));
+    }
+    let package = package_of(&manifest)?;
+    progress("Building", format!("{package} for wasm32-unknown-unknown"));
+    let built = build_guest(directory, &package, None);
+    built.map_err(|error| Failure::work(error.to_string()))
+}
+
+/// The name of the package of a manifest.
+fn package_of(manifest: &Path) -> Result<String> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let output = cargo
+        .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
+        .arg(manifest)
+        .output()
+        .map_err(|error| Failure::work(format!("cargo did not run: {error}")))?;
+    if !output.status.success() {
+        return Err(Failure::work(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let wanted = manifest.canonicalize()?;
+    let packages = metadata.get("packages").and_then(Value::as_array).cloned().unwrap_or_default();
+    let named = packages.iter().find(|package| {
+        let path = package.get("manifest_path").and_then(Value::as_str);
+        path.is_some_and(|path| Path::new(path).canonicalize().is_ok_and(|path| path == wanted))
+    });
+    let name = named.and_then(|package| package.get("name")).and_then(Value::as_str);
+    name.map(str::to_owned).ok_or_else(|| {
+        let found = manifest.display();
+        Failure::work(format!("{found} is a workspace without a package: name the directory of one of its packages"))
+    })
+}

@@ -1,0 +1,100 @@
+//! What all subcommands share of their output: styles, tables, failures and exit codes.
+
+use anstyle::{AnsiColor, Style};
+use std::fmt::{self, Display};
+use std::process::ExitCode;
+
+/// A heading.
+pub(crate) const TITLE: Style = Style::new().bold();
+/// What is as it should be.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// What works with a limit.
+pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
+/// What does not work.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What matters less.
+pub(crate) const DIM: Style = Style::new().dimmed();
+/// A name to look at.
+pub(crate) const NAME: Style = AnsiColor::Cyan.on_default();
+
+/// A text in a style.
+pub(crate) fn paint(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Says what the command does now, on the standard error.
+pub(crate) fn progress(verb: &str, what: impl Display) {
+    anstream::eprintln!("{} {what}", paint(GOOD.bold(), format!("{verb:>12}")));
+}
+
+/// Why a subcommand failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// The module, its configuration or an expectation failed a check.
+    pub(crate) fn check(message: impl Into<String>) -> Self {
+        Self { code: 1, message: message.into() }
+    }
+
+    /// The command line is wrong.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
+    }
+
+    /// The command could not do its work.
+    pub(crate) fn work(message: impl Into<String>) -> Self {
+        Self { code: 3, message: message.into() }
+    }
+
+    /// Prints the message and returns the exit code.
+    pub(crate) fn report(self) -> ExitCode {
+        if !self.message.is_empty() {
+            anstream::eprintln!("{} {}", paint(BAD, "error:"), self.message);
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::work(error.to_string())
+    }
+}
+
+/// A number of bytes with thousands separated, as in `16,917`.
+pub(crate) fn grouped(number: impl TryInto<u64>) -> String {
+    let digits = number.try_into().unwrap_or(u64::MAX).to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Prints a value as JSON.
+pub(crate) fn json(value: &serde_json::Value) {
+    println!("{value:#}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!([7_u64, 999, 1000, 16_917, 1_234_567].map(grouped), ["7", "999", "1,000", "16,917", "1,234,567"]);
+    }
+}

@@ -1,0 +1,309 @@
+//! `run`: plays exchanges through a module and shows what it did to them.
+
+use crate::module::{Module, ModuleArgument, PluginArguments};
+use crate::output::{self, BAD, Failure, GOOD, TITLE, paint};
+use crate::play::{self, Played};
+use crate::script::{Answer, Cluster, OneOrMore, Play, Request, Script, Step};
+use crate::{Result, view};
+use clap::{Args, ValueHint};
+use proxy_filter_host::{Colour, Outcome, Host, changes};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    module: ModuleArgument,
+    #[command(flatten)]
+    pub(crate) plugin: PluginArguments,
+    /// A YAML file with exchanges and what is expected of them; see below.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "send")]
+    script: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Write a page for the browser, in one file.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    html: Option<PathBuf>,
+    /// Play the same in the Envoy that the environment variable ENVOY names, and print what differs.
+    #[arg(long)]
+    envoy: bool,
+}
+
+/// One exchange, as flags.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "One exchange")]
+pub(crate) struct Flags {
+    /// The request's method.
+    #[arg(long, default_value = "GET")]
+    method: String,
+    /// The request's path.
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// A request header; may be repeated.
+    #[arg(long, value_name = "NAME: VALUE", value_parser = field)]
+    header: Vec<(String, String)>,
+    /// The request's body.
+    #[arg(long, value_name = "TEXT")]
+    body: Option<String>,
+    /// HTTP/2 instead of HTTP/1.1.
+    #[arg(long)]
+    http2: bool,
+    /// The status of the upstream's response.
+    #[arg(long, value_name = "CODE", default_value_t = 200)]
+    status: u16,
+    /// A header of the upstream's response; may be repeated.
+    #[arg(long, value_name = "NAME: VALUE", value_parser = field)]
+    reply_header: Vec<(String, String)>,
+    /// The body of the upstream's response.
+    #[arg(long, value_name = "TEXT", default_value = HELLO, hide_default_value = true)]
+    reply_body: String,
+    /// A cluster that the plugin may call, and the status it answers; may be repeated.
+    #[arg(long, value_name = "NAME=STATUS", value_parser = cluster)]
+    cluster: Vec<(String, u16)>,
+    /// What a client sends on a TCP connection to an upstream that echoes; may be repeated.
+    #[arg(long, value_name = "TEXT")]
+    send: Vec<String>,
+}
+
+const HELLO: &str = "hello from the upstream\n";
+
+const EXAMPLES: &str = r#"Examples:
+  proxy-filter run guard.wasm --config plugin.json --header 'authorization: Bearer t'
+  proxy-filter run guard.wasm --script guard.yaml
+  proxy-filter run guard.wasm --script guard.yaml --html guard.html
+  ENVOY=$(which envoy) proxy-filter run guard.wasm --script guard.yaml --envoy
+  proxy-filter run tcp.wasm --send 'PING 1'
+
+A script:
+  configuration: { cluster: authz }      # a text, or a value that is passed as JSON
+  clusters:
+    authz:                               # the first answer whose condition holds
+      - when: { headers: { authorization: Bearer ok } }
+        answer: { status: 200, headers: { x-user: alice }, after: 50ms }
+      - answer: { status: 403 }
+    down: refuses                        # or absent; or one answer for every call
+  upstream: { status: 200, body: hello }
+  exchanges:
+    - name: a caller with a token
+      request: { path: /orders, headers: { authorization: Bearer ok } }
+      expect:
+        status: 200
+        upstream: { headers: { x-user: alice, x-forged: null } }   # null: must be absent
+        calls: { authz: 1 }
+    - advance: 5s                        # time passes, and ticks with it
+    - name: a caller without one
+      expect: { status: 403, reaches_upstream: false, logs: [denied] }
+
+A request has method, path, authority, headers, body, chunks, trailers and http2; an answer has status,
+headers, body, chunks, trailers, after and reset; expect has status, headers, body, body_contains,
+reaches_upstream, upstream, calls and logs. The exit code is 1 if an expectation does not hold."#;
+
+fn field(text: &str) -> std::result::Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is written 'name: value'")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn cluster(text: &str) -> std::result::Result<(String, u16), String> {
+    let (name, status) = text.split_once('=').ok_or("a cluster is written NAME=STATUS")?;
+    let status = status.parse().map_err(|_| format!("`{status}` is not a status"))?;
+    Ok((name.to_owned(), status))
+}
+
+fn by_name(fields: &[(String, String)]) -> BTreeMap<String, OneOrMore> {
+    let mut map = BTreeMap::<String, Vec<String>>::new();
+    for (name, value) in fields {
+        map.entry(name.clone()).or_default().push(value.clone());
+    }
+    map.into_iter().map(|(name, values)| (name, OneOrMore::More(values))).collect()
+}
+
+impl Flags {
+    /// The script with the one exchange of the flags.
+    pub(crate) fn script(&self) -> Script {
+        let mut headers = by_name(&self.reply_header);
+        headers.entry("content-type".into()).or_insert_with(|| OneOrMore::One("text/plain".into()));
+        let request = Request {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            headers: by_name(&self.header),
+            body: self.body.clone(),
+            http2: self.http2,
+            ..Request::default()
+        };
+        let answers = |(name, status): &(String, u16)| {
+            (name.clone(), Cluster::Answer(Box::new(Answer { status: *status, ..Answer::default() })))
+        };
+        Script {
+            clusters: self.cluster.iter().map(answers).collect(),
+            upstream: Answer { status: self.status, headers, body: Some(self.reply_body.clone()), ..Answer::default() },
+            exchanges: vec![Step::Exchange(Box::new(Play { request, ..Play::default() }))],
+            ..Script::default()
+        }
+    }
+
+    /// Whether any of them describes an exchange.
+    pub(crate) fn are_given(&self) -> bool {
+        self.method != "GET"
+            || self.path != "/"
+            || !self.header.is_empty()
+            || self.body.is_some()
+            || self.http2
+            || self.status != 200
+            || !self.reply_header.is_empty()
+            || !self.cluster.is_empty()
+            || self.reply_body != HELLO
+    }
+
+    /// What a client sends on a TCP connection.
+    pub(crate) fn sends(&self) -> &[String] {
+        &self.send
+    }
+}
+
+/// The text coloured; what prints it takes the colours out where they are not wanted.
+const COLOUR: Colour = Colour::Always;
+
+/// Plays the exchanges and shows them.
+pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
+    let module = arguments.module.load()?;
+    let mut script = match &arguments.script {
+        Some(path) => Script::read(path)?,
+        None => arguments.flags.script(),
+    };
+    if let Some(configuration) = arguments.plugin.read()? {
+        script.configuration = Some(Value::String(configuration));
+    }
+    if !arguments.plugin.root_id.is_empty() {
+        script.root_id.clone_from(&arguments.plugin.root_id);
+    }
+    if !arguments.flags.send.is_empty() {
+        return connect(&module, &script, &arguments.flags.send);
+    }
+    let mut host = Host::for_module(&module.bytes);
+    let played = play::script(&mut host, &script)?;
+    let violations = host.end();
+    if json {
+        let exchanges: Vec<_> = played.iter().map(view::played).collect();
+        output::json(&json!({ "exchanges": exchanges, "violations": violations }));
+    } else {
+        show(&played, &violations);
+    }
+    if let Some(path) = &arguments.html {
+        let exchanges: Vec<_> = played.iter().map(view::played).collect();
+        std::fs::write(path, view::page(&module.name(), &exchanges))
+            .map_err(|error| Failure::work(format!("{}: {error}", path.display())))?;
+        output::progress("Wrote", path.display());
+    }
+    let differences = if arguments.envoy { in_envoy(&module, &script, &played)? } else { 0 };
+    let failed = played.iter().filter(|played| !played.failures.is_empty()).count();
+    match (failed, differences) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(Failure::check(format!("{differences} exchanges differ in Envoy"))),
+        _ => Err(Failure::check(format!("{failed} of {} exchanges failed", played.len()))),
+    }
+}
+
+/// Shows exchanges for people.
+pub(crate) fn show(played: &[Played], violations: &[String]) {
+    for (index, Played { name, exchange, plain, failures }) in played.iter().enumerate() {
+        if index > 0 {
+            anstream::println!();
+        }
+        anstream::println!("{}", paint(TITLE, name));
+        anstream::print!("{}", exchange.trace(COLOUR));
+        if let Some(plain) = plain {
+            anstream::println!("{}", paint(TITLE, "what the filter changed in the request"));
+            match (plain.upstream(), exchange.upstream()) {
+                (Some(before), Some(after)) => anstream::print!("{}", changes(before, after, COLOUR)),
+                (_, None) => anstream::println!("  it did not reach the upstream"),
+                (None, Some(_)) => anstream::println!("  it reached the upstream"),
+            }
+            anstream::println!("{}", paint(TITLE, "what the filter changed in the response"));
+            anstream::print!("{}", changes(plain.response(), exchange.response(), COLOUR));
+        }
+        for failure in failures {
+            anstream::println!("{} {failure}", paint(BAD, "✗"));
+        }
+    }
+    for violation in violations {
+        anstream::println!("{} a rule of the host was broken: {violation}", paint(BAD, "✗"));
+    }
+    if played.len() > 1 {
+        let failed = played.iter().filter(|played| !played.failures.is_empty()).count();
+        let style = if failed == 0 { GOOD } else { BAD };
+        let summary = format!("{} exchanges, {failed} failed", played.len());
+        anstream::println!("\n{}", paint(style, summary));
+    }
+}
+
+/// Plays a connection to an upstream that echoes.
+pub(crate) fn connect(module: &Module, script: &Script, sends: &[String]) -> Result {
+    let mut host = Host::for_module(&module.bytes);
+    host.root_id(&script.root_id);
+    host.tcp();
+    host.configure(script.configuration()).map_err(|refused| Failure::check(refused.to_string()))?;
+    let echoed = Arc::new(AtomicUsize::new(0));
+    let mut connection = host.connect();
+    for text in sends {
+        let echoed = Arc::clone(&echoed);
+        connection = connection.send(text).upstream_answers(move |received| {
+            let before = echoed.swap(received.len(), Ordering::Relaxed);
+            received.get(before..).unwrap_or_default().to_vec()
+        });
+    }
+    let connection = connection.play();
+    anstream::println!("{}", paint(TITLE, "a connection"));
+    anstream::println!("{}", connection.trace(COLOUR));
+    Ok(())
+}
+
+/// Plays the script in a real Envoy. How many exchanges differ.
+fn in_envoy(module: &Module, script: &Script, played: &[Played]) -> Result<usize> {
+    let mut host = Host::in_envoy(&module.path).map_err(|error| {
+        Failure::work(format!(
+            "{error}: set ENVOY to the path of an Envoy; `proxy-filter envoy --help` says how to get one"
+        ))
+    })?;
+    output::progress("Playing", "the same in Envoy");
+    play::start(&mut host, script)?;
+    let mut differing = 0;
+    for (step, played) in script.exchanges.iter().zip(played) {
+        let theirs = match step {
+            Step::Advance(advance) => host.advance(advance.advance.0),
+            Step::Exchange(play) => play::exchange(&mut host, script, play),
+        };
+        let found = differences(&played.exchange, &theirs);
+        if found.is_empty() {
+            anstream::println!("{} {}: Envoy does the same", paint(GOOD, "✓"), played.name);
+        } else {
+            differing += 1;
+            anstream::println!("{} {}: Envoy differs (- embedded host, + Envoy)", paint(BAD, "✗"), played.name);
+            anstream::print!("{found}");
+        }
+    }
+    Ok(differing)
+}
+
+fn differences(ours: &Outcome, theirs: &Outcome) -> String {
+    let mut text = String::new();
+    let mut add = |title: &str, found: String| {
+        if found != "  nothing\n" {
+            text.push_str(&format!("  {title}\n{found}"));
+        }
+    };
+    add("response", changes(ours.response(), theirs.response(), COLOUR));
+    match (ours.upstream(), theirs.upstream()) {
+        (Some(ours), Some(theirs)) => add("request at the upstream", changes(ours, theirs, COLOUR)),
+        (None, None) => {}
+        (Some(_), None) => add("request at the upstream", "  + did not reach it\n".into()),
+        (None, Some(_)) => add("request at the upstream", "  + reached it\n".into()),
+    }
+    if ours.messages() != theirs.messages() {
+        add("log", format!("  - {:?}\n  + {:?}\n", ours.messages(), theirs.messages()));
+    }
+    text
+}

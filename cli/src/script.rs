@@ -1,0 +1,253 @@
+//! Scripts: what a client sends, what upstream and clusters answer, and what is expected of it.
+//!
+//! A script is YAML that people who know no Rust can read and write; `docs` of `run --help` has one.
+
+use crate::Result;
+use crate::output::Failure;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// A whole script.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Script {
+    /// The plugin's configuration: a text, or a value that is passed as JSON.
+    pub(crate) configuration: Option<Value>,
+    pub(crate) root_id: String,
+    /// The clusters that the plugin may call.
+    pub(crate) clusters: BTreeMap<String, Cluster>,
+    /// How the upstream answers exchanges that do not say it.
+    pub(crate) upstream: Answer,
+    pub(crate) exchanges: Vec<Step>,
+}
+
+/// A cluster: servers that answer, or none.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Cluster {
+    /// `refuses` or `absent`.
+    Broken(Broken),
+    /// The first answer whose condition holds.
+    Rules(Vec<Rule>),
+    /// The same answer to every call.
+    Answer(Box<Answer>),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Broken {
+    /// The host refuses connections.
+    Refuses,
+    /// The cluster has no host.
+    Absent,
+}
+
+/// An answer, and the calls it is for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rule {
+    #[serde(default)]
+    pub(crate) when: Expected,
+    pub(crate) answer: Answer,
+}
+
+/// A response of the upstream or of a cluster.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, OneOrMore>,
+    pub(crate) body: Option<String>,
+    /// The body in pieces.
+    pub(crate) chunks: Vec<String>,
+    pub(crate) trailers: BTreeMap<String, String>,
+    /// How long the answer takes, as in `300ms` or `2s`.
+    pub(crate) after: Span,
+    /// The connection ends without an answer.
+    pub(crate) reset: bool,
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self {
+            status: 200,
+            headers: BTreeMap::new(),
+            body: None,
+            chunks: Vec::new(),
+            trailers: BTreeMap::new(),
+            after: Span::default(),
+            reset: false,
+        }
+    }
+}
+
+/// A step of a script.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Step {
+    /// Time passes between exchanges.
+    Advance(Advance),
+    Exchange(Box<Play>),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Advance {
+    pub(crate) advance: Span,
+}
+
+/// One exchange.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Play {
+    pub(crate) name: Option<String>,
+    pub(crate) request: Request,
+    pub(crate) upstream: Option<Answer>,
+    pub(crate) expect: Expect,
+}
+
+/// What the client sends.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) authority: Option<String>,
+    pub(crate) headers: BTreeMap<String, OneOrMore>,
+    pub(crate) body: Option<String>,
+    pub(crate) chunks: Vec<String>,
+    pub(crate) trailers: BTreeMap<String, String>,
+    pub(crate) http2: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            method: "GET".into(),
+            path: "/".into(),
+            authority: None,
+            headers: BTreeMap::new(),
+            body: None,
+            chunks: Vec::new(),
+            trailers: BTreeMap::new(),
+            http2: false,
+        }
+    }
+}
+
+/// What is expected of the response, and of what happened on the way.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Expect {
+    pub(crate) status: Option<u16>,
+    pub(crate) headers: BTreeMap<String, Option<String>>,
+    pub(crate) body: Option<String>,
+    pub(crate) body_contains: Option<String>,
+    /// `false`: the request must not reach the upstream.
+    pub(crate) reaches_upstream: Option<bool>,
+    pub(crate) upstream: Option<Expected>,
+    /// How many calls each cluster receives.
+    pub(crate) calls: BTreeMap<String, usize>,
+    /// Texts that lines of the log contain.
+    pub(crate) logs: Vec<String>,
+}
+
+/// What a message looks like.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Expected {
+    pub(crate) method: Option<String>,
+    pub(crate) path: Option<String>,
+    /// A header without a value must be absent.
+    pub(crate) headers: BTreeMap<String, Option<String>>,
+    pub(crate) body: Option<String>,
+    pub(crate) body_contains: Option<String>,
+}
+
+/// One value of a header, or several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    pub(crate) fn values(&self) -> &[String] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::More(values) => values,
+        }
+    }
+}
+
+/// A time such as `300ms` or `2s`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let factor = match text.get(digits.len()..) {
+            Some("ms") => 0.001,
+            Some("s") => 1.0,
+            Some("m") => 60.0,
+            _ => return Err(format!("`{text}` is not a time such as 300ms, 2s or 5m")),
+        };
+        let seconds = digits.trim().parse::<f64>().ok().map(|number| number * factor);
+        let span = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        span.map(Self).ok_or_else(|| format!("`{text}` is not a time such as 300ms, 2s or 5m"))
+    }
+}
+
+impl Script {
+    /// Reads a script.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no script: the error names the line.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| Failure::work(format!("{}: {error}", path.display())))?;
+        let script: Self =
+            serde_saphyr::from_str(&text).map_err(|error| Failure::check(format!("{}: {error}", path.display())))?;
+        if script.exchanges.is_empty() {
+            return Err(Failure::check(format!("{}: `exchanges` is empty: nothing would be played", path.display())));
+        }
+        Ok(script)
+    }
+
+    /// The configuration as the plugin reads it.
+    pub(crate) fn configuration(&self) -> String {
+        match &self.configuration {
+            None => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Script, Span};
+    use std::time::Duration;
+
+    #[test]
+    fn spans_have_a_unit() {
+        let span = |text: &str| Span::try_from(text.to_owned()).map(|span| span.0);
+        assert_eq!(span("300ms"), Ok(Duration::from_millis(300)));
+        assert_eq!(span("1.5s"), Ok(Duration::from_millis(1500)));
+        assert!(span("300").is_err() && span("-1s").is_err() && span("s").is_err());
+    }
+
+    #[test]
+    fn misspelt_keys_are_refused_with_their_line() {
+        let refused = serde_saphyr::from_str::<Script>("clusters: {}\nexchnages: []\n").unwrap_err();
+        assert!(refused.to_string().contains("exchnages"), "{refused}");
+    }
+}

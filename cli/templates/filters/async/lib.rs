@@ -1,0 +1,39 @@
+//! Asks an authorization service about every request, as one async function. What cannot be asked is refused.
+
+#[cfg(test)]
+mod tests;
+
+use proxy_filter::HttpAnswer;
+use proxy_filter::prelude::*;
+use serde::Deserialize;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What the operator configures.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// The cluster of the authorization service.
+    cluster: String,
+    path: String,
+    timeout_ms: u64,
+}
+
+#[proxy_filter::filter(http_calls)]
+async fn authorize(mut exchange: Exchange<Config>) -> Result<()> {
+    let config = Rc::clone(exchange.config());
+    let request = exchange.request_headers().await?;
+    // Only the service says who the user is.
+    request.remove("x-user")?;
+    let call = HttpCall::get(&config.cluster, &config.path)
+        .header("authorization", request.get("authorization")?.unwrap_or_default())
+        .timeout(Duration::from_millis(config.timeout_ms));
+    // The request is paused meanwhile. If the client disconnects, the function is dropped here.
+    match call.await.and_then(HttpAnswer::outage_for_status) {
+        Ok(response) if response.status() == 200 => {
+            response.header("x-user").map_or(Ok(()), |user| request.replace("x-user", user))
+        }
+        Ok(_) | Err(CalloutError::Refused(_)) => exchange.reply(LocalReply::new(403).details("authz_denied")),
+        Err(_) => exchange.reply(LocalReply::new(503).header("retry-after", "1").details("authz_outage")),
+    }
+}

@@ -1,0 +1,62 @@
+//! Lets requests with a known bearer token pass, and tells the upstream whose it is.
+
+#[cfg(test)]
+mod tests;
+
+use proxy_filter::prelude::*;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// What the operator configures.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// What clients are told to authenticate for.
+    realm: String,
+    /// The tokens, and the users that they belong to.
+    tokens: BTreeMap<String, String>,
+}
+
+/// The plugin.
+#[derive(Debug, Default)]
+pub struct Root {
+    config: Rc<Config>,
+}
+
+#[proxy_filter::root]
+impl RootContext for Root {
+    type Context = Stream;
+
+    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
+        self.config = Rc::new(configuration.json()?);
+        Ok(())
+    }
+
+    fn new_context(&self) -> Stream {
+        Stream { config: Rc::clone(&self.config) }
+    }
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Stream {
+    config: Rc<Config>,
+}
+
+#[proxy_filter::context]
+impl Context for Stream {
+    fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
+        // No client says itself who it is.
+        request.remove("x-user")?;
+        let header = request.get("authorization")?.unwrap_or_default();
+        let token = header.to_str().ok().and_then(|header| header.strip_prefix("Bearer "));
+        let Some(user) = token.and_then(|token| self.config.tokens.get(token)) else {
+            let challenge = format!("Bearer realm=\"{}\"", self.config.realm);
+            let reply = LocalReply::new(401).header("www-authenticate", challenge);
+            return request.reply(reply.details("unknown_token").body("who are you?\n"));
+        };
+        request.replace("x-user", user)?;
+        Ok(FilterHeadersStatus::Continue)
+    }
+}

@@ -1,0 +1,75 @@
+//! Asks an authorization service about every request. What cannot be asked is refused.
+
+#[cfg(test)]
+mod tests;
+
+use proxy_filter::HttpCallResponse;
+use proxy_filter::prelude::*;
+use serde::Deserialize;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What the operator configures.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    /// The cluster of the authorization service.
+    cluster: String,
+    path: String,
+    timeout_ms: u64,
+}
+
+/// The plugin.
+#[derive(Debug, Default)]
+pub struct Root {
+    config: Rc<Config>,
+}
+
+#[proxy_filter::root]
+impl RootContext for Root {
+    type Context = Stream;
+
+    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
+        self.config = Rc::new(configuration.json()?);
+        Ok(())
+    }
+
+    fn new_context(&self) -> Stream {
+        Stream { config: Rc::clone(&self.config) }
+    }
+}
+
+/// One request and its response.
+#[derive(Debug)]
+pub struct Stream {
+    config: Rc<Config>,
+}
+
+#[proxy_filter::context(http_calls)]
+impl Context for Stream {
+    fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
+        // Only the service says who the user is.
+        request.remove("x-user")?;
+        let call = HttpCall::get(&self.config.cluster, &self.config.path)
+            .header("authorization", request.get("authorization")?.unwrap_or_default())
+            .timeout(Duration::from_millis(self.config.timeout_ms));
+        request.pause_for(self, call, |_, request, response| decide(request, response))
+    }
+}
+
+/// What the response of the service, or its absence, means for the request.
+fn decide(
+    request: &mut RequestHeaders,
+    response: Result<&HttpCallResponse, CalloutError>,
+) -> Result<FilterHeadersStatus> {
+    match response.and_then(HttpCallResponse::outage_for_status) {
+        Ok(response) if response.status() == 200 => {
+            if let Some(user) = response.header("x-user")? {
+                request.replace("x-user", user)?;
+            }
+            Ok(FilterHeadersStatus::Continue)
+        }
+        Ok(_) | Err(CalloutError::Refused(_)) => request.reply(LocalReply::new(403).details("authz_denied")),
+        Err(_) => request.reply(LocalReply::new(503).header("retry-after", "1").details("authz_outage")),
+    }
+}
