@@ -28,7 +28,7 @@ type Result<T = ()> = std::result::Result<T, Failure>;
 #[derive(Debug, Parser)]
 #[command(name = "proxy-filter", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Cli {
-    /// When to use colours; auto obeys NO_COLOR, CLICOLOR and CLICOLOR_FORCE.
+    /// When to use colours; auto obeys `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE`.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", alias = "colour")]
     color: When,
     /// Write JSON to the standard output, for scripts and CI.

@@ -8,12 +8,8 @@ use std::process::ExitCode;
 pub(crate) const TITLE: Style = Style::new().bold();
 /// What is as it should be.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
-/// What works with a limit.
-pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
 /// What does not work.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// What matters less.
-pub(crate) const DIM: Style = Style::new().dimmed();
 /// A name to look at.
 pub(crate) const NAME: Style = AnsiColor::Cyan.on_default();
 

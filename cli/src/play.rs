@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::output::Failure;
 use crate::script::{Answer, Broken, Cluster, Expect, Expected, Play, Script, Step};
-use proxy_filter_host::{Outcome, Host, Received, Reply};
+use proxy_filter_host::{Host, Outcome, Received, Reply};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -61,11 +61,11 @@ fn header_mismatch(message: &Received, name: &str, expected: Option<&str>, whose
     }
 }
 
-fn body_mismatch(message: &Received, whole: Option<&str>, part: Option<&str>, whose: &str) -> Vec<String> {
+fn body_mismatch(message: &Received, exact: Option<&str>, part: Option<&str>, whose: &str) -> Vec<String> {
     let text = message.text();
     let mut found = Vec::new();
-    if let Some(whole) = whole.filter(|whole| *whole != text) {
-        found.push(format!("the body of {whose} is {text:?}, expected {whole:?}"));
+    if let Some(exact) = exact.filter(|exact| *exact != text) {
+        found.push(format!("the body of {whose} is {text:?}, expected {exact:?}"));
     }
     if let Some(part) = part.filter(|part| !text.contains(*part)) {
         found.push(format!("the body of {whose} is {text:?}, which does not contain {part:?}"));

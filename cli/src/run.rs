@@ -6,9 +6,10 @@ use crate::play::{self, Played};
 use crate::script::{Answer, Cluster, OneOrMore, Play, Request, Script, Step};
 use crate::{Result, view};
 use clap::{Args, ValueHint};
-use proxy_filter_host::{Colour, Outcome, Host, changes};
+use proxy_filter_host::{Colour, Host, Outcome, changes};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -71,7 +72,7 @@ pub(crate) struct Flags {
 
 const HELLO: &str = "hello from the upstream\n";
 
-const EXAMPLES: &str = r#"Examples:
+const EXAMPLES: &str = r"Examples:
   proxy-filter run guard.wasm --config plugin.json --header 'authorization: Bearer t'
   proxy-filter run guard.wasm --script guard.yaml
   proxy-filter run guard.wasm --script guard.yaml --html guard.html
@@ -100,7 +101,7 @@ A script:
 
 A request has method, path, authority, headers, body, chunks, trailers and http2; an answer has status,
 headers, body, chunks, trailers, after and reset; expect has status, headers, body, body_contains,
-reaches_upstream, upstream, calls and logs. The exit code is 1 if an expectation does not hold."#;
+reaches_upstream, upstream, calls and logs. The exit code is 1 if an expectation does not hold.";
 
 fn field(text: &str) -> std::result::Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is written 'name: value'")?;
@@ -292,7 +293,7 @@ fn differences(ours: &Outcome, theirs: &Outcome) -> String {
     let mut text = String::new();
     let mut add = |title: &str, found: String| {
         if found != "  nothing\n" {
-            text.push_str(&format!("  {title}\n{found}"));
+            let _ = write!(text, "  {title}\n{found}");
         }
     };
     add("response", changes(ours.response(), theirs.response(), COLOUR));

@@ -7,7 +7,7 @@ use common::{example, fails, ok};
 use serde_json::Value;
 use std::path::PathBuf;
 
-const SCRIPT: &str = r#"
+const SCRIPT: &str = r"
 configuration: { cluster: authz, on_outage: deny }
 clusters:
   authz:
@@ -23,7 +23,7 @@ exchanges:
   - name: a caller with a wrong token
     request: { headers: { authorization: Bearer no } }
     expect: { status: 403, reaches_upstream: false }
-"#;
+";
 
 /// A script in a file of its own, which lives as long as the directory.
 fn script(text: &str) -> (tempfile::TempDir, PathBuf) {
