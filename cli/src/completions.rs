@@ -1,7 +1,7 @@
 //! `completions`: what a shell needs to complete the command line.
 
-use crate::{Cli, Result};
-use clap::{Args, CommandFactory};
+use crate::output::Result;
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 #[derive(Args, Debug)]
@@ -17,9 +17,9 @@ pub(crate) struct Arguments {
 
 /// Prints the script.
 #[allow(clippy::unnecessary_wraps, reason = "every subcommand may fail")]
-pub(crate) fn run(arguments: &Arguments) -> Result {
+pub(crate) fn run(arguments: &Arguments, command: &mut Command) -> Result {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "proxy-filter", &mut script);
+    clap_complete::generate(arguments.shell, command, "proxy-filter", &mut script);
     print!("{}", String::from_utf8_lossy(&script));
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use crate::module::PluginArguments;
 use crate::module::{Module, build};
-use crate::output::{self, Failure};
+use crate::output::{self, Failure, Result};
+use crate::play;
 use crate::run::{self, Flags};
 use crate::script::{Answer, OneOrMore, Play, Request, Script, Step};
-use crate::{Result, play};
 use clap::Args;
 use proxy_filter_host::Host;
 use serde_json::Value;

@@ -1,8 +1,7 @@
 //! `inspect`: the size, the imports and the exports of a module.
 
-use crate::Result;
 use crate::module::ModuleArgument;
-use crate::output::{self, Failure};
+use crate::output::{self, Failure, Result};
 use clap::Args;
 use proxy_filter_host::ModuleReport;
 use serde_json::json;

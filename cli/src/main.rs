@@ -14,12 +14,8 @@ mod validate;
 mod view;
 
 use anstream::ColorChoice;
-use clap::{Parser, Subcommand, ValueEnum};
-use output::Failure;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
-
-/// What a subcommand returns: nothing, or why it failed and with which exit code.
-type Result<T = ()> = std::result::Result<T, Failure>;
 
 /// Makes, checks, plays, serves and packages proxy filters for Envoy and other Proxy-Wasm hosts.
 ///
@@ -86,7 +82,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments, json),
         Command::StatsTags(arguments) => stats_tags::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
-        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

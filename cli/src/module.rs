@@ -1,7 +1,6 @@
 //! Finding the module that a command is about: a file, or a cargo package that is built first.
 
-use crate::Result;
-use crate::output::{Failure, progress};
+use crate::output::{Failure, Result, progress};
 use clap::{Args, ValueHint};
 use proxy_filter_host::build_guest;
 use serde_json::Value;

@@ -1,7 +1,6 @@
 //! `new`: a project that builds, tests and serves at once.
 
-use crate::Result;
-use crate::output::{Failure, NAME, TITLE, paint, progress};
+use crate::output::{Failure, NAME, Result, TITLE, paint, progress};
 use clap::{Args, ValueEnum, ValueHint};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -18,6 +18,9 @@ pub(crate) fn paint(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// What a subcommand returns: nothing, or why it failed and with which exit code.
+pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
+
 /// Says what the command does now, on the standard error.
 pub(crate) fn progress(verb: &str, what: impl Display) {
     anstream::eprintln!("{} {what}", paint(GOOD.bold(), format!("{verb:>12}")));

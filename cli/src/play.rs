@@ -1,7 +1,6 @@
 //! Playing a script in the embedded host, or in a real Envoy, and judging what came of it.
 
-use crate::Result;
-use crate::output::Failure;
+use crate::output::{Failure, Result};
 use crate::script::{Answer, Broken, Cluster, Expect, Expected, Play, Script, Step};
 use proxy_filter_host::{Host, Outcome, Received, Reply};
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! `run`: plays exchanges through a module and shows what it did to them.
 
 use crate::module::{Module, ModuleArgument, PluginArguments};
-use crate::output::{self, BAD, Failure, GOOD, TITLE, paint};
+use crate::output::{self, BAD, Failure, GOOD, Result, TITLE, paint};
 use crate::play::{self, Played};
 use crate::script::{Answer, Cluster, OneOrMore, Play, Request, Script, Step};
-use crate::{Result, view};
+use crate::view;
 use clap::{Args, ValueHint};
 use proxy_filter_host::{Colour, Host, Outcome, changes};
 use serde_json::{Value, json};

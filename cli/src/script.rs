@@ -2,8 +2,7 @@
 //!
 //! A script is YAML that people who know no Rust can read and write; `docs` of `run --help` has one.
 
-use crate::Result;
-use crate::output::Failure;
+use crate::output::{Failure, Result};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! `stats-tags`: what Envoy's configuration needs for a metric with labels.
 
-use crate::Result;
+use crate::output::Result;
 use clap::Args;
 
 #[derive(Args, Debug)]

@@ -1,8 +1,7 @@
 //! `validate`: the module itself says whether a configuration is right.
 
-use crate::Result;
 use crate::module::{Module, ModuleArgument, PluginArguments};
-use crate::output::{self, BAD, Failure, GOOD, paint};
+use crate::output::{self, BAD, Failure, GOOD, Result, paint};
 use clap::Args;
 use proxy_filter_host::Host;
 use serde_json::{Value, json};
