@@ -140,6 +140,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     }
     let mut host = Host::for_module(&module.bytes);
     let played = play::script(&mut host, &script)?;
-    run::show(&played, &host.end());
+    run::show(&played, &host.finish());
     Ok(())
 }

@@ -186,7 +186,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     }
     let mut host = Host::for_module(&module.bytes);
     let played = play::script(&mut host, &script)?;
-    let violations = host.end();
+    let violations = host.finish();
     if json {
         let exchanges: Vec<_> = played.iter().map(view::played).collect();
         output::json(&json!({ "exchanges": exchanges, "violations": violations }));
