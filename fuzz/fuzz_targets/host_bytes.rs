@@ -1,4 +1,5 @@
-//! Whatever bytes a host answers with: no panic, and a header map yields exactly the pairs it says it has.
+//! Whatever bytes a host answers with: no panic, and a header map yields exactly the pairs it says
+//! it has.
 //!
 //! `cargo +nightly fuzz run host_bytes` in the repository root.
 

@@ -1,7 +1,8 @@
-//! A cache that is bounded in entries and bytes: entries expire, and the least recently used one makes room.
+//! A cache that is bounded in entries and bytes: entries expire, and the least recently used one
+//! makes room.
 //!
-//! Each VM of a plugin has a cache of its own, without locks. Times are durations since any fixed point, usually 1970: the filter passes
-//! the clock in.
+//! Each VM of a plugin has a cache of its own, without locks. Times are durations since any fixed
+//! point, usually 1970: the filter passes the clock in.
 //!
 //! ```
 //! use proxy_filter_kit::cache::Cache;
@@ -23,13 +24,15 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 /// No slot.
 const NONE: usize = usize::MAX;
 
-/// What an entry takes besides key and value on wasm32, about: links, hash, expiry, and its part of the table.
+/// What an entry takes besides key and value on wasm32, about: links, hash, expiry, and its part of
+/// the table.
 const OVERHEAD: usize = 48;
 
 /// A bounded cache: see the [module](self).
 ///
-/// A look-up and an insertion take constant time. Of an attacker's keys with equal hashes, each look-up compares as many as the cache has, at
-/// most: keep caches small if clients choose the keys.
+/// A look-up and an insertion take constant time. Of an attacker's keys with equal hashes, each
+/// look-up compares as many as the cache has, at most: keep caches small if clients choose the
+/// keys.
 pub struct Cache<K, V> {
     max_entries: usize,
     max_bytes: usize,
@@ -69,7 +72,8 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         }
     }
 
-    /// Bounds the sum of what the entries say they take, and the overhead of the cache for each. Without a bound, by default.
+    /// Bounds the sum of what the entries say they take, and the overhead of the cache for each.
+    /// Without a bound, by default.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = max_bytes;
@@ -77,15 +81,18 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         self
     }
 
-    /// Puts an entry into the cache until `expires`. It counts as the size of its types: for what owns memory, use [`insert_sized`](Self::insert_sized).
+    /// Puts an entry into the cache until `expires`. It counts as the size of its types: for what
+    /// owns memory, use [`insert_sized`](Self::insert_sized).
     pub fn insert(&mut self, key: K, value: V, expires: Duration) -> bool {
         self.insert_sized(key, value, 0, expires)
     }
 
-    /// Puts an entry into the cache until `expires`, in place of the one with the same key. `owned` is how many bytes key and value own besides
-    /// their types' sizes: the length of a string or a body.
+    /// Puts an entry into the cache until `expires`, in place of the one with the same key. `owned`
+    /// is how many bytes key and value own besides their types' sizes: the length of a string or a
+    /// body.
     ///
-    /// Returns whether it was kept. An entry that exceeds the bound alone is not, and makes no room; the one with the same key is gone then too.
+    /// Returns whether it was kept. An entry that exceeds the bound alone is not, and makes no
+    /// room; the one with the same key is gone then too.
     pub fn insert_sized(&mut self, key: K, value: V, owned: usize, expires: Duration) -> bool {
         self.remove(&key);
         let bytes = owned.saturating_add(size_of::<(K, V)>()).saturating_add(OVERHEAD);
@@ -111,7 +118,8 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         true
     }
 
-    /// Returns the value under a key, unless it has expired, and makes it the most recently used one.
+    /// Returns the value under a key, unless it has expired, and makes it the most recently used
+    /// one.
     pub fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q, now: Duration) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -127,8 +135,8 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         Some(value)
     }
 
-    /// Returns the value under a key and when it expires, even if that is past: to serve a stale value while a service is down. The order of
-    /// use stays as it is.
+    /// Returns the value under a key and when it expires, even if that is past: to serve a stale
+    /// value while a service is down. The order of use stays as it is.
     pub fn peek<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<(&V, Duration)>
     where
         K: Borrow<Q>,
@@ -145,7 +153,8 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         self.take(self.find(key)?).map(|(_, value)| value)
     }
 
-    /// Removes all that has expired, in time proportional to the number of entries. For a tick; nothing needs it.
+    /// Removes all that has expired, in time proportional to the number of entries. For a tick;
+    /// nothing needs it.
     pub fn remove_expired(&mut self, now: Duration) {
         for at in 0..self.slots.len() {
             if self.slots.get(at).is_some_and(|slot| slot.entry.is_some() && slot.expires <= now) {

@@ -1,6 +1,7 @@
 //! A circuit breaker: stops calls to a service that fails, and tries again after a while.
 //!
-//! Each VM has its own. Times are durations since any fixed point, usually 1970: the filter passes the clock in.
+//! Each VM has its own. Times are durations since any fixed point, usually 1970: the filter passes
+//! the clock in.
 //!
 //! ```
 //! use proxy_filter_kit::circuit_breaker::{CircuitBreaker, Settings};
@@ -26,15 +27,18 @@ use core::time::Duration;
 pub struct Settings {
     /// So many failures in a row open it; 5 by default. 0 switches this off.
     pub consecutive_failures: u32,
-    /// This part of the calls within `window`, from 0 to 1, opens it; 0.5 by default. More than 1 switches this off.
+    /// This part of the calls within `window`, from 0 to 1, opens it; 0.5 by default. More than 1
+    /// switches this off.
     pub failure_ratio: f64,
     /// So many calls must have ended within `window` before the ratio counts; 20 by default.
     pub minimum_calls: u32,
     /// Over which time the ratio is taken; 10 seconds by default. Counts start anew after it.
     pub window: Duration,
-    /// How long it stays open; 5 seconds by default. A permit of the half-open state that is not reported for as long is taken back.
+    /// How long it stays open; 5 seconds by default. A permit of the half-open state that is not
+    /// reported for as long is taken back.
     pub open_for: Duration,
-    /// How many calls are allowed at once when it is half open, and how many must succeed to close it; 1 by default. 0 counts as 1.
+    /// How many calls are allowed at once when it is half open, and how many must succeed to close
+    /// it; 1 by default. 0 counts as 1.
     pub probes: u32,
 }
 
@@ -63,7 +67,8 @@ pub enum State {
     HalfOpen,
 }
 
-/// Allows one call; [`report`](CircuitBreaker::report) its result. If the stream ends before the result, drop the permit.
+/// Allows one call; [`report`](CircuitBreaker::report) its result. If the stream ends before the
+/// result, drop the permit.
 #[derive(Debug)]
 #[must_use = "report the result of the call"]
 pub struct Permit {
@@ -149,8 +154,8 @@ impl CircuitBreaker {
         Ok(Permit { generation: self.generation })
     }
 
-    /// Counts the result of a call that was allowed. Failures are what says that the service is not well: a timeout, a reset, a 503. A 404 is
-    /// a success.
+    /// Counts the result of a call that was allowed. Failures are what says that the service is not
+    /// well: a timeout, a reset, a 503. A 404 is a success.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is reported once")]
     pub fn report(&mut self, permit: Permit, is_success: bool, now: Duration) {
         let Permit { generation } = permit;

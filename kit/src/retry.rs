@@ -1,7 +1,7 @@
 //! Retries: when, how often, and how many at all.
 //!
-//! [`Backoff`] computes pauses, [`Budget`] bounds retries to a part of the calls, [`retry_after`] reads what a service asks for, and
-//! [`Retry`] runs an async closure with all of them.
+//! [`Backoff`] computes pauses, [`Budget`] bounds retries to a part of the calls, [`retry_after`]
+//! reads what a service asks for, and [`Retry`] runs an async closure with all of them.
 
 use core::time::Duration;
 use std::time::SystemTime;
@@ -37,8 +37,8 @@ impl Backoff {
         self.first.saturating_mul(factor).min(self.longest)
     }
 
-    /// Returns the pause before a retry, between half of the longest pause and all of it, as a random number says. Without jitter, all
-    /// streams that failed together try again together.
+    /// Returns the pause before a retry, between half of the longest pause and all of it, as a
+    /// random number says. Without jitter, all streams that failed together try again together.
     pub fn pause(&self, retry: u32, random: u64) -> Duration {
         let half = self.longest_pause(retry) / 2;
         let nanoseconds = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX);
@@ -46,7 +46,8 @@ impl Backoff {
     }
 }
 
-/// Bounds retries to a part of the calls: without it, a service that is slow gets a multiple of its load.
+/// Bounds retries to a part of the calls: without it, a service that is slow gets a multiple of its
+/// load.
 ///
 /// Each call pays in, each retry takes out; a few are saved for quiet times.
 ///
@@ -69,8 +70,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Allows retries of this part of the calls. `saved` is how many can be saved, and how many there are at first; they are not less than
-    /// what one call pays in.
+    /// Allows retries of this part of the calls. `saved` is how many can be saved, and how many
+    /// there are at first; they are not less than what one call pays in.
     pub fn percent(percent: u32, saved: u32) -> Self {
         let most = saved.saturating_mul(100);
         Self { percent, saved: most, most: most.saturating_add(10_000).max(percent) }
@@ -89,7 +90,8 @@ impl Budget {
     }
 }
 
-/// Reads `retry-after`: seconds, or a date. A date that is past is no pause. `now` is the time of day.
+/// Reads `retry-after`: seconds, or a date. A date that is past is no pause. `now` is the time of
+/// day.
 ///
 /// ```
 /// use proxy_filter_kit::retry::retry_after;
@@ -110,7 +112,8 @@ pub fn retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
     Some(httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default())
 }
 
-/// Whether a request may be sent again without harm, whatever became of it: the idempotent methods of RFC 9110.
+/// Whether a request may be sent again without harm, whatever became of it: the idempotent methods
+/// of RFC 9110.
 pub fn is_idempotent(method: &[u8]) -> bool {
     matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
 }
@@ -133,7 +136,8 @@ pub enum Attempt<T> {
 
 /// How often an async closure is tried, and with which pauses.
 ///
-/// It knows no timer: the closure `sleep` awaits the SDK's, for example `async |pause| Timer::after(pause).await`.
+/// It knows no timer: the closure `sleep` awaits the SDK's, for example
+/// `async |pause| Timer::after(pause).await`.
 ///
 /// ```
 /// use proxy_filter_kit::retry::{Attempt, Backoff, Retry};
@@ -145,7 +149,9 @@ pub enum Attempt<T> {
 /// async fn call() -> Result<u16, String> {
 ///     let retry = Retry::new(3, Backoff::new(Duration::from_millis(50), Duration::from_secs(1)));
 ///     let attempt = async |_number| match send().await {
-///         Ok(status) if proxy_filter_kit::retry::is_transient(status) => Attempt::Again(Ok(status)),
+///         Ok(status) if proxy_filter_kit::retry::is_transient(status) => {
+///             Attempt::Again(Ok(status))
+///         }
 ///         Err(error) => Attempt::Again(Err(error)),
 ///         result => Attempt::Done(result),
 ///     };

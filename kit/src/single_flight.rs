@@ -24,7 +24,8 @@ use core::task::{Context, Poll, Waker};
 use hashbrown::HashMap;
 use std::rc::Rc;
 
-/// Calls in flight by key: see the [module](self). Nothing is kept when a call has ended: put its result into a cache for that.
+/// Calls in flight by key: see the [module](self). Nothing is kept when a call has ended: put its
+/// result into a cache for that.
 ///
 /// It holds one entry for each key with a call in flight, and a waker for each waiting stream.
 pub struct SingleFlight<K, V> {
@@ -60,10 +61,12 @@ impl<K: Hash + Eq + Clone, V: Clone> SingleFlight<K, V> {
         Self { flights: RefCell::new(HashMap::new()) }
     }
 
-    /// Runs the closure, unless it runs already for this key: then this waits for that one's result, and drops the closure.
+    /// Runs the closure, unless it runs already for this key: then this waits for that one's
+    /// result, and drops the closure.
     ///
-    /// If the future that runs it is dropped, because its client disconnects for example, one that waits runs its own closure instead. Do
-    /// not call this for a key within the closure for the same key: it would wait for itself.
+    /// If the future that runs it is dropped, because its client disconnects for example, one that
+    /// waits runs its own closure instead. Do not call this for a key within the closure for the
+    /// same key: it would wait for itself.
     pub async fn run(&self, key: K, call: impl AsyncFnOnce() -> V) -> V {
         loop {
             let running = self.flights.borrow().get(&key).cloned();

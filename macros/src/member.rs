@@ -6,7 +6,8 @@ use crate::path::Path;
 use crate::quote::quote;
 use proc_macro::{Delimiter, Ident, Span, TokenStream};
 
-/// A root that `module!` lists: its path, and its name in the module's [`filter::lookup`](crate::filter::lookup).
+/// A root that `module!` lists: its path, and its name in the module's
+/// [`filter::lookup`](crate::filter::lookup).
 #[derive(Debug, Clone)]
 pub(crate) struct Listed {
     pub(crate) alias: Ident,

@@ -1,7 +1,9 @@
 use std::cell::Cell;
 
-/// A callback of the Proxy-Wasm ABI, for messages about it: a place that has its name in [`RootContext`](crate::RootContext),
-/// [`Context`](crate::Context) or [`StreamContext`](crate::StreamContext). A module has the names of those callbacks only that it enters.
+/// A callback of the Proxy-Wasm ABI, for messages about it. It is a place that contains the name in
+/// [`RootContext`](crate::RootContext), [`Context`](crate::Context) or
+/// [`StreamContext`](crate::StreamContext). A module contains only the names of callbacks that it
+/// exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Callback(&'static &'static str);
 
@@ -47,23 +49,24 @@ callbacks! {
 }
 
 impl Callback {
-    /// Its name.
+    /// Returns the name.
     pub(crate) const fn name(self) -> &'static str {
         self.0
     }
 
-    /// Whether it is about a request or about its response, told by the name: a module has no names of callbacks that it does not have.
+    /// Returns whether the callback is about the response. It compares names, because a module must
+    /// not contain the names of callbacks that it does not export.
     pub(crate) fn is_of_response(self) -> bool {
         self.0.starts_with("on_response_")
     }
 
-    /// Whether it carries a body or trailers of a request.
+    /// Returns whether the callback is for a body or trailers of a request.
     pub(crate) fn continues_request(self) -> bool {
         self.0.starts_with("on_request_b") || self.0.starts_with("on_request_t")
     }
 }
 
-/// The callback that runs now, and the context it runs for.
+/// The callback that runs now, and its context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Current {
     pub(crate) callback: Callback,
@@ -79,42 +82,43 @@ thread_local! {
     static IGNORED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// The callback that runs.
+/// Returns the callback that runs.
 pub(crate) fn callback() -> Callback {
     CURRENT.get().callback
 }
 
-/// The context whose callback runs.
+/// Returns the context whose callback runs.
 #[inline]
 pub(crate) fn context_id() -> u32 {
     CURRENT.get().context_id
 }
 
-/// The root context of the callback that runs. Known in modules that have timers, futures or gRPC streams only.
+/// Returns the root context of the callback that runs. It is known only in modules with timers,
+/// futures or gRPC streams.
 #[inline]
 pub(crate) fn root_id() -> u32 {
     ROOT.get()
 }
 
-/// Notes the root context of the callback that runs.
+/// Records the root context of the callback that runs.
 #[inline]
 pub(crate) fn set_root_id(root: u32) {
     ROOT.set(root);
 }
 
-/// The context that host functions are about, in callbacks of root contexts.
+/// Returns the context that host functions act on, in callbacks of root contexts.
 #[inline]
 pub(crate) fn effective() -> u32 {
     EFFECTIVE.get()
 }
 
-/// Notes the context that host functions are about.
+/// Records the context that host functions act on.
 #[inline]
 pub(crate) fn set_effective(context_id: u32) {
     EFFECTIVE.set(context_id);
 }
 
-/// Runs what a host may do inside of a callback, which then goes on as the same callback of the same context.
+/// Runs a reentrant callback, and then restores the callback that the host interrupted.
 pub(crate) fn inside<T>(body: impl FnOnce() -> T) -> T {
     let outer = (CURRENT.get(), ROOT.get(), EFFECTIVE.get());
     let result = body();
@@ -124,7 +128,7 @@ pub(crate) fn inside<T>(body: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Notes that a callback runs.
+/// Records that a callback runs.
 #[inline]
 pub(crate) fn enter(callback: Callback, context_id: u32) {
     CURRENT.set(Current { callback, context_id });
@@ -133,8 +137,9 @@ pub(crate) fn enter(callback: Callback, context_id: u32) {
 /// After this many streams, values cached from the host are read again.
 const STREAMS_PER_EPOCH: u32 = 32;
 
-/// A number that changes when something the module has cached from the host, such as the log level, should be read again: when a
-/// plugin is started or configured, and with the stream that runs now every so many streams. Context ids count them already.
+/// Returns a number that changes when cached values of the host, such as the log level, must be
+/// read again: when a plugin is started or configured, and after a number of streams, which context
+/// ids count.
 pub(crate) fn epoch() -> u32 {
     let streams = CURRENT.get().context_id / STREAMS_PER_EPOCH;
     if streams.wrapping_sub(NEWEST.get()).wrapping_sub(1) < u32::MAX / 2 {
@@ -149,15 +154,17 @@ pub(crate) fn advance_epoch() {
     EPOCH.set(EPOCH.get().wrapping_add(1));
 }
 
-/// Counts an event for a context that does not exist or is busy. Hosts send such events: Envoy calls `on_response_headers` for a
-/// deleted context after a local reply and a reset in one callback.
+/// Counts an event for a context that does not exist or is busy. Hosts send such events: Envoy
+/// calls `on_response_headers` for a deleted context after a local reply and a reset in one
+/// callback.
 #[cold]
 pub(crate) fn ignore_event() {
     IGNORED.set(IGNORED.get().saturating_add(1));
 }
 
-/// How many callbacks the module has ignored since it started, because they were for a context that does not exist or that was in a
-/// callback already. Hosts do such things rarely; a number that grows with every stream is a bug in the host.
+/// Returns how many callbacks the module has ignored since it started. It ignores a callback for a
+/// context that does not exist, or that already runs a callback. A few such callbacks are normal; a
+/// number that grows with every stream is a bug in the host.
 ///
 /// ```
 /// # fn f() {

@@ -51,7 +51,8 @@ pub(crate) struct Settings {
     pub(crate) upgrades: Vec<String>,
     /// `per_connection_buffer_limit_bytes`.
     pub(crate) buffer_limit: Option<u32>,
-    /// `stats_config.stats_tags`: names of labels, and the regular expressions that find them in names of metrics.
+    /// `stats_config.stats_tags`: names of labels, and the regular expressions that find them in
+    /// names of metrics.
     #[cfg_attr(not(feature = "envoy"), allow(dead_code, reason = "the embedded host writes no statistics"))]
     pub(crate) stats_tags: Vec<(String, String)>,
     pub(crate) metadata: Arc<Metadata>,
@@ -130,7 +131,8 @@ pub(crate) trait Backend {
     /// Plays one exchange.
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record;
 
-    /// Plays an exchange until the upstream has the request, and has not answered yet. Whether it got that far.
+    /// Plays an exchange until the upstream has the request, and has not answered yet. Whether it
+    /// got that far.
     fn begin(&mut self, request: &Request, answer: &Answer) -> bool;
 
     /// Plays the rest of the exchange that was begun last.
@@ -139,10 +141,12 @@ pub(crate) trait Backend {
     /// Which worker serves the next exchange, where that can be chosen.
     fn choose_worker(&mut self, worker: usize);
 
-    /// Gives the first plugin another configuration while it runs. What happened, or why the host keeps the old one.
+    /// Gives the first plugin another configuration while it runs. What happened, or why the host
+    /// keeps the old one.
     fn reconfigure(&mut self, settings: &Settings) -> Result<Record, ConfigureError>;
 
-    /// What the VMs beside the one that [`start`](Self::start) tells of did while the plugin started.
+    /// What the VMs beside the one that [`start`](Self::start) tells of did while the plugin
+    /// started.
     fn started_elsewhere(&mut self) -> Vec<(VmRole, Vec<Event>)>;
 
     /// Plays one TCP connection.
@@ -170,7 +174,8 @@ pub(crate) trait Backend {
         Vec::new()
     }
 
-    /// Rules of the host that the module broke, although the host did not say so. Envoy does not know any.
+    /// Rules of the host that the module broke, although the host did not say so. Envoy does not
+    /// know any.
     fn violations(&self) -> Vec<String> {
         Vec::new()
     }

@@ -46,7 +46,8 @@ pub(crate) fn differences(left: &Transcript, right: &Transcript, names: Names, d
             names,
         );
         compare(&mut report, &format!("exchange {number}, at the upstream"), &upstream(l), &upstream(r), names);
-        // What happens without a request happens in each VM of an Envoy, and its calls are counted there.
+        // What happens without a request happens in each VM of an Envoy, and its calls are counted
+        // there.
         if [l, r].into_iter().any(has_request) {
             compare(&mut report, &format!("exchange {number}, calls"), &calls(l), &calls(r), names);
         }

@@ -6,7 +6,8 @@ use crate::tcp::{ConnectionRecord, ReceivedBytes, StepOutcome};
 use crate::trace::{self, Colour};
 use std::fmt;
 
-/// One connection and what became of it. Printing it shows the trace of callbacks, host calls and log lines.
+/// One connection and what became of it. Printing it shows the trace of callbacks, host calls and
+/// log lines.
 #[derive(Clone, Debug)]
 pub struct Connection {
     record: ConnectionRecord,
@@ -63,7 +64,8 @@ impl Connection {
         self.record.events.iter().filter_map(Event::log_line).collect()
     }
 
-    /// The callbacks the host entered, by export name. In a real Envoy only while the log level is trace.
+    /// The callbacks the host entered, by export name. In a real Envoy only while the log level is
+    /// trace.
     #[must_use]
     pub fn callbacks(&self) -> Vec<&str> {
         self.record.events.iter().filter_map(Event::callback).collect()

@@ -1,4 +1,5 @@
-//! What both hosts are configured with beside the plugin: names that never change, and the metadata a test sets.
+//! What both hosts are configured with beside the plugin: names that never change, and the metadata
+//! a test sets.
 
 use serde_json::{Map, Value};
 

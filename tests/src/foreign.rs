@@ -12,7 +12,8 @@ use std::time::Duration;
 /// use std::time::Duration;
 ///
 /// // The result is "later"; half a second after the call, `on_foreign_function` gets the id 7 and these bytes.
-/// let reply = ForeignReply::new("later").calls_back_after(Duration::from_millis(500), 7, "10.0.0.1");
+/// let reply =
+///     ForeignReply::new("later").calls_back_after(Duration::from_millis(500), 7, "10.0.0.1");
 /// ```
 #[derive(Clone, Debug)]
 pub struct ForeignReply {
@@ -43,7 +44,8 @@ impl ForeignReply {
         self
     }
 
-    /// The function calls back so long after it has returned: the context that called, unless it is gone then.
+    /// The function calls back so long after it has returned: the context that called, unless it is
+    /// gone then.
     #[must_use]
     pub fn calls_back_after(mut self, after: Duration, function_id: u32, arguments: impl AsRef<[u8]>) -> Self {
         self.later.push((after, (function_id, arguments.as_ref().to_vec())));

@@ -6,7 +6,8 @@ use std::time::Duration;
 /// How a server of a bidirectional stream answers each message.
 pub(crate) type GrpcStreamAnswer = Arc<dyn Fn(&[u8]) -> GrpcStreamReply + Send + Sync>;
 
-/// What a gRPC server does when a message has come on a stream: the messages it sends, and the status if it ends the stream then.
+/// What a gRPC server does when a message has come on a stream: the messages it sends, and the
+/// status if it ends the stream then.
 ///
 /// ```
 /// use proxy_filter_host::GrpcStreamReply;
@@ -29,7 +30,8 @@ impl From<Vec<Vec<u8>>> for GrpcStreamReply {
 }
 
 impl GrpcStreamReply {
-    /// Ends the stream with this status after the messages. Otherwise it ends with OK when the client has ended its half.
+    /// Ends the stream with this status after the messages. Otherwise it ends with OK when the
+    /// client has ended its half.
     #[must_use]
     pub fn end(mut self, code: u32, message: &str) -> Self {
         self.status = Some((code, message.into()));

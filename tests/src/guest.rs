@@ -30,8 +30,9 @@ enum Artifact {
 
 /// Builds a package's library for wasm32 in the release profile and returns the path of the module.
 ///
-/// `directory` is any directory of the workspace. With `example`, the example of that name is built instead. A missing wasm target is
-/// added with rustup. A second call in the same process returns the same path.
+/// `directory` is any directory of the workspace. With `example`, the example of that name is built
+/// instead. A missing wasm target is added with rustup. A second call in the same process returns
+/// the same path.
 ///
 /// # Errors
 /// cargo's own error output; or what to do where a target cannot be added.
@@ -41,7 +42,8 @@ pub fn build_guest(directory: &Path, package: &str, example: Option<&str>) -> Re
         Some(example) => Artifact::Example(package.into(), example.into()),
         None => Artifact::Library(package.into()),
     };
-    // The lock is held while building: tests that need the same module wait for it rather than build it twice.
+    // The lock is held while building: tests that need the same module wait for it rather than
+    // build it twice.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_default();
     if let Some(path) = built.get(&artifact) {
@@ -78,7 +80,8 @@ fn ensure_target() -> Result<(), BuildError> {
     Err(BuildError(format!("the target {TARGET} is missing, and `rustup target add {TARGET}` did not add it: {why}")))
 }
 
-/// Runs `cargo build` for wasm32 with these arguments and returns cargo's messages about what it made.
+/// Runs `cargo build` for wasm32 with these arguments and returns cargo's messages about what it
+/// made.
 fn run(directory: &Path, arguments: &[String], environment: &[(&str, &str)]) -> Result<Vec<Value>, BuildError> {
     let mut cargo = tool("CARGO", "cargo");
     cargo.current_dir(directory).args(["build", "--target", TARGET, "--message-format", "json-render-diagnostics"]);

@@ -31,7 +31,8 @@ pub struct Spent {
 }
 
 impl Metered {
-    /// Starts a plugin: its upstream sends this response, and the cluster of this name answers with `service`.
+    /// Starts a plugin: its upstream sends this response, and the cluster of this name answers with
+    /// `service`.
     ///
     /// # Errors
     /// The host refuses the module.
@@ -69,7 +70,8 @@ impl Metered {
 
     /// Creates streams that stay open and get no further callback.
     ///
-    /// `exports_create` says whether the module exports `proxy_on_context_create`. Without that export, a stream's first callback is that of its response headers.
+    /// `exports_create` says whether the module exports `proxy_on_context_create`. Without that
+    /// export, a stream's first callback is that of its response headers.
     pub fn create_streams(&mut self, count: u32, exports_create: bool) {
         self.host.create_streams(count, exports_create);
     }

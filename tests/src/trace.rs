@@ -162,7 +162,8 @@ fn fields(text: &mut String, fields: &Fields) {
     }
 }
 
-/// How one message differs from another: lines with `-` for what only the first has, and `+` for what only the second has.
+/// How one message differs from another: lines with `-` for what only the first has, and `+` for
+/// what only the second has.
 ///
 /// ```
 /// use proxy_filter_host::{Colour, Received, changes};

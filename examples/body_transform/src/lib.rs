@@ -1,11 +1,13 @@
-//! Removes fields from each line of a JSON Lines response (`application/x-ndjson`), as the lines are forwarded.
+//! Removes fields from each line of a JSON Lines response (`application/x-ndjson`), as the lines
+//! are forwarded.
 //!
 //! ```json
 //! {"remove": ["email", "phone"], "longest_line": 65536}
 //! ```
 //!
-//! A chunk of the body ends anywhere. The filter keeps what follows the last line end until the rest of
-//! that line comes: no more than a line and a chunk are in memory, however long the body is.
+//! A chunk of the body ends anywhere. The filter keeps what follows the last line end until the
+//! rest of that line comes: no more than a line and a chunk are in memory, however long the body
+//! is.
 
 mod lines;
 #[cfg(test)]
@@ -82,7 +84,8 @@ impl ContentType {
 async fn body_transform(mut exchange: Exchange<Config>) -> Result<()> {
     let config = Rc::clone(exchange.config());
     let mut head = false;
-    // Fails if a filter before this one has replied. There is no request then, and the reply is edited.
+    // Fails if a filter before this one has replied. There is no request then, and the reply is
+    // edited.
     if let Ok(request) = exchange.request_headers().await {
         ask_for_whole_lines(request)?;
         head = request.method()?.is_some_and(|method| method == "HEAD");

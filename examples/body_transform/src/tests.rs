@@ -159,7 +159,8 @@ fn a_content_type_that_is_none_is_refused(mut host: Host) {
     assert!(refused.to_string().contains("a media type"), "{refused}");
 }
 
-/// Types, and whether they are edited with the default, and with `application/json` as the configured type.
+/// Types, and whether they are edited with the default, and with `application/json` as the
+/// configured type.
 const TYPES: [(Option<&str>, bool, bool); 17] = [
     (Some("application/x-ndjson"), true, false),
     (Some("Application/X-NDJSON"), true, false),

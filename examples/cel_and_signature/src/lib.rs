@@ -1,10 +1,12 @@
-//! Serves signed URLs: a CEL expression says which requests need a signature, and Envoy's cryptography checks it.
+//! Serves signed URLs: a CEL expression says which requests need a signature, and Envoy's
+//! cryptography checks it.
 //!
 //! ```json
 //! {"when": "request.path.startsWith('/files/')", "public_key": "-----BEGIN PUBLIC KEY-----…"}
 //! ```
 //!
-//! A signed URL ends in `expires=<seconds since 1970>&signature=<hex>`; what is signed is the path before `&signature=`.
+//! A signed URL ends in `expires=<seconds since 1970>&signature=<hex>`; what is signed is the path
+//! before `&signature=`.
 
 #[cfg(test)]
 mod tests;
@@ -85,7 +87,8 @@ enum Refusal {
 }
 
 impl Guard {
-    /// Whether the request of this callback needs a signature. If that cannot be known, it does: an attribute is missing, for example.
+    /// Whether the request of this callback needs a signature. If that cannot be known, it does: an
+    /// attribute is missing, for example.
     fn applies(&self) -> bool {
         self.when.as_ref().is_none_or(|when| when.matches().map_or(true, Match::is_true))
     }

@@ -1,5 +1,6 @@
-//! The part of Envoy's external authorization protocol that this filter needs, `envoy.service.auth.v3`. Written by hand from the `.proto`
-//! files, with their numbers: a message with fewer fields is compatible on the wire, and its code is smaller.
+//! The part of Envoy's external authorization protocol that this filter needs,
+//! `envoy.service.auth.v3`. Written by hand from the `.proto` files, with their numbers: a message
+//! with fewer fields is compatible on the wire, and its code is smaller.
 
 use std::collections::BTreeMap;
 

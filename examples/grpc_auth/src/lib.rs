@@ -1,5 +1,5 @@
-//! Asks an external authorization service whether a request may pass, over gRPC and in Envoy's own protocol: a service for Envoy's
-//! `ext_authz` filter does.
+//! Asks an external authorization service whether a request may pass, over gRPC and in Envoy's own
+//! protocol: a service for Envoy's `ext_authz` filter does.
 //!
 //! ```json
 //! {"cluster": "authz", "timeout_ms": 200}
@@ -107,7 +107,8 @@ fn no_decision(why: &GrpcError) -> LocalReply {
     }
 }
 
-/// What the service is told. A message of text cannot have bytes that are not UTF-8: they are replaced.
+/// What the service is told. A message of text cannot have bytes that are not UTF-8: they are
+/// replaced.
 fn question(request: &RequestHeaders) -> Result<CheckRequest> {
     let mut headers = BTreeMap::<String, String>::new();
     for (name, value) in &request.pairs()? {

@@ -1,5 +1,5 @@
-//! The smallest filter that shows both contexts: the root context says hello when the plugin starts, a stream context when a
-//! request arrives.
+//! The smallest filter that shows both contexts: the root context says hello when the plugin
+//! starts, a stream context when a request arrives.
 
 #[cfg(test)]
 mod tests;

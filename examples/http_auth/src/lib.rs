@@ -1,4 +1,5 @@
-//! Lets requests with a known bearer token pass, and tells the upstream who it is; answers others with 401 or 403.
+//! Lets requests with a known bearer token pass, and tells the upstream who it is; answers others
+//! with 401 or 403.
 //!
 //! ```json
 //! {"realm": "api", "tokens": {"s3cr3t": "alice"}}
@@ -52,14 +53,16 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The user a token belongs to. Looks at every token, so that the time it takes says nothing about them.
+    /// The user a token belongs to. Looks at every token, so that the time it takes says nothing
+    /// about them.
     fn user(&self, token: &[u8]) -> Option<&HeaderText> {
         let tokens = self.config.tokens.iter();
         tokens.fold(None, |found, (known, user)| if same(known.as_bytes(), token) { Some(user) } else { found })
     }
 }
 
-/// The token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110, section 11.4).
+/// The token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110, section
+/// 11.4).
 fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = authorization.split_at_checked(6)?;
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();

@@ -89,7 +89,8 @@ fn an_outage_lets_pass_without_a_user_if_the_operator_says_so(mut host: Host) {
     }
 }
 
-/// Every kind of status but 200, 401 and 403, whatever the policy for outages: only those from 500 are one.
+/// Every kind of status but 200, 401 and 403, whatever the policy for outages: only those from 500
+/// are one.
 #[proxy_filter_host::test]
 fn what_a_client_can_provoke_is_no_outage(mut host: Host) {
     host.cluster("authz", |call| Reply::new(call.header("x-original-path").unwrap().to_string()[1..].parse().unwrap()));
@@ -145,7 +146,8 @@ fn the_service_sees_every_authorization(mut host: Host) {
     assert_eq!(exchange.status(), 200, "{exchange}");
 }
 
-/// A service that waits for the body of which `content-length` tells would be down for as long as a client likes.
+/// A service that waits for the body of which `content-length` tells would be down for as long as a
+/// client likes.
 #[proxy_filter_host::test]
 fn the_service_sees_the_headers_that_are_configured_and_none_about_the_message(mut host: Host) {
     host.cluster("authz", |_| Reply::new(200));

@@ -6,7 +6,8 @@ use proxy_filter::prelude::*;
 const CARD_DIGITS: core::ops::RangeInclusive<usize> = 13..=19;
 /// The last digits stay.
 const SHOWN_DIGITS: usize = 4;
-/// The host buffers chunks up to this length: beyond it, `Cards` keeps the digits at the end itself.
+/// The host buffers chunks up to this length: beyond it, `Cards` keeps the digits at the end
+/// itself.
 const MOST_BUFFERED: usize = 64 * 1024;
 /// Text in UTF-16 and UTF-32 shows within so many bytes.
 const START: usize = 4;
@@ -62,7 +63,8 @@ impl Cards {
     }
 }
 
-/// Replaces the hidden digits by stars. Digits at the start may belong to a run that is too long for a number.
+/// Replaces the hidden digits by stars. Digits at the start may belong to a run that is too long
+/// for a number.
 pub(crate) fn redact(text: &[u8], in_long_run: bool) -> Vec<u8> {
     let mut redacted = Vec::with_capacity(text.len());
     for run in text.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {

@@ -1,4 +1,5 @@
-//! Redacts what looks like a card number in responses: all digits of a run of 13 to 19 but the last four.
+//! Redacts what looks like a card number in responses: all digits of a run of 13 to 19 but the last
+//! four.
 //!
 //! Chunks are forwarded as they come, so that a body of any length passes in little memory and the
 //! events of a stream are not delayed. A body that cannot be read is refused before anything of it

@@ -38,7 +38,8 @@ enum Mode {
     Replace,
 }
 
-/// Whether a field says how a message is sent. With another value, the client could not read the response.
+/// Whether a field says how a message is sent. With another value, the client could not read the
+/// response.
 fn is_of_the_message(name: &str) -> bool {
     let fields = ["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
     fields.iter().any(|field| name.eq_ignore_ascii_case(field))

@@ -1,4 +1,5 @@
-//! Lets requests with a valid JSON Web Token pass, and tells the upstream whose it is. The keys come from a JWKS and are kept fresh.
+//! Lets requests with a valid JSON Web Token pass, and tells the upstream whose it is. The keys
+//! come from a JWKS and are kept fresh.
 //!
 //! ```json
 //! {"jwks": {"cluster": "idp", "path": "/jwks.json"}, "issuer": "https://idp.example", "audience": "api"}
@@ -74,7 +75,8 @@ async fn check(config: &Config, authorization: &[u8]) -> Result<Result<Claims, R
     Ok(verified.and_then(|()| token.claims(&config.issuer, &config.audience, now, leeway)))
 }
 
-/// Before the first request. Without keys the plugin starts as well: requests look for them again, a few seconds later.
+/// Before the first request. Without keys the plugin starts as well: requests look for them again,
+/// a few seconds later.
 async fn fetch_keys(config: Rc<Config>) -> Result<()> {
     let fetched = retry(4, Duration::from_millis(100), async || config.keys.fetch(&config.jwks).await).await;
     if let Err(why) = fetched {

@@ -1,6 +1,7 @@
 //! Tokens of all kinds.
 //!
-//! The embedded host interprets the module: a signature takes it seconds. What the host has no part in is tested without it.
+//! The embedded host interprets the module: a signature takes it seconds. What the host has no part
+//! in is tested without it.
 
 use super::keys::{Key, keys};
 use super::token::{Refusal, Token};
@@ -257,8 +258,9 @@ fn keys_for_anything_else_are_left_out() {
     assert_eq!(known(&set).len(), 1);
 }
 
-/// Entries of a set with which nothing can be done here: both types of key with each of their members missing or of each JSON type, and
-/// what is no key at all. Text, because some are no `Value`.
+/// Entries of a set with which nothing can be done here: both types of key with each of their
+/// members missing or of each JSON type, and what is no key at all. Text, because some are no
+/// `Value`.
 fn odd_entries() -> Vec<String> {
     let values = [
         json!(null),

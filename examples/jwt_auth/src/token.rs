@@ -89,7 +89,8 @@ pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Base64UrlUnpadded::decode_vec(core::str::from_utf8(text).ok()?).ok()
 }
 
-/// The token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110, section 11.4).
+/// The token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110, section
+/// 11.4).
 fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = authorization.split_at_checked(6)?;
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
@@ -97,7 +98,8 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer").then_some(token)
 }
 
-/// Whether a header can tell this to the upstream. Control characters would end the header, or have the host refuse it.
+/// Whether a header can tell this to the upstream. Control characters would end the header, or have
+/// the host refuse it.
 fn can_be_a_header(text: &str) -> bool {
     text.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
 }
@@ -118,7 +120,8 @@ impl<'a> Token<'a> {
         Some(Self { header, signed, claims: decode(claims)?, signature: decode(signature)? })
     }
 
-    /// Checks who signed it. A key is used with its own algorithm only, whatever the token says: `none`, for example.
+    /// Checks who signed it. A key is used with its own algorithm only, whatever the token says:
+    /// `none`, for example.
     pub(crate) fn verify(&self, keys: &[Key]) -> Result<(), Refusal> {
         if !matches!(self.header.alg.as_str(), "ES256" | "RS256") || self.header.crit.is_some() {
             return Err(Refusal::Invalid("its kind is not accepted"));
@@ -126,7 +129,8 @@ impl<'a> Token<'a> {
         if keys.is_empty() {
             return Err(Refusal::NoKeys);
         }
-        // A name says which key to use, and no more: a token or a key without one goes with all others.
+        // A name says which key to use, and no more: a token or a key without one goes with all
+        // others.
         let kid = self.header.kid.as_deref();
         let mut meant = keys.iter().filter(|key| kid.is_none() || key.id.is_none() || key.id.as_deref() == kid);
         let is_valid = |key: &Key| match (&key.public, self.header.alg.as_str()) {

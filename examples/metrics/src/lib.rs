@@ -1,4 +1,5 @@
-//! Counts responses by method and status, measures how long they take, and shows how many are under way.
+//! Counts responses by method and status, measures how long they take, and shows how many are under
+//! way.
 
 #[cfg(test)]
 mod tests;
@@ -9,7 +10,8 @@ use proxy_filter::prelude::*;
 use std::time::SystemTime;
 
 /// In Envoy `wasmcustom.metrics_responses.method.GET.status.200`, or with the tags of README.md
-/// `metrics_responses{method="GET",status="200"}`. What clients make up beyond 50 combinations is counted as `other`.
+/// `metrics_responses{method="GET",status="200"}`. What clients make up beyond 50 combinations is
+/// counted as `other`.
 static RESPONSES: CounterVec<2> = CounterVec::new("metrics_responses", ["method", "status"], 50);
 static IN_FLIGHT: Gauge = Gauge::new("metrics_in_flight");
 static LATENCY: Histogram = Histogram::new("metrics_latency_ms");

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 /// So many tokens are remembered at most. Anybody can make some up.
 pub(crate) const CAPACITY: usize = 1000;
 
-/// What is known about a token with a longer subject is not remembered: so the whole cache stays below 2 MiB.
+/// What is known about a token with a longer subject is not remembered: so the whole cache stays
+/// below 2 MiB.
 pub(crate) const LONGEST_SUBJECT: usize = 1024;
 
 /// By the hash of a token: as long for each, and no token stays in memory.
@@ -23,7 +24,8 @@ impl Cache {
         known.get(&key(token)).filter(|(_, until)| now < *until).map(|(found, _)| found.clone())
     }
 
-    /// Remembers something. What is over makes room, then tokens that are not active, then all others.
+    /// Remembers something. What is over makes room, then tokens that are not active, then all
+    /// others.
     pub(crate) fn insert(&self, token: &[u8], found: Introspection, now: SystemTime, until: SystemTime) {
         if found.subject.len() > LONGEST_SUBJECT {
             return;

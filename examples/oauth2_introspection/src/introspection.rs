@@ -30,8 +30,9 @@ struct Answer<'a> {
 impl Introspection {
     /// Reads the body of an answer: what it says, and for how long it does, given the time since 1970.
     ///
-    /// A `sub` or `scope` of an unexpected type counts as missing. With an `exp` that cannot be read the token is not active, and neither
-    /// with a subject that no header can tell the upstream.
+    /// A `sub` or `scope` of an unexpected type counts as missing. With an `exp` that cannot be
+    /// read the token is not active, and neither with a subject that no header can tell the
+    /// upstream.
     pub(crate) fn read(body: &[u8], needed: Option<&str>, now: Duration) -> Result<(Self, Duration)> {
         let text = String::from_utf8_lossy(body);
         let answer: Answer<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}'))?; // a byte-order mark
@@ -58,7 +59,8 @@ fn remaining(exp: Option<&RawValue>, now: Duration) -> Option<Duration> {
     (remaining > 0.0).then(|| Duration::try_from_secs_f64(remaining).unwrap_or(Duration::MAX))
 }
 
-/// Whether a scope has the word that is needed: words with spaces between them, or the list that some servers make of them.
+/// Whether a scope has the word that is needed: words with spaces between them, or the list that
+/// some servers make of them.
 fn covers(scope: Option<&RawValue>, needed: Option<&str>) -> bool {
     let Some(needed) = needed else { return true };
     let words = scope.and_then(|scope| read(scope).or_else(|| read::<String>(scope).map(|words| vec![words])));

@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 /// So many answers are remembered at most.
 pub(crate) const CAPACITY: usize = 1000;
 
-/// An answer, or why there is none, and when it came. Locked while it is fetched: the lock is what others wait at.
+/// An answer, or why there is none, and when it came. Locked while it is fetched: the lock is what
+/// others wait at.
 type Place<V> = Rc<Mutex<Option<(Result<V, String>, SystemTime)>>>;
 
 /// A map of answers by question.
@@ -25,8 +26,9 @@ impl<K, V> Default for Cache<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
-    /// The answer, if one came less than `ttl` ago; otherwise `fetch` gets it. Who asks the same meanwhile waits and gets that answer, or that
-    /// failure; should the stream that fetches end, the next one who waits does it.
+    /// The answer, if one came less than `ttl` ago; otherwise `fetch` gets it. Who asks the same
+    /// meanwhile waits and gets that answer, or that failure; should the stream that fetches end,
+    /// the next one who waits does it.
     pub(crate) async fn get(
         &self,
         key: K,

@@ -12,7 +12,8 @@ use std::time::Duration;
 static COLLECTED: Counter = Counter::new("queue_aggregator_collected");
 static HOSTS: Gauge = Gauge::new("queue_aggregator_hosts");
 
-/// How many items are taken out at once: the main thread has other work too, and is told of the rest.
+/// How many items are taken out at once: the main thread has other work too, and is told of the
+/// rest.
 const AT_ONCE: usize = 100;
 /// How many hosts are told apart. Clients can make up names.
 const MOST_HOSTS: usize = 1000;

@@ -1,7 +1,7 @@
 //! Counts requests on every worker, and sums them up in a service that runs once.
 //!
-//! `reporter` is a filter: it puts what it knows of each request into a queue. `collector` is a service on the main thread: it registered the
-//! queue, is told of each item, and sums them up.
+//! `reporter` is a filter: it puts what it knows of each request into a queue. `collector` is a
+//! service on the main thread: it registered the queue, is told of each item, and sums them up.
 
 #[cfg(test)]
 mod tests;

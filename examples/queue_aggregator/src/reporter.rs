@@ -4,8 +4,9 @@ use crate::{QUEUE, Report};
 use proxy_filter::prelude::*;
 use proxy_filter::shared_data::Json;
 
-/// As much of a host as is reported: a name has at most 253 characters, and then there may be a port. The host keeps reports until they are
-/// collected, and the collector keeps hosts until the next summary, so clients may not choose how much that is.
+/// As much of a host as is reported: a name has at most 253 characters, and then there may be a
+/// port. The host keeps reports until they are collected, and the collector keeps hosts until the
+/// next summary, so clients may not choose how much that is.
 const LONGEST_HOST: usize = 260;
 
 /// The plugin with the `root_id` `reporter`.
@@ -28,7 +29,8 @@ pub struct Reported;
 #[proxy_filter::context]
 impl Context for Reported {
     fn on_log(&mut self, log: &LogContext) -> Result<()> {
-        // Not found once and for all: the collector may start later than this worker, and be restarted.
+        // Not found once and for all: the collector may start later than this worker, and be
+        // restarted.
         let Some(queue) = SharedQueue::resolve("", QUEUE)? else {
             log::debug!("nobody collects");
             return Ok(());

@@ -36,8 +36,9 @@ struct Config {
     announce: bool,
 }
 
-/// How many counters there are for clients. A key of shared data is never removed, so that a key for each client would let clients fill
-/// the host's memory. Two clients with the same counter share its limit.
+/// How many counters there are for clients. A key of shared data is never removed, so that a key
+/// for each client would let clients fill the host's memory. Two clients with the same counter
+/// share its limit.
 const COUNTERS: u64 = 4096;
 
 /// The plugin.
@@ -83,8 +84,9 @@ impl Config {
     /// The counter of a client.
     ///
     /// # Errors
-    /// [`Repeated`](ErrorKind::Repeated) for a request that says more than once whose it is. The upstream gets all values: with a counter for
-    /// the first, or for all of them together, a client would get a new counter for each value that it adds.
+    /// [`Repeated`](ErrorKind::Repeated) for a request that says more than once whose it is. The
+    /// upstream gets all values: with a counter for the first, or for all of them together, a
+    /// client would get a new counter for each value that it adds.
     fn counter(&self, request: &RequestHeaders) -> Result<SharedCell<Window>> {
         let Some(header) = &self.by else { return Ok(SharedCell::named(format!("rate_limit/{}", self.name))) };
         let mut hasher = DefaultHasher::new();

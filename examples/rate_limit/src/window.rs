@@ -14,8 +14,9 @@ pub(crate) struct Window {
 impl Window {
     /// The window to count in at a time in the window with this number.
     ///
-    /// A worker that read the clock just before the window ended may come late, after another has begun the next: it counts in that one.
-    /// Further back the clock has been set back, and what was counted in the future says nothing.
+    /// A worker that read the clock just before the window ended may come late, after another has
+    /// begun the next: it counts in that one. Further back the clock has been set back, and what
+    /// was counted in the future says nothing.
     pub(crate) const fn at(self, now: u64) -> Self {
         if now == self.number || now + 1 == self.number { self } else { Self { number: now, used: 0 } }
     }

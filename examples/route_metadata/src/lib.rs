@@ -1,4 +1,5 @@
-//! Does what the metadata of the request's route says, so that operators steer the filter where they write their routes.
+//! Does what the metadata of the request's route says, so that operators steer the filter where
+//! they write their routes.
 //!
 //! ```yaml
 //! metadata:
@@ -59,7 +60,8 @@ impl Context for Stream {
         request: &mut RequestHeaders,
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
-        // A mistake in the metadata is an error that names the field; it fails the requests of that route only.
+        // A mistake in the metadata is an error that names the field; it fails the requests of that
+        // route only.
         self.settings = metadata::route().json(NAMESPACE)?.unwrap_or_default();
         let Settings { methods, maintenance, .. } = &self.settings;
         if *maintenance {

@@ -1,5 +1,5 @@
-//! Lets TCP clients pass whose first bytes are one of the configured prefixes, and closes the connections of others before the upstream has
-//! seen a byte of them.
+//! Lets TCP clients pass whose first bytes are one of the configured prefixes, and closes the
+//! connections of others before the upstream has seen a byte of them.
 //!
 //! ```json
 //! {"prefixes": ["PING ", "ECHO "]}

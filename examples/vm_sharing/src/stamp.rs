@@ -1,4 +1,5 @@
-//! `stamp` adds a header, named by its configuration, with the number of requests that `guard` has refused.
+//! `stamp` adds a header, named by its configuration, with the number of requests that `guard` has
+//! refused.
 
 use crate::REFUSED;
 use proxy_filter::configured::HeaderName;

@@ -1,5 +1,5 @@
-//! Undoes the ways in which text is written so that a pattern does not show. Each decoder takes a byte
-//! at a time and keeps a few, so that it does not matter where a body is cut into chunks.
+//! Undoes the ways in which text is written so that a pattern does not show. Each decoder takes a
+//! byte at a time and keeps a few, so that it does not matter where a body is cut into chunks.
 
 /// One way to write text differently, undone.
 pub(crate) trait Decode {
@@ -81,7 +81,8 @@ impl Decode for Backslash {
     }
 }
 
-/// Comments of SQL, `/* … */`, as a space. `/*!50000 … */`, which a server executes, loses its marks only.
+/// Comments of SQL, `/* … */`, as a space. `/*!50000 … */`, which a server executes, loses its
+/// marks only.
 #[derive(Debug, Default)]
 pub(crate) struct Comments {
     state: Comment,

@@ -1,5 +1,5 @@
-//! A web application firewall: refuses requests and responses that contain a configured pattern, in any of
-//! the ways in which it may be written.
+//! A web application firewall: refuses requests and responses that contain a configured pattern, in
+//! any of the ways in which it may be written.
 //!
 //! ```json
 //! {
@@ -9,8 +9,8 @@
 //! }
 //! ```
 //!
-//! Bodies are scanned chunk by chunk: a chunk is forwarded once it has been scanned, and no pattern is
-//! forwarded whole. What cannot be scanned is refused.
+//! Bodies are scanned chunk by chunk: a chunk is forwarded once it has been scanned, and no pattern
+//! is forwarded whole. What cannot be scanned is refused.
 
 mod config;
 mod decode;
@@ -29,8 +29,9 @@ async fn waf(mut exchange: Exchange<Config>) -> Result<()> {
     let config = Rc::clone(exchange.config());
     let mut head = false;
     match inspect_request(&mut exchange, &config, &mut head).await {
-        // The upstream, Envoy or another filter has responded before the request ended. Nothing more of
-        // the request is forwarded, because this function awaited it. The response is inspected.
+        // The upstream, Envoy or another filter has responded before the request ended. Nothing
+        // more of the request is forwarded, because this function awaited it. The response is
+        // inspected.
         Err(error) if error.kind() == ErrorKind::EarlyResponse => {}
         result => result?,
     }

@@ -36,7 +36,8 @@ impl Rules {
     }
 }
 
-/// What a text may mean: what undoes it, and the bytes without which it is the same as the plain text.
+/// What a text may mean: what undoes it, and the bytes without which it is the same as the plain
+/// text.
 type View = (&'static [u8], fn() -> Vec<Box<dyn Decode>>);
 
 const VIEWS: [View; 5] = [
@@ -137,8 +138,8 @@ impl Progress {
     }
 }
 
-/// The path of a request target, as a server may resolve it: decoded, without parameters (`;a=b`), empty
-/// segments, `.` and `..`.
+/// The path of a request target, as a server may resolve it: decoded, without parameters (`;a=b`),
+/// empty segments, `.` and `..`.
 pub(crate) fn resolved(target: &[u8]) -> Vec<u8> {
     let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
     let path = [&mut Percent::default(), &mut Percent::default()]

@@ -28,17 +28,24 @@ pub struct Forwarded {
     pub proto: Option<Vec<u8>>,
 }
 
-/// Reads a `forwarded` header: what each proxy wrote, the one next to the client first. `None` if any part is malformed, or an element
-/// has a parameter twice. Unknown parameters are skipped.
+/// Reads a `forwarded` header: what each proxy wrote, the one next to the client first. `None` if
+/// any part is malformed, or an element has a parameter twice. Unknown parameters are skipped.
 ///
-/// A client can send this header: believe the elements at the end only, one for each proxy that is trusted.
+/// A client can send this header: believe the elements at the end only, one for each proxy that is
+/// trusted.
 ///
 /// ```
-/// use proxy_filter_kit::client_address::{forwarded, Node};
+/// use proxy_filter_kit::client_address::{Node, forwarded};
 ///
-/// let elements = forwarded(br#"for=192.0.2.60;proto=http;by=203.0.113.43, for="[2001:db8:cafe::17]:4711""#).unwrap();
+/// let elements = forwarded(
+///     br#"for=192.0.2.60;proto=http;by=203.0.113.43, for="[2001:db8:cafe::17]:4711""#,
+/// )
+/// .unwrap();
 /// assert_eq!(elements[0].proto.as_deref(), Some(&b"http"[..]));
-/// assert_eq!(elements[1].r#for, Some(Node::Address("2001:db8:cafe::17".parse().unwrap(), Some(4711))));
+/// assert_eq!(
+///     elements[1].r#for,
+///     Some(Node::Address("2001:db8:cafe::17".parse().unwrap(), Some(4711)))
+/// );
 /// ```
 ///
 /// Source: RFC 7239, section 4.

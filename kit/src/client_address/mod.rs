@@ -1,12 +1,15 @@
 //! The address of the client behind trusted proxies, and sets of networks.
 //!
-//! A client can write anything into `x-forwarded-for` and `forwarded`. Only what a trusted proxy added counts: the addresses at the end of
-//! the list, one for each trusted hop.
+//! A client can write anything into `x-forwarded-for` and `forwarded`. Only what a trusted proxy
+//! added counts: the addresses at the end of the list, one for each trusted hop.
 //!
 //! ```
 //! use proxy_filter_kit::client_address::{NetworkSet, TrustedProxies};
 //!
-//! let proxies: NetworkSet = ["10.0.0.0/8", "2001:db8::/32"].iter().map(|network| network.parse().unwrap()).collect();
+//! let proxies: NetworkSet = ["10.0.0.0/8", "2001:db8::/32"]
+//!     .iter()
+//!     .map(|network| network.parse().unwrap())
+//!     .collect();
 //! let trusted = TrustedProxies::networks(proxies);
 //! let peer = "10.0.0.1".parse().unwrap();
 //! // The client claims to be 1.1.1.1; the proxy 10.0.0.1 saw 198.51.100.7, and that one sent the claim.

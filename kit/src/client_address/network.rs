@@ -5,9 +5,11 @@ use core::net::{IpAddr, Ipv6Addr};
 use core::str::FromStr;
 use hashbrown::{HashMap, hash_map::Entry};
 
-/// A network: an address and the length of its prefix. `10.0.0.0/8`, `2001:db8::/32`, or one address alone.
+/// A network: an address and the length of its prefix. `10.0.0.0/8`, `2001:db8::/32`, or one
+/// address alone.
 ///
-/// Bits after the prefix are ignored, as Envoy does. An IPv4-mapped IPv6 network (`::ffff:10.0.0.0/104`) is the IPv4 network.
+/// Bits after the prefix are ignored, as Envoy does. An IPv4-mapped IPv6 network
+/// (`::ffff:10.0.0.0/104`) is the IPv4 network.
 ///
 /// ```
 /// use proxy_filter_kit::client_address::Network;
@@ -119,10 +121,12 @@ impl fmt::Debug for Network {
     }
 }
 
-/// A table from networks to values, in which the most specific network wins: a country, a tenant, a rule for an address.
+/// A table from networks to values, in which the most specific network wins: a country, a tenant, a
+/// rule for an address.
 ///
-/// A look-up takes one hash probe for each length of prefix in the table, 129 at most, however many networks there are. An entry takes about 24
-/// bytes and the value: 100,000 networks without a value 4 MB.
+/// A look-up takes one hash probe for each length of prefix in the table, 129 at most, however many
+/// networks there are. An entry takes about 24 bytes and the value: 100,000 networks without a
+/// value 4 MB.
 ///
 /// ```
 /// use proxy_filter_kit::client_address::NetworkMap;
@@ -221,12 +225,14 @@ impl<T> FromIterator<(Network, T)> for NetworkMap<T> {
     }
 }
 
-/// A set of networks: allowed and denied addresses, trusted proxies. See [`NetworkMap`] for what it costs.
+/// A set of networks: allowed and denied addresses, trusted proxies. See [`NetworkMap`] for what it
+/// costs.
 ///
 /// ```
 /// use proxy_filter_kit::client_address::NetworkSet;
 ///
-/// let denied = NetworkSet::parse("# from the feed\n192.0.2.0/24\n\n2001:db8::1  # a host\n").unwrap();
+/// let denied =
+///     NetworkSet::parse("# from the feed\n192.0.2.0/24\n\n2001:db8::1  # a host\n").unwrap();
 /// assert!(denied.contains("192.0.2.200".parse().unwrap()));
 /// assert!(!denied.contains("192.0.3.1".parse().unwrap()));
 /// assert_eq!(NetworkSet::parse("192.0.2.0/24\nlocalhost").unwrap_err().0, 2); // the line

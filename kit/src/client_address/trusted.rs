@@ -6,7 +6,8 @@ use core::net::{IpAddr, SocketAddr};
 
 /// The proxies between this one and the clients whose words are believed.
 ///
-/// Addresses are compared as [`NetworkSet`] does: an IPv4-mapped IPv6 address is an IPv4 address, and is returned as one.
+/// Addresses are compared as [`NetworkSet`] does: an IPv4-mapped IPv6 address is an IPv4 address,
+/// and is returned as one.
 #[derive(Clone, Debug)]
 pub struct TrustedProxies(Trust);
 
@@ -17,29 +18,33 @@ enum Trust {
 }
 
 impl TrustedProxies {
-    /// Trusts so many proxies, wherever they are. With 0, the client is the peer of the connection. This is Envoy's `xff_num_trusted_hops`, but for
-    /// the address of a peer: Envoy has appended that to `x-forwarded-for` before a filter sees it, if `use_remote_address` is on.
+    /// Trusts so many proxies, wherever they are. With 0, the client is the peer of the connection.
+    /// This is Envoy's `xff_num_trusted_hops`, but for the address of a peer: Envoy has appended
+    /// that to `x-forwarded-for` before a filter sees it, if `use_remote_address` is on.
     ///
     /// If a client can reach this proxy around one of them, it can choose its address.
     pub const fn hops(count: usize) -> Self {
         Self(Trust::Hops(count))
     }
 
-    /// Trusts proxies in these networks: the client is the first address, from the end, that is in none of them.
+    /// Trusts proxies in these networks: the client is the first address, from the end, that is in
+    /// none of them.
     pub const fn networks(networks: NetworkSet) -> Self {
         Self(Trust::Networks(networks))
     }
 
-    /// Returns the client's address. `peer` is the other end of the connection, without what is in the header; the values of all
-    /// `x-forwarded-for` headers follow, in their order.
+    /// Returns the client's address. `peer` is the other end of the connection, without what is in
+    /// the header; the values of all `x-forwarded-for` headers follow, in their order.
     ///
-    /// An element that is not an address ends the search: the proxy that added it is the last that is known, and its address is returned.
+    /// An element that is not an address ends the search: the proxy that added it is the last that
+    /// is known, and its address is returned.
     ///
     /// ```
     /// use proxy_filter_kit::client_address::TrustedProxies;
     ///
     /// let trusted = TrustedProxies::hops(1);
-    /// let client = trusted.client("10.0.0.1".parse().unwrap(), &[b"1.1.1.1", b"198.51.100.7:4711"]);
+    /// let client =
+    ///     trusted.client("10.0.0.1".parse().unwrap(), &[b"1.1.1.1", b"198.51.100.7:4711"]);
     /// assert_eq!(client.to_string(), "198.51.100.7");
     /// ```
     pub fn client(&self, peer: IpAddr, x_forwarded_for: &[&[u8]]) -> IpAddr {
@@ -47,20 +52,22 @@ impl TrustedProxies {
         self.search(peer, elements.map(parse_address))
     }
 
-    /// [`client`](Self::client), with the values of all `forwarded` headers (RFC 7239) instead. `unknown` and obfuscated nodes end the search,
-    /// and so does a malformed element.
+    /// [`client`](Self::client), with the values of all `forwarded` headers (RFC 7239) instead.
+    /// `unknown` and obfuscated nodes end the search, and so does a malformed element.
     ///
     /// ```
     /// use proxy_filter_kit::client_address::TrustedProxies;
     ///
     /// let header = br#"for=1.1.1.1, for="[2001:db8::7]:4711";proto=https"#;
-    /// let client = TrustedProxies::hops(1).client_forwarded("10.0.0.1".parse().unwrap(), &[header]);
+    /// let client =
+    ///     TrustedProxies::hops(1).client_forwarded("10.0.0.1".parse().unwrap(), &[header]);
     /// assert_eq!(client.to_string(), "2001:db8::7");
     /// ```
     pub fn client_forwarded(&self, peer: IpAddr, values: &[&[u8]]) -> IpAddr {
         let mut nodes: Vec<Option<IpAddr>> = Vec::new();
         for value in values {
-            // A header that is malformed anywhere says nothing: an unclosed quote swallows what a proxy added after it.
+            // A header that is malformed anywhere says nothing: an unclosed quote swallows what a
+            // proxy added after it.
             match forwarded(value) {
                 Some(elements) => nodes.extend(elements.into_iter().map(|element| match element.r#for {
                     Some(Node::Address(address, _)) => Some(address.to_canonical()),

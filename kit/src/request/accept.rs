@@ -3,10 +3,12 @@
 use super::media_type::MediaType;
 use super::token::{is_token, split_unquoted, trim, unquote, weight};
 
-/// Returns the index of the offer that the client prefers, or `None` if it accepts none: reply with 406, or ignore what it said.
+/// Returns the index of the offer that the client prefers, or `None` if it accepts none: reply with
+/// 406, or ignore what it said.
 ///
-/// The most specific range that matches an offer gives its weight. Among equal weights the first offer wins. A header that is missing
-/// or empty accepts everything; a malformed range is ignored, and so is a malformed weight.
+/// The most specific range that matches an offer gives its weight. Among equal weights the first
+/// offer wins. A header that is missing or empty accepts everything; a malformed range is ignored,
+/// and so is a malformed weight.
 ///
 /// ```
 /// use proxy_filter_kit::request::negotiate_media_type;
@@ -22,7 +24,8 @@ pub fn negotiate_media_type(accept: &[u8], offers: &[&str]) -> Option<usize> {
     best(offers, |offer| media_weight(accept, offer))
 }
 
-/// Returns the index of the content coding that the client prefers, or `None` if it accepts none of them: send the body without one.
+/// Returns the index of the content coding that the client prefers, or `None` if it accepts none of
+/// them: send the body without one.
 ///
 /// ```
 /// use proxy_filter_kit::request::negotiate_encoding;

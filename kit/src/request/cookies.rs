@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 /// Iterates over names and values of a `cookie` header.
 ///
-/// Values are as they were sent, with the quotes that some servers put around them. A part without `=` is skipped. If a request has
-/// several `cookie` headers, hosts join them; read each one otherwise.
+/// Values are as they were sent, with the quotes that some servers put around them. A part without
+/// `=` is skipped. If a request has several `cookie` headers, hosts join them; read each one
+/// otherwise.
 ///
 /// ```
 /// use proxy_filter_kit::request::cookies;
@@ -25,14 +26,17 @@ pub fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Returns the value of a cookie: the first one of this name, which is the one with the longest path. Names are compared with their case.
+/// Returns the value of a cookie: the first one of this name, which is the one with the longest
+/// path. Names are compared with their case.
 ///
-/// A client can send cookies that no server set. Trust only what is signed, or names nothing but a session.
+/// A client can send cookies that no server set. Trust only what is signed, or names nothing but a
+/// session.
 pub fn cookie(header: &[u8], name: impl AsRef<[u8]>) -> Option<&[u8]> {
     cookies(header).find(|(found, _)| *found == name.as_ref()).map(|(_, value)| value)
 }
 
-/// Returns the `cookie` header without a cookie, or `None` if nothing is left: remove the header then. Others stay byte for byte.
+/// Returns the `cookie` header without a cookie, or `None` if nothing is left: remove the header
+/// then. Others stay byte for byte.
 ///
 /// ```
 /// use proxy_filter_kit::request::remove_cookie;
@@ -64,12 +68,15 @@ pub enum SameSite {
 pub enum CookieError {
     /// The name is not a token.
     Name,
-    /// The value has a control character, a space, a quote, a comma, a semicolon, a backslash, or a byte that is not ASCII.
+    /// The value has a control character, a space, a quote, a comma, a semicolon, a backslash, or a
+    /// byte that is not ASCII.
     Value,
-    /// Path or domain has a control character or a semicolon, or the path does not begin with a slash.
+    /// Path or domain has a control character or a semicolon, or the path does not begin with a
+    /// slash.
     Attribute,
-    /// The name begins with `__Host-` or `__Secure-`, or `SameSite=None` or `Partitioned` is set, and browsers would ignore the cookie: these need `Secure`, and
-    /// `__Host-` the path `/` and no domain.
+    /// The name begins with `__Host-` or `__Secure-`, or `SameSite=None` or `Partitioned` is set,
+    /// and browsers would ignore the cookie: these need `Secure`, and `__Host-` the path `/` and no
+    /// domain.
     Prefix,
 }
 
@@ -90,16 +97,28 @@ impl fmt::Display for CookieError {
 
 impl std::error::Error for CookieError {}
 
-/// A `set-cookie` header. By default it is a session cookie with `Path=/; Secure; HttpOnly; SameSite=Lax`.
+/// A `set-cookie` header. By default it is a session cookie with
+/// `Path=/; Secure; HttpOnly; SameSite=Lax`.
 ///
 /// ```
 /// use proxy_filter_kit::request::{SameSite, SetCookie};
 /// use std::time::Duration;
 ///
-/// let header = SetCookie::new("__Host-session", "31d4").max_age(Duration::from_secs(3600)).build().unwrap();
-/// assert_eq!(header, "__Host-session=31d4; Path=/; Max-Age=3600; Secure; HttpOnly; SameSite=Lax");
+/// let header = SetCookie::new("__Host-session", "31d4")
+///     .max_age(Duration::from_secs(3600))
+///     .build()
+///     .unwrap();
+/// assert_eq!(
+///     header,
+///     "__Host-session=31d4; Path=/; Max-Age=3600; Secure; HttpOnly; SameSite=Lax"
+/// );
 ///
-/// let header = SetCookie::removal("theme").path("/shop").script_readable().same_site(SameSite::Strict).build().unwrap();
+/// let header = SetCookie::removal("theme")
+///     .path("/shop")
+///     .script_readable()
+///     .same_site(SameSite::Strict)
+///     .build()
+///     .unwrap();
 /// assert_eq!(
 ///     header,
 ///     "theme=; Path=/shop; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Secure; SameSite=Strict"
@@ -168,7 +187,8 @@ impl<'a> SetCookie<'a> {
         self
     }
 
-    /// Keeps the cookie until a time. [`max_age`](Self::max_age) needs no clock and wins where both are set.
+    /// Keeps the cookie until a time. [`max_age`](Self::max_age) needs no clock and wins where both
+    /// are set.
     #[must_use]
     pub const fn expires(mut self, time: SystemTime) -> Self {
         self.expires = Some(time);
@@ -203,7 +223,8 @@ impl<'a> SetCookie<'a> {
         self
     }
 
-    /// Returns the value of the header `set-cookie`. Add it, do not replace: each cookie has a header of its own.
+    /// Returns the value of the header `set-cookie`. Add it, do not replace: each cookie has a
+    /// header of its own.
     ///
     /// # Errors
     /// A part would break the header or be ignored by browsers.

@@ -6,8 +6,9 @@ use subtle::ConstantTimeEq;
 
 /// Compares two secrets in a time that depends on their lengths only.
 ///
-/// `==` returns at the first byte that differs, and its time tells a client how much it has guessed. Secrets of different lengths are
-/// unequal at once: store hashes if the length is a secret as well.
+/// `==` returns at the first byte that differs, and its time tells a client how much it has
+/// guessed. Secrets of different lengths are unequal at once: store hashes if the length is a
+/// secret as well.
 ///
 /// ```
 /// use proxy_filter_kit::request::secret_eq;
@@ -26,7 +27,10 @@ pub fn secret_eq(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
 ///
 /// let credentials = Credentials::parse(b"bAsIc  QWxhZGRpbjpvcGVuIHNlc2FtZQ==").unwrap();
 /// let basic = credentials.basic().unwrap();
-/// assert_eq!((basic.user.as_slice(), basic.password.as_slice()), (&b"Aladdin"[..], &b"open sesame"[..]));
+/// assert_eq!(
+///     (basic.user.as_slice(), basic.password.as_slice()),
+///     (&b"Aladdin"[..], &b"open sesame"[..])
+/// );
 /// ```
 ///
 /// Source: RFC 9110, section 11.4.
@@ -60,7 +64,8 @@ impl core::fmt::Debug for Basic {
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads a scheme, one or more spaces, and the rest; `None` if there is no scheme or nothing after it.
+    /// Reads a scheme, one or more spaces, and the rest; `None` if there is no scheme or nothing
+    /// after it.
     pub fn parse(authorization: &'a [u8]) -> Option<Self> {
         let space = authorization.iter().position(|byte| *byte == b' ')?;
         let (scheme, rest) = authorization.split_at_checked(space)?;
@@ -91,8 +96,8 @@ impl<'a> Credentials<'a> {
         (self.is("Bearer") && self.value.iter().all(is_b64token)).then_some(self.value)
     }
 
-    /// User and password of the scheme `Basic`; `None` for another scheme, malformed base64, a missing colon, or control characters.
-    /// Padding may be missing.
+    /// User and password of the scheme `Basic`; `None` for another scheme, malformed base64, a
+    /// missing colon, or control characters. Padding may be missing.
     ///
     /// Source: RFC 7617, section 2.
     pub fn basic(&self) -> Option<Basic> {
@@ -106,7 +111,8 @@ impl<'a> Credentials<'a> {
     }
 }
 
-/// Returns the token of `authorization: Bearer …`, with the scheme in any case and any number of spaces.
+/// Returns the token of `authorization: Bearer …`, with the scheme in any case and any number of
+/// spaces.
 ///
 /// ```
 /// use proxy_filter_kit::request::bearer;

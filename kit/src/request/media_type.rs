@@ -52,7 +52,8 @@ impl<'a> MediaType<'a> {
         self.subtype.get(plus.checked_add(1)?..)
     }
 
-    /// Whether the body is JSON: `application/json`, `text/json`, or any type with the suffix `+json`.
+    /// Whether the body is JSON: `application/json`, `text/json`, or any type with the suffix
+    /// `+json`.
     pub fn is_json(&self) -> bool {
         self.has_syntax(b"json")
     }
@@ -68,12 +69,14 @@ impl<'a> MediaType<'a> {
             || self.suffix().is_some_and(|suffix| suffix.eq_ignore_ascii_case(name))
     }
 
-    /// Whether the body is a form: `application/x-www-form-urlencoded`. Read it with [`Query::parse`](super::Query::parse).
+    /// Whether the body is a form: `application/x-www-form-urlencoded`. Read it with
+    /// [`Query::parse`](super::Query::parse).
     pub fn is_form(&self) -> bool {
         self.is("application", "x-www-form-urlencoded")
     }
 
-    /// Iterates over names and values of the parameters, without quotes. Malformed ones are skipped.
+    /// Iterates over names and values of the parameters, without quotes. Malformed ones are
+    /// skipped.
     pub fn parameters(&self) -> impl Iterator<Item = (&'a [u8], Vec<u8>)> + use<'a> {
         split_unquoted(self.parameters, b';').filter_map(|parameter| {
             let mut parts = trim(parameter).splitn(2, |byte| *byte == b'=');

@@ -17,12 +17,14 @@ pub fn path(target: &[u8]) -> &[u8] {
     target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
 }
 
-/// Iterates over the segments of a path, without the first slash: `/a//b/` has `a`, an empty one, `b`, and an empty one.
+/// Iterates over the segments of a path, without the first slash: `/a//b/` has `a`, an empty one,
+/// `b`, and an empty one.
 ///
 /// ```
 /// use proxy_filter_kit::request::{path_segments, percent_decode};
 ///
-/// let segments: Vec<_> = path_segments(b"/users/j%2Fr?x").map(|segment| percent_decode(segment).bytes).collect();
+/// let segments: Vec<_> =
+///     path_segments(b"/users/j%2Fr?x").map(|segment| percent_decode(segment).bytes).collect();
 /// assert_eq!(segments, [&b"users"[..], b"j/r"]);
 /// ```
 pub fn path_segments(target: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -76,13 +78,16 @@ impl fmt::Display for PathError {
 
 impl std::error::Error for PathError {}
 
-/// Brings paths that mean the same into one form, so that a rule for `/admin` cannot be evaded by `/%61dmin` or `/x/../admin`.
+/// Brings paths that mean the same into one form, so that a rule for `/admin` cannot be evaded by
+/// `/%61dmin` or `/x/../admin`.
 ///
-/// Always: escapes of unreserved characters are decoded once, others are written in upper case, dot segments are removed (an escaped dot
-/// is a dot), and a path that has no single meaning is refused. Normalising the result again changes nothing.
+/// Always: escapes of unreserved characters are decoded once, others are written in upper case, dot
+/// segments are removed (an escaped dot is a dot), and a path that has no single meaning is
+/// refused. Normalising the result again changes nothing.
 ///
-/// Decide by the normalised path and forward the same path: if upstream and filter see different paths, the filter protects nothing. What
-/// Envoy's own `normalize_path` and `merge_slashes` do comes before a filter, where they are on.
+/// Decide by the normalised path and forward the same path: if upstream and filter see different
+/// paths, the filter protects nothing. What Envoy's own `normalize_path` and `merge_slashes` do
+/// comes before a filter, where they are on.
 ///
 /// ```
 /// use proxy_filter_kit::request::{EscapedSlashes, Normalisation, PathError, path};
@@ -90,7 +95,10 @@ impl std::error::Error for PathError {}
 /// let normalisation = Normalisation::new().merge_slashes();
 /// assert_eq!(normalisation.normalise(path(b"/x/..//%61dmin/./%e9?y")).unwrap(), "/admin/%E9");
 /// assert_eq!(normalisation.normalise(b"/a%2fb"), Err(PathError::EscapedSlash));
-/// assert_eq!(normalisation.escaped_slashes(EscapedSlashes::Keep).normalise(b"/a%2fb").unwrap(), "/a%2Fb");
+/// assert_eq!(
+///     normalisation.escaped_slashes(EscapedSlashes::Keep).normalise(b"/a%2fb").unwrap(),
+///     "/a%2Fb"
+/// );
 /// ```
 ///
 /// Source: RFC 3986, sections 5.2.4 and 6.2.2.
@@ -128,7 +136,8 @@ impl Normalisation {
         self
     }
 
-    /// Normalises a path without query: pass [`path`]`(target)`. Bytes that are not ASCII are escaped.
+    /// Normalises a path without query: pass [`path`]`(target)`. Bytes that are not ASCII are
+    /// escaped.
     ///
     /// # Errors
     /// The path has no single meaning. Reply with 400.

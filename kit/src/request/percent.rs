@@ -8,13 +8,15 @@ use std::borrow::Cow;
 pub struct PercentDecode<'a> {
     /// The decoded bytes. They may be any bytes: NUL, a slash, bytes that are not UTF-8.
     pub bytes: Cow<'a, [u8]>,
-    /// Whether a `%` was not followed by two hexadecimal digits. Such a `%` stands in `bytes` as it was.
+    /// Whether a `%` was not followed by two hexadecimal digits. Such a `%` stands in `bytes` as it
+    /// was.
     pub malformed: bool,
 }
 
 /// Decodes `%XX`, once. A `+` stays a `+`: query parameters have [`Query`](super::Query).
 ///
-/// Decode one segment of a path at a time: after decoding, an escaped slash cannot be told from a real one.
+/// Decode one segment of a path at a time: after decoding, an escaped slash cannot be told from a
+/// real one.
 ///
 /// ```
 /// use proxy_filter_kit::request::percent_decode;

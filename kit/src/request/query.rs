@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 /// The query parameters of a request target.
 ///
-/// Names and values are decoded as forms are: `%XX`, and `+` for a space. A malformed escape stays as it is.
+/// Names and values are decoded as forms are: `%XX`, and `+` for a space. A malformed escape stays
+/// as it is.
 ///
 /// ```
 /// use proxy_filter_kit::request::Query;
@@ -45,8 +46,8 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// Returns the first value of a parameter. Servers differ in which of several they take: a filter that decides by one should refuse
-    /// a request in which [`all`](Self::all) finds more.
+    /// Returns the first value of a parameter. Servers differ in which of several they take: a
+    /// filter that decides by one should refuse a request in which [`all`](Self::all) finds more.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<Cow<'a, [u8]>> {
         self.all(name).next()
     }
@@ -57,7 +58,8 @@ impl<'a> Query<'a> {
     }
 }
 
-/// A request target whose query parameters change. Parameters that are not changed stay byte for byte as they were.
+/// A request target whose query parameters change. Parameters that are not changed stay byte for
+/// byte as they were.
 ///
 /// ```
 /// use proxy_filter_kit::request::QueryEdit;

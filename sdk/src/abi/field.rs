@@ -227,9 +227,9 @@ const TOKEN: [u64; 4] = {
 const EACH: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = EACH * 0x80;
 
-/// Whether `odd` finds something in the bytes, eight of which it sees at once: 0 if it does not. The
-/// overlap of the first and the last eight replaces a loop over the rest. Of a literal, the compiler
-/// knows the answer.
+/// Whether `odd` finds something in the bytes, eight of which it sees at once: 0 if it does not.
+/// The overlap of the first and the last eight replaces a loop over the rest. Of a literal, the
+/// compiler knows the answer.
 #[inline]
 fn has_odd_word(bytes: &[u8], odd: impl Fn(u64) -> u64) -> bool {
     let odd_chunk = |chunk: [u8; 8]| odd(u64::from_le_bytes(chunk));
@@ -251,13 +251,13 @@ fn has_odd_word(bytes: &[u8], odd: impl Fn(u64) -> u64) -> bool {
 /// Whether one of eight bytes is not visible ASCII.
 #[inline]
 const fn is_odd_in_text(word: u64) -> u64 {
-    // A byte below 0x21 borrows into its high bit, 0x7f carries into it, and others have it set. What
-    // borrows or carries beyond that is odd itself.
+    // A byte below 0x21 borrows into its high bit, 0x7f carries into it, and others have it set.
+    // What borrows or carries beyond that is odd itself.
     (word.wrapping_sub(EACH * 0x21) | word.wrapping_add(EACH) | word) & HIGH
 }
 
-/// Whether one of eight bytes is below 0x20 or 0x7f. Tabs are looked at again, and so are bytes that
-/// are not ASCII.
+/// Whether one of eight bytes is below 0x20 or 0x7f. Tabs are looked at again, and so are bytes
+/// that are not ASCII.
 #[inline]
 const fn is_odd_in_value(word: u64) -> u64 {
     // A byte below 0x20 borrows into its high bit, and 0x7f carries into it.

@@ -1,4 +1,5 @@
-//! The wire: ids, statuses and encodings of the Proxy-Wasm 0.2.1 ABI. No unsafe code, no host calls.
+//! The wire: ids, statuses and encodings of the Proxy-Wasm 0.2.1 ABI. No unsafe code, no host
+//! calls.
 
 pub(crate) mod buffer_type;
 pub(crate) mod field;

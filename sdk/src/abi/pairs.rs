@@ -4,8 +4,9 @@
 //! u32 count, then count × (u32 name length, u32 value length), then count × (name NUL value NUL); little endian
 //! ```
 //!
-//! An empty map may also be no bytes at all. Lengths delimit, not the NULs: names and values may contain any byte, and the
-//! terminators are not checked, because one host writes another byte there.
+//! An empty map may also be no bytes at all. Lengths delimit, not the NULs: names and values may
+//! contain any byte, and the terminators are not checked, because one host writes another byte
+//! there.
 
 /// The most pairs Envoy accepts from a module; more silently become an empty map.
 pub(crate) const MAX_PAIRS: usize = 1024;
@@ -42,7 +43,8 @@ pub(crate) fn validate(bytes: &[u8]) -> Result<(), Malformed> {
     if left == 0 { Ok(()) } else { Err(Malformed) }
 }
 
-/// The walk over the pairs of an encoded map. Of one that [`validate`] refused, it yields those that can be read.
+/// The walk over the pairs of an encoded map. Of one that [`validate`] refused, it yields those
+/// that can be read.
 pub(crate) fn walk(bytes: &[u8]) -> Iter<'_> {
     split(bytes).unwrap_or(Iter { lengths: &[], data: &[] })
 }

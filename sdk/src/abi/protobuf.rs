@@ -1,5 +1,5 @@
-//! The wire format of protocol buffers, as far as hosts use it in this ABI: reading a message field by field, and writing the few
-//! kinds of field that arguments of host functions have.
+//! The wire format of protocol buffers, as far as hosts use it in this ABI: reading a message field
+//! by field, and writing the few kinds of field that arguments of host functions have.
 
 /// The bytes are not a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,8 @@ impl<'a> Fields<'a> {
         Err(Malformed)
     }
 
-    /// The last value of a field of bytes; empty if there is none, which is the default of the format.
+    /// The last value of a field of bytes; empty if there is none, which is the default of the
+    /// format.
     #[inline]
     pub(crate) fn bytes(mut self, number: u64) -> Result<&'a [u8], Malformed> {
         let mut found = &[][..];
@@ -97,7 +98,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Writes a message. Field numbers are below 16, and a default value is left out, as the format wants.
+/// Writes a message. Field numbers are below 16, and a default value is left out, as the format
+/// wants.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Message(Vec<u8>);
 

@@ -12,7 +12,8 @@ use core::num::NonZeroU32;
 /// assert_eq!(format!("{}", Status::from_raw(99).unwrap()), "status 99");
 /// ```
 ///
-/// Source: ABI 0.2.1, `proxy_status_t`; 5, 9 and 11 are not in the text but defined in Envoy's host library.
+/// Source: ABI 0.2.1, `proxy_status_t`; 5, 9 and 11 are not in the text but defined in Envoy's host
+/// library.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(NonZeroU32);
 

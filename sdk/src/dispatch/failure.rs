@@ -55,7 +55,8 @@ pub(crate) const DROP: u32 = 3;
 /// What a callback returns to the host to let the message go on.
 pub(crate) const CONTINUE: u32 = 0;
 
-/// What the host gets for the outcome of a callback, after its denial was carried out or the failure policy applied.
+/// What the host gets for the outcome of a callback, after its denial was carried out or the
+/// failure policy applied.
 #[inline]
 pub(crate) fn settle<C: Callbacks, F: Refuse>(
     callback: Callback,
@@ -84,8 +85,8 @@ pub(crate) fn report(callback: Callback, context_id: u32, error: &Error, consequ
     error.report(error.level(), callback, context_id, consequence, 0);
 }
 
-/// Denies if the error carries a reply. Otherwise it logs the failure of a stream's callback and does to the stream what the policy
-/// says. Returns the callback's result.
+/// Denies if the error carries a reply. Otherwise it logs the failure of a stream's callback and
+/// does to the stream what the policy says. Returns the callback's result.
 #[cold]
 #[inline(never)]
 pub(crate) fn fail<F: Refuse>(

@@ -22,7 +22,8 @@ pub(crate) struct ForeignCall {
     pub(crate) arguments: Result<Vec<u8>>,
 }
 
-/// Runs the callback of a root context or of a stream; after the callback that runs, if the context is busy.
+/// Runs the callback of a root context or of a stream; after the callback that runs, if the context
+/// is busy.
 pub(crate) fn call<R: NewContext>(contexts: &Contexts<R>, call: ForeignCall) {
     let ForeignCall { context_id: id, function_id, .. } = call;
     if contexts.is_busy(id) {
@@ -43,7 +44,8 @@ pub(crate) fn run_missed<R: NewContext>(contexts: &Contexts<R>) {
     if !R::FOREIGN {
         return;
     }
-    // Such a call may make the host call again. Those for contexts that are still in a callback wait for its end.
+    // Such a call may make the host call again. Those for contexts that are still in a callback
+    // wait for its end.
     loop {
         let (busy, missed) = MISSED.take().into_iter().partition::<Vec<_>, _>(|call| contexts.is_busy(call.context_id));
         MISSED.with(|cell| edit(cell, |others| others.extend(busy)));

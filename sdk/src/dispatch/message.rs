@@ -16,7 +16,8 @@ use crate::http::context::Context;
 use crate::http::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use crate::http::headers::{RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 
-/// What a state of a stream is made of: the callbacks and handles of requests, and those of responses.
+/// What a state of a stream is made of: the callbacks and handles of requests, and those of
+/// responses.
 pub(crate) trait Message {
     /// The callbacks' names, for messages about them.
     const CALLBACKS: [Callback; 3];
@@ -174,18 +175,20 @@ pub(crate) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, stat
     Ok(if goes_on { status } else { status.map(|_| STOP) })
 }
 
-/// A callback has failed: the stream is refused, or the policy lets go all that was held and buffered of the message.
+/// A callback has failed: the stream is refused, or the policy lets go all that was held and
+/// buffered of the message.
 #[inline]
 fn failed<C: Callbacks>(state: &MessageState, error: &Error) {
     state.forward();
     if has::<C>(CallbackSet::COMPLETIONS) && error.kind() == ErrorKind::EarlyResponse && !error.is_denial() {
-        // Whatever else comes of the request is dropped as well, however often a host sends its end.
+        // Whatever else comes of the request is dropped as well, however often a host sends its
+        // end.
         state.ended.set(false);
     }
 }
 
-/// Combines the results of a headers callback and of the end of the body: what stops the headers for another reason than the body
-/// still stops them.
+/// Combines the results of a headers callback and of the end of the body: what stops the headers
+/// for another reason than the body still stops them.
 fn end_with_headers(headers: FilterHeadersStatus, body: FilterDataStatus) -> FilterHeadersStatus {
     match (headers, body) {
         (_, FilterDataStatus::LocalReply(reply)) => FilterHeadersStatus::LocalReply(reply),

@@ -38,7 +38,8 @@ impl<R: NewContext> Root<R> {
         self.context.try_borrow_mut().is_err()
     }
 
-    /// Puts another context, or none, into the place. The old one is dropped last: its destructor may call the host.
+    /// Puts another context, or none, into the place. The old one is dropped last: its destructor
+    /// may call the host.
     pub(crate) fn replace(&self, context: Option<Result<R>>) {
         let context = match context {
             Some(Ok(context)) => Some(context),

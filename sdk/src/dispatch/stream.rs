@@ -10,7 +10,8 @@ pub(crate) struct Stream<C: 'static> {
     pub(crate) context: RefCell<Option<C>>,
     /// The host deleted the stream during one of its callbacks.
     pub(crate) deleted: Cell<bool>,
-    /// Why `on_create` failed: the stream's first callback that can do something denies, or applies the failure policy.
+    /// Why `on_create` failed: the stream's first callback that can do something denies, or applies
+    /// the failure policy.
     pub(crate) failed: Cell<Option<Error>>,
     /// The root context, in modules where it matters.
     pub(crate) root: Cell<u32>,

@@ -21,11 +21,12 @@ use crate::exchange::task;
 use crate::exchange::task::{Next, Running};
 use crate::plugin::registration::NewContext;
 
-/// So many futures run in one callback; those that wake each other without end wait for the next one.
+/// So many futures run in one callback; those that wake each other without end wait for the next
+/// one.
 const TURNS: u32 = 10_000;
 
-/// Runs every future that was woken. In callbacks of root contexts only: what one stream is answered with there does not
-/// stop another.
+/// Runs every future that was woken. In callbacks of root contexts only: what one stream is
+/// answered with there does not stop another.
 #[inline(never)]
 pub(crate) fn run_woken<R: NewContext>(contexts: &Contexts<R>, root: u32) {
     for _ in 0..TURNS {

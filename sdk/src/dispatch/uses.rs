@@ -23,12 +23,12 @@ impl<R: NewContext> Uses<R> {
     /// What any context of the module waits for.
     pub(crate) const AWAITED: CallbackSet = R::AWAITS.union(<R::Context as Callbacks>::SET);
 
-    /// Whether it matters which root context a callback belongs to: the module has timers, futures that may find each
-    /// other, or gRPC.
+    /// Whether it matters which root context a callback belongs to: the module has timers, futures
+    /// that may find each other, or gRPC.
     pub(crate) const ROOTS: bool = Self::TIMERS || Self::WAKES || Self::AWAITED.intersects(CallbackSet::GRPC);
 
-    /// Whether the host's tick is shared: any context of the module has timers, or a root has `on_tick` beside
-    /// futures, which are woken on ticks.
+    /// Whether the host's tick is shared: any context of the module has timers, or a root has
+    /// `on_tick` beside futures, which are woken on ticks.
     pub(crate) const TIMERS: bool = {
         let all = Self::AWAITED;
         all.intersects(CallbackSet::TIMERS)
@@ -38,8 +38,8 @@ impl<R: NewContext> Uses<R> {
     /// Whether the module has filters that are async functions.
     pub(crate) const TASKS: bool = has::<R::Context>(CallbackSet::TASKS);
 
-    /// Whether the futures of one root context or of several may find each other, and wake each other outside of
-    /// callbacks of root contexts.
+    /// Whether the futures of one root context or of several may find each other, and wake each
+    /// other outside of callbacks of root contexts.
     pub(crate) const WAKES: bool = R::AWAITS.intersects(CallbackSet::WAKES);
 
     /// Whether only async functions wait for callouts.

@@ -1,4 +1,5 @@
-//! Which callbacks a stream context has: known at compile time, so that a module pays only for those.
+//! Which callbacks a stream context has: known at compile time, so that a module pays only for
+//! those.
 
 use crate::engine::life::Life;
 use core::any::Any;
@@ -48,7 +49,8 @@ callbacks! {
 }
 
 impl CallbackSet {
-    /// Completions: what a context waits for comes back in them, and they need to know what of the stream is held.
+    /// Completions: what a context waits for comes back in them, and they need to know what of the
+    /// stream is held.
     pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS).union(Self::TASKS).union(Self::GRPC);
 
     /// What callbacks wait for.
@@ -57,7 +59,8 @@ impl CallbackSet {
     /// What comes back from gRPC.
     pub const GRPC: Self = Self::GRPC_CALLS.union(Self::GRPC_STREAMS);
 
-    /// Whether only futures wait for anything: the context is of one filter, and that is an async function.
+    /// Whether only futures wait for anything: the context is of one filter, and that is an async
+    /// function.
     pub(crate) const fn are_only_futures(self) -> bool {
         self.intersects(Self::TASKS) && !self.intersects(Self::SEVERAL)
     }
@@ -77,8 +80,8 @@ impl CallbackSet {
     }
 }
 
-/// The callbacks that the impl of a stream's context contains. `#[proxy_filter::context]` and `#[proxy_filter::stream_context]`
-/// implement it.
+/// The callbacks that the impl of a stream's context contains. `#[proxy_filter::context]` and
+/// `#[proxy_filter::stream_context]` implement it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not registered as a stream context",
     label = "no `#[proxy_filter::context]` on `impl Context for {Self}`, nor `#[proxy_filter::stream_context]` on `impl StreamContext for {Self}`"
@@ -86,17 +89,19 @@ impl CallbackSet {
 pub trait Callbacks: Sized + 'static {
     /// The callbacks.
     const SET: CallbackSet;
-    /// The trait that the context implements: [`Http`](crate::engine::life::Http) or [`Tcp`](crate::engine::life::Tcp).
+    /// The trait that the context implements: [`Http`](crate::engine::life::Http) or
+    /// [`Tcp`](crate::engine::life::Tcp).
     type Kind: Life<Self>;
 
-    /// The author's type, for completions that name it: one of several in the type that stands for all contexts of a module.
+    /// The author's type, for completions that name it: one of several in the type that stands for
+    /// all contexts of a module.
     fn as_any(&mut self) -> &mut dyn Any {
         self
     }
 }
 
-/// Contexts that can wait for an `A`. The arguments of their attribute implement it: the host then finds the function in the module that it
-/// tells the answer.
+/// Contexts that can wait for an `A`. The arguments of their attribute implement it: the host then
+/// finds the function in the module that it tells the answer.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say that it waits for a `{A}`",
     label = "the host would not find a function in this module to tell the answer",
@@ -104,7 +109,8 @@ pub trait Callbacks: Sized + 'static {
 )]
 pub trait Awaits<A>: 'static {}
 
-/// Stream contexts that a registered root context creates. The registration of a root context implements it.
+/// Stream contexts that a registered root context creates. The registration of a root context
+/// implements it.
 #[diagnostic::on_unimplemented(
     message = "no root context creates `{Self}`",
     label = "a stream context without a root context",

@@ -1,4 +1,5 @@
-//! Which context host functions are about, in callbacks of root contexts: completions of streams choose theirs.
+//! Which context host functions are about, in callbacks of root contexts: completions of streams
+//! choose theirs.
 
 use crate::current;
 use crate::sys;
@@ -10,7 +11,8 @@ pub(crate) fn choose(context_id: u32) -> bool {
     sys::proxy_set_effective_context(context_id).is_ok()
 }
 
-/// Has host functions be about this root context, if they are about another context: a stream's completion may have run in the same callback.
+/// Has host functions be about this root context, if they are about another context: a stream's
+/// completion may have run in the same callback.
 #[inline]
 pub(crate) fn back_to(root: u32) {
     if current::effective() != root {

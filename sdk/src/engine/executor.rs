@@ -9,8 +9,8 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::task::Wake;
 
-/// The futures of a module. Each has a place, which belongs to a context and is given back with it. Places are used again, with what can be used again
-/// in them.
+/// The futures of a module. Each has a place, which belongs to a context and is given back with it.
+/// Places are used again, with what can be used again in them.
 pub(crate) struct Executor<T: 'static, D: 'static> {
     /// By their numbers, from 1.
     places: RefCell<Vec<Shared<Task<T, D>>>>,
@@ -155,7 +155,8 @@ impl<T, D: Clone> Executor<T, D> {
         Self { places: RefCell::new(Vec::new()), idle: Cell::new(None) }
     }
 
-    /// Adds a future. It runs when it is polled for the first time. `data` is made from what was known about the one that had the place before.
+    /// Adds a future. It runs when it is polled for the first time. `data` is made from what was
+    /// known about the one that had the place before.
     pub(crate) fn spawn(
         &self,
         owner: u32,

@@ -1,4 +1,5 @@
-//! What the contexts of requests and of connections have in common: their life, and what a failure means to them.
+//! What the contexts of requests and of connections have in common: their life, and what a failure
+//! means to them.
 
 use crate::error::kind::ErrorKind;
 use crate::error::policy::FailurePolicy;

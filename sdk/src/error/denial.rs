@@ -1,4 +1,4 @@
-//! What a filter may do to a stream instead of letting it go on.
+//! What a filter can do with a stream instead of forwarding it.
 
 use crate::abi::stream_type::StreamType;
 use crate::current::Callback;
@@ -6,17 +6,19 @@ use crate::error::close::close;
 use crate::error::local_reply::LocalReply;
 use crate::error::send_reply;
 
-/// How a stream ends by a decision of the filter: one of these, so that a reply and a reset cannot both be ordered.
+/// A decision of the filter that ends the stream. It is one of these, so a callback cannot order
+/// both a reply and a reset.
 #[derive(Debug)]
 pub enum Denial {
-    /// The client gets this.
+    /// The client gets this reply.
     Reply(LocalReply),
-    /// The client gets nothing: the stream is reset, the connection closed.
+    /// The client gets no response: the stream is reset, or the connection closed.
     Close,
 }
 
 impl Denial {
-    /// Does it to an HTTP stream, whatever the failure policy is. The callback has to stop the stream besides.
+    /// Applies the decision to an HTTP stream, whatever the failure policy is. The callback must
+    /// also return a status that pauses the stream.
     #[inline]
     pub(crate) fn carry_out(self, callback: Callback, context_id: u32) {
         match self {
@@ -26,5 +28,5 @@ impl Denial {
     }
 }
 
-/// What a callback's result is to the host: a number, or a denial to carry out first.
+/// The result of a callback for the host: a number, or a denial that must be carried out first.
 pub(crate) type Raw = core::result::Result<u32, Denial>;

@@ -1,4 +1,4 @@
-//! [`ErrorKind`]: what of an error a filter can match on.
+//! [`ErrorKind`]: the part of an error that a filter can match on.
 
 use crate::abi::status::Status;
 
@@ -6,44 +6,46 @@ use crate::abi::status::Status;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// What was asked for does not exist in this phase, for example request headers after they went on to the upstream.
+    /// Not available in this phase: request headers after they were forwarded, for example.
     NotAvailableHere,
-    /// The response began before the request had ended, so that the rest of the request does not
-    /// come: see [`Exchange`](crate::Exchange#early-responses).
+    /// The response began before the request had ended, so the rest of the request is not
+    /// available: see [`Exchange`](crate::Exchange#early-responses).
     EarlyResponse,
-    /// It does not exist at all.
+    /// The field, property, key, queue or metric does not exist.
     NotFound,
-    /// A name or value that is not valid HTTP ([`HeaderMap`](crate::HeaderMap) has the rules), or an argument that is out of its range.
+    /// A name or value is not valid HTTP ([`HeaderMap`](crate::HeaderMap) has the rules), or an
+    /// argument is out of range.
     InvalidInput,
-    /// A field that was to have one value has several, see [`get_single`](crate::HeaderMap::get_single).
+    /// A field that must have one value has several: see
+    /// [`get_single`](crate::HeaderMap::get_single).
     Repeated,
     /// More header pairs or bytes than hosts accept from a module (1,024 pairs, 1 MiB).
     TooLarge,
-    /// The edit would leave a wrong `content-length` behind.
+    /// The edit would make `content-length` wrong.
     ContentLength,
-    /// The host answered with bytes that are not what they should be.
+    /// The host returned bytes that cannot be decoded.
     Malformed,
-    /// The time for it is over.
+    /// The timeout has elapsed.
     Elapsed,
-    /// Other threads were faster every time a shared value was to be updated.
+    /// Other threads changed a shared value during every attempt to update it.
     Contention,
     /// The host does not have this function, or its configuration restricts it.
     Unimplemented,
-    /// A configuration could not be read.
+    /// The configuration is not valid.
     Configuration,
-    /// Another service could not be asked, or gave no answer: [`CalloutError`](crate::CalloutError) says more.
+    /// A call to another service failed: [`CalloutError`](crate::CalloutError) has the details.
     Callout,
-    /// The filter denies: the error carries the reply that the client gets, see
+    /// The filter denies: the error carries the reply for the client, see
     /// [`Error::reply`](crate::Error::reply).
     Denied,
-    /// The host refused for another reason.
+    /// The host returned another error status.
     Refused(Status),
     /// The filter's own error.
     Other,
 }
 
 impl ErrorKind {
-    /// What to do about a host's refusal.
+    /// Returns what to do about a host's refusal.
     pub(super) const fn advice(self) -> &'static str {
         match self {
             Self::NotAvailableHere => ": not available in this phase, or a bad argument",

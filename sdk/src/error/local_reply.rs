@@ -1,4 +1,4 @@
-//! [`LocalReply`]: an answer to the client from the filter itself.
+//! [`LocalReply`]: a response that the filter makes itself.
 
 use crate::abi::field::check_field;
 use crate::abi::log_level::LogLevel;
@@ -10,28 +10,33 @@ use crate::log::line::{Line, plain_text};
 use crate::sys;
 use std::borrow::Cow;
 
-/// An answer to the client instead of the upstream's.
+/// A response to the client from the filter, instead of the upstream's.
 ///
-/// It is a value: the callback returns it with `request.reply(…)`, the stream ends there, and nothing the filter does later can run
-/// after it. The host sends it after the callback has returned, and passes it through this filter's own
-/// `on_response_headers` and `on_response_body`, where it can still be edited.
+/// It is a value: the callback returns it with `request.reply(…)`, and the stream ends there. The
+/// host sends it after the callback has returned, so no later code of the filter can run after it.
+/// Before, it passes the reply through this filter's own `on_response_headers` and
+/// `on_response_body`, which can edit it.
 ///
-/// The host adds `content-length`, and `content-type: text/plain` unless there is one. A gRPC request (content type
-/// `application/grpc`) gets a gRPC error instead: HTTP status 200, [`grpc_status`](Self::grpc_status) (or one derived from the HTTP
-/// status), and the body as `grpc-message`.
+/// The host adds `content-length`, and `content-type: text/plain` unless the reply has a type. A
+/// gRPC request (content type `application/grpc`) gets a gRPC error instead: HTTP status 200,
+/// [`grpc_status`](Self::grpc_status) (or a value derived from the HTTP status), and the body as
+/// `grpc-message`.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
 ///
 /// fn refuse(request: &mut RequestHeaders) -> Result<FilterHeadersStatus> {
 ///     request.reply(
-///         LocalReply::new(401).header("www-authenticate", "Bearer").details("no_token").body("a token is needed\n"),
+///         LocalReply::new(401)
+///             .header("www-authenticate", "Bearer")
+///             .details("no_token")
+///             .body("a token is needed\n"),
 ///     )
 /// }
 /// ```
 ///
-/// A reply always denies. What hosts cannot send is left out or corrected, and a line at warn level
-/// names each mistake:
+/// A reply always denies. Parts that hosts cannot send are left out or corrected, and the SDK logs
+/// each mistake at warn level:
 ///
 /// | Mistake | What is sent |
 /// |---|---|
@@ -41,7 +46,7 @@ use std::borrow::Cow;
 /// | a body with status 204 or 304 | the reply without the body |
 /// | a [`grpc_status`](Self::grpc_status) above 16 | the one that follows from the HTTP status |
 ///
-/// A host that refuses the reply altogether gets a reset of the stream.
+/// If the host refuses the whole reply, the SDK resets the stream.
 ///
 /// Source: ABI 0.2.1, `proxy_send_local_response`; Envoy 1.40, `sendLocalReply`.
 #[doc(alias = "proxy_send_local_response")]
@@ -50,7 +55,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug)]
 #[must_use = "a reply is sent only if it is returned: `return request.reply(reply)`"]
 pub struct LocalReply(
-    /// One pointer, so that passing a reply on costs a filter no code.
+    /// One pointer, so that moving a reply needs almost no code in a filter.
     Box<Inner>,
 );
 
@@ -69,7 +74,7 @@ const NO_BODY: &str = "a body, which statuses 204 and 304 do not have";
 const BAD_GRPC_STATUS: &str = "a gRPC status that is not between 0 and 16: it follows from the HTTP status";
 
 impl LocalReply {
-    /// A reply with this HTTP status, 200 to 599. For another number 500 is sent.
+    /// Creates a reply with this HTTP status, 200 to 599. For any other number, 500 is sent.
     #[inline(never)]
     pub fn new(status: u16) -> Self {
         let is_valid = matches!(status, 200..=599);
@@ -85,38 +90,40 @@ impl LocalReply {
         }))
     }
 
-    /// Adds a header. Call it again with the same name for a second value.
+    /// Adds a header. Call it again with the same name to add a second value.
     ///
-    /// A header that cannot be sent is left out: a name that is no token, a pseudo-header, a value with a control byte, and those after the
-    /// 1,024th. Envoy checks none of these and would write them to the client (response splitting), or drop all headers.
+    /// A header that cannot be sent is left out: a name that is not a token, a pseudo-header, a
+    /// value with a control byte, and every header after the 1,024th. Envoy does not check these:
+    /// it would write them to the client (response splitting), or drop all headers.
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.push(name.as_ref(), value.as_ref());
         self
     }
 
-    /// The body: text or bytes. Statuses 204 and 304 cannot have one: it is left out.
+    /// Sets the body: text or bytes. With status 204 or 304 it is left out.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.0.body = body.into();
         self
     }
 
-    /// Why, for the operator: Envoy's `response_code_details` (`%RESPONSE_CODE_DETAILS%` in access logs; white space becomes `_`).
-    /// The client does not see it.
+    /// Sets the reason for the operator: Envoy's `response_code_details` (`%RESPONSE_CODE_DETAILS%`
+    /// in access logs; white space becomes `_`). The client does not see it.
     pub fn details(mut self, details: impl Into<Cow<'static, str>>) -> Self {
         self.0.details = details.into();
         self
     }
 
-    /// The `grpc-status` for gRPC requests, 0 to 16. Another number counts as none.
+    /// Sets the `grpc-status` for gRPC requests, 0 to 16. Any other number is ignored.
     ///
-    /// Envoy answers a request with the `content-type` `application/grpc`, or one that begins with `application/grpc+`, as gRPC does: the
-    /// HTTP status is 200, the body becomes `grpc-message`, and `grpc-status` is this one. Without it, it follows from the HTTP status:
+    /// If the request's `content-type` is `application/grpc`, or begins with `application/grpc+`,
+    /// Envoy sends a gRPC response: the HTTP status is 200, the body becomes `grpc-message`, and
+    /// `grpc-status` is this value. Without it, Envoy derives it from the HTTP status:
     ///
     /// | HTTP | 400 | 401 | 403 | 404 | 429, 502, 503, 504 | others |
     /// |---|---|---|---|---|---|---|
     /// | gRPC | 13 `INTERNAL` | 16 `UNAUTHENTICATED` | 7 `PERMISSION_DENIED` | 12 `UNIMPLEMENTED` | 14 `UNAVAILABLE` | 2 `UNKNOWN` |
     ///
-    /// Other requests, `application/grpc-web` among them, get the reply as it is.
+    /// Other requests, including `application/grpc-web`, get the reply unchanged.
     pub fn grpc_status(mut self, status: u8) -> Self {
         self.0.grpc_status = i32::from(status);
         if status > 16 {
@@ -126,7 +133,7 @@ impl LocalReply {
         self
     }
 
-    /// The HTTP status that is sent.
+    /// Returns the HTTP status that is sent.
     pub fn status(&self) -> u16 {
         self.0.status
     }
@@ -134,7 +141,7 @@ impl LocalReply {
     /// Sends the reply.
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     pub(crate) fn send(self) -> Result<(), Status> {
         let Inner { status, details, headers, body, grpc_status } = *self.0;
         let mut body = body.as_slice();
@@ -146,7 +153,7 @@ impl LocalReply {
     }
 }
 
-/// Logs what of a local reply cannot be sent: a header of this name, if there is one.
+/// Logs why a part of a local reply cannot be sent. `name` is the header, or empty.
 #[cold]
 #[inline(never)]
 fn warn(name: &[u8], why: &str) {
@@ -185,10 +192,10 @@ mod tests {
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
 
-    /// What reaches the host: the status, the headers, the body, the gRPC status.
+    /// What the host receives: the status, the headers, the body, the gRPC status.
     type Sent = (u32, Vec<(String, String)>, String, i32);
 
-    /// What reaches the host, and the lines of the log.
+    /// Records what the host receives, and the log lines.
     #[derive(Default)]
     struct Client {
         replies: RefCell<Vec<Sent>>,
@@ -221,11 +228,11 @@ mod tests {
     }
 
     thread_local! {
-        /// A stream for each reply, far from the one before: the number of lines is limited.
+        /// A stream for each reply, with ids far apart, because the number of lines is limited.
         static STREAM: Cell<u32> = const { Cell::new(7) };
     }
 
-    /// What the client gets, and what the log says could not be sent.
+    /// Returns what the client gets, and the log lines about what could not be sent.
     fn sent(build: impl FnOnce() -> LocalReply) -> (Sent, Vec<String>) {
         let client = Rc::new(Client::default());
         sys::install(Some(Rc::clone(&client) as Rc<dyn HostFunctions>));

@@ -1,4 +1,4 @@
-//! [`Error`]: what went wrong, which host function said so, and what to do about it.
+//! [`Error`]: what failed, the host function that returned the status, and what to do about it.
 
 pub(crate) mod close;
 pub(crate) mod denial;
@@ -20,29 +20,30 @@ use core::fmt;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = core::result::Result<T, E>;
 
-/// Why a call failed.
+/// The reason why a call failed.
 ///
-/// Match on [`kind`](Error::kind); print it for the rest. A callback may return it with `?`: the failure is logged with the
-/// callback and the context id, and the stream is handled by the filter's [`FailurePolicy`](crate::FailurePolicy). Other streams do
-/// not notice.
+/// Match on [`kind`](Error::kind); print the error for the details. A callback may return it with
+/// `?`. The SDK then logs the failure with the callback and the context id, and the filter's
+/// [`FailurePolicy`](crate::FailurePolicy) decides about the stream. Other streams are unaffected.
 ///
 /// ```
 /// use proxy_filter::{Error, ErrorKind, Result};
 ///
 /// fn port(text: &str) -> Result<u16> {
-///     Ok(text.parse::<u16>()?)                                  // common errors of the standard library convert
+///     Ok(text.parse::<u16>()?) // common errors of the standard library convert
 /// }
 /// let error = port("http").unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Other);
 ///
-/// let error = Error::other("no such tenant");                   // anything that displays is an error
+/// let error = Error::other("no such tenant"); // anything that displays is an error
 /// assert_eq!(error.to_string(), "no such tenant");
 /// ```
 ///
 /// # Denials
 ///
-/// An error can carry a [`LocalReply`](crate::LocalReply), so that a helper that returns `Result<T>` denies with `?`. Such an error is a refusal, not a
-/// failure: the client gets the reply under every failure policy, and nothing is logged at error level.
+/// An error can carry a [`LocalReply`](crate::LocalReply), so that a helper that returns
+/// `Result<T>` can deny with `?`. Such an error is a denial, not a failure: the client gets the
+/// reply under every failure policy, and nothing is logged at error level.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -60,42 +61,48 @@ pub type Result<T, E = Error> = core::result::Result<T, E>;
 /// }
 /// ```
 ///
-/// [`with_reply`](Self::with_reply) adds a reply to an error that says why. A reply that is carried follows the rules of one that is
-/// returned: once the response headers were sent, the stream is reset instead. A TCP connection is closed. Callbacks that cannot
-/// refuse a stream only log the error: those of root contexts, `on_log`, `on_done`, `on_delete`, the metadata callbacks and
+/// [`with_reply`](Self::with_reply) adds a reply to an error that keeps the reason. The rules for a
+/// carried reply are those for a returned one: if response headers were already sent, the stream is
+/// reset instead, and a TCP connection is closed. Some callbacks cannot deny and only log the
+/// error: those of root contexts, `on_log`, `on_done`, `on_delete`, the metadata callbacks and
 /// `on_foreign_function`.
 ///
-/// An error that carries no reply deserves a [`status`](Self::status), which the closed policy sends.
+/// An error without a reply has a [`status`](Self::status), which the closed policy sends.
 pub struct Error(
-    /// One pointer: a `Result` stays in registers, and a callback that does not fail pays nothing for its errors.
+    /// One pointer: a `Result` stays in registers, and callbacks that do not fail pay nothing for
+    /// errors.
     Box<Inner>,
 );
 
 struct Inner {
     kind: ErrorKind,
-    /// What the client gets for it.
+    /// The HTTP status for the client.
     status: u16,
     why: Why,
 }
 
 enum Why {
-    /// A host function refused.
+    /// A host function returned an error status.
     Host { function: &'static str, status: Status },
-    /// The SDK refused before the host was asked.
+    /// The SDK refused before it called the host.
     Refused(&'static str),
-    /// The filter's own, or a library's.
+    /// An error of the filter or of a library.
     Message(Box<str>),
-    /// A denial. A trait object, so that filters without such errors contain no code for them.
+    /// A denial. It is a trait object, so that filters without denials contain no code for them.
     Denied(Box<dyn Denied>),
 }
 
 impl Error {
-    /// An error of the filter's own: anything that displays.
+    /// Creates an error of the filter from anything that implements `Display`.
     ///
     /// ```
     /// # use proxy_filter::{Error, Result};
     /// fn check(score: f32) -> Result<()> {
-    ///     if score > 1.0 { Err(Error::other(format_args!("score {score} is above 1"))) } else { Ok(()) }
+    ///     if score > 1.0 {
+    ///         Err(Error::other(format_args!("score {score} is above 1")))
+    ///     } else {
+    ///         Ok(())
+    ///     }
     /// }
     /// assert_eq!(check(2.0).unwrap_err().to_string(), "score 2 is above 1");
     /// ```
@@ -110,7 +117,7 @@ impl Error {
         Self::text(kind, message.to_string().into_boxed_str())
     }
 
-    /// The same for a text that is there already.
+    /// Creates the same from an existing text.
     #[cold]
     pub(crate) fn text(kind: ErrorKind, message: Box<str>) -> Self {
         let status = if kind == ErrorKind::Callout { 503 } else { 500 };
@@ -124,26 +131,28 @@ impl Error {
         Self::deserving(status, kind, why)
     }
 
-    /// The same for an error that deserves another status than 500.
+    /// Creates an error with another status than 500.
     #[cold]
     #[inline(never)]
     pub(crate) fn deserving(status: u16, kind: ErrorKind, why: &'static str) -> Self {
         Self::new(kind, status, Why::Refused(why))
     }
 
-    /// The status that the client gets: that of the reply it carries; otherwise the one that the closed failure policy answers with.
+    /// Returns the HTTP status for the client: that of the carried reply, or else the one that the
+    /// closed failure policy sends.
     ///
     /// | Error | Status |
     /// |---|---|
     /// | a request body above the limit of [`request_body`](crate::Exchange::request_body) | 413 |
-    /// | a response body above the limit of [`response_body`](crate::Exchange::response_body), while the response headers are held | 502 |
-    /// | [`Callout`](ErrorKind::Callout): another service could not be asked | 503 |
+    /// | a response body above the limit of [`response_body`](crate::Exchange::response_body), while the response headers are paused | 502 |
+    /// | [`Callout`](ErrorKind::Callout): the call to another service failed | 503 |
     /// | all others | 500 |
     pub fn status(&self) -> u16 {
         self.0.status
     }
 
-    /// The level at which a failure is logged: one that clients can cause as often as they like is no error of the filter.
+    /// Returns the level at which the failure is logged. Failures that clients can cause at any
+    /// rate are not logged at error level.
     #[inline]
     pub(crate) fn level(&self) -> LogLevel {
         match self.0.kind {
@@ -153,7 +162,8 @@ impl Error {
         }
     }
 
-    /// Logs that a callback has failed with this error, and what follows from it: text, and the status of the response, which 0 leaves out.
+    /// Logs that a callback failed with this error, and the consequence: a text, and the status of
+    /// the response unless it is 0.
     #[cold]
     #[inline(never)]
     pub(crate) fn report(&self, level: LogLevel, callback: Callback, context_id: u32, consequence: &str, status: u32) {
@@ -173,7 +183,8 @@ impl Error {
         Self(Box::new(Inner { kind, status, why }))
     }
 
-    /// What a status means coming from a function about something that exists only in some phases.
+    /// Creates the error for a status of a host function whose object is available in some phases
+    /// only.
     #[cold]
     #[inline(never)]
     pub(crate) fn host(function: &'static str, status: Status) -> Self {
@@ -186,18 +197,19 @@ impl Error {
         Self::host_as(function, status, kind)
     }
 
-    /// The same from a function whose statuses mean something of their own.
+    /// Creates the error for a host function whose statuses have another meaning.
     #[cold]
     pub(crate) fn host_as(function: &'static str, status: Status, kind: ErrorKind) -> Self {
         Self::new(kind, 500, Why::Host { function, status })
     }
 
-    /// What kind of error it is.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The host function that refused, for example `proxy_add_header_map_value`; `None` if the host was not asked.
+    /// Returns the host function that failed, for example `proxy_add_header_map_value`. `None` if
+    /// the host was not called.
     pub fn host_function(&self) -> Option<&'static str> {
         match &self.0.why {
             Why::Host { function, .. } => Some(function),
@@ -206,7 +218,7 @@ impl Error {
         }
     }
 
-    /// Writes what `Display` would, without the formatting machinery.
+    /// Writes what `Display` would, without `core::fmt`.
     pub(crate) fn write_to(&self, line: &mut Line) {
         match &self.0.why {
             Why::Host { function, status } => {
@@ -254,13 +266,13 @@ impl core::error::Error for Error {}
 
 /// A reply in an error.
 pub(crate) trait Denied {
-    /// The reply, until it is sent.
+    /// Returns the reply, unless it was sent.
     fn reply(&self) -> Option<&LocalReply>;
-    /// The error that the reply was added to.
+    /// Returns the error that the reply was added to.
     fn cause(&self) -> Option<&Error>;
     /// Sends the reply, and logs the cause at debug level.
     fn carry_out(&mut self, callback: Callback, context_id: u32);
-    /// Writes why, without the formatting machinery.
+    /// Writes the reason, without `core::fmt`.
     fn write_to(&self, line: &mut Line);
 }
 
@@ -296,13 +308,12 @@ impl Denied for WithReply {
     }
 }
 
-/// What a denial without a cause is logged as, where it cannot be sent.
+/// The log text of a denial without a cause, in callbacks where it cannot be sent.
 const DENIED: &str = "denied with status ";
 
 impl Error {
-    /// The same error as a denial: the client gets `reply` under every failure policy, and the error is logged at debug level.
-    ///
-    /// A reply that the error carried already is replaced.
+    /// Turns the error into a denial: the client gets `reply` under every failure policy, and the
+    /// error is logged at debug level. It replaces a reply that the error already carries.
     ///
     /// ```
     /// use proxy_filter::prelude::*;
@@ -316,12 +327,13 @@ impl Error {
     #[must_use = "an error denies only if the callback returns it"]
     pub fn with_reply(self, reply: LocalReply) -> Self {
         let (kind, status) = (self.kind(), reply.status());
-        // An error without a reply, or the denial that the new reply takes the place of.
+        // `self` has no reply, or is a denial whose reply the new one replaces.
         let denied = WithReply { reply: Some(reply), cause: Some(self) };
         Self::new(kind, status, Why::Denied(Box::new(denied)))
     }
 
-    /// The reply that the error carries; `None` for a failure, which the failure policy decides about.
+    /// Returns the reply that the error carries. `None` for a failure, for which the failure policy
+    /// decides.
     pub fn reply(&self) -> Option<&LocalReply> {
         match &self.0.why {
             Why::Denied(denied) => denied.reply(),
@@ -329,13 +341,13 @@ impl Error {
         }
     }
 
-    /// Whether the error carries a reply.
+    /// Returns whether the error carries a reply.
     #[inline]
     pub(crate) fn is_denial(&self) -> bool {
         matches!(self.0.why, Why::Denied(_))
     }
 
-    /// What denies, if the error carries a reply.
+    /// Returns the denial, if the error carries a reply.
     #[inline]
     pub(crate) fn denial(&mut self) -> Option<&mut dyn Denied> {
         match &mut self.0.why {
@@ -356,12 +368,12 @@ impl From<LocalReply> for Error {
     }
 }
 
-/// Sends a reply; resets the HTTP stream if the host refuses it.
+/// Sends a reply. If the host refuses it, resets the HTTP stream.
 #[cold]
 #[inline(never)]
 pub(crate) fn send_reply(reply: LocalReply, callback: Callback, context_id: u32) {
     let Err(status) = reply.send() else { return };
-    // Another reply would be refused as well.
+    // The host would refuse another reply too.
     let error = Error::host("proxy_send_local_response", status);
     error.report(LogLevel::Error, callback, context_id, "; the stream is reset", 0);
     close(StreamType::HTTP_RESPONSE);

@@ -1,11 +1,13 @@
-//! [`FailurePolicy`]: what happens to a stream whose callback failed.
+//! [`FailurePolicy`]: what happens to a stream when one of its callbacks fails.
 
-/// What happens to a stream when one of its callbacks returns an `Err`, unless the error carries a reply: that is sent under every policy.
+/// What happens to a stream when one of its callbacks returns an `Err`. A reply that the error
+/// carries is sent under every policy.
 ///
-/// The error is logged with the callback and the context id in either case, and the other streams of the module are not
-/// touched. In `on_done`, `on_log` and `on_delete` the stream is over, and there is only the log.
+/// The error is always logged with the callback and the context id, and other streams are
+/// unaffected. In `on_done`, `on_log` and `on_delete` the stream has ended, so the error is only
+/// logged.
 ///
-/// With the feature `json`, a configuration may contain it, as `"closed"` or `"open"`: see
+/// With the feature `json`, a configuration may contain the policy, as `"closed"` or `"open"`: see
 /// [`#[filter(failure_policy = …)]`](macro@crate::filter).
 ///
 /// ```
@@ -21,11 +23,11 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "a failure policy does nothing unless `failure_policy` returns it"]
 pub enum FailurePolicy {
-    /// The stream is refused: a local reply with the error's [status](crate::Error::status), 500 usually, while that is possible; a reset after the
-    /// response headers were sent. A TCP connection is closed.
+    /// Refuses the stream: a local reply with the error's [status](crate::Error::status), usually 500.
+    /// If the response headers were already sent, the stream is reset. A TCP connection is closed.
     #[default]
     Closed,
-    /// The stream goes on as if the callback had returned `Continue`.
+    /// Treats the callback as if it had returned `Continue`.
     Open,
 }
 

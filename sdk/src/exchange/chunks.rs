@@ -6,7 +6,8 @@ use crate::exchange::stage::Stage;
 use crate::http::body::Body;
 use core::task::Poll;
 
-/// Copies of the pieces of a body, one after the other; made by [`Exchange::request_chunks`](crate::Exchange::request_chunks) and
+/// Copies of the pieces of a body, one after the other; made by
+/// [`Exchange::request_chunks`](crate::Exchange::request_chunks) and
 /// [`response_chunks`](crate::Exchange::response_chunks).
 #[derive(Debug)]
 #[must_use = "pieces pass as the stream is polled"]

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::log::line::Line;
 use core::time::Duration;
 
-/// Whether a deadline is a time that hosts can count, and not over at once: checked when a filter is compiled.
+/// Whether a deadline is a time that hosts can count, and not over at once: checked when a filter
+/// is compiled.
 pub const fn is_deadline(limit: Duration) -> bool {
     let milliseconds = limit.as_millis();
     !limit.is_zero() && milliseconds <= u32::MAX as u128

@@ -18,7 +18,8 @@ const WAITING: usize = 1000;
 /// So long a stream waits.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// What streams wait at until the plugin's own function has returned. A gate that nothing was put behind is open.
+/// What streams wait at until the plugin's own function has returned. A gate that nothing was put
+/// behind is open.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Rc<State>);
 
@@ -81,7 +82,8 @@ impl Drop for Place<'_> {
 }
 
 impl Gate {
-    /// Closes the gate until this future is over: with `Ok` it is open, with an `Err`, which is logged, every stream is refused.
+    /// Closes the gate until this future is over: with `Ok` it is open, with an `Err`, which is
+    /// logged, every stream is refused.
     pub fn open_after(&mut self, points: Points, future: impl Future<Output = Result<()>> + 'static) -> RootTask {
         // Streams of an earlier configuration keep theirs.
         *self = Self::default();

@@ -32,7 +32,8 @@ const LOOKS_AT_REQUEST: u32 = 60;
 const LOOKS_AT_RESPONSE: u32 = 10;
 
 thread_local! {
-    /// The root contexts whose host has given a body while the headers were held: it goes on doing so.
+    /// The root contexts whose host has given a body while the headers were held: it goes on doing
+    /// so.
     static GIVES: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
@@ -149,10 +150,12 @@ fn upgrades(headers: Point) -> Result<bool, Status> {
     }
 }
 
-/// The body of a message whose headers are still here; made by [`Exchange::request_headers_with_body`](crate::Exchange::request_headers_with_body) and
+/// The body of a message whose headers are still here; made by
+/// [`Exchange::request_headers_with_body`](crate::Exchange::request_headers_with_body) and
 /// [`response_headers_with_body`](crate::Exchange::response_headers_with_body).
 ///
-/// What it can do beside [`Body`]: an edit that changes the length removes `content-length` from the headers.
+/// What it can do beside [`Body`]: an edit that changes the length removes `content-length` from
+/// the headers.
 #[derive(Debug)]
 pub struct HeldBody<'a> {
     body: &'a mut Body,
@@ -168,7 +171,8 @@ impl<'a> HeldBody<'a> {
     /// As [`Body::replace`].
     ///
     /// # Errors
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the message has no body: no host can give it one.
+    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the message has no body: no host can
+    /// give it one.
     pub fn replace(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         let bytes = bytes.as_ref();
         self.permit(bytes.len() == self.len())?;

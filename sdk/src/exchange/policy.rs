@@ -2,7 +2,8 @@
 
 use crate::error::policy::FailurePolicy;
 
-/// What `policy` says for this configuration. Streams of a plugin that was not configured, which no host creates, are refused.
+/// What `policy` says for this configuration. Streams of a plugin that was not configured, which no
+/// host creates, are refused.
 pub fn policy_of<T>(config: Option<&T>, policy: impl FnOnce(&T) -> FailurePolicy) -> FailurePolicy {
     config.map_or(FailurePolicy::Closed, policy)
 }

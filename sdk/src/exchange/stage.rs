@@ -17,7 +17,8 @@ pub(crate) enum Wanted {
     Nothing,
     /// A point, or the next piece of the body there: all before it goes on.
     Point(Point),
-    /// The whole body of that point; with that of headers, which are held meanwhile, the body that follows them.
+    /// The whole body of that point; with that of headers, which are held meanwhile, the body that
+    /// follows them.
     Whole(Point),
 }
 
@@ -165,7 +166,8 @@ impl Stage {
         if point.is_request() { &self.request } else { &self.response }
     }
 
-    /// The function has decided how the stream ends. It has to end itself: the error says so to what awaits it.
+    /// The function has decided how the stream ends. It has to end itself: the error says so to
+    /// what awaits it.
     #[cold]
     pub(crate) fn deny(&self, denial: Denial) -> Error {
         self.denial.set(Some(denial));
@@ -232,7 +234,8 @@ impl Stage {
         progress.trailed.set(true);
     }
 
-    /// Whether a callback at this point concerns the future: it waits for this or something before it, or holds the stream.
+    /// Whether a callback at this point concerns the future: it waits for this or something before
+    /// it, or holds the stream.
     #[inline]
     pub(crate) fn concerns(&self, point: Point) -> bool {
         match self.wanted.get() {
@@ -277,7 +280,8 @@ impl Stage {
         self.points
     }
 
-    /// What to say to a future that asks for a point: `Ok(true)` if it is here, `Ok(false)` if it may come.
+    /// What to say to a future that asks for a point: `Ok(true)` if it is here, `Ok(false)` if it
+    /// may come.
     #[inline]
     pub(crate) fn ask(&self, point: Point) -> Result<bool> {
         self.declared(point)?;

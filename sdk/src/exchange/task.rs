@@ -28,7 +28,8 @@ const TURNS: u32 = 64;
 pub(crate) enum Next {
     /// Everything goes on.
     Forward,
-    /// The whole body of this point is waited for; of headers, the body after them, while they are held.
+    /// The whole body of this point is waited for; of headers, the body after them, while they are
+    /// held.
     Buffer(Point),
     /// The stream stays where it is; the point is the one that the future was given last.
     Pause(Point),
@@ -202,7 +203,8 @@ pub struct RootTask {
 }
 
 impl RootTask {
-    /// Makes a future of the root context that is being configured, and has it run after the callback.
+    /// Makes a future of the root context that is being configured, and has it run after the
+    /// callback.
     pub fn new(points: Points, future: impl Future<Output = Result<()>> + 'static) -> Self {
         let task = EXECUTOR
             .with(|executor| executor.spawn(current::context_id(), |old| renew(old, points), |_| Box::pin(future)));
@@ -226,7 +228,8 @@ fn bytes_of_an_upgrade() -> Error {
 
 #[inline]
 fn remove(task: Running) {
-    // Contexts alive at the end of a native thread are dropped when there may be no executor any more.
+    // Contexts alive at the end of a native thread are dropped when there may be no executor any
+    // more.
     let _ = EXECUTOR.try_with(|executor| executor.remove(task));
 }
 

@@ -1,8 +1,8 @@
 //! Why a literal that can never be a header field does not compile.
 //!
-//! The attributes add a check to each call with such a literal, because they cannot see whether the call
-//! is one of the SDK's: [`FieldLiteral`] is for whatever a call returns, and [`FieldCall`] refuses what
-//! those calls return that take a field.
+//! The attributes add a check to each call with such a literal, because they cannot see whether the
+//! call is one of the SDK's: [`FieldLiteral`] is for whatever a call returns, and [`FieldCall`]
+//! refuses what those calls return that take a field.
 
 #[cfg(feature = "grpc")]
 use crate::callout::grpc::call::GrpcCall;
@@ -49,7 +49,8 @@ macro_rules! calls_with_fields {
             $(#[$meta])*
             #[doc(hidden)]
             impl<$($generics),*> FieldCall<$returned> {
-                /// Does not compile: the literal is no field. An inherent method is found before that of [`AnyCall`].
+                /// Does not compile: the literal is no field. An inherent method is found before
+                /// that of [`AnyCall`].
                 pub fn takes_field<L: FieldText>(self, _literal: L) {}
             }
         )*

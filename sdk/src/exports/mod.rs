@@ -1,4 +1,5 @@
-//! The functions that a host calls: from the ABI to the contexts. The code that the macros generate calls these.
+//! The functions that a host calls: from the ABI to the contexts. The code that the macros generate
+//! calls these.
 
 pub(crate) mod context;
 pub(crate) mod field_literal;

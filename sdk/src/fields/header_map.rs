@@ -1,4 +1,4 @@
-//! [`HeaderMap`]: the fields of a message that the host holds.
+//! [`HeaderMap`]: the fields of a message, which the host stores.
 
 use crate::abi::field::{Singles, check_field_of, check_name_of, is_single};
 use crate::abi::map_type::MapType;
@@ -10,14 +10,16 @@ use crate::error::{Error, Result};
 use crate::fields::header_value::{HeaderValue, HeaderValues, Pairs};
 use crate::sys;
 
-/// The fields of a message the host holds: reads and edits go straight to the host, one call each.
+/// The fields of a message. Each read and each edit is one host call.
 ///
-/// Names are compared without regard to case; hosts hand them out in lower case. Values are bytes: a client may send anything but
-/// CR, LF and NUL, and text is one [`to_str`](HeaderValue::to_str) away. Pseudo-headers (`:path`, `:status`) are fields like others.
+/// Names are compared without regard to case; hosts return them in lower case. Values are bytes,
+/// because a client may send anything but CR, LF and NUL; [`to_str`](HeaderValue::to_str) returns
+/// text. Pseudo-headers (`:path`, `:status`) are fields like others.
 ///
 /// # What may be written
-/// Envoy writes what a filter gives it, or refuses the whole message later and tells the client why. The SDK therefore refuses what is not
-/// a valid field with [`InvalidInput`](ErrorKind::InvalidInput), before the host is called: nothing changes then.
+/// Envoy writes an invalid field unchanged, or later rejects the whole message and tells the client
+/// why. The SDK therefore refuses invalid fields with [`InvalidInput`](ErrorKind::InvalidInput)
+/// before it calls the host; the map is then unchanged.
 ///
 /// | | may be |
 /// |---|---|
@@ -30,13 +32,14 @@ use crate::sys;
 /// | `:scheme` | letters, digits, `+`, `-` and `.`, beginning with a letter |
 /// | `:status` | 100 to 599 |
 ///
-/// In the body of a function or impl with one of the SDK's attributes, a literal that can never be a name or a value does not compile.
+/// In the body of a function or impl with one of the SDK's attributes, a string literal that can
+/// never be a name or a value is a compile error.
 ///
 /// | | Envoy |
 /// |---|---|
-/// | repeated fields | kept apart; [`get`](Self::get) returns the first, [`get_all`](Self::get_all) every one, [`get_single`](Self::get_single) refuses them |
+/// | repeated fields | stay separate; [`get`](Self::get) returns the first, [`get_all`](Self::get_all) all of them, [`get_single`](Self::get_single) fails |
 /// | `host` | the same field as `:authority` |
-/// | any edit of request headers | the route is chosen again |
+/// | any edit of request headers | selects the route again |
 ///
 /// Source: context API, "Header API"; ABI 0.2.1, "HTTP fields".
 #[derive(Debug)]
@@ -45,12 +48,12 @@ pub struct HeaderMap {
     content_length: ContentLength,
 }
 
-/// What is known about the `content-length` of the message these headers belong to.
+/// What is known about the `content-length` of the message of these headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ContentLength {
-    /// It may be there, and then the body must keep its length.
+    /// The field may be present: the body must keep its length.
     Kept,
-    /// The filter removed it: the body may change its length.
+    /// The filter removed the field: the length of the body may change.
     Removed,
 }
 
@@ -59,7 +62,7 @@ impl HeaderMap {
         Self { map, content_length: ContentLength::Kept }
     }
 
-    /// The same for a message whose `content-length` was dealt with in an earlier callback.
+    /// Creates the map of a message whose `content-length` an earlier callback has handled.
     pub(crate) const fn with(map: MapType, content_length: ContentLength) -> Self {
         Self { map, content_length }
     }
@@ -68,7 +71,8 @@ impl HeaderMap {
         self.content_length
     }
 
-    /// The first value of a field, or `None` if there is no such field. An empty value is a value.
+    /// Returns the first value of a field, or `None` if the field is missing. An empty value is a
+    /// value.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -78,8 +82,9 @@ impl HeaderMap {
     /// ```
     ///
     /// # Errors
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the host no longer has the map, for example because the stream was continued
-    /// in this very callback. In `on_log` Envoy does not tell that from a missing field: the answer is `None`.
+    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the host no longer has the map, for
+    /// example because this callback has resumed the stream. In `on_log`, Envoy does not
+    /// distinguish this from a missing field, and the result is `None`.
     #[doc(alias = "proxy_get_header_map_value")]
     #[doc(alias = "getRequestHeader")]
     #[doc(alias = "getResponseHeader")]
@@ -93,12 +98,16 @@ impl HeaderMap {
         }
     }
 
-    /// Every value of a repeated field, in order. This fetches the whole map once.
+    /// Returns every value of a repeated field, in order. It fetches the whole map once.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
     /// fn cookies(response: &ResponseHeaders) -> Result<usize> {
-    ///     Ok(response.get_all("set-cookie")?.iter().filter(|value| value.starts_with(b"session=")).count())
+    ///     Ok(response
+    ///         .get_all("set-cookie")?
+    ///         .iter()
+    ///         .filter(|value| value.starts_with(b"session="))
+    ///         .count())
     /// }
     /// ```
     ///
@@ -110,10 +119,11 @@ impl HeaderMap {
         Ok(HeaderValues::new(self.pairs()?, name))
     }
 
-    /// The value of a field that a message has once, or `None` if there is no such field.
+    /// Returns the value of a field that may occur once, or `None` if the field is missing.
     ///
-    /// Use it where a decision depends on one value: a token, a tenant, a signature, the number of a version. A client can send a field
-    /// twice, and then [`get`](Self::get) returns the first while the upstream may use the last. This fetches the whole map once.
+    /// Use it if a decision depends on one value, such as a token, a tenant, a signature or a
+    /// version. A client can send a field twice: [`get`](Self::get) then returns the first value,
+    /// while the upstream may use the last. It fetches the whole map once.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -125,12 +135,13 @@ impl HeaderMap {
     /// }
     /// ```
     ///
-    /// Envoy joins the values of a few well-known fields with a comma (`authorization`, `content-type`, `origin`, `x-forwarded-for`) before the
-    /// filter sees them: what is repeated there is one value that has a comma in it, and that the filter must not accept.
+    /// Envoy joins the values of a few well-known fields with a comma before the filter sees them
+    /// (`authorization`, `content-type`, `origin`, `x-forwarded-for`). A repeated field of this
+    /// kind is one value with a comma in it, which the filter must refuse.
     ///
     /// # Errors
-    /// [`Repeated`](ErrorKind::Repeated) if there are several, even if they are equal; the error carries a reply with status 400. Otherwise as
-    /// [`pairs`](Self::pairs).
+    /// [`Repeated`](ErrorKind::Repeated) if there are several values, even equal ones; the error
+    /// carries a reply with status 400. Otherwise as [`pairs`](Self::pairs).
     pub fn get_single(&self, name: impl AsRef<[u8]>) -> Result<Option<HeaderValue>> {
         let values = self.get_all(name)?;
         let mut values = values.iter();
@@ -144,7 +155,7 @@ impl HeaderMap {
         }
     }
 
-    /// All fields in order, pseudo-headers first, in the one buffer the host filled.
+    /// Returns all fields in order, pseudo-headers first, in the buffer that the host filled.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -157,8 +168,8 @@ impl HeaderMap {
     /// ```
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) if the host's bytes are not a map. Envoy answers with an empty map, not an error, where
-    /// the map does not exist.
+    /// [`Malformed`](ErrorKind::Malformed) if the host's bytes are not an encoded map. If the map
+    /// does not exist, Envoy returns an empty map, not an error.
     #[doc(alias = "proxy_get_header_map_pairs")]
     #[doc(alias = "getRequestHeaderPairs")]
     #[doc(alias = "getResponseHeaderPairs")]
@@ -171,14 +182,16 @@ impl HeaderMap {
         }
     }
 
-    /// Adds a field, beside those of the same name.
+    /// Adds a field, and keeps existing fields of the same name.
     ///
-    /// Envoy joins the values of a few well-known fields (`content-type`, `x-forwarded-for`) with a comma instead. A message has one of each
-    /// pseudo-header and one `host`: adding another replaces it.
+    /// Envoy joins the values of a few well-known fields (`content-type`, `x-forwarded-for`) with a
+    /// comma instead. A message has at most one of each pseudo-header and one `host`: adding
+    /// another replaces it.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) for a field that is not valid HTTP, [see above](Self#what-may-be-written).
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) as for [`get`](Self::get).
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a field that is not valid HTTP, [see
+    /// above](Self#what-may-be-written). [`NotAvailableHere`](ErrorKind::NotAvailableHere) as for
+    /// [`get`](Self::get).
     #[doc(alias = "proxy_add_header_map_value")]
     #[doc(alias = "addRequestHeader")]
     #[doc(alias = "addResponseHeader")]
@@ -194,7 +207,7 @@ impl HeaderMap {
             .map_err(|status| Error::host("proxy_add_header_map_value", status))
     }
 
-    /// Gives a field exactly this value: repeated fields become one, a missing one is created.
+    /// Sets a field to exactly this value: repeated fields become one, a missing field is created.
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -215,12 +228,13 @@ impl HeaderMap {
             .map_err(|status| Error::host("proxy_replace_header_map_value", status))
     }
 
-    /// Removes a field with all its values. A missing one is no error.
+    /// Removes all values of a field. A missing field is not an error.
     ///
-    /// Removing `content-length` is what permits the body callback of the same message to change the body's length.
+    /// Removing `content-length` permits the body callback of the same message to change the body's
+    /// length.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) for what cannot be the name of a field of this map,
+    /// [`InvalidInput`](ErrorKind::InvalidInput) if this map cannot have a field of this name,
     /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) as for [`get`](Self::get).
     #[doc(alias = "proxy_remove_header_map_value")]
     #[doc(alias = "removeRequestHeader")]
@@ -238,9 +252,11 @@ impl HeaderMap {
         Ok(())
     }
 
-    /// Replaces the whole map. What is not among the pairs is gone, pseudo-headers included.
+    /// Replaces the whole map. Fields that are not among the pairs are removed, including
+    /// pseudo-headers.
     ///
-    /// Envoy needs `:path` and `x-forwarded-proto`, which it has added itself, to find a route: without them the answer is 404.
+    /// To find a route, Envoy needs `:path` and its own `x-forwarded-proto`: without them it
+    /// responds with 404.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -251,8 +267,9 @@ impl HeaderMap {
     /// ```
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) as for [`add`](Self::add), and for a second pseudo-header of one name; [`TooLarge`](ErrorKind::TooLarge) above 1,024 pairs or 1 MiB,
-    /// where Envoy would silently delete every header. The map is unchanged then.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) as for [`add`](Self::add), and for a repeated
+    /// pseudo-header. [`TooLarge`](ErrorKind::TooLarge) above 1,024 pairs or 1 MiB, for which Envoy
+    /// would silently delete every header. The map is then unchanged.
     #[doc(alias = "proxy_set_header_map_pairs")]
     #[doc(alias = "setRequestHeaderPairs")]
     #[doc(alias = "setResponseHeaderPairs")]
@@ -286,7 +303,7 @@ impl HeaderMap {
         Ok(())
     }
 
-    /// What has to hold before a field is added or replaced.
+    /// Checks a field before it is added or replaced.
     #[inline]
     fn edit<'a>(&mut self, name: &'a [u8], value: &'a [u8]) -> Result<(&'a [u8], &'a [u8])> {
         check_field_of(self.map, name, value).map_err(invalid)?;

@@ -11,7 +11,8 @@ use core::ops::Deref;
 
 /// The value of a header field: bytes, as the peer sent them.
 ///
-/// It dereferences to `[u8]` and compares with strings and byte strings. Printing it never fails, see [`printable`].
+/// It dereferences to `[u8]` and compares with strings and byte strings. Printing it never fails:
+/// see [`printable`].
 ///
 /// ```
 /// use proxy_filter::HeaderValue;
@@ -30,7 +31,7 @@ use core::ops::Deref;
 pub struct HeaderValue(Vec<u8>);
 
 impl HeaderValue {
-    /// The value as text.
+    /// Returns the value as text.
     ///
     /// # Errors
     /// The value is not UTF-8.
@@ -38,12 +39,12 @@ impl HeaderValue {
         core::str::from_utf8(&self.0)
     }
 
-    /// The value's bytes.
+    /// Returns the bytes of the value.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The value's bytes, without copying them.
+    /// Returns the bytes of the value without copying them.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -124,7 +125,8 @@ impl fmt::Debug for HeaderValue {
     }
 }
 
-/// All fields of a header map in order, in the one buffer the host filled. Iterating copies nothing.
+/// All fields of a header map in order, in the buffer that the host filled. Iterating copies
+/// nothing.
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
@@ -134,7 +136,7 @@ impl fmt::Debug for HeaderValue {
 /// ```
 #[derive(Clone, Default)]
 pub struct Pairs {
-    /// What is not an encoded map has those fields that can be read.
+    /// If the bytes are not an encoded map, iteration returns the fields that can be read.
     bytes: Vec<u8>,
 }
 
@@ -148,27 +150,29 @@ impl Pairs {
         }
     }
 
-    /// The same without the check, for a map of which a missing field says enough.
+    /// Creates the same without the check, for maps in which a missing field is sufficient
+    /// information.
     pub(crate) const fn unchecked(bytes: Vec<u8>) -> Self {
         Self { bytes }
     }
 
-    /// The fields in order: names in lower case, values as the peer sent them.
+    /// Returns the fields in order: names in lower case, values as the peer sent them.
     pub fn iter(&self) -> PairsIter<'_> {
         PairsIter(pairs::walk(&self.bytes))
     }
 
-    /// The number of fields.
+    /// Returns the number of fields.
     pub fn len(&self) -> usize {
         self.iter().len()
     }
 
-    /// Whether there is no field.
+    /// Returns whether there are no fields.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The first value of a field. The name is compared without regard to case; `host` is `:authority` in requests.
+    /// Returns the first value of a field. The name is compared without regard to case; in
+    /// requests, `host` is `:authority`.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         self.find(name.as_ref())
     }
@@ -176,12 +180,13 @@ impl Pairs {
     #[inline(never)]
     pub(crate) fn find(&self, name: &[u8]) -> Option<&[u8]> {
         let find = |name| self.iter().find(|(found, _)| is_same_name(found, name)).map(|(_, value)| value);
-        // Responses have no `:authority`, requests no `host`.
+        // Responses have no `:authority`, and requests no `host`.
         find(name).or_else(|| if is_host(name) { find(b":authority") } else { None })
     }
 }
 
-/// Whether two names are the same without regard to case. Few are that begin and end with the same four bytes, which are compared at once.
+/// Returns whether two names are equal without regard to case. It first compares the first and the
+/// last four bytes at once, which differ for most names.
 #[inline]
 fn is_same_name(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
@@ -237,7 +242,8 @@ impl<'a> Iterator for PairsIter<'a> {
 
 impl ExactSizeIterator for PairsIter<'_> {}
 
-/// Every value of one field, in order; what [`HeaderMap::get_all`](crate::HeaderMap::get_all) returns.
+/// Every value of one field, in order: the result of
+/// [`HeaderMap::get_all`](crate::HeaderMap::get_all).
 #[derive(Clone, Debug)]
 pub struct HeaderValues {
     pairs: Pairs,
@@ -249,7 +255,7 @@ impl HeaderValues {
         Self { pairs, name: name.to_vec() }
     }
 
-    /// The values in order.
+    /// Returns the values in order.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.pairs.iter().filter(|(name, _)| name.eq_ignore_ascii_case(&self.name)).map(|(_, value)| value)
     }

@@ -1,4 +1,4 @@
-//! Names and values of header fields, whichever message they belong to.
+//! Names and values of header fields of all messages.
 
 pub(crate) mod header_map;
 pub(crate) mod header_value;

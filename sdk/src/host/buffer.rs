@@ -10,7 +10,8 @@ use crate::sys;
 #[derive(Debug)]
 pub(crate) struct Buffer {
     kind: BufferType,
-    /// Where it begins in what the host keeps: not at 0 only after something that was held, and then it is not edited.
+    /// Where it begins in what the host keeps: not at 0 only after something that was held, and
+    /// then it is not edited.
     start: usize,
     length: usize,
 }

@@ -1,9 +1,9 @@
 //! Text of a configuration that is sent later: [`HeaderName`], [`HeaderText`], [`RequestPath`],
 //! [`ClusterName`], [`Authority`].
 //!
-//! A configuration should be refused when it is loaded, and not with each request. As the fields of a
-//! type that [`Configuration::json`](crate::Configuration::json) reads, these types refuse text that
-//! can never be sent. The error names the path of the field:
+//! A configuration should be refused when it is loaded, and not with each request. As the fields of
+//! a type that [`Configuration::json`](crate::Configuration::json) reads, these types refuse text
+//! that can never be sent. The error names the path of the field:
 //!
 //! ```
 //! # #[cfg(feature = "json")] {
@@ -24,7 +24,8 @@
 //!     value: HeaderText,
 //! }
 //!
-//! let text = r#"{"cluster": "authz", "path": "/check", "headers": [{"name": "x y", "value": "1"}]}"#;
+//! let text =
+//!     r#"{"cluster": "authz", "path": "/check", "headers": [{"name": "x y", "value": "1"}]}"#;
 //! let refused = serde_json::from_str::<Config>(text).err().map(|error| error.to_string());
 //! assert!(refused.unwrap_or_default().contains("a header name has letters, digits"));
 //! // `Configuration::json` says `headers[0].name: ` before it.
@@ -49,7 +50,8 @@ macro_rules! checked {
             /// Checks a text.
             ///
             /// # Errors
-            /// [`InvalidInput`](ErrorKind::InvalidInput), with the text and the rule that it breaks.
+            /// [`InvalidInput`](ErrorKind::InvalidInput), with the text and the rule that it
+            /// breaks.
             pub fn new(text: impl Into<String>) -> Result<Self> {
                 Self::check(text.into())
             }
@@ -115,8 +117,8 @@ fn refuse(why: &'static str, text: &str) -> Error {
 checked! {
     /// The name of a header or trailer: a token of RFC 9110, and no pseudo-header.
     ///
-    /// The name may be in any case. [`HeaderMap::get`](crate::HeaderMap::get) compares names without
-    /// regard to case. `host` stands for `:authority` in requests.
+    /// The name may be in any case. [`HeaderMap::get`](crate::HeaderMap::get) compares names
+    /// without regard to case. `host` stands for `:authority` in requests.
     ///
     /// ```
     /// use proxy_filter::configured::HeaderName;

@@ -1,4 +1,5 @@
-//! Properties (Envoy calls them attributes) of the request, the connection, the route and the plugin, as the host's bytes.
+//! Properties (Envoy calls them attributes) of the request, the connection, the route and the
+//! plugin, as the host's bytes.
 
 use crate::abi::path;
 use crate::abi::status::Status;
@@ -7,11 +8,13 @@ use crate::sys;
 
 /// The value of a property in the host's encoding, or `None` if there is none.
 ///
-/// The path is given in parts: `["request", "headers", "user-agent"]`, `["xds", "route_name"]`, `["plugin_name"]`. Strings and bytes are
-/// raw; integers, durations and times are 8 bytes in little endian (nanoseconds for the latter two); a boolean is one byte.
+/// The path is given in parts: `["request", "headers", "user-agent"]`, `["xds", "route_name"]`,
+/// `["plugin_name"]`. Strings and bytes are raw; integers, durations and times are 8 bytes in
+/// little endian (nanoseconds for the latter two); a boolean is one byte.
 ///
-/// Works in every callback, but which properties exist depends on the phase and the host: request attributes only while the stream
-/// lives, `upstream` and `xds.upstream_host_metadata` once a host is chosen, and on a root context only `plugin_*` and `xds.node`.
+/// Works in every callback, but which properties exist depends on the phase and the host: request
+/// attributes only while the stream lives, `upstream` and `xds.upstream_host_metadata` once a host
+/// is chosen, and on a root context only `plugin_*` and `xds.node`.
 ///
 /// ```
 /// use proxy_filter::{Result, property};
@@ -22,8 +25,8 @@ use crate::sys;
 /// ```
 ///
 /// # Errors
-/// [`Refused`](crate::ErrorKind::Refused) with [`Status::SERIALIZATION_FAILURE`] for an empty path, or a value the host cannot encode
-/// (null, or a map or list with a null in it).
+/// [`Refused`](crate::ErrorKind::Refused) with [`Status::SERIALIZATION_FAILURE`] for an empty path,
+/// or a value the host cannot encode (null, or a map or list with a null in it).
 ///
 /// Source: ABI 0.2.1, `proxy_get_property`; Envoy 1.40, "Attributes".
 #[doc(alias = "proxy_get_property")]
@@ -45,16 +48,19 @@ pub(crate) fn get_encoded(path: &[u8]) -> Result<Option<Vec<u8>>> {
 
 /// Keeps a value with the stream, for filters after this one, the response half, and access logs.
 ///
-/// Envoy stores it as filter state under `wasm.` and the name: access logs read it as `%FILTER_STATE(wasm.name)%`, and [`get`] as
-/// `["name"]` or `["filter_state", "wasm.name"]`. The name is one part, because Envoy cannot read back a path of several. It cannot
-/// hide a property the host itself provides. It can stand in for one that this host does not provide: the names that Envoy had before 1.33, `route_name`
-/// for example, are free in later versions. [`stream_info`](crate::stream_info) and [`metadata`](crate::metadata) do not take one for the other, [`get`] does.
+/// Envoy stores it as filter state under `wasm.` and the name: access logs read it as
+/// `%FILTER_STATE(wasm.name)%`, and [`get`] as `["name"]` or `["filter_state", "wasm.name"]`. The
+/// name is one part, because Envoy cannot read back a path of several. It cannot hide a property
+/// the host itself provides. It can stand in for one that this host does not provide: the names
+/// that Envoy had before 1.33, `route_name` for example, are free in later versions.
+/// [`stream_info`](crate::stream_info) and [`metadata`](crate::metadata) do not take one for the
+/// other, [`get`] does.
 ///
 /// Works on streams only.
 ///
 /// # Errors
-/// [`NotFound`](crate::ErrorKind::NotFound) on a root context; [`NotAvailableHere`](crate::ErrorKind::NotAvailableHere) for a name that was
-/// declared read-only.
+/// [`NotFound`](crate::ErrorKind::NotFound) on a root context;
+/// [`NotAvailableHere`](crate::ErrorKind::NotAvailableHere) for a name that was declared read-only.
 ///
 /// Source: ABI 0.2.1, `proxy_set_property`; Envoy 1.40, `setProperty`.
 #[doc(alias = "proxy_set_property")]

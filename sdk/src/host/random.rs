@@ -12,20 +12,23 @@
 //! }
 //! ```
 //!
-//! They are as good as the host's: Envoy takes them from the generator of its TLS library, which is fit for keys and tokens. The embedded host
-//! of `proxy-filter-host` has a generator with a fixed seed (`Host::random_seed`), so that a test is the same each time.
+//! They are as good as the host's: Envoy takes them from the generator of its TLS library, which is
+//! fit for keys and tokens. The embedded host of `proxy-filter-host` has a generator with a fixed
+//! seed (`Host::random_seed`), so that a test is the same each time.
 //!
 //! They work in every callback, but not in the destructors and allocations of a host call.
 //!
 //! # Hosts
 //!
-//! The ABI has no such function. Envoy, and other hosts that are built on the same library, serve `random_get` of WASI preview 1. A
-//! module imports `wasi_snapshot_preview1.random_get` if its filter uses this, and only then: a host without it refuses the module.
+//! The ABI has no such function. Envoy, and other hosts that are built on the same library, serve
+//! `random_get` of WASI preview 1. A module imports `wasi_snapshot_preview1.random_get` if its
+//! filter uses this, and only then: a host without it refuses the module.
 //!
 //! # `uuid`, `rand`, and whatever else uses `getrandom`
 //!
-//! The crate `getrandom` does not know this target, and fails to compile with the message that the target needs a backend. The feature
-//! `getrandom` of this crate is such a backend, for its versions 0.3 and 0.4. The filter's package needs the feature,
+//! The crate `getrandom` does not know this target, and fails to compile with the message that the
+//! target needs a backend. The feature `getrandom` of this crate is such a backend, for its
+//! versions 0.3 and 0.4. The filter's package needs the feature,
 //!
 //! ```toml
 //! [dependencies]
@@ -41,10 +44,12 @@
 //! rustflags = ["--cfg", "getrandom_backend=\"custom\""]
 //! ```
 //!
-//! Then `Uuid::new_v4()` and `rand::rng()` work as on every other target. Where the host has no random bytes, `getrandom` returns its error, and
-//! what cannot return one panics: call [`fill`] in [`on_configure`](crate::RootContext::on_configure) to refuse such a host.
+//! Then `Uuid::new_v4()` and `rand::rng()` work as on every other target. Where the host has no
+//! random bytes, `getrandom` returns its error, and what cannot return one panics: call [`fill`] in
+//! [`on_configure`](crate::RootContext::on_configure) to refuse such a host.
 //!
-//! Native tests use the generator of the operating system there: the feature is about wasm only. A test cannot expect certain values.
+//! Native tests use the generator of the operating system there: the feature is about wasm only. A
+//! test cannot expect certain values.
 //!
 //! Source: WASI preview 1, `random_get`; Envoy 1.40, which serves it for at most 64 KiB at once.
 
@@ -64,8 +69,8 @@ use crate::sys;
 /// ```
 ///
 /// # Errors
-/// [`Unimplemented`](crate::ErrorKind::Unimplemented) if the host has no random bytes, or does not let the module have them;
-/// [`Refused`](crate::ErrorKind::Refused) for any other error of WASI.
+/// [`Unimplemented`](crate::ErrorKind::Unimplemented) if the host has no random bytes, or does not
+/// let the module have them; [`Refused`](crate::ErrorKind::Refused) for any other error of WASI.
 ///
 /// Source: WASI preview 1, `random_get`.
 #[doc(alias = "random_get")]
@@ -97,7 +102,8 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    /// Notes how much it was asked for, and fills with the number of the call, or answers with an error.
+    /// Notes how much it was asked for, and fills with the number of the call, or answers with an
+    /// error.
     #[derive(Default)]
     struct Host {
         error: u32,

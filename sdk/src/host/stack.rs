@@ -2,11 +2,12 @@
 
 use core::fmt;
 
-/// What a level of nesting may need before the next check: the frames of a large type, and those of the reader.
+/// What a level of nesting may need before the next check: the frames of a large type, and those of
+/// the reader.
 const RESERVE: usize = 10 * 1024;
 
-/// The bytes of stack that are left. Modules of Rust have the stack first in memory, and it grows down to address 0: the address of what
-/// is on it now is what is left.
+/// The bytes of stack that are left. Modules of Rust have the stack first in memory, and it grows
+/// down to address 0: the address of what is on it now is what is left.
 #[cfg(target_family = "wasm")]
 #[inline(never)]
 fn left() -> usize {
@@ -32,11 +33,13 @@ impl fmt::Display for TooDeep {
 
 impl core::error::Error for TooDeep {}
 
-/// What a level of nesting needs where serde reads twice: enums with `#[serde(tag)]` and `#[serde(untagged)]`, and `#[serde(flatten)]`, are read
-/// into memory first, and nothing can be checked while their types are made from that.
+/// What a level of nesting needs where serde reads twice: enums with `#[serde(tag)]` and
+/// `#[serde(untagged)]`, and `#[serde(flatten)]`, are read into memory first, and nothing can be
+/// checked while their types are made from that.
 const LEVEL: usize = 576;
 
-/// Refuses input whose nesting the stack does not allow, as far as that can be told before it is read.
+/// Refuses input whose nesting the stack does not allow, as far as that can be told before it is
+/// read.
 #[inline]
 pub(crate) fn check_depth(depth: usize) -> Result<(), TooDeep> {
     if left() / LEVEL < depth { Err(TooDeep) } else { Ok(()) }

@@ -1,4 +1,4 @@
-//! [`RateLimit`]: lines that a client can cause, without letting the client fill the log.
+//! [`RateLimit`]: log lines that a client can cause, without a flood.
 
 use crate::abi::log_level::LogLevel;
 use crate::current;
@@ -9,14 +9,17 @@ use core::fmt;
 use core::time::Duration;
 use std::cell::Cell;
 
-/// How often a place may write a line.
+/// A limit on how often one place in the source writes a log line.
 ///
-/// A client that sends bad requests must not write a line of the log with each of them: logs have a price, and a flood hides other
-/// lines. [`warn_limited!`](crate::log::warn_limited) and [`error_limited!`](crate::log::error_limited) have such a limit of their own; this
-/// type is for other levels and other rates. The first lines are written at once, up to `burst`; after that, one for each `interval`. A line that
-/// is written says how many were not: `… (24 more suppressed)`.
+/// A client that sends bad requests must not cause one log line for each of them: logs cost money,
+/// and a flood hides other lines. [`warn_limited!`](crate::log::warn_limited) and
+/// [`error_limited!`](crate::log::error_limited) each have such a limit; this type is for other
+/// levels and other rates. The first lines are written at once, up to `burst`; after that, one line
+/// for each `interval`. A written line contains the number of suppressed ones:
+/// `… (24 more suppressed)`.
 ///
-/// The host's clock is read for each line that is about to be written, and never otherwise. Each VM counts for itself.
+/// The clock of the host is read only for lines that the host's level permits. Each VM counts
+/// separately.
 ///
 /// ```
 /// use proxy_filter::log::{self, RateLimit};
@@ -34,15 +37,16 @@ use std::cell::Cell;
 #[derive(Debug)]
 pub struct RateLimit {
     burst: u64,
-    /// In nanoseconds, as the times are.
+    /// In nanoseconds, like the times.
     interval: u64,
-    /// When all of the burst is there again.
+    /// When the whole burst is available again.
     full: Cell<u64>,
     suppressed: Cell<u32>,
 }
 
 impl RateLimit {
-    /// A limit of `burst` lines at once, and one line for each `interval` after that. A burst of 0 counts as 1.
+    /// Creates a limit of `burst` lines at once, and one line for each `interval` after that. A
+    /// burst of 0 counts as 1.
     #[allow(clippy::cast_possible_truncation, reason = "an interval of 584 years is as good as a longer one")]
     pub const fn new(burst: u32, interval: Duration) -> Self {
         let nanoseconds = interval.as_nanos();
@@ -50,11 +54,13 @@ impl RateLimit {
         Self { burst: burst as u64, interval, full: Cell::new(0), suppressed: Cell::new(0) }
     }
 
-    /// Whether a line may be written now: how many were suppressed since the last one; `None` if this one is suppressed too.
+    /// Returns how many lines were suppressed since the last one, if a line may be written now.
+    /// `None` suppresses this one too.
     ///
-    /// [`log`](Self::log) calls it. A filter calls it for what should be as rare as such a line, a report to a service for example.
+    /// [`log`](Self::log) calls it. A filter can call it for other actions that must be as rare,
+    /// such as a report to a service.
     pub fn admit(&self) -> Option<u32> {
-        // A host without a clock limits nothing.
+        // Without a clock there is no limit.
         let Ok(now) = sys::proxy_get_current_time_nanoseconds() else { return Some(0) };
         let whole = self.interval.saturating_mul(self.burst.max(1));
         let mut full = self.full.get().max(now);
@@ -71,7 +77,8 @@ impl RateLimit {
         Some(self.suppressed.take())
     }
 
-    /// Writes a line through the [`log`](mod@crate::log) facade, unless the host's level or this limit suppresses it.
+    /// Writes a line through the [`log`](mod@crate::log) facade, unless the host's level or this
+    /// limit suppresses it.
     pub fn log(&self, level: ::log::Level, message: fmt::Arguments<'_>) {
         if !::log::log_enabled!(level) {
             return;
@@ -84,17 +91,18 @@ impl RateLimit {
     }
 }
 
-/// How many lines about streams the SDK writes for so many streams.
+/// The number of lines about streams that the SDK writes for each period of streams.
 const OWN_LINES: u32 = 30;
 const STREAMS: u32 = 512;
 
 thread_local! {
-    /// The streams that the SDK has written about last, and how many lines it has written about them.
+    /// The last period of streams with a line, and its number of lines.
     static OWN: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
 }
 
-/// Writes a line of the SDK about a stream, unless a client is filling the log with them. It is no [`RateLimit`], because every module
-/// carries it: context ids count the streams, and no clock is read.
+/// Writes a line of the SDK about a stream, unless clients cause too many. It is not a
+/// [`RateLimit`], because every module contains it: context ids count the streams, and no clock is
+/// read.
 #[cold]
 #[inline]
 pub(crate) fn write_limited(level: LogLevel, line: &Line) {
@@ -107,9 +115,11 @@ pub(crate) fn write_limited(level: LogLevel, line: &Line) {
     }
 }
 
-/// Logs at the level `warn`, at most 10 lines at once and one a second after that: see [`RateLimit`].
+/// Logs at the level `warn`, at most 10 lines at once and one a second after that: see
+/// [`RateLimit`].
 ///
-/// Each place in the source has a limit of its own. Use it for what a client, or a service that is down, can cause with each request.
+/// Each place in the source has its own limit. Use it for lines that a client, or an unavailable
+/// service, can cause with each request.
 ///
 /// ```
 /// # fn f(path: &proxy_filter::HeaderValue) {
@@ -121,9 +131,10 @@ pub(crate) fn write_limited(level: LogLevel, line: &Line) {
 #[doc(inline)]
 pub use crate::__warn_limited as warn_limited;
 
-/// Logs at the level `error`, at most 10 lines at once and one a second after that: see [`RateLimit`].
+/// Logs at the level `error`, at most 10 lines at once and one a second after that: see
+/// [`RateLimit`].
 ///
-/// Each place in the source has a limit of its own.
+/// Each place in the source has its own limit.
 ///
 /// ```
 /// # fn f(error: &proxy_filter::Error) {
@@ -149,7 +160,7 @@ macro_rules! __error_limited {
     ($($message:tt)+) => { $crate::__limited!(Error, $($message)+) };
 }
 
-/// One place, with a limit of its own.
+/// One place, with its own limit.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __limited {

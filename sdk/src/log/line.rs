@@ -1,7 +1,8 @@
 use crate::current::Callback;
 
-/// A line of text put together on the stack: no allocation and no formatting machinery, so that it also works while the module
-/// is out of memory, and costs a module that never logs almost nothing. Text beyond the capacity is cut.
+/// A line of text on the stack. It needs neither an allocation nor `core::fmt`, so it works while
+/// the module is out of memory, and costs almost nothing in a module that never logs. Text beyond
+/// the capacity is cut.
 pub(crate) struct Line {
     bytes: [u8; Self::CAPACITY],
     length: usize,
@@ -14,7 +15,7 @@ impl Line {
         Self { bytes: [0; Self::CAPACITY], length: 0 }
     }
 
-    /// A line that begins with the callback that it is about.
+    /// Creates a line that begins with its callback.
     #[cold]
     #[inline(never)]
     pub(crate) fn of(callback: Callback, context_id: u32) -> Self {
@@ -55,7 +56,7 @@ impl Line {
         self.push_bytes(digits.get(start..).unwrap_or_default());
     }
 
-    /// The text of a line of printable ASCII; nothing of any other.
+    /// Returns the line if it is printable ASCII, and otherwise an empty text.
     pub(crate) fn as_str(&self) -> &str {
         plain_text(self.as_bytes()).unwrap_or_default()
     }
@@ -65,7 +66,8 @@ impl Line {
     }
 }
 
-/// The bytes as text, if all of them are printable ASCII: one copy of the code, for messages about errors.
+/// Returns the bytes as text, if all of them are printable ASCII. It is not inlined, so that a
+/// module has one copy of it.
 #[cold]
 #[inline(never)]
 pub(crate) fn plain_text(bytes: &[u8]) -> Option<&str> {

@@ -1,9 +1,10 @@
-//! Logging through the [`log`] facade: it works without any set-up.
+//! Logging through the [`log`] facade. It needs no setup.
 //!
-//! `log::info!("…")` and its siblings write to the host's log at the same level. The host's own level decides what is written: it is
-//! read when the first line of a configuration or tick is about to be logged, and again every 32 streams, so that an operator
-//! who changes the level of a running proxy is followed without a host call a line. A line below the level is neither formatted
-//! nor handed to the host. A module that never logs imports nothing for it.
+//! `log::info!("…")` and the other macros write to the host's log at the same level. The host's
+//! level decides what is written. The SDK reads it for the first line of a configuration or a tick,
+//! and again every 32 streams. A change of the level in a running proxy is therefore noticed,
+//! without a host call for each line. A line below the level is neither formatted nor sent to the
+//! host. A module that never logs imports nothing for it.
 //!
 //! ```
 //! use proxy_filter::log;
@@ -12,19 +13,21 @@
 //! # }
 //! ```
 //!
-//! The macros are re-exported here, so that `use proxy_filter::log;` is all a filter needs.
+//! The macros are re-exported here: `use proxy_filter::log;` is sufficient.
 //!
 //! # Lines that a client can cause
 //!
-//! A line at `warn` or `error` for each bad request lets a client fill the log. [`warn_limited!`](warn_limited) and
-//! [`error_limited!`](error_limited) write the first 10 lines, then one a second, and say how many were suppressed; [`RateLimit`] is for other
-//! rates. The lines that the SDK writes by itself, about a callback that failed for example, have a limit of their own: 30 lines for
-//! each 512 streams of a VM.
+//! A line at `warn` or `error` for each bad request lets a client fill the log.
+//! [`warn_limited!`](warn_limited) and [`error_limited!`](error_limited) write the first 10 lines,
+//! then one a second, with the number of suppressed lines. [`RateLimit`] is for other rates. The
+//! SDK's own lines, about a failed callback for example, have a separate limit: 30 lines for each
+//! 512 streams of a VM.
 //!
 //! # Envoy
 //!
-//! Envoy prints the plugin's name before the lines of a stream. The level of its logger `wasm` decides, which
-//! `--component-log-level wasm:debug` or the admin endpoint `/logging?wasm=debug` set.
+//! Envoy prints the plugin's name before the lines of a stream. The level is that of its logger
+//! `wasm`. Set it with `--component-log-level wasm:debug` or the admin endpoint
+//! `/logging?wasm=debug`.
 //!
 //! Source: context API, "Application log API"; ABI 0.2.1, `proxy_log` and `proxy_get_log_level`.
 
@@ -57,10 +60,10 @@ pub fn critical(message: impl AsRef<[u8]>) {
     write(LogLevel::Critical, message.as_ref());
 }
 
-/// Writes a line whatever the host's level is; hosts check it again.
+/// Writes a line whatever the cached level is; hosts check the level again.
 #[doc(alias = "proxy_log")]
 pub(crate) fn write(level: LogLevel, message: &[u8]) {
-    // A host that refuses a log line leaves nobody to tell.
+    // If the host refuses a log line, there is no other place to report it.
     let _ = sys::proxy_log(level.raw(), message);
 }
 
@@ -71,16 +74,17 @@ thread_local! {
     static BUFFER: RefCell<Text> = const { RefCell::new(Text(Vec::new())) };
 }
 
-/// A line longer than this does not keep its buffer.
+/// The buffer of a longer line is not kept.
 const KEPT_BUFFER: usize = 4096;
 
-/// A formatted line. A `String` would bring a second way to append a `char` along; the default one serves as well.
+/// A formatted line. `String` would add a second way to append a `char` to the module; the default
+/// method of the trait suffices.
 struct Text(Vec<u8>);
 
 impl Text {
     fn write(&mut self, level: LogLevel, message: core::fmt::Arguments<'_>) {
         self.0.clear();
-        // A `Display` that fails leaves what it has written so far.
+        // If a `Display` fails, what it has written so far is logged.
         let _ = self.write_fmt(message);
         write(level, &self.0);
     }
@@ -93,7 +97,7 @@ impl core::fmt::Write for Text {
     }
 }
 
-/// What the [`log`] facade writes to.
+/// The target of the [`log`] facade.
 struct Logger;
 
 impl Logger {
@@ -103,7 +107,7 @@ impl Logger {
         if read_in == epoch {
             return level;
         }
-        // A host without the function gets every line and filters itself.
+        // A host without the function gets every line, and filters them itself.
         let level = sys::proxy_get_log_level().ok().and_then(LogLevel::from_raw).unwrap_or(LogLevel::Trace);
         HOST_LEVEL.set((level, epoch));
         level
@@ -132,7 +136,8 @@ impl ::log::Log for Logger {
             Some(())
         });
         if !matches!(formatted, Ok(Some(()))) {
-            // A `Display` that logs while it is being logged, or a native thread that ends: without the common buffer.
+            // A `Display` that logs while it is formatted, or a native thread that ends: the shared
+            // buffer is not available.
             Text(Vec::new()).write(level, *record.args());
         }
     }
@@ -142,7 +147,7 @@ impl ::log::Log for Logger {
 
 /// Makes the [`log`] facade write to the host, unless the filter has installed a logger of its own.
 pub(crate) fn install() {
-    // Fails when a logger is there already: the filter's own, or, natively, this one.
+    // Fails if a logger is already installed: the filter's own or, natively, this one.
     let _ = ::log::set_logger(&Logger);
     ::log::set_max_level(::log::LevelFilter::Trace);
 }

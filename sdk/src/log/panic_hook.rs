@@ -1,4 +1,4 @@
-//! A panic in the filter's code reaches the host's log before the module dies.
+//! Writes a panic in the filter's code to the host's log before the module traps.
 
 use crate::abi::log_level::LogLevel;
 use crate::current;
@@ -9,7 +9,8 @@ use std::panic::PanicHookInfo;
 
 /// Writes the message, location, callback and context id to the host's log.
 ///
-/// No allocation, no formatting: the module may be out of memory, and every module carries this.
+/// It neither allocates nor formats: the module may be out of memory, and every module contains
+/// this code.
 fn report(info: &PanicHookInfo<'_>) {
     let mut line = Line::of(current::callback(), current::context_id());
     line.push(" panicked at ");
@@ -30,13 +31,15 @@ fn report(info: &PanicHookInfo<'_>) {
     log::write(LogLevel::Critical, line.as_bytes());
 }
 
-/// Installs the hook: once a module on wasm; elsewhere once a process, and only for threads that run a filter.
+/// Installs the hook: once for each module on wasm; elsewhere once for each process, where it acts
+/// only in threads that run a filter.
 #[cfg(target_family = "wasm")]
 pub(crate) fn install() {
     panic::set_hook(Box::new(report));
 }
 
-/// Installs the hook: once a module on wasm; elsewhere once a process, and only for threads that run a filter.
+/// Installs the hook: once for each module on wasm; elsewhere once for each process, where it acts
+/// only in threads that run a filter.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn install() {
     static ONCE: std::sync::Once = std::sync::Once::new();

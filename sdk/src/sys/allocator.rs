@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A global allocator that logs when the allocator inside has no memory left.
 ///
-/// Rust ends a module without memory with a bare `unreachable` instruction: no panic, no hook, no line. This allocator writes
-/// `out of memory` at [`LogLevel::Critical`] before that. An allocation that may fail, `Vec::try_reserve` for
-/// example, logs the same line, and the module lives on. The line is written for the first failure of a VM, the second, the
-/// fourth, the eighth and so on, so that a client cannot fill the log.
+/// Rust ends a module without memory with a bare `unreachable` instruction: no panic, no hook, no
+/// line. This allocator writes `out of memory` at [`LogLevel::Critical`] before that. An allocation
+/// that may fail, `Vec::try_reserve` for example, logs the same line, and the module lives on. The
+/// line is written for the first failure of a VM, the second, the fourth, the eighth and so on, so
+/// that a client cannot fill the log.
 ///
-/// The feature `log-out-of-memory` is on by default. It makes this the global allocator of each wasm module, around the one of the standard
-/// library. A filter with an allocator of its own turns the default features off, and may wrap its own:
+/// The feature `log-out-of-memory` is on by default. It makes this the global allocator of each
+/// wasm module, around the one of the standard library. A filter with an allocator of its own turns
+/// the default features off, and may wrap its own:
 ///
 /// ```toml
 /// proxy-filter = { version = "0.1", default-features = false, features = ["panic-hook"] }
@@ -34,9 +36,9 @@ pub struct LogOutOfMemory<A>(
     pub A,
 );
 
-// Not inlined: a copy of the allocator in each of its callers would be 1 KB of a module. `alloc_zeroed` is the provided one, which
-// calls `alloc`.
-// SAFETY: every call goes to the allocator inside as it is, and its result is returned as it is.
+// Not inlined: a copy of the allocator in each of its callers would be 1 KB of a module.
+// `alloc_zeroed` is the provided one, which calls `alloc`. SAFETY: every call goes to the allocator
+// inside as it is, and its result is returned as it is.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for LogOutOfMemory<A> {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -67,7 +69,8 @@ fn checked(block: *mut u8) -> *mut u8 {
 
 static FAILURES: AtomicU32 = AtomicU32::new(0);
 
-/// Allocates nothing, and calls `proxy_log` only: Envoy traps other host functions while it asks the module for memory.
+/// Allocates nothing, and calls `proxy_log` only: Envoy traps other host functions while it asks
+/// the module for memory.
 #[cold]
 #[inline(never)]
 fn report() {

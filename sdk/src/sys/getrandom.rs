@@ -2,7 +2,8 @@
 
 use getrandom::Error;
 
-/// What the crate calls if it is compiled with `--cfg getrandom_backend="custom"`. Its versions 0.3 and 0.4 know it by this name.
+/// What the crate calls if it is compiled with `--cfg getrandom_backend="custom"`. Its versions 0.3
+/// and 0.4 know it by this name.
 ///
 /// # Safety
 /// `bytes` points to `size` bytes that may be written. They need not be initialised.

@@ -10,10 +10,10 @@ use std::cell::Cell;
 /// Ids come from the host: small, increasing, shared by roots and streams. The entry that was
 /// created last is at the front, where it costs next to nothing: streams that come one after the
 /// other never go further. Those that overlap are moved behind it into chains. Fibonacci hashing
-/// spreads consecutive ids evenly over them whatever range is alive, so that a look-up does not slow
-/// down as streams are added. A look-up hands out the entry itself: nothing here is borrowed while a
-/// context's own code runs. Entries are used again, so that a module that has seen its busiest
-/// moment allocates no more of them.
+/// spreads consecutive ids evenly over them whatever range is alive, so that a look-up does not
+/// slow down as streams are added. A look-up hands out the entry itself: nothing here is borrowed
+/// while a context's own code runs. Entries are used again, so that a module that has seen its
+/// busiest moment allocates no more of them.
 ///
 /// A module has up to six tables. What does not depend on the type of the entries is [`Index`], of
 /// which a module has one copy: 600 bytes for each further table less.
@@ -73,8 +73,8 @@ impl<T> Table<T> {
     }
 
     /// Puts an entry in: one that was used before, or else a new one. The entry that had this id is
-    /// returned besides, unless it is among the chains, where the new one hides it until that one is
-    /// removed.
+    /// returned besides, unless it is among the chains, where the new one hides it until that one
+    /// is removed.
     #[inline]
     pub(crate) fn insert(&self, id: u32, new: impl FnOnce() -> T) -> (&'static Entry<T>, Option<&'static Entry<T>>) {
         match self.index.front.get() {
@@ -250,8 +250,8 @@ impl Index {
         idle
     }
 
-    /// Puts an entry before the one at the front, which goes to the chains, or is returned if it has
-    /// the same id.
+    /// Puts an entry before the one at the front, which goes to the chains, or is returned if it
+    /// has the same id.
     #[inline(never)]
     fn put(&self, link: Link, id: u32) -> Option<Link> {
         head(link).id.set(id);

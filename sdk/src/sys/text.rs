@@ -7,8 +7,8 @@ pub(crate) fn printable_ascii(bytes: &[u8]) -> Option<&str> {
     all.then(|| unsafe { core::str::from_utf8_unchecked(bytes) })
 }
 
-/// The bytes as text, if all of them are printable ASCII other than the backslash: what almost every
-/// header is.
+/// The bytes as text, if all of them are printable ASCII other than the backslash: what almost
+/// every header is.
 ///
 /// It looks at eight bytes at once, the last eight overlapping, and then knows what
 /// `core::str::from_utf8` would have to find out again byte by byte.
@@ -40,8 +40,8 @@ const EACH: u64 = u64::from_ne_bytes([1; 8]);
 /// Has one of the bytes' high bits if one of them is below 0x20, above 0x7e, or a backslash.
 #[inline]
 const fn is_special(word: u64) -> u64 {
-    // The lowest such byte is seen because none below it borrows or carries. What it borrows from its
-    // neighbours, or carries into them, does not matter: the word is suspicious already.
+    // The lowest such byte is seen because none below it borrows or carries. What it borrows from
+    // its neighbours, or carries into them, does not matter: the word is suspicious already.
     word.wrapping_sub(EACH * 0x20) | word.wrapping_add(EACH) | (word ^ (EACH * b'\\' as u64)).wrapping_sub(EACH)
 }
 

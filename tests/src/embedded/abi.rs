@@ -66,7 +66,8 @@ impl Wire<'_> {
         self.memory.write(pointer, bytes).ok_or(BAD_POINTER)
     }
 
-    /// Hands bytes over: none at all as null and 0, others in memory the module gives. Envoy does not ask for 0 bytes.
+    /// Hands bytes over: none at all as null and 0, others in memory the module gives. Envoy does
+    /// not ask for 0 bytes.
     pub(super) fn put_buffer(&mut self, bytes: &[u8]) -> Result<(), Undeliverable> {
         let size = u32::try_from(bytes.len()).map_err(|_| BAD_POINTER)?;
         let pointer = if size == 0 { 0 } else { self.functions.while_allocating(|| self.memory.allocate(size))? };
@@ -102,7 +103,8 @@ macro_rules! imports {
                                     Ok(0)
                                 }
                                 Err(status) => {
-                                    // Envoy writes this out before it knows whether the call is possible.
+                                    // Envoy writes this out before it knows whether the call is
+                                    // possible.
                                     if stringify!($name) == "proxy_http_call" {
                                         wire.put(&0_u32.to_le_bytes())?;
                                     }
@@ -130,7 +132,8 @@ macro_rules! imports {
             $(fn $name(&self, $($parameter: imports!(@type $kind)),*) -> Result<($(imports!(@type out $out_kind)),*), Status> {
                 let result = self.0.$name($($parameter),*);
                 if CALLING_BACK.contains(&stringify!($name)) {
-                    // A module that panics there has failed, and the panic is on its way to who called it.
+                    // A module that panics there has failed, and the panic is on its way to who
+                    // called it.
                     let _ = self.0.call_inside(stringify!($name), &mut self.1.clone());
                 }
                 self.0.called(stringify!($name), result.as_ref().err().map_or(0, |status| status.raw()));

@@ -8,7 +8,8 @@ use crate::fixture::{self, Metadata, MetadataSource};
 use crate::message::{Fields, Protocol};
 use proxy_filter::Status;
 
-/// A connection on one machine: the client's port, the host's, the port the host connects from, and the upstream's.
+/// A connection on one machine: the client's port, the host's, the port the host connects from, and
+/// the upstream's.
 const PORTS: [u16; 4] = [50_000, 10_000, 40_000, 8_080];
 /// How long whatever takes time has taken.
 const MILLISECOND: u64 = 1_000_000;
@@ -33,7 +34,8 @@ fn when<T>(condition: bool, value: T) -> Result<T, Status> {
     condition.then_some(value).ok_or(Status::NOT_FOUND)
 }
 
-/// The maps that attributes are read from: those the module can reach, and the access log's during `on_log`.
+/// The maps that attributes are read from: those the module can reach, and the access log's during
+/// `on_log`.
 struct Maps<'a> {
     request: Option<&'a Map>,
     response: Option<&'a Map>,

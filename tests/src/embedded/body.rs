@@ -60,7 +60,8 @@ impl Exchange<'_> {
                     self.release(way, index)?;
                     if end && !way.has_trailers && self.with_side(which, |side| side.trailers.value.is_some()) {
                         (way.has_trailers, end) = (true, false);
-                        // Envoy 1.40 tells those of a request twice, if the filter has held the body before.
+                        // Envoy 1.40 tells those of a request twice, if the filter has held the
+                        // body before.
                         let times = if held && which == Which::Request { 2 } else { 1 };
                         added = Some((index + 1, times));
                         fragile = !held && which == Which::Response;
@@ -86,7 +87,8 @@ impl Exchange<'_> {
                 });
             }
             if fragile {
-                // Envoy 1.40 tells nobody of the trailers: this filter sees no end of the body, and keeps it.
+                // Envoy 1.40 tells nobody of the trailers: this filter sees no end of the body, and
+                // keeps it.
                 return Ok(());
             }
             return self.added_trailers(way, added);
@@ -146,7 +148,8 @@ impl Exchange<'_> {
                 side.trailers.show_to(filter);
                 side.trailers.value.as_ref().map_or(0, Map::len)
             });
-            // What the filter buffered is in its reach; after another kind of stop an empty buffer is, which nobody sends.
+            // What the filter buffered is in its reach; after another kind of stop an empty buffer
+            // is, which nobody sends.
             let held = way.stages.get(index).is_some_and(|stage| stage.hold == Hold::Part);
             if held {
                 self.show_body(way, index);
@@ -187,9 +190,11 @@ impl Exchange<'_> {
         self.headers_from(way, index + 1)
     }
 
-    /// A filter has continued the message: what waits goes on, through the filter itself if it has not seen it. Whether anything did.
+    /// A filter has continued the message: what waits goes on, through the filter itself if it has
+    /// not seen it. Whether anything did.
     ///
-    /// Envoy has one buffer for all filters, and tells the later ones of all that is in it: also of what they have seen already, and hold.
+    /// Envoy has one buffer for all filters, and tells the later ones of all that is in it: also of
+    /// what they have seen already, and hold.
     fn resume(&mut self, way: &mut Way, index: usize) -> Result<bool, Ended> {
         if way.is_held_before(index) {
             self.functions.state().violations.push(
@@ -219,7 +224,8 @@ impl Exchange<'_> {
         Ok(true)
     }
 
-    /// Lets go what filters have continued outside of the callbacks of the message. Whether anything went on.
+    /// Lets go what filters have continued outside of the callbacks of the message. Whether
+    /// anything went on.
     pub(super) fn resume_continued(&mut self, way: &mut Way) -> Result<bool, Ended> {
         let mut resumed = false;
         for filter in self.with_side(way.which, |side| std::mem::take(&mut side.continued)) {

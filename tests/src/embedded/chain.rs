@@ -5,7 +5,8 @@ use super::stream::{Filter, Phase, Which};
 use crate::message::{Fields, Protocol};
 
 impl Exchange<'_> {
-    /// The contexts that a message passes: a request's in order, a response's in reverse and only those that the module knows.
+    /// The contexts that a message passes: a request's in order, a response's in reverse and only
+    /// those that the module knows.
     pub(super) fn chain(&self, which: Which) -> Vec<u32> {
         let filters = self.filters();
         match which {

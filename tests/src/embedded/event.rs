@@ -1,4 +1,5 @@
-//! What comes to the root context by itself, in the order of its time: ticks, and what comes back of HTTP callouts and gRPC.
+//! What comes to the root context by itself, in the order of its time: ticks, and what comes back
+//! of HTTP callouts and gRPC.
 
 use super::callouts::End;
 use super::fields::Map;
@@ -16,9 +17,11 @@ enum Event {
     Tick,
 }
 
-/// Goes on to the next event, if it comes no later than this, and tells the module. Whether there was one.
+/// Goes on to the next event, if it comes no later than this, and tells the module. Whether there
+/// was one.
 ///
-/// Of events at the same time the end of an HTTP callout comes first, then gRPC, then foreign functions, then the tick; what was called first comes first.
+/// Of events at the same time the end of an HTTP callout comes first, then gRPC, then foreign
+/// functions, then the tick; what was called first comes first.
 pub(super) fn next(vm: &mut Vm, functions: &Functions, until: Duration) -> bool {
     if vm.failed() {
         return false;

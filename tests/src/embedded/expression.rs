@@ -1,8 +1,10 @@
 //! Expressions in CEL: `expr_create`, `expr_evaluate` and `expr_delete`.
 //!
-//! They know the attributes that are text, numbers, booleans or header fields, whose names are in lower case. To an expression, times,
-//! durations, metadata and filter state do not exist here, and of functions there are [`FUNCTIONS`] and the macros. Unlike in Envoy, an error on the
-//! left of `||` and `&&` is one of the whole, whatever is on the right, and a map comes back in the order of its keys.
+//! They know the attributes that are text, numbers, booleans or header fields, whose names are in
+//! lower case. To an expression, times, durations, metadata and filter state do not exist here, and
+//! of functions there are [`FUNCTIONS`] and the macros. Unlike in Envoy, an error on the left of
+//! `||` and `&&` is one of the whole, whatever is on the right, and a map comes back in the order
+//! of its keys.
 
 use super::fields::{decode, encode};
 use super::property;
@@ -18,7 +20,8 @@ use std::sync::Arc;
 pub(super) fn create(state: &mut State, text: &[u8]) -> Result<Vec<u8>, Status> {
     let text = std::str::from_utf8(text).map_err(|_| Status::BAD_ARGUMENT)?;
     let program = Program::compile(text).map_err(|_| Status::BAD_ARGUMENT)?;
-    // Envoy refuses what calls a function that does not exist. Those whose names do not begin with a letter are operators.
+    // Envoy refuses what calls a function that does not exist. Those whose names do not begin with
+    // a letter are operators.
     let references = program.references();
     let operator = |name: &str| !name.starts_with(|first: char| first.is_ascii_alphabetic());
     if !references.functions().iter().all(|name| operator(name) || FUNCTIONS.contains(name)) {

@@ -62,7 +62,8 @@ impl Functions {
         }
     }
 
-    /// Notes that a callback begins: it acts on its own context. What it acted on before is to be given back.
+    /// Notes that a callback begins: it acts on its own context. What it acted on before is to be
+    /// given back.
     pub(crate) fn enter(&self, name: &str, arguments: &[u32]) -> (u32, u32) {
         let mut state = self.state();
         let outer = (state.current, state.effective);
@@ -79,7 +80,8 @@ impl Functions {
         state.events.push(Event::Returned { name: name.into(), result: result.map(u64::from) });
     }
 
-    /// Runs the callbacks that the host enters while a host function runs, as far as the module exports them.
+    /// Runs the callbacks that the host enters while a host function runs, as far as the module
+    /// exports them.
     pub(crate) fn call_inside(&self, function: &str, module: &mut dyn Reentrant) -> std::result::Result<(), Trap> {
         let next = if function == "proxy_grpc_stream" { rpc::next_inside } else { foreign::next_inside };
         let outer = self.state().backs.arguments.take();

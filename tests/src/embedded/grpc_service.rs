@@ -1,8 +1,10 @@
-//! What a module names as the service of a gRPC call: an encoded `envoy.config.core.v3.GrpcService`, or the name of a cluster.
+//! What a module names as the service of a gRPC call: an encoded
+//! `envoy.config.core.v3.GrpcService`, or the name of a cluster.
 
 use super::protobuf::{Field, fields};
 
-/// The service that is named. What else a `GrpcService` says (a timeout, initial metadata, retries) is not played.
+/// The service that is named. What else a `GrpcService` says (a timeout, initial metadata, retries)
+/// is not played.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum GrpcService {
     /// The bytes are no such message: they are the name of a cluster.

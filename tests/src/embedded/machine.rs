@@ -29,7 +29,8 @@ fn size(bytes: &[u8]) -> u32 {
 }
 
 impl Machine {
-    /// Loads the module and starts each plugin. What the module did until it was refused, otherwise.
+    /// Loads the module and starts each plugin. What the module did until it was refused,
+    /// otherwise.
     pub(super) fn boot(
         guest: &Guest,
         functions: Arc<Functions>,
@@ -59,7 +60,8 @@ impl Machine {
         self.start_root(SERVICE, service)
     }
 
-    /// Creates, starts and configures a root context. The one that was at this position of the chain is retired.
+    /// Creates, starts and configures a root context. The one that was at this position of the
+    /// chain is retired.
     pub(super) fn start_root(&mut self, position: usize, plugin: Plugin) -> Result<(), ConfigureError> {
         let id = self.next_id();
         let configuration = size(&plugin.configuration);

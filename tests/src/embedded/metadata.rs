@@ -1,4 +1,5 @@
-//! Metadata in the two encodings Envoy has for it: the message, and what is inside it as a property.
+//! Metadata in the two encodings Envoy has for it: the message, and what is inside it as a
+//! property.
 
 use super::fields::encode;
 use super::protobuf::field;
@@ -7,7 +8,8 @@ use crate::message::Fields;
 use proxy_filter::Status;
 use serde_json::{Map, Value};
 
-/// A property inside a `core.v3.Metadata`: the message itself, `filter_metadata`, a namespace, or what is in it.
+/// A property inside a `core.v3.Metadata`: the message itself, `filter_metadata`, a namespace, or
+/// what is in it.
 pub(super) fn get(namespaces: &Map<String, Value>, parts: &[&[u8]]) -> Result<Vec<u8>, Status> {
     match parts {
         [] => Ok(map(namespaces, |value| map(value.as_object().unwrap_or(&Map::new()), message))),

@@ -64,7 +64,8 @@ impl Roots {
         serving.into_iter().map(|root| root.id).collect()
     }
 
-    /// Puts a new root context in the place of the one at this position of the chain. The old one waits for its last stream.
+    /// Puts a new root context in the place of the one at this position of the chain. The old one
+    /// waits for its last stream.
     pub(crate) fn add(&mut self, id: u32, position: usize, plugin: Plugin) {
         self.0.push(Root { id, position, plugin, stage: Stage::Starting });
     }

@@ -1,5 +1,5 @@
-//! Signatures: `sign` and `verify_signature`, of RSA keys of 512 to 8,192 bits with PKCS #1 v1.5, and `verify_signature` with ECDSA on P-256 and P-384.
-//! Keys of other kinds are none here.
+//! Signatures: `sign` and `verify_signature`, of RSA keys of 512 to 8,192 bits with PKCS #1 v1.5,
+//! and `verify_signature` with ECDSA on P-256 and P-384. Keys of other kinds are none here.
 
 use super::protobuf::{Field, bytes, field};
 use crate::base64;
@@ -12,7 +12,8 @@ use rsa::{BoxedUint, Pkcs1v15Sign};
 use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
-/// `SignArguments`: hash function, private key in DER, text, private key in PEM. Answers with a `SignResult`.
+/// `SignArguments`: hash function, private key in DER, text, private key in PEM. Answers with a
+/// `SignResult`.
 pub(super) fn sign(fields: &[(u64, Field<'_>)]) -> Result<Vec<u8>, Status> {
     let key = Key::of(fields, 2, 4)?;
     let signature = hashed(&bytes(fields, 1), &bytes(fields, 3)).and_then(|(scheme, hash)| {
@@ -25,7 +26,8 @@ pub(super) fn sign(fields: &[(u64, Field<'_>)]) -> Result<Vec<u8>, Status> {
     })
 }
 
-/// `VerifySignatureArguments`: hash function, public key in DER, signature, text, public key in PEM. Answers with a `VerifySignatureResult`.
+/// `VerifySignatureArguments`: hash function, public key in DER, signature, text, public key in
+/// PEM. Answers with a `VerifySignatureResult`.
 pub(super) fn verify(fields: &[(u64, Field<'_>)]) -> Result<Vec<u8>, Status> {
     let key = Key::of(fields, 2, 5)?;
     let verdict = hashed(&bytes(fields, 1), &bytes(fields, 4)).and_then(|(scheme, hash)| {
@@ -151,7 +153,8 @@ fn first(der: &[u8]) -> Option<&[u8]> {
     der.get(..header.checked_add(length)?)
 }
 
-/// The first block of PEM with one of these labels, and its bytes. What is around it does not count, and a line may have any length.
+/// The first block of PEM with one of these labels, and its bytes. What is around it does not
+/// count, and a line may have any length.
 fn block<'a>(text: &str, labels: &[&'a str]) -> Option<(&'a str, Vec<u8>)> {
     let mut lines = text.lines().map(str::trim_end);
     loop {

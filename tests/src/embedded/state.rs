@@ -1,4 +1,5 @@
-//! What the embedded host knows: the contexts of the VM, the stream that is being played, and all that has happened.
+//! What the embedded host knows: the contexts of the VM, the stream that is being played, and all
+//! that has happened.
 
 use super::backs::Backs;
 use super::callouts::Callouts;
@@ -21,7 +22,8 @@ pub(crate) enum Permission {
     All,
     /// While the module's start section runs: Envoy has no context yet, and crashes.
     Nothing,
-    /// While the module is initialised, by `_initialize` and `main` or by `_start`: the log, and most of WASI. Anything else fails the VM.
+    /// While the module is initialised, by `_initialize` and `main` or by `_start`: the log, and
+    /// most of WASI. Anything else fails the VM.
     Initialisation(&'static str),
     /// While the module's allocator runs: the log and the clock. Anything else fails the VM.
     Allocation,

@@ -35,7 +35,8 @@ const LOCAL: u32 = 1;
 const REMOTE: u32 = 2;
 /// As the callback says it for the upstream.
 const UNKNOWN: u32 = 0;
-/// How much Envoy reads at once. It goes on reading before it asks the filter while it has less than the limit of the connection.
+/// How much Envoy reads at once. It goes on reading before it asks the filter while it has less
+/// than the limit of the connection.
 const READ: usize = 128 * 1024;
 /// A bit of `ResponseFlags`.
 const UPSTREAM_REMOTE_RESET: u64 = 1 << 4;
@@ -102,7 +103,8 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// The time until the next step: what is due comes meanwhile, and the module may continue or close the connection then.
+    /// The time until the next step: what is due comes meanwhile, and the module may continue or
+    /// close the connection then.
     fn let_pass(&mut self) {
         let end = self.functions.state().clock.now() + STEP;
         event::tell(self.vm, self.functions);
@@ -226,7 +228,8 @@ impl<'a> Connection<'a> {
             From::Upstream => "proxy_on_upstream_data",
         };
         let Some(raw) = self.flow(name, &[size, u32::from(end)]) else { return };
-        // Whichever callback asks for it, what is held of the client's data goes on, and the end if it has come.
+        // Whichever callback asks for it, what is held of the client's data goes on, and the end if
+        // it has come.
         if self.take_continued() {
             let end = self.down.finished;
             self.release(From::Client, end);
@@ -257,7 +260,8 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// The connection is over when both directions have ended, and the filter let one of the ends go on. `last` is the one that came now.
+    /// The connection is over when both directions have ended, and the filter let one of the ends
+    /// go on. `last` is the one that came now.
     fn end_if_finished(&mut self, last: From) {
         if self.over || !self.down.finished || !self.up.finished || !(self.down.passed || self.up.passed) {
             return;
@@ -292,7 +296,8 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Enters a callback that decides how the connection goes on: its result, or none if the connection is over.
+    /// Enters a callback that decides how the connection goes on: its result, or none if the
+    /// connection is over.
     fn flow(&mut self, name: &str, arguments: &[u32]) -> Option<u32> {
         let raw = self.callback(Phase::Connection, name, arguments);
         if self.vm.failed() || self.with_stream(|stream| std::mem::take(&mut stream.closed)) {

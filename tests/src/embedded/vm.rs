@@ -66,7 +66,8 @@ impl Vm {
         Ok(vm)
     }
 
-    /// Runs what a module runs before the host makes any context: `_initialize` and, after it, its `main`; or `_start`.
+    /// Runs what a module runs before the host makes any context: `_initialize` and, after it, its
+    /// `main`; or `_start`.
     fn initialise(&mut self) -> Result<(), String> {
         let reactor = self.instance.exports("_initialize");
         let main = ["main", "__main_void"].into_iter().find(|main| self.instance.exports(main));
@@ -89,7 +90,8 @@ impl Vm {
         self.failed.is_some()
     }
 
-    /// Enters a callback for a context; `None` if the module does not export it, or the VM has failed.
+    /// Enters a callback for a context; `None` if the module does not export it, or the VM has
+    /// failed.
     pub(crate) fn call(&mut self, name: &str, arguments: &[u32]) -> Option<u32> {
         if self.failed.is_some() || !self.instance.exports(name) {
             return None;

@@ -1,7 +1,7 @@
 //! What streams that have not ended wait for, in words.
 //!
-//! The host knows which callback held a message, and which calls and ticks of the module are under way: enough to see why a stream
-//! stands still, whether it has callbacks or is one async function.
+//! The host knows which callback held a message, and which calls and ticks of the module are under
+//! way: enough to see why a stream stands still, whether it has callbacks or is one async function.
 
 use super::state::State;
 use super::stream::{Hold, Stream};

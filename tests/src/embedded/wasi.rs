@@ -1,4 +1,5 @@
-//! What Envoy serves of WASI preview 1, under both names that the interface has had: the log, the clocks, random bytes, and the environment.
+//! What Envoy serves of WASI preview 1, under both names that the interface has had: the log, the
+//! clocks, random bytes, and the environment.
 //!
 //! There are no files and no sockets: other functions have an error for every call, or do nothing.
 
@@ -263,10 +264,12 @@ fn random_get(call: &mut Call<'_>) -> Answer {
     call.put(0, &bytes)
 }
 
-/// The bytes of a subscription, and what is read of it: its kind, the clock, the time, and whether that is a time of day.
+/// The bytes of a subscription, and what is read of it: its kind, the clock, the time, and whether
+/// that is a time of day.
 const SUBSCRIPTION: u32 = 48;
 
-/// Nothing ever happens. A module that waits for a time asks until it has come, so the time comes with the call.
+/// Nothing ever happens. A module that waits for a time asks until it has come, so the time comes
+/// with the call.
 fn poll_oneoff(call: &mut Call<'_>) -> Answer {
     let (list, count) = (call.word(0), call.word(2));
     let subscriptions = (0..count).map_while(|index| {

@@ -114,8 +114,8 @@ impl Way {
         self.stages.iter().any(|stage| stage.hold == Hold::Part && stage.data && stage.ended)
     }
 
-    /// The filters whose buffers are within their reach while nothing is told; with those that hold something else of a body, once all of the
-    /// message has come.
+    /// The filters whose buffers are within their reach while nothing is told; with those that hold
+    /// something else of a body, once all of the message has come.
     pub(super) fn in_reach(&self, complete: bool) -> Vec<usize> {
         let reach = |stage: &Stage| stage.hold == Hold::Part && stage.data && (stage.buffering || complete);
         self.stages.iter().enumerate().filter(|(_, stage)| reach(stage)).map(|(index, _)| index).collect()

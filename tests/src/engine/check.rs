@@ -1,4 +1,5 @@
-//! What Envoy checks of a module before it runs, in the same words; then all the rest that is wrong, why, and what to do.
+//! What Envoy checks of a module before it runs, in the same words; then all the rest that is
+//! wrong, why, and what to do.
 
 use super::Import;
 use super::abi;
@@ -6,7 +7,8 @@ use super::exhausted;
 use super::module::{Imported, Kind, Module, Signature};
 use super::remedy;
 
-/// Checks that the host has what the module imports, with the same types, and that the exports have the types that the host calls.
+/// Checks that the host has what the module imports, with the same types, and that the exports have
+/// the types that the host calls.
 pub(super) fn module(module: &Module, offered: &[Import]) -> Result<(), String> {
     imports(module, offered)?;
     if module.initial_memory() > exhausted::MEMORY as u64 {

@@ -5,13 +5,16 @@ use super::Trap;
 /// The most memory that Envoy gives a VM: 1 GiB.
 pub(super) const MEMORY: usize = 1 << 30;
 
-/// How deep functions may call each other on an interpreter. V8 has a stack of about 1 MiB: the smallest functions reach a depth
-/// between 100,000 and 150,000, those with 16 values of 64 bits that they keep between 5,000 and 10,000.
+/// How deep functions may call each other on an interpreter. V8 has a stack of about 1 MiB: the
+/// smallest functions reach a depth between 100,000 and 150,000, those with 16 values of 64 bits
+/// that they keep between 5,000 and 10,000.
 pub(super) const DEPTH: usize = 125_000;
-/// The bytes of values on the stack of an interpreter, which keeps each in 8 bytes and more of them than a compiler does.
+/// The bytes of values on the stack of an interpreter, which keeps each in 8 bytes and more of them
+/// than a compiler does.
 pub(super) const HEIGHT: usize = 7 << 18;
 
-/// The trap, with what it means. An engine says what the processor sees: an address that does not exist, for example.
+/// The trap, with what it means. An engine says what the processor sees: an address that does not
+/// exist, for example.
 pub(crate) fn explain(trap: Trap, module: Option<&[u8]>) -> Trap {
     const STACK: [&str; 3] = ["out of bounds memory access", "call stack exhausted", "stack overflow"];
     let Trap(why) = trap;
@@ -29,7 +32,8 @@ pub(crate) fn explain(trap: Trap, module: Option<&[u8]>) -> Trap {
     Trap(why)
 }
 
-/// The size of the stack of a module that has the stack first in memory, as modules of Rust do: where its stack pointer starts.
+/// The size of the stack of a module that has the stack first in memory, as modules of Rust do:
+/// where its stack pointer starts.
 fn stack_size(module: &[u8]) -> Option<u32> {
     const GLOBALS: u8 = 6;
     const I32_MUTABLE_CONST: [u8; 3] = [0x7f, 0x01, 0x41];
@@ -48,7 +52,8 @@ fn stack_size(module: &[u8]) -> Option<u32> {
     }
 }
 
-/// A number in LEB128, and the bytes after it. The sign bit of a signed one stays what it is: addresses are positive.
+/// A number in LEB128, and the bytes after it. The sign bit of a signed one stays what it is:
+/// addresses are positive.
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0;
     for (index, byte) in bytes.iter().enumerate().take(5) {

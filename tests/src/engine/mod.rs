@@ -27,21 +27,24 @@ pub enum Engine {
     Wasmtime,
     /// `wasmtime`, counting instructions: its fuel, at its own prices.
     ///
-    /// Each operator the module executes is 1, except those that compile to nothing (`nop`, `drop`, `block`, `loop`, `else`, `end`,
-    /// `return`, `unreachable`); `memory.copy` and `memory.fill` are 1 more for each byte. What a host function does is not counted, what it
-    /// makes the module do (allocate) is. The count depends on the module only, not on the machine.
+    /// Each operator the module executes is 1, except those that compile to nothing (`nop`, `drop`,
+    /// `block`, `loop`, `else`, `end`, `return`, `unreachable`); `memory.copy` and `memory.fill`
+    /// are 1 more for each byte. What a host function does is not counted, what it makes the module
+    /// do (allocate) is. The count depends on the module only, not on the machine.
     #[cfg(feature = "wasmtime")]
     Counting,
 }
 
-/// Loads a module with the checks and the messages of Envoy, and links it. Nothing of it has run yet, except a start section.
+/// Loads a module with the checks and the messages of Envoy, and links it. Nothing of it has run
+/// yet, except a start section.
 pub(crate) fn load(
     engine: Engine,
     bytes: &[u8],
     module: &Module,
     imports: Vec<Import>,
 ) -> Result<Box<dyn Instance>, String> {
-    // Envoy compiles the module first. That takes longest, so here it comes last, unless something is wrong.
+    // Envoy compiles the module first. That takes longest, so here it comes last, unless something
+    // is wrong.
     if let Err(fault) = check::module(module, &imports) {
         let invalid = module::invalid(bytes).map(|error| format!("Failed to load Wasm bytecode: {error}"));
         return Err(invalid.unwrap_or(fault));

@@ -1,4 +1,5 @@
-//! What a module's file says before anything of it runs: its version of the ABI, its imports and its exports.
+//! What a module's file says before anything of it runs: its version of the ABI, its imports and
+//! its exports.
 
 use super::abi::{self, Version};
 use std::fmt;
@@ -115,7 +116,8 @@ impl Module {
         Ok(Self { version, imports: reader.imports, exports, memories: reader.memories, shared: reader.shared })
     }
 
-    /// The name of the memory that the host reads and writes, if the module exports one: the last, as in Envoy.
+    /// The name of the memory that the host reads and writes, if the module exports one: the last,
+    /// as in Envoy.
     pub(super) fn exported_memory(&self) -> Option<&str> {
         let mut memories = self.exports.iter().filter(|(_, kind)| matches!(kind, Kind::Memory { .. }));
         memories.next_back().map(|(name, _)| name.as_str())
@@ -126,8 +128,9 @@ impl Module {
         self.memories.iter().map(|(pages, size)| pages.saturating_mul(*size)).max().unwrap_or_default()
     }
 
-    /// The file with the memories of its own that are shared as ones that are not. One thread runs the module, and an engine lets the
-    /// host read a memory safely only if no other thread can write it.
+    /// The file with the memories of its own that are shared as ones that are not. One thread runs
+    /// the module, and an engine lets the host read a memory safely only if no other thread can
+    /// write it.
     #[cfg(feature = "wasmtime")]
     pub(super) fn without_shared_memory<'a>(&self, bytes: &'a [u8]) -> std::borrow::Cow<'a, [u8]> {
         if self.shared.is_empty() {
@@ -148,7 +151,8 @@ pub(super) fn invalid(bytes: &[u8]) -> Option<String> {
     Validator::new_with_features(v8()).validate_all(bytes).err().map(|error| error.to_string())
 }
 
-/// Why an engine did not take a module: a fault of the module, or what the engine does not have. `error` is what the engine said.
+/// Why an engine did not take a module: a fault of the module, or what the engine does not have.
+/// `error` is what the engine said.
 pub(super) fn refused(bytes: &[u8], engine: &str, lacks: &[(WasmFeatures, &str)], error: &str) -> String {
     if let Some(invalid) = invalid(bytes) {
         return format!("Failed to load Wasm bytecode: {invalid}");

@@ -1,4 +1,5 @@
-//! Why a module imports what a host does not have, by the language and the tool that made it, and what to do.
+//! Why a module imports what a host does not have, by the language and the tool that made it, and
+//! what to do.
 
 use super::abi::Version;
 use super::module::{Imported, Kind};

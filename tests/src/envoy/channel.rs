@@ -1,7 +1,7 @@
 //! One HTTP/2 stream (RFC 9113) and the connection it has for itself.
 //!
-//! Frames are written and read here, not by a library, because a library would group repeated fields, refuse what a scenario
-//! wants to send, and hide where a body ended.
+//! Frames are written and read here, not by a library, because a library would group repeated
+//! fields, refuse what a scenario wants to send, and hide where a body ended.
 
 use super::hpack;
 use super::wire::{LIMIT, PAUSE, Pace, Wire};

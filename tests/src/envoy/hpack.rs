@@ -1,4 +1,5 @@
-//! Header blocks of HTTP/2 (RFC 7541), written in the plainest way: nothing indexed, nothing compressed, values as given.
+//! Header blocks of HTTP/2 (RFC 7541), written in the plainest way: nothing indexed, nothing
+//! compressed, values as given.
 
 use crate::message::Fields;
 use httlib_hpack::{Decoder, Encoder};

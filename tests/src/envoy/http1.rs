@@ -15,7 +15,8 @@ const SWITCHING_PROTOCOLS: u16 = 101;
 /// not wait any longer.
 const QUIET: Duration = Duration::from_millis(300);
 
-/// Sends a request and waits for the response. `None`: the connection ended, or nothing came for too long, before a response began.
+/// Sends a request and waits for the response. `None`: the connection ended, or nothing came for
+/// too long, before a response began.
 pub fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Received>> {
     let mut wire = Wire::connect(address)?;
     let framing = Framing::of(&request.headers, &request.body, &request.trailers).unwrap_or(Framing::None);
@@ -37,7 +38,8 @@ pub fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Rec
     Ok(receive_response(&mut wire, &request.method))
 }
 
-/// Serves one request: hands over what came, complete or not, and sends the reply unless there is none.
+/// Serves one request: hands over what came, complete or not, and sends the reply unless there is
+/// none.
 ///
 /// An upstream that answers before the end of the request ends its response when it has the rest.
 pub(super) fn serve(mut wire: Wire, pace: Pace, answered: Answered, visit: &Visit) {
@@ -70,7 +72,8 @@ pub(super) fn serve(mut wire: Wire, pace: Pace, answered: Answered, visit: &Visi
         pieces = body;
     }
     send(&mut wire, &pieces, |_| false);
-    // With a length of its own, a scenario may have announced more than there is: closing at once cuts the response off.
+    // With a length of its own, a scenario may have announced more than there is: closing at once
+    // cuts the response off.
     if !reply.cut_off && !matches!(framing, Framing::Told) && !upgraded {
         wire.drain();
     }
@@ -124,8 +127,8 @@ fn head(first: &str, authority: Option<&str>, fields: &Fields, framing: &Framing
     [first.as_bytes(), b"\r\n", &block(&all)].concat()
 }
 
-/// The message cut into what is sent at once. The head goes ahead of the body, so that it is no matter of luck whether it has
-/// reached the upstream when a filter refuses the body.
+/// The message cut into what is sent at once. The head goes ahead of the body, so that it is no
+/// matter of luck whether it has reached the upstream when a filter refuses the body.
 fn pieces(head: Vec<u8>, framing: &Framing, body: &Body, trailers: &Fields) -> Vec<Vec<u8>> {
     let chunks = match body {
         Body::Absent => &[],
@@ -258,7 +261,8 @@ fn receive_request(wire: &mut Wire, answered: Answered) -> Option<(Received, Str
     Some((received, method, framing))
 }
 
-/// Bytes that are not a head: kept as the body of an incomplete message, so that a test can show them.
+/// Bytes that are not a head: kept as the body of an incomplete message, so that a test can show
+/// them.
 fn unreadable(wire: &mut Wire) -> Option<Received> {
     let body = wire.take(usize::MAX);
     (!body.is_empty()).then(|| Received { body, ..Received::default() })

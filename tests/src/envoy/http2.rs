@@ -12,7 +12,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The pseudo-headers of a request that a test sees.
 const PSEUDO: [&[u8]; 3] = [b":method", b":path", b":authority"];
 
-/// Sends a request and waits for the response. `None`: the stream ended, or nothing came for too long, before a response began.
+/// Sends a request and waits for the response. `None`: the stream ended, or nothing came for too
+/// long, before a response began.
 pub(super) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Received>> {
     let mut wire = Wire::connect(address)?;
     wire.send(PREFACE)?;
@@ -30,7 +31,8 @@ pub(super) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Opt
     Ok(channel.take_received())
 }
 
-/// Serves one request: hands over what came, complete or not, and sends the reply unless there is none.
+/// Serves one request: hands over what came, complete or not, and sends the reply unless there is
+/// none.
 pub(super) fn serve(mut wire: Wire, pace: Pace, visit: &Visit) {
     if wire.exactly(PREFACE.len()).is_err() {
         return;
@@ -59,7 +61,8 @@ pub(super) fn serve(mut wire: Wire, pace: Pace, visit: &Visit) {
     channel.wire.drain();
 }
 
-/// Waits until a request begins. Nobody waits for a client that has connected and does not send one.
+/// Waits until a request begins. Nobody waits for a client that has connected and does not send
+/// one.
 fn wait_for_headers(channel: &mut Channel, visit: &Visit) {
     let mut listen = |limit| while !channel.has_headers && !channel.ended && channel.step(limit).is_ok() {};
     listen(SOON);

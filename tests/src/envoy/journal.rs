@@ -19,9 +19,11 @@ pub(super) struct Journal {
 
 #[derive(Default)]
 struct State {
-    /// The main thread, which writes the first line. It has VMs too: one to load the module, one to try the configuration.
+    /// The main thread, which writes the first line. It has VMs too: one to load the module, one to
+    /// try the configuration.
     main: Option<u64>,
-    /// Events of the VMs that the main thread created, the last at the end: the configuration's trial, then its own while Envoy starts.
+    /// Events of the VMs that the main thread created, the last at the end: the configuration's
+    /// trial, then its own while Envoy starts.
     mains: Vec<Vec<Event>>,
     /// Events of the worker threads' VMs, with their threads, which are not yet taken.
     events: Vec<(u64, Event)>,
@@ -103,7 +105,8 @@ impl Journal {
         self.lock().events.len()
     }
 
-    /// The events of the VM that the main thread created last: the one that tried a configuration, if it was refused.
+    /// The events of the VM that the main thread created last: the one that tried a configuration,
+    /// if it was refused.
     pub(super) fn trial(&self) -> Vec<Event> {
         self.lock().mains.last().cloned().unwrap_or_default()
     }
@@ -134,7 +137,8 @@ impl Journal {
         self.lock().tail.make_contiguous().join("\n")
     }
 
-    /// Waits until each stream context but so many that was created is deleted, or its VM has failed.
+    /// Waits until each stream context but so many that was created is deleted, or its VM has
+    /// failed.
     pub(super) fn wait_for_deletes(&self, but: usize, limit: Duration) {
         self.wait(limit, |state| state.streams.len() <= but || state.ended);
     }

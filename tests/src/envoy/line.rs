@@ -3,11 +3,12 @@
 use crate::record::{Event, LogLine};
 use proxy_filter::LogLevel;
 
-/// The format of a line (`--log-format`): thread, level, logger, and the message with JSON's escapes, so that a line break in a
-/// guest's message is not a line break here.
+/// The format of a line (`--log-format`): thread, level, logger, and the message with JSON's
+/// escapes, so that a line break in a guest's message is not a line break here.
 pub(super) const FORMAT: &str = "%t %l %n %j";
 
-/// Exports whose calls are not events: memory that the host asks for, and what runs before any context exists.
+/// Exports whose calls are not events: memory that the host asks for, and what runs before any
+/// context exists.
 const NOT_EVENTS: [&str; 6] = ["proxy_on_memory_allocate", "malloc", "_initialize", "_start", "main", "__main_void"];
 
 /// A parsed line.
@@ -93,7 +94,8 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// `wasm log plugin root vm: ` in a stream, `wasm log root vm: ` in a root context, `wasm log: ` before there is one.
+    /// `wasm log plugin root vm: ` in a stream, `wasm log root vm: ` in a root context,
+    /// `wasm log: ` before there is one.
     pub(super) fn new(plugin_name: &str, root_id: &str, vm_id: &str) -> Self {
         let prefix = |names: &[&str]| {
             let words = std::iter::once(&"wasm log").chain(names).filter(|name| !name.is_empty());

@@ -31,8 +31,9 @@ const UPDATE: Duration = Duration::from_secs(20);
 /// How long an Envoy lives at most, whatever the test that started it does.
 const LIFE: Duration = Duration::from_secs(600);
 
-/// Runs the arguments as a command and kills it as soon as standard input ends. Standard input is a pipe from this process, so it
-/// also ends when the test is killed: no Envoy outlives its test. A shell, because it takes no unsafe code.
+/// Runs the arguments as a command and kills it as soon as standard input ends. Standard input is a
+/// pipe from this process, so it also ends when the test is killed: no Envoy outlives its test. A
+/// shell, because it takes no unsafe code.
 const GUARDED: &str = r#"
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -63,7 +64,8 @@ struct Running {
 }
 
 impl Process {
-    /// Starts Envoy and waits until its worker serves. The inner error: Envoy refused the module or its configuration.
+    /// Starts Envoy and waits until its worker serves. The inner error: Envoy refused the module or
+    /// its configuration.
     pub(super) fn start(
         binary: &Path,
         bootstrap: &Value,

@@ -1,4 +1,5 @@
-//! Both sides of a TCP connection through Envoy: a client, and a server that accepts one connection, as a script says.
+//! Both sides of a TCP connection through Envoy: a client, and a server that accepts one
+//! connection, as a script says.
 
 use super::wire::LIMIT;
 use crate::tcp::{CONNECTS, DirectionState, ReceivedBytes, Step, StepOutcome};
@@ -46,7 +47,8 @@ impl Server {
     }
 }
 
-/// One side of a connection. What it receives is read on a thread of its own, so that both sides can send at once.
+/// One side of a connection. What it receives is read on a thread of its own, so that both sides
+/// can send at once.
 struct Side {
     stream: TcpStream,
     inbox: Arc<Mutex<Inbox>>,
@@ -129,7 +131,8 @@ fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
     inbox.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What changes when something happens: Envoy's progress, and how much each side has received and how it ended.
+/// What changes when something happens: Envoy's progress, and how much each side has received and
+/// how it ended.
 type State = (usize, Option<(usize, DirectionState)>, (usize, DirectionState));
 
 /// Both sides of a connection, and what they received before this moment.
@@ -147,7 +150,8 @@ struct Play<'a> {
     progress: &'a dyn Fn() -> usize,
 }
 
-/// Plays a connection to Envoy at `listener`, which connects to `server`. `progress` is a number that changes when Envoy does something.
+/// Plays a connection to Envoy at `listener`, which connects to `server`. `progress` is a number
+/// that changes when Envoy does something.
 pub(super) fn play(
     listener: SocketAddr,
     server: &Server,

@@ -67,7 +67,8 @@ impl Upstream {
         lock(&self.state).turns = Some(Arc::clone(turns));
     }
 
-    /// What was received since this was last asked, in the order in which Envoy connected. A panic of an answer goes on here.
+    /// What was received since this was last asked, in the order in which Envoy connected. A panic
+    /// of an answer goes on here.
     pub(super) fn take(&self) -> Vec<Received> {
         let mut state = lock(&self.state);
         if let Some(panic) = state.panic.take() {
@@ -78,8 +79,8 @@ impl Upstream {
         state.received.drain(..).map(|(_, received)| received).collect()
     }
 
-    /// Whether as many connections as Envoy counts have come and are done, or take their time to answer, or are among so many whose
-    /// answers a test holds back.
+    /// Whether as many connections as Envoy counts have come and are done, or take their time to
+    /// answer, or are among so many whose answers a test holds back.
     pub(super) fn is_idle_after(&self, connections: usize, held: usize) -> bool {
         let state = lock(&self.state);
         state.active == state.waiting + held && state.accepted >= connections
@@ -89,7 +90,8 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         lock(&self.state).stopping = true;
-        // Wakes the thread that waits for connections; should it fail, the thread ends with the process.
+        // Wakes the thread that waits for connections; should it fail, the thread ends with the
+        // process.
         let _ = TcpStream::connect_timeout(&self.address, LIMIT);
     }
 }

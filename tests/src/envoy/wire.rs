@@ -4,13 +4,15 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// The longest wait for the other side to send or to take something. A stream that a filter paused for ever ends here.
+/// The longest wait for the other side to send or to take something. A stream that a filter paused
+/// for ever ends here.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
-/// The pause before each piece of a body, long enough for Envoy to hand it to the filter by itself, and for the head to reach
-/// the upstream.
+/// The pause before each piece of a body, long enough for Envoy to hand it to the filter by itself,
+/// and for the head to reach the upstream.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
-/// A client that has connected sends its request within this time, unless it has thought better of it.
+/// A client that has connected sends its request within this time, unless it has thought better of
+/// it.
 pub(super) const SOON: Duration = Duration::from_millis(100);
 
 /// Whether a server pauses between the parts of what it sends.
@@ -74,7 +76,8 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// `TimedOut` when nothing came within the limit, `UnexpectedEof` when the other side closed or reset the connection.
+    /// `TimedOut` when nothing came within the limit, `UnexpectedEof` when the other side closed or
+    /// reset the connection.
     pub(super) fn fill(&mut self, limit: Duration) -> io::Result<()> {
         if self.closed {
             return Err(ErrorKind::UnexpectedEof.into());
@@ -124,8 +127,8 @@ impl Wire {
         }
     }
 
-    /// Pauses between two pieces while listening: true when the other side has closed, or has sent what `enough` waits for, so
-    /// that it makes no sense to go on sending.
+    /// Pauses between two pieces while listening: true when the other side has closed, or has sent
+    /// what `enough` waits for, so that it makes no sense to go on sending.
     pub(super) fn pause(&mut self, enough: impl Fn(&[u8]) -> bool) -> bool {
         let end = Instant::now() + PAUSE;
         loop {
@@ -141,7 +144,8 @@ impl Wire {
         }
     }
 
-    /// Reads and drops what the other side still sends until it closes, so that closing first cannot cut off what it has not read.
+    /// Reads and drops what the other side still sends until it closes, so that closing first
+    /// cannot cut off what it has not read.
     pub(super) fn drain(&mut self) {
         while self.fill(LIMIT).is_ok() {
             self.buffer.clear();

@@ -17,10 +17,13 @@ impl Host {
         self.settings.root_id = root_id.into();
     }
 
-    /// The plugin filters TCP connections: in Envoy it is `envoy.filters.network.wasm`, and `tcp_proxy` comes after it.
+    /// The plugin filters TCP connections: in Envoy it is `envoy.filters.network.wasm`, and
+    /// `tcp_proxy` comes after it.
     ///
-    /// To be said before [`configure`](Self::configure); [`connect`](Self::connect) says it for a plugin that has not been configured. It is
-    /// the only plugin then: without [`plugin`](Self::plugin), [`access_logger`](Self::access_logger) and [`workers`](Self::workers).
+    /// To be said before [`configure`](Self::configure); [`connect`](Self::connect) says it for a
+    /// plugin that has not been configured. It is the only plugin then: without
+    /// [`plugin`](Self::plugin), [`access_logger`](Self::access_logger) and
+    /// [`workers`](Self::workers).
     pub fn tcp(&mut self) {
         self.settings.tcp = true;
     }
@@ -30,10 +33,12 @@ impl Host {
         self.settings.vm_configuration = configuration.to_string().into_bytes();
     }
 
-    /// An environment variable of the VM: `environment_variables.key_values` of the VM's configuration.
+    /// An environment variable of the VM: `environment_variables.key_values` of the VM's
+    /// configuration.
     ///
-    /// A module that is built for WASI (`wasm32-wasip1`, `GOOS=wasip1`, …) finds it where its language has them: `std::env::var` in Rust.
-    /// A filter that runs natively sees those of the test's process instead. The order of several is not certain in Envoy.
+    /// A module that is built for WASI (`wasm32-wasip1`, `GOOS=wasip1`, …) finds it where its
+    /// language has them: `std::env::var` in Rust. A filter that runs natively sees those of the
+    /// test's process instead. The order of several is not certain in Envoy.
     ///
     /// ```
     /// # use proxy_filter_host::Host;
@@ -46,14 +51,16 @@ impl Host {
         self.settings.environment.push((name.into(), value.into()));
     }
 
-    /// Adds a filter to the chain, after those that are there: another root context of the same module, in the same VM, with a configuration of
-    /// its own.
+    /// Adds a filter to the chain, after those that are there: another root context of the same
+    /// module, in the same VM, with a configuration of its own.
     ///
-    /// Requests pass the filters in order, responses in reverse; all log in order, and then one after the other ends. The first filter is
-    /// that of [`root_id`](Self::root_id) and [`configure`](Self::configure).
+    /// Requests pass the filters in order, responses in reverse; all log in order, and then one
+    /// after the other ends. The first filter is that of [`root_id`](Self::root_id) and
+    /// [`configure`](Self::configure).
     ///
-    /// Each filter may hold parts of a message. Envoy has one buffer for all of them: a filter that continues a message lets go what a filter before
-    /// it holds of the body as well. The embedded host says so when it is dropped.
+    /// Each filter may hold parts of a message. Envoy has one buffer for all of them: a filter that
+    /// continues a message lets go what a filter before it holds of the body as well. The embedded
+    /// host says so when it is dropped.
     ///
     /// ```
     /// # use proxy_filter_host::Host;
@@ -72,14 +79,16 @@ impl Host {
         });
     }
 
-    /// Runs the plugin as an access logger (`envoy.access_loggers.wasm`) instead of a filter: it logs the requests of the listener in
+    /// Runs the plugin as an access logger (`envoy.access_loggers.wasm`) instead of a filter: it
+    /// logs the requests of the listener in
     /// [`RootContext::on_log`](proxy_filter::RootContext::on_log).
     pub fn access_logger(&mut self) {
         self.settings.access_logger = true;
     }
 
-    /// Adds a plugin that runs once, on the main thread: a singleton service (`envoy.bootstrap.wasm`). It is another root context of the same
-    /// module with the same `vm_id`, and filters nothing: it ticks, and is told of the items of the queues it registers.
+    /// Adds a plugin that runs once, on the main thread: a singleton service
+    /// (`envoy.bootstrap.wasm`). It is another root context of the same module with the same
+    /// `vm_id`, and filters nothing: it ticks, and is told of the items of the queues it registers.
     ///
     /// What it logs is that of [`VmRole::Main`](crate::VmRole::Main).
     ///
@@ -100,21 +109,28 @@ impl Host {
         });
     }
 
-    /// Runs so many worker threads, each with a VM of its own, and shows all VMs: the trial (the canary, which is started and thrown away), the
-    /// main thread's, and the workers'. They share data, queues and metrics, and each runs `on_start`, `on_configure` and `on_tick`.
+    /// Runs so many worker threads, each with a VM of its own, and shows all VMs: the trial (the
+    /// canary, which is started and thrown away), the main thread's, and the workers'. They share
+    /// data, queues and metrics, and each runs `on_start`, `on_configure` and `on_tick`.
     ///
-    /// Without it there is one worker, and a test sees nothing of other VMs. With it, requests go to the workers in turn, or where
-    /// [`on_worker`](crate::RequestBuilder::on_worker) says; the VM that registered a queue last is told of its items.
+    /// Without it there is one worker, and a test sees nothing of other VMs. With it, requests go
+    /// to the workers in turn, or where [`on_worker`](crate::RequestBuilder::on_worker) says; the
+    /// VM that registered a queue last is told of its items.
     ///
-    /// The threads of a real Envoy run at the same time, and it chooses the worker. So a test with workers is compared only by what client and
-    /// upstream see; what it asserts itself, about metrics for example, has to hold in any order.
+    /// The threads of a real Envoy run at the same time, and it chooses the worker. So a test with
+    /// workers is compared only by what client and upstream see; what it asserts itself, about
+    /// metrics for example, has to hold in any order.
     ///
     /// ```
     /// # use proxy_filter_host::Host;
     /// # fn body(mut host: Host) {
     /// host.workers(2);
     /// host.configure("").unwrap();
-    /// assert_eq!(host.metric("configured"), Some(4), "in the canary, on the main thread, and on two workers");
+    /// assert_eq!(
+    ///     host.metric("configured"),
+    ///     Some(4),
+    ///     "in the canary, on the main thread, and on two workers"
+    /// );
     /// # }
     /// ```
     pub fn workers(&mut self, workers: usize) {
@@ -123,13 +139,14 @@ impl Host {
 
     /// The least severe level the host logs; [`LogLevel::Trace`] unless said otherwise.
     ///
-    /// A real Envoy reports callbacks and host calls at that level only: at others, only what the client, the upstream and the log
-    /// say is compared.
+    /// A real Envoy reports callbacks and host calls at that level only: at others, only what the
+    /// client, the upstream and the log say is compared.
     pub fn log_level(&mut self, level: LogLevel) {
         self.settings.log_level = level;
     }
 
-    /// The plugin's `allow_on_headers_stop_iteration`: whether `StopIteration` in a headers callback holds only the headers.
+    /// The plugin's `allow_on_headers_stop_iteration`: whether `StopIteration` in a headers
+    /// callback holds only the headers.
     pub fn allow_on_headers_stop_iteration(&mut self, allow: bool) {
         self.settings.allow_on_headers_stop_iteration = allow;
     }
@@ -139,7 +156,8 @@ impl Host {
         self.settings.buffer_limit = Some(bytes);
     }
 
-    /// Has the client connect over IPv6: the listener's address is `[::1]` then, and the client's as well.
+    /// Has the client connect over IPv6: the listener's address is `[::1]` then, and the client's
+    /// as well.
     pub fn ipv6(&mut self) {
         self.settings.ipv6 = true;
     }
@@ -151,12 +169,14 @@ impl Host {
         self.settings.upgrades = protocols.iter().map(|protocol| (*protocol).to_owned()).collect();
     }
 
-    /// Lets METADATA frames of HTTP/2 pass: `allow_metadata` in the `http2_protocol_options` of the listener and the upstream cluster.
+    /// Lets METADATA frames of HTTP/2 pass: `allow_metadata` in the `http2_protocol_options` of the
+    /// listener and the upstream cluster.
     pub fn allow_metadata(&mut self) {
         self.settings.allow_metadata = true;
     }
 
-    /// Metadata in the host's configuration, or of each request: JSON, an object of namespaces. There is none unless said here.
+    /// Metadata in the host's configuration, or of each request: JSON, an object of namespaces.
+    /// There is none unless said here.
     ///
     /// ```
     /// # use proxy_filter_host::{Host, MetadataSource};
@@ -165,8 +185,9 @@ impl Host {
     /// # }
     /// ```
     ///
-    /// The names of what has the metadata are the same for every test: the route is `route` of the virtual host `all`, the cluster
-    /// `upstream`, the filter chain `chain`, and the node `node` of the fleet `fleet`.
+    /// The names of what has the metadata are the same for every test: the route is `route` of the
+    /// virtual host `all`, the cluster `upstream`, the filter chain `chain`, and the node `node` of
+    /// the fleet `fleet`.
     ///
     /// # Panics
     /// The text is not a JSON object.
@@ -177,15 +198,18 @@ impl Host {
         Arc::make_mut(&mut self.settings.metadata).set(of, fields);
     }
 
-    /// Gives the host a cluster with one server, which answers what the plugin calls. Clusters are made before
-    /// [`configure`](Self::configure); one of the same name is replaced.
+    /// Gives the host a cluster with one server, which answers what the plugin calls. Clusters are
+    /// made before [`configure`](Self::configure); one of the same name is replaced.
     ///
-    /// The server speaks HTTP/1.1. What it received during an exchange is in [`Outcome::calls`](crate::Outcome::calls).
+    /// The server speaks HTTP/1.1. What it received during an exchange is in
+    /// [`Outcome::calls`](crate::Outcome::calls).
     ///
     /// ```
     /// # use proxy_filter_host::{Host, Reply};
     /// # fn body(mut host: Host) {
-    /// host.cluster("authz", |call| Reply::new(if call.header("authorization").is_some() { 200 } else { 403 }));
+    /// host.cluster("authz", |call| {
+    ///     Reply::new(if call.header("authorization").is_some() { 200 } else { 403 })
+    /// });
     /// # }
     /// ```
     pub fn cluster(&mut self, name: &str, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
@@ -216,9 +240,9 @@ impl Host {
         self.add_cluster(name, Endpoint::Refusing);
     }
 
-    /// Gives the host a cluster with one gRPC server, which answers each call when all of it has come: with [`Reply::grpc`],
-    /// [`Reply::grpc_messages`] or [`Reply::grpc_status`]. What it received is in [`Outcome::calls`](crate::Outcome::calls), with
-    /// [`Received::grpc_messages`].
+    /// Gives the host a cluster with one gRPC server, which answers each call when all of it has
+    /// come: with [`Reply::grpc`], [`Reply::grpc_messages`] or [`Reply::grpc_status`]. What it
+    /// received is in [`Outcome::calls`](crate::Outcome::calls), with [`Received::grpc_messages`].
     ///
     /// ```
     /// # use proxy_filter_host::{Host, Reply};
@@ -233,8 +257,9 @@ impl Host {
         self.add_cluster(name, Endpoint::Grpc(Arc::new(answer)));
     }
 
-    /// Gives the host a cluster with one gRPC server for bidirectional streams. It opens its half at once and answers each message as it
-    /// comes; when the client has ended its half, it ends the stream with the status OK.
+    /// Gives the host a cluster with one gRPC server for bidirectional streams. It opens its half
+    /// at once and answers each message as it comes; when the client has ended its half, it ends
+    /// the stream with the status OK.
     ///
     /// ```
     /// # use proxy_filter_host::{Host, GrpcStreamReply};
@@ -254,23 +279,30 @@ impl Host {
         self.add_cluster(name, Endpoint::GrpcStream(Arc::new(move |message: &[u8]| answer(message).into())));
     }
 
-    /// Adds a foreign function to the embedded host, besides those of Envoy: it gets the bytes of the argument, and may call the module back,
-    /// in [`on_foreign_function`](proxy_filter::RootContext::on_foreign_function) of the context that called.
+    /// Adds a foreign function to the embedded host, besides those of Envoy: it gets the bytes of
+    /// the argument, and may call the module back, in
+    /// [`on_foreign_function`](proxy_filter::RootContext::on_foreign_function) of the context that
+    /// called.
     ///
-    /// A real Envoy has no such functions, so these are tests of the embedded host only: `#[proxy_filter_host::test(embedded)]`.
+    /// A real Envoy has no such functions, so these are tests of the embedded host only:
+    /// `#[proxy_filter_host::test(embedded)]`.
     ///
     /// ```
     /// # use proxy_filter_host::{ForeignReply, Host};
     /// # fn body(mut host: Host) {
-    /// host.foreign_function("resolve", |name| ForeignReply::new("").calls_back(0, [name, b" is at 10.0.0.1"].concat()));
+    /// host.foreign_function("resolve", |name| {
+    ///     ForeignReply::new("").calls_back(0, [name, b" is at 10.0.0.1"].concat())
+    /// });
     /// # }
     /// ```
     pub fn foreign_function(&mut self, name: &str, function: impl Fn(&[u8]) -> ForeignReply + Send + Sync + 'static) {
         self.settings.foreign.set(name, Arc::new(function));
     }
 
-    /// The seed of the random bytes that the embedded host gives modules ([`random`](proxy_filter::random)); 0 unless said otherwise. With one seed they
-    /// are the same in each run, natively and as wasm, and others in each VM. Those of a real Envoy have no seed.
+    /// The seed of the random bytes that the embedded host gives modules
+    /// ([`random`](proxy_filter::random)); 0 unless said otherwise. With one seed they are the same
+    /// in each run, natively and as wasm, and others in each VM. Those of a real Envoy have no
+    /// seed.
     ///
     /// ```
     /// # use proxy_filter_host::Host;

@@ -7,20 +7,26 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
 
-/// A gRPC call with one message in each direction ("unary"), made by the host on behalf of the filter. `Reply` is the message that answers it.
+/// A gRPC call with one message in each direction ("unary"), made by the host on behalf of the
+/// filter. `Reply` is the message that answers it.
 ///
 /// It is used as an [`HttpCall`](crate::HttpCall) is:
 ///
-/// * **Hold the message**: [`request.pause_for(self, call, |stream, request, answer| …)`](crate::RequestHeaders::pause_for), and the same for
-///   response, bodies and trailers.
+/// * **Hold the message**:
+///   [`request.pause_for(self, call, |stream, request, answer| …)`](crate::RequestHeaders::pause_for),
+///   and the same for response, bodies and trailers.
 /// * **Go on**: [`call.send(self, |context, answer| …)`](Self::send).
-/// * **Await it**, in a filter that is one async function: `call.await?`. A future that is dropped cancels the call.
+/// * **Await it**, in a filter that is one async function: `call.await?`. A future that is dropped
+///   cancels the call.
 ///
-/// The answer is the decoded message, or a [`GrpcError`]. It comes once, or not at all if the stream is over first; the call is cancelled then. A
-/// call that cannot be made is answered at once, with the reason.
+/// The answer is the decoded message, or a [`GrpcError`]. It comes once, or not at all if the
+/// stream is over first; the call is cancelled then. A call that cannot be made is answered at
+/// once, with the reason.
 ///
-/// It needs the feature `grpc`. The context says in its attribute that it waits: `#[proxy_filter::context(grpc_calls)]`, or `#[proxy_filter::root(grpc_calls)]` for the root
-/// context. That makes the module export `proxy_on_grpc_receive` and `proxy_on_grpc_close`; without it such a call does not compile.
+/// It needs the feature `grpc`. The context says in its attribute that it waits:
+/// `#[proxy_filter::context(grpc_calls)]`, or `#[proxy_filter::root(grpc_calls)]` for the root
+/// context. That makes the module export `proxy_on_grpc_receive` and `proxy_on_grpc_close`; without
+/// it such a call does not compile.
 ///
 /// ```
 /// # mod authorize {
@@ -45,17 +51,28 @@ use core::time::Duration;
 ///
 /// #[proxy_filter::context(grpc_calls)]
 /// impl Context for Authorize {
-///     fn on_request_headers(&mut self, request: &mut RequestHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+///     fn on_request_headers(
+///         &mut self,
+///         request: &mut RequestHeaders,
+///         _end_of_stream: bool,
+///     ) -> Result<FilterHeadersStatus> {
 ///         let token = request.get("authorization")?.unwrap_or_default().to_vec();
-///         let call = GrpcCall::<CheckReply>::new("authz", "auth.Authz", "Check", &CheckRequest { token })
-///             .timeout(Duration::from_millis(200));
+///         let call = GrpcCall::<CheckReply>::new(
+///             "authz",
+///             "auth.Authz",
+///             "Check",
+///             &CheckRequest { token },
+///         )
+///         .timeout(Duration::from_millis(200));
 ///         request.pause_for(self, call, |_, request, answer| match answer {
 ///             Ok(reply) => {
 ///                 request.replace("x-user", reply.user)?;
 ///                 Ok(FilterHeadersStatus::Continue)
 ///             }
 ///             Err(GrpcError::Status(_)) => request.reply(LocalReply::new(403)),
-///             Err(GrpcError::Outage(why)) => request.reply(LocalReply::new(503).details(why.to_string())),
+///             Err(GrpcError::Outage(why)) => {
+///                 request.reply(LocalReply::new(503).details(why.to_string()))
+///             }
 ///             Err(error @ (GrpcError::Refused(_) | GrpcError::Malformed(_))) => Err(error.into()),
 ///         })
 ///     }
@@ -64,12 +81,15 @@ use core::time::Duration;
 /// # fn main() {}
 /// ```
 ///
-/// Envoy tells nothing of the metadata that comes with the answer. Where it matters, open a [`GrpcStream`](crate::GrpcStream), send one message and
-/// close: the service cannot tell the difference.
+/// Envoy tells nothing of the metadata that comes with the answer. Where it matters, open a
+/// [`GrpcStream`](crate::GrpcStream), send one message and close: the service cannot tell the
+/// difference.
 ///
-/// The cluster speaks HTTP/2: in Envoy's configuration, `explicit_http_config: { http2_protocol_options: {} }`.
+/// The cluster speaks HTTP/2: in Envoy's configuration,
+/// `explicit_http_config: { http2_protocol_options: {} }`.
 ///
-/// Source: context API, "gRPC Call API"; ABI 0.2.1, `proxy_grpc_call`; Envoy 1.40, `Context::grpcCall`.
+/// Source: context API, "gRPC Call API"; ABI 0.2.1, `proxy_grpc_call`; Envoy 1.40,
+/// `Context::grpcCall`.
 #[doc(alias = "proxy_grpc_call")]
 #[doc(alias = "grpcSimpleCall")]
 #[doc(alias = "dispatch_grpc_call")]
@@ -84,7 +104,8 @@ struct Inner {
 }
 
 impl<Reply> GrpcCall<Reply> {
-    /// A call of a method: of the service `pkg.Service` that the cluster has, the method `Method`, with this message.
+    /// A call of a method: of the service `pkg.Service` that the cluster has, the method `Method`,
+    /// with this message.
     ///
     /// An empty name, and one that is not visible ASCII, are errors when the call is made.
     pub fn new<M: GrpcMessage>(
@@ -99,21 +120,26 @@ impl<Reply> GrpcCall<Reply> {
 
     /// Adds metadata. Call it again with the same name for a second value.
     ///
-    /// The value of a name that ends in `-bin` may have any bytes: give it as it is, Envoy sends it as base64. Another field that is not valid
-    /// HTTP ([`HeaderMap`](crate::HeaderMap#what-may-be-written) has the rules), a name that gRPC uses itself (`:path`, `grpc-timeout`, `te`,
-    /// `content-type`), one that [`HttpCall::header`](crate::HttpCall::header) refuses, and more than 1,024 are errors when the call is made.
-    /// Envoy adds fields of its own that begin with `x-envoy-`.
+    /// The value of a name that ends in `-bin` may have any bytes: give it as it is, Envoy sends it
+    /// as base64. Another field that is not valid HTTP
+    /// ([`HeaderMap`](crate::HeaderMap#what-may-be-written) has the rules), a name that gRPC uses
+    /// itself (`:path`, `grpc-timeout`, `te`, `content-type`), one that
+    /// [`HttpCall::header`](crate::HttpCall::header) refuses, and more than 1,024 are errors when
+    /// the call is made. Envoy adds fields of its own that begin with `x-envoy-`.
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.request.field(name.as_ref(), value.as_ref());
         self
     }
 
-    /// How long to wait for the answer: longer than 0, at most `i32::MAX` milliseconds (24 days), and 5 seconds unless given. Hosts count
-    /// milliseconds; a part of one counts as one. Another value is an error when the call is made: 0 would not mean "forever", but that the
-    /// time is over already.
+    /// How long to wait for the answer: longer than 0, at most `i32::MAX` milliseconds (24 days),
+    /// and 5 seconds unless given. Hosts count milliseconds; a part of one counts as one. Another
+    /// value is an error when the call is made: 0 would not mean "forever", but that the time is
+    /// over already.
     ///
-    /// The server is told too, as `grpc-timeout`. Whichever notices first ends the call: Envoy with [`GrpcOutage::Timeout`](crate::GrpcOutage::Timeout), a server with the
-    /// status [`DEADLINE_EXCEEDED`](crate::GrpcCode::DEADLINE_EXCEEDED). [`GrpcError::code`] is that code for both.
+    /// The server is told too, as `grpc-timeout`. Whichever notices first ends the call: Envoy with
+    /// [`GrpcOutage::Timeout`](crate::GrpcOutage::Timeout), a server with the status
+    /// [`DEADLINE_EXCEEDED`](crate::GrpcCode::DEADLINE_EXCEEDED). [`GrpcError::code`] is that code
+    /// for both.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match milliseconds(timeout) {
             Some(timeout) => self.0.timeout = timeout,

@@ -7,10 +7,12 @@ use core::fmt;
 
 /// Why there is no answer to a gRPC call, or why a gRPC stream ended.
 ///
-/// `answer?` in a completion makes it an [`Error`] of kind [`Callout`](ErrorKind::Callout), for which the stream's failure policy applies.
+/// `answer?` in a completion makes it an [`Error`] of kind [`Callout`](ErrorKind::Callout), for
+/// which the stream's failure policy applies.
 ///
-/// The variants are what a filter decides on, so that a `match` names all of them. Only [`Outage`](Self::Outage) says that the service
-/// is down; a client can provoke each of the others, so none of them is a case for a policy such as "allow on outage":
+/// The variants are what a filter decides on, so that a `match` names all of them. Only
+/// [`Outage`](Self::Outage) says that the service is down; a client can provoke each of the others,
+/// so none of them is a case for a policy such as "allow on outage":
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -35,18 +37,22 @@ use core::fmt;
 /// | no response in time: Envoy's own words | [`GrpcOutage::Timeout`] | yes |
 /// | the cluster is not in the configuration, has no host that can be used or has reached a limit, or the configuration does not allow the module gRPC: Envoy answers all alike | [`GrpcOutage::NoUpstream`] | yes |
 ///
-/// `INTERNAL` and `UNKNOWN` are refusals, because a client can provoke them: Envoy makes `INTERNAL` of an HTTP 400 and `UNKNOWN` of
-/// 413, 431 and most others that come in the place of gRPC, and gRPC servers answer messages that they cannot read with `INTERNAL`.
+/// `INTERNAL` and `UNKNOWN` are refusals, because a client can provoke them: Envoy makes `INTERNAL`
+/// of an HTTP 400 and `UNKNOWN` of 413, 431 and most others that come in the place of gRPC, and
+/// gRPC servers answer messages that they cannot read with `INTERNAL`.
 #[derive(Debug)]
 // Not `#[non_exhaustive]`: a match on an outage policy names all cases, and no wildcard joins them.
 pub enum GrpcError {
-    /// The call was not made, or its response cannot be read, for the reason inside. Not an outage: a client can provoke it.
+    /// The call was not made, or its response cannot be read, for the reason inside. Not an outage:
+    /// a client can provoke it.
     Refused(Error),
-    /// The response is not the message that was expected. Of a stream, that is its end: it has been cancelled. Not an outage.
+    /// The response is not the message that was expected. Of a stream, that is its end: it has been
+    /// cancelled. Not an outage.
     Malformed(Error),
     /// A status other than OK, of a service that is not down.
     Status(GrpcStatus),
-    /// The service is down. The host's configuration, the network or the service is at fault, and not what the client has sent.
+    /// The service is down. The host's configuration, the network or the service is at fault, and
+    /// not what the client has sent.
     Outage(GrpcOutage),
 }
 
@@ -58,14 +64,16 @@ pub enum GrpcOutage {
     NoUpstream,
     /// There was no response in time.
     Timeout,
-    /// The status [`UNAVAILABLE`](GrpcCode::UNAVAILABLE) or [`DEADLINE_EXCEEDED`](GrpcCode::DEADLINE_EXCEEDED), or Envoy's for a
-    /// response that was cut off.
+    /// The status [`UNAVAILABLE`](GrpcCode::UNAVAILABLE) or
+    /// [`DEADLINE_EXCEEDED`](GrpcCode::DEADLINE_EXCEEDED), or Envoy's for a response that was cut
+    /// off.
     Status(GrpcStatus),
 }
 
 /// What Envoy's messages about its own timeouts end with. What a server says ends differently.
 const TIMED_OUT: [&str; 2] = ["{response_timeout}", "response_timeout"];
-/// What Envoy's message begins with when the connection was closed within a response. Its code is `INTERNAL`.
+/// What Envoy's message begins with when the connection was closed within a response. Its code is
+/// `INTERNAL`.
 const CUT_OFF: &str = "upstream_reset_after_response_started";
 
 impl GrpcError {
@@ -124,8 +132,9 @@ impl GrpcError {
         Self::ended(UNAVAILABLE, b"the root context that started it is gone")
     }
 
-    /// The code that says the most about it: that of the status, and for what has none [`UNAVAILABLE`](GrpcCode::UNAVAILABLE),
-    /// [`DEADLINE_EXCEEDED`](GrpcCode::DEADLINE_EXCEEDED) or [`INTERNAL`](GrpcCode::INTERNAL).
+    /// The code that says the most about it: that of the status, and for what has none
+    /// [`UNAVAILABLE`](GrpcCode::UNAVAILABLE), [`DEADLINE_EXCEEDED`](GrpcCode::DEADLINE_EXCEEDED)
+    /// or [`INTERNAL`](GrpcCode::INTERNAL).
     ///
     /// ```
     /// use proxy_filter::{GrpcCode, GrpcError, GrpcOutage};

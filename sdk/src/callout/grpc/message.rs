@@ -18,7 +18,8 @@ use crate::error::Result;
 /// assert_eq!(CheckRequest::from_wire(request.to_wire()).unwrap(), request);
 /// ```
 ///
-/// [`GrpcBytes`] is a message as it is on the wire, and a filter may implement the trait for types of another library.
+/// [`GrpcBytes`] is a message as it is on the wire, and a filter may implement the trait for types
+/// of another library.
 pub trait GrpcMessage: Sized + 'static {
     /// The message as it is on the wire.
     fn to_wire(&self) -> Vec<u8>;
@@ -26,15 +27,22 @@ pub trait GrpcMessage: Sized + 'static {
     /// The message that these bytes are.
     ///
     /// # Errors
-    /// The bytes are not such a message. The filter that called gets it as [`GrpcError::Malformed`](crate::GrpcError::Malformed).
+    /// The bytes are not such a message. The filter that called gets it as
+    /// [`GrpcError::Malformed`](crate::GrpcError::Malformed).
     fn from_wire(bytes: Vec<u8>) -> Result<Self>;
 }
 
-/// A message as it is on the wire, for filters that pass on messages or have them encoded by another library.
+/// A message as it is on the wire, for filters that pass on messages or have them encoded by
+/// another library.
 ///
 /// ```
 /// use proxy_filter::{GrpcBytes, GrpcCall};
-/// let call = GrpcCall::<GrpcBytes>::new("echo", "pkg.Echo", "Say", &GrpcBytes(vec![0x0a, 2, b'h', b'i']));
+/// let call = GrpcCall::<GrpcBytes>::new(
+///     "echo",
+///     "pkg.Echo",
+///     "Say",
+///     &GrpcBytes(vec![0x0a, 2, b'h', b'i']),
+/// );
 /// # let _ = call;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

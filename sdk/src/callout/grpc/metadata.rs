@@ -7,8 +7,9 @@ use core::ops::Deref;
 
 /// Initial or trailing metadata of a gRPC stream, while its event is handled.
 ///
-/// It is what came as HTTP headers or trailers: `:status`, `content-type`, `grpc-status` and `grpc-message` are in it as the server sent them.
-/// The host keeps it; what is read is copied from there.
+/// It is what came as HTTP headers or trailers: `:status`, `content-type`, `grpc-status` and
+/// `grpc-message` are in it as the server sent them. The host keeps it; what is read is copied from
+/// there.
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
@@ -21,7 +22,8 @@ use core::ops::Deref;
 /// }
 /// ```
 ///
-/// Source: ABI 0.2.1, `proxy_on_grpc_receive_initial_metadata` and `proxy_on_grpc_receive_trailing_metadata`.
+/// Source: ABI 0.2.1, `proxy_on_grpc_receive_initial_metadata` and
+/// `proxy_on_grpc_receive_trailing_metadata`.
 #[derive(Debug)]
 pub struct GrpcMetadata(HeaderMap);
 
@@ -29,7 +31,8 @@ impl GrpcMetadata {
     pub(crate) const INITIAL: Self = Self(HeaderMap::new(MapType::GRPC_INITIAL_METADATA));
     pub(crate) const TRAILING: Self = Self(HeaderMap::new(MapType::GRPC_TRAILING_METADATA));
 
-    /// The first value of a field whose name ends in `-bin`. It is base64 on the wire, and Envoy hands it out so.
+    /// The first value of a field whose name ends in `-bin`. It is base64 on the wire, and Envoy
+    /// hands it out so.
     ///
     /// # Errors
     /// [`Malformed`](ErrorKind::Malformed) if the value is not base64, or a refusal of the host.

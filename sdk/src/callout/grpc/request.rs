@@ -9,8 +9,8 @@ use crate::error::kind::ErrorKind;
 /// What calls and streams have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// `GrpcService { envoy_grpc { cluster_name } }`, always. Of a bare name, Envoy tries whether it is such a message, and aborts if it
-    /// is one that names nothing; some names are.
+    /// `GrpcService { envoy_grpc { cluster_name } }`, always. Of a bare name, Envoy tries whether
+    /// it is such a message, and aborts if it is one that names nothing; some names are.
     pub(crate) upstream: Vec<u8>,
     pub(crate) service: Vec<u8>,
     pub(crate) method: Vec<u8>,
@@ -82,7 +82,8 @@ fn is_binary(name: &[u8]) -> bool {
     name.last_chunk::<4>().is_some_and(|end| end.eq_ignore_ascii_case(b"-bin"))
 }
 
-/// Whether Envoy would read the field as its own: it would go to another path, say, or not be gRPC any more.
+/// Whether Envoy would read the field as its own: it would go to another path, say, or not be gRPC
+/// any more.
 #[inline]
 fn is_reserved(name: &[u8]) -> bool {
     name.first() == Some(&b':')

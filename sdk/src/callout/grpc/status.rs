@@ -44,7 +44,8 @@ codes! {
     UNKNOWN = 2;
     /// The request is wrong, whatever the state of the service.
     INVALID_ARGUMENT = 3;
-    /// It took too long: so says the server. What Envoy says is [`GrpcOutage::Timeout`](crate::GrpcOutage::Timeout).
+    /// It took too long: so says the server. What Envoy says is
+    /// [`GrpcOutage::Timeout`](crate::GrpcOutage::Timeout).
     DEADLINE_EXCEEDED = 4;
     /// What was asked for does not exist.
     NOT_FOUND = 5;
@@ -90,8 +91,8 @@ impl GrpcCode {
         }
     }
 
-    /// Whether the code says that the service is down: `UNAVAILABLE` and `DEADLINE_EXCEEDED`. A client can provoke every other code:
-    /// [`GrpcError`](crate::GrpcError) says how.
+    /// Whether the code says that the service is down: `UNAVAILABLE` and `DEADLINE_EXCEEDED`. A
+    /// client can provoke every other code: [`GrpcError`](crate::GrpcError) says how.
     ///
     /// ```
     /// use proxy_filter::GrpcCode;
@@ -123,11 +124,13 @@ impl fmt::Debug for GrpcCode {
 
 /// How a gRPC call or stream ended: a code, and a message for people.
 ///
-/// Envoy appends to the message where it comes from: `not you{via_upstream}` is what a server said, and anything else is Envoy's own
-/// words. It hands a server's message out as it is on the wire, percent-encoded. [`message`](Self::message) is without that mark, and decoded;
+/// Envoy appends to the message where it comes from: `not you{via_upstream}` is what a server said,
+/// and anything else is Envoy's own words. It hands a server's message out as it is on the wire,
+/// percent-encoded. [`message`](Self::message) is without that mark, and decoded;
 /// [`is_from_server`](Self::is_from_server) says whether it was there.
 ///
-/// Source: ABI 0.2.1, `proxy_on_grpc_close` and `proxy_get_status`; Envoy 1.40, `Grpc::AsyncStreamImpl`.
+/// Source: ABI 0.2.1, `proxy_on_grpc_close` and `proxy_get_status`; Envoy 1.40,
+/// `Grpc::AsyncStreamImpl`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrpcStatus {
     code: GrpcCode,
@@ -169,7 +172,8 @@ impl GrpcStatus {
         &self.message
     }
 
-    /// Whether a server sent the status. Otherwise Envoy made it, because no server did. Other hosts do not say: then it is false.
+    /// Whether a server sent the status. Otherwise Envoy made it, because no server did. Other
+    /// hosts do not say: then it is false.
     pub const fn is_from_server(&self) -> bool {
         self.from_server
     }

@@ -10,16 +10,21 @@ use core::marker::PhantomData;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A gRPC stream: any number of messages in both directions, made by the host on behalf of the filter. `Sent` are the messages of the filter,
-/// `Received` those of the service. It does for methods with a stream in one direction too.
+/// A gRPC stream: any number of messages in both directions, made by the host on behalf of the
+/// filter. `Sent` are the messages of the filter, `Received` those of the service. It does for
+/// methods with a stream in one direction too.
 ///
-/// [`open`](Self::open) takes the handler of what comes, and returns a handle to send with. [`connect_in`](Self::connect_in) opens a stream whose messages
-/// are taken one by one, each of which can hold a part of an HTTP stream; in a filter that is one async function,
-/// [`connect`](Self::connect) opens one whose messages are awaited. A stream belongs to the context that opened it; it is
-/// cancelled when the handle is dropped or the context is gone, whichever comes first.
+/// [`open`](Self::open) takes the handler of what comes, and returns a handle to send with.
+/// [`connect_in`](Self::connect_in) opens a stream whose messages are taken one by one, each of
+/// which can hold a part of an HTTP stream; in a filter that is one async function,
+/// [`connect`](Self::connect) opens one whose messages are awaited. A stream belongs to the context
+/// that opened it; it is cancelled when the handle is dropped or the context is gone, whichever
+/// comes first.
 ///
-/// It needs the feature `grpc`. The context says in its attribute that it has streams: `#[proxy_filter::context(grpc_streams)]`, or `#[proxy_filter::root(grpc_streams)]` for the
-/// root context. That makes the module export the four callbacks of a gRPC stream; without it, `open` does not compile.
+/// It needs the feature `grpc`. The context says in its attribute that it has streams:
+/// `#[proxy_filter::context(grpc_streams)]`, or `#[proxy_filter::root(grpc_streams)]` for the root
+/// context. That makes the module export the four callbacks of a gRPC stream; without it, `open`
+/// does not compile.
 ///
 /// ```
 /// # mod report {
@@ -49,14 +54,17 @@ use std::rc::Rc;
 ///     type Context = Reporting;
 ///
 ///     fn on_configure(&mut self, _configuration: Configuration) -> Result<()> {
-///         let opened = GrpcStream::<Report, Order>::new("reports", "reports.Reports", "Talk").open(self, |root, event| {
-///             match event {
-///                 GrpcEvent::Message(order) if order.quiet => *root.reports.borrow_mut() = None, // cancels it
-///                 GrpcEvent::Closed(why) => log::info!("the reports have ended: {why:?}"),
-///                 _ => {}
-///             }
-///             Ok(())
-///         });
+///         let opened = GrpcStream::<Report, Order>::new("reports", "reports.Reports", "Talk")
+///             .open(self, |root, event| {
+///                 match event {
+///                     GrpcEvent::Message(order) if order.quiet => {
+///                         *root.reports.borrow_mut() = None
+///                     } // cancels it
+///                     GrpcEvent::Closed(why) => log::info!("the reports have ended: {why:?}"),
+///                     _ => {}
+///                 }
+///                 Ok(())
+///             });
 ///         *self.reports.borrow_mut() = Some(opened?);
 ///         Ok(())
 ///     }
@@ -72,7 +80,11 @@ use std::rc::Rc;
 ///
 /// #[proxy_filter::context]
 /// impl Context for Reporting {
-///     fn on_request_headers(&mut self, request: &mut RequestHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+///     fn on_request_headers(
+///         &mut self,
+///         request: &mut RequestHeaders,
+///         _end_of_stream: bool,
+///     ) -> Result<FilterHeadersStatus> {
 ///         if let Some(reports) = &*self.reports.borrow() {
 ///             reports.send(&Report { path: request.path()?.unwrap_or_default().to_string() })?;
 ///         }
@@ -85,7 +97,8 @@ use std::rc::Rc;
 ///
 /// A stream has no timeout of its own: a [`Timer`](crate::Timer) that drops the handle is one.
 ///
-/// Source: context API, "gRPC Stream API"; ABI 0.2.1, `proxy_grpc_stream`; Envoy 1.40, `Context::grpcStream`.
+/// Source: context API, "gRPC Stream API"; ABI 0.2.1, `proxy_grpc_stream`; Envoy 1.40,
+/// `Context::grpcStream`.
 #[doc(alias = "proxy_grpc_stream")]
 #[doc(alias = "grpcStreamHandler")]
 #[doc(alias = "open_grpc_stream")]
@@ -93,14 +106,16 @@ use std::rc::Rc;
 pub struct GrpcStream<Sent, Received>(Box<Request>, PhantomData<fn(Sent) -> Received>);
 
 impl<Sent, Received> GrpcStream<Sent, Received> {
-    /// A stream of a method: of the service `pkg.Service` that the cluster has, the method `Method`.
+    /// A stream of a method: of the service `pkg.Service` that the cluster has, the method
+    /// `Method`.
     ///
     /// An empty name, and one that is not visible ASCII, are errors when the stream is opened.
     pub fn new(cluster: impl AsRef<[u8]>, service: impl AsRef<[u8]>, method: impl AsRef<[u8]>) -> Self {
         Self(Box::new(Request::new(cluster.as_ref(), service.as_ref(), method.as_ref())), PhantomData)
     }
 
-    /// Adds metadata, which goes with the opening of the stream; as [`GrpcCall::metadata`](crate::GrpcCall::metadata).
+    /// Adds metadata, which goes with the opening of the stream; as
+    /// [`GrpcCall::metadata`](crate::GrpcCall::metadata).
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.field(name.as_ref(), value.as_ref());
         self
@@ -108,8 +123,9 @@ impl<Sent, Received> GrpcStream<Sent, Received> {
 
     /// Asks the host to open it.
     ///
-    /// Of a stream that fails at once, Envoy tells the first events inside of this very host function, with a number that nobody has
-    /// been given, and refuses then: the refusal is all there is to say.
+    /// Of a stream that fails at once, Envoy tells the first events inside of this very host
+    /// function, with a number that nobody has been given, and refuses then: the refusal is all
+    /// there is to say.
     pub(crate) fn start(mut self) -> Result<Rc<Life>, GrpcError> {
         let metadata = self.0.check()?;
         let Request { upstream, service, method, .. } = &*self.0;
@@ -133,8 +149,9 @@ impl<Sent, Received> fmt::Debug for GrpcStream<Sent, Received> {
 
 /// Something came on a gRPC stream.
 ///
-/// The order is: initial metadata, messages, trailing metadata, the end. Envoy tells initial and trailing metadata of every stream,
-/// empty if the service sent none: of an answer that is only a status, everything is in the trailing metadata.
+/// The order is: initial metadata, messages, trailing metadata, the end. Envoy tells initial and
+/// trailing metadata of every stream, empty if the service sent none: of an answer that is only a
+/// status, everything is in the trailing metadata.
 #[derive(Debug)]
 pub enum GrpcEvent<'a, Received> {
     /// The service has opened its half.
@@ -143,14 +160,15 @@ pub enum GrpcEvent<'a, Received> {
     Message(Received),
     /// The service has ended its half.
     TrailingMetadata(&'a GrpcMetadata),
-    /// The stream has ended, with the status OK or for this reason. Nothing comes after it, and it comes once; not at all if the filter cancelled
-    /// the stream.
+    /// The stream has ended, with the status OK or for this reason. Nothing comes after it, and it
+    /// comes once; not at all if the filter cancelled the stream.
     Closed(Result<(), GrpcError>),
 }
 
 /// An open [`GrpcStream`]: the filter's half. Dropping it cancels the stream.
 ///
-/// It can be used in any callback of the module, also of other contexts than the one that opened it.
+/// It can be used in any callback of the module, also of other contexts than the one that opened
+/// it.
 #[must_use = "dropping it cancels the stream"]
 pub struct OpenGrpcStream<Sent> {
     life: Rc<Life>,
@@ -177,8 +195,8 @@ impl<Sent> OpenGrpcStream<Sent> {
     /// ```
     ///
     /// # Errors
-    /// [`Callout`](ErrorKind::Callout) if the stream has ended, or this half of it has been closed: hosts would drop the message and say
-    /// nothing. Otherwise a refusal of the host.
+    /// [`Callout`](ErrorKind::Callout) if the stream has ended, or this half of it has been closed:
+    /// hosts would drop the message and say nothing. Otherwise a refusal of the host.
     #[doc(alias = "proxy_grpc_send")]
     #[doc(alias = "send_grpc_stream_message")]
     pub fn send(&self, message: &Sent) -> Result<()>
@@ -192,8 +210,8 @@ impl<Sent> OpenGrpcStream<Sent> {
             .map_err(|status| Error::host("proxy_grpc_send", status))
     }
 
-    /// Ends the filter's half: there are no more messages to send. What the service still sends goes on coming. Again, or after the end, it does
-    /// nothing.
+    /// Ends the filter's half: there are no more messages to send. What the service still sends
+    /// goes on coming. Again, or after the end, it does nothing.
     ///
     /// # Errors
     /// A refusal of the host.
@@ -206,7 +224,8 @@ impl<Sent> OpenGrpcStream<Sent> {
         sys::proxy_grpc_close(self.life.token).map_err(|status| Error::host("proxy_grpc_close", status))
     }
 
-    /// Ends the stream; the same as dropping the handle. The handler is dropped, and hears nothing more.
+    /// Ends the stream; the same as dropping the handle. The handler is dropped, and hears nothing
+    /// more.
     #[doc(alias = "proxy_grpc_cancel")]
     pub fn cancel(self) {}
 

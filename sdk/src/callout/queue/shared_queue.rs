@@ -8,12 +8,15 @@ use crate::sys;
 /// A queue of the host that VMs and threads share: first in, first out, each item taken once.
 ///
 /// A queue belongs to a `vm_id` and a name. Who registers it is told of each item by
-/// [`RootContext::on_queue_ready`](crate::RootContext::on_queue_ready); others find it with [`resolve`](Self::resolve). Both kinds may put items in and take
-/// them out. A queue lives until the last VM with its `vm_id` is gone, and its length has no bound but the host's memory.
+/// [`RootContext::on_queue_ready`](crate::RootContext::on_queue_ready); others find it with
+/// [`resolve`](Self::resolve). Both kinds may put items in and take them out. A queue lives until
+/// the last VM with its `vm_id` is gone, and its length has no bound but the host's memory.
 ///
-/// In Envoy the VM that registered **last** is told, on its thread. As every VM of a plugin runs `on_configure`, on the main thread
-/// first and then on each worker, a queue that every one of them registers ends with some worker. To have one consumer, register the queue
-/// in a plugin that runs once: a singleton Wasm service (`envoy.bootstrap.wasm`), whose filters on the workers resolve the queue by its `vm_id`.
+/// In Envoy the VM that registered **last** is told, on its thread. As every VM of a plugin runs
+/// `on_configure`, on the main thread first and then on each worker, a queue that every one of them
+/// registers ends with some worker. To have one consumer, register the queue in a plugin that runs
+/// once: a singleton Wasm service (`envoy.bootstrap.wasm`), whose filters on the workers resolve
+/// the queue by its `vm_id`.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -52,7 +55,9 @@ use crate::sys;
 /// impl Context for Stream {
 ///     fn on_log(&mut self, log: &LogContext) -> Result<()> {
 ///         match &self.events {
-///             Some(events) => events.enqueue(log.request_headers().get(":path")?.unwrap_or_default()),
+///             Some(events) => {
+///                 events.enqueue(log.request_headers().get(":path")?.unwrap_or_default())
+///             }
 ///             None => Ok(()),
 ///         }
 ///     }
@@ -75,10 +80,11 @@ impl SharedQueue {
         Self { id }
     }
 
-    /// Makes the queue of this name, or finds it, and has the host tell this root context of its items from now on. Items that are
-    /// in it already stay, without being told.
+    /// Makes the queue of this name, or finds it, and has the host tell this root context of its
+    /// items from now on. Items that are in it already stay, without being told.
     ///
-    /// Works in every callback; from a stream it is the stream's root context that is told. The host tells only a module that implements
+    /// Works in every callback; from a stream it is the stream's root context that is told. The
+    /// host tells only a module that implements
     /// [`on_queue_ready`](crate::RootContext::on_queue_ready).
     ///
     /// # Errors
@@ -92,9 +98,11 @@ impl SharedQueue {
         id.map(Self::from_id).map_err(|status| Error::host("proxy_register_shared_queue", status))
     }
 
-    /// The queue that a VM with this `vm_id` registered under this name, or `None` if none did so far. An empty `vm_id` is the caller's own.
+    /// The queue that a VM with this `vm_id` registered under this name, or `None` if none did so
+    /// far. An empty `vm_id` is the caller's own.
     ///
-    /// Works in every callback. A VM may start before the one that registers: try again when `None` comes back.
+    /// Works in every callback. A VM may start before the one that registers: try again when `None`
+    /// comes back.
     ///
     /// # Errors
     /// A refusal of the host.
@@ -127,8 +135,8 @@ impl SharedQueue {
 
     /// Takes the first item out, or `None` if the queue is empty.
     ///
-    /// An empty queue is no surprise in [`on_queue_ready`](crate::RootContext::on_queue_ready): another VM, or an earlier call that took several,
-    /// may have been faster.
+    /// An empty queue is no surprise in [`on_queue_ready`](crate::RootContext::on_queue_ready):
+    /// another VM, or an earlier call that took several, may have been faster.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if the queue is gone.
@@ -171,15 +179,17 @@ impl SharedQueue {
     /// [`dequeue`](Self::dequeue) for an item with a type.
     ///
     /// # Errors
-    /// Those of [`dequeue`](Self::dequeue); [`Malformed`](crate::ErrorKind::Malformed) for an item of another type, which is out of the queue then.
+    /// Those of [`dequeue`](Self::dequeue); [`Malformed`](crate::ErrorKind::Malformed) for an item
+    /// of another type, which is out of the queue then.
     pub fn dequeue_value<T: SharedValue>(&self) -> Result<Option<T>> {
         self.dequeue()?.map(T::decode).transpose()
     }
 
     /// The items, taken out one by one until the queue is empty or the host refuses.
     ///
-    /// Where other threads put items in as fast as this one takes them, this has no end: bound it with [`take`](Iterator::take). The host tells
-    /// of each item anyway, so that none is forgotten.
+    /// Where other threads put items in as fast as this one takes them, this has no end: bound it
+    /// with [`take`](Iterator::take). The host tells of each item anyway, so that none is
+    /// forgotten.
     pub const fn drain(&self) -> Drain {
         Drain { queue: *self, refused: false }
     }

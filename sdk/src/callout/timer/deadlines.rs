@@ -9,14 +9,16 @@ thread_local! {
     pub(crate) static DEADLINES: Deadlines = const { Deadlines::new() };
 }
 
-/// Times in nanoseconds, each with the number of a timer, for each root context: the host gives each of them one tick.
+/// Times in nanoseconds, each with the number of a timer, for each root context: the host gives
+/// each of them one tick.
 pub(crate) struct Deadlines {
     roots: Cell<Vec<Root>>,
     clock: Cell<Clock>,
 }
 
-/// A time that is never set back. The ABI has only the host's wall clock, which an operator or NTP may set; the ticks come by another
-/// clock of the host, so that they show what the wall clock hides.
+/// A time that is never set back. The ABI has only the host's wall clock, which an operator or NTP
+/// may set; the ticks come by another clock of the host, so that they show what the wall clock
+/// hides.
 #[derive(Clone, Copy)]
 struct Clock {
     /// What the wall clock said last.
@@ -36,8 +38,8 @@ struct Root {
 
 /// A tick is never so late. A wall clock that has gone further was set ahead.
 const LATEST: u64 = 5_000 * NANOSECONDS;
-/// A tick is never so early. (Envoy counts a period from when it began to work off what had happened.) A wall clock that has gone less
-/// far was set back.
+/// A tick is never so early. (Envoy counts a period from when it began to work off what had
+/// happened.) A wall clock that has gone less far was set back.
 const EARLIEST: u64 = 1_000 * NANOSECONDS;
 
 /// Up to this many timers, those that were given up are not looked for.
@@ -54,8 +56,8 @@ impl Deadlines {
         self.read(wall).0
     }
 
-    /// The time, and whether the wall clock was not set since it was last read, as far as that shows. If it was, nobody knows how much time
-    /// has passed, and none is counted.
+    /// The time, and whether the wall clock was not set since it was last read, as far as that
+    /// shows. If it was, nobody knows how much time has passed, and none is counted.
     fn read(&self, wall: u64) -> (u64, bool) {
         let roots = self.roots.take();
         let next_tick = roots.iter().filter_map(|root| root.armed).min();
@@ -69,8 +71,8 @@ impl Deadlines {
         (clock.now, now.is_some())
     }
 
-    /// Adds a timer. `is_alive` says which numbers are still waited for: the others are dropped now and then, so that timers that are
-    /// given up long before their time do not pile up.
+    /// Adds a timer. `is_alive` says which numbers are still waited for: the others are dropped now
+    /// and then, so that timers that are given up long before their time do not pile up.
     pub(crate) fn add(&self, root: u32, due: u64, number: u32, is_alive: impl Fn(u32) -> bool) {
         self.with(root, |root| {
             if root.due.len() >= FEW && root.due.len() == root.due.capacity() {
@@ -93,7 +95,8 @@ impl Deadlines {
         })
     }
 
-    /// The host's tick came: it has to be set again. The time, when the host's wall clock says this: at least the one the tick was set for.
+    /// The host's tick came: it has to be set again. The time, when the host's wall clock says
+    /// this: at least the one the tick was set for.
     #[inline]
     pub(crate) fn tick(&self, root: u32, wall: u64) -> u64 {
         let (now, steady) = self.read(wall);
@@ -118,7 +121,8 @@ impl Deadlines {
         self.with(root, |root| root.period.is_some_and(|(_, due)| due <= now))
     }
 
-    /// An `on_tick` that was due at `told` is over: the next one is due one period from now, unless it has set another.
+    /// An `on_tick` that was due at `told` is over: the next one is due one period from now, unless
+    /// it has set another.
     #[inline]
     pub(crate) fn end_tick(&self, root: u32, told: u64, now: u64) {
         self.with(root, |root| {
@@ -130,7 +134,8 @@ impl Deadlines {
         });
     }
 
-    /// The period to set the host's tick to, in milliseconds, if it has to be set: 0 if nothing is waited for.
+    /// The period to set the host's tick to, in milliseconds, if it has to be set: 0 if nothing is
+    /// waited for.
     pub(crate) fn arm(&self, root: u32, now: u64, is_alive: impl Fn(u32) -> bool) -> Option<u32> {
         self.with(root, |root| {
             while root.due.peek().is_some_and(|Reverse((_, number))| !is_alive(*number)) {
@@ -138,7 +143,8 @@ impl Deadlines {
             }
             let timer = root.due.peek().map(|Reverse((due, _))| *due);
             let next = [timer, root.period.map(|(_, due)| due)].into_iter().flatten().min();
-            // A tick that comes too early does no harm: timers that were given up need not be told to the host.
+            // A tick that comes too early does no harm: timers that were given up need not be told
+            // to the host.
             if next == root.armed && next.is_some() {
                 return None;
             }
@@ -150,8 +156,8 @@ impl Deadlines {
         })
     }
 
-    /// The root context is gone. Timers that something else still waits for come up on the tick of `heir`, another
-    /// root context: whether there are some.
+    /// The root context is gone. Timers that something else still waits for come up on the tick of
+    /// `heir`, another root context: whether there are some.
     pub(crate) fn forget(&self, root: u32, heir: Option<u32>, is_alive: impl Fn(u32) -> bool) -> bool {
         let gone = edit(&self.roots, |roots| {
             let position = roots.iter().position(|other| other.id == root)?;
@@ -328,7 +334,8 @@ mod tests {
         }
     }
 
-    /// By how much a clock is set, and the milliseconds it went on before that since it was last read.
+    /// By how much a clock is set, and the milliseconds it went on before that since it was last
+    /// read.
     fn settings() -> impl Iterator<Item = (i64, u64)> {
         let steps = [-1_000_000_000_000, -3_600_000, -10_000, -1_100, 10_000, 3_600_000, 1_000_000_000_000];
         steps.into_iter().flat_map(|step| [0, 1, 500].map(|before| (step, before)))

@@ -4,10 +4,12 @@ use core::time::Duration;
 
 /// Something to do again and again.
 ///
-/// [`run`](Self::run) calls a closure each time the period is over, in the context that started it, until that context is gone or
-/// [`RunningInterval::cancel`] ends it. When the module was busy for several periods, the closure runs once, and the next time a period later.
+/// [`run`](Self::run) calls a closure each time the period is over, in the context that started it,
+/// until that context is gone or [`RunningInterval::cancel`] ends it. When the module was busy for
+/// several periods, the closure runs once, and the next time a period later.
 ///
-/// The context says in its attribute that it waits: `#[proxy_filter::root(timers)]` or `#[proxy_filter::context(timers)]`.
+/// The context says in its attribute that it waits: `#[proxy_filter::root(timers)]` or
+/// `#[proxy_filter::context(timers)]`.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -47,7 +49,8 @@ use core::time::Duration;
 /// # fn main() {}
 /// ```
 ///
-/// It runs in each VM in which it was started: in Envoy once for each worker thread, and once on the main thread.
+/// It runs in each VM in which it was started: in Envoy once for each worker thread, and once on
+/// the main thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "an interval does nothing unless it is run or awaited"]
 pub struct Interval {

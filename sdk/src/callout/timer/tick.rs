@@ -17,16 +17,18 @@ pub(crate) fn share_tick(set_period: SetPeriod) {
     SHARED.set(Some(set_period));
 }
 
-/// Has the host call [`RootContext::on_tick`](crate::RootContext::on_tick) again and again, with this time between the end of one call and the
-/// next. Zero stops it.
+/// Has the host call [`RootContext::on_tick`](crate::RootContext::on_tick) again and again, with
+/// this time between the end of one call and the next. Zero stops it.
 ///
-/// Hosts count milliseconds: a part of one counts as one, so that no period but zero stops the tick. The longest period is
-/// `u32::MAX` milliseconds, 49 days. A root context has one tick; setting the period replaces the one before, and
-/// the first call comes one period from now. Set while a stream is served, it is the tick of that stream's root context.
-/// Timers and intervals of the same module do not change the period: the SDK shares the host's tick between them.
+/// Hosts count milliseconds: a part of one counts as one, so that no period but zero stops the
+/// tick. The longest period is `u32::MAX` milliseconds, 49 days. A root context has one tick;
+/// setting the period replaces the one before, and the first call comes one period from now. Set
+/// while a stream is served, it is the tick of that stream's root context. Timers and intervals of
+/// the same module do not change the period: the SDK shares the host's tick between them.
 ///
-/// Works in every callback. Set it in [`on_configure`](crate::RootContext::on_configure) for a tick that lasts as long as the plugin. It runs
-/// in each VM then: in Envoy once for each worker thread, and once on the main thread, where there are no streams.
+/// Works in every callback. Set it in [`on_configure`](crate::RootContext::on_configure) for a tick
+/// that lasts as long as the plugin. It runs in each VM then: in Envoy once for each worker thread,
+/// and once on the main thread, where there are no streams.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -65,7 +67,8 @@ pub(crate) fn share_tick(set_period: SetPeriod) {
 /// ```
 ///
 /// # Errors
-/// [`InvalidInput`](ErrorKind::InvalidInput) for a period above `u32::MAX` milliseconds; the host is not asked then.
+/// [`InvalidInput`](ErrorKind::InvalidInput) for a period above `u32::MAX` milliseconds; the host
+/// is not asked then.
 ///
 /// Source: ABI 0.2.1, `proxy_set_tick_period_milliseconds`; Envoy 1.40, `Wasm::setTimerPeriod`.
 #[doc(alias = "proxy_set_tick_period_milliseconds")]

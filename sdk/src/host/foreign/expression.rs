@@ -8,12 +8,13 @@ use crate::host::stream_info::attribute;
 
 /// An expression in CEL about the attributes of a stream, compiled and evaluated by Envoy.
 ///
-/// Compile it once, in `on_configure`, and evaluate it for each stream. It belongs to the root context, and is given back when this is
-/// dropped; a root context that goes away takes its expressions with it.
+/// Compile it once, in `on_configure`, and evaluate it for each stream. It belongs to the root
+/// context, and is given back when this is dropped; a root context that goes away takes its
+/// expressions with it.
 ///
 /// ```
-/// use proxy_filter::prelude::*;
 /// use proxy_filter::foreign::{Expression, Match};
+/// use proxy_filter::prelude::*;
 /// use std::rc::Rc;
 ///
 /// #[derive(Default)]
@@ -41,7 +42,11 @@ use crate::host::stream_info::attribute;
 ///
 /// #[proxy_filter::context]
 /// impl Context for Stream {
-///     fn on_request_headers(&mut self, request: &mut RequestHeaders, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+///     fn on_request_headers(
+///         &mut self,
+///         request: &mut RequestHeaders,
+///         _end_of_stream: bool,
+///     ) -> Result<FilterHeadersStatus> {
 ///         if let Some(internal) = &self.internal {
 ///             // An attribute that does not exist makes the evaluation fail: a request without the header is not internal.
 ///             if internal.matches().is_ok_and(Match::is_true) {
@@ -54,13 +59,15 @@ use crate::host::stream_info::attribute;
 /// # fn main() {}
 /// ```
 ///
-/// Envoy evaluates it for the context whose callback runs, even while another context is selected: in a callback of the root
-/// context there are no attributes of a stream.
+/// Envoy evaluates it for the context whose callback runs, even while another context is selected:
+/// in a callback of the root context there are no attributes of a stream.
 ///
-/// The embedded host has expressions if its feature `expressions` is on. They know the attributes that are text, numbers, booleans or header
-/// fields, the latter by names in lower case; times, durations, metadata and filter state do not exist to them. Their functions are `bytes`, `contains`,
-/// `double`, `endsWith`, `int`, `matches`, `size`, `startsWith`, `string` and `uint`, and the macros; any other function is no expression there. In
-/// Envoy `||` and `&&` may be decided by the right side if the left one fails; in the embedded host the whole fails.
+/// The embedded host has expressions if its feature `expressions` is on. They know the attributes
+/// that are text, numbers, booleans or header fields, the latter by names in lower case; times,
+/// durations, metadata and filter state do not exist to them. Their functions are `bytes`,
+/// `contains`, `double`, `endsWith`, `int`, `matches`, `size`, `startsWith`, `string` and `uint`,
+/// and the macros; any other function is no expression there. In Envoy `||` and `&&` may be decided
+/// by the right side if the left one fails; in the embedded host the whole fails.
 ///
 /// Source: Envoy 1.40, foreign functions `expr_create`, `expr_evaluate`, `expr_delete`.
 #[doc(alias = "CEL")]
@@ -101,8 +108,8 @@ impl Expression {
     /// Compiles an expression.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) for a text that is no expression; [`NotFound`](ErrorKind::NotFound) on hosts without the
-    /// function.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a text that is no expression;
+    /// [`NotFound`](ErrorKind::NotFound) on hosts without the function.
     #[inline]
     pub fn new(text: &str) -> Result<Self> {
         let bad = |status| (status == Status::BAD_ARGUMENT).then_some(ErrorKind::InvalidInput);
@@ -112,8 +119,10 @@ impl Expression {
     /// The value in the host's encoding, which is that of [`property::get`](crate::property::get).
     ///
     /// # Errors
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the evaluation fails: an attribute that it needs does not exist (here, or at all), or
-    /// has another type. [`Refused`](ErrorKind::Refused) with [`SERIALIZATION_FAILURE`](Status::SERIALIZATION_FAILURE) for a value that is null.
+    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the evaluation fails: an attribute that
+    /// it needs does not exist (here, or at all), or has another type.
+    /// [`Refused`](ErrorKind::Refused) with
+    /// [`SERIALIZATION_FAILURE`](Status::SERIALIZATION_FAILURE) for a value that is null.
     #[inline]
     pub fn evaluate(&self) -> Result<Vec<u8>> {
         let failed = |status| (status == Status::INTERNAL_FAILURE).then_some(ErrorKind::NotAvailableHere);
@@ -130,7 +139,8 @@ impl Expression {
     /// ```
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) if the value is no boolean, and as [`evaluate`](Self::evaluate).
+    /// [`Malformed`](ErrorKind::Malformed) if the value is no boolean, and as
+    /// [`evaluate`](Self::evaluate).
     #[inline]
     pub fn matches(&self) -> Result<Match> {
         let refuse = || Error::refused(ErrorKind::Malformed, "the value of the expression is not a boolean");

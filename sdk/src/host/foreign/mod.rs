@@ -1,5 +1,5 @@
-//! Foreign functions: what a host offers beyond the ABI, called by name. Envoy's have functions of their own here and in
-//! [`filter_state`](crate::filter_state).
+//! Foreign functions: what a host offers beyond the ABI, called by name. Envoy's have functions of
+//! their own here and in [`filter_state`](crate::filter_state).
 //!
 //! ```
 //! use proxy_filter::{Result, foreign};
@@ -18,11 +18,13 @@
 //! | `declare_property` | [`filter_state::Declaration`](crate::filter_state::Declaration) |
 //! | `set_envoy_filter_state` | [`filter_state::set_envoy`](crate::filter_state::set_envoy) |
 //!
-//! A host that does not have a function answers with an error of kind [`NotFound`](ErrorKind::NotFound). The embedded host has all of
-//! Envoy's: expressions if its feature `expressions` is on, and signatures if its feature `signatures` is.
+//! A host that does not have a function answers with an error of kind
+//! [`NotFound`](ErrorKind::NotFound). The embedded host has all of Envoy's: expressions if its
+//! feature `expressions` is on, and signatures if its feature `signatures` is.
 //!
-//! A function that calls the module back, now or later, is told in [`on_foreign_function`](crate::RootContext::on_foreign_function) of the
-//! context that called it. None of Envoy's does.
+//! A function that calls the module back, now or later, is told in
+//! [`on_foreign_function`](crate::RootContext::on_foreign_function) of the context that called it.
+//! None of Envoy's does.
 //!
 //! Source: ABI 0.2.1, `proxy_call_foreign_function`; Envoy 1.40, `foreign.cc`.
 
@@ -50,7 +52,8 @@ const CALL: &str = "proxy_call_foreign_function";
 /// ```
 ///
 /// # Errors
-/// [`NotFound`](ErrorKind::NotFound) if the host has no function of this name; everything else is up to the function.
+/// [`NotFound`](ErrorKind::NotFound) if the host has no function of this name; everything else is
+/// up to the function.
 #[doc(alias = "proxy_call_foreign_function")]
 #[doc(alias = "call_foreign_function")]
 pub fn call(name: &str, argument: impl AsRef<[u8]>) -> Result<Vec<u8>> {
@@ -76,21 +79,24 @@ pub fn compress(bytes: impl AsRef<[u8]>) -> Result<Vec<u8>> {
 
 /// The bytes that were compressed with zlib (RFC 1950).
 ///
-/// The host sets no limit to the size of the result: a few kilobytes from a client can become gigabytes, for which the module has no
-/// memory.
+/// The host sets no limit to the size of the result: a few kilobytes from a client can become
+/// gigabytes, for which the module has no memory.
 ///
 /// # Errors
-/// [`Malformed`](ErrorKind::Malformed) if they are not; [`NotFound`](ErrorKind::NotFound) on hosts without the function.
+/// [`Malformed`](ErrorKind::Malformed) if they are not; [`NotFound`](ErrorKind::NotFound) on hosts
+/// without the function.
 pub fn uncompress(bytes: impl AsRef<[u8]>) -> Result<Vec<u8>> {
     typed("uncompress", bytes.as_ref(), |status| {
         (status == Status::SERIALIZATION_FAILURE).then_some(ErrorKind::Malformed)
     })
 }
 
-/// Lets the host choose the route again, with what is now known about the request. Editing a request header does that too.
+/// Lets the host choose the route again, with what is now known about the request. Editing a
+/// request header does that too.
 ///
-/// In the request callbacks of a stream. Elsewhere, and on a root context, it does nothing. A host without the function chooses the
-/// route when it needs it, so that this filter may ignore [`NotFound`](ErrorKind::NotFound).
+/// In the request callbacks of a stream. Elsewhere, and on a root context, it does nothing. A host
+/// without the function chooses the route when it needs it, so that this filter may ignore
+/// [`NotFound`](ErrorKind::NotFound).
 ///
 /// # Errors
 /// [`NotFound`](ErrorKind::NotFound) on hosts without the function.

@@ -37,7 +37,8 @@ pub enum Verdict {
     Invalid(String),
 }
 
-/// Signs a text with an RSA key (PKCS #1 v1.5). `hash` is `"sha1"`, `"sha224"`, `"sha256"`, `"sha384"` or `"sha512"`.
+/// Signs a text with an RSA key (PKCS #1 v1.5). `hash` is `"sha1"`, `"sha224"`, `"sha256"`,
+/// `"sha384"` or `"sha512"`.
 ///
 /// ```
 /// # use proxy_filter::{Result, foreign::{self, Key}};
@@ -46,12 +47,12 @@ pub enum Verdict {
 /// }
 /// ```
 ///
-/// In every callback, those of the root context included. The embedded host has signatures if its feature `signatures` is on, and
-/// signs with RSA keys.
+/// In every callback, those of the root context included. The embedded host has signatures if its
+/// feature `signatures` is on, and signs with RSA keys.
 ///
 /// # Errors
-/// [`InvalidInput`](ErrorKind::InvalidInput) for a key or a hash the host cannot use; [`NotFound`](ErrorKind::NotFound) on hosts without the
-/// function.
+/// [`InvalidInput`](ErrorKind::InvalidInput) for a key or a hash the host cannot use;
+/// [`NotFound`](ErrorKind::NotFound) on hosts without the function.
 ///
 /// Source: Envoy 1.40, foreign function `sign`.
 pub fn sign(hash: &str, private_key: Key<'_>, text: impl AsRef<[u8]>) -> Result<Vec<u8>> {
@@ -78,12 +79,15 @@ pub fn sign(hash: &str, private_key: Key<'_>, text: impl AsRef<[u8]>) -> Result<
 ///
 /// When: as [`sign`].
 ///
-/// Envoy takes RSA keys of 512 to 8,192 bits with PKCS #1 v1.5, and EC keys of P-224, P-256, P-384 and P-521 with ECDSA in DER. It takes no keys of
-/// secp256k1 and none of Ed25519. The embedded host takes the same, but for P-224 and P-521. In PEM, the first block `PUBLIC KEY` counts, whatever is around it.
+/// Envoy takes RSA keys of 512 to 8,192 bits with PKCS #1 v1.5, and EC keys of P-224, P-256, P-384
+/// and P-521 with ECDSA in DER. It takes no keys of secp256k1 and none of Ed25519. The embedded
+/// host takes the same, but for P-224 and P-521. In PEM, the first block `PUBLIC KEY` counts,
+/// whatever is around it.
 ///
 /// # Errors
-/// [`NotFound`](ErrorKind::NotFound) on hosts without the function; [`InvalidInput`](ErrorKind::InvalidInput) for an empty key. To
-/// Envoy, a signature is [`Invalid`](Verdict::Invalid) as well if it cannot use the key or the hash.
+/// [`NotFound`](ErrorKind::NotFound) on hosts without the function;
+/// [`InvalidInput`](ErrorKind::InvalidInput) for an empty key. To Envoy, a signature is
+/// [`Invalid`](Verdict::Invalid) as well if it cannot use the key or the hash.
 ///
 /// Source: Envoy 1.40, foreign function `verify_signature`.
 #[doc(alias = "verifySignature")]

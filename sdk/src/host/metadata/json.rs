@@ -14,7 +14,8 @@ impl Struct {
     /// A number without a fraction is read as an integer too.
     ///
     /// # Errors
-    /// [`Configuration`](ErrorKind::Configuration) with the path of the field that is not as the type says.
+    /// [`Configuration`](ErrorKind::Configuration) with the path of the field that is not as the
+    /// type says.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_path_to_error::deserialize(Reader(self)).map_err(|error| {
             let path = error.path().to_string();

@@ -1,5 +1,5 @@
-//! Metadata: what operators write beside a route, a virtual host, a listener, a cluster, an upstream host or the node for filters to
-//! read, and what other filters note about a request.
+//! Metadata: what operators write beside a route, a virtual host, a listener, a cluster, an
+//! upstream host or the node for filters to read, and what other filters note about a request.
 //!
 //! ```
 //! use proxy_filter::{Result, metadata};
@@ -12,29 +12,35 @@
 //!
 //! There are two ways to read it:
 //!
-//! * [`number`](Metadata::number), [`string`](Metadata::string) and [`boolean`](Metadata::boolean) fetch one value. Envoy sends such a
-//!   value without its type, so that the type asked for should be the one in the configuration: the string `"12345678"` cannot be
-//!   told from a number.
-//! * [`get`](Metadata::get), [`namespace`](Metadata::namespace) and [`json`](Metadata::json) fetch the whole metadata, and read a [`Value`]
-//!   or a type of the filter's own from it with every type as configured: structs, lists and null included. That costs a copy of the whole
-//!   metadata into the module, and about 6 KB of code. With the feature `prost-types`, `prost_value` and `prost_struct` do the same for code
-//!   that works with the types of the crate `prost-types`.
+//! * [`number`](Metadata::number), [`string`](Metadata::string) and [`boolean`](Metadata::boolean)
+//!   fetch one value. Envoy sends such a value without its type, so that the type asked for should
+//!   be the one in the configuration: the string `"12345678"` cannot be told from a number.
+//! * [`get`](Metadata::get), [`namespace`](Metadata::namespace) and [`json`](Metadata::json) fetch
+//!   the whole metadata, and read a [`Value`] or a type of the filter's own from it with every type
+//!   as configured: structs, lists and null included. That costs a copy of the whole metadata into
+//!   the module, and about 6 KB of code. With the feature `prost-types`, `prost_value` and
+//!   `prost_struct` do the same for code that works with the types of the crate `prost-types`.
 //!
 //! # When
 //!
-//! In every callback of a stream; `None` where there is no metadata, namespace or key. Route and cluster exist if there is a route,
-//! the upstream host in the response callbacks and `on_log`. On a root context only [`node`] exists.
+//! In every callback of a stream; `None` where there is no metadata, namespace or key. Route and
+//! cluster exist if there is a route, the upstream host in the response callbacks and `on_log`. On
+//! a root context only [`node`] exists.
 //!
 //! # Errors
 //!
-//! [`Malformed`](ErrorKind::Malformed) for a value of another type than asked for, as far as its length tells.
-//! [`Refused`](ErrorKind::Refused) with [`SERIALIZATION_FAILURE`](crate::Status::SERIALIZATION_FAILURE) for a null asked for by
-//! [`number`](Metadata::number), [`string`](Metadata::string) or [`boolean`](Metadata::boolean): Envoy cannot encode it.
+//! [`Malformed`](ErrorKind::Malformed) for a value of another type than asked for, as far as its
+//! length tells. [`Refused`](ErrorKind::Refused) with
+//! [`SERIALIZATION_FAILURE`](crate::Status::SERIALIZATION_FAILURE) for a null asked for by
+//! [`number`](Metadata::number), [`string`](Metadata::string) or [`boolean`](Metadata::boolean):
+//! Envoy cannot encode it.
 //!
-//! Envoy moved the attributes behind this in 1.33. Both names are tried, the new one first. A value that a filter stored under an old name with
-//! [`property::set`](crate::property::set) is never returned.
+//! Envoy moved the attributes behind this in 1.33. Both names are tried, the new one first. A value
+//! that a filter stored under an old name with [`property::set`](crate::property::set) is never
+//! returned.
 //!
-//! Source: context API, "Metadata API"; Envoy 1.40, `envoy.config.core.v3.Metadata` and the encodings of `serializeValue`.
+//! Source: context API, "Metadata API"; Envoy 1.40, `envoy.config.core.v3.Metadata` and the
+//! encodings of `serializeValue`.
 
 #[cfg(feature = "json")]
 pub(crate) mod json;
@@ -83,10 +89,11 @@ pub const fn upstream_host() -> Metadata {
     Metadata(Attribute::new("xds\0upstream_host_metadata").or("upstream_host_metadata"))
 }
 
-/// The metadata of the request: what other filters noted about it while it passed ("dynamic metadata"), for example the JWT filter the
-/// claims of a token. The response has the same.
+/// The metadata of the request: what other filters noted about it while it passed ("dynamic
+/// metadata"), for example the JWT filter the claims of a token. The response has the same.
 ///
-/// A Proxy-Wasm filter cannot write it; [`filter_state`](crate::filter_state) is its way to tell others something.
+/// A Proxy-Wasm filter cannot write it; [`filter_state`](crate::filter_state) is its way to tell
+/// others something.
 #[doc(alias = "dynamic_metadata")]
 #[doc(alias = "filter_metadata")]
 pub const fn request() -> Metadata {
@@ -177,15 +184,15 @@ impl Metadata {
     /// ```
     ///
     /// # Errors
-    /// [`Configuration`](ErrorKind::Configuration) with the path of the field that is not as the type says, and as
-    /// [`namespace`](Self::namespace).
+    /// [`Configuration`](ErrorKind::Configuration) with the path of the field that is not as the
+    /// type says, and as [`namespace`](Self::namespace).
     #[cfg(feature = "json")]
     pub fn json<T: serde::de::DeserializeOwned>(self, namespace: &str) -> Result<Option<T>> {
         self.namespace(namespace)?.map(|found| found.json()).transpose()
     }
 
-    /// The whole metadata as the wire bytes of an `envoy.config.core.v3.Metadata`, for those who have the message: typed metadata
-    /// (`typed_filter_metadata`) is in it.
+    /// The whole metadata as the wire bytes of an `envoy.config.core.v3.Metadata`, for those who
+    /// have the message: typed metadata (`typed_filter_metadata`) is in it.
     ///
     /// # Errors
     /// A refusal of the host.
@@ -238,7 +245,8 @@ impl NodeMetadata {
         typed(Self::NODE, attribute::boolean, &["metadata", key])
     }
 
-    /// All keys with their values. The host sends its whole description of itself for this, about 60 KB: read it while configuring.
+    /// All keys with their values. The host sends its whole description of itself for this, about
+    /// 60 KB: read it while configuring.
     ///
     /// # Errors
     /// [`Malformed`](ErrorKind::Malformed) if the host's node is not the message it should be.

@@ -8,28 +8,36 @@ use crate::host::metadata::{Metadata, NodeMetadata};
 use prost_types::value::Kind;
 
 impl Metadata {
-    /// The value of a key, as [`get`](Self::get), for code that works with `prost-types`. With the feature `prost-types`.
+    /// The value of a key, as [`get`](Self::get), for code that works with `prost-types`. With the
+    /// feature `prost-types`.
     ///
     /// ```
     /// # use proxy_filter::{Result, metadata};
     /// use prost_types::value::Kind;
     ///
     /// fn owner() -> Result<Option<String>> {
-    ///     Ok(match metadata::route().prost_value("com.example.limits", "owner")?.and_then(|owner| owner.kind) {
-    ///         Some(Kind::StringValue(owner)) => Some(owner),
-    ///         _ => None,
-    ///     })
+    ///     Ok(
+    ///         match metadata::route()
+    ///             .prost_value("com.example.limits", "owner")?
+    ///             .and_then(|owner| owner.kind)
+    ///         {
+    ///             Some(Kind::StringValue(owner)) => Some(owner),
+    ///             _ => None,
+    ///         },
+    ///     )
     /// }
     /// ```
     ///
     /// # Errors
-    /// Those of [`get`](Self::get), and [`Malformed`](ErrorKind::Malformed) for text that is not UTF-8, which `prost-types` cannot hold.
+    /// Those of [`get`](Self::get), and [`Malformed`](ErrorKind::Malformed) for text that is not
+    /// UTF-8, which `prost-types` cannot hold.
     #[inline]
     pub fn prost_value(self, namespace: &str, key: &str) -> Result<Option<prost_types::Value>> {
         self.get(namespace, key)?.map(TryInto::try_into).transpose()
     }
 
-    /// Everything in a namespace, as [`namespace`](Self::namespace), for code that works with `prost-types`. With the feature `prost-types`.
+    /// Everything in a namespace, as [`namespace`](Self::namespace), for code that works with
+    /// `prost-types`. With the feature `prost-types`.
     ///
     /// ```
     /// # use proxy_filter::{Result, metadata};
@@ -47,7 +55,8 @@ impl Metadata {
 }
 
 impl NodeMetadata {
-    /// All keys with their values, as [`fields`](Self::fields), for code that works with `prost-types`. With the feature `prost-types`.
+    /// All keys with their values, as [`fields`](Self::fields), for code that works with
+    /// `prost-types`. With the feature `prost-types`.
     ///
     /// ```
     /// # use proxy_filter::{Result, metadata};
@@ -57,7 +66,8 @@ impl NodeMetadata {
     /// ```
     ///
     /// # Errors
-    /// Those of [`fields`](Self::fields), and [`Malformed`](ErrorKind::Malformed) for text that is not UTF-8.
+    /// Those of [`fields`](Self::fields), and [`Malformed`](ErrorKind::Malformed) for text that is
+    /// not UTF-8.
     #[inline]
     pub fn prost_struct(self) -> Result<Option<prost_types::Struct>> {
         self.fields()?.map(TryInto::try_into).transpose()
@@ -71,7 +81,8 @@ fn text(bytes: HeaderValue) -> Result<String> {
 }
 
 /// # Errors
-/// [`Malformed`](ErrorKind::Malformed) for text that is not UTF-8: protobuf has bytes and strings, and this type strings only.
+/// [`Malformed`](ErrorKind::Malformed) for text that is not UTF-8: protobuf has bytes and strings,
+/// and this type strings only.
 impl TryFrom<Value> for prost_types::Value {
     type Error = Error;
 

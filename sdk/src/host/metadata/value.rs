@@ -15,10 +15,11 @@ use std::collections::BinaryHeap;
 /// assert_eq!(value.as_string(), None);
 /// ```
 ///
-/// Source: `google.protobuf.Value`. It is this crate's own because a module that reads a list through `prost` and `prost-types` is 17 KB
-/// larger than one that reads a string, and with this 6 KB; and because those refuse a string that is not UTF-8, which a filter that
-/// notes what a client sent leaves here. With the feature `prost-types` it becomes a `prost_types::Value` with `TryFrom`, and that becomes it
-/// with `From`.
+/// Source: `google.protobuf.Value`. It is this crate's own because a module that reads a list
+/// through `prost` and `prost-types` is 17 KB larger than one that reads a string, and with this 6
+/// KB; and because those refuse a string that is not UTF-8, which a filter that notes what a client
+/// sent leaves here. With the feature `prost-types` it becomes a `prost_types::Value` with
+/// `TryFrom`, and that becomes it with `From`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// `null`

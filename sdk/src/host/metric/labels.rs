@@ -21,15 +21,18 @@ macro_rules! labelled {
         pub struct $name<const N: usize>(Family<N>);
 
         impl<const N: usize> $name<N> {
-            /// A metric of this name with these labels, and with at most `max` combinations of values in a VM, for a `static`.
+            /// A metric of this name with these labels, and with at most `max` combinations of
+            /// values in a VM, for a `static`.
             ///
-            /// The combination after those is counted as `other` in every label, as is one with a value of more than 64 bytes: clients
-            /// that choose a label's values cannot fill the memory of the proxy. 0 leaves only `other`.
+            /// The combination after those is counted as `other` in every label, as is one with a
+            /// value of more than 64 bytes: clients that choose a label's values cannot fill the
+            /// memory of the proxy. 0 leaves only `other`.
             pub const fn new(name: &'static str, labels: [&'static str; N], max: usize) -> Self {
                 Self(Family { kind: MetricType::$kind, name, labels, max })
             }
 
-            /// What Envoy's configuration has to say so that the labels are told from the name: see [`stats_tags`](super::stats_tags).
+            /// What Envoy's configuration has to say so that the labels are told from the name: see
+            /// [`stats_tags`](super::stats_tags).
             pub fn stats_tags(&self) -> Vec<crate::host::metric::stats_tags::StatsTag> {
                 crate::host::metric::stats_tags(self.0.name, &self.0.labels)
             }
@@ -40,8 +43,9 @@ macro_rules! labelled {
 labelled! {
     /// A [`Counter`](super::Counter) for each combination of values of its labels.
     ///
-    /// The ABI has no labels. They become a part of the name, each as its name and its value, and Envoy's configuration tells them from it:
-    /// [`stats_tags`](Self::stats_tags) says how, and so does the command `proxy-filter stats-tags responses method status` of the package
+    /// The ABI has no labels. They become a part of the name, each as its name and its value, and
+    /// Envoy's configuration tells them from it: [`stats_tags`](Self::stats_tags) says how, and so
+    /// does the command `proxy-filter stats-tags responses method status` of the package
     /// `proxy-filter-host`.
     ///
     /// | | |
@@ -68,7 +72,8 @@ labelled! {
 }
 
 labelled! {
-    /// A [`Gauge`](super::Gauge) for each combination of values of its labels; names as for [`CounterVec`].
+    /// A [`Gauge`](super::Gauge) for each combination of values of its labels; names as for
+    /// [`CounterVec`].
     ///
     /// ```
     /// use proxy_filter::{Result, metric::GaugeVec};
@@ -83,7 +88,8 @@ labelled! {
 }
 
 labelled! {
-    /// A [`Histogram`](super::Histogram) for each combination of values of its labels; names as for [`CounterVec`].
+    /// A [`Histogram`](super::Histogram) for each combination of values of its labels; names as for
+    /// [`CounterVec`].
     ///
     /// ```
     /// use proxy_filter::{Result, metric::HistogramVec};
@@ -102,7 +108,8 @@ labelled! {
     reason = "values are written down where they are used: `increment([method, status], 1)`"
 )]
 impl<const N: usize> CounterVec<N> {
-    /// [`Counter::increment`](super::Counter::increment) of the counter with these values, in the order of the labels.
+    /// [`Counter::increment`](super::Counter::increment) of the counter with these values, in the
+    /// order of the labels.
     ///
     /// # Errors
     /// As there.
@@ -126,7 +133,8 @@ impl<const N: usize> CounterVec<N> {
     reason = "values are written down where they are used: `increment([method, status], 1)`"
 )]
 impl<const N: usize> GaugeVec<N> {
-    /// [`Gauge::increment`](super::Gauge::increment) of the gauge with these values, in the order of the labels.
+    /// [`Gauge::increment`](super::Gauge::increment) of the gauge with these values, in the order
+    /// of the labels.
     ///
     /// # Errors
     /// As there.
@@ -159,7 +167,8 @@ impl<const N: usize> GaugeVec<N> {
     reason = "values are written down where they are used: `increment([method, status], 1)`"
 )]
 impl<const N: usize> HistogramVec<N> {
-    /// [`Histogram::record`](super::Histogram::record) in the histogram with these values, in the order of the labels.
+    /// [`Histogram::record`](super::Histogram::record) in the histogram with these values, in the
+    /// order of the labels.
     ///
     /// # Errors
     /// As there.

@@ -1,4 +1,5 @@
-//! Metrics: [`Counter`], [`Gauge`], [`Histogram`], and the same with labels, [`CounterVec`], [`GaugeVec`], [`HistogramVec`].
+//! Metrics: [`Counter`], [`Gauge`], [`Histogram`], and the same with labels, [`CounterVec`],
+//! [`GaugeVec`], [`HistogramVec`].
 //!
 //! They are declared as statics, and defined in the host when they are first used:
 //!
@@ -17,12 +18,14 @@
 //! }
 //! ```
 //!
-//! In Envoy a metric is called `wasmcustom.` and its name in `/stats`, and has its bare name in `/stats/prometheus`. All VMs and threads of the
-//! process that define the same name and type count together, and a metric lives as long as the process: it keeps its value
-//! when the plugin is configured anew. What `on_start` and `on_configure` count, they count once for each VM.
+//! In Envoy a metric is called `wasmcustom.` and its name in `/stats`, and has its bare name in
+//! `/stats/prometheus`. All VMs and threads of the process that define the same name and type count
+//! together, and a metric lives as long as the process: it keeps its value when the plugin is
+//! configured anew. What `on_start` and `on_configure` count, they count once for each VM.
 //!
-//! Every verb returns a `Result`, and works in every callback. With `?`, a host that refuses a metric makes the callback fail, and that
-//! refuses the stream; a filter that would rather serve it ignores the failure: `let _ = REQUESTS.increment(1);`. Where the host has no metrics or
+//! Every verb returns a `Result`, and works in every callback. With `?`, a host that refuses a
+//! metric makes the callback fail, and that refuses the stream; a filter that would rather serve it
+//! ignores the failure: `let _ = REQUESTS.increment(1);`. Where the host has no metrics or
 //! restricts them, each use asks it again.
 //!
 //! Source: context API, "Metrics API"; ABI 0.2.1, "Metrics".
@@ -48,7 +51,8 @@ macro_rules! metric {
         pub struct $name(Single);
 
         impl $name {
-            /// A metric of this name, for a `static`. A name is any text; letters, digits, `_` and dots are what every collector accepts.
+            /// A metric of this name, for a `static`. A name is any text; letters, digits, `_` and
+            /// dots are what every collector accepts.
             pub const fn new(name: &'static str) -> Self {
                 Self(Single::new(MetricType::$kind, name))
             }
@@ -102,7 +106,8 @@ metric! {
 }
 
 metric! {
-    /// The distribution of recorded values. Envoy shows its quantiles and buckets; a filter cannot read it back.
+    /// The distribution of recorded values. Envoy shows its quantiles and buckets; a filter cannot
+    /// read it back.
     ///
     /// The host knows no unit: write it into the name (`latency_ms`, `body_bytes`).
     ///
@@ -148,10 +153,12 @@ impl Counter {
 }
 
 impl Gauge {
-    /// Adds to the gauge, or takes away. Below 0, Envoy's gauge wraps to a very large number. 0 is nothing to do.
+    /// Adds to the gauge, or takes away. Below 0, Envoy's gauge wraps to a very large number. 0 is
+    /// nothing to do.
     ///
     /// # Errors
-    /// A refusal of the host; [`InvalidInput`](crate::ErrorKind::InvalidInput) for [`i64::MIN`], whose opposite hosts cannot represent.
+    /// A refusal of the host; [`InvalidInput`](crate::ErrorKind::InvalidInput) for [`i64::MIN`],
+    /// whose opposite hosts cannot represent.
     ///
     /// Source: ABI 0.2.1, `proxy_increment_metric`.
     #[doc(alias = "proxy_increment_metric")]

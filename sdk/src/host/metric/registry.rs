@@ -1,7 +1,8 @@
 //! The ids under which this VM has defined its metrics.
 //!
-//! An id belongs to a VM. On wasm the module's memory is the VM's, and a static may keep its id. Natively statics are shared by all threads, each
-//! of which may be a VM: the ids are kept for each thread, until it gets another host.
+//! An id belongs to a VM. On wasm the module's memory is the VM's, and a static may keep its id.
+//! Natively statics are shared by all threads, each of which may be a VM: the ids are kept for each
+//! thread, until it gets another host.
 
 use crate::abi::metric_type::MetricType;
 use crate::error::Result;

@@ -3,7 +3,8 @@
 use crate::host::metric::escape::escape;
 use core::fmt;
 
-/// One entry of `stats_config.stats_tags` in Envoy's bootstrap: a label, and where it is in the names of a metric.
+/// One entry of `stats_config.stats_tags` in Envoy's bootstrap: a label, and where it is in the
+/// names of a metric.
 ///
 /// Printed, it is YAML for that list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +12,8 @@ use core::fmt;
 pub struct StatsTag {
     /// The label.
     pub tag_name: String,
-    /// Matches the full names of the metric. Its first group is what Envoy takes out of the name, the second one, inside, the label's value.
+    /// Matches the full names of the metric. Its first group is what Envoy takes out of the name,
+    /// the second one, inside, the label's value.
     pub regex: String,
 }
 
@@ -29,10 +31,12 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// What Envoy's bootstrap has to say so that it tells the labels of a [`CounterVec`](super::CounterVec), [`GaugeVec`](super::GaugeVec) or
+/// What Envoy's bootstrap has to say so that it tells the labels of a
+/// [`CounterVec`](super::CounterVec), [`GaugeVec`](super::GaugeVec) or
 /// [`HistogramVec`](super::HistogramVec) from its name.
 ///
-/// Without it the labels stay a part of the name. The bootstrap is read when Envoy starts. Values keep their escapes (`a%2Eb`).
+/// Without it the labels stay a part of the name. The bootstrap is read when Envoy starts. Values
+/// keep their escapes (`a%2Eb`).
 ///
 /// ```
 /// use proxy_filter::metric::stats_tags;

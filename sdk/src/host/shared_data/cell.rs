@@ -1,4 +1,5 @@
-//! [`SharedCell`] and [`SharedCounter`]: shared values with a type, and updates that are never lost.
+//! [`SharedCell`] and [`SharedCounter`]: shared values with a type, and updates that are never
+//! lost.
 
 use crate::error::Result;
 use crate::host::shared_data::value::SharedValue;
@@ -7,8 +8,9 @@ use core::fmt;
 use core::marker::PhantomData;
 use std::borrow::Cow;
 
-/// How often an update is tried. An attempt fails only because another thread's has succeeded meanwhile; but a thread that has to wait
-/// for the host's lock each time can lose dozens in a row, and a module cannot yield.
+/// How often an update is tried. An attempt fails only because another thread's has succeeded
+/// meanwhile; but a thread that has to wait for the host's lock each time can lose dozens in a row,
+/// and a module cannot yield.
 const ATTEMPTS: u32 = 1_000;
 
 /// A value with a type that VMs and threads share under a key.
@@ -49,7 +51,8 @@ impl<T: SharedValue> SharedCell<T> {
     /// The value, or `None` if nothing was ever set.
     ///
     /// # Errors
-    /// Those of [`get`]; [`Malformed`](crate::ErrorKind::Malformed) if the bytes are no value of this type.
+    /// Those of [`get`]; [`Malformed`](crate::ErrorKind::Malformed) if the bytes are no value of
+    /// this type.
     #[doc(alias = "proxy_get_shared_data")]
     pub fn get(&self) -> Result<Option<T>> {
         get(&self.key)?.map(|entry| T::decode(entry.value)).transpose()
@@ -72,19 +75,22 @@ impl<T: SharedValue> SharedCell<T> {
         insert_if_absent(&self.key, value.encode()?)
     }
 
-    /// Makes the new value from the old one, `None` if nothing was ever set, and returns it. No other thread's update is lost, nor this one.
+    /// Makes the new value from the old one, `None` if nothing was ever set, and returns it. No
+    /// other thread's update is lost, nor this one.
     ///
-    /// The closure runs again if another thread was faster, 1,000 times at most: it must have no effect but its result.
+    /// The closure runs again if another thread was faster, 1,000 times at most: it must have no
+    /// effect but its result.
     ///
     /// # Errors
-    /// [`Contention`](crate::ErrorKind::Contention) if other threads were faster every time; nothing is written then. In an async
-    /// filter, [`timer::retry`](crate::timer::retry) repeats the update after a pause. Also the errors of [`get`](Self::get) and
-    /// [`set`](Self::set).
+    /// [`Contention`](crate::ErrorKind::Contention) if other threads were faster every time;
+    /// nothing is written then. In an async filter, [`timer::retry`](crate::timer::retry) repeats
+    /// the update after a pause. Also the errors of [`get`](Self::get) and [`set`](Self::set).
     pub fn update(&self, mut change: impl FnMut(Option<T>) -> T) -> Result<T> {
         self.update_if(|before| Some(change(before)))?.ok_or(contention())
     }
 
-    /// [`update`](Self::update) with a closure that may leave the value as it is: it returns `None`, and so does this.
+    /// [`update`](Self::update) with a closure that may leave the value as it is: it returns
+    /// `None`, and so does this.
     ///
     /// ```
     /// # use proxy_filter::Result;
@@ -126,7 +132,8 @@ impl<T> fmt::Debug for SharedCell<T> {
 
 /// A number that VMs and threads count together. It starts at 0 and stops at [`u64::MAX`].
 ///
-/// Unlike a [metric](crate::metric), a filter reads it to decide something: it is exact over all threads.
+/// Unlike a [metric](crate::metric), a filter reads it to decide something: it is exact over all
+/// threads.
 ///
 /// ```
 /// use proxy_filter::Result;
@@ -182,7 +189,8 @@ impl SharedCounter {
         self.0.update(|before| before.unwrap_or(0).saturating_add(n))
     }
 
-    /// Adds to the number if the sum is not above `limit`, and returns the sum; `None` if it would be, and then nothing is added.
+    /// Adds to the number if the sum is not above `limit`, and returns the sum; `None` if it would
+    /// be, and then nothing is added.
     ///
     /// # Errors
     /// As [`SharedCell::update`].

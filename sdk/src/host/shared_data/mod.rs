@@ -1,14 +1,16 @@
-//! Values that VMs and threads share: bytes under keys ([`get`], [`set`], [`compare_and_set`], [`insert_if_absent`]), and with types
-//! ([`SharedCell`], [`SharedCounter`]).
+//! Values that VMs and threads share: bytes under keys ([`get`], [`set`], [`compare_and_set`],
+//! [`insert_if_absent`]), and with types ([`SharedCell`], [`SharedCounter`]).
 //!
-//! Every VM with the same `vm_id` sees the same values, on whatever thread it runs: in Envoy the main thread and every worker of one process, but
-//! not another Envoy. Values live in the host's memory until the last VM with that `vm_id` is gone. A key cannot be removed, only
-//! emptied: keys made from what clients send (an address, a token) fill the memory of the proxy.
+//! Every VM with the same `vm_id` sees the same values, on whatever thread it runs: in Envoy the
+//! main thread and every worker of one process, but not another Envoy. Values live in the host's
+//! memory until the last VM with that `vm_id` is gone. A key cannot be removed, only emptied: keys
+//! made from what clients send (an address, a token) fill the memory of the proxy.
 //!
-//! Every callback may read and write. In `on_configure`, remember that each VM of a plugin runs it, and one more that is thrown away:
-//! [`insert_if_absent`] sets what only the first should.
+//! Every callback may read and write. In `on_configure`, remember that each VM of a plugin runs it,
+//! and one more that is thrown away: [`insert_if_absent`] sets what only the first should.
 //!
-//! Source: context API, "Shared data API"; ABI 0.2.1, "Shared key-value store"; Envoy 1.40, `SharedData`.
+//! Source: context API, "Shared data API"; ABI 0.2.1, "Shared key-value store"; Envoy 1.40,
+//! `SharedData`.
 
 pub(crate) mod cell;
 pub(crate) mod value;
@@ -23,7 +25,8 @@ use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 use crate::sys;
 
-/// The state of a shared value, as [`get`] found it: it is another after every write, whatever is written.
+/// The state of a shared value, as [`get`] found it: it is another after every write, whatever is
+/// written.
 ///
 /// Hosts call it the compare-and-swap number, `cas`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,8 +69,8 @@ pub fn get(key: impl AsRef<[u8]>) -> Result<Option<Entry>> {
 
 /// Puts a value under a key, whatever is there.
 ///
-/// Between a [`get`] and this, another thread may have written: what depends on the old value is written with [`compare_and_set`], or
-/// with [`SharedCell::update`].
+/// Between a [`get`] and this, another thread may have written: what depends on the old value is
+/// written with [`compare_and_set`], or with [`SharedCell::update`].
 ///
 /// # Errors
 /// A refusal of the host.
@@ -79,7 +82,8 @@ pub fn set(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
     if write(key.as_ref(), value.as_ref(), UNCONDITIONAL)? { Ok(()) } else { Err(contention()) }
 }
 
-/// Puts a value under a key if nobody has written there since [`get`] returned this version. Whether it did.
+/// Puts a value under a key if nobody has written there since [`get`] returned this version.
+/// Whether it did.
 ///
 /// ```
 /// use proxy_filter::{Result, shared_data};
@@ -88,14 +92,17 @@ pub fn set(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
 /// fn take_lock() -> Result<bool> {
 ///     match shared_data::get("lock")? {
 ///         None => shared_data::insert_if_absent("lock", "taken"),
-///         Some(entry) if entry.value == b"free" => shared_data::compare_and_set("lock", "taken", entry.version),
+///         Some(entry) if entry.value == b"free" => {
+///             shared_data::compare_and_set("lock", "taken", entry.version)
+///         }
 ///         Some(_) => Ok(false),
 ///     }
 /// }
 /// ```
 ///
 /// # Errors
-/// A refusal of the host; [`Malformed`](ErrorKind::Malformed) if the host gave the value no version, for then it would write in any case.
+/// A refusal of the host; [`Malformed`](ErrorKind::Malformed) if the host gave the value no
+/// version, for then it would write in any case.
 ///
 /// Source: ABI 0.2.1, `proxy_set_shared_data`.
 #[doc(alias = "proxy_set_shared_data")]
@@ -112,8 +119,9 @@ pub fn compare_and_set(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>, version: 
 /// # Errors
 /// A refusal of the host.
 ///
-/// Source: Envoy 1.40, `SharedData::set`: a `cas` that is not 0 is ignored for a missing key, and does not match that of an existing one. The ABI's
-/// text leaves the missing key open; a host that refuses it answers `Ok(false)` here.
+/// Source: Envoy 1.40, `SharedData::set`: a `cas` that is not 0 is ignored for a missing key, and
+/// does not match that of an existing one. The ABI's text leaves the missing key open; a host that
+/// refuses it answers `Ok(false)` here.
 pub fn insert_if_absent(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool> {
     write(key.as_ref(), value.as_ref(), NEVER)
 }

@@ -3,10 +3,12 @@
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 
-/// A type that is stored as bytes in a [`SharedCell`](super::SharedCell), or handed over in a [`SharedQueue`](crate::SharedQueue).
+/// A type that is stored as bytes in a [`SharedCell`](super::SharedCell), or handed over in a
+/// [`SharedQueue`](crate::SharedQueue).
 ///
-/// Integers are stored in little endian, text as it is. With the feature `json`, `Json<T>` stores what serde can. Other VMs that read the value
-/// may run another version of the module: a filter whose type changes takes another key.
+/// Integers are stored in little endian, text as it is. With the feature `json`, `Json<T>` stores
+/// what serde can. Other VMs that read the value may run another version of the module: a filter
+/// whose type changes takes another key.
 ///
 /// ```
 /// use proxy_filter::shared_data::SharedValue;

@@ -134,8 +134,9 @@ impl Attribute {
     }
 }
 
-/// What the host answered to a name of Envoy before 1.33, unless a filter stored it. Later versions do not know these names: they answer
-/// with the property that a filter set under the first part of it.
+/// What the host answered to a name of Envoy before 1.33, unless a filter stored it. Later versions
+/// do not know these names: they answer with the property that a filter set under the first part of
+/// it.
 fn unless_stored(older: &str, answer: Result<Option<Vec<u8>>>) -> Result<Option<Vec<u8>>> {
     if matches!(answer, Ok(None)) {
         return answer;

@@ -5,21 +5,23 @@
 //! use proxy_filter::stream_info::{self, Protocol};
 //!
 //! fn describe() -> Result<()> {
-//!     let client = stream_info::source().address()?;                       // Option<Address>, IPv6 included
+//!     let client = stream_info::source().address()?; // Option<Address>, IPv6 included
 //!     let http2 = stream_info::request().protocol()? == Some(Protocol::Http2);
-//!     let route = stream_info::xds().route_name()?.unwrap_or_default();    // bytes first: a HeaderValue
+//!     let route = stream_info::xds().route_name()?.unwrap_or_default(); // bytes first: a HeaderValue
 //!     log::info!("{client:?} {http2} {route}");
 //!     Ok(())
 //! }
 //! ```
 //!
-//! Each function returns a handle of no size, each method of it asks the host for one attribute. Nothing is kept: an attribute may
-//! change while the stream goes on. `None` means that the attribute does not exist: not on this stream (`tls_version` without TLS), not
-//! yet (`response().code()` before the response), or not on this host.
+//! Each function returns a handle of no size, each method of it asks the host for one attribute.
+//! Nothing is kept: an attribute may change while the stream goes on. `None` means that the
+//! attribute does not exist: not on this stream (`tls_version` without TLS), not yet
+//! (`response().code()` before the response), or not on this host.
 //!
 //! # When
 //!
-//! In the callbacks of a stream. A root context sees [`plugin`] and the node in [`xds`], and `None` for all others.
+//! In the callbacks of a stream. A root context sees [`plugin`] and the node in [`xds`], and `None`
+//! for all others.
 //!
 //! | | Envoy 1.40 |
 //! |---|---|
@@ -29,20 +31,25 @@
 //! | [`upstream`] | in the response callbacks and `on_log`, unless the response is a local reply. While the request is under way it depends on how fast Envoy connects |
 //! | [`xds`] | listener, node and virtual host always; route and cluster if there is a route. An unnamed route has the empty name |
 //!
-//! In the callbacks of a TCP connection: [`source`], [`destination`], [`connection`], and of [`xds`] listener, node and filter chain, always;
-//! [`upstream`] and the cluster once there is a connection to the upstream, so from the first data on; of [`request`] and [`response`] only
+//! In the callbacks of a TCP connection: [`source`], [`destination`], [`connection`], and of
+//! [`xds`] listener, node and filter chain, always; [`upstream`] and the cluster once there is a
+//! connection to the upstream, so from the first data on; of [`request`] and [`response`] only
 //! `time`, `size` and `total_size` (bytes from and to the client) and `flags`.
 //!
 //! # Errors
 //!
-//! [`Malformed`](crate::ErrorKind::Malformed) for a value that is not encoded as Envoy encodes the type; hosts with encodings of their own
-//! are readable through [`property`](crate::property), which is also the way to an attribute this module does not name.
-//! [`Refused`](crate::ErrorKind::Refused) with [`SERIALIZATION_FAILURE`](crate::Status::SERIALIZATION_FAILURE) for one the host cannot encode.
+//! [`Malformed`](crate::ErrorKind::Malformed) for a value that is not encoded as Envoy encodes the
+//! type; hosts with encodings of their own are readable through [`property`](crate::property),
+//! which is also the way to an attribute this module does not name.
+//! [`Refused`](crate::ErrorKind::Refused) with
+//! [`SERIALIZATION_FAILURE`](crate::Status::SERIALIZATION_FAILURE) for one the host cannot encode.
 //!
-//! Envoy moved the attributes of `xds` in 1.33. Both names are tried, the new one first, so that one module runs on old and new hosts. A value
-//! that a filter stored under an old name with [`property::set`](crate::property::set) is not an attribute: it is never returned.
+//! Envoy moved the attributes of `xds` in 1.33. Both names are tried, the new one first, so that
+//! one module runs on old and new hosts. A value that a filter stored under an old name with
+//! [`property::set`](crate::property::set) is not an attribute: it is never returned.
 //!
-//! Source: context API, "`StreamInfo` API"; Envoy 1.40, "Attributes" and the encodings of `serializeValue`.
+//! Source: context API, "`StreamInfo` API"; Envoy 1.40, "Attributes" and the encodings of
+//! `serializeValue`.
 
 pub(crate) mod attribute;
 pub(crate) mod response_flags;
@@ -141,17 +148,21 @@ attributes! {
         code_details: text HeaderValue = "code_details";
         /// What Envoy noticed.
         flags: flags ResponseFlags = "flags";
-        /// The gRPC status: from the trailers or the headers, or derived from the HTTP status of a gRPC response. −1 for one that is no number.
+        /// The gRPC status: from the trailers or the headers, or derived from the HTTP status of a
+        /// gRPC response. −1 for one that is no number.
         grpc_status: integer i32 = "grpc_status";
-        /// All header fields in no particular order, the values of repeated ones joined with commas.
+        /// All header fields in no particular order, the values of repeated ones joined with
+        /// commas.
         headers: pairs Pairs = "headers";
-        /// All trailer fields in no particular order, the values of repeated ones joined with commas.
+        /// All trailer fields in no particular order, the values of repeated ones joined with
+        /// commas.
         trailers: pairs Pairs = "trailers";
         /// The length of the body as far as it was sent.
         size: integer u64 = "size";
         /// The size of headers, body and trailers as far as they were sent.
         total_size: integer u64 = "total_size";
-        /// How long the upstream took, from the first byte of the request to the last of the response.
+        /// How long the upstream took, from the first byte of the request to the last of the
+        /// response.
         backend_latency: duration Duration = "backend_latency";
     }
 }
@@ -177,7 +188,8 @@ field!(Response, header, "response\0headers", "header");
 field!(Response, trailer, "response\0trailers", "trailer");
 
 attributes! {
-    /// The client's end of the connection. Behind a proxy that Envoy trusts, this is the client it names (`x-forwarded-for`).
+    /// The client's end of the connection. Behind a proxy that Envoy trusts, this is the client it
+    /// names (`x-forwarded-for`).
     Source, source, "source" {
         /// The address.
         address: address Address = "address";
@@ -245,7 +257,8 @@ macro_rules! tls {
             subject_peer_certificate: text HeaderValue = "subject_peer_certificate";
             /// The first URI in the subject alternative names of Envoy's own certificate.
             uri_san_local_certificate: text HeaderValue = "uri_san_local_certificate";
-            /// The first URI in the subject alternative names of the peer's certificate: in a mesh, who it is (`spiffe://…`).
+            /// The first URI in the subject alternative names of the peer's certificate: in a mesh,
+            /// who it is (`spiffe://…`).
             uri_san_peer_certificate: text HeaderValue = "uri_san_peer_certificate";
             /// The first DNS name in the subject alternative names of Envoy's own certificate.
             dns_san_local_certificate: text HeaderValue = "dns_san_local_certificate";
@@ -262,8 +275,8 @@ tls! {
     Upstream, "upstream";
 }
 
-/// What Envoy's configuration says about the stream: node, listener, route and cluster. Their metadata is in
-/// [`metadata`](crate::metadata).
+/// What Envoy's configuration says about the stream: node, listener, route and cluster. Their
+/// metadata is in [`metadata`](crate::metadata).
 pub const fn xds() -> Xds {
     Xds(())
 }
@@ -291,9 +304,11 @@ macro_rules! xds {
 }
 
 xds! {
-    /// The id of this Envoy (`--service-node`). Readable on a root context too. Attribute `xds.node.id`.
+    /// The id of this Envoy (`--service-node`). Readable on a root context too. Attribute
+    /// `xds.node.id`.
     node_id: text HeaderValue = "node\0id" or "node\0id";
-    /// The cluster this Envoy belongs to (`--service-cluster`). Readable on a root context too. Attribute `xds.node.cluster`.
+    /// The cluster this Envoy belongs to (`--service-cluster`). Readable on a root context too.
+    /// Attribute `xds.node.cluster`.
     node_cluster: text HeaderValue = "node\0cluster" or "node\0cluster";
     /// The upstream cluster. Attribute `xds.cluster_name`.
     cluster_name: text HeaderValue = "cluster_name" or "cluster_name";

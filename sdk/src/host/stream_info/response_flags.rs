@@ -10,14 +10,20 @@ use core::ops::BitOr;
 ///
 /// fn blame() -> proxy_filter::Result<&'static str> {
 ///     let flags = stream_info::response().flags()?.unwrap_or_default();
-///     Ok(if flags.contains(ResponseFlags::UPSTREAM_CONNECTION_FAILURE) { "upstream" } else { "nobody" })
+///     Ok(if flags.contains(ResponseFlags::UPSTREAM_CONNECTION_FAILURE) {
+///         "upstream"
+///     } else {
+///         "nobody"
+///     })
 /// }
-/// let flags = ResponseFlags::NO_HEALTHY_UPSTREAM | ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED;
+/// let flags =
+///     ResponseFlags::NO_HEALTHY_UPSTREAM | ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED;
 /// assert_eq!(flags.to_string(), "UH,URX", "as in access logs");
 /// assert!(ResponseFlags::default().is_empty());
 /// ```
 ///
-/// Source: Envoy 1.40, `CoreResponseFlag` and `%RESPONSE_FLAGS%`. A flag that this list does not know is kept in [`bits`](Self::bits).
+/// Source: Envoy 1.40, `CoreResponseFlag` and `%RESPONSE_FLAGS%`. A flag that this list does not
+/// know is kept in [`bits`](Self::bits).
 #[doc(alias = "%RESPONSE_FLAGS%")]
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ResponseFlags(u64);

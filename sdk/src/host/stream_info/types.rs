@@ -9,7 +9,10 @@ use core::net::{IpAddr, SocketAddr};
 /// use proxy_filter::stream_info::{self, Address};
 ///
 /// fn is_local() -> proxy_filter::Result<bool> {
-///     Ok(stream_info::source().address()?.and_then(|address| address.ip()).is_some_and(|ip| ip.is_loopback()))
+///     Ok(stream_info::source()
+///         .address()?
+///         .and_then(|address| address.ip())
+///         .is_some_and(|ip| ip.is_loopback()))
 /// }
 /// assert_eq!(Address::from("[::1]:80").socket_addr(), Some("[::1]:80".parse()?));
 /// assert_eq!(Address::from("/run/a.sock"), Address::Other("/run/a.sock".into()));
@@ -20,8 +23,8 @@ use core::net::{IpAddr, SocketAddr};
 pub enum Address {
     /// An IPv4 or IPv6 address with a port.
     Ip(SocketAddr),
-    /// Anything else as the host writes it: the path of a Unix domain socket (`@` first for an abstract one), or Envoy's
-    /// `envoy://…` for an internal listener.
+    /// Anything else as the host writes it: the path of a Unix domain socket (`@` first for an
+    /// abstract one), or Envoy's `envoy://…` for an internal listener.
     Other(HeaderValue),
 }
 

@@ -1,0 +1,191 @@
+//! The language of comments and pages, as far as a test can check it: width, and words that this
+//! repository does not use. CONTRIBUTING.md has the glossary.
+//!
+//! `cargo test --package proxy-filter-host --test language -- --nocapture` prints the numbers.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The maximum width of comments, documentation and Markdown prose, in characters.
+const WIDTH: usize = 100;
+
+/// Files and folders whose prose is not yet rewritten. Remove an entry to switch the check on.
+const PENDING: &[&str] = &[
+    PENDING_PATHS
+];
+
+/// Phrases that this repository does not use, and what to write instead. An inner space matches a
+/// line break too; `code` in backticks is not searched.
+const PHRASES: &[(&str, &str)] = &[
+    ("lets go", "forwards, or resumes"),
+    ("let go", "forwarded, or resumed"),
+    ("lets it go", "forwards it, or resumes it"),
+    ("letting go", "forwarding, or resuming"),
+    ("has gone on", "was forwarded"),
+    ("have gone on", "were forwarded"),
+    ("headers go on", "the headers are forwarded"),
+    ("message goes on", "the message is forwarded"),
+    ("stream goes on", "the stream is resumed"),
+    ("body goes on", "the body is forwarded"),
+    ("under way", "in flight, or pending"),
+    ("in reach", "available"),
+    ("looks again", "polls again"),
+    ("look again", "poll again"),
+    ("comes back to", "is polled again by"),
+    ("is told", "is called, or is notified"),
+    ("are told", "are called, or are notified"),
+    ("gets to know", "is notified of"),
+    ("who waits", "the pending callout, or the future that waits"),
+    ("who asks", "the caller"),
+    ("what comes back", "the response"),
+    ("what comes then", "the completion"),
+    ("what comes next", "the next chunk, or the next part"),
+    ("somebody", "a named subject: another stream, the host, an operator"),
+    ("nobody", "a named subject with \"no\": no future, no client"),
+    ("is no crash", "does not trap"),
+    ("trial VM", "canary VM"),
+    ("piece of body", "chunk"),
+    ("piece of the body", "chunk"),
+    ("pieces of bodies", "chunks"),
+    ("each piece", "each chunk"),
+    ("piece by piece", "chunk by chunk"),
+    ("answers the client", "sends a local reply"),
+    ("client is answered", "the client gets a local reply"),
+    ("asks a service", "calls a service"),
+    ("is to be", "must be"),
+    ("other streams do not notice", "other streams are unaffected"),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display())) {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                files(&path, found);
+            }
+        } else if name.ends_with(".rs") || name.ends_with(".md") {
+            found.push(path);
+        }
+    }
+}
+
+/// Consecutive lines of prose, with the number of the first one.
+struct Paragraph {
+    line: usize,
+    lines: Vec<String>,
+}
+
+/// The comments of Rust code or the text of Markdown: no code blocks and no tables. A line keeps its
+/// indentation and its comment marks, because they count for the width.
+fn prose(text: &str, markdown: bool) -> Vec<Paragraph> {
+    let mut paragraphs: Vec<Paragraph> = Vec::new();
+    let (mut fenced, mut open) = (false, false);
+    for (index, line) in text.lines().enumerate() {
+        let trimmed = line.trim_start();
+        let comment = trimmed.starts_with("//");
+        let content = if markdown { trimmed } else { trimmed.trim_start_matches(['/', '!']).trim_start() };
+        if !markdown && !comment {
+            fenced = false;
+        }
+        let fence = (markdown || comment) && content.starts_with("```");
+        fenced ^= fence;
+        if fenced || fence || !(markdown || comment) || content.is_empty() || content.starts_with('|') {
+            open = false;
+            continue;
+        }
+        if !open {
+            paragraphs.push(Paragraph { line: index + 1, lines: Vec::new() });
+        }
+        open = true;
+        if let Some(paragraph) = paragraphs.last_mut() {
+            paragraph.lines.push(line.to_owned());
+        }
+    }
+    paragraphs
+}
+
+/// A line that cannot be broken, such as a link, is not too wide.
+fn is_too_wide(line: &str) -> bool {
+    let words = line.split_whitespace().filter(|word| !matches!(*word, "//" | "///" | "//!" | "-" | "*"));
+    line.chars().count() > WIDTH && words.count() > 1
+}
+
+/// The text in one line, in lower case, without comment marks and without code in backticks.
+fn words(paragraph: &Paragraph) -> String {
+    let lines = paragraph.lines.iter().map(|line| line.trim_start().trim_start_matches(['/', '!']));
+    let text = lines.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" ").to_lowercase();
+    text.split('`').step_by(2).collect::<Vec<_>>().join("`")
+}
+
+/// How often `phrase` is in `text` as whole words.
+fn count(text: &str, phrase: &str) -> usize {
+    let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let bounded = |(index, found): &(usize, &str)| {
+        let (before, after) = text.split_at(*index);
+        !is_word(before.chars().next_back()) && !is_word(after.chars().nth(found.chars().count()))
+    };
+    text.match_indices(phrase).filter(bounded).count()
+}
+
+#[test]
+fn comments_and_pages_are_written_in_the_language_of_this_repository() {
+    let root = root();
+    let mut paths = Vec::new();
+    files(&root, &mut paths);
+    paths.sort();
+    let (mut faults, mut wide, mut hits) = (Vec::new(), 0, vec![0; PHRASES.len()]);
+    for path in paths {
+        let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        if name == "tests/tests/language.rs" {
+            continue;
+        }
+        let pending = PENDING.iter().any(|pending| name.starts_with(pending));
+        for paragraph in prose(&fs::read_to_string(&path).unwrap(), name.ends_with(".md")) {
+            for (index, line) in paragraph.lines.iter().enumerate().filter(|(_, line)| is_too_wide(line)) {
+                wide += 1;
+                if !pending {
+                    faults.push(format!("{name}:{}: wider than {WIDTH}: {}", paragraph.line + index, line.trim()));
+                }
+            }
+            let text = words(&paragraph);
+            for ((phrase, instead), hits) in PHRASES.iter().zip(&mut hits) {
+                let found = count(&text, &phrase.to_lowercase());
+                *hits += found;
+                if found > 0 && !pending {
+                    faults.push(format!("{name}:{}: \"{phrase}\": write {instead}", paragraph.line));
+                }
+            }
+        }
+    }
+    println!("{wide} lines of prose are wider than {WIDTH} characters");
+    for ((phrase, _), hits) in PHRASES.iter().zip(hits).filter(|(_, hits)| *hits > 0) {
+        println!("{hits:4} × \"{phrase}\"");
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn every_pending_path_exists() {
+    for path in PENDING {
+        assert!(root().join(path).exists(), "{path}");
+    }
+}
+
+#[test]
+fn the_check_finds_wide_lines_and_phrases_and_skips_code_and_tables() {
+    let wide = format!("/// {}", "word ".repeat(25));
+    let text = format!("{wide}\nlet x = 1; // {wide}\n/// | {wide} |\n/// ```\n{wide}\n/// ```\n");
+    let paragraphs = prose(&text, false);
+    let found: Vec<_> = paragraphs.iter().flat_map(|paragraph| &paragraph.lines).filter(|line| is_too_wide(line)).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(!is_too_wide(&format!("/// {}", "x".repeat(120))), "one word cannot be broken");
+    let text = words(&prose("// A call is under\n// way, `under way` and Under way.", false)[0]);
+    assert_eq!((count(&text, "under way"), count(&text, "nder way")), (2, 0), "{text}");
+}
