@@ -1,7 +1,8 @@
 //! Building blocks of real proxy filters.
 //!
-//! One module a block, each behind a feature of the same name; no feature is on by default. The blocks take and return bytes and text,
-//! so that a filter uses them in callbacks and in async functions alike, and tests them with plain `cargo test`.
+//! One module a block, each behind a feature of the same name; no feature is on by default. The
+//! blocks take and return bytes and text, so that a filter uses them in callbacks and in async
+//! functions alike, and tests them with plain `cargo test`.
 //!
 //! - No block panics, whatever bytes a client or a host sends.
 //! - No block keeps more memory than its documentation says.

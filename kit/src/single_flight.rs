@@ -133,7 +133,7 @@ impl<K: Hash + Eq, V> Drop for Pilot<'_, K, V> {
     }
 }
 
-/// Waits for the end of a flight; `None` if nobody runs it any more.
+/// Waits for the end of a flight. `None` if no caller runs it any more.
 struct Wait<V> {
     flight: Rc<Flight<V>>,
     number: u64,

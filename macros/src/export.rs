@@ -63,8 +63,8 @@ pub(crate) fn expand(members: &[Member]) -> TokenStream {
     output
 }
 
-/// What the callbacks of a filter without state need: its stream context, and that nobody can tell
-/// one from another.
+/// What the callbacks of a filter without state need: its stream context, and that its values
+/// cannot be distinguished.
 fn without_state(context: &Path) -> TokenStream {
     let mut output = context.import(ONLY_CONTEXT);
     let name = context.text();

@@ -13,7 +13,22 @@ const WIDTH: usize = 100;
 
 /// Files and folders whose prose is not yet rewritten. Remove an entry to switch the check on.
 const PENDING: &[&str] = &[
-    PENDING_PATHS
+    "bench",
+    "cli",
+    "examples",
+    "fuzz",
+    "kit",
+    "sdk/src/callout",
+    "sdk/src/dispatch",
+    "sdk/src/engine",
+    "sdk/src/exchange/stage.rs",
+    "sdk/src/exchange/task.rs",
+    "sdk/src/exports",
+    "sdk/src/field_matrix.rs",
+    "sdk/src/host",
+    "sdk/src/sys",
+    "sdk/tests",
+    "tests",
 ];
 
 /// Phrases that this repository does not use, and what to write instead. An inner space matches a
@@ -183,7 +198,8 @@ fn the_check_finds_wide_lines_and_phrases_and_skips_code_and_tables() {
     let wide = format!("/// {}", "word ".repeat(25));
     let text = format!("{wide}\nlet x = 1; // {wide}\n/// | {wide} |\n/// ```\n{wide}\n/// ```\n");
     let paragraphs = prose(&text, false);
-    let found: Vec<_> = paragraphs.iter().flat_map(|paragraph| &paragraph.lines).filter(|line| is_too_wide(line)).collect();
+    let found: Vec<_> =
+        paragraphs.iter().flat_map(|paragraph| &paragraph.lines).filter(|line| is_too_wide(line)).collect();
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(!is_too_wide(&format!("/// {}", "x".repeat(120))), "one word cannot be broken");
     let text = words(&prose("// A call is under\n// way, `under way` and Under way.", false)[0]);

@@ -4,8 +4,9 @@ use crate::abi::pairs::{COUNT, LENGTHS, MAX_BYTES, MAX_PAIRS, TooLarge, append};
 use core::mem;
 use std::cell::Cell;
 
-/// Encodes the map of a request as [`Builder`](super::pairs::Builder) does its maps, in one buffer, because one is made for every request that asks a service: texts come
-/// behind the room for the lengths of more pairs than most requests have.
+/// Encodes the map of a request as [`Builder`](super::pairs::Builder) does its maps, but in one
+/// buffer, because each HTTP call needs one: the texts follow the space for the lengths of more
+/// pairs than most requests have.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestBuilder {
     /// [`ROOM`], then texts.
@@ -25,8 +26,8 @@ const START: &str = "\
     :authority\0";
 
 thread_local! {
-    /// The buffer of the last request, for the next one: most requests to a service are like the one
-    /// before, and allocating for each costs a tenth of what a callout does.
+    /// The buffer of the last request, for the next one: most requests to a service are like the
+    /// one before, and allocating for each costs a tenth of what a callout does.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
@@ -64,7 +65,8 @@ impl RequestBuilder {
         }
     }
 
-    /// Both are below 2^32 in a map that [`finish`](Self::finish) accepts; the name's is the lower half in little endian.
+    /// Both are below 2^32 in a map that [`finish`](Self::finish) accepts; the name's is the lower
+    /// half in little endian.
     #[inline]
     fn push_lengths(&mut self, name: usize, value: usize) {
         let lengths = name as u64 | (value as u64) << 32;

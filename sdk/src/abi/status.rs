@@ -51,7 +51,7 @@ statuses! {
     INVALID_MEMORY_ACCESS = 6, "InvalidMemoryAccess";
     /// A queue is empty.
     EMPTY = 7, "Empty";
-    /// Shared data was changed by somebody else meanwhile.
+    /// Another VM or thread changed the shared data meanwhile.
     CAS_MISMATCH = 8, "CasMismatch";
     /// A result has another type than expected.
     RESULT_MISMATCH = 9, "ResultMismatch";

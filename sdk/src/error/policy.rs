@@ -23,8 +23,9 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "a failure policy does nothing unless `failure_policy` returns it"]
 pub enum FailurePolicy {
-    /// Refuses the stream: a local reply with the error's [status](crate::Error::status), usually 500.
-    /// If the response headers were already sent, the stream is reset. A TCP connection is closed.
+    /// Refuses the stream with a local reply that has the error's [status](crate::Error::status)
+    /// (500 unless it says otherwise). If the response headers were already sent, the stream is
+    /// reset. A TCP connection is closed.
     #[default]
     Closed,
     /// Treats the callback as if it had returned `Continue`.

@@ -1,4 +1,4 @@
-//! The pieces of a body as a stream of the crate `futures`.
+//! The chunks of a body as a stream of the crate `futures`.
 
 use crate::engine::point::Point;
 use crate::error::Result;
@@ -6,7 +6,7 @@ use crate::exchange::stage::Stage;
 use crate::http::body::Body;
 use core::task::Poll;
 
-/// Copies of the pieces of a body, one after the other; made by
+/// Copies of the chunks of a body, one after the other. Returned by
 /// [`Exchange::request_chunks`](crate::Exchange::request_chunks) and
 /// [`response_chunks`](crate::Exchange::response_chunks).
 #[derive(Debug)]
@@ -14,7 +14,7 @@ use core::task::Poll;
 pub struct Chunks<'a> {
     stage: &'a Stage,
     point: Point,
-    /// The piece that was given last, for who goes on without this.
+    /// The last chunk, for code that continues without this stream.
     body: Option<&'a mut Body>,
     over: bool,
 }
@@ -47,7 +47,7 @@ impl<'a> Chunks<'a> {
     }
 }
 
-/// The pieces; after an error there are no more.
+/// Yields the chunks; after an error it ends.
 impl futures_core::Stream for Chunks<'_> {
     type Item = Result<Vec<u8>>;
 

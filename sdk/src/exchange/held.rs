@@ -1,4 +1,4 @@
-//! Headers that are held until the whole body is here.
+//! Headers that are paused until the whole body is complete.
 
 use crate::abi::map_type::MapType;
 use crate::abi::status::Status;
@@ -22,18 +22,19 @@ use core::task::Poll;
 use core::time::Duration;
 use std::cell::Cell;
 
-/// How often is looked whether a part of the body has come.
+/// How often the SDK checks whether a part of the body has arrived.
 const LOOK: Duration = Duration::from_millis(500);
-/// After so many looks at bytes that the host has and does not give, it will not give them.
+/// The number of checks after which bytes that the host has, but has not passed, are given up.
 const LOOKS_AT_BYTES: u32 = 2;
-/// After so many looks at nothing, none of a request's body is waited for any more: half a minute.
+/// The number of checks without any byte of a request's body after which it is given up: half a
+/// minute.
 const LOOKS_AT_REQUEST: u32 = 60;
-/// The same for a response, of whose bytes hosts do not tell: five seconds.
+/// The same for a response, for which hosts do not report the arrived bytes: five seconds.
 const LOOKS_AT_RESPONSE: u32 = 10;
 
 thread_local! {
-    /// The root contexts whose host has given a body while the headers were held: it goes on doing
-    /// so.
+    /// The root contexts whose host has passed a body while the headers were paused: it will do so
+    /// again.
     static GIVES: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
@@ -50,18 +51,18 @@ fn note_gives(root: u32) {
 }
 
 impl Stage {
-    /// Pauses the headers that are here until the whole body is: its length.
+    /// Pauses the available headers until the whole body is complete, and returns its length.
     #[inline]
     pub(super) async fn held(&self, headers: Point, body: Point, limit: usize) -> Result<usize> {
         self.ask(headers)?;
         self.declared(body)?;
         let progress = self.progress(body);
         if progress.with_headers.get() && progress.ended.get() {
-            // They were given before.
+            // They were returned before.
             return Ok(progress.size.get());
         }
-        // An upgrade has no body: what follows belongs to the other protocol, and comes only after
-        // the response.
+        // An upgrade has no body: the bytes that follow belong to the other protocol, and arrive
+        // only after the response.
         let upgrade = upgrades(headers);
         if progress.bodiless.get() || matches!(upgrade, Ok(true)) {
             progress.with_headers.set(true);
@@ -71,7 +72,7 @@ impl Stage {
         if !declared::is_declared(Points::TIMERS) {
             return Err(crate::engine::declared::undeclared("timers"));
         }
-        // Only the result of this callback says what becomes of the body.
+        // Only the result of this callback decides about the body.
         if ![Callback::REQUEST_HEADERS, Callback::RESPONSE_HEADERS].contains(&current::callback()) {
             return Err(held_already());
         }
@@ -98,7 +99,7 @@ impl Stage {
                 return Poll::Ready(Ok(size));
             }
             if size == 0 && upgrade.is_err() {
-                // A host that cannot say whether it is an upgrade begins the body as one.
+                // If the host cannot report whether this is an upgrade, the body begins as for one.
                 progress.told_empty.set(true);
                 return Poll::Ready(Ok(0));
             }
@@ -107,7 +108,7 @@ impl Stage {
         .await
     }
 
-    /// Waits as long as there is reason to hope for the body. Why there is none.
+    /// Waits as long as the body can still arrive, and returns the reason when it cannot.
     #[inline]
     async fn patience(&self, body: Point, gives: bool) -> Error {
         if gives {
@@ -130,8 +131,8 @@ impl Stage {
     }
 }
 
-/// Whether a message whose headers are here changes the protocol of the connection; an error if the
-/// host cannot say it.
+/// Returns whether a message whose headers are available changes the protocol of the connection.
+/// Fails if the host cannot report it.
 #[inline]
 fn upgrades(headers: Point) -> Result<bool, Status> {
     let has = |map: MapType, name: &str, expected: Option<&[u8]>| match sys::proxy_get_header_map_value(
@@ -150,12 +151,11 @@ fn upgrades(headers: Point) -> Result<bool, Status> {
     }
 }
 
-/// The body of a message whose headers are still here; made by
+/// The body of a message whose headers are still paused. Returned by
 /// [`Exchange::request_headers_with_body`](crate::Exchange::request_headers_with_body) and
 /// [`response_headers_with_body`](crate::Exchange::response_headers_with_body).
 ///
-/// What it can do beside [`Body`]: an edit that changes the length removes `content-length` from
-/// the headers.
+/// Unlike [`Body`], an edit that changes the length removes `content-length` from the headers.
 #[derive(Debug)]
 pub struct HeldBody<'a> {
     body: &'a mut Body,
@@ -172,7 +172,7 @@ impl<'a> HeldBody<'a> {
     ///
     /// # Errors
     /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the message has no body: no host can
-    /// give it one.
+    /// add one.
     pub fn replace(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         let bytes = bytes.as_ref();
         self.permit(bytes.len() == self.len())?;

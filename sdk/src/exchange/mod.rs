@@ -1,4 +1,4 @@
-//! [`Exchange`]: a request and its response, in the order in which they pass, for a filter that is one async function.
+//! [`Exchange`]: a request and its response, for a filter that is one async function.
 
 pub(crate) mod arrival;
 #[cfg(feature = "futures")]
@@ -30,12 +30,14 @@ pub(crate) use crate::exchange::held::HeldBody;
 use crate::exchange::message::{handle, message};
 pub(crate) use crate::exchange::stage::Stage;
 
-/// A request and its response: what a filter that is one async function is given.
+/// A request and its response, in a filter that is one async function.
 ///
-/// The parts of the two messages are awaited in the order in which they pass. Awaiting a part lets all before it go on, so that its handle can be used
-/// no more; the borrow checker says so. Awaiting anything else, an [`HttpCall`](crate::HttpCall) or a [`Timer`](crate::Timer) for example, holds the
-/// stream where it is. When the function returns `Ok`, everything left of the stream passes; with an `Err` the failure policy decides. A stream that ends
-/// earlier drops the function where it waits.
+/// The function awaits the parts of both messages in their order. Awaiting a part forwards
+/// everything before it; using a handle after its part was forwarded is a compile error. Awaiting
+/// anything else, such as an [`HttpCall`](crate::HttpCall) or a [`Timer`](crate::Timer), pauses the
+/// stream. When the function returns `Ok`, the rest of the stream is forwarded; if it returns an
+/// `Err`, the failure policy decides. If the stream ends earlier, the future is dropped at its
+/// current await point.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -57,21 +59,28 @@ pub(crate) use crate::exchange::stage::Stage;
 /// # fn main() {}
 /// ```
 ///
-/// `T` is the type of the plugin's configuration, read as JSON with serde (feature `json`); [`config`](Self::config) returns it.
+/// `T` is the type of the plugin's configuration, read as JSON with serde (feature `json`).
+/// [`config`](Self::config) returns it.
 ///
-/// # Pieces of bodies
+/// # Chunks of bodies
 ///
-/// [`request_body`](Self::request_body) waits for the whole body, up to a limit. [`request_chunk`](Self::request_chunk) gives one piece after the other; each goes on when
-/// the next one is awaited. After the last one, [`request_end`](Self::request_end) is where something can be appended. An edit that changes the length of a body needs `content-length` removed from the headers, as everywhere.
+/// [`request_body`](Self::request_body) returns the whole body, up to a limit.
+/// [`request_chunk`](Self::request_chunk) returns one chunk after the other; awaiting the next
+/// chunk forwards the previous one. After the last chunk, bytes can be appended at
+/// [`request_end`](Self::request_end). An edit that changes the length of a body requires, as
+/// always, that `content-length` was removed from the headers.
 ///
 /// # Streams that wait for each other
 ///
-/// A waker may be kept where other streams and the root task find it, in the configuration for example, so that channels, locks and shared futures
-/// work. What is woken so runs soon after, in a callback of the root context: the next answer to a call, or a tick, for which the filter has to name
+/// Channels, locks and shared futures work between streams and the root task: store them in the
+/// configuration, for example. A future that they wake is polled soon afterwards in a callback of
+/// the root context: the next response of a callout, or a tick, for which the filter must name
 /// `timers`.
 ///
-/// What is awaited of the exchange itself runs with the function, and is woken by nobody: `join` and `select` do, but it has no place in a set of futures
-/// that polls only what was woken, `FuturesUnordered` or `join_all` of more than 30. Calls, timers and streams have.
+/// The futures of the exchange itself register no waker, and are polled with the function. Use
+/// `join` or `select` for them. Do not put them into a set that polls only futures that were woken,
+/// such as `FuturesUnordered` or `join_all` of more than 30. Calls, timers and gRPC streams work in
+/// any set.
 ///
 /// # Early responses
 ///
@@ -134,13 +143,14 @@ pub struct Exchange<T = ()> {
     config: Rc<T>,
     stage: Rc<Stage>,
     part: Part,
-    /// What the filter did to the lengths of the two messages.
+    /// The filter's changes to the lengths of the two messages.
     request_length: ContentLength,
     response_length: ContentLength,
     log: LogContext,
 }
 
-/// What was given out last: there is never more than that, and an exchange is moved into its future, so that it should be small.
+/// The last handle that was returned. There is at most one, and an exchange is moved into its
+/// future, so it should be small.
 enum Part {
     None,
     RequestHeaders(RequestHeaders),
@@ -165,7 +175,7 @@ impl<T> Exchange<T> {
         }
     }
 
-    /// Another handle is about to take the place of this one.
+    /// Called before another handle replaces this one.
     fn note_lengths(&mut self) {
         match &self.part {
             Part::RequestHeaders(headers) | Part::HeldRequest(headers, _) => {
@@ -178,23 +188,26 @@ impl<T> Exchange<T> {
         }
     }
 
-    /// The plugin's configuration, the same for all streams.
+    /// Returns the plugin's configuration, which all streams share.
     pub fn config(&self) -> &Rc<T> {
         &self.config
     }
 
     message! {
         request_length;
-        /// The request's headers.
+        /// Returns the request's headers.
         request_headers: RequestHeaders, RequestHeaders;
-        /// The request's headers once its whole body is here, and that. Nothing of the request has gone on: the body decides what the headers say. A request
-        /// without a body has an empty one, which cannot be edited.
+        /// Returns the request's headers together with its whole body. The headers are paused until
+        /// the body is complete, so they can be edited according to the body. A request without a
+        /// body has an empty one, which cannot be edited.
         ///
-        /// Nothing but [`request_headers`](Self::request_headers) may be awaited before. An edit that changes the length of the body removes
-        /// `content-length` from the headers.
+        /// Only [`request_headers`](Self::request_headers) may be awaited before. An edit that
+        /// changes the length of the body removes `content-length` from the headers.
         ///
-        /// **Envoy** gives the body only if the plugin's configuration has `allow_on_headers_stop_iteration: true` (1.35 and later).
-        /// Before 1.40, a filter with this setting that buffers data after it has forwarded some loses bytes of the body (Envoy's changelog; not run here).
+        /// **Envoy** passes the body only if the plugin's configuration has
+        /// `allow_on_headers_stop_iteration: true` (1.35 and later). Before 1.40, a filter with
+        /// this setting that buffers data after it has forwarded some loses bytes of the body
+        /// (according to Envoy's changelog; not tested here).
         ///
         /// ```
         /// use proxy_filter::prelude::*;
@@ -209,26 +222,32 @@ impl<T> Exchange<T> {
         /// ```
         ///
         /// # Errors
-        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) without that setting, as soon as it shows: a second after the first bytes of the body came, which were not given. (A
-        /// filter before this one that keeps the first body for longer looks the same.)
-        /// [`Elapsed`](ErrorKind::Elapsed) if nothing of the body has come for half a minute, unless this host has given bodies so before.
-        /// [`TooLarge`](ErrorKind::TooLarge) if it has more than `limit` bytes.
+        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) without that setting. The SDK detects
+        /// this when the first bytes of the body have arrived and Envoy has not passed them after
+        /// one second. (If a filter before this one keeps the first bytes for longer, the error is
+        /// the same.) [`Elapsed`](ErrorKind::Elapsed) if no byte of the body has arrived for half a
+        /// minute, unless this host has passed bodies in this way before.
+        /// [`TooLarge`](ErrorKind::TooLarge) if the body has more than `limit` bytes.
         request_headers_with_body: HeldRequest;
-        /// The request's whole body, once it is here. The headers go on meanwhile. A request without a body has an empty one, which
-        /// cannot be edited. After a chunk was forwarded, there is no whole body any more.
+        /// Returns the request's whole body once it is complete. The headers are forwarded before.
+        /// A request without a body has an empty one, which cannot be edited. After a chunk was
+        /// forwarded, the whole body is not available any more.
         ///
-        /// Envoy buffers up to the listener's `per_connection_buffer_limit_bytes` and answers 413 beyond it.
+        /// Envoy buffers up to the listener's `per_connection_buffer_limit_bytes`, and responds
+        /// with 413 to a larger body.
         ///
         /// # Errors
-        /// [`TooLarge`](ErrorKind::TooLarge) if it has more than `limit` bytes.
+        /// [`TooLarge`](ErrorKind::TooLarge) if the body has more than `limit` bytes.
         request_body,
-        /// The next piece of the request's body; `None` at its end, when the request has ended. The
-        /// piece before it goes on.
+        /// Returns the next chunk of the request's body, or `None` when the request has ended. It
+        /// forwards the previous chunk.
         ///
-        /// A piece that came while an earlier one was held, because the filter waited for something else, can be read but not edited.
+        /// If a chunk arrived while an earlier one was paused, because the filter awaited something
+        /// else, it can be read but not edited.
         request_chunk,
-        /// The pieces of the request's body as a stream of the crate `futures`: copies, which cannot be edited. Each piece goes on when the next one is asked
-        /// for; while the stream is not polled, the body is held.
+        /// Returns the chunks of the request's body as a stream of the crate `futures`. They are
+        /// copies, which cannot be edited. Polling for the next chunk forwards the previous one;
+        /// the body is paused while the stream is not polled.
         ///
         /// With the feature `futures`.
         ///
@@ -245,43 +264,50 @@ impl<T> Exchange<T> {
         /// # fn main() {}
         /// ```
         request_chunks,
-        /// The end of the request's body, after [`request_chunk`](Self::request_chunk) has returned `None`: what is appended here is the
-        /// last of it.
+        /// Returns the end of the request's body, after [`request_chunk`](Self::request_chunk) has
+        /// returned `None`. Bytes that are appended here become the last ones of the body.
         ///
-        /// A body that has ended with trailers has gone on already: nothing can be appended to it.
+        /// If the body ended with trailers, it was already forwarded: nothing can be appended to
+        /// it.
         ///
         /// # Errors
-        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if there may be more of the body, or
-        /// if some was forwarded unseen; [`EarlyResponse`](ErrorKind::EarlyResponse) if the
+        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if more of the body may arrive, or if
+        /// some of it was forwarded unseen. [`EarlyResponse`](ErrorKind::EarlyResponse) if the
         /// response began before the body ended.
         request_end: RequestBody, RequestBody;
-        /// The request's trailers; `None` if the request has ended without. The body is forwarded
-        /// unseen.
+        /// Returns the request's trailers, or `None` if the request has ended without trailers. The
+        /// body is forwarded unseen.
         request_trailers: RequestTrailers, RequestTrailers
     }
 
     message! {
         response_length;
-        /// The response's headers: the upstream's, another filter's, or Envoy's own.
+        /// Returns the response's headers: the upstream's, another filter's, or Envoy's own.
         response_headers: ResponseHeaders, ResponseHeaders;
-        /// The response's headers once its whole body is here, and that; as [`request_headers_with_body`](Self::request_headers_with_body). Nothing of the response
-        /// has gone to the client: a [`reply`](Self::reply) replaces it.
+        /// Returns the response's headers together with its whole body, like
+        /// [`request_headers_with_body`](Self::request_headers_with_body). Nothing of the response
+        /// was sent to the client: a [`reply`](Self::reply) replaces it.
         ///
         /// # Errors
-        /// The same. Of a response, Envoy does not tell which bytes have come: [`Elapsed`](ErrorKind::Elapsed) comes after five seconds.
+        /// The same. For a response, Envoy does not report which bytes have arrived, so the
+        /// [`Elapsed`](ErrorKind::Elapsed) comes after five seconds.
         response_headers_with_body: HeldResponse;
-        /// The response's whole body, once it is here; as [`request_body`](Self::request_body). The headers have gone to the client meanwhile: after that, a reply resets the
-        /// stream.
+        /// Returns the response's whole body once it is complete, like
+        /// [`request_body`](Self::request_body). The headers are sent to the client before: a later
+        /// reply resets the stream.
         ///
         /// # Errors
-        /// [`TooLarge`](ErrorKind::TooLarge) if it has more than `limit` bytes.
+        /// [`TooLarge`](ErrorKind::TooLarge) if the body has more than `limit` bytes.
         response_body,
-        /// The next piece of the response's body; `None` at its end. As [`request_chunk`](Self::request_chunk).
+        /// Returns the next chunk of the response's body, or `None` at its end, like
+        /// [`request_chunk`](Self::request_chunk).
         response_chunk,
-        /// The pieces of the response's body as a stream of the crate `futures`; as [`request_chunks`](Self::request_chunks).
+        /// Returns the chunks of the response's body as a stream of the crate `futures`, like
+        /// [`request_chunks`](Self::request_chunks).
         response_chunks,
-        /// The end of the response's body, after [`response_chunk`](Self::response_chunk) has returned `None`: what is appended here is the
-        /// last of it. As [`request_end`](Self::request_end).
+        /// Returns the end of the response's body, after [`response_chunk`](Self::response_chunk)
+        /// has returned `None`. Bytes that are appended here become the last ones of the body, as
+        /// at [`request_end`](Self::request_end).
         ///
         /// ```
         /// # use proxy_filter::prelude::*;
@@ -297,17 +323,17 @@ impl<T> Exchange<T> {
         /// # fn main() {}
         /// ```
         response_end: ResponseBody, ResponseBody;
-        /// The response's trailers; `None` if the response has ended without. The body is forwarded
-        /// unseen.
+        /// Returns the response's trailers, or `None` if the response has ended without trailers.
+        /// The body is forwarded unseen.
         response_trailers: ResponseTrailers, ResponseTrailers
     }
 
-    /// Forwards the rest of a request whose response began early, though the function has not seen
-    /// it.
+    /// Forwards the rest of a request whose response began early, although the function has not
+    /// seen it.
     ///
-    /// After [`EarlyResponse`](ErrorKind::EarlyResponse), the closed failure policy drops what
-    /// still comes of the request. Call this to forward it to the upstream instead. It does nothing
-    /// before.
+    /// After [`EarlyResponse`](ErrorKind::EarlyResponse), the closed failure policy drops the rest
+    /// of the request. Call this to forward it to the upstream instead. Before that error, the call
+    /// has no effect.
     ///
     /// ```
     /// use proxy_filter::prelude::*;
@@ -335,33 +361,37 @@ impl<T> Exchange<T> {
         self.stage.forward_request();
     }
 
-    /// The end of the stream: everything that is logged about it can be read.
+    /// Waits for the end of the stream, when everything that can be logged about it is available.
     ///
-    /// The function need not return before: code after this runs when the stream is over, in `on_log`.
+    /// The function need not return before: code after this runs when the stream has ended, in
+    /// `on_log`.
     pub async fn finished(&mut self) -> Result<&LogContext> {
         poll_fn(|_| self.stage.reach(Point::Log)).await?;
         Ok(&self.log)
     }
 
-    /// Answers the client and ends the stream: `return exchange.reply(…)`.
+    /// Sends a local reply and ends the stream: `return exchange.reply(…)`.
     ///
-    /// The exchange is used up, so that nothing can be done with the stream after it. The client gets the reply whatever becomes of the
-    /// result. What the function awaits after this never comes back.
+    /// The method consumes the exchange, so nothing else can be done with the stream. The client
+    /// gets the reply whatever happens to the result. A future that the function awaits afterwards
+    /// never completes.
     ///
-    /// In helpers that borrow the exchange, or that do not see it, return an [`Error`] that carries the reply.
+    /// Helpers that borrow the exchange, or do not have it, return an [`Error`] that carries the
+    /// reply.
     ///
     /// # Errors
-    /// Always one of kind [`Denied`](ErrorKind::Denied), so that `?` ends the function as `return` does.
+    /// Always [`Denied`](ErrorKind::Denied), so that `?` ends the function like `return`.
     pub fn reply(self, reply: LocalReply) -> Result<()> {
         Err(self.stage.deny(Denial::Reply(reply)))
     }
 
-    /// Resets the stream: `return exchange.close_stream()`. The client gets no answer, or what it has is cut off.
+    /// Resets the stream: `return exchange.close_stream()`. The client gets no response, or a
+    /// truncated one.
     ///
-    /// As [`reply`](Self::reply), it uses the exchange up.
+    /// Like [`reply`](Self::reply), the method consumes the exchange.
     ///
     /// # Errors
-    /// Always one of kind [`Denied`](ErrorKind::Denied), so that `?` ends the function as `return` does.
+    /// Always [`Denied`](ErrorKind::Denied), so that `?` ends the function like `return`.
     ///
     /// Source: ABI 0.2.1, `proxy_close_stream`.
     #[doc(alias = "proxy_close_stream")]

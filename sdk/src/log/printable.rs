@@ -5,7 +5,7 @@ use core::fmt;
 #[cfg(feature = "json")]
 use core::fmt::Write as _;
 
-/// Shows bytes from the network as one safe line of text, so that nobody can forge a log line.
+/// Shows bytes from the network as one safe line of text, so that no peer can forge a log line.
 ///
 /// | Bytes | Shown |
 /// |---|---|
@@ -14,7 +14,8 @@ use core::fmt::Write as _;
 /// | control bytes of ASCII, and bytes that are not UTF-8 | `\x0a`, `\xff` |
 /// | characters that terminals obey or nobody can see: the controls U+0080 to U+009F, line separators (U+2028, U+2029), marks and overrides of the direction of text (U+200E, U+202E, U+2066 …), zero-width and other characters that Unicode lets a reader ignore | `\u{202e}` |
 ///
-/// Two different values are never shown alike, so that the text can be a key. (Characters that only look alike remain as they are.)
+/// Two different values are never shown alike, so that the text can be a key. (Characters that only
+/// look alike remain as they are.)
 ///
 /// ```
 /// use proxy_filter::printable;
@@ -111,9 +112,9 @@ fn write_hex(to: &mut dyn fmt::Write, start: &str, code: u32, end: &str) -> fmt:
     }
 }
 
-/// Whether terminals obey the character, or readers cannot see it: the controls of Latin-1, the line
-/// separators, and what Unicode says may be ignored (`Default_Ignorable_Code_Point`), which has the
-/// controls of the direction of text.
+/// Whether terminals obey the character, or readers cannot see it: the controls of Latin-1, the
+/// line separators, and what Unicode says may be ignored (`Default_Ignorable_Code_Point`), which
+/// has the controls of the direction of text.
 fn is_unseen(code: u32) -> bool {
     /// The first in 20 bits, and the number of those that follow it.
     const fn range(first: u32, last: u32) -> u32 {

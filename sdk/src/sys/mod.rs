@@ -1,10 +1,11 @@
-//! The host functions, and the only unsafe code of the crate: what calls them, what adopts their memory, a conversion of text, and the
-//! index that tables of all types share.
+//! The host functions, and the only unsafe code of the crate: what calls them, what adopts their
+//! memory, a conversion of text, and the index that tables of all types share.
 //!
-//! [`for_each_host_function`](crate::__for_each_host_function) is the one list. From it come the wasm imports with their safe
-//! wrappers (`wasm.rs`), the same functions on other targets, where a thread-local [`HostFunctions`](native::HostFunctions)
-//! answers (`native.rs`), and the table of the embedded host. A wrapper takes and returns values only: what the host allocated
-//! is adopted once, outs are initialised, and any status but `Ok` is an `Err` that keeps its number.
+//! [`for_each_host_function`](crate::__for_each_host_function) is the one list. From it come the
+//! wasm imports with their safe wrappers (`wasm.rs`), the same functions on other targets, where a
+//! thread-local [`HostFunctions`](native::HostFunctions) answers (`native.rs`), and the table of
+//! the embedded host. A wrapper takes and returns values only: what the host allocated is adopted
+//! once, outs are initialised, and any status but `Ok` is an `Err` that keeps its number.
 
 #[allow(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub(crate) mod allocator;
@@ -28,8 +29,8 @@ pub(crate) mod wasm;
 use crate::abi::status::Status;
 pub use crate::sys::allocator::LogOutOfMemory;
 
-/// The number of an error of WASI as a status. 0 is none; 52, 58 and 76 say that the host does not have the function, or does not let the
-/// module use it.
+/// The number of an error of WASI as a status. 0 is none; 52, 58 and 76 say that the host does not
+/// have the function, or does not let the module use it.
 pub(crate) fn check_wasi(error: u32) -> Result<(), Status> {
     match error {
         0 => Ok(()),
