@@ -5,12 +5,11 @@ use crate::sys;
 use core::time::Duration;
 use std::time::SystemTime;
 
-/// What time it is, to the nanosecond as far as the host's clock goes.
+/// Returns the current time, in the resolution of the host's clock (at most nanoseconds).
 ///
-/// This is the host's wall clock: it may be set back, so that a difference of two times is a
-/// `Result`. [`std::time::SystemTime::now`] and [`std::time::Instant::now`] panic on
-/// `wasm32-unknown-unknown`, which has no clock of its own; the arithmetic of [`SystemTime`] works
-/// there.
+/// This is the host's wall clock. It may be set back, so the difference of two times is a `Result`.
+/// [`std::time::SystemTime::now`] and [`std::time::Instant::now`] panic on
+/// `wasm32-unknown-unknown`, which has no clock; the arithmetic of [`SystemTime`] works there.
 ///
 /// Works in every callback.
 ///
@@ -28,8 +27,8 @@ use std::time::SystemTime;
 /// ```
 ///
 /// # Errors
-/// A refusal of the host; [`Malformed`](crate::ErrorKind::Malformed) for a time this target cannot
-/// represent.
+/// An error status of the host; [`Malformed`](crate::ErrorKind::Malformed) for a time that this
+/// target cannot represent.
 ///
 /// Source: ABI 0.2.1, `proxy_get_current_time_nanoseconds`.
 #[doc(alias = "proxy_get_current_time_nanoseconds")]

@@ -1,5 +1,4 @@
-//! Filter state: named values that live with a stream, for filters after this one, access logs and
-//! Envoy itself.
+//! Filter state: named values of a stream, for later filters, access logs and Envoy itself.
 //!
 //! ```
 //! use proxy_filter::{Result, filter_state};
@@ -13,20 +12,20 @@
 //! }
 //! ```
 //!
-//! | Who | Reads a value that was [`set`] as `tenant` |
+//! | Reader | How it reads a value that was [`set`] as `tenant` |
 //! |---|---|
 //! | this filter, later | [`get("tenant")`](get) |
 //! | Wasm filters after it | the same |
 //! | access logs | `%FILTER_STATE(wasm.tenant:PLAIN)%` |
 //! | expressions (CEL) in Envoy's configuration | `filter_state["wasm.tenant"]` |
 //!
-//! What filters keep with [`set`] has the prefix `wasm.` in Envoy, and cannot collide with Envoy's
-//! own objects. Those are read with [`get_envoy`], and those that exist for it are set with
-//! [`set_envoy`]: they steer other parts of Envoy.
+//! In Envoy, values that filters store with [`set`] have the prefix `wasm.`, and cannot collide
+//! with Envoy's own objects. Read those with [`get_envoy`]. [`set_envoy`] sets the objects that
+//! control other parts of Envoy.
 //!
-//! # When
+//! # Phases
 //!
-//! In every callback of a stream, `on_log` included. A root context has no filter state.
+//! Available in every callback of a stream, including `on_log`. A root context has no filter state.
 //!
 //! Source: Envoy 1.40, `setProperty`, `CelState`, and the foreign functions `declare_property` and
 //! `set_envoy_filter_state`.
@@ -39,7 +38,7 @@ use crate::host::foreign;
 use crate::host::property;
 use crate::host::stream_info::attribute::Attribute;
 
-/// How long a value lives, and who else sees it.
+/// How long a value lives, and which streams see it.
 #[doc(alias = "LifeSpan")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -63,16 +62,16 @@ impl Span {
     }
 }
 
-/// A value that a Wasm filter keeps with the stream: this one, or another one before it.
+/// Returns a value that this or an earlier Wasm filter has stored with the stream.
 ///
 /// # Errors
-/// A refusal of the host.
+/// An error status of the host.
 #[inline]
 pub fn get(name: &str) -> Result<Option<Vec<u8>>> {
     property::get(&["filter_state", &["wasm.", name].concat()])
 }
 
-/// Keeps a value with the stream, or replaces the one of the same name.
+/// Stores a value with the stream, or replaces the one of the same name.
 ///
 /// Values live as long as the filter chain unless the name was [declared](Declaration) otherwise.
 ///
@@ -85,8 +84,8 @@ pub fn set(name: &str, value: impl AsRef<[u8]>) -> Result<()> {
     property::set(name, value)
 }
 
-/// One of Envoy's own objects, by its whole name, as the bytes it serializes to; `None` for one
-/// that does not serialize.
+/// Returns one of Envoy's own objects in its serialized form, by its full name. `None` if it does
+/// not exist or has no serialized form.
 ///
 /// ```
 /// # use proxy_filter::{Result, filter_state};
@@ -96,15 +95,15 @@ pub fn set(name: &str, value: impl AsRef<[u8]>) -> Result<()> {
 /// ```
 ///
 /// # Errors
-/// A refusal of the host.
+/// An error status of the host.
 #[inline]
 pub fn get_envoy(key: &str) -> Result<Option<Vec<u8>>> {
     Attribute::new("filter_state").part(&[key])
 }
 
-/// Sets one of Envoy's own objects from its text: those of Envoy's "well known filter state
-/// objects", for example `envoy.network.upstream_server_name`, the server name for the TLS
-/// connection to the upstream.
+/// Sets one of Envoy's own objects from text: one of Envoy's "well known filter state objects". For
+/// example, `envoy.network.upstream_server_name` is the server name for the TLS connection to the
+/// upstream.
 ///
 /// ```
 /// # use proxy_filter::{Result, filter_state::{self, Span}};
@@ -113,20 +112,20 @@ pub fn get_envoy(key: &str) -> Result<Option<Vec<u8>>> {
 /// }
 /// ```
 ///
-/// Before Envoy 1.37 this does not reach the stream from a callback of the root context.
+/// Before Envoy 1.37, a call in a callback of the root context has no effect on the stream.
 ///
 /// # Errors
-/// [`NotFound`](ErrorKind::NotFound) for a key that Envoy has no object for, on a root context, and
-/// on hosts without the function; [`InvalidInput`](ErrorKind::InvalidInput) for a value that the
-/// object cannot be made from.
+/// [`NotFound`](ErrorKind::NotFound) for a key without an object in Envoy, on a root context, and
+/// on hosts without the function; [`InvalidInput`](ErrorKind::InvalidInput) if the value is not
+/// valid for the object.
 #[doc(alias = "set_envoy_filter_state")]
 pub fn set_envoy(key: &str, value: impl AsRef<[u8]>, span: Span) -> Result<()> {
     let argument = Message::new().bytes(1, key.as_bytes()).bytes(2, value.as_ref()).number(3, span.raw());
     foreign::typed("set_envoy_filter_state", &argument.finish(), invalid_input).map(drop)
 }
 
-/// How the values of a name behave, for [`set`]. To be declared in `on_configure`: Envoy ignores it
-/// anywhere in a stream.
+/// How the values of a name behave, for [`set`]. Declare it in `on_configure`: Envoy ignores a
+/// declaration in a callback of a stream.
 ///
 /// ```
 /// use proxy_filter::filter_state::{Declaration, Span};
@@ -151,31 +150,31 @@ pub struct Declaration<'a> {
 }
 
 impl<'a> Declaration<'a> {
-    /// A declaration of values that are bytes, may be replaced, and live as long as the filter
-    /// chain: as without one.
+    /// Creates a declaration of values that are bytes, may be replaced, and live as long as the
+    /// filter chain. These are the defaults of a name without a declaration.
     pub const fn new(name: &'a str) -> Self {
         Self { name, read_only: false, text: false, span: Span::FilterChain }
     }
 
-    /// A value once set cannot be replaced.
+    /// Makes the value read-only once it is set.
     pub const fn read_only(self) -> Self {
         Self { read_only: true, ..self }
     }
 
-    /// The values are text: expressions (CEL) compare them with strings.
+    /// Makes the values text: expressions (CEL) compare them with strings.
     pub const fn text(self) -> Self {
         Self { text: true, ..self }
     }
 
-    /// How long the values live.
+    /// Sets how long the values live.
     pub const fn span(self, span: Span) -> Self {
         Self { span, ..self }
     }
 
-    /// Tells the host. `_here` is the proof that this is `on_configure`.
+    /// Sends the declaration to the host. `_here` proves that this is `on_configure`.
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) for a name that was declared already;
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a name that was already declared;
     /// [`NotFound`](ErrorKind::NotFound) on hosts without the function.
     #[inline]
     pub fn declare(self, _here: &Configuration) -> Result<()> {
@@ -188,7 +187,7 @@ impl<'a> Declaration<'a> {
     }
 }
 
-/// Both functions answer `BadArgument` to a name or value they do not like.
+/// Both functions return `BadArgument` for a name or value that is not valid.
 #[inline]
 fn invalid_input(status: crate::abi::status::Status) -> Option<ErrorKind> {
     (status == crate::abi::status::Status::BAD_ARGUMENT).then_some(ErrorKind::InvalidInput)

@@ -6,15 +6,16 @@ use crate::abi::status::Status;
 use crate::error::{Error, Result};
 use crate::sys;
 
-/// The value of a property in the host's encoding, or `None` if there is none.
+/// Returns the value of a property in the host's encoding, or `None` if it does not exist.
 ///
-/// The path is given in parts: `["request", "headers", "user-agent"]`, `["xds", "route_name"]`,
-/// `["plugin_name"]`. Strings and bytes are raw; integers, durations and times are 8 bytes in
-/// little endian (nanoseconds for the latter two); a boolean is one byte.
+/// The path has one string for each part: `["request", "headers", "user-agent"]`,
+/// `["xds", "route_name"]`, `["plugin_name"]`. Strings and bytes are returned unchanged; integers,
+/// durations and times are 8 bytes in little endian (nanoseconds for the latter two); a boolean is
+/// one byte.
 ///
-/// Works in every callback, but which properties exist depends on the phase and the host: request
-/// attributes only while the stream lives, `upstream` and `xds.upstream_host_metadata` once a host
-/// is chosen, and on a root context only `plugin_*` and `xds.node`.
+/// Works in every callback, but the available properties depend on the phase and the host: request
+/// attributes before the stream ends, `upstream` and `xds.upstream_host_metadata` after a host is
+/// chosen, and on a root context only `plugin_*` and `xds.node`.
 ///
 /// ```
 /// use proxy_filter::{Result, property};
@@ -26,7 +27,7 @@ use crate::sys;
 ///
 /// # Errors
 /// [`Refused`](crate::ErrorKind::Refused) with [`Status::SERIALIZATION_FAILURE`] for an empty path,
-/// or a value the host cannot encode (null, or a map or list with a null in it).
+/// or a value that the host cannot encode (null, or a map or list with a null in it).
 ///
 /// Source: ABI 0.2.1, `proxy_get_property`; Envoy 1.40, "Attributes".
 #[doc(alias = "proxy_get_property")]
@@ -46,15 +47,17 @@ pub(crate) fn get_encoded(path: &[u8]) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Keeps a value with the stream, for filters after this one, the response half, and access logs.
+/// Stores a value with the stream, for filters after this one, the response callbacks, and access
+/// logs.
 ///
-/// Envoy stores it as filter state under `wasm.` and the name: access logs read it as
+/// Envoy stores it as filter state under `wasm.` and the name. Access logs read it as
 /// `%FILTER_STATE(wasm.name)%`, and [`get`] as `["name"]` or `["filter_state", "wasm.name"]`. The
-/// name is one part, because Envoy cannot read back a path of several. It cannot hide a property
-/// the host itself provides. It can stand in for one that this host does not provide: the names
-/// that Envoy had before 1.33, `route_name` for example, are free in later versions.
-/// [`stream_info`](crate::stream_info) and [`metadata`](crate::metadata) do not take one for the
-/// other, [`get`] does.
+/// name is one part, because Envoy cannot read back a path of several parts.
+///
+/// The value cannot hide a property that the host provides. It can have the name of a property that
+/// this host does not provide: `route_name`, for example, which Envoy no longer uses since 1.33.
+/// [`get`] then returns the filter's value; [`stream_info`](crate::stream_info) and
+/// [`metadata`](crate::metadata) do not.
 ///
 /// Works on streams only.
 ///

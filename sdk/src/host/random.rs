@@ -12,23 +12,23 @@
 //! }
 //! ```
 //!
-//! They are as good as the host's: Envoy takes them from the generator of its TLS library, which is
-//! fit for keys and tokens. The embedded host of `proxy-filter-host` has a generator with a fixed
-//! seed (`Host::random_seed`), so that a test is the same each time.
+//! Their quality is that of the host: Envoy uses the generator of its TLS library, which is
+//! suitable for keys and tokens. The embedded host of `proxy-filter-host` has a generator with a
+//! fixed seed (`Host::random_seed`), so that a test has the same result each time.
 //!
-//! They work in every callback, but not in the destructors and allocations of a host call.
+//! The functions work in every callback, but not in destructors and allocations during a host call.
 //!
 //! # Hosts
 //!
-//! The ABI has no such function. Envoy, and other hosts that are built on the same library, serve
-//! `random_get` of WASI preview 1. A module imports `wasi_snapshot_preview1.random_get` if its
-//! filter uses this, and only then: a host without it refuses the module.
+//! The ABI has no such function. Envoy, and other hosts with the same library, implement
+//! `random_get` of WASI preview 1. A module imports `wasi_snapshot_preview1.random_get` only if its
+//! filter uses this module; a host without the function then refuses the Wasm module.
 //!
-//! # `uuid`, `rand`, and whatever else uses `getrandom`
+//! # `uuid`, `rand`, and other users of `getrandom`
 //!
-//! The crate `getrandom` does not know this target, and fails to compile with the message that the
-//! target needs a backend. The feature `getrandom` of this crate is such a backend, for its
-//! versions 0.3 and 0.4. The filter's package needs the feature,
+//! The crate `getrandom` does not support this target, and fails to compile with the message that
+//! the target needs a backend. The feature `getrandom` of this crate is a backend for its versions
+//! 0.3 and 0.4. The filter's package needs the feature,
 //!
 //! ```toml
 //! [dependencies]
@@ -37,26 +37,26 @@
 //! rand = { version = "0.10", default-features = false, features = ["std", "std_rng", "sys_rng", "thread_rng"] }
 //! ```
 //!
-//! and has to say, in its `.cargo/config.toml`, that there is a backend:
+//! and a line in its `.cargo/config.toml` that selects the backend:
 //!
 //! ```toml
 //! [target.wasm32-unknown-unknown]
 //! rustflags = ["--cfg", "getrandom_backend=\"custom\""]
 //! ```
 //!
-//! Then `Uuid::new_v4()` and `rand::rng()` work as on every other target. Where the host has no
-//! random bytes, `getrandom` returns its error, and what cannot return one panics: call [`fill`] in
-//! [`on_configure`](crate::RootContext::on_configure) to refuse such a host.
+//! Then `Uuid::new_v4()` and `rand::rng()` work as on every other target. If the host has no random
+//! bytes, `getrandom` returns its error, and functions that cannot return one panic: call [`fill`]
+//! in [`on_configure`](crate::RootContext::on_configure) to refuse such a host.
 //!
-//! Native tests use the generator of the operating system there: the feature is about wasm only. A
-//! test cannot expect certain values.
+//! Native tests use the operating system's generator for these crates, because the feature has an
+//! effect on wasm only. A test cannot expect certain values.
 //!
 //! Source: WASI preview 1, `random_get`; Envoy 1.40, which serves it for at most 64 KiB at once.
 
 use crate::error::{Error, Result};
 use crate::sys;
 
-/// Fills bytes with random ones, however many. After an error, some may be filled.
+/// Fills `bytes` with random bytes, in any length. After an error, a part may be filled.
 ///
 /// ```
 /// use proxy_filter::{Result, random};
@@ -70,7 +70,8 @@ use crate::sys;
 ///
 /// # Errors
 /// [`Unimplemented`](crate::ErrorKind::Unimplemented) if the host has no random bytes, or does not
-/// let the module have them; [`Refused`](crate::ErrorKind::Refused) for any other error of WASI.
+/// permit the module to use them; [`Refused`](crate::ErrorKind::Refused) for any other error of
+/// WASI.
 ///
 /// Source: WASI preview 1, `random_get`.
 #[doc(alias = "random_get")]
@@ -80,7 +81,7 @@ pub fn fill(bytes: &mut [u8]) -> Result<()> {
     sys::fill_random(bytes).map_err(|status| Error::host("random_get", status))
 }
 
-/// A random number; each is as likely as every other.
+/// Returns a random number; all are equally probable.
 ///
 /// # Errors
 /// As [`fill`].

@@ -21,18 +21,18 @@ macro_rules! labelled {
         pub struct $name<const N: usize>(Family<N>);
 
         impl<const N: usize> $name<N> {
-            /// A metric of this name with these labels, and with at most `max` combinations of
-            /// values in a VM, for a `static`.
+            /// Creates a metric of this name with these labels, for a `static`. Each VM defines at
+            /// most `max` combinations of values.
             ///
-            /// The combination after those is counted as `other` in every label, as is one with a
-            /// value of more than 64 bytes: clients that choose a label's values cannot fill the
-            /// memory of the proxy. 0 leaves only `other`.
+            /// Further combinations, and values of more than 64 bytes, are counted as `other` in
+            /// every label: clients that choose a label's values cannot fill the proxy's memory.
+            /// With 0, there is only `other`.
             pub const fn new(name: &'static str, labels: [&'static str; N], max: usize) -> Self {
                 Self(Family { kind: MetricType::$kind, name, labels, max })
             }
 
-            /// What Envoy's configuration has to say so that the labels are told from the name: see
-            /// [`stats_tags`](super::stats_tags).
+            /// Returns the entries of Envoy's configuration that extract the labels from the name:
+            /// see [`stats_tags`](super::stats_tags).
             pub fn stats_tags(&self) -> Vec<crate::host::metric::stats_tags::StatsTag> {
                 crate::host::metric::stats_tags(self.0.name, &self.0.labels)
             }
@@ -44,15 +44,15 @@ labelled! {
     /// A [`Counter`](super::Counter) for each combination of values of its labels.
     ///
     /// The ABI has no labels. They become a part of the name, each as its name and its value, and
-    /// Envoy's configuration tells them from it: [`stats_tags`](Self::stats_tags) says how, and so
-    /// does the command `proxy-filter stats-tags responses method status` of the package
-    /// `proxy-filter-host`.
+    /// Envoy's configuration extracts them. [`stats_tags`](Self::stats_tags) returns the entries
+    /// for it. The command `proxy-filter stats-tags responses method status` of the package
+    /// `proxy-filter-host` prints them.
     ///
     /// | | |
     /// |---|---|
     /// | `RESPONSES.increment(["GET", "200"], 1)` | increments `responses.method.GET.status.200` |
     /// | with `stats_tags`, in `/stats/prometheus` | `responses{method="GET",status="200"}` |
-    /// | a value with other bytes than `A-Z a-z 0-9 _ - /` | those are escaped as in a URL: `a.b` is written `a%2Eb` |
+    /// | a value with other bytes than `A-Z a-z 0-9 _ - /` | these are escaped as in a URL: `a.b` becomes `a%2Eb` |
     /// | an empty value | `%` |
     /// | more than `max` combinations | `responses.method.other.status.other` |
     ///
@@ -108,20 +108,20 @@ labelled! {
     reason = "values are written down where they are used: `increment([method, status], 1)`"
 )]
 impl<const N: usize> CounterVec<N> {
-    /// [`Counter::increment`](super::Counter::increment) of the counter with these values, in the
-    /// order of the labels.
+    /// Calls [`Counter::increment`](super::Counter::increment) of the counter with these values, in
+    /// the order of the labels.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Counter::increment`](super::Counter::increment).
     #[doc(alias = "proxy_increment_metric")]
     pub fn increment<V: AsRef<[u8]>>(&self, values: [V; N], n: u64) -> Result<()> {
         if n == 0 { Ok(()) } else { count(self.0.id(&values)?, n) }
     }
 
-    /// [`Counter::get`](super::Counter::get) of the counter with these values.
+    /// Calls [`Counter::get`](super::Counter::get) of the counter with these values.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Counter::get`](super::Counter::get).
     #[doc(alias = "proxy_get_metric")]
     pub fn get<V: AsRef<[u8]>>(&self, values: [V; N]) -> Result<u64> {
         get(self.0.id(&values)?)
@@ -133,29 +133,29 @@ impl<const N: usize> CounterVec<N> {
     reason = "values are written down where they are used: `increment([method, status], 1)`"
 )]
 impl<const N: usize> GaugeVec<N> {
-    /// [`Gauge::increment`](super::Gauge::increment) of the gauge with these values, in the order
-    /// of the labels.
+    /// Calls [`Gauge::increment`](super::Gauge::increment) of the gauge with these values, in the
+    /// order of the labels.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Gauge::increment`](super::Gauge::increment).
     #[doc(alias = "proxy_increment_metric")]
     pub fn increment<V: AsRef<[u8]>>(&self, values: [V; N], n: i64) -> Result<()> {
         if n == 0 { Ok(()) } else { shift(self.0.id(&values)?, n) }
     }
 
-    /// [`Gauge::record`](super::Gauge::record) of the gauge with these values.
+    /// Calls [`Gauge::record`](super::Gauge::record) of the gauge with these values.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Gauge::record`](super::Gauge::record).
     #[doc(alias = "proxy_record_metric")]
     pub fn record<V: AsRef<[u8]>>(&self, values: [V; N], value: u64) -> Result<()> {
         record(self.0.id(&values)?, value)
     }
 
-    /// [`Gauge::get`](super::Gauge::get) of the gauge with these values.
+    /// Calls [`Gauge::get`](super::Gauge::get) of the gauge with these values.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Gauge::get`](super::Gauge::get).
     #[doc(alias = "proxy_get_metric")]
     pub fn get<V: AsRef<[u8]>>(&self, values: [V; N]) -> Result<u64> {
         get(self.0.id(&values)?)
@@ -167,11 +167,11 @@ impl<const N: usize> GaugeVec<N> {
     reason = "values are written down where they are used: `increment([method, status], 1)`"
 )]
 impl<const N: usize> HistogramVec<N> {
-    /// [`Histogram::record`](super::Histogram::record) in the histogram with these values, in the
-    /// order of the labels.
+    /// Calls [`Histogram::record`](super::Histogram::record) of the histogram with these values, in
+    /// the order of the labels.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Histogram::record`](super::Histogram::record).
     #[doc(alias = "proxy_record_metric")]
     pub fn record<V: AsRef<[u8]>>(&self, values: [V; N], value: u64) -> Result<()> {
         record(self.0.id(&values)?, value)

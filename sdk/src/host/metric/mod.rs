@@ -1,7 +1,7 @@
 //! Metrics: [`Counter`], [`Gauge`], [`Histogram`], and the same with labels, [`CounterVec`],
 //! [`GaugeVec`], [`HistogramVec`].
 //!
-//! They are declared as statics, and defined in the host when they are first used:
+//! Declare them as statics. They are defined in the host at their first use:
 //!
 //! ```
 //! use proxy_filter::metric::{Counter, CounterVec, Histogram};
@@ -18,15 +18,15 @@
 //! }
 //! ```
 //!
-//! In Envoy a metric is called `wasmcustom.` and its name in `/stats`, and has its bare name in
-//! `/stats/prometheus`. All VMs and threads of the process that define the same name and type count
-//! together, and a metric lives as long as the process: it keeps its value when the plugin is
-//! configured anew. What `on_start` and `on_configure` count, they count once for each VM.
+//! In Envoy's `/stats`, the name of a metric has the prefix `wasmcustom.`; in `/stats/prometheus`
+//! it has no prefix. All VMs and threads of the process that define the same name and type share
+//! one metric. It lives as long as the process, and keeps its value when the plugin is
+//! reconfigured. `on_start` and `on_configure` run once in each VM, and so do their increments.
 //!
-//! Every verb returns a `Result`, and works in every callback. With `?`, a host that refuses a
-//! metric makes the callback fail, and that refuses the stream; a filter that would rather serve it
-//! ignores the failure: `let _ = REQUESTS.increment(1);`. Where the host has no metrics or
-//! restricts them, each use asks it again.
+//! Every method returns a `Result`, and works in every callback. With `?`, an error of a metric
+//! makes the callback fail, which refuses the stream. To serve the stream anyway, ignore the error:
+//! `let _ = REQUESTS.increment(1);`. If the host has no metrics or restricts them, each use calls
+//! it again.
 //!
 //! Source: context API, "Metrics API"; ABI 0.2.1, "Metrics".
 
@@ -51,16 +51,16 @@ macro_rules! metric {
         pub struct $name(Single);
 
         impl $name {
-            /// A metric of this name, for a `static`. A name is any text; letters, digits, `_` and
-            /// dots are what every collector accepts.
+            /// Creates a metric of this name, for a `static`. A name is any text; every collector
+            /// accepts letters, digits, `_` and dots.
             pub const fn new(name: &'static str) -> Self {
                 Self(Single::new(MetricType::$kind, name))
             }
 
-            /// Defines the metric now, so that the host shows it before it is first used.
+            /// Defines the metric now, so that the host shows it before its first use.
             ///
             /// # Errors
-            /// A refusal of the host.
+            /// An error status of the host.
             #[doc(alias = "proxy_define_metric")]
             #[doc(alias = "defineMetric")]
             #[inline]
@@ -107,9 +107,9 @@ metric! {
 
 metric! {
     /// The distribution of recorded values. Envoy shows its quantiles and buckets; a filter cannot
-    /// read it back.
+    /// read it.
     ///
-    /// The host knows no unit: write it into the name (`latency_ms`, `body_bytes`).
+    /// The host knows no unit: make it a part of the name (`latency_ms`, `body_bytes`).
     ///
     /// ```
     /// use proxy_filter::{Result, metric::Histogram};
@@ -125,10 +125,12 @@ metric! {
 }
 
 impl Counter {
-    /// Adds to the counter. 0 is nothing to do: neither is the host asked nor the counter defined.
+    /// Adds to the counter. 0 has no effect: the host is not called, and the counter is not
+    /// defined.
     ///
     /// # Errors
-    /// A refusal of the host; [`InvalidInput`](crate::ErrorKind::InvalidInput) above [`i64::MAX`].
+    /// An error status of the host; [`InvalidInput`](crate::ErrorKind::InvalidInput) above
+    /// [`i64::MAX`].
     ///
     /// Source: ABI 0.2.1, `proxy_increment_metric`. Envoy refuses 0.
     #[doc(alias = "proxy_increment_metric")]
@@ -138,10 +140,10 @@ impl Counter {
         if n == 0 { Ok(()) } else { count(self.0.id()?, n) }
     }
 
-    /// The counter's value, over all VMs and threads.
+    /// Returns the counter's value, over all VMs and threads.
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     ///
     /// Source: ABI 0.2.1, `proxy_get_metric`.
     #[doc(alias = "proxy_get_metric")]
@@ -153,12 +155,12 @@ impl Counter {
 }
 
 impl Gauge {
-    /// Adds to the gauge, or takes away. Below 0, Envoy's gauge wraps to a very large number. 0 is
-    /// nothing to do.
+    /// Adds to the gauge, or subtracts. Below 0, Envoy's gauge wraps to a very large number. 0 has
+    /// no effect.
     ///
     /// # Errors
-    /// A refusal of the host; [`InvalidInput`](crate::ErrorKind::InvalidInput) for [`i64::MIN`],
-    /// whose opposite hosts cannot represent.
+    /// An error status of the host; [`InvalidInput`](crate::ErrorKind::InvalidInput) for
+    /// [`i64::MIN`], which hosts cannot negate.
     ///
     /// Source: ABI 0.2.1, `proxy_increment_metric`.
     #[doc(alias = "proxy_increment_metric")]
@@ -171,7 +173,7 @@ impl Gauge {
     /// Sets the gauge.
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     ///
     /// Source: ABI 0.2.1, `proxy_record_metric`.
     #[doc(alias = "proxy_record_metric")]
@@ -181,10 +183,10 @@ impl Gauge {
         record(self.0.id()?, value)
     }
 
-    /// The gauge's value, over all VMs and threads.
+    /// Returns the gauge's value, over all VMs and threads.
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     ///
     /// Source: ABI 0.2.1, `proxy_get_metric`.
     #[doc(alias = "proxy_get_metric")]
@@ -199,7 +201,7 @@ impl Histogram {
     /// Records a value.
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     ///
     /// Source: ABI 0.2.1, `proxy_record_metric`.
     #[doc(alias = "proxy_record_metric")]

@@ -64,11 +64,11 @@ struct Family {
 
 /// What is known about a series.
 pub(super) enum Found {
-    /// Its id.
+    /// The id of the series.
     Id(u32),
-    /// It has none, and there may be another one.
+    /// The series has no id, and another one may be added.
     Room,
-    /// It has none, and there are as many as there may be.
+    /// The series has no id, and the limit is reached.
     Full,
 }
 
@@ -82,7 +82,7 @@ thread_local! {
     static HOST: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
-/// Forgets ids that another host gave.
+/// Drops ids that another host gave.
 #[cfg(not(target_family = "wasm"))]
 #[inline]
 fn forget_other_hosts(families: &mut Vec<Family>) {

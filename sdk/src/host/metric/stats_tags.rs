@@ -1,4 +1,4 @@
-//! How Envoy tells a metric's labels from its name.
+//! How Envoy extracts a metric's labels from its name.
 
 use crate::host::metric::escape::escape;
 use core::fmt;
@@ -31,12 +31,12 @@ fn quote(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// What Envoy's bootstrap has to say so that it tells the labels of a
+/// Returns the entries for Envoy's bootstrap that extract the labels of a
 /// [`CounterVec`](super::CounterVec), [`GaugeVec`](super::GaugeVec) or
 /// [`HistogramVec`](super::HistogramVec) from its name.
 ///
-/// Without it the labels stay a part of the name. The bootstrap is read when Envoy starts. Values
-/// keep their escapes (`a%2Eb`).
+/// Without them, the labels stay a part of the name. Envoy reads the bootstrap when it starts.
+/// Values keep their escapes (`a%2Eb`).
 ///
 /// ```
 /// use proxy_filter::metric::stats_tags;

@@ -8,12 +8,12 @@ use core::fmt;
 use core::marker::PhantomData;
 use std::borrow::Cow;
 
-/// How often an update is tried. An attempt fails only because another thread's has succeeded
-/// meanwhile; but a thread that has to wait for the host's lock each time can lose dozens in a row,
-/// and a module cannot yield.
+/// The maximum number of attempts of an update. An attempt fails only if another thread's has
+/// succeeded meanwhile. A thread that must wait for the host's lock each time can lose dozens in a
+/// row, and a module cannot yield.
 const ATTEMPTS: u32 = 1_000;
 
-/// A value with a type that VMs and threads share under a key.
+/// A typed value that VMs and threads share under a key.
 ///
 /// ```
 /// use proxy_filter::Result;
@@ -38,27 +38,27 @@ pub struct SharedCell<T> {
 }
 
 impl<T: SharedValue> SharedCell<T> {
-    /// The value under a key that is known when the filter is written: for a `static`.
+    /// Creates a value under a constant key, for a `static`.
     pub const fn new(key: &'static str) -> Self {
         Self { key: Cow::Borrowed(key.as_bytes()), value: PhantomData }
     }
 
-    /// The value under a key that is made at run time.
+    /// Creates a value under a key that is computed at run time.
     pub fn named(key: impl Into<Vec<u8>>) -> Self {
         Self { key: Cow::Owned(key.into()), value: PhantomData }
     }
 
-    /// The value, or `None` if nothing was ever set.
+    /// Returns the value, or `None` if it was never set.
     ///
     /// # Errors
-    /// Those of [`get`]; [`Malformed`](crate::ErrorKind::Malformed) if the bytes are no value of
+    /// Those of [`get`]; [`Malformed`](crate::ErrorKind::Malformed) if the bytes are not a value of
     /// this type.
     #[doc(alias = "proxy_get_shared_data")]
     pub fn get(&self) -> Result<Option<T>> {
         get(&self.key)?.map(|entry| T::decode(entry.value)).transpose()
     }
 
-    /// Replaces the value, whatever it is.
+    /// Replaces the value unconditionally.
     ///
     /// # Errors
     /// Those of [`set`], and of the value's encoding.
@@ -67,7 +67,7 @@ impl<T: SharedValue> SharedCell<T> {
         set(&self.key, value.encode()?)
     }
 
-    /// Sets the value if nothing was ever set. Whether it did.
+    /// Sets the value if it was never set, and returns whether it did.
     ///
     /// # Errors
     /// Those of [`insert_if_absent`], and of the value's encoding.
@@ -75,22 +75,23 @@ impl<T: SharedValue> SharedCell<T> {
         insert_if_absent(&self.key, value.encode()?)
     }
 
-    /// Makes the new value from the old one, `None` if nothing was ever set, and returns it. No
-    /// other thread's update is lost, nor this one.
+    /// Computes the new value from the old one (`None` if it was never set), and returns it. No
+    /// update of any thread is lost.
     ///
-    /// The closure runs again if another thread was faster, 1,000 times at most: it must have no
-    /// effect but its result.
+    /// If another thread changes the value meanwhile, the closure runs again, at most 1,000 times:
+    /// it must have no side effects.
     ///
     /// # Errors
-    /// [`Contention`](crate::ErrorKind::Contention) if other threads were faster every time;
-    /// nothing is written then. In an async filter, [`timer::retry`](crate::timer::retry) repeats
-    /// the update after a pause. Also the errors of [`get`](Self::get) and [`set`](Self::set).
+    /// [`Contention`](crate::ErrorKind::Contention) if other threads changed the value during every
+    /// attempt; nothing is then written. In an async filter, [`timer::retry`](crate::timer::retry)
+    /// repeats the update after a pause. Also the errors of [`get`](Self::get) and
+    /// [`set`](Self::set).
     pub fn update(&self, mut change: impl FnMut(Option<T>) -> T) -> Result<T> {
         self.update_if(|before| Some(change(before)))?.ok_or(contention())
     }
 
-    /// [`update`](Self::update) with a closure that may leave the value as it is: it returns
-    /// `None`, and so does this.
+    /// Like [`update`](Self::update), but the closure may keep the value by returning `None`; this
+    /// method then returns `None` too.
     ///
     /// ```
     /// # use proxy_filter::Result;
@@ -132,8 +133,7 @@ impl<T> fmt::Debug for SharedCell<T> {
 
 /// A number that VMs and threads count together. It starts at 0 and stops at [`u64::MAX`].
 ///
-/// Unlike a [metric](crate::metric), a filter reads it to decide something: it is exact over all
-/// threads.
+/// Unlike a [metric](crate::metric), it is for decisions of a filter: it is exact over all threads.
 ///
 /// ```
 /// use proxy_filter::Result;
@@ -152,17 +152,17 @@ impl<T> fmt::Debug for SharedCell<T> {
 pub struct SharedCounter(pub(super) SharedCell<u64>);
 
 impl SharedCounter {
-    /// The number under a key that is known when the filter is written: for a `static`.
+    /// Creates a number under a constant key, for a `static`.
     pub const fn new(key: &'static str) -> Self {
         Self(SharedCell::new(key))
     }
 
-    /// The number under a key that is made at run time.
+    /// Creates a number under a key that is computed at run time.
     pub fn named(key: impl Into<Vec<u8>>) -> Self {
         Self(SharedCell::named(key))
     }
 
-    /// The number; 0 if nothing was ever added.
+    /// Returns the number; 0 if nothing was ever added.
     ///
     /// # Errors
     /// As [`SharedCell::get`].
@@ -171,7 +171,7 @@ impl SharedCounter {
         Ok(self.0.get()?.unwrap_or(0))
     }
 
-    /// Sets the number, whatever it is.
+    /// Sets the number unconditionally.
     ///
     /// # Errors
     /// As [`SharedCell::set`].
@@ -189,8 +189,8 @@ impl SharedCounter {
         self.0.update(|before| before.unwrap_or(0).saturating_add(n))
     }
 
-    /// Adds to the number if the sum is not above `limit`, and returns the sum; `None` if it would
-    /// be, and then nothing is added.
+    /// Adds to the number if the sum is at most `limit`, and returns the sum. Otherwise returns
+    /// `None`, and nothing is added.
     ///
     /// # Errors
     /// As [`SharedCell::update`].

@@ -1,13 +1,13 @@
 //! Values that VMs and threads share: bytes under keys ([`get`], [`set`], [`compare_and_set`],
 //! [`insert_if_absent`]), and with types ([`SharedCell`], [`SharedCounter`]).
 //!
-//! Every VM with the same `vm_id` sees the same values, on whatever thread it runs: in Envoy the
-//! main thread and every worker of one process, but not another Envoy. Values live in the host's
-//! memory until the last VM with that `vm_id` is gone. A key cannot be removed, only emptied: keys
-//! made from what clients send (an address, a token) fill the memory of the proxy.
+//! Every VM with the same `vm_id` sees the same values, on every thread: in Envoy, the main thread
+//! and every worker of one process, but not another Envoy. The values exist until the last VM with
+//! that `vm_id` ends. A key cannot be removed, only emptied: keys that contain data from clients
+//! (an address, a token) fill the proxy's memory.
 //!
-//! Every callback may read and write. In `on_configure`, remember that each VM of a plugin runs it,
-//! and one more that is thrown away: [`insert_if_absent`] sets what only the first should.
+//! Every callback may read and write. Each VM of a plugin runs `on_configure`, and so does the
+//! canary VM: [`insert_if_absent`] sets what only the first of them should set.
 //!
 //! Source: context API, "Shared data API"; ABI 0.2.1, "Shared key-value store"; Envoy 1.40,
 //! `SharedData`.
@@ -25,8 +25,8 @@ use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 use crate::sys;
 
-/// The state of a shared value, as [`get`] found it: it is another after every write, whatever is
-/// written.
+/// The version of a shared value that [`get`] returned. It changes with every write, even of an
+/// equal value.
 ///
 /// Hosts call it the compare-and-swap number, `cas`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +43,7 @@ pub struct Entry {
     pub version: Version,
 }
 
-/// What is under a key, or `None` if nothing was ever set there.
+/// Returns the value under a key, or `None` if it was never set.
 ///
 /// ```
 /// use proxy_filter::{Result, shared_data};
@@ -54,7 +54,7 @@ pub struct Entry {
 /// ```
 ///
 /// # Errors
-/// A refusal of the host.
+/// An error status of the host.
 ///
 /// Source: ABI 0.2.1, `proxy_get_shared_data`.
 #[doc(alias = "proxy_get_shared_data")]
@@ -67,13 +67,13 @@ pub fn get(key: impl AsRef<[u8]>) -> Result<Option<Entry>> {
     }
 }
 
-/// Puts a value under a key, whatever is there.
+/// Sets the value under a key unconditionally.
 ///
-/// Between a [`get`] and this, another thread may have written: what depends on the old value is
-/// written with [`compare_and_set`], or with [`SharedCell::update`].
+/// Between a [`get`] and this call, another thread may have written. To write a value that depends
+/// on the old one, use [`compare_and_set`] or [`SharedCell::update`].
 ///
 /// # Errors
-/// A refusal of the host.
+/// An error status of the host.
 ///
 /// Source: ABI 0.2.1, `proxy_set_shared_data` with `cas` 0.
 #[doc(alias = "proxy_set_shared_data")]
@@ -82,8 +82,8 @@ pub fn set(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
     if write(key.as_ref(), value.as_ref(), UNCONDITIONAL)? { Ok(()) } else { Err(contention()) }
 }
 
-/// Puts a value under a key if nobody has written there since [`get`] returned this version.
-/// Whether it did.
+/// Sets the value under a key if it was not written since [`get`] returned this version. Returns
+/// whether it did.
 ///
 /// ```
 /// use proxy_filter::{Result, shared_data};
@@ -101,8 +101,8 @@ pub fn set(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<()> {
 /// ```
 ///
 /// # Errors
-/// A refusal of the host; [`Malformed`](ErrorKind::Malformed) if the host gave the value no
-/// version, for then it would write in any case.
+/// An error status of the host; [`Malformed`](ErrorKind::Malformed) if the host returned no version
+/// for the value, because the write would then be unconditional.
 ///
 /// Source: ABI 0.2.1, `proxy_set_shared_data`.
 #[doc(alias = "proxy_set_shared_data")]
@@ -114,21 +114,21 @@ pub fn compare_and_set(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>, version: 
     write(key.as_ref(), value.as_ref(), version.0)
 }
 
-/// Puts a value under a key where nothing was ever set. Whether it did.
+/// Sets the value under a key that was never set. Returns whether it did.
 ///
 /// # Errors
-/// A refusal of the host.
+/// An error status of the host.
 ///
 /// Source: Envoy 1.40, `SharedData::set`: a `cas` that is not 0 is ignored for a missing key, and
-/// does not match that of an existing one. The ABI's text leaves the missing key open; a host that
-/// refuses it answers `Ok(false)` here.
+/// does not match that of an existing one. The ABI's text does not define it for a missing key; on
+/// a host that refuses it, the result is `Ok(false)`.
 pub fn insert_if_absent(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<bool> {
     write(key.as_ref(), value.as_ref(), NEVER)
 }
 
-/// The `cas` that writes in any case.
+/// The `cas` for an unconditional write.
 const UNCONDITIONAL: u32 = 0;
-/// A `cas` that no value has: Envoy counts up from 1 for the whole process, one for each write.
+/// A `cas` that no value has: Envoy counts writes of the whole process, beginning with 1.
 const NEVER: u32 = u32::MAX;
 
 #[inline]

@@ -3,12 +3,12 @@
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 
-/// A type that is stored as bytes in a [`SharedCell`](super::SharedCell), or handed over in a
+/// A type that is stored as bytes in a [`SharedCell`](super::SharedCell) or a
 /// [`SharedQueue`](crate::SharedQueue).
 ///
-/// Integers are stored in little endian, text as it is. With the feature `json`, `Json<T>` stores
-/// what serde can. Other VMs that read the value may run another version of the module: a filter
-/// whose type changes takes another key.
+/// Integers are stored in little endian, text unchanged. With the feature `json`, `Json<T>` stores
+/// any type that serde supports. Other VMs that read the value may run another version of the
+/// module: if the type changes, use another key.
 ///
 /// ```
 /// use proxy_filter::shared_data::SharedValue;
@@ -40,16 +40,16 @@ use crate::error::{Error, Result};
 /// assert_eq!(Window::decode(window.encode().unwrap()).unwrap(), window);
 /// ```
 pub trait SharedValue: Sized {
-    /// The value as bytes.
+    /// Returns the value as bytes.
     ///
     /// # Errors
     /// The value has no encoding.
     fn encode(&self) -> Result<Vec<u8>>;
 
-    /// The value that was encoded.
+    /// Returns the value that was encoded.
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed): the bytes are no value of this type.
+    /// [`Malformed`](ErrorKind::Malformed): the bytes are not a value of this type.
     fn decode(bytes: Vec<u8>) -> Result<Self>;
 }
 
