@@ -82,7 +82,7 @@ enum Refusal {
     Unsigned,
     Expired,
     Forged(String),
-    /// The host has no signatures, so that nobody can know.
+    /// The host has no signatures, so the signature cannot be verified.
     Unknown,
 }
 

@@ -12,7 +12,7 @@ proxy_filter::grpc_client! {
     }
 }
 
-/// What is to be decided.
+/// The request to the authorization service.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct CheckRequest {
     /// About the request.

@@ -107,8 +107,8 @@ fn no_decision(why: &GrpcError) -> LocalReply {
     }
 }
 
-/// What the service is told. A message of text cannot have bytes that are not UTF-8: they are
-/// replaced.
+/// Builds the request to the service. A text field of a message cannot have bytes that are not
+/// UTF-8: they are replaced.
 fn question(request: &RequestHeaders) -> Result<CheckRequest> {
     let mut headers = BTreeMap::<String, String>::new();
     for (name, value) in &request.pairs()? {

@@ -87,7 +87,7 @@ impl Context for Stream {
         request: &mut RequestHeaders,
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
-        // Nobody but this filter says who the user is.
+        // Only this filter may set the user.
         request.remove("x-user")?;
         let authorization = request.get("authorization")?;
         let Some(token) = authorization.as_deref().and_then(bearer) else {

@@ -48,7 +48,7 @@ fn the_scheme_has_any_case_and_one_or_more_spaces_follow(mut host: Host) {
     }
 }
 
-/// A value that one parser takes for two would let somebody else write a part of it.
+/// If parsers could take the realm for two values, an attacker could write the second one.
 #[proxy_filter_host::test]
 fn the_realm_is_a_quoted_string(mut host: Host) {
     for (realm, quoted) in [

@@ -33,7 +33,7 @@ impl Refusal {
         }
     }
 
-    /// What the client is told.
+    /// The response to the client.
     pub(crate) fn reply(&self) -> LocalReply {
         let challenge = match self {
             Self::Missing => "Bearer".to_owned(),

@@ -1,5 +1,5 @@
-//! Counts responses by method and status, measures how long they take, and shows how many are under
-//! way.
+//! Counts responses by method and status, measures their duration, and shows the number of requests
+//! in flight.
 
 #[cfg(test)]
 mod tests;

@@ -52,7 +52,7 @@ fn read<'a, T: Deserialize<'a>>(member: &'a RawValue) -> Option<T> {
     serde_json::from_str(member.get()).ok()
 }
 
-/// How long a token is active after now: none if it has expired, or if nobody can say.
+/// Returns how long a token stays active. `None` if it has expired, or if `exp` cannot be read.
 fn remaining(exp: Option<&RawValue>, now: Duration) -> Option<Duration> {
     let Some(exp) = exp else { return Some(Duration::MAX) };
     let remaining = read::<f64>(exp)? - now.as_secs_f64();

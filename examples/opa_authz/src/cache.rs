@@ -26,9 +26,9 @@ impl<K, V> Default for Cache<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
-    /// The answer, if one came less than `ttl` ago; otherwise `fetch` gets it. Who asks the same
-    /// meanwhile waits and gets that answer, or that failure; should the stream that fetches end,
-    /// the next one who waits does it.
+    /// Returns the cached decision if it is younger than `ttl`; otherwise calls `fetch`. Concurrent
+    /// calls for the same input wait for the same result or failure. If the stream that fetches
+    /// ends, the next waiting stream fetches.
     pub(crate) async fn get(
         &self,
         key: K,
@@ -54,7 +54,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
     fn place(&self, key: K, ttl: Duration, now: SystemTime) -> Place<V> {
         let mut places = self.0.borrow_mut();
         if places.len() >= CAPACITY && !places.contains_key(&key) {
-            // What is old makes room, or else everything that nobody waits for.
+            // Expired decisions are removed first, and then all for which no stream waits.
             places.retain(|_, place| place.try_lock().is_none_or(|answer| is_good(answer.as_ref(), ttl, now)));
             if places.len() >= CAPACITY {
                 places.retain(|_, place| place.try_lock().is_none());

@@ -12,10 +12,10 @@ use std::time::Duration;
 static COLLECTED: Counter = Counter::new("queue_aggregator_collected");
 static HOSTS: Gauge = Gauge::new("queue_aggregator_hosts");
 
-/// How many items are taken out at once: the main thread has other work too, and is told of the
-/// rest.
+/// The maximum number of items that one callback dequeues: the main thread has other work too. The
+/// host notifies the collector of the rest.
 const AT_ONCE: usize = 100;
-/// How many hosts are told apart. Clients can make up names.
+/// The maximum number of hosts that are counted separately. Clients can invent names.
 const MOST_HOSTS: usize = 1000;
 
 /// The configuration.

@@ -1,7 +1,7 @@
-//! Counts requests on every worker, and sums them up in a service that runs once.
+//! Counts requests in every worker, and adds the counts in a singleton service.
 //!
-//! `reporter` is a filter: it puts what it knows of each request into a queue. `collector` is a
-//! service on the main thread: it registered the queue, is told of each item, and sums them up.
+//! `reporter` is a filter: it enqueues the host and the status of each request. `collector` is a
+//! service on the main thread: it registers the queue, is notified of each item, and counts.
 
 #[cfg(test)]
 mod tests;

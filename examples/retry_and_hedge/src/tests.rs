@@ -109,8 +109,8 @@ fn an_outage_does_not_let_clients_fill_the_log(mut host: Host) {
     assert!((1..=20).contains(&lines), "{lines}");
 }
 
-/// The cluster answers with each of these texts. The upstream is told the location, or there is a
-/// warning and it is told none.
+/// The cluster responds with each of these texts. The upstream gets the location, or there is a
+/// warning and it gets none.
 fn assert_locations(host: &mut Host, cases: Vec<(Vec<u8>, Option<Vec<u8>>)>) {
     host.log_level(LogLevel::Info);
     let texts: Vec<Vec<u8>> = cases.iter().map(|(text, _)| text.clone()).collect();

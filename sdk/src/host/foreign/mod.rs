@@ -22,7 +22,7 @@
 //! [`NotFound`](ErrorKind::NotFound). The embedded host has all of Envoy's: expressions if its
 //! feature `expressions` is on, and signatures if its feature `signatures` is.
 //!
-//! A function that calls the module back, now or later, is told in
+//! A function that calls the module back, now or later, calls
 //! [`on_foreign_function`](crate::RootContext::on_foreign_function) of the context that called it.
 //! None of Envoy's does.
 //!

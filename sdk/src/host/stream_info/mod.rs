@@ -13,15 +13,15 @@
 //! }
 //! ```
 //!
-//! Each function returns a handle of no size, each method of it asks the host for one attribute.
-//! Nothing is kept: an attribute may change while the stream goes on. `None` means that the
-//! attribute does not exist: not on this stream (`tls_version` without TLS), not yet
-//! (`response().code()` before the response), or not on this host.
+//! Each function returns a zero-sized handle, and each of its methods reads one attribute from the
+//! host. Nothing is cached, because attributes may change during the stream. `None` means that the
+//! attribute does not exist: for this stream (`tls_version` without TLS), in this phase
+//! (`response().code()` before the response), or on this host.
 //!
-//! # When
+//! # Phases
 //!
-//! In the callbacks of a stream. A root context sees [`plugin`] and the node in [`xds`], and `None`
-//! for all others.
+//! Available in the callbacks of a stream. On a root context, only [`plugin`] and the node in
+//! [`xds`] are available; all others return `None`.
 //!
 //! | | Envoy 1.40 |
 //! |---|---|
