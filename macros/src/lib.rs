@@ -151,7 +151,6 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// ```
 /// use proxy_filter::prelude::*;
-/// use std::rc::Rc;
 ///
 /// #[derive(serde::Deserialize)]
 /// struct Config {
@@ -160,14 +159,14 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// #[proxy_filter::filter]
 /// async fn stamp(mut exchange: Exchange<Config>) -> Result<()> {
-///     let config = Rc::clone(exchange.config());
+///     let config = exchange.config();
 ///     exchange.request_headers().await?.replace("x-stamp", &config.value)
 /// }
 /// # fn main() {}
 /// ```
 ///
-/// The handles of a message borrow the exchange. Take what else the function needs of the exchange,
-/// such as the configuration, before it awaits the first part.
+/// The handles of a message borrow the exchange. `exchange.config()` returns a value of its own, so
+/// take it before the first part is awaited: it can then be used beside every handle.
 ///
 /// `Exchange` describes what the function can do. The parameter is `Exchange<Config>`, where
 /// `Config` is read from the plugin's configuration as JSON with serde (feature `json`), or

@@ -19,7 +19,6 @@ use proxy_filter::prelude::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 /// What the operator configures.
 #[derive(Debug, Deserialize)]
@@ -82,7 +81,7 @@ impl ContentType {
 
 #[proxy_filter::filter]
 async fn body_transform(mut exchange: Exchange<Config>) -> Result<()> {
-    let config = Rc::clone(exchange.config());
+    let config = exchange.config();
     let mut head = false;
     // Fails if a filter before this one has replied. There is no request then, and the reply is
     // edited.

@@ -11,7 +11,6 @@ use proxy_filter::configured::{ClusterName, HeaderName, RequestPath};
 use proxy_filter::prelude::*;
 use proxy_filter::{HttpAnswer, log};
 use serde::Deserialize;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// What the operator configures.
@@ -62,7 +61,7 @@ enum Outage {
 
 #[proxy_filter::filter(http_calls)]
 async fn http_auth_async(mut exchange: Exchange<Config>) -> Result<()> {
-    let config = Rc::clone(exchange.config());
+    let config = exchange.config();
     let request = exchange.request_headers().await?;
     request.remove("x-user")?; // nobody but the authorization service says who the user is
     let Some(question) = question(&config, request)? else {

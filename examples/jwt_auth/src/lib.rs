@@ -43,7 +43,7 @@ const fn minute() -> u32 {
 
 #[proxy_filter::filter(configure = fetch_keys, root_task = refresh_keys)]
 async fn jwt_auth(mut exchange: Exchange<Config>) -> Result<()> {
-    let config = Rc::clone(exchange.config());
+    let config = exchange.config();
     let request = exchange.request_headers().await?;
     request.remove("x-subject")?; // nobody but this filter says whose the token is
     let authorization = request.get("authorization")?.unwrap_or_default();

@@ -17,7 +17,6 @@ use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
 use serde::Deserialize;
 use std::fmt::Write;
-use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 /// What the operator configures.
@@ -51,7 +50,7 @@ const LONGEST_TOKEN: usize = 8192;
 
 #[proxy_filter::filter(http_calls)]
 async fn oauth2_introspection(mut exchange: Exchange<Config>) -> Result<()> {
-    let config = Rc::clone(exchange.config());
+    let config = exchange.config();
     let request = exchange.request_headers().await?;
     request.remove("x-subject")?; // nobody but this filter says whose the token is
     let authorization = match request.get_single("authorization") {

@@ -14,7 +14,6 @@ use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::rc::Rc;
 use std::time::Duration;
 
 /// What the operator configures.
@@ -56,7 +55,7 @@ const LONGEST: usize = 16 * 1024;
 /// `timers`: a request that leaves lets the next one ask, which runs at a tick.
 #[proxy_filter::filter(http_calls, timers)]
 async fn opa_authz(mut exchange: Exchange<Config>) -> Result<()> {
-    let config = Rc::clone(exchange.config());
+    let config = exchange.config();
     let request = exchange.request_headers().await?;
     let Some(question) = question(request)? else {
         return exchange.reply(LocalReply::new(400).details("opa_no_text").body("not for a policy\n"));

@@ -15,7 +15,6 @@ use proxy_filter::prelude::*;
 use proxy_filter::timer::{retry, timeout};
 use serde::Deserialize;
 use std::pin::pin;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// What the operator configures.
@@ -54,7 +53,7 @@ const LONGEST_LOCATION: usize = 1024;
 
 #[proxy_filter::filter(http_calls)]
 async fn retry_and_hedge(mut exchange: Exchange<Config>) -> Result<()> {
-    let config = Rc::clone(exchange.config());
+    let config = exchange.config();
     let request = exchange.request_headers().await?;
     request.remove("x-location")?;
     let client = request.get("x-forwarded-for")?.unwrap_or_default();

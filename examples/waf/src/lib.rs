@@ -22,11 +22,10 @@ mod tests;
 use config::Config;
 use proxy_filter::prelude::*;
 use scan::Scanner;
-use std::rc::Rc;
 
 #[proxy_filter::filter(request_body, request_trailers, response_body, response_trailers)]
 async fn waf(mut exchange: Exchange<Config>) -> Result<()> {
-    let config = Rc::clone(exchange.config());
+    let config = exchange.config();
     let mut head = false;
     match inspect_request(&mut exchange, &config, &mut head).await {
         // The upstream, Envoy or another filter has responded before the request ended. Nothing

@@ -189,8 +189,32 @@ impl<T> Exchange<T> {
     }
 
     /// Returns the plugin's configuration, which all streams share.
-    pub fn config(&self) -> &Rc<T> {
-        &self.config
+    ///
+    /// The value is a reference of its own, not a borrow of the exchange. So take it before the
+    /// first part is awaited, and use it for as long as the function runs:
+    ///
+    /// ```
+    /// use proxy_filter::prelude::*;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Config {
+    ///     value: String,
+    /// }
+    ///
+    /// #[proxy_filter::filter]
+    /// async fn stamp(mut exchange: Exchange<Config>) -> Result<()> {
+    ///     let config = exchange.config();
+    ///     let request = exchange.request_headers().await?;
+    ///     request.replace("x-stamp", &config.value)
+    /// }
+    /// # fn main() {}
+    /// ```
+    ///
+    /// A stream keeps the configuration with which it began, also if the plugin is configured again
+    /// meanwhile.
+    #[must_use]
+    pub fn config(&self) -> Rc<T> {
+        Rc::clone(&self.config)
     }
 
     message! {

@@ -37,7 +37,7 @@ async fn updates(config: Rc<u32>) -> Result<()> {
 /// The filter: the path says how many attempts lose.
 #[proxy_filter::filter(root_task = updates)]
 async fn contention(mut exchange: Exchange<u32>) -> Result<()> {
-    let is_alone = **exchange.config() == 0;
+    let is_alone = *exchange.config() == 0;
     let request = exchange.request_headers().await?;
     let path = request.path()?.unwrap_or_default();
     let said = match path.to_str()?.trim_start_matches('/').split_once('/') {

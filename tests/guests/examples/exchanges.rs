@@ -4,7 +4,6 @@ use futures_util::TryStreamExt as _;
 use futures_util::future::{Either, join, join_all, ready, select};
 use proxy_filter::prelude::*;
 use std::cell::Cell;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// What the plugin is configured with.
@@ -42,7 +41,7 @@ fn line(answer: &Answer) -> String {
 #[proxy_filter::filter]
 #[allow(clippy::too_many_lines, reason = "one arm a test")]
 async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
-    let config = Rc::clone(exchange.config());
+    let config = exchange.config();
     let request = exchange.request_headers().await?;
     config.served.set(config.served.get() + 1);
     let path = request.path()?.unwrap_or_default().to_string();

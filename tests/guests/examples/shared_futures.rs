@@ -5,7 +5,6 @@ use proxy_filter::prelude::*;
 use proxy_filter::{GrpcBytes, GrpcCall, GrpcStream};
 use std::cell::RefCell;
 use std::pin::pin;
-use std::rc::Rc;
 use std::time::Duration;
 
 type Flight = Shared<LocalBoxFuture<'static, Result<u32, ()>>>;
@@ -59,7 +58,7 @@ fn land(config: &Config) {
 
 #[proxy_filter::filter(http_calls, timers, grpc_calls, grpc_streams, queues)]
 async fn shared_futures(mut exchange: Exchange<Config>) -> Result<()> {
-    let config = Rc::clone(exchange.config());
+    let config = exchange.config();
     let request = exchange.request_headers().await?;
     let path = request.path()?.unwrap_or_default().to_string();
     if path == "/enqueue" {

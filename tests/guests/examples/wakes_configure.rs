@@ -66,8 +66,8 @@ async fn prepare(config: Rc<Config>) -> Result<()> {
 }
 
 async fn stamp(mut exchange: Exchange<Config>, name: &str) -> Result<()> {
-    let waits = exchange.config().waits.clone();
-    exchange.request_headers().await?.replace(name, waits)
+    let config = exchange.config();
+    exchange.request_headers().await?.replace(name, &config.waits)
 }
 
 #[proxy_filter::filter(root_id = "first", configure = prepare)]

@@ -43,7 +43,7 @@ async fn count(shared: Rc<Shared>) -> Result<()> {
 
 #[proxy_filter::filter(root_task = count)]
 async fn woken(mut exchange: Exchange<Shared>) -> Result<()> {
-    let _counted = Counted(Rc::clone(exchange.config()));
+    let _counted = Counted(exchange.config());
     exchange.request_headers().await?;
     HttpCall::get("service", "/").await?;
     Ok(())

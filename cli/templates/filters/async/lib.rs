@@ -6,7 +6,6 @@ mod tests;
 use proxy_filter::HttpAnswer;
 use proxy_filter::prelude::*;
 use serde::Deserialize;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// What the operator configures.
@@ -21,7 +20,7 @@ struct Config {
 
 #[proxy_filter::filter(http_calls)]
 async fn authorize(mut exchange: Exchange<Config>) -> Result<()> {
-    let config = Rc::clone(exchange.config());
+    let config = exchange.config();
     let request = exchange.request_headers().await?;
     // Only the service says who the user is.
     request.remove("x-user")?;
