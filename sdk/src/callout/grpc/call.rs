@@ -7,26 +7,26 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::time::Duration;
 
-/// A gRPC call with one message in each direction ("unary"), made by the host on behalf of the
-/// filter. `Reply` is the message that answers it.
+/// A gRPC call with one message in each direction ("unary"), which the host makes for the filter.
+/// `Reply` is the type of the response.
 ///
-/// It is used as an [`HttpCall`](crate::HttpCall) is:
+/// There are three ways to use it, as for an [`HttpCall`](crate::HttpCall):
 ///
-/// * **Hold the message**:
+/// * **Pause the message**:
 ///   [`request.pause_for(self, call, |stream, request, answer| …)`](crate::RequestHeaders::pause_for),
-///   and the same for response, bodies and trailers.
-/// * **Go on**: [`call.send(self, |context, answer| …)`](Self::send).
-/// * **Await it**, in a filter that is one async function: `call.await?`. A future that is dropped
+///   and the same for the response, bodies and trailers.
+/// * **Send it, and continue**: [`call.send(self, |context, answer| …)`](Self::send).
+/// * **Await it**, in a filter that is one async function: `call.await?`. Dropping the future
 ///   cancels the call.
 ///
-/// The answer is the decoded message, or a [`GrpcError`]. It comes once, or not at all if the
-/// stream is over first; the call is cancelled then. A call that cannot be made is answered at
-/// once, with the reason.
+/// The result is the decoded message, or a [`GrpcError`]. The completion runs at most once: if the
+/// call cannot be made, it runs at once with the reason; if the stream ends first, the call is
+/// cancelled and it does not run.
 ///
-/// It needs the feature `grpc`. The context says in its attribute that it waits:
+/// It needs the feature `grpc`. The attribute of the context must name it:
 /// `#[proxy_filter::context(grpc_calls)]`, or `#[proxy_filter::root(grpc_calls)]` for the root
-/// context. That makes the module export `proxy_on_grpc_receive` and `proxy_on_grpc_close`; without
-/// it such a call does not compile.
+/// context. The module then exports `proxy_on_grpc_receive` and `proxy_on_grpc_close`. Without the
+/// argument, the call does not compile.
 ///
 /// ```
 /// # mod authorize {
@@ -81,11 +81,11 @@ use core::time::Duration;
 /// # fn main() {}
 /// ```
 ///
-/// Envoy tells nothing of the metadata that comes with the answer. Where it matters, open a
-/// [`GrpcStream`](crate::GrpcStream), send one message and close: the service cannot tell the
+/// Envoy does not pass the metadata of the response. If the filter needs it, open a
+/// [`GrpcStream`](crate::GrpcStream), send one message and close it: for the service, there is no
 /// difference.
 ///
-/// The cluster speaks HTTP/2: in Envoy's configuration,
+/// The cluster must use HTTP/2, in Envoy's configuration:
 /// `explicit_http_config: { http2_protocol_options: {} }`.
 ///
 /// Source: context API, "gRPC Call API"; ABI 0.2.1, `proxy_grpc_call`; Envoy 1.40,
@@ -104,10 +104,9 @@ struct Inner {
 }
 
 impl<Reply> GrpcCall<Reply> {
-    /// A call of a method: of the service `pkg.Service` that the cluster has, the method `Method`,
-    /// with this message.
+    /// Creates a call of `method` of `service` (`pkg.Service`) in the cluster, with this message.
     ///
-    /// An empty name, and one that is not visible ASCII, are errors when the call is made.
+    /// If a name is empty or not visible ASCII, the call fails with an error when it is made.
     pub fn new<M: GrpcMessage>(
         cluster: impl AsRef<[u8]>,
         service: impl AsRef<[u8]>,
@@ -118,28 +117,30 @@ impl<Reply> GrpcCall<Reply> {
         Self(Box::new(Inner { request, message: message.to_wire(), timeout: DEFAULT_TIMEOUT }), PhantomData)
     }
 
-    /// Adds metadata. Call it again with the same name for a second value.
+    /// Adds metadata. Call it again with the same name to add a second value.
     ///
-    /// The value of a name that ends in `-bin` may have any bytes: give it as it is, Envoy sends it
-    /// as base64. Another field that is not valid HTTP
-    /// ([`HeaderMap`](crate::HeaderMap#what-may-be-written) has the rules), a name that gRPC uses
-    /// itself (`:path`, `grpc-timeout`, `te`, `content-type`), one that
-    /// [`HttpCall::header`](crate::HttpCall::header) refuses, and more than 1,024 are errors when
-    /// the call is made. Envoy adds fields of its own that begin with `x-envoy-`.
+    /// If a name ends in `-bin`, the value may have any bytes: pass them unencoded, Envoy encodes
+    /// them as base64. The call fails when it is made if there are more than 1,024 fields, or if a
+    /// field is one of these:
+    ///
+    /// * not valid HTTP ([`HeaderMap`](crate::HeaderMap#what-may-be-written) has the rules);
+    /// * one that gRPC uses itself (`:path`, `grpc-timeout`, `te`, `content-type`);
+    /// * one that [`HttpCall::header`](crate::HttpCall::header) refuses.
+    ///
+    /// Envoy adds its own fields, which begin with `x-envoy-`.
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.request.field(name.as_ref(), value.as_ref());
         self
     }
 
-    /// How long to wait for the answer: longer than 0, at most `i32::MAX` milliseconds (24 days),
-    /// and 5 seconds unless given. Hosts count milliseconds; a part of one counts as one. Another
-    /// value is an error when the call is made: 0 would not mean "forever", but that the time is
-    /// over already.
+    /// Sets the maximum time for the response: more than 0, at most `i32::MAX` milliseconds (24
+    /// days), default 5 seconds. It is rounded up to milliseconds. With another value, the call
+    /// fails when it is made; for hosts, 0 would mean that the time has already elapsed.
     ///
-    /// The server is told too, as `grpc-timeout`. Whichever notices first ends the call: Envoy with
+    /// The server also receives it, as `grpc-timeout`. Either side may end the call: Envoy with
     /// [`GrpcOutage::Timeout`](crate::GrpcOutage::Timeout), a server with the status
-    /// [`DEADLINE_EXCEEDED`](crate::GrpcCode::DEADLINE_EXCEEDED). [`GrpcError::code`] is that code
-    /// for both.
+    /// [`DEADLINE_EXCEEDED`](crate::GrpcCode::DEADLINE_EXCEEDED). [`GrpcError::code`] returns that
+    /// code for both.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match milliseconds(timeout) {
             Some(timeout) => self.0.timeout = timeout,
@@ -150,7 +151,7 @@ impl<Reply> GrpcCall<Reply> {
         self
     }
 
-    /// Hands the call to the host: the number under which it will answer.
+    /// Makes the call, and returns the number that identifies it in the host's callbacks.
     pub(crate) fn start(self) -> Result<u32, GrpcError> {
         self.0.start()
     }

@@ -3,7 +3,7 @@ use core::fmt;
 
 /// The code of a gRPC status.
 ///
-/// It is a number with names, not an enum: a server may send any, and none of them is lost.
+/// It is a number with names, not an enum: a server may send any number, and every number is kept.
 ///
 /// ```
 /// use proxy_filter::GrpcCode;
@@ -24,7 +24,7 @@ macro_rules! codes {
         impl GrpcCode {
             $($(#[$doc])* pub const $name: Self = Self($raw);)*
 
-            /// The name in gRPC, or `None` for a number that has none.
+            /// Returns the name in gRPC, or `None` for a number without a name.
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {
                     $($raw => Some(stringify!($name)),)*
@@ -38,48 +38,48 @@ macro_rules! codes {
 codes! {
     /// Success.
     OK = 0;
-    /// The caller cancelled.
+    /// The caller cancelled the call.
     CANCELLED = 1;
-    /// Nothing better is known. Envoy says so of an answer without a status.
+    /// The cause is unknown. Envoy reports it for a response without a status.
     UNKNOWN = 2;
-    /// The request is wrong, whatever the state of the service.
+    /// The request is not valid, whatever the state of the service is.
     INVALID_ARGUMENT = 3;
-    /// It took too long: so says the server. What Envoy says is
+    /// The server reports that the time has elapsed. For Envoy's own timeout, see
     /// [`GrpcOutage::Timeout`](crate::GrpcOutage::Timeout).
     DEADLINE_EXCEEDED = 4;
-    /// What was asked for does not exist.
+    /// The requested item does not exist.
     NOT_FOUND = 5;
-    /// What was to be made exists.
+    /// The item already exists.
     ALREADY_EXISTS = 6;
-    /// The caller may not do it.
+    /// The caller lacks the permission.
     PERMISSION_DENIED = 7;
-    /// A quota is used up.
+    /// A quota is exhausted.
     RESOURCE_EXHAUSTED = 8;
-    /// The service is not in a state for it.
+    /// The service is not in the state that the call requires.
     FAILED_PRECONDITION = 9;
-    /// Somebody else did something meanwhile.
+    /// A concurrent operation has aborted the call.
     ABORTED = 10;
-    /// Past the end.
+    /// The call is out of the valid range.
     OUT_OF_RANGE = 11;
-    /// The service has no such method. Envoy says so of an HTTP 404.
+    /// The service does not have this method. Envoy reports it for an HTTP 404.
     UNIMPLEMENTED = 12;
-    /// The server is broken, or answers with what is not gRPC.
+    /// The server has failed, or its response is not gRPC.
     INTERNAL = 13;
-    /// The service cannot be reached now.
+    /// The service is unavailable now.
     UNAVAILABLE = 14;
     /// Data is lost.
     DATA_LOSS = 15;
-    /// The caller did not say who it is.
+    /// The caller is not authenticated.
     UNAUTHENTICATED = 16;
 }
 
 impl GrpcCode {
-    /// The code with this number.
+    /// Returns the code with this number.
     pub const fn from_raw(raw: u32) -> Self {
         Self(raw)
     }
 
-    /// The name and the number, put together without the formatting machinery.
+    /// Returns the name and the number, without `core::fmt`.
     #[inline]
     fn text(self) -> String {
         let mut line = Line::new();
@@ -91,8 +91,9 @@ impl GrpcCode {
         }
     }
 
-    /// Whether the code says that the service is down: `UNAVAILABLE` and `DEADLINE_EXCEEDED`. A
-    /// client can provoke every other code: [`GrpcError`](crate::GrpcError) says how.
+    /// Returns whether the code means that the service is down: `UNAVAILABLE` and
+    /// `DEADLINE_EXCEEDED`. A client can cause every other code: see
+    /// [`GrpcError`](crate::GrpcError).
     ///
     /// ```
     /// use proxy_filter::GrpcCode;
@@ -102,7 +103,7 @@ impl GrpcCode {
         matches!(self, Self::UNAVAILABLE | Self::DEADLINE_EXCEEDED)
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn raw(self) -> u32 {
         self.0
     }

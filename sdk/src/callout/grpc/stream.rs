@@ -10,21 +10,25 @@ use core::marker::PhantomData;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// A gRPC stream: any number of messages in both directions, made by the host on behalf of the
-/// filter. `Sent` are the messages of the filter, `Received` those of the service. It does for
-/// methods with a stream in one direction too.
+/// A gRPC stream with any number of messages in both directions, which the host makes for the
+/// filter. `Sent` is the type of the filter's messages, `Received` that of the service's. It also
+/// works for methods that stream in one direction.
 ///
-/// [`open`](Self::open) takes the handler of what comes, and returns a handle to send with.
-/// [`connect_in`](Self::connect_in) opens a stream whose messages are taken one by one, each of
-/// which can hold a part of an HTTP stream; in a filter that is one async function,
-/// [`connect`](Self::connect) opens one whose messages are awaited. A stream belongs to the context
-/// that opened it; it is cancelled when the handle is dropped or the context is gone, whichever
-/// comes first.
+/// There are three ways to use it:
 ///
-/// It needs the feature `grpc`. The context says in its attribute that it has streams:
+/// * [`open`](Self::open) takes a handler for events, and returns a handle to send messages.
+/// * [`connect_in`](Self::connect_in) opens a stream whose messages are received one by one. Each
+///   can pause a part of an HTTP stream.
+/// * [`connect`](Self::connect) opens a stream whose messages are awaited, in a filter that is one
+///   async function.
+///
+/// A stream belongs to the context that opened it. It is cancelled when the handle is dropped or
+/// the context ends.
+///
+/// It needs the feature `grpc`. The attribute of the context must name it:
 /// `#[proxy_filter::context(grpc_streams)]`, or `#[proxy_filter::root(grpc_streams)]` for the root
-/// context. That makes the module export the four callbacks of a gRPC stream; without it, `open`
-/// does not compile.
+/// context. The module then exports the four callbacks of a gRPC stream. Without the argument,
+/// `open` does not compile.
 ///
 /// ```
 /// # mod report {
@@ -95,7 +99,8 @@ use std::rc::Rc;
 /// # fn main() {}
 /// ```
 ///
-/// A stream has no timeout of its own: a [`Timer`](crate::Timer) that drops the handle is one.
+/// A stream has no timeout. To limit its time, drop the handle in the completion of a
+/// [`Timer`](crate::Timer).
 ///
 /// Source: context API, "gRPC Stream API"; ABI 0.2.1, `proxy_grpc_stream`; Envoy 1.40,
 /// `Context::grpcStream`.
@@ -106,26 +111,25 @@ use std::rc::Rc;
 pub struct GrpcStream<Sent, Received>(Box<Request>, PhantomData<fn(Sent) -> Received>);
 
 impl<Sent, Received> GrpcStream<Sent, Received> {
-    /// A stream of a method: of the service `pkg.Service` that the cluster has, the method
-    /// `Method`.
+    /// Creates a stream of `method` of `service` (`pkg.Service`) in the cluster.
     ///
-    /// An empty name, and one that is not visible ASCII, are errors when the stream is opened.
+    /// If a name is empty or not visible ASCII, opening the stream fails with an error.
     pub fn new(cluster: impl AsRef<[u8]>, service: impl AsRef<[u8]>, method: impl AsRef<[u8]>) -> Self {
         Self(Box::new(Request::new(cluster.as_ref(), service.as_ref(), method.as_ref())), PhantomData)
     }
 
-    /// Adds metadata, which goes with the opening of the stream; as
+    /// Adds metadata, which is sent when the stream is opened, like
     /// [`GrpcCall::metadata`](crate::GrpcCall::metadata).
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.field(name.as_ref(), value.as_ref());
         self
     }
 
-    /// Asks the host to open it.
+    /// Asks the host to open the stream.
     ///
-    /// Of a stream that fails at once, Envoy tells the first events inside of this very host
-    /// function, with a number that nobody has been given, and refuses then: the refusal is all
-    /// there is to say.
+    /// If the stream fails at once, Envoy makes reentrant calls for its first events during this
+    /// host function, with a number that it has not returned yet, and then returns an error. The
+    /// error is the only result that is reported.
     pub(crate) fn start(mut self) -> Result<Rc<Life>, GrpcError> {
         let metadata = self.0.check()?;
         let Request { upstream, service, method, .. } = &*self.0;
@@ -147,25 +151,25 @@ impl<Sent, Received> fmt::Debug for GrpcStream<Sent, Received> {
     }
 }
 
-/// Something came on a gRPC stream.
+/// An event of a gRPC stream.
 ///
-/// The order is: initial metadata, messages, trailing metadata, the end. Envoy tells initial and
-/// trailing metadata of every stream, empty if the service sent none: of an answer that is only a
-/// status, everything is in the trailing metadata.
+/// The order is: initial metadata, messages, trailing metadata, the end. Envoy reports initial and
+/// trailing metadata of every stream, which are empty if the service sent none. If a response is
+/// only a status, all metadata is trailing.
 #[derive(Debug)]
 pub enum GrpcEvent<'a, Received> {
-    /// The service has opened its half.
+    /// The service has sent its initial metadata.
     InitialMetadata(&'a GrpcMetadata),
     /// A message.
     Message(Received),
-    /// The service has ended its half.
+    /// The service has sent its trailing metadata.
     TrailingMetadata(&'a GrpcMetadata),
-    /// The stream has ended, with the status OK or for this reason. Nothing comes after it, and it
-    /// comes once; not at all if the filter cancelled the stream.
+    /// The stream has ended, with the status OK or for this reason. It is the last event, and comes
+    /// once. If the filter cancelled the stream, it does not come.
     Closed(Result<(), GrpcError>),
 }
 
-/// An open [`GrpcStream`]: the filter's half. Dropping it cancels the stream.
+/// An open [`GrpcStream`]: the filter's side. Dropping it cancels the stream.
 ///
 /// It can be used in any callback of the module, also of other contexts than the one that opened
 /// it.
@@ -195,8 +199,8 @@ impl<Sent> OpenGrpcStream<Sent> {
     /// ```
     ///
     /// # Errors
-    /// [`Callout`](ErrorKind::Callout) if the stream has ended, or this half of it has been closed:
-    /// hosts would drop the message and say nothing. Otherwise a refusal of the host.
+    /// [`Callout`](ErrorKind::Callout) if the stream has ended, or the filter has closed its side:
+    /// hosts would drop the message without an error. Otherwise an error status of the host.
     #[doc(alias = "proxy_grpc_send")]
     #[doc(alias = "send_grpc_stream_message")]
     pub fn send(&self, message: &Sent) -> Result<()>
@@ -210,11 +214,11 @@ impl<Sent> OpenGrpcStream<Sent> {
             .map_err(|status| Error::host("proxy_grpc_send", status))
     }
 
-    /// Ends the filter's half: there are no more messages to send. What the service still sends
-    /// goes on coming. Again, or after the end, it does nothing.
+    /// Ends the filter's side: there are no more messages to send. Messages of the service still
+    /// arrive. A second call, or a call after the end of the stream, has no effect.
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     #[doc(alias = "proxy_grpc_close")]
     #[doc(alias = "half-close")]
     pub fn close(&self) -> Result<()> {
@@ -224,12 +228,13 @@ impl<Sent> OpenGrpcStream<Sent> {
         sys::proxy_grpc_close(self.life.token).map_err(|status| Error::host("proxy_grpc_close", status))
     }
 
-    /// Ends the stream; the same as dropping the handle. The handler is dropped, and hears nothing
-    /// more.
+    /// Cancels the stream, as dropping the handle does. The handler is dropped, and receives no
+    /// further event.
     #[doc(alias = "proxy_grpc_cancel")]
     pub fn cancel(self) {}
 
-    /// Whether the stream has ended: its handler was told so, or its context is gone.
+    /// Returns whether the stream has ended: its handler has received the end, or its context has
+    /// ended.
     pub fn is_over(&self) -> bool {
         self.life.over.get()
     }
@@ -241,13 +246,13 @@ impl<Sent> fmt::Debug for OpenGrpcStream<Sent> {
     }
 }
 
-/// How far a stream is; its handle and its handler share it.
+/// The state of a stream, which its handle and its handler share.
 #[derive(Debug)]
 pub(crate) struct Life {
     pub(crate) token: u32,
-    /// Nothing comes any more.
+    /// No further event arrives.
     over: Cell<bool>,
-    /// The filter's half has ended.
+    /// The filter's side has ended.
     closed: Cell<bool>,
 }
 
@@ -262,7 +267,8 @@ impl Life {
         self.over.get()
     }
 
-    /// The host has told the end. It goes on knowing the stream until this half has ended too.
+    /// Records that the host has reported the end. The host still knows the stream until the
+    /// filter's side has ended too.
     #[inline]
     pub(crate) fn end(&self) {
         if !self.over.replace(true) && !self.closed.replace(true) {
@@ -270,7 +276,7 @@ impl Life {
         }
     }
 
-    /// Nobody wants to hear of the stream any more.
+    /// Cancels the stream in the host.
     #[inline]
     pub(crate) fn cancel(&self) {
         if !self.over.replace(true) {

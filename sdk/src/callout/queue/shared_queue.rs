@@ -1,22 +1,22 @@
-//! [`SharedQueue`]: items handed from one VM to another, or to a later callback.
+//! [`SharedQueue`]: passes items from one VM to another, or to a later callback.
 
 use crate::abi::status::Status;
 use crate::error::{Error, Result};
 use crate::host::shared_data::value::SharedValue;
 use crate::sys;
 
-/// A queue of the host that VMs and threads share: first in, first out, each item taken once.
+/// A queue of the host that VMs and threads share: first in, first out; each item is dequeued once.
 ///
-/// A queue belongs to a `vm_id` and a name. Who registers it is told of each item by
-/// [`RootContext::on_queue_ready`](crate::RootContext::on_queue_ready); others find it with
-/// [`resolve`](Self::resolve). Both kinds may put items in and take them out. A queue lives until
-/// the last VM with its `vm_id` is gone, and its length has no bound but the host's memory.
+/// A queue has a `vm_id` and a name. The VM that registers it is notified of each item by
+/// [`RootContext::on_queue_ready`](crate::RootContext::on_queue_ready); other VMs find it with
+/// [`resolve`](Self::resolve). All of them may enqueue and dequeue items. A queue exists until the
+/// last VM with its `vm_id` ends, and only the host's memory limits its length.
 ///
-/// In Envoy the VM that registered **last** is told, on its thread. As every VM of a plugin runs
-/// `on_configure`, on the main thread first and then on each worker, a queue that every one of them
-/// registers ends with some worker. To have one consumer, register the queue in a plugin that runs
-/// once: a singleton Wasm service (`envoy.bootstrap.wasm`), whose filters on the workers resolve
-/// the queue by its `vm_id`.
+/// Envoy notifies only the VM that registered the queue **last**, on its thread. Every VM of a
+/// plugin runs `on_configure`, first on the main thread and then on each worker, so if all of them
+/// register the queue, some worker is notified. To have one consumer, register the queue in a
+/// plugin that runs once: a singleton Wasm service (`envoy.bootstrap.wasm`). Filters on the workers
+/// resolve the queue by the `vm_id` of the service.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -80,15 +80,16 @@ impl SharedQueue {
         Self { id }
     }
 
-    /// Makes the queue of this name, or finds it, and has the host tell this root context of its
-    /// items from now on. Items that are in it already stay, without being told.
+    /// Creates the queue of this name, or finds it. From now on, the host notifies this root
+    /// context of new items. Items that are already in the queue stay there, without a
+    /// notification.
     ///
-    /// Works in every callback; from a stream it is the stream's root context that is told. The
-    /// host tells only a module that implements
+    /// Works in every callback; in a callback of a stream, the stream's root context is registered.
+    /// The host notifies only modules that implement
     /// [`on_queue_ready`](crate::RootContext::on_queue_ready).
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     ///
     /// Source: ABI 0.2.1, `proxy_register_shared_queue`.
     #[doc(alias = "proxy_register_shared_queue")]
@@ -98,14 +99,14 @@ impl SharedQueue {
         id.map(Self::from_id).map_err(|status| Error::host("proxy_register_shared_queue", status))
     }
 
-    /// The queue that a VM with this `vm_id` registered under this name, or `None` if none did so
-    /// far. An empty `vm_id` is the caller's own.
+    /// Returns the queue that a VM with this `vm_id` has registered under this name, or `None` if
+    /// no VM has. An empty `vm_id` is the caller's own.
     ///
-    /// Works in every callback. A VM may start before the one that registers: try again when `None`
-    /// comes back.
+    /// Works in every callback. A VM may start before the one that registers the queue: after
+    /// `None`, try again later.
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     ///
     /// Source: ABI 0.2.1, `proxy_resolve_shared_queue`.
     #[doc(alias = "proxy_resolve_shared_queue")]
@@ -118,12 +119,13 @@ impl SharedQueue {
         }
     }
 
-    /// Puts an item at the end. An empty item is an item.
+    /// Appends an item. An empty item is an item.
     ///
-    /// The registrant is told after the running callback, never during it, once for each item.
+    /// The registered VM is notified once for each item, after the running callback and never
+    /// during it.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if the queue is gone.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the queue does not exist any more.
     ///
     /// Source: ABI 0.2.1, `proxy_enqueue_shared_queue`.
     #[doc(alias = "proxy_enqueue_shared_queue")]
@@ -133,13 +135,13 @@ impl SharedQueue {
             .map_err(|status| Error::host("proxy_enqueue_shared_queue", status))
     }
 
-    /// Takes the first item out, or `None` if the queue is empty.
+    /// Removes the first item and returns it, or `None` if the queue is empty.
     ///
-    /// An empty queue is no surprise in [`on_queue_ready`](crate::RootContext::on_queue_ready):
-    /// another VM, or an earlier call that took several, may have been faster.
+    /// The queue may be empty in [`on_queue_ready`](crate::RootContext::on_queue_ready): another
+    /// VM, or an earlier call that dequeued several items, may have been faster.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if the queue is gone.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the queue does not exist any more.
     ///
     /// Source: ABI 0.2.1, `proxy_dequeue_shared_queue`.
     #[doc(alias = "proxy_dequeue_shared_queue")]
@@ -153,7 +155,7 @@ impl SharedQueue {
         }
     }
 
-    /// [`enqueue`](Self::enqueue) for an item with a type.
+    /// Like [`enqueue`](Self::enqueue), for a typed item.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -176,26 +178,27 @@ impl SharedQueue {
         self.enqueue(item.encode()?)
     }
 
-    /// [`dequeue`](Self::dequeue) for an item with a type.
+    /// Like [`dequeue`](Self::dequeue), for a typed item.
     ///
     /// # Errors
     /// Those of [`dequeue`](Self::dequeue); [`Malformed`](crate::ErrorKind::Malformed) for an item
-    /// of another type, which is out of the queue then.
+    /// of another type, which is then no longer in the queue.
     pub fn dequeue_value<T: SharedValue>(&self) -> Result<Option<T>> {
         self.dequeue()?.map(T::decode).transpose()
     }
 
-    /// The items, taken out one by one until the queue is empty or the host refuses.
+    /// Returns the items one by one, until the queue is empty or the host returns an error.
     ///
-    /// Where other threads put items in as fast as this one takes them, this has no end: bound it
-    /// with [`take`](Iterator::take). The host tells of each item anyway, so that none is
-    /// forgotten.
+    /// If other threads enqueue items as fast as this iterator dequeues them, it does not end:
+    /// limit it with [`take`](Iterator::take). The host notifies the VM of every item, so none is
+    /// lost.
     pub const fn drain(&self) -> Drain {
         Drain { queue: *self, refused: false }
     }
 }
 
-/// The items of a [`SharedQueue`], taken out one by one; made by [`SharedQueue::drain`].
+/// The items of a [`SharedQueue`], which it dequeues one by one. Returned by
+/// [`SharedQueue::drain`].
 #[derive(Debug)]
 #[must_use = "items are taken out as the iterator is used"]
 pub struct Drain {
