@@ -6,11 +6,10 @@ use crate::error::{Error, Result};
 use crate::host::foreign::typed;
 use crate::host::stream_info::attribute;
 
-/// An expression in CEL about the attributes of a stream, compiled and evaluated by Envoy.
+/// A CEL expression about the attributes of a stream, which Envoy compiles and evaluates.
 ///
 /// Compile it once, in `on_configure`, and evaluate it for each stream. It belongs to the root
-/// context, and is given back when this is dropped; a root context that goes away takes its
-/// expressions with it.
+/// context. Dropping it deletes it in Envoy; so does the end of its root context.
 ///
 /// ```
 /// use proxy_filter::foreign::{Expression, Match};
@@ -59,15 +58,15 @@ use crate::host::stream_info::attribute;
 /// # fn main() {}
 /// ```
 ///
-/// Envoy evaluates it for the context whose callback runs, even while another context is selected:
-/// in a callback of the root context there are no attributes of a stream.
+/// Envoy evaluates it for the context whose callback runs, even if another context is selected: in
+/// a callback of the root context, attributes of streams are not available.
 ///
-/// The embedded host has expressions if its feature `expressions` is on. They know the attributes
-/// that are text, numbers, booleans or header fields, the latter by names in lower case; times,
-/// durations, metadata and filter state do not exist to them. Their functions are `bytes`,
+/// The embedded host evaluates expressions if its feature `expressions` is on, with these limits.
+/// Only attributes that are text, numbers, booleans or header fields exist, the latter by names in
+/// lower case; times, durations, metadata and filter state do not. The functions are `bytes`,
 /// `contains`, `double`, `endsWith`, `int`, `matches`, `size`, `startsWith`, `string` and `uint`,
-/// and the macros; any other function is no expression there. In Envoy `||` and `&&` may be decided
-/// by the right side if the left one fails; in the embedded host the whole fails.
+/// and the macros; an expression with any other function is not valid. If the left side of `||` or
+/// `&&` fails, the whole expression fails; in Envoy, the right side may decide.
 ///
 /// Source: Envoy 1.40, foreign functions `expr_create`, `expr_evaluate`, `expr_delete`.
 #[doc(alias = "CEL")]

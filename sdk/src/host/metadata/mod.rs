@@ -1,5 +1,5 @@
-//! Metadata: what operators write beside a route, a virtual host, a listener, a cluster, an
-//! upstream host or the node for filters to read, and what other filters note about a request.
+//! Metadata: values for filters that operators configure at a route, a virtual host, a listener, a
+//! cluster, an upstream host or the node, and values that other filters store for a request.
 //!
 //! ```
 //! use proxy_filter::{Result, metadata};
@@ -13,31 +13,31 @@
 //! There are two ways to read it:
 //!
 //! * [`number`](Metadata::number), [`string`](Metadata::string) and [`boolean`](Metadata::boolean)
-//!   fetch one value. Envoy sends such a value without its type, so that the type asked for should
-//!   be the one in the configuration: the string `"12345678"` cannot be told from a number.
-//! * [`get`](Metadata::get), [`namespace`](Metadata::namespace) and [`json`](Metadata::json) fetch
-//!   the whole metadata, and read a [`Value`] or a type of the filter's own from it with every type
-//!   as configured: structs, lists and null included. That costs a copy of the whole metadata into
+//!   read one value. Envoy sends such a value without its type, so the requested type must be that
+//!   of the configuration: the string `"12345678"` cannot be distinguished from a number.
+//! * [`get`](Metadata::get), [`namespace`](Metadata::namespace) and [`json`](Metadata::json) read
+//!   the whole metadata, and return a [`Value`] or the filter's own type. All types are as
+//!   configured, including structs, lists and null. This costs a copy of the whole metadata into
 //!   the module, and about 6 KB of code. With the feature `prost-types`, `prost_value` and
-//!   `prost_struct` do the same for code that works with the types of the crate `prost-types`.
+//!   `prost_struct` do the same for code that uses the types of the crate `prost-types`.
 //!
-//! # When
+//! # Phases
 //!
-//! In every callback of a stream; `None` where there is no metadata, namespace or key. Route and
-//! cluster exist if there is a route, the upstream host in the response callbacks and `on_log`. On
-//! a root context only [`node`] exists.
+//! Available in every callback of a stream; `None` if the metadata, the namespace or the key does
+//! not exist. Route and cluster exist if a route was selected, the upstream host in the response
+//! callbacks and `on_log`. On a root context, only [`node`] exists.
 //!
 //! # Errors
 //!
-//! [`Malformed`](ErrorKind::Malformed) for a value of another type than asked for, as far as its
-//! length tells. [`Refused`](ErrorKind::Refused) with
-//! [`SERIALIZATION_FAILURE`](crate::Status::SERIALIZATION_FAILURE) for a null asked for by
-//! [`number`](Metadata::number), [`string`](Metadata::string) or [`boolean`](Metadata::boolean):
-//! Envoy cannot encode it.
+//! [`Malformed`](ErrorKind::Malformed) for a value of another type than the requested one, if its
+//! length shows it. [`Refused`](ErrorKind::Refused) with
+//! [`SERIALIZATION_FAILURE`](crate::Status::SERIALIZATION_FAILURE) if [`number`](Metadata::number),
+//! [`string`](Metadata::string) or [`boolean`](Metadata::boolean) reads a null, which Envoy cannot
+//! encode.
 //!
-//! Envoy moved the attributes behind this in 1.33. Both names are tried, the new one first. A value
-//! that a filter stored under an old name with [`property::set`](crate::property::set) is never
-//! returned.
+//! Envoy 1.33 renamed the attributes that these functions read. The SDK tries both names, the new
+//! one first. It never returns a value that a filter stored under an old name with
+//! [`property::set`](crate::property::set).
 //!
 //! Source: context API, "Metadata API"; Envoy 1.40, `envoy.config.core.v3.Metadata` and the
 //! encodings of `serializeValue`.
@@ -57,7 +57,7 @@ pub use crate::host::metadata::value::{Struct, Value};
 use crate::host::stream_info::attribute;
 use crate::host::stream_info::attribute::Attribute;
 
-/// The metadata of the route.
+/// Returns the metadata of the route.
 #[doc(alias = "requestRouteMetadataValue")]
 #[doc(alias = "responseRouteMetadataValue")]
 #[doc(alias = "route_metadata")]
@@ -65,42 +65,42 @@ pub const fn route() -> Metadata {
     Metadata(Attribute::new("xds\0route_metadata").or("route_metadata"))
 }
 
-/// The metadata of the virtual host.
+/// Returns the metadata of the virtual host.
 #[doc(alias = "virtual_host_metadata")]
 pub const fn virtual_host() -> Metadata {
     Metadata(Attribute::new("xds\0virtual_host_metadata"))
 }
 
-/// The metadata of the listener.
+/// Returns the metadata of the listener.
 #[doc(alias = "listener_metadata")]
 pub const fn listener() -> Metadata {
     Metadata(Attribute::new("xds\0listener_metadata").or("listener_metadata"))
 }
 
-/// The metadata of the upstream cluster.
+/// Returns the metadata of the upstream cluster.
 #[doc(alias = "cluster_metadata")]
 pub const fn cluster() -> Metadata {
     Metadata(Attribute::new("xds\0cluster_metadata").or("cluster_metadata"))
 }
 
-/// The metadata of the upstream host (the endpoint).
+/// Returns the metadata of the upstream host (the endpoint).
 #[doc(alias = "upstream_host_metadata")]
 pub const fn upstream_host() -> Metadata {
     Metadata(Attribute::new("xds\0upstream_host_metadata").or("upstream_host_metadata"))
 }
 
-/// The metadata of the request: what other filters noted about it while it passed ("dynamic
-/// metadata"), for example the JWT filter the claims of a token. The response has the same.
+/// Returns the metadata of the request: values that other filters have stored for it ("dynamic
+/// metadata"), such as the claims of a token by the JWT filter. The response has the same metadata.
 ///
-/// A Proxy-Wasm filter cannot write it; [`filter_state`](crate::filter_state) is its way to tell
-/// others something.
+/// A Proxy-Wasm filter cannot write it; use [`filter_state`](crate::filter_state) to pass values to
+/// other filters.
 #[doc(alias = "dynamic_metadata")]
 #[doc(alias = "filter_metadata")]
 pub const fn request() -> Metadata {
     Metadata(Attribute::new("metadata"))
 }
 
-/// The metadata of this Envoy: one set of keys without namespaces.
+/// Returns the metadata of this Envoy: one set of keys without namespaces.
 #[doc(alias = "node_metadata")]
 pub const fn node() -> NodeMetadata {
     NodeMetadata(())
@@ -111,7 +111,7 @@ pub const fn node() -> NodeMetadata {
 pub struct Metadata(Attribute);
 
 impl Metadata {
-    /// A number. All numbers of metadata are floating-point.
+    /// Returns a number. All numbers of metadata are floating-point.
     ///
     /// # Errors
     /// As [the module](self#errors) says.
@@ -120,7 +120,7 @@ impl Metadata {
         typed(self.0, attribute::number, &["filter_metadata", namespace, key])
     }
 
-    /// A string; bytes, because filters also note here what a client sent.
+    /// Returns a string, as bytes: filters also store here what a client sent.
     ///
     /// # Errors
     /// As [the module](self#errors) says.
@@ -129,7 +129,7 @@ impl Metadata {
         Ok(self.0.part(&["filter_metadata", namespace, key])?.map(HeaderValue::from))
     }
 
-    /// A boolean.
+    /// Returns a boolean.
     ///
     /// # Errors
     /// As [the module](self#errors) says.
@@ -138,7 +138,7 @@ impl Metadata {
         typed(self.0, attribute::boolean, &["filter_metadata", namespace, key])
     }
 
-    /// The value of a key with its type.
+    /// Returns the value of a key with its type.
     ///
     /// ```
     /// # use proxy_filter::{Result, metadata::{self, Value}};
@@ -151,23 +151,23 @@ impl Metadata {
     /// ```
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) if the host's metadata is not the message it should be.
+    /// [`Malformed`](ErrorKind::Malformed) if the host's metadata cannot be decoded.
     #[inline]
     pub fn get(self, namespace: &str, key: &str) -> Result<Option<Value>> {
         Ok(self.namespace(namespace)?.and_then(|mut found| found.take(key)))
     }
 
-    /// Everything in a namespace.
+    /// Returns all keys of a namespace.
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) if the host's metadata is not the message it should be.
+    /// [`Malformed`](ErrorKind::Malformed) if the host's metadata cannot be decoded.
     #[inline]
     pub fn namespace(self, namespace: &str) -> Result<Option<Struct>> {
         let Some(message) = self.0.bytes()? else { return Ok(None) };
         find(&message, namespace).map_err(|protobuf::Malformed| self.0.malformed())
     }
 
-    /// A namespace as a type of the filter's own.
+    /// Returns a namespace as the filter's own type.
     ///
     /// ```
     /// # use proxy_filter::{Result, metadata};
@@ -184,18 +184,18 @@ impl Metadata {
     /// ```
     ///
     /// # Errors
-    /// [`Configuration`](ErrorKind::Configuration) with the path of the field that is not as the
-    /// type says, and as [`namespace`](Self::namespace).
+    /// [`Configuration`](ErrorKind::Configuration) with the path of the field that does not match
+    /// the type; otherwise as [`namespace`](Self::namespace).
     #[cfg(feature = "json")]
     pub fn json<T: serde::de::DeserializeOwned>(self, namespace: &str) -> Result<Option<T>> {
         self.namespace(namespace)?.map(|found| found.json()).transpose()
     }
 
-    /// The whole metadata as the wire bytes of an `envoy.config.core.v3.Metadata`, for those who
-    /// have the message: typed metadata (`typed_filter_metadata`) is in it.
+    /// Returns the whole metadata as an encoded `envoy.config.core.v3.Metadata`, for code that can
+    /// decode it. It includes typed metadata (`typed_filter_metadata`).
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// An error status of the host.
     #[inline]
     pub fn to_bytes(self) -> Result<Option<Vec<u8>>> {
         self.0.bytes()
@@ -211,14 +211,14 @@ impl Metadata {
 /// }
 /// ```
 ///
-/// Readable on a root context too.
+/// It can be read on a root context too.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeMetadata(());
 
 impl NodeMetadata {
     const NODE: Attribute = Attribute::new("xds\0node").or("node");
 
-    /// A number.
+    /// Returns a number.
     ///
     /// # Errors
     /// As [the module](self#errors) says.
@@ -227,7 +227,7 @@ impl NodeMetadata {
         typed(Self::NODE, attribute::number, &["metadata", key])
     }
 
-    /// A string.
+    /// Returns a string.
     ///
     /// # Errors
     /// As [the module](self#errors) says.
@@ -236,7 +236,7 @@ impl NodeMetadata {
         Ok(Self::NODE.part(&["metadata", key])?.map(HeaderValue::from))
     }
 
-    /// A boolean.
+    /// Returns a boolean.
     ///
     /// # Errors
     /// As [the module](self#errors) says.
@@ -245,11 +245,11 @@ impl NodeMetadata {
         typed(Self::NODE, attribute::boolean, &["metadata", key])
     }
 
-    /// All keys with their values. The host sends its whole description of itself for this, about
-    /// 60 KB: read it while configuring.
+    /// Returns all keys with their values. For this, the host sends the whole description of its
+    /// node, about 60 KB: call it in `on_configure`.
     ///
     /// # Errors
-    /// [`Malformed`](ErrorKind::Malformed) if the host's node is not the message it should be.
+    /// [`Malformed`](ErrorKind::Malformed) if the host's node cannot be decoded.
     #[inline]
     pub fn fields(self) -> Result<Option<Struct>> {
         let Some(message) = Self::NODE.bytes()? else { return Ok(None) };
@@ -258,7 +258,7 @@ impl NodeMetadata {
     }
 }
 
-/// One value of a type that its length tells.
+/// Returns one value, whose type follows from its length.
 fn typed<T>(attribute: Attribute, read: fn(&[u8]) -> Option<T>, parts: &[&str]) -> Result<Option<T>> {
     match attribute.part(parts)? {
         None => Ok(None),
