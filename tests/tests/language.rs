@@ -25,8 +25,6 @@ const PENDING: &[&str] = &[
     "sdk/src/callout",
     "sdk/src/dispatch",
     "sdk/src/engine",
-    "sdk/src/exchange/stage.rs",
-    "sdk/src/exchange/task.rs",
     "sdk/src/exports",
     "sdk/src/field_matrix.rs",
     "sdk/src/host/configuration.rs",

@@ -1,4 +1,4 @@
-//! How far a stream is, and what its future waits for.
+//! The position of a stream, and what its future waits for.
 
 use crate::current;
 use crate::current::Callback;
@@ -10,26 +10,26 @@ use crate::error::{Error, Result};
 use core::task::Poll;
 use std::cell::Cell;
 
-/// What a future that is not ready waits for.
+/// What a pending future waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// Nothing of the stream, which is held meanwhile.
+    /// Nothing of the stream, which is paused.
     Nothing,
-    /// A point, or the next piece of the body there: all before it goes on.
+    /// A point, or the next chunk of the body there: everything before it is forwarded.
     Point(Point),
-    /// The whole body of that point; with that of headers, which are held meanwhile, the body that
-    /// follows them.
+    /// The whole body of that point. If the point is headers, it is the body that follows them, and
+    /// the headers are paused.
     Whole(Point),
 }
 
-/// What a stream's callbacks and its future tell each other.
+/// The state that a stream's callbacks and its future share.
 pub(crate) struct Stage {
     points: Points,
-    /// How far the stream is.
+    /// The position of the stream.
     here: Cell<Point>,
-    /// How far the future is: the last point that it has awaited. It cannot go back.
+    /// The position of the future: the last point that it has awaited. It never moves back.
     asked: Cell<Point>,
-    /// The future was told that the response began before it had the whole request.
+    /// The future was notified that the response began before it had received the whole request.
     early: Cell<bool>,
     /// Nothing more of the request is forwarded.
     drops: Cell<bool>,
@@ -46,35 +46,35 @@ impl core::fmt::Debug for Stage {
     }
 }
 
-/// How far the body of a message is.
+/// The position in the body of a message.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// The bytes the host shows now.
+    /// The number of bytes that are visible now.
     pub(crate) size: Cell<usize>,
-    /// How many of them the future has seen.
+    /// The number of them that the future has seen.
     pub(crate) seen: Cell<usize>,
-    /// The chunk that is here was not given to the future yet.
+    /// The current chunk was not passed to the future yet.
     pub(crate) fresh: Cell<bool>,
-    /// The end of the stream has come, with the headers, with data, or with trailers.
+    /// The message has ended, with the headers, with data, or with trailers.
     pub(crate) ended: Cell<bool>,
     /// The message has no body.
     pub(crate) bodiless: Cell<bool>,
-    /// What was seen is still here: the host buffers it.
+    /// What the future has seen is still buffered in the host.
     pub(crate) held: Cell<bool>,
     /// Bytes were forwarded.
     pub(crate) forwarded: Cell<bool>,
-    /// The headers are paused until the body is here.
+    /// The headers are paused until the body is complete.
     pub(crate) with_headers: Cell<bool>,
-    /// The future was told that there is no body, by a host that did not send its end.
+    /// The future was notified that there is no body, by a host that did not send its end.
     pub(crate) told_empty: Cell<bool>,
-    /// The end of the stream has come with trailers.
+    /// The message has ended with trailers.
     pub(crate) trails: Cell<bool>,
-    /// The trailers are here.
+    /// The trailers are available.
     pub(crate) trailed: Cell<bool>,
 }
 
 impl Progress {
-    /// Forgets a message in whose place another one comes.
+    /// Resets the state for another message in the place of this one.
     fn reset(&self) {
         self.size.set(0);
         self.seen.set(0);
@@ -86,7 +86,8 @@ impl Progress {
         }
     }
 
-    /// How many of the bytes that are here the future has not seen: all, unless some were held.
+    /// Returns the number of visible bytes that the future has not seen: all, unless some were
+    /// buffered.
     #[inline]
     pub(crate) fn news(&self) -> usize {
         let size = self.size.get();
@@ -120,26 +121,26 @@ impl Stage {
         self.asked.get()
     }
 
-    /// The future awaits a point, or was given it.
+    /// Records that the future awaits a point, or has received it.
     #[inline]
     pub(crate) fn note_asked(&self, point: Point) {
         self.asked.set(point);
     }
 
-    /// Whether what comes of this message must not be forwarded: the future wanted to see more of
-    /// the request, and was told that the response had begun.
+    /// Returns whether the rest of this message must not be forwarded: the future still awaits
+    /// parts of the request, and was notified that the response had begun.
     #[inline]
     pub(crate) fn drops(&self, point: Point) -> bool {
         point.is_request() && self.drops.get()
     }
 
-    /// Whether the future was told that this message does not come any more.
+    /// Returns whether the future was notified that this message does not continue.
     #[inline]
     pub(super) fn is_early(&self, point: Point) -> bool {
         point.is_request() && self.early.get()
     }
 
-    /// Forwards the rest of the request all the same.
+    /// Forwards the rest of the request in spite of that.
     #[inline]
     pub(crate) fn forward_request(&self) {
         self.drops.set(false);
@@ -155,7 +156,7 @@ impl Stage {
         self.wanted.set(wanted);
     }
 
-    /// A future waits for something of the stream.
+    /// Records what a future of the stream waits for.
     pub(crate) fn stay<T>(&self, wanted: Wanted) -> Poll<T> {
         self.want(wanted);
         Poll::Pending
@@ -166,8 +167,8 @@ impl Stage {
         if point.is_request() { &self.request } else { &self.response }
     }
 
-    /// The function has decided how the stream ends. It has to end itself: the error says so to
-    /// what awaits it.
+    /// Records the decision of the function that ends the stream. The function must return: the
+    /// error says so to the code that awaits it.
     #[cold]
     pub(crate) fn deny(&self, denial: Denial) -> Error {
         self.denial.set(Some(denial));
@@ -179,13 +180,13 @@ impl Stage {
         self.denial.take()
     }
 
-    /// A callback: the stream has come to this point.
+    /// Records a callback: the stream has reached this point.
     #[inline]
     pub(crate) fn arrive(&self, point: Point) {
         self.here.set(self.here.get().max(point));
     }
 
-    /// A headers callback.
+    /// Records a headers callback.
     #[inline]
     pub(crate) fn arrive_headers(&self, point: Point, end_of_stream: bool) {
         let progress = self.progress(point);
@@ -199,7 +200,7 @@ impl Stage {
         }
     }
 
-    /// A second response takes the place of the first: nothing of that one is forwarded.
+    /// Handles a second response, which replaces the first one: nothing of that is forwarded.
     #[cold]
     #[inline(never)]
     fn start_again(&self, progress: &Progress, point: Point) {
@@ -209,7 +210,7 @@ impl Stage {
         }
     }
 
-    /// A body callback: so many bytes are visible now.
+    /// Records a body callback with this number of visible bytes.
     #[inline]
     pub(crate) fn arrive_body(&self, point: Point, size: usize, end_of_stream: bool) {
         self.arrive(point);
@@ -224,7 +225,7 @@ impl Stage {
         }
     }
 
-    /// A trailers callback.
+    /// Records a trailers callback.
     #[inline]
     pub(crate) fn arrive_trailers(&self, point: Point) {
         self.arrive(point);
@@ -234,8 +235,8 @@ impl Stage {
         progress.trailed.set(true);
     }
 
-    /// Whether a callback at this point concerns the future: it waits for this or something before
-    /// it, or holds the stream.
+    /// Returns whether a callback at this point concerns the future: it waits for this or an
+    /// earlier point, or pauses the stream.
     #[inline]
     pub(crate) fn concerns(&self, point: Point) -> bool {
         match self.wanted.get() {
@@ -244,8 +245,8 @@ impl Stage {
         }
     }
 
-    /// Whether the end of the stream, which came without trailers, concerns the future: it waits
-    /// for this body, or for trailers after it.
+    /// Returns whether the end of the stream, without trailers, concerns the future: it waits for
+    /// this body, or for trailers after it.
     #[inline]
     pub(crate) fn concerns_end(&self, body: Point) -> bool {
         match self.wanted.get() {
@@ -256,7 +257,7 @@ impl Stage {
         }
     }
 
-    /// A message is forwarded, with all that was buffered of it.
+    /// Records that a message is forwarded, with everything that was buffered of it.
     #[inline]
     pub(crate) fn let_go(&self, point: Point) {
         let progress = self.progress(point);
@@ -270,7 +271,7 @@ impl Stage {
         progress.trailed.set(false);
     }
 
-    /// Whether the module exports the callback of a point.
+    /// Returns an error if the module does not export the callback of this point.
     #[inline]
     pub(crate) fn declared(&self, point: Point) -> Result<()> {
         if self.points.has(point.bit()) { Ok(()) } else { Err(undeclared(point.name())) }
@@ -280,8 +281,8 @@ impl Stage {
         self.points
     }
 
-    /// What to say to a future that asks for a point: `Ok(true)` if it is here, `Ok(false)` if it
-    /// may come.
+    /// Returns `Ok(true)` if the point is available to a future, and `Ok(false)` if it may still
+    /// arrive.
     #[inline]
     pub(crate) fn ask(&self, point: Point) -> Result<bool> {
         self.declared(point)?;
@@ -296,8 +297,8 @@ impl Stage {
         Ok(here == point)
     }
 
-    /// Whether a point can be given again after a later one was awaited: headers that are paused
-    /// until their body is here.
+    /// Returns whether a point can be passed again after a later one was awaited: headers that are
+    /// paused until their body is complete.
     #[cold]
     #[inline(never)]
     pub(super) fn again(&self, point: Point) -> Result<()> {

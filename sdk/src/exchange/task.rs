@@ -1,4 +1,4 @@
-//! The futures of streams and root contexts, and what their callbacks do with them.
+//! The futures of streams and root contexts, and how callbacks run them.
 
 use crate::current;
 use crate::engine::declared;
@@ -21,25 +21,25 @@ thread_local! {
     static EXECUTOR: Executor<Result<()>, Rc<Stage>> = const { Executor::new() };
 }
 
-/// A future may wake itself so often in one callback; after that it waits for the next one.
+/// A future may wake itself this often in one callback; then it waits for the next one.
 const TURNS: u32 = 64;
 
-/// What becomes of a stream after its future has run.
+/// What happens to a stream after its future was polled.
 pub(crate) enum Next {
-    /// Everything goes on.
+    /// Everything is forwarded.
     Forward,
-    /// The whole body of this point is waited for; of headers, the body after them, while they are
-    /// held.
+    /// The future waits for the whole body of this point. If the point is headers, it is the body
+    /// that follows them, and the headers are paused.
     Buffer(Point),
-    /// The stream stays where it is; the point is the one that the future was given last.
+    /// The stream is paused. The point is the one that the future received last.
     Pause(Point),
-    /// The client is answered, or the stream reset.
+    /// The client gets a local reply, or the stream is reset.
     Deny(Denial),
-    /// The future is over.
+    /// The future has failed.
     Failed(Error),
 }
 
-/// The future of a stream. It is dropped with this.
+/// The future of a stream. Dropping this drops the future.
 #[derive(Debug)]
 pub struct StreamTask {
     task: Running,
@@ -47,7 +47,7 @@ pub struct StreamTask {
 }
 
 impl StreamTask {
-    /// Makes the future of the stream that is being created. It does not run yet.
+    /// Creates the future of the stream that begins, without polling it.
     pub fn new<T: 'static, F>(config: Option<Rc<T>>, points: Points, filter: impl FnOnce(Exchange<T>) -> F) -> Self
     where
         F: Future<Output = Result<()>> + 'static,
@@ -64,7 +64,7 @@ impl StreamTask {
         Self { task, stage: stage.unwrap_or_else(|| Rc::new(Stage::new(points))) }
     }
 
-    /// Lets the future run if a callback at this point concerns it.
+    /// Polls the future if a callback at this point concerns it.
     #[inline]
     fn step(&self, point: Point) -> Next {
         if self.stage.concerns(point) { run(self.task, &self.stage) } else { Next::Forward }
@@ -95,7 +95,7 @@ impl StreamTask {
         let next = if progress.ended.get() && !progress.trails.get() && self.stage.concerns_end(point) {
             run(self.task, &self.stage)
         } else if bodiless {
-            // The headers have said it, and are still here.
+            // The headers had `end_of_stream`, and are still available.
             Next::Forward
         } else {
             self.step(point)
@@ -178,7 +178,7 @@ impl StreamTask {
     #[inline]
     pub fn on_log(&self) -> Result<()> {
         self.stage.arrive(Point::Log);
-        // A function that waits for anything else waits in vain, and is dropped.
+        // If the function awaits anything else, it never completes: it is dropped.
         if self.stage.wanted() != Wanted::Point(Point::Log) {
             return Ok(());
         }
@@ -196,15 +196,15 @@ impl Drop for StreamTask {
     }
 }
 
-/// The future of a root context. It is dropped with this.
+/// The future of a root context. Dropping this drops the future.
 #[derive(Debug)]
 pub struct RootTask {
     task: Running,
 }
 
 impl RootTask {
-    /// Makes a future of the root context that is being configured, and has it run after the
-    /// callback.
+    /// Creates a future of the root context that is being configured, and schedules it to run after
+    /// the callback.
     pub fn new(points: Points, future: impl Future<Output = Result<()>> + 'static) -> Self {
         let task = EXECUTOR
             .with(|executor| executor.spawn(current::context_id(), |old| renew(old, points), |_| Box::pin(future)));
@@ -220,7 +220,7 @@ impl Drop for RootTask {
     }
 }
 
-/// A client sends a body after it has begun the request as an upgrade, which has none.
+/// A client sends a body although it began the request as an upgrade, which has no body.
 #[cold]
 fn bytes_of_an_upgrade() -> Error {
     Error::refused(ErrorKind::Malformed, "bytes follow a body that began as that of an upgrade, without one")
@@ -228,12 +228,12 @@ fn bytes_of_an_upgrade() -> Error {
 
 #[inline]
 fn remove(task: Running) {
-    // Contexts alive at the end of a native thread are dropped when there may be no executor any
-    // more.
+    // When a native thread ends, contexts may be dropped after the executor.
     let _ = EXECUTOR.try_with(|executor| executor.remove(task));
 }
 
-/// A stage for a new stream: the one its place had before, unless somebody has kept that.
+/// Returns the stage of a new stream. It reuses the old one of the same place, unless another owner
+/// has kept that.
 #[inline]
 fn renew(mut old: Option<Rc<Stage>>, points: Points) -> Rc<Stage> {
     match old.as_mut().and_then(Rc::get_mut) {
@@ -243,13 +243,13 @@ fn renew(mut old: Option<Rc<Stage>>, points: Points) -> Rc<Stage> {
     old.unwrap_or_else(|| Rc::new(Stage::new(points)))
 }
 
-/// The task that has this number, its context, and how far its stream is.
+/// Returns the task with this number, its context, and the stage of its stream.
 #[inline]
 pub(crate) fn find(number: u32) -> Option<(Running, u32, Rc<Stage>)> {
     EXECUTOR.with(|executor| executor.find(number))
 }
 
-/// Lets a stream's future run that was woken outside of the stream's callbacks.
+/// Polls a stream's future that was woken outside of the stream's callbacks.
 #[inline]
 pub(crate) fn resume(task: Running, stage: &Stage) -> Next {
     let next = run(task, stage);
@@ -264,7 +264,7 @@ pub(crate) fn resume(task: Running, stage: &Stage) -> Next {
     next
 }
 
-/// Lets a root context's future run.
+/// Polls a root context's future.
 #[inline]
 pub(crate) fn poll_root(task: Running, stage: &Stage) -> Result<()> {
     match run(task, stage) {
@@ -295,7 +295,7 @@ fn run_declared(task: Running, stage: &Stage) -> Next {
         match result {
             Some(Poll::Pending) => {}
             over => {
-                // Nothing concerns it any more.
+                // No further callback concerns the future.
                 stage.want(Wanted::Point(Point::Log));
                 return match over {
                     Some(Poll::Ready(Err(error))) => Next::Failed(error),
