@@ -1,6 +1,8 @@
-//! Whole requests through the bench filters in the embedded host, on each engine: ours beside the peer.
+//! Whole requests through the bench filters in the embedded host, on each engine: ours beside the
+//! peer.
 //!
-//! What is measured is mostly the embedded host. The module's own work is in `cargo costs`, exactly; here is what it means in time.
+//! What is measured is mostly the embedded host. The module's own work is in `cargo costs`,
+//! exactly; here is what it means in time.
 
 use divan::{Bencher, black_box};
 use proxy_filter_host::{Engine, Host, Reply, build_guest};

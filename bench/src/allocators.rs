@@ -8,8 +8,9 @@ use std::path::PathBuf;
 /// The allocators, the default one of wasm modules first.
 pub const ALLOCATORS: [&str; 5] = ["dlmalloc", "wee_alloc", "lol_alloc", "rlsf", "talc"];
 
-/// What is measured on each: a filter that allocates once for a request, and `churn`, which brings eight blocks of 16 bytes to 2 KiB with
-/// each request and keeps the last 256 in an order that is as good as random.
+/// What is measured on each: a filter that allocates once for a request, and `churn`, which brings
+/// eight blocks of 16 bytes to 2 KiB with each request and keeps the last 256 in an order that is
+/// as good as random.
 pub const FILTERS: [&str; 2] = ["check_auth", "churn"];
 
 /// A filter on an allocator.
@@ -25,7 +26,8 @@ pub struct Row {
     pub costs: Costs,
 }
 
-/// Builds the filters and measures them in the workspace's profile; `requests` as for the other filters.
+/// Builds the filters and measures them in the workspace's profile; `requests` as for the other
+/// filters.
 ///
 /// # Errors
 /// A module cannot be built or measured.

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 /// How the modules are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Profile {
-    /// The workspace's release profile, which is the one the documentation recommends: small, link-time optimised, stripped.
+    /// The workspace's release profile, which is the one the documentation recommends: small,
+    /// link-time optimised, stripped.
     Workspace,
-    /// Cargo's own release profile, as a package has it that says nothing: fast, not link-time optimised, with names.
+    /// Cargo's own release profile, as a package has it that says nothing: fast, not link-time
+    /// optimised, with names.
     Plain,
 }
 
@@ -27,8 +29,9 @@ impl Profile {
         }
     }
 
-    /// What cargo finds in its environment. The plain profile is that of a package that knows nothing of this repository, so it does
-    /// without the stack size in `.cargo/config.toml`: this variable, empty, takes its place.
+    /// What cargo finds in its environment. The plain profile is that of a package that knows
+    /// nothing of this repository, so it does without the stack size in `.cargo/config.toml`: this
+    /// variable, empty, takes its place.
     const fn environment(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Workspace => &[],
@@ -36,7 +39,8 @@ impl Profile {
         }
     }
 
-    /// The arguments for cargo. They undo every setting of the workspace's profile for the plain one.
+    /// The arguments for cargo. They undo every setting of the workspace's profile for the plain
+    /// one.
     fn arguments(self) -> Vec<String> {
         let mut arguments = vec!["--profile".to_owned()];
         match self {
@@ -59,7 +63,8 @@ impl Profile {
     }
 }
 
-/// Builds the examples of these packages, in one run of cargo: the files of these modules, in their order.
+/// Builds the examples of these packages, in one run of cargo: the files of these modules, in their
+/// order.
 pub(super) fn build(profile: Profile, packages: &[&str], modules: &[&str]) -> Result<Vec<PathBuf>, Failure> {
     let mut arguments = profile.arguments();
     for package in packages {

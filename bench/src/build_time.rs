@@ -50,7 +50,8 @@ pub struct BuildTimes {
 }
 
 impl BuildTimes {
-    /// Builds the same filter of both makers in turns, each a package of its own as an author has it.
+    /// Builds the same filter of both makers in turns, each a package of its own as an author has
+    /// it.
     ///
     /// # Errors
     /// A package cannot be written or built.
@@ -125,7 +126,8 @@ impl fmt::Display for BuildTimes {
     }
 }
 
-/// A package with one bench filter as its library, the versions of this workspace's dependencies, and its release profile.
+/// A package with one bench filter as its library, the versions of this workspace's dependencies,
+/// and its release profile.
 fn write_package(directory: &Path, maker: Maker) -> Result<(), Failure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read =

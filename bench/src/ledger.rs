@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The most a filter may cost in the workspace's release profile: its name, bytes, instructions for a request.
+/// The most a filter may cost in the workspace's release profile: its name, bytes, instructions for
+/// a request.
 pub const LIMITS: [(&str, u64, u64); 7] = [
     ("noop", 16_000, 100),
     ("add_header", 18_000, 150),
@@ -84,10 +85,12 @@ impl Ledger {
 
     /// What is worse than in `before`, a sentence each.
     ///
-    /// With the compiler that made `before`, a figure that is higher is worse. Another compiler brings another standard library: then
-    /// a figure is worse when it is more than a twentieth higher. The same holds for the plain profile, whose modules depend on the directory of
-    /// the clone: a hash of it is in the names of symbols, and these decide what the compiler optimises together. They decide in which order
-    /// functions stand as well, and so how many bytes their numbers take: one in 500 may come and go with the directory.
+    /// With the compiler that made `before`, a figure that is higher is worse. Another compiler
+    /// brings another standard library: then a figure is worse when it is more than a twentieth
+    /// higher. The same holds for the plain profile, whose modules depend on the directory of the
+    /// clone: a hash of it is in the names of symbols, and these decide what the compiler optimises
+    /// together. They decide in which order functions stand as well, and so how many bytes their
+    /// numbers take: one in 500 may come and go with the directory.
     #[must_use]
     pub fn worse_than(&self, before: &Self) -> Vec<String> {
         let mut worse = Vec::new();

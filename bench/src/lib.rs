@@ -1,4 +1,5 @@
-//! What a filter costs: bytes, callbacks, host calls, instructions and memory, each beside the peer's and the floor's.
+//! What a filter costs: bytes, callbacks, host calls, instructions and memory, each beside the
+//! peer's and the floor's.
 //!
 //! The behaviours of `FILTERS` exist three times, as packages under `bench/filters`: on this SDK,
 //! on `proxy-wasm` 0.2.5 and by hand. They are built together and run in the embedded host on
@@ -24,11 +25,14 @@ use std::fmt;
 ///
 /// * `noop` is registered and implements nothing;
 /// * `add_header` adds one response header;
-/// * `check_auth` takes the bearer token out of `authorization` and hands it on as `x-user`, or answers with 401;
+/// * `check_auth` takes the bearer token out of `authorization` and hands it on as `x-user`, or
+///   answers with 401;
 /// * `body_rewrite` drops `content-length`, buffers the response's body and replaces it;
 /// * `dump_headers` logs every request and response header at info;
-/// * `auth_callout` asks a service about every request, and hands on the user it names, or answers with 403;
-/// * `auth_async` does the same as one async function; the floor's and the peer's are `auth_callout` again.
+/// * `auth_callout` asks a service about every request, and hands on the user it names, or answers
+///   with 403;
+/// * `auth_async` does the same as one async function; the floor's and the peer's are
+///   `auth_callout` again.
 pub const FILTERS: [&str; 7] =
     ["noop", "add_header", "check_auth", "body_rewrite", "dump_headers", "auth_callout", "auth_async"];
 
@@ -67,7 +71,8 @@ impl Maker {
         }
     }
 
-    /// The module with this filter. Only ours has async functions: theirs beside `auth_async` is `auth_callout` again.
+    /// The module with this filter. Only ours has async functions: theirs beside `auth_async` is
+    /// `auth_callout` again.
     #[must_use]
     pub fn module(self, filter: &str) -> String {
         match (self, filter) {

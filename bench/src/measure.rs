@@ -5,10 +5,11 @@ use proxy_filter_host::{Engine, Metered, ModuleReport, Spent};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Requests before the first that counts: allocators and caches have grown to what the filter needs.
+/// Requests before the first that counts: allocators and caches have grown to what the filter
+/// needs.
 const WARM_UP: u32 = 64;
-/// Requests that count. A filter may do something only now and then (ours reads the log level every 32 streams): the average of a
-/// multiple of 32 is the same in every run.
+/// Requests that count. A filter may do something only now and then (ours reads the log level every
+/// 32 streams): the average of a multiple of 32 is the same in every run.
 const COUNTED: u32 = 64;
 
 /// What one module costs.
@@ -28,7 +29,8 @@ pub struct Costs {
     pub callbacks: u64,
     /// Host functions the module calls for a request, log lines included.
     pub host_calls: u64,
-    /// Instructions for a request, from the creation of its context to its deletion; the average, rounded up.
+    /// Instructions for a request, from the creation of its context to its deletion; the average,
+    /// rounded up.
     pub instructions: u64,
     /// Pages of memory (64 KiB) after the start.
     pub pages: u64,
@@ -100,7 +102,8 @@ fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// Measures a module. `requests` is how many it has seen when its memory is measured the second time.
+/// Measures a module. `requests` is how many it has seen when its memory is measured the second
+/// time.
 ///
 /// # Errors
 /// The file cannot be read, the module is refused, or `wasm-opt` fails.
@@ -139,7 +142,8 @@ pub(super) fn pages(module: &[u8], requests: u32) -> Result<[u64; 2], Failure> {
     Ok([after(0..WARM_UP), after(WARM_UP..requests)])
 }
 
-/// The instructions of a request while `alive` other streams are: the average of many requests, rounded up.
+/// The instructions of a request while `alive` other streams are: the average of many requests,
+/// rounded up.
 ///
 /// # Errors
 /// The module is refused.

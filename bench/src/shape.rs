@@ -1,7 +1,8 @@
 //! The exchange everything is measured with: a browser's `POST` and a page.
 //!
-//! A filter sees 13 request fields (pseudo-headers and what the host adds included), 8 response fields, 256 bytes of request body and 512
-//! of response body, each in one piece that ends its message: eight callbacks for a module that exports them all.
+//! A filter sees 13 request fields (pseudo-headers and what the host adds included), 8 response
+//! fields, 256 bytes of request body and 512 of response body, each in one piece that ends its
+//! message: eight callbacks for a module that exports them all.
 
 use proxy_filter_host::{Protocol, Received, Reply, Request};
 
@@ -12,7 +13,8 @@ pub const PATH: &str = "/api/v1/orders?page=2&sort=created";
 /// The request's authority.
 pub const AUTHORITY: &str = "shop.example.com";
 
-/// The request headers the client sends; the host adds the pseudo-headers, `content-length` and `x-forwarded-proto`.
+/// The request headers the client sends; the host adds the pseudo-headers, `content-length` and
+/// `x-forwarded-proto`.
 pub const REQUEST_HEADERS: [(&str, &str); 7] = [
     (
         "user-agent",
@@ -26,7 +28,8 @@ pub const REQUEST_HEADERS: [(&str, &str); 7] = [
     ("cookie", "session=6f1c2b7e9d; theme=dark"),
 ];
 
-/// The response headers the upstream sends; the host adds `:status`, `content-length` and `x-envoy-upstream-service-time`.
+/// The response headers the upstream sends; the host adds `:status`, `content-length` and
+/// `x-envoy-upstream-service-time`.
 pub const RESPONSE_HEADERS: [(&str, &str); 5] = [
     ("content-type", "text/html; charset=utf-8"),
     ("cache-control", "max-age=60"),

@@ -31,7 +31,8 @@ pub struct Row {
 }
 
 impl Table {
-    /// Builds the filters and measures them. `requests` is how many a module has seen when its memory is measured the second time.
+    /// Builds the filters and measures them. `requests` is how many a module has seen when its
+    /// memory is measured the second time.
     ///
     /// # Errors
     /// A module cannot be built or measured.

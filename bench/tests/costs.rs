@@ -12,7 +12,8 @@ use proxy_filter_host::build_guest;
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// Requests before the memory is measured the second time: enough to see growth, few enough for a test.
+/// Requests before the memory is measured the second time: enough to see growth, few enough for a
+/// test.
 const REQUESTS: u32 = 1000;
 
 fn table() -> &'static Table {
@@ -32,7 +33,8 @@ fn no_filter_is_beyond_its_limits() {
     assert!(beyond.is_empty(), "{}", beyond.join("\n"));
 }
 
-/// The bench filters have no state, which spares them the life of contexts. Their limits are for those that have some, too.
+/// The bench filters have no state, which spares them the life of contexts. Their limits are for
+/// those that have some, too.
 #[test]
 fn no_filter_with_state_is_beyond_the_limits() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -29,7 +29,8 @@ pub(crate) struct Arguments {
     /// Write a page for the browser, in one file.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     html: Option<PathBuf>,
-    /// Play the same in the Envoy that the environment variable ENVOY names, and print what differs.
+    /// Play the same in the Envoy that the environment variable ENVOY names, and print what
+    /// differs.
     #[arg(long)]
     envoy: bool,
 }

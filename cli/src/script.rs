@@ -1,6 +1,7 @@
 //! Scripts: what a client sends, what upstream and clusters answer, and what is expected of it.
 //!
-//! A script is YAML that people who know no Rust can read and write; `docs` of `run --help` has one.
+//! A script is YAML that people who know no Rust can read and write; `docs` of `run --help` has
+//! one.
 
 use crate::output::{Failure, Result};
 use serde::Deserialize;

@@ -31,7 +31,8 @@ fn every_template_passes_its_tests_is_formatted_and_starts_with_its_configuratio
     let root = tempfile::tempdir().unwrap();
     for template in templates {
         let project = make(root.path(), &template);
-        // One target directory, and the versions of this repository: the dependencies are built once.
+        // One target directory, and the versions of this repository: the dependencies are built
+        // once.
         std::fs::copy(repository().join("Cargo.lock"), Path::new(&project).join("Cargo.lock")).unwrap();
         let cargo = |arguments: &[&str]| {
             let mut cargo = Command::new(env!("CARGO"));

@@ -1,4 +1,5 @@
-//! Attributes, metadata, filter state and foreign functions as other hosts and other versions answer them.
+//! Attributes, metadata, filter state and foreign functions as other hosts and other versions
+//! answer them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::stream_info::{self, Address, Direction, Protocol, ResponseFlags};
@@ -132,8 +133,8 @@ fn the_list_of_older_names_is_complete() {
     assert_eq!(named, listed);
 }
 
-/// An Envoy of today: it has no attribute of these, and a filter has stored a value under each older name. Each read of it is answered, also of
-/// a part of a value, as of a declared message.
+/// An Envoy of today: it has no attribute of these, and a filter has stored a value under each
+/// older name. Each read of it is answered, also of a part of a value, as of a declared message.
 struct Stored {
     value: Result<Vec<u8>, Status>,
     place: &'static str,

@@ -101,7 +101,8 @@ fn call(name: &str, arguments: &[u32]) -> u32 {
     export(padded)
 }
 
-/// A client connects and sends 3 bytes, which are held for the answer with this status; none for a call that fails.
+/// A client connects and sends 3 bytes, which are held for the answer with this status; none for a
+/// call that fails.
 fn held_for(status: &'static str) -> Rc<Fake> {
     let fake = Rc::new(Fake::default());
     fake.status.set(status);

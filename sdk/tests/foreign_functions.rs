@@ -1,4 +1,5 @@
-//! A foreign function that calls back inside of a callback of another context, driven export by export.
+//! A foreign function that calls back inside of a callback of another context, driven export by
+//! export.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::prelude::*;

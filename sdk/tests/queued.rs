@@ -1,4 +1,5 @@
-//! What is there already when it is waited for takes no stack, however much of it there is: driven export by export.
+//! What is there already when it is waited for takes no stack, however much of it there is: driven
+//! export by export.
 #![cfg(feature = "grpc")]
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 

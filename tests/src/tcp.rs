@@ -85,7 +85,8 @@ impl ReceivedBytes {
     }
 }
 
-/// One step of a connection, and what both sides received because of it. `end` is what is so afterwards.
+/// One step of a connection, and what both sides received because of it. `end` is what is so
+/// afterwards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepOutcome {
     /// What happened, in words.

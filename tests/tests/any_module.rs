@@ -1,4 +1,5 @@
-//! Modules that this project did not make, in the text format: what Envoy loads and how it runs them, and what it refuses.
+//! Modules that this project did not make, in the text format: what Envoy loads and how it runs
+//! them, and what it refuses.
 //!
 //! Each runs in the embedded host and in a real Envoy, which have to agree.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
@@ -62,7 +63,8 @@ fn traps(mut host: Host) {
     assert_eq!(host.get("/").send().status(), 503);
 }
 
-/// Runs a body with the module in the embedded host, and in a real Envoy. `here` says why an engine cannot play it.
+/// Runs a body with the module in the embedded host, and in a real Envoy. `here` says why an engine
+/// cannot play it.
 macro_rules! scenarios {
     ($($(#[$doc:meta])* $name:ident: $text:expr, $body:expr $(, wasmi: $why:literal)?;)*) => {$(
         $(#[$doc])*
@@ -270,7 +272,8 @@ mod versions {
     const FIRST: &str = r#"(func (export "proxy_abi_version_0_1_0"))"#;
     const SECOND: &str = r#"(func (export "proxy_abi_version_0_2_0"))"#;
 
-    /// A module of ABI 0.1.0 that logs its configurations, and calls what later versions do not have.
+    /// A module of ABI 0.1.0 that logs its configurations, and calls what later versions do not
+    /// have.
     fn first() -> String {
         let imports = [
             LOG,
@@ -359,8 +362,8 @@ mod wasi {
 
     const NAMES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 
-    /// Every function, with its parameters (`w` for 32 bits, `d` for 64) and arguments for which Envoy has a certain answer, which is
-    /// the last number.
+    /// Every function, with its parameters (`w` for 32 bits, `d` for 64) and arguments for which
+    /// Envoy has a certain answer, which is the last number.
     const FUNCTIONS: [(&str, &str, &[u64], u32); 62] = [
         ("args_get", "ww", &[64, 64], 0),
         ("args_sizes_get", "ww", &[64, 68], 0),
@@ -537,7 +540,8 @@ mod wasi {
         a_module_that_sleeps_wakes: sleep(NAMES[0]), |host| assert_eq!(logs(host), ["awake"]);
     }
 
-    /// What a module may not do with WASI while it starts and while it allocates, for every function.
+    /// What a module may not do with WASI while it starts and while it allocates, for every
+    /// function.
     #[test]
     fn functions_that_may_not_be_called_while_a_module_is_initialised() {
         let forbidden = ["fd_read", "fd_seek", "fd_close", "path_open", "proc_exit", "sched_yield"];

@@ -1,4 +1,5 @@
-//! `docs/api.md` has a row for every host function and every callback, and the items it names exist.
+//! `docs/api.md` has a row for every host function and every callback, and the items it names
+//! exist.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use std::fs;
@@ -58,8 +59,9 @@ fn every_host_function_has_one_row_and_no_other_row_is_there() {
     assert_eq!(first_column("Host functions"), FUNCTIONS);
 }
 
-/// The callbacks that the embedded host knows, from the table by which it checks the exports of a module, and those that modules made with the macros
-/// export, from the table of the macros. The ABI version's marker is no callback.
+/// The callbacks that the embedded host knows, from the table by which it checks the exports of a
+/// module, and those that modules made with the macros export, from the table of the macros. The
+/// ABI version's marker is no callback.
 fn callbacks() -> Vec<String> {
     let host = read("tests/src/embedded/abi.rs");
     let (_, table) = host.split_once("fn signature(export: &str)").expect("the table of the embedded host");
@@ -111,8 +113,8 @@ fn has_function(code: &str, name: &str) -> bool {
     })
 }
 
-/// Whether code has a public function of this name outside of any type, its own or one of `attributes!`, which is given the names of a type
-/// and of the function that returns it.
+/// Whether code has a public function of this name outside of any type, its own or one of
+/// `attributes!`, which is given the names of a type and of the function that returns it.
 fn has_free_function(code: &str, name: &str) -> bool {
     let generated = code.contains("\nattributes! {") && code.contains(&format!(", {name}, \"{name}\" {{\n"));
     let starts = ["\npub fn", "\npub const fn", "\npub async fn"].map(|start| format!("{start} {name}"));
@@ -127,7 +129,8 @@ fn is_public(crate_page: &str, name: &str) -> bool {
     exports.any(|statement| statement.rsplit("::").next().is_some_and(|names| has_word(names, name)))
 }
 
-/// Looks an item up as a reader would: a module or a type of the crate's root, what is in the module, and a method of a type.
+/// Looks an item up as a reader would: a module or a type of the crate's root, what is in the
+/// module, and a method of a type.
 fn exists(item: &str, sources: &[(PathBuf, String)]) -> Result<(), String> {
     let crate_page = &sources.iter().find(|(path, _)| path == Path::new("lib.rs")).unwrap().1;
     let mut segments = item.split("::");

@@ -209,7 +209,8 @@ fn exports(guest: &str) -> Vec<String> {
 
 #[test]
 fn the_time_limit_of_a_call_is_no_timer_of_the_filter() {
-    // An async filter without a configuration: one with a configuration can be woken through it, by a tick.
+    // An async filter without a configuration: one with a configuration can be woken through it, by
+    // a tick.
     let both = ["auth_callbacks", "time_limit"].map(exports);
     assert_eq!(both[0], ["proxy_on_http_call_response"]);
     assert_eq!(both[0], both[1]);

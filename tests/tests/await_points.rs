@@ -39,7 +39,8 @@ enum End {
     RefusedEarly,
     /// The router answers: there is no route.
     NoRoute,
-    /// The upstream answers when it has the headers: the response comes before the request has ended.
+    /// The upstream answers when it has the headers: the response comes before the request has
+    /// ended.
     AnswersEarly,
     /// A later filter answers when it has the headers.
     ReplyToHeaders,

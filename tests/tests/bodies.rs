@@ -1,4 +1,5 @@
-//! What a filter can do with bodies and trailers, seen by client and upstream: the same in the embedded host and in Envoy.
+//! What a filter can do with bodies and trailers, seen by client and upstream: the same in the
+//! embedded host and in Envoy.
 
 use proxy_filter_host::{Host, Reply};
 

@@ -214,7 +214,8 @@ fn the_root_calls_while_it_is_configured(mut host: Host) {
     assert_eq!(later.messages(), ["the root got 200: /from-the-root"], "{later}");
 }
 
-/// Calls whose clients leave before the answer, and how many pages of memory the module has before and after them.
+/// Calls whose clients leave before the answer, and how many pages of memory the module has before
+/// and after them.
 fn abort(calls: usize) -> (u64, u64) {
     let path = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some("callouts")).unwrap();
     let mut host = Host::for_module(&std::fs::read(path).unwrap());
@@ -237,8 +238,8 @@ fn abort(calls: usize) -> (u64, u64) {
     (before, pages(&mut host))
 }
 
-/// Two thousand calls, or as many as the environment variable `ABORTED_CALLS` says: with `cargo test --profile bench`, a million take a
-/// few minutes.
+/// Two thousand calls, or as many as the environment variable `ABORTED_CALLS` says: with
+/// `cargo test --profile bench`, a million take a few minutes.
 #[test]
 fn calls_that_are_aborted_leave_nothing_in_the_modules_memory() {
     let calls = std::env::var("ABORTED_CALLS").map_or(2000, |calls| calls.parse().unwrap());

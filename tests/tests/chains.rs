@@ -1,4 +1,5 @@
-//! Filters of one chain that hold parts of a message, one after the other and at the same time: each as if it were alone.
+//! Filters of one chain that hold parts of a message, one after the other and at the same time:
+//! each as if it were alone.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome, Reply, build_guest};

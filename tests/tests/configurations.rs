@@ -1,4 +1,5 @@
-//! Text that cannot be sent is refused when an example is configured, with the path of the field: for every field of every example.
+//! Text that cannot be sent is refused when an example is configured, with the path of the field:
+//! for every field of every example.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::{Host, build_guest};
@@ -43,7 +44,8 @@ const TYPES: [(&str, &[&str]); 5] = [
     ("Authority", &["", "a b", "a\r\nb", "ä"]),
 ];
 
-/// Fields of configurations that are text and never sent as it is: they are compared, compiled, encoded, or keys.
+/// Fields of configurations that are text and never sent as it is: they are compared, compiled,
+/// encoded, or keys.
 const NEVER_SENT: [&str; 11] = [
     "access_logger quiet",
     "body_transform remove",
@@ -67,7 +69,8 @@ fn names_in(directory: &Path) -> Vec<String> {
     entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
 
-/// The fields of the types that configurations of an example are read into, with the types that they have.
+/// The fields of the types that configurations of an example are read into, with the types that
+/// they have.
 fn fields(example: &str) -> Vec<(String, String)> {
     let directory = root().join("examples").join(example).join("src");
     let text: String =
@@ -85,7 +88,8 @@ fn fields(example: &str) -> Vec<(String, String)> {
     fields
 }
 
-/// The texts of a value, each with its path as messages write it and the name of the field that it belongs to.
+/// The texts of a value, each with its path as messages write it and the name of the field that it
+/// belongs to.
 fn texts(value: &Value, path: &str, field: &str, found: &mut Vec<(String, String, String)>) {
     match value {
         Value::String(_) => found.push((path.to_owned(), field.to_owned(), String::new())),

@@ -1,4 +1,5 @@
-//! Connections in hosts that do not do what Envoy does: that enter the module again during a host call, use ids of their own, or lack something.
+//! Connections in hosts that do not do what Envoy does: that enter the module again during a host
+//! call, use ids of their own, or lack something.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations, reason = "this is a test")]

@@ -1,4 +1,5 @@
-//! TCP connections through a filter. Each test runs in the embedded host and, with `--include-ignored`, in a real Envoy, which has to do the same.
+//! TCP connections through a filter. Each test runs in the embedded host and, with
+//! `--include-ignored`, in a real Envoy, which has to do the same.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 

@@ -1,4 +1,5 @@
-//! A denial is a denial in every callback, in every completion, in every way, under every failure policy.
+//! A denial is a denial in every callback, in every completion, in every way, under every failure
+//! policy.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter::LogLevel;
@@ -7,11 +8,13 @@ use proxy_filter_host::{Host, Outcome, Reply};
 #[path = "../guests/examples/denials.rs"]
 mod guest;
 
-/// The ways to deny, and the status that the client gets while no response headers were sent; 0 for a reset.
+/// The ways to deny, and the status that the client gets while no response headers were sent; 0 for
+/// a reset.
 const WAYS: [(&str, u16); 6] =
     [("reply", 403), ("bad-reply", 403), ("odd-reply", 500), ("error", 403), ("cause", 403), ("close", 0)];
 
-/// The places where no response headers were sent, and whether the upstream has got the request there.
+/// The places where no response headers were sent, and whether the upstream has got the request
+/// there.
 const BEFORE: [(&str, bool); 7] = [
     ("request-headers", false),
     ("held-request-headers", false),
@@ -152,7 +155,8 @@ fn a_failure_that_is_no_denial_follows_the_policy(mut host: Host) {
     }
 }
 
-/// What the client gets for errors that carry no reply, under the closed policy; 200 for a response that is cut off.
+/// What the client gets for errors that carry no reply, under the closed policy; 200 for a response
+/// that is cut off.
 #[proxy_filter_host::test(guest = "denials", module = guest)]
 fn an_error_without_a_reply_has_the_status_that_it_deserves(mut host: Host) {
     start(&mut host, "function");

@@ -1,7 +1,9 @@
-//! Streams that die while the filter waits for something leave nothing behind: the memory of the module does not grow.
+//! Streams that die while the filter waits for something leave nothing behind: the memory of the
+//! module does not grow.
 //!
-//! A host of a few lines drives the module, because a million streams take the embedded host too long. With the interpreter, which every
-//! `cargo test` has, there are fewer of them; with the compiler it is as many as promised:
+//! A host of a few lines drives the module, because a million streams take the embedded host too
+//! long. With the interpreter, which every `cargo test` has, there are fewer of them; with the
+//! compiler it is as many as promised:
 //! `cargo test -p proxy-filter-host --features wasmtime --test endurance`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
@@ -32,7 +34,8 @@ struct Facts {
     replies: u32,
 }
 
-/// What a host function has at hand: the facts, and the module's memory and allocator once it is loaded.
+/// What a host function has at hand: the facts, and the module's memory and allocator once it is
+/// loaded.
 struct State<Memory, Function> {
     facts: Facts,
     exports: Option<(Memory, Function)>,
@@ -91,7 +94,8 @@ macro_rules! driver {
                 host
             }
 
-            /// The host functions that these guests cannot do without. Every other one succeeds and does nothing.
+            /// The host functions that these guests cannot do without. Every other one succeeds and
+            /// does nothing.
             fn host(
                 name: &str,
                 caller: &mut $engine::Caller<'_, State<$engine::Memory, $engine::Func>>,
@@ -314,8 +318,9 @@ fn no_more_than_a_thousand_streams_wait_for_a_plugin_to_be_ready() {
     let refusal = "on_request_headers of context 1002 failed: too many streams wait for the plugin to be ready; the client gets a 500";
     assert_eq!(host.facts().errors, [refusal]);
     host.call("proxy_on_http_call_response", &[ROOT, fetch, 1, 0, 0]);
-    // This host's answer is none, so the plugin cannot be made ready: it says so, and every stream is refused, at once.
-    // The SDK writes at most 30 lines for each 512 streams, and one of the plugin itself.
+    // This host's answer is none, so the plugin cannot be made ready: it says so, and every stream
+    // is refused, at once. The SDK writes at most 30 lines for each 512 streams, and one of the
+    // plugin itself.
     assert_eq!(host.facts().replies, 1_001, "one reply for each stream");
     let errors = &host.facts().errors;
     let refused =
@@ -323,7 +328,8 @@ fn no_more_than_a_thousand_streams_wait_for_a_plugin_to_be_ready() {
     assert_eq!((errors.len(), refused.count()), (61, 59), "{:?}", errors.last());
 }
 
-/// A call, a gRPC stream and a timer: each stream's function is dropped once, its gRPC stream cancelled, and nothing comes to it later.
+/// A call, a gRPC stream and a timer: each stream's function is dropped once, its gRPC stream
+/// cancelled, and nothing comes to it later.
 fn assert_that_all_is_given_up(host: &mut impl Driver, warm_up: u32, streams: u32) {
     assert_no_growth(host, warm_up, streams);
     let facts = host.facts();

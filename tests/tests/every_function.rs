@@ -1,4 +1,5 @@
-//! Every host function of ABI 0.2.1 is called by a module that runs in both hosts, which have to answer alike.
+//! Every host function of ABI 0.2.1 is called by a module that runs in both hosts, which have to
+//! answer alike.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Event, Host, Outcome, Reply};
@@ -12,7 +13,8 @@ macro_rules! names {
 }
 proxy_filter::__for_each_host_function!(names);
 
-/// The host functions that were called during an exchange. The hosts' records show a call of `proxy_log` as the line that was logged.
+/// The host functions that were called during an exchange. The hosts' records show a call of
+/// `proxy_log` as the line that was logged.
 fn called(exchange: &Outcome) -> BTreeSet<String> {
     let name = |event: &Event| match event {
         Event::HostCall { name, .. } => Some(name.clone()),

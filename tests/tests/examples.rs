@@ -1,4 +1,5 @@
-//! What a reader copies works: the files of the examples, the filter in the README, and every command and path in a page.
+//! What a reader copies works: the files of the examples, the filter in the README, and every
+//! command and path in a page.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::{Host, build_guest};
@@ -30,7 +31,8 @@ fn examples() -> Vec<String> {
     examples
 }
 
-/// A directory of this process, deleted on drop. Outside of the repository, whose workspace would claim a package in it.
+/// A directory of this process, deleted on drop. Outside of the repository, whose workspace would
+/// claim a package in it.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -101,7 +103,8 @@ fn bootstrap(example: &str) -> Vec<Plugin> {
     assert_eq!(port(yaml, &format!("{resources}.listeners.0.address")), ("127.0.0.1".into(), 10000));
     let upstream = format!("{resources}.clusters.0.load_assignment.endpoints.0.lb_endpoints.0.endpoint.address");
     assert_eq!(port(yaml, &upstream), ("127.0.0.1".into(), 8000));
-    // A filter of connections is before `tcp_proxy`, one of requests in the connection manager and before the router.
+    // A filter of connections is before `tcp_proxy`, one of requests in the connection manager and
+    // before the router.
     let network = format!("{resources}.listeners.0.filter_chains.0.filters");
     let tcp = text(yaml, &format!("{network}.0.name")) == "envoy.filters.network.wasm";
     let manager = format!("{network}.0.typed_config");
@@ -184,7 +187,8 @@ fn envoy_accepts_every_bootstrap() {
     // A name is looked up on PATH; a path starts where the test does, which Envoy does not.
     let envoy = if envoy.components().count() > 1 { std::path::absolute(envoy).unwrap() } else { envoy };
     for example in examples() {
-        // Paths in a bootstrap start where Envoy does. The modules may be in another target directory than the repository's own.
+        // Paths in a bootstrap start where Envoy does. The modules may be in another target
+        // directory than the repository's own.
         let scratch = Scratch::new(&example);
         scratch.write(&module_path(&example), fs::read(build_guest(&root(), &example, None).unwrap()).unwrap());
         let log = scratch.0.join("log");
@@ -313,8 +317,8 @@ fn every_link_to_a_file_leads_to_one() {
     }
 }
 
-/// The commands of a page: the lines of its `sh` blocks, those after `$ ` in its `console` blocks, and what starts with `cargo ` in
-/// a line of text.
+/// The commands of a page: the lines of its `sh` blocks, those after `$ ` in its `console` blocks,
+/// and what starts with `cargo ` in a line of text.
 fn commands(page: &str) -> Vec<String> {
     let mut commands = Vec::new();
     for (index, part) in page.split("```").enumerate() {

@@ -321,7 +321,8 @@ fn a_request_that_is_refused_before_the_filters_has_a_function_that_never_runs(m
 
 #[proxy_filter_host::test(guest = "woken")]
 fn a_function_that_is_dropped_wakes_what_waits_for_it(mut host: Host) {
-    // Whether the tick comes before the exchange counts as over is not the same in both hosts; with workers, that is not compared.
+    // Whether the tick comes before the exchange counts as over is not the same in both hosts; with
+    // workers, that is not compared.
     host.workers(1);
     host.cluster("service", |_: &Received| Reply::new(200).after(ms(300)));
     host.configure("{}").unwrap();

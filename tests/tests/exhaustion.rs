@@ -21,7 +21,8 @@ fn nested(open: &str, inside: &str, close: &str, depth: usize) -> String {
     format!("{}{inside}{}", open.repeat(depth), close.repeat(depth))
 }
 
-/// A way to nest: the member of the configuration, what opens a level, what is inside, and what closes one.
+/// A way to nest: the member of the configuration, what opens a level, what is inside, and what
+/// closes one.
 type Shape = (&'static str, &'static str, &'static str, &'static str);
 
 const SHAPES: [Shape; 10] = [

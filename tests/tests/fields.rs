@@ -1,4 +1,5 @@
-//! What functions that take a field do with every byte, and what of it comes onto the wire, in each host.
+//! What functions that take a field do with every byte, and what of it comes onto the wire, in each
+//! host.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome, Received, Reply};

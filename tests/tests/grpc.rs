@@ -18,7 +18,8 @@ fn path(call: &Received) -> String {
     call.header(":path").unwrap_or_default().to_string()
 }
 
-/// A host whose cluster `service` answers calls so, and whose cluster `talk` echoes what it does not know.
+/// A host whose cluster `service` answers calls so, and whose cluster `talk` echoes what it does
+/// not know.
 fn serve(host: &mut Host, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
     host.grpc_cluster("service", answer);
     host.grpc_stream_cluster("talk", |message| {

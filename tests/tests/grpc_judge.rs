@@ -1,4 +1,5 @@
-//! Parts of a stream that a filter of callbacks holds until the next message of a gRPC stream has come.
+//! Parts of a stream that a filter of callbacks holds until the next message of a gRPC stream has
+//! come.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::{Event, GrpcStreamReply, Host, Reply};

@@ -1,4 +1,5 @@
-//! Functions that hold headers until they have seen the body, where the host lets them, and where it does not.
+//! Functions that hold headers until they have seen the body, where the host lets them, and where
+//! it does not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::LogLevel;
@@ -150,7 +151,8 @@ fn a_response_that_the_host_does_not_give_ends_with_an_error_too(mut host: Host)
     assert!(exchange.messages()[0].contains("if `allow_on_headers_stop_iteration: true` is not"), "{exchange}");
 }
 
-/// A body without bytes shows nothing while it is held back: this takes half a minute, which only the embedded host has.
+/// A body without bytes shows nothing while it is held back: this takes half a minute, which only
+/// the embedded host has.
 #[test]
 fn a_body_that_never_begins_is_not_waited_for_for_ever() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"));

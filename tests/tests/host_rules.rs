@@ -105,7 +105,8 @@ fn a_grpc_service_that_names_nothing_is_a_violation() {
     }
 }
 
-/// Envoy crashes in each of these: it calls `on_log` again without end, or uses a stream that is gone.
+/// Envoy crashes in each of these: it calls `on_log` again without end, or uses a stream that is
+/// gone.
 #[test]
 fn a_reply_or_a_reset_at_the_end_of_a_stream_is_a_violation() {
     let zeros = "(i32.const 0)".repeat(6);

@@ -1,10 +1,12 @@
-//! Public keys of every form and kind: what Envoy's `verify_signature` takes, and the embedded host with it.
+//! Public keys of every form and kind: what Envoy's `verify_signature` takes, and the embedded host
+//! with it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::Host;
 use serde_json::{Value, json};
 
-/// A key of the directory `keys`, made by `openssl`, and the signature of `hello` with SHA-256. They protect nothing.
+/// A key of the directory `keys`, made by `openssl`, and the signature of `hello` with SHA-256.
+/// They protect nothing.
 macro_rules! key {
     ($name:literal) => {
         (include_str!(concat!("keys/", $name, ".pem")), include_bytes!(concat!("keys/", $name, ".sig")).as_slice())

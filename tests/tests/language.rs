@@ -101,8 +101,8 @@ struct Paragraph {
     lines: Vec<String>,
 }
 
-/// The comments of Rust code or the text of Markdown: no code blocks and no tables. A line keeps its
-/// indentation and its comment marks, because they count for the width.
+/// The comments of Rust code or the text of Markdown: no code blocks and no tables. A line keeps
+/// its indentation and its comment marks, because they count for the width.
 fn prose(text: &str, markdown: bool) -> Vec<Paragraph> {
     let mut paragraphs: Vec<Paragraph> = Vec::new();
     let (mut fenced, mut open) = (false, false);

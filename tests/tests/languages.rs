@@ -1,7 +1,9 @@
-//! Filters in other languages than Rust for `wasm32-unknown-unknown`, built here by the compilers of those languages: `modules/README.md` says
-//! what they do. In a real Envoy they do the same as in the embedded host.
+//! Filters in other languages than Rust for `wasm32-unknown-unknown`, built here by the compilers
+//! of those languages: `modules/README.md` says what they do. In a real Envoy they do the same as
+//! in the embedded host.
 //!
-//! The compilers are those in `target/toolchains`, which `.ci/run tests` installs. Without them, the tests with `--include-ignored` fail.
+//! The compilers are those in `target/toolchains`, which `.ci/run tests` installs. Without them,
+//! the tests with `--include-ignored` fail.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::Host;

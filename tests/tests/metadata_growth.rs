@@ -1,7 +1,9 @@
-//! What reading metadata costs: with twice as many keys, hardly more than twice as much, in whatever order the host sends them.
+//! What reading metadata costs: with twice as many keys, hardly more than twice as much, in
+//! whatever order the host sends them.
 //!
-//! Hosts send the keys of a map in any order, and the client has a say in some: the JWT filter of Envoy notes the claims of a token. The
-//! instructions are counted by the interpreter, a copy by its bytes.
+//! Hosts send the keys of a map in any order, and the client has a say in some: the JWT filter of
+//! Envoy notes the claims of a token. The instructions are counted by the interpreter, a copy by
+//! its bytes.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::build_guest;

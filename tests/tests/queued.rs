@@ -40,7 +40,8 @@ fn thousands_of_messages_and_refusals_take_no_stack(host: Host) {
     check(host, 3000);
 }
 
-/// The first message is there when the body callback waits for it: what the completion of the last one lets go, the callback does.
+/// The first message is there when the body callback waits for it: what the completion of the last
+/// one lets go, the callback does.
 #[proxy_filter_host::test(guest = "queued")]
 fn what_a_callback_holds_goes_on_with_the_last_that_is_there(mut host: Host) {
     start(&mut host, "callbacks");

@@ -1,4 +1,5 @@
-//! Random bytes: where they come from in the three hosts, how many at once, and what is built on them.
+//! Random bytes: where they come from in the three hosts, how many at once, and what is built on
+//! them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome};
@@ -53,8 +54,8 @@ fn each_vm_has_bytes_of_its_own(mut host: Host) {
     assert!(first.iter().all(|text| !second.contains(text)), "{first:?} {second:?}");
 }
 
-/// A module that calls `random_get` of this WASI module while it is configured, with a pointer and a size, and is refused unless the
-/// number of the error is this. In its allocator it calls it too.
+/// A module that calls `random_get` of this WASI module while it is configured, with a pointer and
+/// a size, and is refused unless the number of the error is this. In its allocator it calls it too.
 fn module(wasi: &str, pointer: u32, size: u32, error: u32) -> Vec<u8> {
     let text = format!(
         r#"(module
@@ -109,7 +110,8 @@ fn in_envoy_the_host_function_answers_as_wasi_says() {
     }
 }
 
-/// A directory of this process, deleted on drop. Outside of the repository, whose workspace would claim a package in it.
+/// A directory of this process, deleted on drop. Outside of the repository, whose workspace would
+/// claim a package in it.
 struct Scratch(PathBuf);
 
 impl Scratch {

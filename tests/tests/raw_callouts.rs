@@ -1,4 +1,5 @@
-//! HTTP callouts as the host plays them, seen by a module that makes any host call: what an SDK is built on.
+//! HTTP callouts as the host plays them, seen by a module that makes any host call: what an SDK is
+//! built on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Reply};

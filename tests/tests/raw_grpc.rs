@@ -187,7 +187,8 @@ fn a_stream_is_answered_when_all_of_it_has_come(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "script")]
 fn what_is_cancelled_is_never_told(mut host: Host) {
-    // Each calls a cluster of its own: a connection that a cancelled call has opened would take the next call at once.
+    // Each calls a cluster of its own: a connection that a cancelled call has opened would take the
+    // next call at once.
     for cluster in ["cancelled", "closed"] {
         host.grpc_cluster(cluster, |_call| Reply::grpc("x").after(ms(200)));
     }
@@ -281,7 +282,8 @@ mod plain {
     fn on_request_headers(_arguments: [u32; 5]) -> u32 {
         sys::proxy_set_effective_context(1).unwrap();
         let opened = sys::proxy_grpc_stream(EMPTY, b"pkg.Service", b"Talk", b"");
-        // The callbacks inside had contexts of their own: this one's is what it was, the root, which has no headers.
+        // The callbacks inside had contexts of their own: this one's is what it was, the root,
+        // which has no headers.
         let path = sys::proxy_get_header_map_value(0, b":path");
         sys::proxy_log(2, format!("opened: {opened:?}, path: {path:?}").as_bytes()).unwrap();
         0

@@ -1,4 +1,5 @@
-//! A host may enter the module again during a host call. Nothing traps, and no context is entered twice at once.
+//! A host may enter the module again during a host call. Nothing traps, and no context is entered
+//! twice at once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations, reason = "this is a test")]

@@ -1,4 +1,5 @@
-//! The life of root contexts: new configurations, an end that takes its time, and several plugins in one VM.
+//! The life of root contexts: new configurations, an end that takes its time, and several plugins
+//! in one VM.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome, Reply};

@@ -1,4 +1,5 @@
-//! Several filters in one module: whatever each of them uses, each event comes once, to the right filter and context.
+//! Several filters in one module: whatever each of them uses, each event comes once, to the right
+//! filter and context.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{GrpcStreamReply, Host, Received, Reply};
@@ -18,7 +19,8 @@ const ROOT: [(&str, u32); 7] =
 /// What a stream can wait for.
 const STREAM: [&str; 4] = ["timer", "http", "grpc", "talk"];
 
-/// What the filter is configured with: what its root context uses. An async function has no `on_tick`.
+/// What the filter is configured with: what its root context uses. An async function has no
+/// `on_tick`.
 fn configuration(filter: &str, uses: &str) -> String {
     match (filter, uses) {
         ("third", "tick") => r#"{ "words": "" }"#.into(),
@@ -51,7 +53,8 @@ fn event(filter: &str, context: &str, kind: &str) -> String {
     format!("{filter} {context} {kind}")
 }
 
-/// The root context of one filter uses one thing after the other; those of all others use the same all the time.
+/// The root context of one filter uses one thing after the other; those of all others use the same
+/// all the time.
 fn root_contexts(host: &mut Host, [one, others @ ..]: [&str; 3], also: &str) {
     serve(host);
     host.root_id(one);
@@ -96,7 +99,8 @@ macro_rules! beside {
 
 beside! { tick interval timer http grpc talk queue }
 
-/// What streams of all filters wait for, one after the other, while all root contexts use everything.
+/// What streams of all filters wait for, one after the other, while all root contexts use
+/// everything.
 fn streams(host: &mut Host) {
     serve(host);
     host.root_id("first");

@@ -1,4 +1,5 @@
-//! A future that several streams wait for is no stream's own: whichever of them ends, it goes on for the others.
+//! A future that several streams wait for is no stream's own: whichever of them ends, it goes on
+//! for the others.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::{GrpcStreamReply, Host, Outcome, Received, Reply};
@@ -51,7 +52,8 @@ fn ends_first(host: &mut Host, kinds: &[(&str, &str, &str)]) {
     }
 }
 
-/// The root context that started it is gone, and the host's calls with it: they are made again, and a timer goes on.
+/// The root context that started it is gone, and the host's calls with it: they are made again, and
+/// a timer goes on.
 #[proxy_filter_host::test(guest = "shared_futures", module = guest, embedded)]
 fn the_root_context_that_started_it_may_end_first(mut host: Host) {
     for (kind, got, _) in KINDS {

@@ -13,7 +13,8 @@ use std::thread;
 const THREADS: u64 = 4;
 const UPDATES: u64 = 500;
 
-/// The values of all threads, with the number of the write that made each, and the number of writes.
+/// The values of all threads, with the number of the write that made each, and the number of
+/// writes.
 type Values = (HashMap<Vec<u8>, (Vec<u8>, u32)>, u32);
 
 #[derive(Clone, Default)]
@@ -51,7 +52,8 @@ fn in_threads<T: Send + 'static>(store: &Store, body: impl Fn() -> T + Clone + S
     threads.into_iter().map(|thread| thread.join().unwrap()).collect()
 }
 
-/// Updates until it is done. Threads that do nothing else can keep one from it for as long as the system lets them; nothing is written then.
+/// Updates until it is done. Threads that do nothing else can keep one from it for as long as the
+/// system lets them; nothing is written then.
 fn insist<T>(update: impl Fn() -> proxy_filter::Result<T>) -> T {
     loop {
         match update() {

@@ -1,4 +1,5 @@
-//! A filter without state is not entered for the life of its streams, and is for its streams what any other filter is.
+//! A filter without state is not entered for the life of its streams, and is for its streams what
+//! any other filter is.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations, reason = "this is a test")]

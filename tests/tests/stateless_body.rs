@@ -1,4 +1,5 @@
-//! A filter of bodies without state: what the SDK remembers of a stream begins with its first callback.
+//! A filter of bodies without state: what the SDK remembers of a stream begins with its first
+//! callback.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations, reason = "this is a test")]
@@ -55,7 +56,8 @@ fn an_error_in_the_response_body_resets_the_stream(mut host: Host) {
 #[path = "../guests/examples/stateless_body.rs"]
 mod guest;
 
-/// A host whose first request alone has `x-edit`, and which enters the module again while that one's headers are edited.
+/// A host whose first request alone has `x-edit`, and which enters the module again while that
+/// one's headers are edited.
 struct Fake {
     lines: RefCell<Vec<String>>,
     has_edit: Cell<bool>,

@@ -1,4 +1,5 @@
-//! What the host knows about a stream, read and noted with types: the same in the embedded host and in Envoy.
+//! What the host knows about a stream, read and noted with types: the same in the embedded host and
+//! in Envoy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, MetadataSource, ModuleReport, Outcome, Reply, build_guest};

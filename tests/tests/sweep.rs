@@ -1,4 +1,5 @@
-//! Every host status from every host function: no trap, and the stream is refused or goes on as the policy says.
+//! Every host status from every host function: no trap, and the stream is refused or goes on as the
+//! policy says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter::metric::{Counter, CounterVec, Gauge};
@@ -202,7 +203,8 @@ macro_rules! refusing {
 
 proxy_filter::__for_each_host_function!(refusing);
 
-/// Runs the whole life of a plugin and a stream; returns the functions that were called and what each callback returned.
+/// Runs the whole life of a plugin and a stream; returns the functions that were called and what
+/// each callback returned.
 fn live(function: &'static str, status: u32) -> (Vec<&'static str>, Vec<(&'static str, u32)>) {
     let host = Rc::new(Refusing { function, status: Status::from_raw(status), calls: RefCell::new(Vec::new()) });
     sys::install(Some(Rc::clone(&host) as Rc<dyn HostFunctions>));

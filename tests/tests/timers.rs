@@ -36,13 +36,15 @@ fn a_timer_beyond_the_49_days_of_a_host_comes_when_it_is_due(mut host: Host) {
     assert_eq!(exchange.messages(), [expected], "{exchange}");
 }
 
-/// Times at which a wall clock is set, in milliseconds since the plugin started, and by how many seconds.
+/// Times at which a wall clock is set, in milliseconds since the plugin started, and by how many
+/// seconds.
 fn settings() -> impl Iterator<Item = (u64, i64)> {
     let steps = [-1_000_000_000, -3_600, -30, -2, 10, 3_600, 1_000_000_000];
     steps.into_iter().flat_map(|step| [0, 500, 3_000, 5_500, 9_500].map(|at| (at, step)))
 }
 
-/// What a plugin logs within 20 seconds, with the times in milliseconds, if the clock is set while it runs.
+/// What a plugin logs within 20 seconds, with the times in milliseconds, if the clock is set while
+/// it runs.
 fn logged(host: &mut Host, configuration: &str, at: u64, step: i64) -> Vec<(u64, String)> {
     const STEP: u64 = 500;
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
@@ -85,7 +87,8 @@ fn a_clock_that_is_set_moves_no_tick_of_a_root_task(mut host: Host) {
     }
 }
 
-/// During which of many requests a timer of the root context is over, if the clock is set before the fiftieth.
+/// During which of many requests a timer of the root context is over, if the clock is set before
+/// the fiftieth.
 fn over_during(host: &mut Host, step: i64) -> u32 {
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let by = Duration::from_secs(step.unsigned_abs());

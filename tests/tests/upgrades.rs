@@ -1,4 +1,5 @@
-//! Upgraded connections (WebSocket) through a filter that is one async function: both directions, refusals, and what comes after them.
+//! Upgraded connections (WebSocket) through a filter that is one async function: both directions,
+//! refusals, and what comes after them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome, Reply};

@@ -1,4 +1,5 @@
-//! The trace says what a stream waits for that has not ended, whether its filter has callbacks or is one async function.
+//! The trace says what a stream waits for that has not ended, whether its filter has callbacks or
+//! is one async function.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::{GrpcStreamReply, Host, Outcome, Received, Reply, build_guest};
@@ -163,7 +164,8 @@ fn streams_that_are_under_way_are_told_beside_others() {
 /// Says to this very program that it shall fail.
 const FAIL: &str = "WAITING_TEST_SHALL_FAIL";
 
-/// The host is dropped by a test that fails while a stream is under way: it says so on standard error.
+/// The host is dropped by a test that fails while a stream is under way: it says so on standard
+/// error.
 #[test]
 fn a_failing_test_names_the_streams_that_have_not_ended() {
     let mut host = host("exchanges");

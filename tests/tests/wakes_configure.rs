@@ -1,4 +1,5 @@
-//! A `configure` that is woken by a timer, a tick or a call of its own, or by another plugin, in a module of several filters.
+//! A `configure` that is woken by a timer, a tick or a call of its own, or by another plugin, in a
+//! module of several filters.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome, Received, Reply};
@@ -7,7 +8,8 @@ use std::time::Duration;
 #[path = "../guests/examples/wakes_configure.rs"]
 mod guest;
 
-/// What a plugin waits for until it is ready. `other` waits for the first of the others that is ready.
+/// What a plugin waits for until it is ready. `other` waits for the first of the others that is
+/// ready.
 const WAITS: [&str; 6] = ["", "timer", "ticks", "call", "limit", "other"];
 
 fn start(host: &mut Host, [first, second, third]: [&str; 3]) {
@@ -29,7 +31,8 @@ fn check(outcome: &Outcome, waits: [&str; 3]) {
     }
 }
 
-/// Each filter waits for each of these, beside others that wait for each of these: at once, and after it was ready.
+/// Each filter waits for each of these, beside others that wait for each of these: at once, and
+/// after it was ready.
 macro_rules! first_waits_for {
     ($($name:ident $waits:literal)*) => {
         $(#[proxy_filter_host::test(guest = "wakes_configure", module = guest, embedded)]

@@ -1,4 +1,5 @@
-//! What a stream wakes in a module without a tick waits for an event of its own, and the log says so.
+//! What a stream wakes in a module without a tick waits for an event of its own, and the log says
+//! so.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::Host;

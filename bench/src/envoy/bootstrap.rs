@@ -1,4 +1,5 @@
-//! Envoy's configuration: a listener for each variant, no upstream, and a service that filters may ask, which is a listener of the same Envoy.
+//! Envoy's configuration: a listener for each variant, no upstream, and a service that filters may
+//! ask, which is a listener of the same Envoy.
 
 use super::variant::Variant;
 use crate::build::Modules;
@@ -41,8 +42,8 @@ fn listener(name: &str, address: &Value, routes: &Value, filters: &[Value]) -> V
     })
 }
 
-/// The service that `auth_callout` and `auth_async` ask: it knows everyone. Its work is in the CPU time of every filter that asks it, and the same in
-/// each.
+/// The service that `auth_callout` and `auth_async` ask: it knows everyone. Its work is in the CPU
+/// time of every filter that asks it, and the same in each.
 fn service(socket: &Path) -> Value {
     let routes = json!({ "name": SERVICE, "virtual_hosts": [{
         "name": "all", "domains": ["*"],
@@ -67,7 +68,8 @@ fn cluster(socket: &Path) -> Value {
 
 const SERVICE: &str = "authz";
 
-/// The filter under test, then one that waits for the whole request: the answer would otherwise come before the request's body.
+/// The filter under test, then one that waits for the whole request: the answer would otherwise
+/// come before the request's body.
 fn filters(modules: &Modules, name: &str, filter: &str, variant: Variant) -> Result<Vec<Value>, Failure> {
     let mut filters = Vec::new();
     if let Variant::Filter(maker) = variant {
@@ -98,7 +100,8 @@ fn router() -> Value {
     })
 }
 
-/// Answers with the response of [`shape`]: Envoy adds `:status` and `content-length`, and one header more makes them eight.
+/// Answers with the response of [`shape`]: Envoy adds `:status` and `content-length`, and one
+/// header more makes them eight.
 fn routes() -> Value {
     let more = [("x-frame-options", "DENY")];
     let headers: Vec<Value> = shape::RESPONSE_HEADERS

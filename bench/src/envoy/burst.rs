@@ -26,7 +26,8 @@ impl Protocol {
     }
 }
 
-/// Requests before those that count: V8 compiles what is used often a second time, in the background.
+/// Requests before those that count: V8 compiles what is used often a second time, in the
+/// background.
 const WARM_UP: u32 = 6000;
 /// Requests of a burst: about a tenth of a second.
 const BURST: u32 = 2000;

@@ -1,10 +1,12 @@
-//! What a filter adds to a real Envoy: CPU time, throughput, latency and memory, without a filter, by hand, on this SDK and on the peer.
+//! What a filter adds to a real Envoy: CPU time, throughput, latency and memory, without a filter,
+//! by hand, on this SDK and on the peer.
 //!
-//! One Envoy serves every variant at once, each on a listener of its own, and answers itself (a direct response passes through the
-//! filters as an upstream's does). The load goes to one listener after the other in short bursts, round after round, so that what
-//! disturbs the machine disturbs all of them; the CPU time of the Envoy process over a burst, divided by its requests, is the figure.
-//! What is compared is the difference to the bursts without a filter; for filters that ask a service, which without a filter nobody does, the one to
-//! the bursts with the filter by hand.
+//! One Envoy serves every variant at once, each on a listener of its own, and answers itself (a
+//! direct response passes through the filters as an upstream's does). The load goes to one listener
+//! after the other in short bursts, round after round, so that what disturbs the machine disturbs
+//! all of them; the CPU time of the Envoy process over a burst, divided by its requests, is the
+//! figure. What is compared is the difference to the bursts without a filter; for filters that ask
+//! a service, which without a filter nobody does, the one to the bursts with the filter by hand.
 
 mod bootstrap;
 mod burst;
@@ -40,7 +42,8 @@ impl Default for Options {
     }
 }
 
-/// The share of the time one worker gets. That is where CPU time is compared; with more workers the load generator competes for cores.
+/// The share of the time one worker gets. That is where CPU time is compared; with more workers the
+/// load generator competes for cores.
 const FIRST_SHARE: u32 = 3;
 const SHARES: u32 = 4;
 

@@ -16,8 +16,8 @@ use tempfile::TempDir;
 /// How long Envoy may take until it serves: it compiles every module once for each thread.
 const START: Duration = Duration::from_secs(60);
 
-/// Becomes the command of its arguments, and kills it when standard input ends, which it does with this process: no Envoy outlives
-/// the measurement. A shell, because it takes no unsafe code.
+/// Becomes the command of its arguments, and kills it when standard input ends, which it does with
+/// this process: no Envoy outlives the measurement. A shell, because it takes no unsafe code.
 const GUARDED: &str = r#"
 exec 3<&0
 { read -r _ <&3; kill -KILL $$; } >/dev/null 2>&1 &
@@ -92,7 +92,8 @@ impl Proxy {
         address.ok_or_else(|| Failure::new(format!("Envoy has no listener {name}")))
     }
 
-    /// The CPU time all threads of the process have used, in nanoseconds as the scheduler counts them.
+    /// The CPU time all threads of the process have used, in nanoseconds as the scheduler counts
+    /// them.
     pub(super) fn cpu_time(&self) -> Result<Duration, Failure> {
         let mut sum = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {

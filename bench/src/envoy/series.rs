@@ -29,8 +29,9 @@ pub(super) struct Estimate {
     pub(super) uncertainty: f64,
 }
 
-/// The part of the rounds that are taken to be undisturbed. Whatever else runs on the machine makes a request more expensive (it takes
-/// the caches), never cheaper, so that the lower end of the samples is what the request costs.
+/// The part of the rounds that are taken to be undisturbed. Whatever else runs on the machine makes
+/// a request more expensive (it takes the caches), never cheaper, so that the lower end of the
+/// samples is what the request costs.
 const UNDISTURBED: f64 = 0.25;
 
 impl Series {
@@ -94,15 +95,17 @@ impl Series {
         self.compared(variant, Variant::Filter(Maker::Floor))
     }
 
-    /// What a filter adds, as a multiple of what the floor adds; none if that cannot be told from nothing.
+    /// What a filter adds, as a multiple of what the floor adds; none if that cannot be told from
+    /// nothing.
     pub(super) fn to_floor(&self, variant: Variant) -> Option<Estimate> {
         let unit = self.added(Variant::Filter(Maker::Floor)).value;
         let more = self.more_than_floor(variant);
         (unit > 0.0).then(|| Estimate { value: 1.0 + more.value / unit, uncertainty: more.uncertainty / unit })
     }
 
-    /// How much more one variant takes than another: the median of the differences within a round. What else the machine does is much the
-    /// same for both, because their bursts follow each other, and a round in which it is not does not move the median far.
+    /// How much more one variant takes than another: the median of the differences within a round.
+    /// What else the machine does is much the same for both, because their bursts follow each
+    /// other, and a round in which it is not does not move the median far.
     fn compared(&self, variant: Variant, other: Variant) -> Estimate {
         let pairs = self.of(variant).cpu.iter().zip(&self.of(other).cpu);
         let differences: Vec<f64> = pairs.map(|(one, other)| one - other).collect();
@@ -114,8 +117,8 @@ impl Series {
     }
 }
 
-/// The standard error of a median, in median deviations over the root of the number of samples: 1.253 for the median instead of the mean,
-/// and 1.483 median deviations to a standard deviation.
+/// The standard error of a median, in median deviations over the root of the number of samples:
+/// 1.253 for the median instead of the mean, and 1.483 median deviations to a standard deviation.
 const ERROR_OF_MEDIAN: f64 = 1.858;
 
 /// The value that a part of the samples does not exceed; 0 for none.

@@ -1,5 +1,5 @@
-//! A host that plays two messages part by part, and does with them what the callbacks return: as Envoy with
-//! `allow_on_headers_stop_iteration`.
+//! A host that plays two messages part by part, and does with them what the callbacks return: as
+//! Envoy with `allow_on_headers_stop_iteration`.
 
 use proxy_filter::Status;
 use proxy_filter::sys::{self, HostFunctions};

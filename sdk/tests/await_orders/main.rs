@@ -1,6 +1,8 @@
-//! Every part that can be awaited, in every order of events: what it gives, and what is forwarded meanwhile.
+//! Every part that can be awaited, in every order of events: what it gives, and what is forwarded
+//! meanwhile.
 //!
-//! The oracle is what the host has given to the filter and forwarded. It says nothing about how the SDK works.
+//! The oracle is what the host has given to the filter and forwarded. It says nothing about how the
+//! SDK works.
 #![cfg(feature = "futures")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
@@ -96,7 +98,8 @@ struct Checker {
     response: Seen,
     /// The last part in the order of the messages that was awaited.
     furthest: Option<(Which, u32)>,
-    /// How many bytes of the request were forwarded when the function was told of the early response.
+    /// How many bytes of the request were forwarded when the function was told of the early
+    /// response.
     early: Option<usize>,
     /// It forwards the rest all the same.
     forwards: bool,
@@ -178,7 +181,8 @@ impl Checker {
             Got::Error(ErrorKind::EarlyResponse) => {
                 assert_eq!(which, Which::Request, "only a request's rest can be missed");
                 assert!(truth.response.begun, "the response has not begun");
-                // A local reply may come while the headers are paused, whether a body follows them or not.
+                // A local reply may come while the headers are paused, whether a body follows them
+                // or not.
                 let overtaken = !side.ended || !side.headers_forwarded;
                 assert!(overtaken || self.early.is_some(), "the request had ended");
                 let reads = furthest <= Some(rank(which, Part::Body)) && part != Part::Trailers;
@@ -231,7 +235,8 @@ impl Outcome {
         if is_over(response) {
             assert!(!response.is_held(), "the response is held");
         }
-        // What is buffered of a request that was not forwarded in time goes with the next part of it.
+        // What is buffered of a request that was not forwarded in time goes with the next part of
+        // it.
         let drops = !checker.forwards && run.policy == FailurePolicy::Closed || !request.ended;
         let drops = checker.early.is_some() && drops;
         if !drops && (request.ended || self.returned != Returned::NotYet) && response.begun {
@@ -239,7 +244,8 @@ impl Outcome {
         }
     }
 
-    /// Of a request whose response began early, nothing is forwarded that the function has not seen.
+    /// Of a request whose response began early, nothing is forwarded that the function has not
+    /// seen.
     fn check_forwarded(&self, run: &Run<'_>, checker: &Checker) {
         let request = &self.truth.request;
         if let Some(before) = checker.early {

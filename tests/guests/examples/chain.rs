@@ -1,6 +1,8 @@
-//! A filter of a chain that holds what it is told to. Its configuration is its name and the cluster it asks; the header `x-<name>` lists the parts that
-//! it holds: `request-headers`, `request-body`, `response-trailers` and so on, until the cluster has answered; `request-buffer` and `response-buffer`
-//! hold a body until its end; `request-add` and `response-add` add a trailer to it. What it holds of headers, it marks; to what it holds of a body, it adds its name.
+//! A filter of a chain that holds what it is told to. Its configuration is its name and the cluster
+//! it asks; the header `x-<name>` lists the parts that it holds: `request-headers`, `request-body`,
+//! `response-trailers` and so on, until the cluster has answered; `request-buffer` and
+//! `response-buffer` hold a body until its end; `request-add` and `response-add` add a trailer to
+//! it. What it holds of headers, it marks; to what it holds of a body, it adds its name.
 
 use proxy_filter::prelude::*;
 use std::rc::Rc;

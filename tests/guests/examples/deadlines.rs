@@ -1,4 +1,5 @@
-//! Functions that have 200 milliseconds, one with each failure policy. What they do is what the path of the request says.
+//! Functions that have 200 milliseconds, one with each failure policy. What they do is what the
+//! path of the request says.
 
 use proxy_filter::prelude::*;
 use std::time::Duration;

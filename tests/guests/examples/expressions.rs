@@ -78,7 +78,8 @@ impl Context for Stream {
             show(text, expression.matches().map(Match::is_true));
         }
         show("in a stream", Expression::new("true")?.matches().map(Match::is_true));
-        // Tokens are numbered; the one before this belonged to the expression that was just dropped.
+        // Tokens are numbered; the one before this belonged to the expression that was just
+        // dropped.
         let token = foreign::call("expr_create", "true")?;
         let before = token.first_chunk().map(|token| u32::from_le_bytes(*token).wrapping_sub(1)).unwrap_or_default();
         show("dropped", foreign::call("expr_evaluate", before.to_le_bytes()));

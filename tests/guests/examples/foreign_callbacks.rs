@@ -1,4 +1,5 @@
-//! Calls foreign functions by name, and tells of the calls that come back: to its root contexts, to a request and to a connection.
+//! Calls foreign functions by name, and tells of the calls that come back: to its root contexts, to
+//! a request and to a connection.
 
 use proxy_filter::foreign;
 use proxy_filter::prelude::*;

@@ -1,8 +1,10 @@
-//! Asks a service about each part of a request and its response, on one gRPC stream, and holds the part until the service has answered.
+//! Asks a service about each part of a request and its response, on one gRPC stream, and holds the
+//! part until the service has answered.
 //!
-//! The service is told the path, the body and the status of the response. It answers `pass`, `wait` (for another message), `more` (it
-//! wants to be asked again), or something else, with which the request is refused. A path that ends with `/once` is all it is told, and one that begins
-//! with `/slow` waits for 400 ms.
+//! The service is told the path, the body and the status of the response. It answers `pass`, `wait`
+//! (for another message), `more` (it wants to be asked again), or something else, with which the
+//! request is refused. A path that ends with `/once` is all it is told, and one that begins with
+//! `/slow` waits for 400 ms.
 
 use proxy_filter::prelude::*;
 use proxy_filter::{ConnectedGrpcStream, GrpcBytes, GrpcStream};

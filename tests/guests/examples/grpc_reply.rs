@@ -1,4 +1,5 @@
-//! Replies as the request's headers say: `x-status`, `x-grpc`, `x-body`, and `x-phase` if not in the request's headers.
+//! Replies as the request's headers say: `x-status`, `x-grpc`, `x-body`, and `x-phase` if not in
+//! the request's headers.
 
 use proxy_filter::prelude::*;
 

@@ -1,4 +1,5 @@
-//! Holds every request for an HTTP call, a gRPC stream and a timer at once: a guest for streams that end meanwhile.
+//! Holds every request for an HTTP call, a gRPC stream and a timer at once: a guest for streams
+//! that end meanwhile.
 
 use futures_util::future::join3;
 use proxy_filter::prelude::*;

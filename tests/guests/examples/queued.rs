@@ -1,4 +1,5 @@
-//! What is there already when it is waited for: messages of a gRPC stream, and calls that a host refuses. `x-times` of them, one after the other.
+//! What is there already when it is waited for: messages of a gRPC stream, and calls that a host
+//! refuses. `x-times` of them, one after the other.
 
 use proxy_filter::prelude::*;
 use proxy_filter::{ConnectedGrpcStream, GrpcBytes, GrpcStream};

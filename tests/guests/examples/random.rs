@@ -1,4 +1,5 @@
-//! Random bytes from the host: as many as the path says, and two numbers. After `/show/` the upstream gets what came.
+//! Random bytes from the host: as many as the path says, and two numbers. After `/show/` the
+//! upstream gets what came.
 
 use proxy_filter::prelude::*;
 use proxy_filter::random;

@@ -1,4 +1,5 @@
-//! Says what happens to its root contexts and streams. The configuration is a name and words after it; a request's path says what to do.
+//! Says what happens to its root contexts and streams. The configuration is a name and words after
+//! it; a request's path says what to do.
 
 use proxy_filter::metric::Counter;
 use proxy_filter::prelude::*;

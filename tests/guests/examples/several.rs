@@ -1,7 +1,9 @@
-//! Several filters in one module, each of which uses what it is told to: two of callbacks, one async function, and one of connections.
+//! Several filters in one module, each of which uses what it is told to: two of callbacks, one
+//! async function, and one of connections.
 //!
-//! Every event is counted under the filter, the context and the kind that it was for. A context checks first that host functions are about it: those of
-//! a root context see no path, those of a stream their own.
+//! Every event is counted under the filter, the context and the kind that it was for. A context
+//! checks first that host functions are about it: those of a root context see no path, those of a
+//! stream their own.
 
 use proxy_filter::prelude::*;
 use proxy_filter::{
@@ -271,7 +273,8 @@ mod fourth {
 
     #[proxy_filter::stream_context(http_calls, timers, grpc_calls)]
     impl StreamContext for Connection {
-        /// The data says what the connection waits for; `report` is answered by the upstream, so the log has the events.
+        /// The data says what the connection waits for; `report` is answered by the upstream, so
+        /// the log has the events.
         fn on_downstream_data(&mut self, data: &mut DownstreamData, _end: bool) -> Result<NetworkFilterStatus> {
             match data.to_bytes()?.as_slice() {
                 b"timer" => data.pause_for(self, Timer::after(PERIOD), |_, _, elapsed| done("timer", elapsed)),

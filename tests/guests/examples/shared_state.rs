@@ -1,4 +1,5 @@
-//! Clock, tick, metrics, shared data and queues, as the path of the request says: a guest for scenarios.
+//! Clock, tick, metrics, shared data and queues, as the path of the request says: a guest for
+//! scenarios.
 
 use proxy_filter::metric::{Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec};
 use proxy_filter::prelude::*;

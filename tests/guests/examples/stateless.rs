@@ -1,4 +1,5 @@
-//! A filter without state: what it does depends on the path and nothing else. The host is not told of its streams' life.
+//! A filter without state: what it does depends on the path and nothing else. The host is not told
+//! of its streams' life.
 #![allow(clippy::panic, reason = "what a panic does is one of the scenarios")]
 
 use proxy_filter::prelude::*;

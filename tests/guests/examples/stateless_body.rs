@@ -1,4 +1,5 @@
-//! Looks at bodies without state of its own: the SDK remembers what became of `content-length`, what is buffered, and what has ended.
+//! Looks at bodies without state of its own: the SDK remembers what became of `content-length`,
+//! what is buffered, and what has ended.
 
 use proxy_filter::prelude::*;
 

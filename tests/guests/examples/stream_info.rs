@@ -1,4 +1,5 @@
-//! Reads and notes what the host knows about a stream, as the path of the request says: a guest for scenarios.
+//! Reads and notes what the host knows about a stream, as the path of the request says: a guest for
+//! scenarios.
 
 use proxy_filter::filter_state::{self, Declaration, Span};
 use proxy_filter::foreign;
@@ -81,7 +82,8 @@ impl Stream {
         if phase.starts_with("request") {
             return;
         }
-        // While the request is under way it depends on the clock whether there is a connection to the upstream already.
+        // While the request is under way it depends on the clock whether there is a connection to
+        // the upstream already.
         show("upstream address", stream_info::upstream().address().map(|found| found.and_then(|address| address.ip())));
         show!(exists upstream.port, upstream.local_address, upstream.connection_pool_ready_duration);
         show!(

@@ -1,5 +1,5 @@
-//! Timers of every length: of requests as their paths say, and of the root context as its configuration says: `10` for a timer of 10
-//! seconds, `every 3` for an interval of 3.
+//! Timers of every length: of requests as their paths say, and of the root context as its
+//! configuration says: `10` for a timer of 10 seconds, `every 3` for an interval of 3.
 
 use proxy_filter::Interval;
 use proxy_filter::prelude::*;

@@ -8,8 +8,8 @@ use crate::cluster::Endpoint;
 use crate::message::{Answer, Protocol, Received, Reply};
 use std::time::Duration;
 
-/// Asks the servers of the callouts that were made since this was last called. Nothing is locked while a server, which is a part
-/// of a test, answers.
+/// Asks the servers of the callouts that were made since this was last called. Nothing is locked
+/// while a server, which is a part of a test, answers.
 pub(super) fn ask_servers(functions: &Functions) {
     loop {
         let (answer, request) = match functions.state().callouts.unanswered() {

@@ -137,7 +137,8 @@ impl Callouts {
     }
 }
 
-/// A response of Envoy's own in place of one that did not come. It has no `x-envoy-upstream-service-time`.
+/// A response of Envoy's own in place of one that did not come. It has no
+/// `x-envoy-upstream-service-time`.
 pub(super) fn own(status: u16, body: impl AsRef<[u8]>) -> Response {
     let body = body.as_ref();
     let mut headers = Map::new(Kind::Response);

@@ -81,7 +81,8 @@ fn tick(vm: &mut Vm, functions: &Functions) {
     functions.state().clock.rearm(root);
 }
 
-/// Tells the root contexts of a VM of each item that has come into their queues. Envoy does so as soon as what it has read is worked off.
+/// Tells the root contexts of a VM of each item that has come into their queues. Envoy does so as
+/// soon as what it has read is worked off.
 pub(super) fn tell(vm: &mut Vm, functions: &Functions) {
     loop {
         // Not in the loop's condition: nothing is locked while the module runs.

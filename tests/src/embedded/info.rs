@@ -33,7 +33,8 @@ pub(crate) struct Info {
     /// The request has reached the upstream.
     pub(crate) upstream: bool,
     pub(crate) whose: Whose,
-    /// The filter never let the request's headers go: Envoy lets it read them to the end of the stream.
+    /// The filter never let the request's headers go: Envoy lets it read them to the end of the
+    /// stream.
     pub(crate) held: bool,
     /// The client has connected over IPv6.
     pub(crate) ipv6: bool,

@@ -148,7 +148,8 @@ impl Machine {
     }
 }
 
-/// Ends a root context that no stream needs any more, unless it wants to wait. Then its tick goes on.
+/// Ends a root context that no stream needs any more, unless it wants to wait. Then its tick goes
+/// on.
 fn end(vm: &mut Vm, functions: &Functions, id: u32) {
     if vm.call("proxy_on_done", &[id]) == Some(0) {
         functions.state().roots.set(id, Stage::Waiting);

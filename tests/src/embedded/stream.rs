@@ -1,4 +1,5 @@
-//! One stream of the host: its two messages, what a filter can reach of them now, and what its filters asked for.
+//! One stream of the host: its two messages, what a filter can reach of them now, and what its
+//! filters asked for.
 
 use super::fields::Map;
 use super::info::Info;
@@ -121,7 +122,8 @@ pub(crate) struct Side {
     pub(crate) gone: bool,
     /// The callbacks that hold the message, of each filter one.
     pub(super) held: Vec<Hold>,
-    /// The headers as they went on, where the module can still reach, and in vain change, what the host keeps.
+    /// The headers as they went on, where the module can still reach, and in vain change, what the
+    /// host keeps.
     pub(crate) sent: Option<Map>,
 }
 
@@ -152,7 +154,8 @@ impl Side {
         self.body.close();
     }
 
-    /// A context continues the message. Only a body that the host holds stays within its reach until it goes on.
+    /// A context continues the message. Only a body that the host holds stays within its reach
+    /// until it goes on.
     pub(crate) fn continued_by(&mut self, context: u32) {
         self.held.retain(|hold| hold.filter != context);
         self.headers.hide_from(context);

@@ -104,7 +104,8 @@ impl Vm {
         result
     }
 
-    /// Tells the module of calls that failed at once, now that the callback in which they were made is over.
+    /// Tells the module of calls that failed at once, now that the callback in which they were made
+    /// is over.
     fn tell_failed(&mut self) {
         loop {
             // Not in the loop's condition: nothing is locked while the module runs.

@@ -43,7 +43,8 @@ impl std::fmt::Display for Version {
 /// The exported functions a host asks for memory, the preferred one first.
 pub(crate) const ALLOCATORS: [&str; 2] = ["malloc", "proxy_on_memory_allocate"];
 
-/// The number of parameters of an export, all `i32`, and whether it has an `i32` result. `None` for what the host does not call.
+/// The number of parameters of an export, all `i32`, and whether it has an `i32` result. `None` for
+/// what the host does not call.
 pub(crate) fn signature(export: &str, version: Version) -> Option<(usize, bool)> {
     Some(match export {
         "proxy_on_request_headers" | "proxy_on_response_headers" if version == Version::V0_1_0 => (2, true),

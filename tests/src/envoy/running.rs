@@ -1,4 +1,5 @@
-//! An Envoy that runs: the exchanges and connections through it, those that a test holds, and new configurations.
+//! An Envoy that runs: the exchanges and connections through it, those that a test holds, and new
+//! configurations.
 
 use super::process::{DRAIN, Process};
 use super::upstream::Upstream;
@@ -25,7 +26,8 @@ pub(super) const FIRST_EVENT: Duration = Duration::from_secs(1);
 /// A pause this long between lines means that there are no more.
 pub(super) const SETTLE: Duration = Duration::from_millis(30);
 
-/// How long an old root context may take to come to its end after its connections have been drained.
+/// How long an old root context may take to come to its end after its connections have been
+/// drained.
 pub(super) const END_OF_ROOT: Duration = Duration::from_secs(3);
 
 /// An exchange under way, with its client on a thread of its own.
@@ -64,7 +66,8 @@ pub(super) struct Running {
     pub(super) servers: BTreeMap<String, Upstream>,
     pub(super) module: PathBuf,
     pub(super) settings: Settings,
-    /// Whether Envoy's log tells the end of a stream: at trace level, for a module that exports both ends of a stream.
+    /// Whether Envoy's log tells the end of a stream: at trace level, for a module that exports
+    /// both ends of a stream.
     pub(super) told: bool,
     /// Exchanges that were begun and are not finished, the innermost last.
     pub(super) open: Vec<Held>,
@@ -126,7 +129,8 @@ impl Running {
         }
     }
 
-    /// What the VMs have done since this was last asked: the one that serves, and the others if the test wants to know.
+    /// What the VMs have done since this was last asked: the one that serves, and the others if the
+    /// test wants to know.
     fn events(&self) -> Started {
         match self.settings.workers {
             0 if self.settings.service.is_none() => (self.process.journal().take(), Vec::new()),
@@ -138,7 +142,8 @@ impl Running {
         }
     }
 
-    /// What the VMs did while the plugin started. The first worker is the one that the log tells of first.
+    /// What the VMs did while the plugin started. The first worker is the one that the log tells of
+    /// first.
     pub(super) fn start_events(&self) -> Started {
         let (events, mut elsewhere) = self.events();
         if self.settings.workers == 0 {
@@ -202,14 +207,16 @@ impl Running {
         send(self.process.listener(), request)
     }
 
-    /// Waits until Envoy is done with the stream: both connections gone, the upstream's threads idle, the last callback logged.
+    /// Waits until Envoy is done with the stream: both connections gone, the upstream's threads
+    /// idle, the last callback logged.
     fn wait_for_the_end(&self) {
         let limit = Instant::now() + END_OF_STREAM;
         while Instant::now() < limit && !self.is_idle().unwrap_or(true) {
             std::thread::sleep(Duration::from_millis(5));
         }
         if self.told {
-            // The log may be behind what the client has seen. A VM that has failed says nothing any more.
+            // The log may be behind what the client has seen. A VM that has failed says nothing any
+            // more.
             self.process.journal().wait_for_events(FIRST_EVENT);
             self.process
                 .journal()

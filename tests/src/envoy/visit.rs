@@ -15,9 +15,11 @@ pub(super) struct State {
     pub(super) answered: Answered,
     /// How a server of gRPC streams answers their messages.
     pub(super) turns: Option<GrpcStreamAnswer>,
-    /// What came, with the number of its connection: Envoy makes them in the order in which it calls, but their threads race.
+    /// What came, with the number of its connection: Envoy makes them in the order in which it
+    /// calls, but their threads race.
     pub(super) received: Vec<(usize, Received)>,
-    /// What an answer panicked with: a failed assertion in a test, which belongs on the test's own thread.
+    /// What an answer panicked with: a failed assertion in a test, which belongs on the test's own
+    /// thread.
     pub(super) panic: Option<Box<dyn Any + Send>>,
     pub(super) accepted: usize,
     pub(super) active: usize,

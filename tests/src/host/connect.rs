@@ -78,12 +78,17 @@ impl<'a> ConnectionBuilder<'a> {
 }
 
 impl Host {
-    /// A TCP connection of a client, through the plugin, to an upstream. It is played when [`play`](ConnectionBuilder::play) is called.
+    /// A TCP connection of a client, through the plugin, to an upstream. It is played when
+    /// [`play`](ConnectionBuilder::play) is called.
     ///
     /// ```
     /// # use proxy_filter_host::{DirectionState, Host};
     /// # fn body(mut host: Host) {
-    /// let connection = host.connect().send("hello").upstream_answers(|received| received.to_ascii_uppercase()).play();
+    /// let connection = host
+    ///     .connect()
+    ///     .send("hello")
+    ///     .upstream_answers(|received| received.to_ascii_uppercase())
+    ///     .play();
     /// assert_eq!(connection.client().text(), "HELLO", "{connection}");
     /// assert_eq!(connection.client().end, DirectionState::Closed);
     /// # }

@@ -1,4 +1,5 @@
-//! Stamps requests with a UUID, and with a number below 1,000 from `rand`. `random.rs` makes a package of it.
+//! Stamps requests with a UUID, and with a number below 1,000 from `rand`. `random.rs` makes a
+//! package of it.
 
 use proxy_filter::prelude::*;
 use rand::RngExt;

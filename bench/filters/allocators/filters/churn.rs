@@ -1,4 +1,5 @@
-//! Allocates as a filter does that keeps things: every stream brings blocks of many sizes, and the last 256 stay.
+//! Allocates as a filter does that keeps things: every stream brings blocks of many sizes, and the
+//! last 256 stay.
 
 use proxy_filter::prelude::*;
 use std::cell::RefCell;

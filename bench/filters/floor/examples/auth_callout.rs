@@ -6,7 +6,8 @@
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use proxy_filter_bench_floor::{self as by_hand, REQUEST_HEADERS, RESPONSE_OF_CALL, STOP};
 
-/// The streams that wait for an answer, by the number of their call. More than these at once overwrite each other.
+/// The streams that wait for an answer, by the number of their call. More than these at once
+/// overwrite each other.
 static WAITING: [AtomicU32; 256] = [const { AtomicU32::new(0) }; 256];
 
 fn waiting(token: u32) -> &'static AtomicU32 {

@@ -1,4 +1,5 @@
-//! Takes the bearer token out of `authorization` and hands it on as `x-user`; a request without one is refused.
+//! Takes the bearer token out of `authorization` and hands it on as `x-user`; a request without one
+//! is refused.
 #![cfg_attr(target_family = "wasm", no_std)]
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a module are named without mangling")]

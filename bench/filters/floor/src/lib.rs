@@ -1,7 +1,9 @@
-//! What the bench filters by hand share: the smallest module a host accepts. Each example is one filter.
+//! What the bench filters by hand share: the smallest module a host accepts. Each example is one
+//! filter.
 //!
-//! This is the floor the SDK is measured against: what an expert writes who knows the ABI, wants nothing but speed, and gives up
-//! everything else. Panics are not logged, failures have no policy, and nothing checks what goes onto the wire.
+//! This is the floor the SDK is measured against: what an expert writes who knows the ABI, wants
+//! nothing but speed, and gives up everything else. Panics are not logged, failures have no policy,
+//! and nothing checks what goes onto the wire.
 #![cfg_attr(target_family = "wasm", no_std)]
 #![cfg(target_family = "wasm")]
 #![allow(
@@ -92,7 +94,8 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn proxy_abi_version_0_2_1() {}
 
-/// The end of the memory in use. A module has one thread: no ordering is needed, and on wasm a relaxed access is a plain one.
+/// The end of the memory in use. A module has one thread: no ordering is needed, and on wasm a
+/// relaxed access is a plain one.
 static END: AtomicUsize = AtomicUsize::new(0);
 
 /// Where the memory for the host starts: behind data and stack.
@@ -103,10 +106,11 @@ fn base() -> usize {
     (&raw const __heap_base).addr()
 }
 
-/// Gives up everything that was allocated. The first thing a callback does that lets the host allocate.
+/// Gives up everything that was allocated. The first thing a callback does that lets the host
+/// allocate.
 ///
-/// That is safe as long as no such callback runs inside another and none keeps what it got: these filters have one, or two of
-/// which neither makes the host enter the module.
+/// That is safe as long as no such callback runs inside another and none keeps what it got: these
+/// filters have one, or two of which neither makes the host enter the module.
 pub fn release_all() {
     END.store(base(), Relaxed);
 }
@@ -127,8 +131,8 @@ extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
 /// The value of a header; empty if there is none. Valid until the next [`release_all`].
 pub fn header(map: u32, name: &str) -> &'static [u8] {
     let (mut value, mut size) = (core::ptr::null(), 0);
-    // SAFETY: the pointers come from a live slice and live locals. What the host returns with Ok is memory it got from
-    // `proxy_on_memory_allocate`, which nothing else uses before `release_all`.
+    // SAFETY: the pointers come from a live slice and live locals. What the host returns with Ok is
+    // memory it got from `proxy_on_memory_allocate`, which nothing else uses before `release_all`.
     unsafe {
         if proxy_get_header_map_value(map, name.as_ptr(), name.len(), &raw mut value, &raw mut size) != OK || size == 0
         {
@@ -162,7 +166,8 @@ pub fn replace_body(length: u32, bytes: &[u8]) {
     unsafe { proxy_set_buffer_bytes(RESPONSE_BODY, 0, length as usize, bytes.as_ptr(), bytes.len()) };
 }
 
-/// Calls another service: the number of the call. Headers that do not fit into 512 bytes are not sent.
+/// Calls another service: the number of the call. Headers that do not fit into 512 bytes are not
+/// sent.
 pub fn http_call(cluster: &str, headers: &[(&[u8], &[u8])], timeout: u32) -> Option<u32> {
     let mut map = Writer { bytes: [0; 512], length: 0 };
     map.word(headers.len());
@@ -249,8 +254,8 @@ pub fn reply(status: u32, headers: &[u8], body: &str) {
 /// Logs every field of a map as `name: value`.
 pub fn log_all(map: u32) {
     let (mut pairs, mut size) = (core::ptr::null(), 0);
-    // SAFETY: as in `header`. The lengths in an encoded map add up to its size: the host is trusted with that. A line is written
-    // behind the map, into memory that is given back after the line.
+    // SAFETY: as in `header`. The lengths in an encoded map add up to its size: the host is trusted
+    // with that. A line is written behind the map, into memory that is given back after the line.
     unsafe {
         if proxy_get_header_map_pairs(map, &raw mut pairs, &raw mut size) != OK || size == 0 {
             return;

@@ -1,4 +1,5 @@
-//! Takes the bearer token out of `authorization` and hands it on as `x-user`; a request without one is refused.
+//! Takes the bearer token out of `authorization` and hands it on as `x-user`; a request without one
+//! is refused.
 
 use proxy_filter::prelude::*;
 

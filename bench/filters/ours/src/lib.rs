@@ -1,1 +1,2 @@
-//! The bench filters are the examples of this package: five behaviours, each also in the two packages beside it.
+//! The bench filters are the examples of this package: five behaviours, each also in the two
+//! packages beside it.

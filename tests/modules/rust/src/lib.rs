@@ -1,5 +1,5 @@
-//! A filter in Rust for `wasm32-wasip1`, where the standard library has a clock, random bytes, an environment and an output.
-//! `../README.md` says what it does.
+//! A filter in Rust for `wasm32-wasip1`, where the standard library has a clock, random bytes, an
+//! environment and an output. `../README.md` says what it does.
 
 use proxy_filter::prelude::*;
 use std::collections::HashMap;
