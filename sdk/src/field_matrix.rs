@@ -264,7 +264,6 @@ const NO_FIELDS: &[&str] = &[
     "fields/header_map.rs: get",
     "fields/header_map.rs: get_all",
     "fields/header_map.rs: get_single",
-    "callout/http/answer.rs: header",
     "callout/http/mod.rs: body",
     "callout/http/response.rs: header",
     "error/local_reply.rs: body",

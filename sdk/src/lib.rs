@@ -33,7 +33,7 @@
 //!     let authorization = request.get("authorization")?.unwrap_or_default();
 //!     match HttpCall::get("authz", "/check").header("authorization", authorization).await {
 //!         Ok(response) if response.status() == 200 => {
-//!             request.replace("x-user", response.header("x-user").unwrap_or_default())
+//!             request.replace("x-user", response.header("x-user")?.unwrap_or_default())
 //!         }
 //!         _ => exchange.reply(LocalReply::new(403).body("denied\n")),
 //!     }
@@ -449,17 +449,16 @@ mod tcp;
 
 pub use abi::log_level::LogLevel;
 pub use abi::status::Status;
-pub use callout::awaited::{Awaitable, Awaited};
 pub use callout::completion::Callout;
 pub use callout::error::{CalloutError, Outage};
+pub use callout::future::{Awaitable, CalloutFuture};
 #[cfg(feature = "grpc")]
 pub use callout::grpc::{
     ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcOutage,
     GrpcStatus, GrpcStream, NextGrpcMessage, OpenGrpcStream,
 };
 pub use callout::http::HttpCall;
-pub use callout::http::answer::HttpAnswer;
-pub use callout::http::response::HttpCallResponse;
+pub use callout::http::response::{Copied, HttpCallResponse, InHost, ResponseSource};
 #[cfg(feature = "futures")]
 pub use callout::queue::received::QueueItems;
 pub use callout::queue::shared_queue::{Drain, SharedQueue};

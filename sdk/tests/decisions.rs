@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Types that decide about a stream, besides what callbacks return.
 const OTHERS: [&str; 4] = ["LocalReply", "Verdict", "Match", "FailurePolicy"];
 /// Types that do something to a stream only if they are started.
-const CALLOUTS: [&str; 6] = ["HttpCall", "GrpcCall", "GrpcStream", "Timer", "Interval", "Awaited"];
+const CALLOUTS: [&str; 6] = ["HttpCall", "GrpcCall", "GrpcStream", "Timer", "Interval", "CalloutFuture"];
 /// What only generated code calls.
 const GENERATED: [&str; 1] = ["policy_of"];
 /// What macros of the SDK call the type of a status.

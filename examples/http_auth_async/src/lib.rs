@@ -9,7 +9,7 @@ mod tests;
 
 use proxy_filter::configured::{ClusterName, HeaderName, RequestPath};
 use proxy_filter::prelude::*;
-use proxy_filter::{HttpAnswer, log};
+use proxy_filter::{HttpCallResponse, log};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -68,11 +68,11 @@ async fn http_auth_async(mut exchange: Exchange<Config>) -> Result<()> {
         return exchange.reply(LocalReply::new(431).details("authz_too_long").body("too long\n"));
     };
     // What a client can provoke is no outage.
-    match question.await.and_then(HttpAnswer::outage_for_status) {
+    match question.await.and_then(HttpCallResponse::outage_for_status) {
         Ok(answer) if answer.status() == 200 => {
-            answer.header("x-user").map_or(Ok(()), |user| request.replace("x-user", user))
+            answer.header("x-user")?.map_or(Ok(()), |user| request.replace("x-user", user))
         }
-        Ok(answer) if matches!(answer.status(), 401 | 403) => exchange.reply(refusal(answer)),
+        Ok(answer) if matches!(answer.status(), 401 | 403) => exchange.reply(refusal(&answer)?),
         Ok(answer) => {
             log::info!("the authorization service answered {}", answer.status());
             exchange.reply(LocalReply::new(403).details("authz_denied"))
@@ -113,10 +113,11 @@ fn question(config: &Config, request: &RequestHeaders) -> Result<Option<HttpCall
 }
 
 /// The service's refusal, as the client gets it: its status, its challenges, its body and what that is.
-fn refusal(answer: HttpAnswer) -> LocalReply {
-    let relayed = answer.headers().iter().filter(|(name, _)| RELAYED.contains(name));
-    let reply = LocalReply::new(answer.status()).details("authz_denied");
-    relayed.fold(reply, |reply, (name, value)| reply.header(name, value)).body(answer.into_body())
+fn refusal(answer: &HttpCallResponse) -> Result<LocalReply> {
+    let fields = answer.headers()?;
+    let relayed = fields.iter().filter(|(name, _)| RELAYED.contains(name));
+    let reply = LocalReply::new(answer.status()).details("authz_denied").body(answer.body()?);
+    Ok(relayed.fold(reply, |reply, (name, value)| reply.header(name, value)))
 }
 
 const RELAYED: [&[u8]; 3] = [b"www-authenticate", b"content-type", b"content-encoding"];

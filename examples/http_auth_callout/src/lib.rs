@@ -7,10 +7,10 @@
 #[cfg(test)]
 mod tests;
 
-use proxy_filter::HttpCallResponse;
 use proxy_filter::configured::{ClusterName, HeaderName, RequestPath};
 use proxy_filter::log;
 use proxy_filter::prelude::*;
+use proxy_filter::{HttpCallResponse, InHost};
 use serde::Deserialize;
 use std::rc::Rc;
 use std::time::Duration;
@@ -127,7 +127,7 @@ fn question(config: &Config, request: &RequestHeaders) -> Result<Option<HttpCall
 fn decide(
     on_outage: Outage,
     request: &mut RequestHeaders,
-    answer: Result<&HttpCallResponse, CalloutError>,
+    answer: Result<&HttpCallResponse<InHost>, CalloutError>,
 ) -> Result<FilterHeadersStatus> {
     match answer.and_then(HttpCallResponse::outage_for_status) {
         Ok(answer) if answer.status() == 200 => {
@@ -161,8 +161,8 @@ fn decide(
 }
 
 /// The service's refusal, as the client gets it: its status, its challenges, its body and what that is.
-fn refusal(answer: &HttpCallResponse) -> Result<LocalReply> {
-    let fields = answer.headers().pairs()?;
+fn refusal(answer: &HttpCallResponse<InHost>) -> Result<LocalReply> {
+    let fields = answer.headers()?;
     let relayed = fields.iter().filter(|(name, _)| RELAYED.contains(name));
     let reply = LocalReply::new(answer.status()).details("authz_denied").body(answer.body()?);
     Ok(relayed.fold(reply, |reply, (name, value)| reply.header(name, value)))

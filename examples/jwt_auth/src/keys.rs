@@ -97,7 +97,7 @@ impl Keys {
         if answer.status() != 200 {
             return Err(Error::other(format_args!("the JWKS was answered with {}", answer.status())));
         }
-        let keys = keys(answer.body())?;
+        let keys = keys(&answer.body()?)?;
         if keys.is_empty() {
             return Err(Error::other("the JWKS has no key for ES256 or RS256"));
         }

@@ -110,7 +110,7 @@ async fn introspect(config: &Config, token: &[u8]) -> Result<Introspection> {
     }
     let now = clock::now()?;
     let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let (found, remaining) = Introspection::read(answer.body(), config.scope.as_deref(), since_1970)?;
+    let (found, remaining) = Introspection::read(&answer.body()?, config.scope.as_deref(), since_1970)?;
     let until = now + remaining.min(Duration::from_secs(config.ttl_s.into()));
     config.cache.insert(token, found.clone(), now, until);
     Ok(found)

@@ -105,7 +105,7 @@ async fn ask(config: &Config, question: Vec<u8>) -> Result<bool> {
     let answer = call.await?;
     match answer.status() {
         200 => {
-            let decision: Decision = serde_json::from_slice(answer.body()).map_err(|_| Error::other(NO_DECISION))?;
+            let decision: Decision = serde_json::from_slice(&answer.body()?).map_err(|_| Error::other(NO_DECISION))?;
             Ok(decision.result)
         }
         // The agent does not take the question, which is the client's.

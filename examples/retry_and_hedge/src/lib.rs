@@ -102,7 +102,7 @@ async fn ask(cluster: &ClusterName, config: &Config, client: &[u8]) -> Result<Ve
         HttpCall::get(cluster, &config.path).header("x-client", client).timeout(Duration::from_millis(config.limit_ms));
     let answer = call.await?;
     match answer.status() {
-        200 => Ok(answer.into_body()),
+        200 => answer.into_body(),
         status => Err(Error::other(format_args!("{cluster} answered {status}"))),
     }
 }

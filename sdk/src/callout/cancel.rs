@@ -1,26 +1,37 @@
 //! Cancelling what contexts wait for.
 
 #[cfg(feature = "grpc")]
-use crate::callout::grpc::{calls, streams};
-use crate::callout::http::completions;
-use crate::callout::timer::timers;
+use crate::callout::grpc::{arrival::Arrival, call::GrpcCall, message::GrpcBytes, streams::Handler};
+use crate::callout::http::HttpCall;
+use crate::callout::registry::Kind;
+use crate::callout::timer::Timer;
 use crate::engine::callbacks::CallbackSet;
 
 /// Cancels the callouts of a context that is gone; `awaits` says what it can wait for.
 #[inline]
 pub(crate) fn callouts_of(awaits: CallbackSet, owner: u32) {
-    if awaits.intersects(CallbackSet::HTTP_CALLS) && !awaits.are_only_futures() {
-        completions::cancel_all(owner);
+    if awaits.are_only_futures() {
+        // Each future cancels its own.
+        return;
+    }
+    if awaits.intersects(CallbackSet::HTTP_CALLS) {
+        cancel::<HttpCall>(owner);
     }
     if awaits.intersects(CallbackSet::TIMERS) {
-        timers::forget(owner);
+        cancel::<Timer>(owner);
     }
     #[cfg(feature = "grpc")]
     if awaits.intersects(CallbackSet::GRPC_CALLS) {
-        calls::forget(owner);
+        cancel::<GrpcCall<GrpcBytes>>(owner);
     }
     #[cfg(feature = "grpc")]
     if awaits.intersects(CallbackSet::GRPC_STREAMS) {
-        streams::forget(owner);
+        cancel::<Handler>(owner);
+        cancel::<Arrival>(owner);
     }
+}
+
+#[inline]
+fn cancel<K: Kind>(owner: u32) {
+    let _ = K::registry(|registry| registry.cancel_all(owner));
 }

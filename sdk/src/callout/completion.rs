@@ -13,26 +13,26 @@ use core::fmt;
 /// Only this crate implements it.
 pub trait Callout: Sized + 'static {
     /// What the completion receives.
-    type Answer<'a>;
+    type Response<'a>;
 
-    /// What it is known by while it is under way: the number under which the host, or the SDK, will tell the answer, at least.
+    /// What it is known by while it is under way: the number under which the host, or the SDK, will tell the response, at least.
     #[doc(hidden)]
     type Started: 'static;
 
-    /// Starts it; or gives the answer, if there is one already.
+    /// Starts it; or gives the response, if there is one already.
     #[doc(hidden)]
-    fn start(self) -> core::result::Result<Self::Started, Self::Answer<'static>>;
+    fn start(self) -> core::result::Result<Self::Started, Self::Response<'static>>;
 
-    /// Remembers what a context does with the answer.
+    /// Remembers what a context does with the response.
     #[doc(hidden)]
     fn wait(started: Self::Started, context_id: u32, waiting: Completion<Self>);
 
-    /// Remembers what the running context does with an answer that is there already, after the completion that runs.
+    /// Remembers what the running context does with an response that is there already, after the completion that runs.
     #[doc(hidden)]
-    fn is_ready(waiting: Completion<Self>, answer: Self::Answer<'static>);
+    fn is_ready(waiting: Completion<Self>, response: Self::Response<'static>);
 }
 
-/// What to do with an answer. Completions know the type of their context; what keeps them does not.
+/// What to do with an response. Completions know the type of their context; what keeps them does not.
 pub enum Completion<A: Callout> {
     /// The completion of a held part of a stream.
     Message(Part, Box<OnMessage<A>>),
@@ -48,22 +48,24 @@ impl<A: Callout> fmt::Debug for Completion<A> {
 
 #[cfg(feature = "grpc")]
 impl<A: Callout> Completion<A> {
-    /// The same for another callout, of whose answers `make` makes those that are waited for.
+    /// The same for another callout, of whose responses `make` makes those that are waited for.
     #[inline]
     pub(crate) fn after<B, X: 'static, Y>(self, make: impl FnOnce(Y) -> X + 'static) -> Completion<B>
     where
-        A: for<'a> Callout<Answer<'a> = X>,
-        B: for<'a> Callout<Answer<'a> = Y>,
+        A: for<'a> Callout<Response<'a> = X>,
+        B: for<'a> Callout<Response<'a> = Y>,
     {
         match self {
             Self::Message(part, then) => {
-                Completion::Message(part, Box::new(move |context, side, answer| then(context, side, make(answer))))
+                Completion::Message(part, Box::new(move |context, side, response| then(context, side, make(response))))
             }
-            Self::Context(then) => Completion::Context(Box::new(move |context, answer| then(context, make(answer)))),
+            Self::Context(then) => {
+                Completion::Context(Box::new(move |context, response| then(context, make(response))))
+            }
         }
     }
 }
 
 pub(crate) type OnMessage<A> =
-    dyn for<'a> FnOnce(&mut dyn Any, &MessageState, <A as Callout>::Answer<'a>) -> Result<Raw>;
-pub(crate) type OnContext<A> = dyn for<'a> FnOnce(&mut dyn Any, <A as Callout>::Answer<'a>) -> Result<()>;
+    dyn for<'a> FnOnce(&mut dyn Any, &MessageState, <A as Callout>::Response<'a>) -> Result<Raw>;
+pub(crate) type OnContext<A> = dyn for<'a> FnOnce(&mut dyn Any, <A as Callout>::Response<'a>) -> Result<()>;

@@ -12,16 +12,16 @@ use core::fmt;
 /// * [`Refused`](Self::Refused): the call was never made. A client can provoke that, with a header that makes the call too large for
 ///   example. Never treat it as an outage: every client could choose the policy for outages.
 ///
-/// A response is not an error, whatever its status. [`outage_for_status`](crate::HttpAnswer::outage_for_status) turns a response with
+/// A response is not an error, whatever its status. [`outage_for_status`](crate::HttpCallResponse::outage_for_status) turns a response with
 /// a status of 500 to 599 into an outage, which leaves success and refusals:
 ///
 /// ```
 /// use proxy_filter::prelude::*;
-/// use proxy_filter::HttpAnswer;
+/// use proxy_filter::HttpCallResponse;
 ///
 /// # async fn decide(token: &HeaderValue, allow_on_outage: bool) -> Result<bool> {
 /// let call = HttpCall::get("authz", "/check").header("authorization", token);
-/// match call.await.and_then(HttpAnswer::outage_for_status) {
+/// match call.await.and_then(HttpCallResponse::outage_for_status) {
 ///     Ok(response) => Ok(response.status() == 200), // 401, 403, 413, 431 …: the service refuses
 ///     Err(CalloutError::Outage(why)) => {
 ///         log::debug!("the authorization service is down: {why}");
@@ -75,7 +75,7 @@ pub enum Outage {
     Unavailable(Box<str>),
     /// The response was cut off, or is too large for the host.
     Reset,
-    /// The service responded with this status, 500 to 599: see [`outage_for_status`](crate::HttpAnswer::outage_for_status).
+    /// The service responded with this status, 500 to 599: see [`outage_for_status`](crate::HttpCallResponse::outage_for_status).
     Status(u16),
 }
 

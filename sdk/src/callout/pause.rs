@@ -37,16 +37,16 @@ where
     C: Awaits<A>,
     A: Callout,
     P: Paused,
-    F: for<'a> FnOnce(&mut C, &mut P, A::Answer<'a>) -> Result<P::Status> + 'static,
+    F: for<'a> FnOnce(&mut C, &mut P, A::Response<'a>) -> Result<P::Status> + 'static,
 {
     match callout.start() {
-        Err(answer) if !ready::is_completion() => ready::completion(|| then(context, part, answer)),
+        Err(response) if !ready::is_completion() => ready::completion(|| then(context, part, response)),
         started => {
-            let then: Box<OnMessage<A>> = Box::new(move |context, state, answer| {
+            let then: Box<OnMessage<A>> = Box::new(move |context, state, response| {
                 // The number was another context's: a host that uses one twice.
                 let Some(context) = context.downcast_mut() else { return Ok(P::Status::PAUSE.into_raw()) };
                 let mut part = P::again(state);
-                let status = then(context, &mut part, answer)?;
+                let status = then(context, &mut part, response)?;
                 part.leave(state);
                 Ok(status.into_raw())
             });
@@ -79,7 +79,7 @@ macro_rules! pause_for {
             where
                 C: Awaits<A>,
                 A: Callout,
-                F: for<'a> FnOnce(&mut C, &mut Self, A::Answer<'a>) -> Result<$status> + 'static,
+                F: for<'a> FnOnce(&mut C, &mut Self, A::Response<'a>) -> Result<$status> + 'static,
             {
                 pause::pause(self, context, callout, then)
             }

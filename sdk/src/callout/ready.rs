@@ -2,7 +2,6 @@
 
 use crate::callout::completion::{Callout, Completion};
 use crate::current;
-use crate::engine::edit::edit;
 use std::cell::Cell;
 
 thread_local! {
@@ -12,47 +11,6 @@ thread_local! {
     static ANY: Cell<bool> = const { Cell::new(false) };
     /// A callback of a stream is about to return: what is let go meanwhile goes on with its result.
     static RETURNING: Cell<Returning> = const { Cell::new(Returning::No) };
-}
-
-/// The completions of one kind of callout that are ready, in their order. There are few at a time: the last is found by way of the others.
-pub(crate) struct ReadyList<A: Callout>(Cell<List<A>>);
-
-type List<A> = Option<Box<Ready<A>>>;
-
-/// A completion that is ready.
-pub(crate) struct Ready<A: Callout> {
-    pub(crate) owner: u32,
-    pub(crate) completion: Completion<A>,
-    pub(crate) answer: A::Answer<'static>,
-    next: List<A>,
-}
-
-impl<A: Callout> ReadyList<A> {
-    pub(crate) const fn new() -> Self {
-        Self(Cell::new(None))
-    }
-
-    /// Adds one of the running context.
-    pub(crate) fn add(&self, completion: Completion<A>, answer: A::Answer<'static>) {
-        note();
-        let new = Box::new(Ready { owner: current::context_id(), completion, answer, next: None });
-        edit(&self.0, |first| {
-            let mut place = first;
-            while let Some(ready) = place {
-                place = &mut ready.next;
-            }
-            *place = Some(new);
-        });
-    }
-
-    /// Takes the first out.
-    pub(crate) fn take(&self) -> List<A> {
-        edit(&self.0, |first| {
-            let mut ready = first.take()?;
-            *first = ready.next.take();
-            Some(ready)
-        })
-    }
 }
 
 /// Whether a completion runs.
@@ -103,10 +61,13 @@ pub(crate) fn is_any() -> bool {
 
 /// Has a completion of the running context run when its answer is there, or after the one that runs.
 #[inline]
-pub(crate) fn wait<A: Callout>(started: Result<A::Started, A::Answer<'static>>, completion: Completion<A>) {
+pub(crate) fn wait<A: Callout>(started: Result<A::Started, A::Response<'static>>, completion: Completion<A>) {
     match started {
         Ok(started) => A::wait(started, current::context_id(), completion),
-        Err(answer) => A::is_ready(completion, answer),
+        Err(response) => {
+            note();
+            A::is_ready(completion, response);
+        }
     }
 }
 

@@ -10,13 +10,13 @@ pub(crate) fn send<C, A, F>(context: &mut C, callout: A, then: F) -> Result<()>
 where
     C: Awaits<A>,
     A: Callout,
-    F: for<'a> FnOnce(&mut C, A::Answer<'a>) -> Result<()> + 'static,
+    F: for<'a> FnOnce(&mut C, A::Response<'a>) -> Result<()> + 'static,
 {
     match callout.start() {
-        Err(answer) if !ready::is_completion() => ready::completion(|| then(context, answer)),
+        Err(response) if !ready::is_completion() => ready::completion(|| then(context, response)),
         started => {
-            let then: Box<OnContext<A>> = Box::new(move |context, answer| match context.downcast_mut() {
-                Some(context) => then(context, answer),
+            let then: Box<OnContext<A>> = Box::new(move |context, response| match context.downcast_mut() {
+                Some(context) => then(context, response),
                 // The number was another context's: a host that uses one twice.
                 None => Ok(()),
             });

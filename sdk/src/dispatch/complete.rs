@@ -2,12 +2,7 @@
 
 use crate::abi::stream_type::StreamType;
 use crate::callout::completion::{Callout, Completion};
-#[cfg(feature = "grpc")]
-use crate::callout::grpc::{calls, messages};
-use crate::callout::http::completions;
-use crate::callout::pending::NOBODY;
 use crate::callout::ready;
-use crate::callout::timer::timers;
 use crate::current;
 use crate::current::Callback;
 use crate::dispatch::contexts::{Contexts, Found};
@@ -38,17 +33,13 @@ pub(crate) fn complete<R: NewContext, A: Callout>(
     callback: Callback,
     owner: u32,
     completion: Completion<A>,
-    answer: A::Answer<'_>,
+    response: A::Response<'_>,
 ) {
     match (contexts.find_stream(owner), completion) {
-        // A future: it needs no context, and what it wakes runs later.
-        (_, Completion::Context(then)) if Uses::<R>::TASKS && owner == NOBODY => {
-            let _ = then(&mut (), answer);
-        }
         (Some(stream), completion) => {
             // Hosts deliver responses on the root context. One that does not know the stream any more has ended it.
             if effective::choose(owner) {
-                complete_stream(contexts, callback, owner, stream, completion, answer);
+                complete_stream(contexts, callback, owner, stream, completion, response);
             }
         }
         (None, Completion::Context(then)) if R::AWAITS.intersects(CallbackSet::COMPLETIONS) => {
@@ -56,7 +47,7 @@ pub(crate) fn complete<R: NewContext, A: Callout>(
             effective::back_to(owner);
             root.with_context(callback, (), |root| {
                 let Some(root) = root else { return };
-                if let Err(error) = ready::completion(|| then(root.as_any(), answer)) {
+                if let Err(error) = ready::completion(|| then(root.as_any(), response)) {
                     failure::report(callback, owner, &error, "");
                 }
             });
@@ -72,7 +63,7 @@ fn complete_stream<R: NewContext, A: Callout>(
     id: u32,
     stream: Found<R>,
     completion: Completion<A>,
-    answer: A::Answer<'_>,
+    response: A::Response<'_>,
 ) {
     contexts.with_stream(callback, id, stream, |context| {
         let Some(context) = context else { return };
@@ -80,7 +71,7 @@ fn complete_stream<R: NewContext, A: Callout>(
             Completion::Message(..) if Uses::<R>::ONLY_FUTURES => return,
             Completion::Message(part, then) => (part, then),
             Completion::Context(then) => {
-                let Err(error) = ready::completion(|| then(context.as_any(), answer)) else { return };
+                let Err(error) = ready::completion(|| then(context.as_any(), response)) else { return };
                 if !error.is_denial() {
                     return failure::report(callback, id, &error, "");
                 }
@@ -97,7 +88,7 @@ fn complete_stream<R: NewContext, A: Callout>(
             // Something else has resumed the part already.
             return;
         }
-        let outcome = ready::completion(|| then(context.as_any(), state, answer));
+        let outcome = ready::completion(|| then(context.as_any(), state, response));
         let is_over = !matches!(outcome, Ok(Ok(_)));
         // The first condition is known at compile time.
         let status = if has::<R::Context>(CallbackSet::ON_DOWNSTREAM_DATA) && part == Part::DownstreamData {
@@ -166,44 +157,4 @@ fn resume_stream(state: &MessageState, stream: StreamType) {
     state.forward();
     // A host that refuses leaves the stream paused, and ends it in its own time.
     let _ = sys::proxy_continue_stream(stream.raw());
-}
-
-/// Runs the completions that are ready before a callback of a stream returns; whether one of them forwards the message
-/// that the callback paused.
-#[cold]
-pub(crate) fn run_ready_before_return<R: NewContext>(contexts: &Contexts<R>) -> bool {
-    ready::before_return(|| run_ready(contexts))
-}
-
-/// Runs the completions that are ready, after a callback.
-#[cold]
-#[inline(never)]
-pub(crate) fn run_ready<R: NewContext>(contexts: &Contexts<R>) {
-    ready::clear();
-    if Uses::<R>::AWAITED.intersects(CallbackSet::HTTP_CALLS) {
-        while let Some(ready) = completions::take_ready() {
-            complete(contexts, Callback::HTTP_CALL_RESPONSE, ready.owner, ready.completion, ready.answer);
-        }
-    }
-    if Uses::<R>::AWAITED.intersects(CallbackSet::TIMERS) {
-        while let Some(ready) = timers::take_ready() {
-            complete(contexts, Callback::TIMER, ready.owner, ready.completion, ready.answer);
-        }
-    }
-    #[cfg(feature = "grpc")]
-    if Uses::<R>::AWAITED.intersects(CallbackSet::GRPC_CALLS) {
-        while let Some(ready) = calls::take_ready() {
-            complete(contexts, Callback::GRPC_CALL, ready.owner, ready.completion, ready.answer);
-        }
-    }
-    #[cfg(feature = "grpc")]
-    if Uses::<R>::AWAITED.intersects(CallbackSet::GRPC_STREAMS) {
-        deliver_messages(contexts);
-    }
-}
-
-/// Runs the completions that wait for messages of gRPC streams which have arrived, now that no handler runs.
-#[cfg(feature = "grpc")]
-pub(crate) fn deliver_messages<R: NewContext>(contexts: &Contexts<R>) {
-    messages::deliver(|owner, completion| complete(contexts, Callback::GRPC_STREAM, owner, completion, ()));
 }

@@ -1,5 +1,6 @@
 //! From an export to the contexts: finding the context, running its callback, and what follows from the result.
 
+pub(crate) mod arrive;
 pub(crate) mod complete;
 pub(crate) mod contexts;
 pub(crate) mod failure;

@@ -3,7 +3,7 @@
 use crate::callout::ready;
 use crate::current;
 use crate::current::Callback;
-use crate::dispatch::complete;
+use crate::dispatch::arrive;
 use crate::dispatch::complete::end;
 use crate::dispatch::contexts::{Contexts, Found};
 use crate::dispatch::failure;
@@ -54,7 +54,7 @@ pub(crate) fn decide<R: NewContext, F: Refuse>(
     };
     let mut result = contexts.with_stream(callback, id, stream, run).unwrap_or(failure::CONTINUE);
     foreign::run_missed(contexts);
-    if Uses::<R>::COMPLETIONS && ready::is_any() && complete::run_ready_before_return(contexts) {
+    if Uses::<R>::COMPLETIONS && ready::is_any() && arrive::run_ready_before_return(contexts) {
         result = failure::CONTINUE;
     }
     if Uses::<R>::TASKS {
@@ -74,7 +74,7 @@ pub(crate) fn notify<R: NewContext>(
         contexts.notify_stream(callback, id, stream, body);
         foreign::run_missed(contexts);
         if Uses::<R>::COMPLETIONS && ready::is_any() {
-            complete::run_ready(contexts);
+            arrive::run_ready(contexts);
         }
     }
 }
@@ -85,7 +85,7 @@ pub(crate) fn notify<R: NewContext>(
 pub(crate) fn after_root_callback<R: NewContext>(contexts: &Contexts<R>, root: u32) {
     foreign::run_missed(contexts);
     if Uses::<R>::COMPLETIONS && ready::is_any() {
-        complete::run_ready(contexts);
+        arrive::run_ready(contexts);
     }
     if Uses::<R>::TASKS && executor::is_any_woken() {
         tasks::run_woken(contexts, root);

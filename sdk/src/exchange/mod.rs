@@ -48,7 +48,7 @@ pub(crate) use crate::exchange::stage::Stage;
 ///     let started = request.get("x-request-start")?;
 ///     let answer = HttpCall::get("authz", "/check").header("x-path", request.path()?.unwrap_or_default()).await;
 ///     match answer {
-///         Ok(answer) if answer.status() == 200 => request.replace("x-user", answer.header("x-user").unwrap_or_default())?,
+///         Ok(answer) if answer.status() == 200 => request.replace("x-user", answer.header("x-user")?.unwrap_or_default())?,
 ///         Ok(_) => return exchange.reply(LocalReply::new(403)),
 ///         Err(CalloutError::Outage(why)) => return exchange.reply(LocalReply::new(503).details(why.to_string())),
 ///         Err(CalloutError::Refused(error)) => return Err(error),

@@ -2,17 +2,19 @@
 
 use crate::abi::buffer_type::BufferType;
 use crate::callout::cancel;
+use crate::callout::error::{CalloutError, Outage};
 #[cfg(feature = "grpc")]
 use crate::callout::grpc::error::GrpcError;
 #[cfg(feature = "grpc")]
-use crate::callout::grpc::{calls, streams};
-use crate::callout::http::future;
-#[cfg(feature = "grpc")]
-use crate::callout::pending::NOBODY;
+use crate::callout::grpc::{call::GrpcCall, message::GrpcBytes, streams};
+use crate::callout::http::HttpCall;
+use crate::callout::registry::{Kind, Taken};
 use crate::callout::timer::tick;
 use crate::callout::timer::timers;
 use crate::current;
 use crate::current::Callback;
+#[cfg(feature = "grpc")]
+use crate::dispatch::arrive;
 use crate::dispatch::complete;
 use crate::dispatch::contexts::Contexts;
 use crate::dispatch::foreign;
@@ -109,7 +111,9 @@ fn inherit<R: NewContext>(contexts: &Contexts<R>, gone: u32) {
         timers::forget_root(gone, heir);
     }
     if Uses::<R>::TASKS {
-        future::abandon(gone);
+        while let Some(Taken::Future(ticket)) = HttpCall::registry(|calls| calls.take_abandoned(gone)).flatten() {
+            ticket.finish(Err(CalloutError::Outage(Outage::Reset)));
+        }
     }
     #[cfg(feature = "grpc")]
     abandon_grpc(contexts, gone);
@@ -125,13 +129,15 @@ fn inherit<R: NewContext>(contexts: &Contexts<R>, gone: u32) {
 #[cold]
 fn abandon_grpc<R: NewContext>(contexts: &Contexts<R>, root: u32) {
     if Uses::<R>::TASKS && Uses::<R>::AWAITED.intersects(CallbackSet::GRPC_CALLS) {
-        while let Some(completion) = calls::take_abandoned(root) {
-            complete::complete(contexts, Callback::GRPC_CALL, NOBODY, completion, Err(GrpcError::abandoned()));
+        while let Some(Taken::Future(ticket)) =
+            GrpcCall::<GrpcBytes>::registry(|calls| calls.take_abandoned(root)).flatten()
+        {
+            ticket.finish(Err(GrpcError::abandoned()));
         }
     }
     if Uses::<R>::AWAITED.intersects(CallbackSet::GRPC_STREAMS) {
         streams::abandon(root);
-        complete::deliver_messages(contexts);
+        arrive::deliver_messages(contexts);
     }
 }
 

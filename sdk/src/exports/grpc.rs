@@ -1,14 +1,15 @@
 //! What arrives on gRPC calls and streams.
 
-use crate::callout::completion::Completion;
 use crate::callout::grpc::call::GrpcCall;
+use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::GrpcBytes;
 use crate::callout::grpc::metadata::GrpcMetadata;
 use crate::callout::grpc::stream::{GrpcEvent, Life};
 use crate::callout::grpc::{calls, streams};
-use crate::callout::pending::NOBODY;
+use crate::callout::registry::{Kind, NOBODY};
 use crate::current;
 use crate::current::Callback;
+use crate::dispatch::arrive::{self, arrive};
 use crate::dispatch::complete;
 use crate::dispatch::complete::enter_root;
 use crate::dispatch::contexts::Contexts;
@@ -20,10 +21,22 @@ use crate::engine::effective;
 use crate::plugin::registration::NewContext;
 use core::any::Any;
 
-/// What a call waits for, in modules that make any.
+/// Completes a call, in modules that make any. Returns whether the token is a call's.
 #[inline]
-fn take_call<R: NewContext>(token: u32) -> Option<(u32, Completion<GrpcCall<GrpcBytes>>)> {
-    if Uses::<R>::AWAITED.intersects(CallbackSet::GRPC_CALLS) { calls::take(token) } else { None }
+fn completes_call<R: NewContext>(
+    contexts: &Contexts<R>,
+    root: u32,
+    token: u32,
+    response: impl FnOnce() -> Result<GrpcBytes, GrpcError>,
+) -> bool {
+    if !Uses::<R>::AWAITED.intersects(CallbackSet::GRPC_CALLS)
+        || GrpcCall::<GrpcBytes>::registry(|calls| calls.contains(token)) != Some(true)
+    {
+        return false;
+    }
+    arrive::<R, GrpcCall<GrpcBytes>>(contexts, root, token, response(), |owner, completion, response| {
+        complete::complete(contexts, Callback::GRPC_CALL, owner, completion, response);
+    })
 }
 
 /// `proxy_on_grpc_receive_initial_metadata`.
@@ -51,8 +64,7 @@ pub fn on_grpc_receive_trailing_metadata<R: NewContext>(
 /// `proxy_on_grpc_receive`: the response to a call, or a message of a stream.
 pub fn on_grpc_receive<R: NewContext>(contexts: &Contexts<R>, root: u32, token: u32, size: u32) {
     enter_root::<R>(root);
-    if let Some((owner, completion)) = take_call::<R>(token) {
-        complete::complete(contexts, Callback::GRPC_CALL, owner, completion, calls::message(size));
+    if completes_call(contexts, root, token, || calls::message(size)) {
         return run::after_root_callback(contexts, root);
     }
     if Uses::<R>::AWAITED.intersects(CallbackSet::GRPC_STREAMS) {
@@ -69,8 +81,7 @@ pub fn on_grpc_receive<R: NewContext>(contexts: &Contexts<R>, root: u32, token: 
 /// `proxy_on_grpc_close`: a call without a response, or the end of a stream.
 pub fn on_grpc_close<R: NewContext>(contexts: &Contexts<R>, root: u32, token: u32, code: u32) {
     enter_root::<R>(root);
-    if let Some((owner, completion)) = take_call::<R>(token) {
-        complete::complete(contexts, Callback::GRPC_CALL, owner, completion, Err(calls::end(code)));
+    if completes_call(contexts, root, token, || Err(calls::end(code))) {
         return run::after_root_callback(contexts, root);
     }
     if Uses::<R>::AWAITED.intersects(CallbackSet::GRPC_STREAMS) {
@@ -132,6 +143,6 @@ fn event<'a, R: NewContext>(
     if let Some(handler) = handler.filter(|handler| alive && !handler.life.is_over()) {
         streams::wait(owner, handler);
     }
-    complete::deliver_messages(contexts);
+    arrive::deliver_messages(contexts);
     run::after_root_callback(contexts, root);
 }

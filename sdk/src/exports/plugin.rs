@@ -1,10 +1,12 @@
 //! Callbacks of root contexts: their configuration, the tick, and items of queues.
 
-use crate::callout::queue::received;
+use crate::callout::queue::received::{self, Item};
 use crate::callout::queue::shared_queue::SharedQueue;
+use crate::callout::timer::Timer;
 use crate::callout::timer::timers;
 use crate::current;
 use crate::current::Callback;
+use crate::dispatch::arrive::arrive;
 use crate::dispatch::complete;
 use crate::dispatch::complete::enter_root;
 use crate::dispatch::contexts::Contexts;
@@ -54,9 +56,9 @@ fn shared_tick<R: NewContext>(contexts: &Contexts<R>, root: u32) {
     current::enter(Callback::TIMER, root);
     current::set_root_id(root);
     let complete = |number| {
-        if let Some((owner, completion)) = timers::take(number) {
+        arrive::<R, Timer>(contexts, root, number, (), |owner, completion, ()| {
             complete::complete(contexts, Callback::TIMER, owner, completion, Ok(()));
-        }
+        });
     };
     let tick = || contexts.notify_root(Callback::TICK, root, R::on_tick);
     timers::run_due(root, complete, R::AWAITS.intersects(CallbackSet::ON_TICK).then_some(tick));
@@ -67,7 +69,9 @@ pub fn on_queue_ready<R: NewContext>(contexts: &Contexts<R>, context_id: u32, qu
     enter_root::<R>(context_id);
     contexts.notify_root(Callback::QUEUE_READY, context_id, |root| root.on_queue_ready(&SharedQueue::from_id(queue)));
     if Uses::<R>::TASKS {
-        received::wake(queue);
+        for number in received::waiting_for(queue) {
+            arrive::<R, Item>(contexts, context_id, number, (), |_, never, ()| match never {});
+        }
     }
     run::after_root_callback(contexts, context_id);
 }

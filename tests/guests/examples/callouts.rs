@@ -1,7 +1,7 @@
 //! Calls as the path of a request says: what a filter does while it waits.
 
-use proxy_filter::HttpCallResponse;
 use proxy_filter::prelude::*;
+use proxy_filter::{HttpCallResponse, InHost};
 use std::time::Duration;
 
 /// No literal: those are refused when a filter is compiled.
@@ -40,12 +40,14 @@ struct Stream {
 }
 
 /// What an answer says, in one line.
-fn line(answer: core::result::Result<&proxy_filter::HttpCallResponse, CalloutError>) -> Result<String> {
+fn line(
+    answer: core::result::Result<&proxy_filter::HttpCallResponse<proxy_filter::InHost>, CalloutError>,
+) -> Result<String> {
     Ok(match answer {
         Ok(answer) => {
-            let cookies = answer.headers().get_all("set-cookie")?.iter().count();
-            let trailer = match answer.trailers() {
-                Some(trailers) => trailers.get("x-trailer")?.unwrap_or_default().to_string(),
+            let cookies = answer.headers()?.iter().filter(|(name, _)| *name == b"set-cookie").count();
+            let trailer = match answer.trailers()?.get("x-trailer") {
+                Some(trailer) => printable(trailer).to_string(),
                 None => "none".into(),
             };
             let (status, length) = (answer.status(), answer.body_len());
@@ -190,7 +192,7 @@ impl Context for Stream {
         }
         body.pause_for(self, call("/response-body"), |_, body, answer| {
             let answer = answer?.body()?;
-            let same_length: Vec<u8> = answer.into_iter().chain(std::iter::repeat(b'.')).take(body.len()).collect();
+            let same_length: Vec<u8> = answer.iter().copied().chain(std::iter::repeat(b'.')).take(body.len()).collect();
             body.replace(same_length)?;
             Ok(FilterDataStatus::Continue)
         })
@@ -201,7 +203,7 @@ impl Context for Stream {
 fn with_verdict(
     _: &mut Stream,
     request: &mut RequestHeaders,
-    response: core::result::Result<&HttpCallResponse, CalloutError>,
+    response: core::result::Result<&HttpCallResponse<InHost>, CalloutError>,
 ) -> Result<FilterHeadersStatus> {
     let verdict = match response.and_then(HttpCallResponse::outage_for_status) {
         Ok(response) => format!("response {}", response.status()),
@@ -216,7 +218,7 @@ fn with_verdict(
 fn with_answer(
     _: &mut Stream,
     request: &mut RequestHeaders,
-    answer: core::result::Result<&proxy_filter::HttpCallResponse, CalloutError>,
+    answer: core::result::Result<&proxy_filter::HttpCallResponse<proxy_filter::InHost>, CalloutError>,
 ) -> Result<FilterHeadersStatus> {
     request.replace("x-answer", line(answer)?)?;
     Ok(FilterHeadersStatus::Continue)

@@ -28,11 +28,11 @@ fn call(path: &str) -> HttpCall {
     HttpCall::get("service", path).timeout(Duration::from_millis(400))
 }
 
-type Answer = core::result::Result<proxy_filter::HttpAnswer, CalloutError>;
+type Answer = core::result::Result<proxy_filter::HttpCallResponse, CalloutError>;
 
 fn line(answer: &Answer) -> String {
     match answer {
-        Ok(answer) => format!("{} {}", answer.status(), printable(answer.body())),
+        Ok(answer) => format!("{} {}", answer.status(), printable(&answer.body().unwrap_or_default())),
         Err(why) => why.to_string(),
     }
 }
@@ -55,7 +55,7 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
         "/auth" => {
             let answer = call("/check").await;
             match &answer {
-                Ok(answer) if answer.status() == 200 => request.replace("x-user", answer.body())?,
+                Ok(answer) if answer.status() == 200 => request.replace("x-user", answer.body()?)?,
                 _ => return exchange.reply(LocalReply::new(403).header("x-why", line(&answer)).body("denied\n")),
             }
             exchange.response_headers().await?.add("x-checked", "1")
@@ -65,7 +65,7 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             let (cluster, path) = path.trim_start_matches("/ask/").split_once('/').unwrap_or_default();
             let answer = HttpCall::get(cluster, format!("/{path}")).timeout(Duration::from_millis(400)).await;
             let said = match answer {
-                Ok(answer) => format!("{} with {} bytes", answer.status(), answer.body().len()),
+                Ok(answer) => format!("{} with {} bytes", answer.status(), answer.body_len()),
                 Err(why) => format!("no answer: {why}"),
             };
             request.replace("x-answer", said)
@@ -80,7 +80,7 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             let answers = join_all((0..200).map(patient)).await;
             let numbered = answers.iter().enumerate();
             let good = numbered.filter(|(number, answer)| {
-                matches!(answer, Ok(answer) if answer.status() == 200 && answer.body() == format!("/{number}").as_bytes())
+                matches!(answer, Ok(answer) if answer.status() == 200 && answer.body().is_ok_and(|body| body == format!("/{number}").as_bytes()))
             });
             let good = good.count();
             request.replace("x-answer", good.to_string())
@@ -104,7 +104,7 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
         "/body" => {
             let body = exchange.request_body(100).await?;
             let answer = HttpCall::post("service", "/body").body(body.to_bytes()?).await?;
-            body.replace(answer.body())?;
+            body.replace(answer.body()?)?;
             let response = exchange.response_headers().await?;
             response.remove("content-length")?;
             let body = exchange.response_body(1000).await?;
@@ -201,10 +201,10 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
         }
         "/again" => {
             let user = call("/user").await?;
-            exchange.request_headers().await?.replace("x-user", user.body())?;
+            exchange.request_headers().await?.replace("x-user", user.body()?)?;
             exchange.response_headers().await?;
             let user = call("/user").await?;
-            exchange.response_headers().await?.add("x-user", user.body())
+            exchange.response_headers().await?.add("x-user", user.body()?)
         }
         "/early-body" => {
             let length = exchange.request_body(1_000_000).await?.len();

@@ -1,7 +1,7 @@
 //! Gives every byte, in a name and in a value, to the function that the path of the request names, and logs which were taken.
 
 use proxy_filter::prelude::*;
-use proxy_filter::{GrpcBytes, HttpAnswer};
+use proxy_filter::{GrpcBytes, HttpCallResponse};
 
 /// `x`, the byte, `y`.
 fn text(byte: u8) -> [u8; 3] {
@@ -36,7 +36,7 @@ fn hex(text: &[u8]) -> Vec<u8> {
 }
 
 /// Whether a call was refused before the host knew of it.
-fn called(what: &str, answer: core::result::Result<HttpAnswer, CalloutError>) {
+fn called(what: &str, answer: core::result::Result<HttpCallResponse, CalloutError>) {
     match answer {
         Ok(answer) => log::info!("{what}: {}", answer.status()),
         Err(CalloutError::Refused(error)) => log::info!("{what}: {:?}", error.kind()),

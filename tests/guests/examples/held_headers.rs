@@ -27,7 +27,7 @@ async fn held_headers(mut exchange: Exchange) -> Result<()> {
         "/call" => {
             let (request, body) = exchange.request_headers_with_body(100).await?;
             let answer = HttpCall::post("service", "/").body(body.to_bytes()?).await?;
-            request.replace("x-answer", answer.body())
+            request.replace("x-answer", answer.body()?)
         }
         "/judge" => {
             let (_, body) = exchange.request_headers_with_body(100).await?;
@@ -45,7 +45,7 @@ async fn held_headers(mut exchange: Exchange) -> Result<()> {
         "/response-call" => {
             let (response, body) = exchange.response_headers_with_body(100).await?;
             let answer = HttpCall::post("service", "/").body(body.to_bytes()?).await?;
-            response.add("x-answer", answer.body())
+            response.add("x-answer", answer.body()?)
         }
         "/replaced" => {
             let (_, body) = exchange.response_headers_with_body(100).await?;

@@ -13,7 +13,7 @@ const fn ms(milliseconds: u64) -> Duration {
 
 async fn ask(path: impl Into<Vec<u8>>) -> Result<String> {
     let answer = HttpCall::post("service", "/").body(path).timeout(ms(900)).await?;
-    Ok(printable(answer.body()).to_string())
+    Ok(printable(&answer.body()?).to_string())
 }
 
 /// Two queues at once, in a root task.

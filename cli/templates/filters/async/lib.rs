@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use proxy_filter::HttpAnswer;
+use proxy_filter::HttpCallResponse;
 use proxy_filter::prelude::*;
 use serde::Deserialize;
 use std::time::Duration;
@@ -28,7 +28,7 @@ async fn authorize(mut exchange: Exchange<Config>) -> Result<()> {
         .header("authorization", request.get("authorization")?.unwrap_or_default())
         .timeout(Duration::from_millis(config.timeout_ms));
     // The request is paused meanwhile. If the client disconnects, the function is dropped here.
-    match call.await.and_then(HttpAnswer::outage_for_status) {
+    match call.await.and_then(HttpCallResponse::outage_for_status) {
         Ok(response) if response.status() == 200 => {
             response.header("x-user").map_or(Ok(()), |user| request.replace("x-user", user))
         }

@@ -1,91 +1,97 @@
-//! gRPC calls: their completions, and the host's callbacks about them.
+//! gRPC calls in flight.
 
 use crate::abi::buffer_type::BufferType;
 use crate::callout::completion::{Callout, Completion};
+use crate::callout::future::{Awaitable, CalloutFuture};
 use crate::callout::grpc::call::GrpcCall;
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::{GrpcBytes, GrpcMessage};
-use crate::callout::pending::Pendings;
-use crate::callout::ready::{Ready, ReadyList};
+use crate::callout::registry::{Kind, Registry};
 use crate::callout::start;
-use crate::current;
 use crate::engine::callbacks::Awaits;
-use crate::error::Result;
+use crate::engine::point::Points;
+use crate::error::{Error, Result};
 use crate::host::buffer;
 use crate::sys;
 
 thread_local! {
-    static CALLS: Pendings<Call> = const { Pendings::new() };
-    static READY: ReadyList<GrpcCall<GrpcBytes>> = const { ReadyList::new() };
+    static CALLS: Registry<GrpcCall<GrpcBytes>> = const { Registry::new() };
 }
 
-/// A call that is under way, with what to do with the bytes that answer it. Dropping it cancels the call.
-struct Call {
-    token: u32,
-    /// The root context that the host will tell the answer to, in modules with futures.
-    root: u32,
-    waiting: Option<Completion<GrpcCall<GrpcBytes>>>,
-}
+/// The calls of every type of message: the bytes are decoded for what waits.
+impl Kind for GrpcCall<GrpcBytes> {
+    type Completion = Completion<Self>;
+    type Arrived = Result<GrpcBytes, GrpcError>;
+    type Output = Result<GrpcBytes, GrpcError>;
+    type Ready = (Completion<Self>, GrpcError);
 
-impl Drop for Call {
     #[inline]
-    fn drop(&mut self) {
-        if self.waiting.is_some() {
-            // The host may be in the middle of forgetting it as well.
-            let _ = sys::proxy_grpc_cancel(self.token);
-        }
+    fn registry<T>(body: impl FnOnce(&Registry<Self>) -> T) -> Option<T> {
+        CALLS.try_with(body).ok()
+    }
+
+    #[inline]
+    fn copy(arrived: Self::Arrived) -> Self::Output {
+        arrived
+    }
+
+    #[inline]
+    fn cancel(token: u32) {
+        // The host may be in the middle of forgetting it as well.
+        let _ = sys::proxy_grpc_cancel(token);
     }
 }
 
 impl<Reply: GrpcMessage> Callout for GrpcCall<Reply> {
-    type Answer<'a> = Result<Reply, GrpcError>;
+    type Response<'a> = Result<Reply, GrpcError>;
     type Started = u32;
 
-    fn start(self) -> Result<u32, Self::Answer<'static>> {
+    fn start(self) -> Result<u32, Self::Response<'static>> {
         Self::start(self).map_err(Err)
     }
 
-    fn is_ready(waiting: Completion<Self>, answer: Self::Answer<'static>) {
-        // Nothing has come that would have to be decoded: it was refused.
-        if let Err(why) = answer {
-            READY.with(|ready| ready.add(waiting.after(decode), Err(why)));
+    fn is_ready(completion: Completion<Self>, response: Self::Response<'static>) {
+        // No message has arrived that would have to be decoded: the call was refused.
+        if let Err(why) = response {
+            CALLS.with(|calls| calls.add_ready((completion.after(decode), why)));
         }
     }
 
-    fn wait(number: u32, context_id: u32, waiting: Completion<Self>) {
-        let waiting = Some(waiting.after(decode));
-        CALLS.with(|calls| {
-            // A host that uses a token again has forgotten the old call, and must not cancel the new one.
-            if let Some((_, mut old)) = calls.take(number) {
-                old.waiting = None;
-            }
-            calls.insert(number, context_id, Call { token: number, root: current::root_id(), waiting });
-        });
+    fn wait(token: u32, context_id: u32, completion: Completion<Self>) {
+        CALLS.with(|calls| calls.insert(token, context_id, completion.after(decode)));
     }
 }
 
-fn decode<Reply: GrpcMessage>(answer: Result<GrpcBytes, GrpcError>) -> Result<Reply, GrpcError> {
-    answer.and_then(|message| Reply::from_wire(message.0).map_err(GrpcError::Malformed))
+impl<Reply: GrpcMessage> Awaitable for GrpcCall<Reply> {
+    type Output = Result<Reply, GrpcError>;
+    type Kind = GrpcCall<GrpcBytes>;
+
+    const DECLARED: (Points, &'static str) = (Points::GRPC_CALLS, "grpc_calls");
+
+    fn output(output: Result<GrpcBytes, GrpcError>) -> Self::Output {
+        decode(output)
+    }
+
+    fn not_started(response: Self::Response<'static>) -> Self::Output {
+        response
+    }
+
+    fn refuse(error: Error) -> Self::Output {
+        Err(GrpcError::Refused(error))
+    }
 }
 
-/// Cancels the calls of a context that is gone.
-#[inline]
-pub(crate) fn forget(owner: u32) {
-    CALLS.with(|calls| calls.forget(owner));
+impl<Reply: GrpcMessage> IntoFuture for GrpcCall<Reply> {
+    type Output = Result<Reply, GrpcError>;
+    type IntoFuture = CalloutFuture<Self>;
+
+    fn into_future(self) -> CalloutFuture<Self> {
+        CalloutFuture::new(self)
+    }
 }
 
-/// Nobody waits for this answer any more.
-#[inline]
-pub(crate) fn give_up(number: u32) {
-    // Contexts alive at the end of a native thread are dropped when there may be no table any more.
-    drop(CALLS.try_with(|calls| calls.take(number)));
-}
-
-/// The context that made a call, and its completion.
-#[inline]
-pub(crate) fn take(token: u32) -> Option<(u32, Completion<GrpcCall<GrpcBytes>>)> {
-    let (owner, mut call) = CALLS.with(|calls| calls.take(token))?;
-    Some((owner, call.waiting.take()?))
+fn decode<Reply: GrpcMessage>(response: Result<GrpcBytes, GrpcError>) -> Result<Reply, GrpcError> {
+    response.and_then(|message| Reply::from_wire(message.0).map_err(GrpcError::Malformed))
 }
 
 /// The message that the running callback is about.
@@ -98,18 +104,6 @@ pub(crate) fn message(size: u32) -> Result<GrpcBytes, GrpcError> {
 #[inline]
 pub(crate) fn end(code: u32) -> GrpcError {
     GrpcError::ended(code, &sys::proxy_get_status().unwrap_or_default().1)
-}
-
-/// Takes a completion of a call that was refused while another completion ran.
-pub(crate) fn take_ready() -> Option<Box<Ready<GrpcCall<GrpcBytes>>>> {
-    READY.with(ReadyList::take)
-}
-
-/// A root context is gone, and the host's calls for it with it: takes one that only a future waits for.
-#[cold]
-pub(crate) fn take_abandoned(root: u32) -> Option<Completion<GrpcCall<GrpcBytes>>> {
-    let mut call = CALLS.with(|calls| calls.take_of_nobody(|call| call.root == root))?;
-    call.waiting.take()
 }
 
 impl<Reply: GrpcMessage> GrpcCall<Reply> {

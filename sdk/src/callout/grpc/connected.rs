@@ -1,11 +1,14 @@
+use crate::callout::future::InFlight;
+use crate::callout::grpc::arrival::Arrival;
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::GrpcMessage;
 use crate::callout::grpc::stream::{GrpcEvent, OpenGrpcStream};
+use crate::callout::registry::next_number;
 use crate::engine::edit::edit;
 use crate::error::Result;
 use core::fmt;
 use core::future::poll_fn;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -62,11 +65,13 @@ use std::rc::Rc;
 pub struct ConnectedGrpcStream<Sent, Received> {
     open: Rc<OpenGrpcStream<Sent>>,
     inbox: Rc<Inbox<Received>>,
+    /// A future waits for the next message.
+    waits: Option<InFlight<Arrival>>,
 }
 
 impl<Sent, Received> ConnectedGrpcStream<Sent, Received> {
     pub(crate) fn new(open: OpenGrpcStream<Sent>, inbox: Rc<Inbox<Received>>) -> Self {
-        Self { open: Rc::new(open), inbox }
+        Self { open: Rc::new(open), inbox, waits: None }
     }
 
     /// Sends a message, as [`OpenGrpcStream::send`] does.
@@ -108,14 +113,24 @@ impl<Sent, Received> ConnectedGrpcStream<Sent, Received> {
         &mut self,
         context: &Context<'_>,
     ) -> Poll<Option<core::result::Result<Received, GrpcError>>> {
-        if let Some(message) = self.inbox.pop() {
-            return Poll::Ready(Some(message));
+        loop {
+            if let Some(message) = self.inbox.pop() {
+                return Poll::Ready(Some(message));
+            }
+            if self.open.is_over() {
+                return Poll::Ready(None);
+            }
+            match &self.waits {
+                None => self.waits = InFlight::expect(self.inbox.wait(), context.waker()),
+                // What came was another waiter's.
+                Some(waits) if waits.poll(context.waker()).is_some() => {
+                    self.waits = None;
+                    continue;
+                }
+                Some(_) => {}
+            }
+            return Poll::Pending;
         }
-        if self.open.is_over() {
-            return Poll::Ready(None);
-        }
-        self.inbox.waker.set(Some(context.waker().clone()));
-        Poll::Pending
     }
 
     /// Whether the stream has ended, and every message was awaited.
@@ -164,7 +179,6 @@ pub(crate) struct Inbox<Received> {
     messages: Cell<VecDeque<core::result::Result<Received, GrpcError>>>,
     /// Nothing more will come.
     over: Cell<bool>,
-    waker: Cell<Option<Waker>>,
     /// The numbers of completions that wait.
     waiting: Cell<VecDeque<u32>>,
 }
@@ -184,17 +198,14 @@ impl<Received> Arrivals for Inbox<Received> {
 
 impl<Received> Inbox<Received> {
     pub(crate) fn new() -> Rc<Self> {
-        Rc::new(Self {
-            messages: Cell::default(),
-            over: Cell::new(false),
-            waker: Cell::new(None),
-            waiting: Cell::default(),
-        })
+        Rc::new(Self { messages: Cell::default(), over: Cell::new(false), waiting: Cell::default() })
     }
 
-    /// Notes a completion that waits.
-    pub(crate) fn wait(&self, number: u32) {
+    /// A number for what waits for the next message.
+    pub(crate) fn wait(&self) -> u32 {
+        let number = next_number();
         edit(&self.waiting, |waiting| waiting.push_back(number));
+        number
     }
 
     /// Takes what came, and wakes who waits for it.
@@ -203,11 +214,7 @@ impl<Received> Inbox<Received> {
         match event {
             GrpcEvent::Message(message) => self.push(Ok(message)),
             GrpcEvent::Closed(Err(why)) => self.push(Err(why)),
-            GrpcEvent::Closed(Ok(())) => {}
-            GrpcEvent::InitialMetadata(_) | GrpcEvent::TrailingMetadata(_) => return,
-        }
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+            GrpcEvent::Closed(Ok(())) | GrpcEvent::InitialMetadata(_) | GrpcEvent::TrailingMetadata(_) => {}
         }
     }
 

@@ -1,12 +1,12 @@
 //! gRPC: [`GrpcCall`], [`GrpcStream`], and what comes back.
 
+pub(crate) mod arrival;
 pub(crate) mod base64;
 pub(crate) mod call;
 pub(crate) mod calls;
 pub(crate) mod client;
 pub(crate) mod connected;
 pub(crate) mod error;
-pub(crate) mod futures;
 pub(crate) mod message;
 pub(crate) mod messages;
 pub(crate) mod metadata;

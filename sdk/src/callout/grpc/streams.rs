@@ -1,28 +1,27 @@
-//! gRPC streams: their handlers, and the host's callbacks about them.
+//! gRPC streams that are open.
 
 use crate::callout::grpc::connected::{ConnectedGrpcStream, Inbox};
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::{GrpcBytes, GrpcMessage};
 use crate::callout::grpc::messages;
 use crate::callout::grpc::stream::{GrpcEvent, GrpcStream, Life, OpenGrpcStream};
-use crate::callout::pending::{NOBODY, Pendings};
+use crate::callout::registry::{Kind, NOBODY, Registry, Taken};
 use crate::current;
 use crate::engine::callbacks::Awaits;
 use crate::engine::declared;
 use crate::engine::point::Points;
 use crate::error::Result;
 use core::any::Any;
+use core::convert::Infallible;
 use std::rc::Rc;
 
 thread_local! {
-    static STREAMS: Pendings<Handler> = const { Pendings::new() };
+    static STREAMS: Registry<Handler> = const { Registry::new() };
 }
 
-/// What to do with what comes on a stream. Dropping it cancels the stream. While it runs, it is nowhere else.
+/// What runs for each event of a stream. Dropping it cancels the stream. While it runs, it is nowhere else.
 pub(crate) struct Handler {
     pub(crate) life: Rc<Life>,
-    /// The root context that the host tells what comes.
-    root: u32,
     pub(crate) handle: Box<Handle>,
 }
 
@@ -35,25 +34,38 @@ impl Drop for Handler {
     }
 }
 
-/// Cancels the streams of a context that is gone.
-#[inline]
-pub(crate) fn forget(owner: u32) {
-    STREAMS.with(|streams| streams.forget(owner));
-    messages::forget(owner);
+impl Kind for Handler {
+    type Completion = Self;
+    type Arrived = Infallible;
+    type Output = Infallible;
+    type Ready = Infallible;
+
+    #[inline]
+    fn registry<T>(body: impl FnOnce(&Registry<Self>) -> T) -> Option<T> {
+        STREAMS.try_with(body).ok()
+    }
+
+    #[inline]
+    fn copy(arrived: Infallible) -> Infallible {
+        arrived
+    }
 }
 
-/// A root context is gone, and its streams with it: those who still have one that no context handles are told its end.
+/// A root context is gone, and its streams with it: what still has one that no context handles gets its end.
 #[cold]
 pub(crate) fn abandon(root: u32) {
-    while let Some(mut handler) = STREAMS.with(|streams| streams.take_of_nobody(|handler| handler.root == root)) {
-        // It fails never: it has no code of the author's.
+    while let Some(Taken::Completion(_, mut handler)) = STREAMS.with(|streams| streams.take_abandoned(root)) {
+        // It never fails: it has no code of the author's.
         let _ = (handler.handle)(&mut (), GrpcEvent::Closed(Err(GrpcError::abandoned())));
     }
 }
 
 /// Takes a stream's handler out, and the context that it runs in.
 pub(crate) fn take(token: u32) -> Option<(u32, Handler)> {
-    STREAMS.with(|streams| streams.take(token))
+    match STREAMS.with(|streams| streams.take(token))? {
+        Taken::Completion(owner, handler) => Some((owner, handler)),
+        Taken::Future(_) => None,
+    }
 }
 
 /// Puts a handler where the next event of its stream finds it.
@@ -96,7 +108,7 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
         if !declared::is_declared(Points::GRPC_STREAMS) {
             return Err(GrpcError::Refused(declared::undeclared("grpc_streams")));
         }
-        self.collect(|_| {})
+        self.collect()
     }
 
     /// Opens the stream in a filter of callbacks, which takes one message after the other: with
@@ -111,17 +123,17 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
         context: &mut C,
     ) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
         let _ = context;
-        self.collect(messages::arrived)
+        self.collect()
     }
 
     /// Opens a stream whose messages are kept until they are asked for.
-    fn collect(self, arrived: fn(&Rc<Inbox<Received>>)) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
+    fn collect(self) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
         let inbox = Inbox::new();
         let own = Rc::clone(&inbox);
         // Whoever has the handle has the stream: the context that opened it may be gone before.
         let open = self.handle(NOBODY, move |_, event| {
             own.take(event);
-            arrived(&own);
+            messages::arrived(&own);
             Ok(())
         })?;
         Ok(ConnectedGrpcStream::new(open, inbox))
@@ -150,7 +162,7 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
             };
             on_event(context, event)
         };
-        wait(owner, Handler { life: Rc::clone(&life), root: current::root_id(), handle: Box::new(handle) });
+        wait(owner, Handler { life: Rc::clone(&life), handle: Box::new(handle) });
         Ok(OpenGrpcStream::new(life))
     }
 }

@@ -1,8 +1,6 @@
 //! [`HttpCall`]: a request to another service, and [`HttpCallResponse`], its answer.
 
-pub(crate) mod answer;
-pub(crate) mod completions;
-pub(crate) mod future;
+pub(crate) mod in_flight;
 pub(crate) mod response;
 
 use crate::abi::field::{check_authority, check_method, check_path, check_value};

@@ -1,48 +1,163 @@
+//! [`HttpCallResponse`]: what a service responds to an HTTP call.
+
 use crate::abi::buffer_type::BufferType;
 use crate::abi::map_type::MapType;
 use crate::callout::error::is_outage;
 use crate::callout::error::{CalloutError, Outage};
-use crate::error::Result;
-use crate::fields::header_map::HeaderMap;
-use crate::fields::header_value::HeaderValue;
+use crate::error::{Error, Result};
+use crate::fields::header_value::{HeaderValue, Pairs};
 use crate::host::buffer;
 use crate::log::line::plain_text;
+use crate::sys;
+use core::borrow::Borrow;
+use std::borrow::Cow;
 
-/// The answer to an [`HttpCall`](crate::HttpCall), while its completion runs.
+/// The response to an [`HttpCall`](crate::HttpCall).
 ///
-/// The host keeps it; what is read is copied from there. It cannot be kept: copy what is needed later.
+/// A completion borrows it while the host has it: what is read is copied from the host, and what is not read costs
+/// nothing. An `.await` returns a copy of the whole response, which may be kept. Both have the same methods, so that
+/// code that reads a response can move from a completion to an `.await`.
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
-/// # use proxy_filter::HttpCallResponse;
-/// fn user(answer: &HttpCallResponse) -> Result<String> {
-///     match answer.status() {
-///         200 => Ok(String::from_utf8(answer.body()?)?),
-///         status => Err(Error::other(format_args!("the user service answered {status}"))),
+/// # use proxy_filter::{HttpCallResponse, ResponseSource};
+/// fn user(response: &HttpCallResponse<impl ResponseSource>) -> Result<String> {
+///     match response.status() {
+///         200 => Ok(String::from_utf8(response.body()?.into_owned())?),
+///         status => Err(Error::other(format_args!("the user service responded with {status}"))),
 ///     }
+/// }
+///
+/// async fn awaited() -> Result<String> {
+///     user(&HttpCall::get("users", "/me").await?)
 /// }
 /// ```
 ///
 /// Source: ABI 0.2.1, `proxy_on_http_call_response`.
-#[derive(Debug)]
-pub struct HttpCallResponse {
+#[derive(Clone, Debug)]
+pub struct HttpCallResponse<S = Copied> {
     status: u16,
-    headers: HeaderMap,
-    trailers: Option<HeaderMap>,
-    body_size: u32,
+    source: S,
 }
 
-impl HttpCallResponse {
-    /// What the host tells with the answer, and its status.
+/// Where a response is read from: [`InHost`] in completions, [`Copied`] after an `.await`. Only this crate implements
+/// it.
+pub trait ResponseSource: sealed::Source {}
+
+/// A response that the host has: it is read in the host's callback.
+#[derive(Debug)]
+pub struct InHost {
+    body_size: u32,
+    has_trailers: bool,
+}
+
+/// A copy of a response.
+#[derive(Clone, Debug)]
+pub struct Copied {
+    headers: Pairs,
+    /// Most responses of authorization services have no body: `rest` is boxed, so that the value that an `.await`
+    /// passes on is small.
+    rest: Option<Box<Rest>>,
+}
+
+#[derive(Clone, Debug)]
+struct Rest {
+    body: Vec<u8>,
+    trailers: Pairs,
+}
+
+mod sealed {
+    use super::{Cow, HeaderValue, Pairs, Result};
+
+    /// What the methods of a response are made of.
+    pub trait Source {
+        fn header(&self, name: &[u8]) -> Result<Option<HeaderValue>>;
+        fn headers(&self) -> Result<Pairs>;
+        fn body_len(&self) -> usize;
+        fn body(&self) -> Result<Cow<'_, [u8]>>;
+        fn into_body(self) -> Result<Vec<u8>>;
+        fn trailers(&self) -> Result<Pairs>;
+    }
+}
+
+impl ResponseSource for InHost {}
+
+impl sealed::Source for InHost {
     #[inline]
-    pub(crate) fn new(body_size: u32, number_of_trailers: u32) -> Self {
-        let headers = HeaderMap::new(MapType::HTTP_CALL_RESPONSE_HEADERS);
-        let trailers = (number_of_trailers > 0).then(|| HeaderMap::new(MapType::HTTP_CALL_RESPONSE_TRAILERS));
-        let status = headers.get(":status").ok().flatten();
-        Self { status: status.map_or(0, |status| number(&status)), headers, trailers, body_size }
+    fn header(&self, name: &[u8]) -> Result<Option<HeaderValue>> {
+        get(MapType::HTTP_CALL_RESPONSE_HEADERS, name)
     }
 
-    /// The answer, unless it is none: cut off, or made by the host itself in the place of a service that gave none.
+    #[inline]
+    fn headers(&self) -> Result<Pairs> {
+        fields(MapType::HTTP_CALL_RESPONSE_HEADERS)
+    }
+
+    #[inline]
+    fn body_len(&self) -> usize {
+        self.body_size as usize
+    }
+
+    #[inline]
+    fn body(&self) -> Result<Cow<'_, [u8]>> {
+        body(self.body_size).map(Cow::Owned)
+    }
+
+    #[inline]
+    fn into_body(self) -> Result<Vec<u8>> {
+        body(self.body_size)
+    }
+
+    #[inline]
+    fn trailers(&self) -> Result<Pairs> {
+        if self.has_trailers { fields(MapType::HTTP_CALL_RESPONSE_TRAILERS) } else { Ok(Pairs::default()) }
+    }
+}
+
+impl ResponseSource for Copied {}
+
+impl sealed::Source for Copied {
+    #[inline]
+    fn header(&self, name: &[u8]) -> Result<Option<HeaderValue>> {
+        Ok(self.headers.find(name).map(HeaderValue::from))
+    }
+
+    #[inline]
+    fn headers(&self) -> Result<Pairs> {
+        Ok(self.headers.clone())
+    }
+
+    #[inline]
+    fn body_len(&self) -> usize {
+        self.rest.as_ref().map_or(0, |rest| rest.body.len())
+    }
+
+    #[inline]
+    fn body(&self) -> Result<Cow<'_, [u8]>> {
+        Ok(Cow::Borrowed(self.rest.as_ref().map_or(&[], |rest| &rest.body)))
+    }
+
+    #[inline]
+    fn into_body(self) -> Result<Vec<u8>> {
+        Ok(self.rest.map_or_else(Vec::new, |rest| rest.body))
+    }
+
+    #[inline]
+    fn trailers(&self) -> Result<Pairs> {
+        Ok(self.rest.as_ref().map_or_else(Pairs::default, |rest| rest.trailers.clone()))
+    }
+}
+
+impl HttpCallResponse<InHost> {
+    /// The response that the host has now.
+    #[inline]
+    pub(crate) fn of_host(body_size: u32, number_of_trailers: u32) -> Self {
+        let status = get(MapType::HTTP_CALL_RESPONSE_HEADERS, b":status").ok().flatten();
+        let source = InHost { body_size, has_trailers: number_of_trailers > 0 };
+        Self { status: status.map_or(0, |status| number(&status)), source }
+    }
+
+    /// The response, unless there is none: it was cut off, or the host made it in the place of a service that sent none.
     #[inline]
     pub(crate) fn check(&self) -> Result<&Self, CalloutError> {
         match self.status {
@@ -55,11 +170,39 @@ impl HttpCallResponse {
     #[cold]
     fn check_origin(&self) -> Result<&Self, CalloutError> {
         match self.header(FROM_A_SERVICE) {
-            Ok(None) => Err(no_answer(self.status, &self.body().unwrap_or_default()).into()),
+            Ok(None) => Err(no_response(self.status, &self.body().unwrap_or_default()).into()),
             _ => Ok(self),
         }
     }
+}
 
+impl HttpCallResponse {
+    /// Copies the response that the host has now.
+    #[inline]
+    pub(crate) fn copy(body_size: u32, number_of_trailers: u32) -> Result<Self, CalloutError> {
+        let headers = fields(MapType::HTTP_CALL_RESPONSE_HEADERS).map_err(CalloutError::Refused)?;
+        // Hosts list it first.
+        let first = headers.iter().next().filter(|(name, _)| *name == b":status").map(|(_, status)| status);
+        let status = first.or_else(|| headers.find(b":status")).map_or(0, number);
+        let body = body(body_size).map_err(CalloutError::Refused)?;
+        if status == 0 {
+            return Err(Outage::Reset.into());
+        }
+        if may_be_the_hosts(status) && headers.find(FROM_A_SERVICE.as_bytes()).is_none() {
+            return Err(no_response(status, &body).into());
+        }
+        if number_of_trailers == 0 && body.is_empty() {
+            return Ok(Self { status, source: Copied { headers, rest: None } });
+        }
+        let trailers = match number_of_trailers {
+            0 => Pairs::default(),
+            _ => fields(MapType::HTTP_CALL_RESPONSE_TRAILERS).map_err(CalloutError::Refused)?,
+        };
+        Ok(Self { status, source: Copied { headers, rest: Some(Box::new(Rest { body, trailers })) } })
+    }
+}
+
+impl<S: ResponseSource> HttpCallResponse<S> {
     /// The HTTP status.
     pub const fn status(&self) -> u16 {
         self.status
@@ -70,17 +213,18 @@ impl HttpCallResponse {
         is_outage(self.status)
     }
 
-    /// The response, unless its status says that the service is down: 500 to 599.
+    /// Returns the response, borrowed or owned, unless its status says that the service is down: 500 to 599.
     ///
-    /// What is left as `Ok` is success or a refusal; a completion tells three cases apart:
+    /// What is left as `Ok` is success or a refusal; a completion tells three cases apart, and so does a function that
+    /// awaits the call:
     ///
     /// ```
     /// use proxy_filter::prelude::*;
-    /// use proxy_filter::HttpCallResponse;
+    /// use proxy_filter::{HttpCallResponse, InHost};
     ///
     /// fn decide(
     ///     request: &mut RequestHeaders,
-    ///     response: Result<&HttpCallResponse, CalloutError>,
+    ///     response: Result<&HttpCallResponse<InHost>, CalloutError>,
     /// ) -> Result<FilterHeadersStatus> {
     ///     match response.and_then(HttpCallResponse::outage_for_status) {
     ///         Ok(response) if response.status() == 200 => Ok(FilterHeadersStatus::Continue),
@@ -95,69 +239,106 @@ impl HttpCallResponse {
     /// [`Outage::Status`].
     #[doc(alias = "error_for_status")]
     #[inline]
-    pub fn outage_for_status(&self) -> Result<&Self, CalloutError> {
-        if self.is_outage() { Err(Outage::Status(self.status).into()) } else { Ok(self) }
+    pub fn outage_for_status<R: Borrow<Self>>(response: R) -> Result<R, CalloutError> {
+        let status = response.borrow().status;
+        if is_outage(status) { Err(Outage::Status(status).into()) } else { Ok(response) }
     }
 
-    /// The first value of a header; repeated headers are in [`headers`](Self::headers).
+    /// The first value of a header. Repeated headers are in [`headers`](Self::headers).
     ///
     /// # Errors
-    /// A refusal of the host.
+    /// A refusal of the host; none if the call was awaited.
     pub fn header(&self, name: impl AsRef<[u8]>) -> Result<Option<HeaderValue>> {
-        self.headers.get(name)
+        self.source.header(name.as_ref())
     }
 
     /// All headers, `:status` among them.
-    pub const fn headers(&self) -> &HeaderMap {
-        &self.headers
+    ///
+    /// # Errors
+    /// A refusal of the host; none if the call was awaited.
+    pub fn headers(&self) -> Result<Pairs> {
+        self.source.headers()
     }
 
     /// The number of bytes in the body. No host call.
-    pub const fn body_len(&self) -> usize {
-        self.body_size as usize
+    pub fn body_len(&self) -> usize {
+        self.source.body_len()
     }
 
     /// The whole body.
     ///
     /// # Errors
-    /// A refusal of the host: the module is out of memory, for one.
+    /// A refusal of the host, if the module is out of memory for example; none if the call was awaited.
     #[inline]
-    pub fn body(&self) -> Result<Vec<u8>> {
-        body(self.body_size)
+    pub fn body(&self) -> Result<Cow<'_, [u8]>> {
+        self.source.body()
     }
 
-    /// The trailers, if the service sent some.
-    pub const fn trailers(&self) -> Option<&HeaderMap> {
-        self.trailers.as_ref()
+    /// The whole body, without a copy of an awaited one.
+    ///
+    /// # Errors
+    /// As [`body`](Self::body).
+    #[inline]
+    pub fn into_body(self) -> Result<Vec<u8>> {
+        self.source.into_body()
+    }
+
+    /// The body as a type, read as JSON. With the feature `json`.
+    ///
+    /// # Errors
+    /// As [`json::from_slice`](crate::json::from_slice), and as [`body`](Self::body).
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
+        crate::host::json::from_slice(&self.body()?)
+    }
+
+    /// The trailers; empty if the service sent none.
+    ///
+    /// # Errors
+    /// A refusal of the host; none if the call was awaited.
+    pub fn trailers(&self) -> Result<Pairs> {
+        self.source.trailers()
     }
 }
 
-/// Envoy marks every answer that came from a service with this header.
-pub(crate) const FROM_A_SERVICE: &str = "x-envoy-upstream-service-time";
+/// Envoy marks every response that a service sent with this header.
+const FROM_A_SERVICE: &str = "x-envoy-upstream-service-time";
 
-/// Whether the host answers so itself, when the service gives no answer.
-pub(crate) const fn may_be_the_hosts(status: u16) -> bool {
+/// Whether the host makes such a response itself, when the service sends none.
+const fn may_be_the_hosts(status: u16) -> bool {
     matches!(status, 503 | 504)
 }
 
-/// What the host's own answer means; its body says why.
+/// What the host's own response means; its body says why.
 #[cold]
-pub(crate) fn no_answer(status: u16, why: &[u8]) -> Outage {
+fn no_response(status: u16, why: &[u8]) -> Outage {
     if status == 504 {
         return Outage::Timeout;
     }
     Outage::Unavailable(plain_text(why).unwrap_or("the host says why in words that cannot be printed").into())
 }
 
-/// The body of the answer that the host tells now.
 #[inline]
-pub(crate) fn body(size: u32) -> Result<Vec<u8>> {
+fn body(size: u32) -> Result<Vec<u8>> {
     buffer::whole(BufferType::HTTP_CALL_RESPONSE_BODY, size)
+}
+
+#[inline]
+fn fields(map: MapType) -> Result<Pairs> {
+    match sys::proxy_get_header_map_pairs(map.raw()) {
+        Ok(bytes) => Ok(Pairs::unchecked(bytes)),
+        Err(status) => Err(Error::host("proxy_get_header_map_pairs", status)),
+    }
+}
+
+#[inline]
+fn get(map: MapType, name: &[u8]) -> Result<Option<HeaderValue>> {
+    crate::fields::header_map::HeaderMap::new(map).get(name)
 }
 
 /// A status in digits; 0 for anything else.
 #[inline]
-pub(crate) fn number(text: &[u8]) -> u16 {
+fn number(text: &[u8]) -> u16 {
     match *text {
         [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
             u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0')

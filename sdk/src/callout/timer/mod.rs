@@ -5,7 +5,6 @@
 //! uses [`set_tick_period`]. The two go together, in one filter and in several filters of one module.
 
 pub(crate) mod deadlines;
-pub(crate) mod future;
 pub(crate) mod interval;
 pub(crate) mod tick;
 pub(crate) mod timeout;

@@ -19,7 +19,7 @@ use core::time::Duration;
 /// # use std::time::Duration;
 /// async fn user(token: &HeaderValue) -> Result<Vec<u8>> {
 ///     let call = HttpCall::get("users", "/whoami").header("authorization", token);
-///     Ok(timeout(Duration::from_millis(50), call.into_future()).await??.into_body())
+///     timeout(Duration::from_millis(50), call.into_future()).await??.into_body()
 /// }
 /// ```
 ///
@@ -52,7 +52,7 @@ fn elapsed_error() -> Error {
 /// # use proxy_filter::timer::retry;
 /// # use std::time::Duration;
 /// async fn keys() -> Result<Vec<u8>> {
-///     retry(5, Duration::from_millis(100), async || Ok(HttpCall::get("keys", "/jwks.json").await?.into_body())).await
+///     retry(5, Duration::from_millis(100), async || HttpCall::get("keys", "/jwks.json").await?.into_body()).await
 /// }
 /// ```
 ///

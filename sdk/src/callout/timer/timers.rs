@@ -1,8 +1,9 @@
 //! Timers: the host's tick of each root context, shared out.
 
 use crate::callout::completion::{Callout, Completion};
-use crate::callout::pending::{NOBODY, Pendings};
-use crate::callout::ready::{Ready, ReadyList};
+use crate::callout::future::{Awaitable, CalloutFuture};
+use crate::callout::registry::{Kind, Registry, next_number};
+use crate::callout::start;
 use crate::callout::timer;
 use crate::callout::timer::Timer;
 use crate::callout::timer::deadlines::{DEADLINES, Deadlines};
@@ -10,24 +11,43 @@ use crate::callout::timer::interval::{Interval, RunningInterval};
 use crate::current;
 use crate::engine::callbacks::Awaits;
 use crate::engine::effective;
-use crate::error::Result;
+use crate::engine::point::Points;
+use crate::error::{Error, Result};
 use core::any::Any;
 use std::cell::Cell;
 
 thread_local! {
-    static TIMERS: Pendings<Completion<Timer>> = const { Pendings::new() };
-    static READY: ReadyList<Timer> = const { ReadyList::new() };
-    static LAST: Cell<u32> = const { Cell::new(0) };
+    static TIMERS: Registry<Timer> = const { Registry::new() };
     /// The interval whose closure runs; 0 once it was cancelled.
     static RUNNING: Cell<u32> = const { Cell::new(0) };
 }
 
+/// The number of the timer that nothing waits for: its tick runs what was woken.
+const SOON: u32 = 0;
+
+impl Kind for Timer {
+    type Completion = Completion<Self>;
+    type Arrived = ();
+    type Output = Result<()>;
+    type Ready = (Completion<Self>, Result<()>);
+
+    #[inline]
+    fn registry<T>(body: impl FnOnce(&Registry<Self>) -> T) -> Option<T> {
+        TIMERS.try_with(body).ok()
+    }
+
+    #[inline]
+    fn copy((): ()) -> Result<()> {
+        Ok(())
+    }
+}
+
 impl Callout for Timer {
-    type Answer<'a> = Result<()>;
+    type Response<'a> = Result<()>;
     type Started = u32;
 
     #[inline]
-    fn start(self) -> core::result::Result<u32, Self::Answer<'static>> {
+    fn start(self) -> core::result::Result<u32, Self::Response<'static>> {
         let number = next_number();
         match self.due().and_then(|due| set(number, due)) {
             Ok(()) => Ok(number),
@@ -36,26 +56,51 @@ impl Callout for Timer {
     }
 
     #[inline]
-    fn wait(number: u32, context_id: u32, waiting: Completion<Self>) {
-        TIMERS.with(|timers| timers.insert(number, context_id, waiting));
+    fn wait(number: u32, context_id: u32, completion: Completion<Self>) {
+        TIMERS.with(|timers| timers.insert(number, context_id, completion));
     }
 
     #[inline]
-    fn is_ready(waiting: Completion<Self>, answer: Result<()>) {
-        READY.with(|ready| ready.add(waiting, answer));
+    fn is_ready(completion: Completion<Self>, response: Result<()>) {
+        TIMERS.with(|timers| timers.add_ready((completion, response)));
     }
 }
 
-#[inline]
-fn next_number() -> u32 {
-    let number = LAST.get().wrapping_add(1).max(1);
-    LAST.set(number);
-    number
+impl Awaitable for Timer {
+    type Output = Result<()>;
+    type Kind = Self;
+
+    const DECLARED: (Points, &'static str) = (Points::TIMERS, "timers");
+
+    #[inline]
+    fn output(output: Result<()>) -> Result<()> {
+        output
+    }
+
+    #[inline]
+    fn not_started(response: Result<()>) -> Result<()> {
+        response
+    }
+
+    #[inline]
+    fn refuse(error: Error) -> Result<()> {
+        Err(error)
+    }
+}
+
+impl IntoFuture for Timer {
+    type Output = Result<()>;
+    type IntoFuture = CalloutFuture<Self>;
+
+    #[inline]
+    fn into_future(self) -> CalloutFuture<Self> {
+        CalloutFuture::new(self)
+    }
 }
 
 #[inline]
 fn is_alive(number: u32) -> bool {
-    TIMERS.with(|timers| timers.contains(number))
+    number == SOON || TIMERS.with(|timers| timers.contains(number))
 }
 
 /// Has the timer's time come up on the tick of the running context's root.
@@ -86,25 +131,10 @@ fn arm(deadlines: &Deadlines, root: u32, is_alive: impl Fn(u32) -> bool) -> Resu
     }
 }
 
-/// Drops the timers of a context that is gone.
-#[inline]
-pub(crate) fn forget(owner: u32) {
-    TIMERS.with(|timers| timers.forget(owner));
-}
-
-/// Nobody waits for this timer any more.
-#[inline]
-pub(crate) fn give_up(number: u32) {
-    drop(TIMERS.try_with(|timers| timers.take(number)));
-}
-
 /// Has the tick of the running context's root come soon.
 #[inline]
 pub(crate) fn soon() -> Result<()> {
-    let number = next_number();
-    set(number, timer::now()?.saturating_add(1))?;
-    Timer::wait(number, NOBODY, Completion::Context(Box::new(|_, _| Ok(()))));
-    Ok(())
+    set(SOON, timer::now()?.saturating_add(1))
 }
 
 /// A root context is gone, and its tick with it. What futures of others still wait for comes up on the tick of `heir`.
@@ -118,17 +148,6 @@ pub(crate) fn forget_root(root: u32, heir: Option<u32>) {
             let _ = arm(deadlines, heir, is_alive);
         }
     });
-}
-
-/// The context that waits for a timer, and its completion.
-#[inline]
-pub(crate) fn take(number: u32) -> Option<(u32, Completion<Timer>)> {
-    TIMERS.with(|timers| timers.take(number))
-}
-
-/// Takes a completion of a timer that was refused while another completion ran.
-pub(crate) fn take_ready() -> Option<Box<Ready<Timer>>> {
-    READY.with(ReadyList::take)
 }
 
 /// The shared tick of a root context came: runs `complete` for each timer that is due, then `tick` if `on_tick` is due.
@@ -181,7 +200,7 @@ impl Timer {
         context: &mut C,
         then: impl FnOnce(&mut C) -> Result<()> + 'static,
     ) -> Result<()> {
-        crate::callout::start::send(context, self, move |context, elapsed| {
+        start::send(context, self, move |context, elapsed| {
             elapsed?;
             then(context)
         })
@@ -240,7 +259,7 @@ impl RunningInterval {
     /// Ends the interval; from within its own closure too. The closure is dropped.
     #[inline]
     pub fn cancel(self) {
-        drop(TIMERS.with(|timers| timers.take(self.number)));
+        TIMERS.with(|timers| timers.cancel(self.number));
         if RUNNING.get() == self.number {
             RUNNING.set(0);
         }

@@ -1,0 +1,116 @@
+//! Callouts as futures.
+
+use crate::callout::completion::Callout;
+use crate::callout::registry::{Kind, Ticket};
+use crate::engine::declared::{self, Points};
+use crate::error::Error;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+
+/// A callout as a future; made by `.await`, or by [`into_future`](IntoFuture::into_future) for combinators such as
+/// `join`.
+///
+/// The callout starts when the future is polled for the first time. If the future is dropped, the callout is cancelled.
+#[must_use = "a callout does nothing unless it is awaited"]
+pub struct CalloutFuture<A: Awaitable>(State<A>);
+
+enum State<A: Awaitable> {
+    New(Option<A>),
+    InFlight(InFlight<A::Kind>),
+}
+
+impl<A: Awaitable> CalloutFuture<A> {
+    #[inline]
+    pub(crate) const fn new(callout: A) -> Self {
+        Self(State::New(Some(callout)))
+    }
+}
+
+impl<A: Awaitable> core::fmt::Debug for CalloutFuture<A> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("CalloutFuture").finish_non_exhaustive()
+    }
+}
+
+/// A callout that can be awaited. Only this crate implements it.
+pub trait Awaitable: Callout<Started = u32> + Unpin {
+    /// What the future returns.
+    type Output: 'static;
+
+    #[doc(hidden)]
+    type Kind: Kind;
+
+    #[doc(hidden)]
+    const DECLARED: (Points, &'static str);
+
+    /// What the future returns for what its callout completed with.
+    #[doc(hidden)]
+    fn output(output: <Self::Kind as Kind>::Output) -> Self::Output;
+
+    /// What the future returns if the callout could not be started.
+    #[doc(hidden)]
+    fn not_started(response: Self::Response<'static>) -> Self::Output;
+
+    #[doc(hidden)]
+    fn refuse(error: Error) -> Self::Output;
+}
+
+impl<A: Awaitable> Future for CalloutFuture<A> {
+    type Output = A::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<A::Output> {
+        match &mut self.0 {
+            State::New(callout) => {
+                // A future is not polled again after it was ready.
+                let Some(callout) = callout.take() else { return Poll::Pending };
+                if !declared::is_declared(A::DECLARED.0) {
+                    return Poll::Ready(A::refuse(declared::undeclared(A::DECLARED.1)));
+                }
+                match callout.start() {
+                    Err(response) => Poll::Ready(A::not_started(response)),
+                    Ok(number) => {
+                        if let Some(in_flight) = InFlight::expect(number, context.waker()) {
+                            self.0 = State::InFlight(in_flight);
+                        }
+                        Poll::Pending
+                    }
+                }
+            }
+            State::InFlight(in_flight) => {
+                let Some(output) = in_flight.poll(context.waker()) else { return Poll::Pending };
+                self.0 = State::New(None);
+                Poll::Ready(A::output(output))
+            }
+        }
+    }
+}
+
+/// What a future waits for. Dropping it cancels the callout.
+pub(crate) struct InFlight<K: Kind>(Ticket<K>);
+
+impl<K: Kind> InFlight<K> {
+    /// Waits for what completes under this number.
+    #[inline]
+    pub(crate) fn expect(number: u32, waker: &Waker) -> Option<Self> {
+        K::registry(|registry| Self(registry.expect(number, waker)))
+    }
+
+    #[inline]
+    pub(crate) fn poll(&self, waker: &Waker) -> Option<K::Output> {
+        self.0.poll(waker)
+    }
+}
+
+impl<K: Kind> Drop for InFlight<K> {
+    #[inline]
+    fn drop(&mut self) {
+        // Contexts alive at the end of a native thread are dropped when there may be no registry any more.
+        let _ = K::registry(|registry| registry.give_back(self.0));
+    }
+}
+
+impl<K: Kind> core::fmt::Debug for InFlight<K> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("InFlight").finish_non_exhaustive()
+    }
+}
