@@ -30,7 +30,7 @@ async fn authorize(mut exchange: Exchange<Config>) -> Result<()> {
     // The request is paused meanwhile. If the client disconnects, the function is dropped here.
     match call.await.and_then(HttpCallResponse::outage_for_status) {
         Ok(response) if response.status() == 200 => {
-            response.header("x-user").map_or(Ok(()), |user| request.replace("x-user", user))
+            response.header("x-user")?.map_or(Ok(()), |user| request.replace("x-user", user))
         }
         Ok(_) | Err(CalloutError::Refused(_)) => exchange.reply(LocalReply::new(403).details("authz_denied")),
         Err(_) => exchange.reply(LocalReply::new(503).header("retry-after", "1").details("authz_outage")),
