@@ -29,7 +29,7 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
 /// The code of a file: no comments, no unit tests.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
@@ -64,6 +64,94 @@ fn dependencies_of_the_sdk_point_one_way() {
             }
         }
     }
+}
+
+/// The page that explains the layers, and the ways through them.
+const ARCHITECTURE: &str = "docs/architecture.md";
+
+fn architecture() -> String {
+    fs::read_to_string(root().join(ARCHITECTURE)).unwrap_or_else(|error| panic!("{ARCHITECTURE}: {error}"))
+}
+
+/// What is between backticks in a line.
+fn code_spans(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_picture_of_the_layers_is_made_from_their_imports() {
+    let page = architecture();
+    let (before, rest) = page.split_once("```mermaid\n").unwrap();
+    let (picture, after) = rest.split_once("```").unwrap();
+    let real = SourceGraph::read(&root().join("sdk/src")).layers(&LAYERS);
+    for layer in LAYERS {
+        assert!(real.contains(&format!(" {layer}\n")) || real.contains(&format!(" {layer} ")), "{layer} has no arrow");
+    }
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(root().join(ARCHITECTURE), format!("{before}```mermaid\n{real}```{after}")).unwrap();
+    } else {
+        assert_eq!(
+            picture, real,
+            "{ARCHITECTURE} is stale: BLESS=1 cargo test --package proxy-filter-host --test house_rules picture"
+        );
+    }
+}
+
+#[test]
+fn arrows_that_others_imply_are_left_out_of_the_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("lib.rs", "mod a;\nmod b;\nmod c;\nmod d;\n"),
+        ("a.rs", "pub struct A;\n"),
+        ("b.rs", "pub struct B(crate::a::A);\n"),
+        ("c.rs", "pub struct C(crate::a::A, crate::b::B);\n"),
+        ("d.rs", "pub struct D(crate::a::A, crate::c::C);\n"),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let graph = SourceGraph::read(folder.path());
+    assert_eq!(graph.layers(&["a", "b", "c", "d"]), "graph TD\n    d --> c\n    c --> b\n    b --> a\n");
+    assert_eq!(graph.layers(&["a", "c"]), "graph TD\n    c --> a\n", "files that are no layer are left out");
+}
+
+#[test]
+fn the_architecture_has_a_row_for_each_layer_in_their_order() {
+    let page = architecture();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let rows: Vec<&str> = rows.filter(|name| !name.contains('/')).collect();
+    let from_the_top: Vec<&str> = LAYERS.into_iter().rev().collect();
+    assert_eq!(rows, from_the_top);
+}
+
+#[test]
+fn every_file_and_item_on_the_page_of_the_architecture_exists() {
+    let (mut files, mut items) = (0, 0);
+    let page = architecture();
+    for line in page.lines() {
+        for span in code_spans(line) {
+            let is_path = span.contains('/') && span.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+            if is_path {
+                assert!(root().join(span).exists(), "there is no {span}: {line}");
+                files += 1;
+            }
+        }
+        // A step of a way: its file, and the items in it, up to the colon.
+        let is_step = line.split_once(". `").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+        if is_step {
+            let (head, _) = line.split_once("`: ").unwrap_or_else(|| panic!("a step without a colon: {line}"));
+            let head = format!("{head}`");
+            let mut spans = code_spans(&head);
+            let file = spans.next().unwrap();
+            let code = code(&root().join(file));
+            let words: Vec<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+            for item in spans {
+                let name = item.rsplit("::").next().unwrap();
+                assert!(words.contains(&name), "{file} has no {name}: {line}");
+                items += 1;
+            }
+        }
+    }
+    assert!(files > 40 && items > 40, "the page names {files} files and {items} items: is it read right?");
 }
 
 #[test]

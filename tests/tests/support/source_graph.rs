@@ -165,6 +165,32 @@ impl SourceGraph {
         }
         text
     }
+
+    /// The imports between these folders and files, from the top down, as a picture for Markdown. An import that longer ways
+    /// of arrows imply has no arrow of its own.
+    pub(crate) fn layers(&self, layers: &[&str]) -> String {
+        let layer = |file: &str| {
+            let name = file.split('/').next().unwrap_or(file).trim_end_matches(".rs");
+            layers.iter().position(|layer| *layer == name)
+        };
+        let mut below = vec![BTreeSet::new(); layers.len()];
+        for (file, targets) in &self.imports {
+            let Some(from) = layer(file) else { continue };
+            below[from].extend(targets.iter().filter_map(|target| layer(target)).filter(|to| *to < from));
+        }
+        let mut text = String::from("graph TD\n");
+        let mut reached: Vec<BTreeSet<usize>> = Vec::new();
+        let mut arrows = Vec::new();
+        for (from, below) in below.iter().enumerate() {
+            let implied: BTreeSet<usize> = below.iter().flat_map(|to| reached[*to].iter().copied()).collect();
+            arrows.extend(below.difference(&implied).map(|to| (from, *to)));
+            reached.push(below.union(&implied).copied().collect());
+        }
+        for (from, to) in arrows.into_iter().rev() {
+            let _ = writeln!(text, "    {} --> {}", layers[from], layers[to]);
+        }
+        text
+    }
 }
 
 fn folder_of(file: &str) -> &str {
