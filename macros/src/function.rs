@@ -96,6 +96,9 @@ const WAITS: &[(&str, &str)] = &[
     ("GrpcStream", "grpc_streams"),
 ];
 
+/// Futures that run independently of their stream: the argument, and the function of the SDK.
+const SPAWN: &str = "spawn";
+
 /// The argument for the time that the function has.
 const DEADLINE: &str = "deadline";
 
@@ -106,7 +109,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
     let known = ["root_id", "root_task", "configure", DEADLINE, POLICY, RESPONSE_POLICY];
     let words: Vec<_> =
-        PHASES.iter().map(|phase| phase.word).chain(callback::words()).chain([FAIL_OPEN, QUEUES]).collect();
+        PHASES.iter().map(|phase| phase.word).chain(callback::words()).chain([FAIL_OPEN, QUEUES, SPAWN]).collect();
     let arguments = args::parse(arguments, &known, &words, USAGE, &mut faults);
     policy::check(&arguments, &mut faults);
     let mut output = item.clone();
@@ -189,18 +192,17 @@ impl AsyncFunction {
         };
         let is_written = |word: &str| arguments.iter().any(|argument| argument.name == word);
         // An argument of the attribute stands for the method of its name.
-        let named = |phase: &&Phase| {
-            let named = |method: &&str| is_written(method) || self.names.iter().any(|name| name.text == **method);
-            phase.methods.iter().any(named)
-        };
+        let is_named = |method: &&str| is_written(method) || self.names.iter().any(|name| name.text == **method);
+        let named = |phase: &&Phase| phase.methods.iter().any(is_named);
         let phases: Vec<_> = PHASES.iter().filter(|phase| is_written(phase.word) || named(phase)).collect();
         let mut waits: Vec<_> = callback::words().into_iter().filter(|word| self.waits_for(word, arguments)).collect();
         if is_written(QUEUES) {
             waits.push(QUEUES);
         }
-        let constants = phases.iter().map(|phase| phase.constant.to_owned());
-        let constants = constants.chain(waits.iter().map(|word| word.to_uppercase()));
-        let points: String = constants.map(|constant| [".with(sdk::Points::", &constant, ")"].concat()).collect();
+        let spawns = is_written(SPAWN) || self.names.iter().any(|name| name.text == SPAWN && !name.is_member);
+        // They end with their root context.
+        let spawned = if spawns { "spawned: sdk::Spawned," } else { "" };
+        let points = points(&phases, &waits, spawns);
         let callbacks: String = phases.iter().map(|phase| phase.callback).collect();
         let (policies, has_policies) = policy::methods(arguments);
         let words: String = waits.iter().flat_map(|word| [word, ", "]).collect();
@@ -214,7 +216,7 @@ impl AsyncFunction {
         let is_gated = !configure.is_empty();
         let is_configured = self.config.is_some() || is_gated || !root_task.is_empty();
         // Without a configuration of their own, streams share nothing that one could be woken by.
-        let wakes = if is_configured { "wakes," } else { "" };
+        let wakes = if is_configured || spawns { "wakes," } else { "" };
         let config = match &self.config {
             Some(config) => config.iter().cloned().collect(),
             None => quote("()", &[]),
@@ -251,6 +253,7 @@ impl AsyncFunction {
                         config: {held},
                         tasks: ::std::vec::Vec<sdk::RootTask>,
                         {gate}
+                        {spawned}
                     }}
                     #[::proxy_filter::root({root_id} {words} {wakes} tasks)]
                     impl sdk::RootContext for #Root {{
@@ -287,6 +290,13 @@ impl AsyncFunction {
             ],
         )
     }
+}
+
+/// What follows `sdk::Points::FIRST` in the expression for what the module exports.
+fn points(phases: &[&Phase], waits: &[&str], spawns: bool) -> String {
+    let phases = phases.iter().map(|phase| phase.constant.to_owned());
+    let words = waits.iter().copied().chain(spawns.then_some(SPAWN)).map(str::to_uppercase);
+    phases.chain(words).map(|constant| [".with(sdk::Points::", &constant, ")"].concat()).collect()
 }
 
 /// The deadline as a constant, which is checked where the author wrote it.

@@ -192,6 +192,7 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `failure_policy = function` | the configuration selects the policy: a function or closure from `&Config` to `FailurePolicy` |
 /// | `response_failure_policy = function` | the policy for the response, if it differs: used once the function has awaited a part of the response |
 /// | `request_body`, `request_trailers`, `response_headers`, `response_body`, `response_trailers`, `finished`, `http_calls`, `grpc_calls`, `grpc_streams`, `timers` | a function that this one calls awaits it |
+/// | `spawn` | a function that this one calls uses `future::spawn` |
 /// | `queues` | the root task awaits items of queues |
 /// | `root_task = function` | `async fn function(config: Rc<Config>) -> Result<()>` runs beside the streams, from the configuration of the plugin to its end |
 /// | `configure = function` | like `root_task`, and streams are paused until it has returned `Ok` |

@@ -18,5 +18,6 @@ pub use crate::exports::module::initialize;
 #[cfg(not(target_family = "wasm"))]
 pub use crate::exports::module::{Export, Module};
 pub use crate::exports::stateless::{Stateless, StatelessRoot, is_stateless};
+pub use crate::future::spawn::Spawned;
 pub use crate::plugin::registration::{NewContext, root_id, unknown_root_id};
 pub use crate::prelude::*;

@@ -123,6 +123,7 @@
 //! | Get random bytes and numbers, use `uuid` and `rand` | [`random`] |
 //! | Finish work before the plugin ends | [`RootContext::on_done`], [`plugin::done`] |
 //! | Wait, or repeat something | [`Timer`], [`Interval`], [`timer`] |
+//! | Run several futures at once, or one that outlives its stream | [`future`] |
 //! | Count and measure for operators | [`metric`] |
 //! | Share values between workers | [`shared_data`] |
 //! | Pass items to another VM, or to the root context | [`SharedQueue`], [`RootContext::on_queue_ready`] |
@@ -438,6 +439,7 @@ pub mod exports;
 #[cfg(feature = "grpc")]
 mod field_matrix;
 mod fields;
+pub mod future;
 mod host;
 mod http;
 pub mod log;

@@ -34,9 +34,9 @@ fn code(path: &Path) -> String {
 }
 
 /// The folders of the SDK from the bottom up: each names only itself and those before it.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "abi", "sys", "current", "log", "error", "fields", "host", "engine", "callout", "http", "tcp", "plugin",
-    "exchange", "dispatch", "exports",
+    "exchange", "future", "dispatch", "exports",
 ];
 
 /// What makes up the public API from the layers, and a test of all of it.

@@ -23,6 +23,12 @@ pub(crate) fn is_declared(points: Points) -> bool {
     DECLARED.get().intersects(points)
 }
 
+/// What the module exports, as far as the future that runs is concerned.
+#[inline]
+pub(crate) fn points() -> Points {
+    DECLARED.get()
+}
+
 #[cold]
 #[inline]
 pub(crate) fn undeclared(name: &str) -> Error {

@@ -67,6 +67,8 @@ impl Points {
     pub const GRPC_STREAMS: Self = Self(1 << 20);
     /// Items in queues.
     pub const QUEUES: Self = Self(1 << 18);
+    /// Futures that run independently of their stream.
+    pub const SPAWN: Self = Self(1 << 21);
     pub const NONE: Self = Self(0);
 
     pub(crate) const fn has(self, bits: u32) -> bool {

@@ -206,10 +206,36 @@ impl RootTask {
     /// Creates a future of the root context that is being configured, and schedules it to run after
     /// the callback.
     pub fn new(points: Points, future: impl Future<Output = Result<()>> + 'static) -> Self {
-        let task = EXECUTOR
-            .with(|executor| executor.spawn(current::context_id(), |old| renew(old, points), |_| Box::pin(future)));
-        task.wake();
-        Self { task }
+        let (task, _) = Self::of(current::context_id(), points, future);
+        task.task.wake();
+        task
+    }
+
+    /// Creates a future of a root context, and what runs it for the first time.
+    pub(crate) fn of(root: u32, points: Points, future: impl Future<Output = Result<()>> + 'static) -> (Self, Start) {
+        let mut stage = None;
+        let data = |old: Option<Rc<Stage>>| Rc::clone(stage.insert(renew(old, points)));
+        let task = EXECUTOR.with(|executor| executor.spawn(root, data, |_| Box::pin(future)));
+        let stage = stage.unwrap_or_else(|| Rc::new(Stage::new(points)));
+        (Self { task }, Start { task, stage })
+    }
+
+    /// Whether this is the future.
+    pub(crate) fn is(&self, task: Running) -> bool {
+        core::ptr::eq(self.task, task)
+    }
+}
+
+/// Runs a future of a root context for the first time, in the callback in which it was created.
+pub(crate) struct Start {
+    task: Running,
+    stage: Rc<Stage>,
+}
+
+impl Start {
+    /// Runs it until it first waits.
+    pub(crate) fn run(self) -> Result<()> {
+        poll_root(self.task, &self.stage)
     }
 }
 

@@ -1,0 +1,14 @@
+//! Running several futures at once: [`join`], [`join_all`], [`select`], and [`spawn`].
+//!
+//! They work in filters that are async functions, and in their root tasks. `join` and `select` poll
+//! every future whenever the function runs, so they also work with what is awaited of an
+//! [`Exchange`](crate::Exchange). The crate `futures` has more of the kind, and works with callouts
+//! unchanged.
+
+pub(crate) mod join;
+pub(crate) mod select;
+pub(crate) mod spawn;
+
+pub use crate::future::join::{join, join_all};
+pub use crate::future::select::{Either, select};
+pub use crate::future::spawn::spawn;

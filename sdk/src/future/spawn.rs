@@ -1,0 +1,114 @@
+//! Futures that run independently of the stream that started them.
+
+use crate::current;
+use crate::current::Callback;
+use crate::engine::declared::{self, Points};
+use crate::engine::edit::edit;
+use crate::engine::executor;
+use crate::error::Result;
+use crate::exchange::task::{self, RootTask};
+use core::future::poll_fn;
+use core::task::Poll;
+use std::cell::Cell;
+
+thread_local! {
+    /// The futures that were spawned, each with the id of its root context.
+    static SPAWNED: Cell<Vec<(u32, RootTask)>> = const { Cell::new(Vec::new()) };
+}
+
+/// Runs a future to its end, independently of the stream that starts it.
+///
+/// Use it for calls that no request waits for, such as audit records and mirrored traffic. The
+/// future starts at once, and runs until it first waits. The function and its stream then continue.
+/// When the stream ends, the future keeps running.
+///
+/// ```
+/// use proxy_filter::future::spawn;
+/// use proxy_filter::prelude::*;
+///
+/// #[proxy_filter::filter]
+/// async fn audit(mut exchange: Exchange) -> Result<()> {
+///     let request = exchange.request_headers().await?;
+///     let path = request.path()?.unwrap_or_default();
+///     let record = HttpCall::post("audit", "/records").header("x-path", path);
+///     spawn(async {
+///         record.await?;
+///         Ok(())
+///     })
+/// }
+/// # fn main() {}
+/// ```
+///
+/// The future belongs to the root context of the stream. If the root context ends first, the future
+/// is dropped at its current await point. An `Err` is logged and has no other effect.
+///
+/// The future runs in callbacks of several contexts, so it must not read messages, properties or
+/// other state of a stream. Copy what it needs before. A part of an
+/// [`Exchange`](crate::Exchange) that is awaited in it is never ready.
+///
+/// Nothing limits the number of such futures. A call ends at its timeout, which bounds them by the
+/// rate of requests multiplied by that time.
+///
+/// # Errors
+/// [`NotAvailableHere`](crate::ErrorKind::NotAvailableHere), and the future does not run, in two
+/// cases: if the caller is no filter that is an async function, or if such a filter calls `spawn`
+/// in another function only. In the second case, add an argument:
+/// `#[proxy_filter::filter(spawn)]`.
+pub fn spawn(future: impl Future<Output = Result<()>> + 'static) -> Result<()> {
+    if !declared::is_declared(Points::SPAWN) {
+        return Err(declared::undeclared("spawn"));
+    }
+    let root = current::root_id();
+    let (task, start) = RootTask::of(root, declared::points(), async {
+        let result = future.await;
+        finish(poll_fn(|context| Poll::Ready(executor::task_of(context.waker()))).await);
+        result
+    });
+    SPAWNED.with(|spawned| edit(spawned, |spawned| spawned.push((root, task))));
+    current::inside(|| {
+        current::enter(Callback::TASK, root);
+        if let Err(error) = start.run() {
+            error.report(error.level(), Callback::TASK, root, "", 0);
+        }
+    });
+    Ok(())
+}
+
+/// A future is over: its place is given back once it has returned.
+fn finish(number: u32) {
+    let Some((running, ..)) = task::find(number) else { return };
+    let over = take(|(_, task)| task.is(running));
+    drop(over);
+}
+
+/// Takes some of the futures out of the list. They are dropped outside of it, because destructors
+/// may run code of the filter.
+fn take(is_taken: impl Fn(&(u32, RootTask)) -> bool) -> Vec<(u32, RootTask)> {
+    let split = |spawned: &mut Vec<_>| {
+        let (taken, kept) = core::mem::take(spawned).into_iter().partition(is_taken);
+        *spawned = kept;
+        taken
+    };
+    // Root contexts alive at the end of a native thread are dropped when there may be no list.
+    SPAWNED.try_with(|spawned| edit(spawned, split)).unwrap_or_default()
+}
+
+/// Drops the futures of a root context with it. It is a field of the root contexts of filters that
+/// spawn.
+#[derive(Debug)]
+pub struct Spawned {
+    root: u32,
+}
+
+impl Default for Spawned {
+    /// For the root context that is being created.
+    fn default() -> Self {
+        Self { root: current::context_id() }
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        drop(take(|(root, _)| *root == self.root));
+    }
+}

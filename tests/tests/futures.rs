@@ -1,0 +1,97 @@
+//! Futures that run at once, and futures that outlive the stream that spawned them.
+#![allow(clippy::unwrap_used, reason = "this is a test")]
+
+use proxy_filter_host::{Host, Outcome, Received, Reply};
+use std::time::Duration;
+
+#[path = "../guests/examples/futures.rs"]
+mod guest;
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn start(host: &mut Host) {
+    host.cluster("service", |call: &Received| {
+        let path = call.header(":path").unwrap_or_default().to_string();
+        let delay = if path == "/slow" { 2000 } else { 20 };
+        Reply::new(200).body(path).after(ms(delay))
+    });
+    host.cluster("audit", |_: &Received| Reply::new(201).after(ms(200)));
+}
+
+fn answer(outcome: &Outcome) -> Option<String> {
+    outcome.upstream()?.header("x-answer").map(|value| value.to_string())
+}
+
+#[proxy_filter_host::test(guest = "futures", module = guest)]
+fn joined_calls_are_in_flight_at_once(mut host: Host) {
+    start(&mut host);
+    for (path, expected, calls) in [("/join", "/a/b", 2), ("/join_all", "/a/b/c", 3)] {
+        let outcome = host.get(path).send();
+        assert_eq!((outcome.status(), answer(&outcome).as_deref()), (200, Some(expected)), "{outcome}");
+        assert_eq!(outcome.calls("service").len(), calls, "{outcome}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "futures", module = guest)]
+fn the_loser_of_a_select_is_cancelled(mut host: Host) {
+    start(&mut host);
+    let outcome = host.get("/select").send();
+    assert_eq!((outcome.status(), answer(&outcome).as_deref()), (200, Some("timer")), "{outcome}");
+}
+
+#[proxy_filter_host::test(guest = "futures", module = guest)]
+fn parts_of_an_exchange_are_joined_with_timers(mut host: Host) {
+    start(&mut host);
+    let outcome = host.get("/join/parts").send();
+    assert_eq!(outcome.status(), 200, "{outcome}");
+    assert_eq!(outcome.response().header("x-answer"), Some("both".into()), "{outcome}");
+}
+
+/// What is logged while and after a request, without the contexts.
+fn messages(outcome: &Outcome) -> Vec<String> {
+    outcome.messages().into_iter().map(str::to_owned).collect()
+}
+
+#[proxy_filter_host::test(guest = "futures", module = guest)]
+fn a_spawned_call_completes_after_its_stream_has_ended(mut host: Host) {
+    start(&mut host);
+    for path in ["/a", "/nested", "/b"] {
+        let outcome = host.get(path).send();
+        assert_eq!(outcome.status(), 200, "{outcome}");
+        assert!(!messages(&outcome).iter().any(|line| line.starts_with("audited")), "not delayed: {outcome}");
+        let after = host.advance(ms(500));
+        assert_eq!(messages(&after), [&format!("audited {path} with 201"), "dropped: the audit"], "{after}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "futures", module = guest)]
+fn a_spawned_call_outlives_a_denial_and_a_disconnect(mut host: Host) {
+    start(&mut host);
+    let outcome = host.get("/deny").send();
+    assert_eq!(outcome.status(), 403, "{outcome}");
+    let after = host.advance(ms(500));
+    assert_eq!(messages(&after), ["audited /deny with 201", "dropped: the audit"], "{after}");
+}
+
+#[proxy_filter_host::test(guest = "futures", module = guest)]
+fn the_error_of_a_spawned_future_is_logged_and_harms_no_stream(mut host: Host) {
+    start(&mut host);
+    let outcome = host.get("/fail").send();
+    assert_eq!(outcome.status(), 200, "{outcome}");
+    assert_eq!(messages(&outcome), ["a filter function of context 1 failed: failed at once"], "{outcome}");
+    let after = host.advance(ms(500));
+    assert_eq!(messages(&after), ["a filter function of context 1 failed: failed later"], "{after}");
+}
+
+#[proxy_filter_host::test(guest = "futures", module = guest, embedded)]
+fn a_root_context_that_ends_drops_what_its_streams_spawned(mut host: Host) {
+    start(&mut host);
+    assert_eq!(host.get("/a").send().status(), 200);
+    let update = host.reconfigure("{}").unwrap();
+    assert!(update.callbacks().contains(&"proxy_on_delete"), "{update}");
+    assert_eq!(messages(&update), ["dropped: the audit"], "{update}");
+    let after = host.advance(ms(500));
+    assert_eq!(messages(&after), Vec::<String>::new(), "{after}");
+}
