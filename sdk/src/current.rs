@@ -7,7 +7,7 @@ use std::cell::Cell;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Callback(&'static &'static str);
 
-macro_rules! callbacks {
+macro_rules! names {
     ($($(#[$condition:meta])? $name:ident = $text:literal;)*) => {
         impl Callback {
             $($(#[$condition])? pub(crate) const $name: Self = Self(&$text);)*
@@ -15,7 +15,7 @@ macro_rules! callbacks {
     };
 }
 
-callbacks! {
+names! {
     INITIALIZE = "_initialize";
     CONTEXT_CREATE = "on_create";
     START = "on_start";

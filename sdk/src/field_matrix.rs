@@ -268,7 +268,7 @@ const NO_FIELDS: &[&str] = &[
     "callout/http/response.rs: header",
     "error/local_reply.rs: body",
     "log/mod.rs: critical",
-    "host/metadata/value.rs: get",
+    "host/metadata/value/mod.rs: get",
     "host/metric/labels.rs: get",
     "host/metric/labels.rs: increment",
     "host/metric/labels.rs: record",

@@ -462,7 +462,7 @@ pub use callout::grpc::{
 pub use callout::http::HttpCall;
 pub use callout::http::response::{Copied, HttpCallResponse, InHost, ResponseSource};
 #[cfg(feature = "futures")]
-pub use callout::queue::received::QueueItems;
+pub use callout::queue::shared_queue::QueueItems;
 pub use callout::queue::shared_queue::{Drain, SharedQueue};
 pub use callout::timer;
 pub use callout::timer::{Interval, RunningInterval, Timer};
@@ -478,6 +478,7 @@ pub use exchange::Exchange;
 pub use exchange::held::HeldBody;
 pub use fields::header_map::HeaderMap;
 pub use fields::header_value::{HeaderValue, HeaderValues, Pairs, PairsIter};
+pub use fields::representation::MediaType;
 pub use host::configuration::{Configuration, VmConfiguration};
 #[cfg(feature = "json")]
 pub use host::json;
@@ -489,7 +490,6 @@ pub use http::context::Context;
 pub use http::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 pub use http::headers::{RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 pub use http::log_context::LogContext;
-pub use http::representation::MediaType;
 pub use log::printable::{Printable, printable};
 pub use plugin::root_context::RootContext;
 #[doc(hidden)]

@@ -184,10 +184,10 @@ fn unsafe_code_is_in_sys_only_and_every_block_says_why() {
 }
 
 /// Source folders in which no two files, and no two folders, import each other.
-const ONE_WAY: [&str; 3] = ["macros/src", "cli/src", "bench/src"];
+const ONE_WAY: [&str; 4] = ["sdk/src", "macros/src", "cli/src", "bench/src"];
 
 /// Source folders that still have circles. The list shrinks; a folder moves from here to [`ONE_WAY`].
-const STILL_CIRCULAR: [&str; 2] = ["sdk/src", "tests/src"];
+const STILL_CIRCULAR: [&str; 1] = ["tests/src"];
 
 #[test]
 fn no_two_files_import_each_other() {

@@ -10,7 +10,7 @@ use crate::engine::edit::edit;
 use crate::engine::point::{Point, Points};
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
-use crate::exchange::arrival::too_large;
+use crate::exchange::stage::too_large;
 use crate::exchange::stage::{Stage, Wanted};
 use crate::host::stream_info;
 use crate::http::body::Body;
@@ -50,85 +50,83 @@ fn note_gives(root: u32) {
     }
 }
 
-impl Stage {
-    /// Pauses the available headers until the whole body is complete, and returns its length.
-    #[inline]
-    pub(super) async fn held(&self, headers: Point, body: Point, limit: usize) -> Result<usize> {
-        self.ask(headers)?;
-        self.declared(body)?;
-        let progress = self.progress(body);
-        if progress.with_headers.get() && progress.ended.get() {
-            // They were returned before.
-            return Ok(progress.size.get());
-        }
-        // An upgrade has no body: the bytes that follow belong to the other protocol, and arrive
-        // only after the response.
-        let upgrade = upgrades(headers);
-        if progress.bodiless.get() || matches!(upgrade, Ok(true)) {
-            progress.with_headers.set(true);
-            self.note_asked(body);
-            return Ok(0);
-        }
-        if !declared::is_declared(Points::TIMERS) {
-            return Err(crate::engine::declared::undeclared("timers"));
-        }
-        // Only the result of this callback decides about the body.
-        if ![Callback::REQUEST_HEADERS, Callback::RESPONSE_HEADERS].contains(&current::callback()) {
-            return Err(held_already());
-        }
-        let root = current::root_id();
-        let mut patience = pin!(self.patience(body, gives(root)));
-        poll_fn(|context| {
-            let here = self.here();
-            if here == headers {
-                let _: Poll<()> = self.stay(Wanted::Whole(headers));
-                return patience.as_mut().poll(context).map(Err);
-            }
-            if here > body && !progress.ended.get() {
-                return Poll::Ready(Err(self.missed(body)));
-            }
-            note_gives(root);
-            progress.with_headers.set(true);
-            self.note_asked(body);
-            let size = progress.size.get();
-            if size > limit {
-                return Poll::Ready(Err(too_large(body)));
-            }
-            if progress.ended.get() {
-                progress.fresh.set(false);
-                return Poll::Ready(Ok(size));
-            }
-            if size == 0 && upgrade.is_err() {
-                // If the host cannot report whether this is an upgrade, the body begins as for one.
-                progress.told_empty.set(true);
-                return Poll::Ready(Ok(0));
-            }
-            self.stay(Wanted::Whole(body))
-        })
-        .await
+/// Pauses the available headers until the whole body is complete, and returns its length.
+#[inline]
+pub(super) async fn held(stage: &Stage, headers: Point, body: Point, limit: usize) -> Result<usize> {
+    stage.ask(headers)?;
+    stage.declared(body)?;
+    let progress = stage.progress(body);
+    if progress.with_headers.get() && progress.ended.get() {
+        // They were returned before.
+        return Ok(progress.size.get());
     }
+    // An upgrade has no body: the bytes that follow belong to the other protocol, and arrive
+    // only after the response.
+    let upgrade = upgrades(headers);
+    if progress.bodiless.get() || matches!(upgrade, Ok(true)) {
+        progress.with_headers.set(true);
+        stage.note_asked(body);
+        return Ok(0);
+    }
+    if !declared::is_declared(Points::TIMERS) {
+        return Err(declared::undeclared("timers"));
+    }
+    // Only the result of this callback decides about the body.
+    if ![Callback::REQUEST_HEADERS, Callback::RESPONSE_HEADERS].contains(&current::callback()) {
+        return Err(held_already());
+    }
+    let root = current::root_id();
+    let mut waits = pin!(patience(body, gives(root)));
+    poll_fn(|context| {
+        let here = stage.here();
+        if here == headers {
+            let _: Poll<()> = stage.stay(Wanted::Whole(headers));
+            return waits.as_mut().poll(context).map(Err);
+        }
+        if here > body && !progress.ended.get() {
+            return Poll::Ready(Err(stage.missed(body)));
+        }
+        note_gives(root);
+        progress.with_headers.set(true);
+        stage.note_asked(body);
+        let size = progress.size.get();
+        if size > limit {
+            return Poll::Ready(Err(too_large(body)));
+        }
+        if progress.ended.get() {
+            progress.fresh.set(false);
+            return Poll::Ready(Ok(size));
+        }
+        if size == 0 && upgrade.is_err() {
+            // If the host cannot report whether this is an upgrade, the body begins as for one.
+            progress.told_empty.set(true);
+            return Poll::Ready(Ok(0));
+        }
+        stage.stay(Wanted::Whole(body))
+    })
+    .await
+}
 
-    /// Waits as long as the body can still arrive, and returns the reason when it cannot.
-    #[inline]
-    async fn patience(&self, body: Point, gives: bool) -> Error {
-        if gives {
-            return core::future::pending().await;
-        }
-        let arrived = || if body.is_request() { stream_info::request().total_size() } else { Ok(None) };
-        let before = arrived().ok().flatten();
-        let looks = if body.is_request() { LOOKS_AT_REQUEST } else { LOOKS_AT_RESPONSE };
-        let mut at_bytes = 0;
-        for _ in 0..looks {
-            if let Err(refusal) = Timer::after(LOOK).await {
-                return refusal;
-            }
-            at_bytes += u32::from(arrived().ok().flatten() > before);
-            if at_bytes >= LOOKS_AT_BYTES {
-                return not_given();
-            }
-        }
-        none_came()
+/// Waits as long as the body can still arrive, and returns the reason when it cannot.
+#[inline]
+async fn patience(body: Point, gives: bool) -> Error {
+    if gives {
+        return core::future::pending().await;
     }
+    let arrived = || if body.is_request() { stream_info::request().total_size() } else { Ok(None) };
+    let before = arrived().ok().flatten();
+    let looks = if body.is_request() { LOOKS_AT_REQUEST } else { LOOKS_AT_RESPONSE };
+    let mut at_bytes = 0;
+    for _ in 0..looks {
+        if let Err(refusal) = Timer::after(LOOK).await {
+            return refusal;
+        }
+        at_bytes += u32::from(arrived().ok().flatten() > before);
+        if at_bytes >= LOOKS_AT_BYTES {
+            return not_given();
+        }
+    }
+    none_came()
 }
 
 /// Returns whether a message whose headers are available changes the protocol of the connection.

@@ -32,7 +32,7 @@ macro_rules! message {
         #[inline]
         pub async fn $held(&mut self, limit: usize) -> Result<(&mut $Headers, HeldBody<'_>)> {
             poll_fn(|_| self.stage.reach(Point::$point)).await?;
-            let length = self.stage.held(Point::$point, Point::$body_point, limit).await?;
+            let length = held::held(&self.stage, Point::$point, Point::$body_point, limit).await?;
             if !matches!(self.part, Part::$Held(..)) {
                 self.note_lengths();
                 let body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$length));

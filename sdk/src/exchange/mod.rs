@@ -1,6 +1,5 @@
 //! [`Exchange`]: a request and its response, for a filter that is one async function.
 
-pub(crate) mod arrival;
 #[cfg(feature = "futures")]
 pub(crate) mod chunks;
 pub(crate) mod deadline;
@@ -11,10 +10,9 @@ pub(crate) mod policy;
 pub(crate) mod stage;
 pub(crate) mod task;
 
+use crate::error::Result;
 use crate::error::denial::Denial;
-use crate::error::kind::ErrorKind;
 use crate::error::local_reply::LocalReply;
-use crate::error::{Error, Result};
 use crate::fields::header_map::ContentLength;
 use crate::http::body::Edits;
 use crate::http::body::{RequestBody, ResponseBody};
@@ -28,7 +26,7 @@ pub(crate) use crate::engine::point::Point;
 pub use crate::exchange::chunks::Chunks;
 pub(crate) use crate::exchange::held::HeldBody;
 use crate::exchange::message::{handle, message};
-pub(crate) use crate::exchange::stage::Stage;
+use crate::exchange::stage::{Stage, early};
 
 /// A request and its response, in a filter that is one async function.
 ///
@@ -434,10 +432,4 @@ impl<T> core::fmt::Debug for Exchange<T> {
 fn edits(progress: &stage::Progress, content_length: ContentLength) -> Edits {
     let is_upgrade = !progress.ended.get() && progress.size.get() == 0;
     if progress.bodiless.get() || is_upgrade { Edits::Impossible } else { content_length.into() }
-}
-
-#[cold]
-#[inline]
-fn early() -> Error {
-    Error::refused(ErrorKind::NotAvailableHere, "there may be more of the body: await its pieces until there is none")
 }

@@ -4,7 +4,7 @@ use crate::callout::grpc::call::GrpcCall;
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::GrpcBytes;
 use crate::callout::grpc::metadata::GrpcMetadata;
-use crate::callout::grpc::stream::{GrpcEvent, Life};
+use crate::callout::grpc::open::{GrpcEvent, Life};
 use crate::callout::grpc::{calls, streams};
 use crate::callout::registry::{Kind, NOBODY};
 use crate::current;

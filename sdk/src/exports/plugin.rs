@@ -1,7 +1,7 @@
 //! Callbacks of root contexts: their configuration, the tick, and items of queues.
 
-use crate::callout::queue::received::{self, Item};
 use crate::callout::queue::shared_queue::SharedQueue;
+use crate::callout::queue::shared_queue::{self, Item};
 use crate::callout::timer::Timer;
 use crate::callout::timer::timers;
 use crate::current;
@@ -69,7 +69,7 @@ pub fn on_queue_ready<R: NewContext>(contexts: &Contexts<R>, context_id: u32, qu
     enter_root::<R>(context_id);
     contexts.notify_root(Callback::QUEUE_READY, context_id, |root| root.on_queue_ready(&SharedQueue::from_id(queue)));
     if Uses::<R>::TASKS {
-        for number in received::waiting_for(queue) {
+        for number in shared_queue::waiting_for(queue) {
             arrive::<R, Item>(contexts, context_id, number, (), |_, never, ()| match never {});
         }
     }

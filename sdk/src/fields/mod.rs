@@ -2,3 +2,4 @@
 
 pub(crate) mod header_map;
 pub(crate) mod header_value;
+pub(crate) mod representation;

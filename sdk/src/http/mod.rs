@@ -8,4 +8,3 @@ pub(crate) mod filter_status;
 pub(crate) mod headers;
 pub(crate) mod log_context;
 pub(crate) mod pause;
-pub(crate) mod representation;

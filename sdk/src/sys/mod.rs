@@ -19,6 +19,7 @@ pub mod native;
 pub(crate) mod table;
 #[allow(unsafe_code, reason = "a conversion the standard library has only unchecked or twice as slow")]
 pub(crate) mod text;
+pub(crate) mod wasi;
 #[cfg(target_family = "wasm")]
 #[allow(
     unsafe_code,
@@ -28,16 +29,6 @@ pub(crate) mod wasm;
 
 use crate::abi::status::Status;
 pub use crate::sys::allocator::LogOutOfMemory;
-
-/// The number of an error of WASI as a status. 0 is none; 52, 58 and 76 say that the host does not
-/// have the function, or does not let the module use it.
-pub(crate) fn check_wasi(error: u32) -> Result<(), Status> {
-    match error {
-        0 => Ok(()),
-        52 | 58 | 76 => Err(Status::UNIMPLEMENTED),
-        _ => Err(Status::INTERNAL_FAILURE),
-    }
-}
 
 /// The random bytes that Envoy fills at once.
 pub(crate) const AT_ONCE: usize = 64 * 1024;

@@ -46,7 +46,7 @@ const NOT_IMPLEMENTED: u32 = 52;
 
 /// Fills bytes with random ones, at most 64 KiB: `random_get` of WASI preview 1, answered by the installed host.
 pub fn random_get(bytes: &mut [u8]) -> Result<(), Status> {
-    crate::sys::check_wasi(installed().map_or(NOT_IMPLEMENTED, |host| host.random_get(bytes)))
+    crate::sys::wasi::check_wasi(installed().map_or(NOT_IMPLEMENTED, |host| host.random_get(bytes)))
 }
 
 macro_rules! natives {

@@ -75,7 +75,7 @@ pub fn random_get(bytes: &mut [u8]) -> Result<(), Status> {
         fn random_get(bytes: *mut u8, size: usize) -> u32;
     }
     // SAFETY: the signature is that of WASI. The host writes into the live slice during the call only.
-    crate::sys::check_wasi(unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) })
+    crate::sys::wasi::check_wasi(unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) })
 }
 
 /// Turns the list into one import and one safe wrapper for each function. Parameters and outs are lowered one after the other:

@@ -1,7 +1,10 @@
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::GrpcMessage;
 use crate::callout::grpc::request::Request;
-use crate::callout::http::{DEFAULT_TIMEOUT, milliseconds};
+use crate::callout::http::DEFAULT_TIMEOUT;
+use crate::callout::http::milliseconds;
+use crate::callout::start;
+use crate::engine::callbacks::Awaits;
 use crate::sys;
 use core::fmt;
 use core::marker::PhantomData;
@@ -176,6 +179,42 @@ impl<Reply> Clone for GrpcCall<Reply> {
 impl<Reply> fmt::Debug for GrpcCall<Reply> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl<Reply: GrpcMessage> GrpcCall<Reply> {
+    /// Makes the call and goes on. `then` runs when the answer is there, or at once if the call cannot be made, and not at all if the
+    /// context is gone first: the call is cancelled then.
+    ///
+    /// In any callback of a stream or a root context; `context` is `self` there. Nothing of a stream is in reach of the completion: it
+    /// does not know which part of it there is then. [`pause_for`](crate::RequestHeaders::pause_for) does.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// # use proxy_filter::GrpcBytes;
+    /// # #[derive(Default)] struct Root { keys: Vec<u8> }
+    /// # #[proxy_filter::root(grpc_calls)] impl RootContext for Root { type Context = Stream; fn new_context(&self) -> Stream { Stream }
+    /// fn on_configure(&mut self, _configuration: Configuration) -> Result<()> {
+    ///     let call = GrpcCall::<GrpcBytes>::new("keys", "keys.Keys", "Current", &GrpcBytes::default());
+    ///     call.send(self, |root, answer| {
+    ///         root.keys = answer?.0;
+    ///         Ok(())
+    ///     })
+    /// }
+    /// # }
+    /// # struct Stream;
+    /// # #[proxy_filter::context] impl Context for Stream {}
+    /// # fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// What `then` returns when it runs at once. An `Err` it returns later is logged, and nothing else happens.
+    pub fn send<C, F>(self, context: &mut C, then: F) -> crate::error::Result<()>
+    where
+        C: Awaits<Self>,
+        F: FnOnce(&mut C, Result<Reply, GrpcError>) -> crate::error::Result<()> + 'static,
+    {
+        start::send(context, self, then)
     }
 }
 

@@ -2,7 +2,7 @@ use crate::callout::future::InFlight;
 use crate::callout::grpc::arrival::Arrival;
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::GrpcMessage;
-use crate::callout::grpc::stream::{GrpcEvent, OpenGrpcStream};
+use crate::callout::grpc::open::{GrpcEvent, OpenGrpcStream};
 use crate::callout::registry::next_number;
 use crate::engine::edit::edit;
 use crate::error::Result;

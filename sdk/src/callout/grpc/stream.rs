@@ -1,13 +1,25 @@
+use crate::callout::grpc::connected::ConnectedGrpcStream;
+use crate::callout::grpc::connected::Inbox;
 use crate::callout::grpc::error::GrpcError;
+use crate::callout::grpc::message::GrpcBytes;
 use crate::callout::grpc::message::GrpcMessage;
-use crate::callout::grpc::metadata::GrpcMetadata;
+use crate::callout::grpc::messages;
+use crate::callout::grpc::open::GrpcEvent;
+use crate::callout::grpc::open::Life;
+use crate::callout::grpc::open::OpenGrpcStream;
 use crate::callout::grpc::request::Request;
-use crate::error::kind::ErrorKind;
-use crate::error::{Error, Result};
+use crate::callout::grpc::streams::Handler;
+use crate::callout::grpc::streams::wait;
+use crate::callout::registry::NOBODY;
+use crate::current;
+use crate::engine::callbacks::Awaits;
+use crate::engine::declared;
+use crate::engine::point::Points;
+use crate::error::Result;
 use crate::sys;
+use core::any::Any;
 use core::fmt;
 use core::marker::PhantomData;
-use std::cell::Cell;
 use std::rc::Rc;
 
 /// A gRPC stream with any number of messages in both directions, which the host makes for the
@@ -151,136 +163,95 @@ impl<Sent, Received> fmt::Debug for GrpcStream<Sent, Received> {
     }
 }
 
-/// An event of a gRPC stream.
-///
-/// The order is: initial metadata, messages, trailing metadata, the end. Envoy reports initial and
-/// trailing metadata of every stream, which are empty if the service sent none. If a response is
-/// only a status, all metadata is trailing.
-#[derive(Debug)]
-pub enum GrpcEvent<'a, Received> {
-    /// The service has sent its initial metadata.
-    InitialMetadata(&'a GrpcMetadata),
-    /// A message.
-    Message(Received),
-    /// The service has sent its trailing metadata.
-    TrailingMetadata(&'a GrpcMetadata),
-    /// The stream has ended, with the status OK or for this reason. It is the last event, and comes
-    /// once. If the filter cancelled the stream, it does not come.
-    Closed(Result<(), GrpcError>),
-}
-
-/// An open [`GrpcStream`]: the filter's side. Dropping it cancels the stream.
-///
-/// It can be used in any callback of the module, also of other contexts than the one that opened
-/// it.
-#[must_use = "dropping it cancels the stream"]
-pub struct OpenGrpcStream<Sent> {
-    life: Rc<Life>,
-    sent: PhantomData<fn(Sent)>,
-}
-
-impl<Sent> OpenGrpcStream<Sent> {
-    pub(crate) fn new(life: Rc<Life>) -> Self {
-        Self { life, sent: PhantomData }
-    }
-
-    pub(crate) fn life(&self) -> &Life {
-        &self.life
-    }
-
-    /// Sends a message.
+impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
+    /// Opens the stream. `on_event` runs for everything that comes on it, in this context (`context` is `self` in a callback).
     ///
-    /// ```
-    /// # use proxy_filter::{GrpcBytes, OpenGrpcStream, Result};
-    /// fn last(stream: &OpenGrpcStream<GrpcBytes>) -> Result<()> {
-    ///     stream.send(&GrpcBytes(b"bye".to_vec()))?;
-    ///     stream.close()
-    /// }
-    /// ```
+    /// In any callback of a stream or a root context. Nothing of an HTTP stream is in reach of the handler but its context: to hold a part of it,
+    /// [`connect_in`](Self::connect_in). An `Err` it returns is
+    /// logged, and the gRPC stream goes on.
     ///
     /// # Errors
-    /// [`Callout`](ErrorKind::Callout) if the stream has ended, or the filter has closed its side:
-    /// hosts would drop the message without an error. Otherwise an error status of the host.
-    #[doc(alias = "proxy_grpc_send")]
-    #[doc(alias = "send_grpc_stream_message")]
-    pub fn send(&self, message: &Sent) -> Result<()>
-    where
-        Sent: GrpcMessage,
-    {
-        if self.life.over.get() || self.life.closed.get() {
-            return Err(Error::refused(ErrorKind::Callout, "a message for a gRPC stream that has ended"));
-        }
-        sys::proxy_grpc_send(self.life.token, &message.to_wire(), 0)
-            .map_err(|status| Error::host("proxy_grpc_send", status))
+    /// Why the stream cannot be opened; the handler is dropped and hears nothing. A service that cannot be reached is another matter as long
+    /// as the host tries: the handler is told of it with [`Closed`](GrpcEvent::Closed).
+    pub fn open<C: Awaits<Self>>(
+        self,
+        context: &mut C,
+        mut on_event: impl FnMut(&mut C, GrpcEvent<'_, Received>) -> Result<()> + 'static,
+    ) -> Result<OpenGrpcStream<Sent>, GrpcError> {
+        let _ = context;
+        self.handle(current::context_id(), move |context, event| match context.downcast_mut() {
+            Some(context) => on_event(context, event),
+            // The token was another context's: a host that uses one twice.
+            None => Ok(()),
+        })
     }
 
-    /// Ends the filter's side: there are no more messages to send. Messages of the service still
-    /// arrive. A second call, or a call after the end of the stream, has no effect.
+    /// Opens the stream in a filter that is one async function, which awaits what comes.
+    ///
+    /// The filter's attribute exports the callbacks of streams if the function names `GrpcStream`; for a stream that is connected in another function,
+    /// write `#[proxy_filter::filter(grpc_streams)]`.
     ///
     /// # Errors
-    /// An error status of the host.
-    #[doc(alias = "proxy_grpc_close")]
-    #[doc(alias = "half-close")]
-    pub fn close(&self) -> Result<()> {
-        if self.life.over.get() || self.life.closed.replace(true) {
-            return Ok(());
+    /// Why the stream cannot be opened: as [`open`](Self::open), or because the filter is none that awaits.
+    pub fn connect(self) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
+        if !declared::is_declared(Points::GRPC_STREAMS) {
+            return Err(GrpcError::Refused(declared::undeclared("grpc_streams")));
         }
-        sys::proxy_grpc_close(self.life.token).map_err(|status| Error::host("proxy_grpc_close", status))
+        self.collect()
     }
 
-    /// Cancels the stream, as dropping the handle does. The handler is dropped, and receives no
-    /// further event.
-    #[doc(alias = "proxy_grpc_cancel")]
-    pub fn cancel(self) {}
-
-    /// Returns whether the stream has ended: its handler has received the end, or its context has
-    /// ended.
-    pub fn is_over(&self) -> bool {
-        self.life.over.get()
-    }
-}
-
-impl<Sent> fmt::Debug for OpenGrpcStream<Sent> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenGrpcStream").field("is_over", &self.is_over()).finish_non_exhaustive()
-    }
-}
-
-/// The state of a stream, which its handle and its handler share.
-#[derive(Debug)]
-pub(crate) struct Life {
-    pub(crate) token: u32,
-    /// No further event arrives.
-    over: Cell<bool>,
-    /// The filter's side has ended.
-    closed: Cell<bool>,
-}
-
-impl Life {
-    #[inline]
-    fn new(token: u32) -> Rc<Self> {
-        Rc::new(Self { token, over: Cell::new(false), closed: Cell::new(false) })
+    /// Opens the stream in a filter of callbacks, which takes one message after the other: with
+    /// [`receive`](ConnectedGrpcStream::receive), which can hold a part of an HTTP stream until a message is there.
+    ///
+    /// In any callback of a stream or a root context; `context` is `self` there.
+    ///
+    /// # Errors
+    /// Why the stream cannot be opened: as [`open`](Self::open).
+    pub fn connect_in<C: Awaits<Self>>(
+        self,
+        context: &mut C,
+    ) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
+        let _ = context;
+        self.collect()
     }
 
-    #[inline]
-    pub(crate) fn is_over(&self) -> bool {
-        self.over.get()
+    /// Opens a stream whose messages are kept until they are asked for.
+    fn collect(self) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
+        let inbox = Inbox::new();
+        let own = Rc::clone(&inbox);
+        // Whoever has the handle has the stream: the context that opened it may be gone before.
+        let open = self.handle(NOBODY, move |_, event| {
+            own.take(event);
+            messages::arrived(&own);
+            Ok(())
+        })?;
+        Ok(ConnectedGrpcStream::new(open, inbox))
     }
 
-    /// Records that the host has reported the end. The host still knows the stream until the
-    /// filter's side has ended too.
-    #[inline]
-    pub(crate) fn end(&self) {
-        if !self.over.replace(true) && !self.closed.replace(true) {
-            let _ = sys::proxy_grpc_close(self.token);
-        }
-    }
-
-    /// Cancels the stream in the host.
-    #[inline]
-    pub(crate) fn cancel(&self) {
-        if !self.over.replace(true) {
-            let _ = sys::proxy_grpc_cancel(self.token);
-        }
+    /// Opens the stream for a context, or for nobody.
+    fn handle(
+        self,
+        owner: u32,
+        mut on_event: impl FnMut(&mut dyn Any, GrpcEvent<'_, Received>) -> Result<()> + 'static,
+    ) -> Result<OpenGrpcStream<Sent>, GrpcError> {
+        let life = self.start()?;
+        let own = Rc::clone(&life);
+        let handle = move |context: &mut dyn Any, event: GrpcEvent<'_, GrpcBytes>| {
+            let event = match event {
+                GrpcEvent::Message(message) => match Received::from_wire(message.0) {
+                    Ok(message) => GrpcEvent::Message(message),
+                    Err(malformed) => {
+                        own.cancel();
+                        GrpcEvent::Closed(Err(GrpcError::Malformed(malformed)))
+                    }
+                },
+                GrpcEvent::InitialMetadata(metadata) => GrpcEvent::InitialMetadata(metadata),
+                GrpcEvent::TrailingMetadata(metadata) => GrpcEvent::TrailingMetadata(metadata),
+                GrpcEvent::Closed(why) => GrpcEvent::Closed(why),
+            };
+            on_event(context, event)
+        };
+        wait(owner, Handler { life: Rc::clone(&life), handle: Box::new(handle) });
+        Ok(OpenGrpcStream::new(life))
     }
 }

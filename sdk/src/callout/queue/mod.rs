@@ -1,4 +1,3 @@
 //! Queues of the host: [`SharedQueue`](crate::SharedQueue), and its items as futures.
 
-pub(crate) mod received;
 pub(crate) mod shared_queue;

@@ -1,6 +1,30 @@
+//! [`Interval`]: something to do again and again.
+
+use crate::callout::completion::Callout;
+use crate::callout::completion::Completion;
+use crate::callout::registry::Kind;
+use crate::callout::registry::next_number;
+use crate::callout::timer;
+use crate::callout::timer::Timer;
+use crate::callout::timer::now;
+use crate::callout::timer::timers::set;
+use crate::current;
+use crate::engine::callbacks::Awaits;
+use crate::error::Error;
+use crate::error::Result;
 use crate::error::kind::ErrorKind;
-use crate::error::{Error, Result};
+use core::any::Any;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::Context;
+use core::task::Poll;
 use core::time::Duration;
+use std::cell::Cell;
+
+thread_local! {
+    /// The interval whose closure runs; 0 once it was cancelled.
+    static RUNNING: Cell<u32> = const { Cell::new(0) };
+}
 
 /// Something to do again and again.
 ///
@@ -77,4 +101,146 @@ impl Interval {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunningInterval {
     pub(crate) number: u32,
+}
+
+type Wait = <Timer as IntoFuture>::IntoFuture;
+
+/// The times at which an [`Interval`] is over, to be awaited one after the other; made by [`Interval::ticks`].
+///
+/// With the feature `futures` it is a stream of the crate `futures`.
+#[derive(Debug)]
+pub struct Ticks {
+    period: u64,
+    /// None before the first.
+    next: Option<u64>,
+    /// The wait for it, unless it is over.
+    wait: Option<Wait>,
+}
+
+impl Interval {
+    /// The interval for a root task: each [`tick`](Ticks::tick) waits for the end of the next period.
+    ///
+    /// ```
+    /// # use proxy_filter::prelude::*;
+    /// # use proxy_filter::Interval;
+    /// # use std::time::Duration;
+    /// async fn refresh() -> Result<()> {
+    ///     let mut ticks = Interval::new(Duration::from_secs(60)).ticks()?;
+    ///     loop {
+    ///         ticks.tick().await?;
+    ///         log::info!("a minute later");
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a period of 0.
+    #[inline]
+    pub fn ticks(self) -> Result<Ticks> {
+        Ok(Ticks { period: self.period()?, next: None, wait: None })
+    }
+}
+
+impl Ticks {
+    /// Waits until the period is over. One that is over already when this is called is not made up for; one that was waited for in vain, because the
+    /// future was dropped, is waited for again.
+    ///
+    /// # Errors
+    /// A refusal of the host.
+    #[inline]
+    pub async fn tick(&mut self) -> Result<()> {
+        poll_fn(|context| self.poll_tick(context)).await
+    }
+
+    #[inline]
+    pub(crate) fn poll_tick(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut wait = match self.wait.take() {
+            Some(wait) => wait,
+            None => self.start()?,
+        };
+        let elapsed = Pin::new(&mut wait).poll(context);
+        if elapsed.is_pending() {
+            self.wait = Some(wait);
+        }
+        elapsed
+    }
+
+    #[inline]
+    fn start(&mut self) -> Result<Wait> {
+        let now = now()?;
+        let due = self.next.unwrap_or(now).saturating_add(self.period);
+        let due = if due > now { due } else { now.saturating_add(self.period) };
+        self.next = Some(due);
+        Ok(Timer::after(Duration::from_nanos(due.saturating_sub(now))).into_future())
+    }
+}
+
+/// The times, each as [`tick`](Ticks::tick) returns it. It has no end.
+#[cfg(feature = "futures")]
+impl futures_core::Stream for Ticks {
+    type Item = Result<()>;
+
+    #[inline]
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_tick(context).map(Some)
+    }
+}
+
+impl Interval {
+    /// Runs `each` whenever the period is over, in this context (`context` is `self` in a callback).
+    ///
+    /// In any callback of a stream or a root context. Nothing of a stream is in reach of the closure.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a period of 0, or a refusal of the host. An `Err` of `each` is logged, and the interval goes on.
+    pub fn run<C: Awaits<Timer>>(
+        self,
+        context: &mut C,
+        each: impl FnMut(&mut C) -> Result<()> + 'static,
+    ) -> Result<RunningInterval> {
+        let _ = context;
+        let period = self.period()?;
+        let number = next_number();
+        let due = timer::now()?.saturating_add(period);
+        set(number, due)?;
+        repeat(number, current::context_id(), due, period, each);
+        Ok(RunningInterval { number })
+    }
+}
+
+/// Waits for the next time, and then for the one after it.
+fn repeat<C: 'static>(
+    number: u32,
+    context_id: u32,
+    due: u64,
+    period: u64,
+    mut each: impl FnMut(&mut C) -> Result<()> + 'static,
+) {
+    let then = move |context: &mut dyn Any, elapsed: Result<()>| {
+        elapsed?;
+        let Some(context) = context.downcast_mut() else { return Ok(()) };
+        let outer = RUNNING.replace(number);
+        let result = each(context);
+        let cancelled = RUNNING.replace(outer) != number;
+        if !cancelled {
+            let now = timer::now()?;
+            let next = due.saturating_add(period);
+            let next = if next > now { next } else { now.saturating_add(period) };
+            repeat(number, context_id, next, period, each);
+            set(number, next)?;
+        }
+        result
+    };
+    Timer::wait(number, context_id, Completion::Context(Box::new(then)));
+}
+
+impl RunningInterval {
+    /// Ends the interval; from within its own closure too. The closure is dropped.
+    #[inline]
+    pub fn cancel(self) {
+        let _ = Timer::registry(|timers| timers.cancel(self.number));
+        if RUNNING.get() == self.number {
+            RUNNING.set(0);
+        }
+    }
 }

@@ -11,10 +11,10 @@ pub(crate) mod timeout;
 pub(crate) mod timers;
 
 use crate::callout::timer::deadlines::DEADLINES;
-pub use crate::callout::timer::interval::{Interval, RunningInterval};
+pub use crate::callout::timer::interval::{Interval, RunningInterval, Ticks};
 pub use crate::callout::timer::tick::set_tick_period;
 pub(crate) use crate::callout::timer::tick::{milliseconds, set_tick};
-pub use crate::callout::timer::timeout::{Ticks, retry, timeout};
+pub use crate::callout::timer::timeout::{retry, timeout};
 use crate::error::{Error, Result};
 use crate::sys;
 use core::time::Duration;

@@ -1,12 +1,11 @@
 //! Time in filters that are async functions: [`timeout`], [`retry`], and the ticks of an [`Interval`].
 
-use crate::callout::timer::interval::Interval;
-use crate::callout::timer::{Timer, now};
+use crate::callout::timer::Timer;
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 use core::future::poll_fn;
-use core::pin::{Pin, pin};
-use core::task::{Context, Poll};
+use core::pin::pin;
+use core::task::Poll;
 use core::time::Duration;
 
 /// Waits for a future, but not longer than this. The future is dropped when the time is over.
@@ -74,86 +73,3 @@ pub async fn retry<T>(times: u32, pause: Duration, mut body: impl AsyncFnMut() -
 }
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-type Wait = <Timer as IntoFuture>::IntoFuture;
-
-/// The times at which an [`Interval`] is over, to be awaited one after the other; made by [`Interval::ticks`].
-///
-/// With the feature `futures` it is a stream of the crate `futures`.
-#[derive(Debug)]
-pub struct Ticks {
-    period: u64,
-    /// None before the first.
-    next: Option<u64>,
-    /// The wait for it, unless it is over.
-    wait: Option<Wait>,
-}
-
-impl Interval {
-    /// The interval for a root task: each [`tick`](Ticks::tick) waits for the end of the next period.
-    ///
-    /// ```
-    /// # use proxy_filter::prelude::*;
-    /// # use proxy_filter::Interval;
-    /// # use std::time::Duration;
-    /// async fn refresh() -> Result<()> {
-    ///     let mut ticks = Interval::new(Duration::from_secs(60)).ticks()?;
-    ///     loop {
-    ///         ticks.tick().await?;
-    ///         log::info!("a minute later");
-    ///     }
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) for a period of 0.
-    #[inline]
-    pub fn ticks(self) -> Result<Ticks> {
-        Ok(Ticks { period: self.period()?, next: None, wait: None })
-    }
-}
-
-impl Ticks {
-    /// Waits until the period is over. One that is over already when this is called is not made up for; one that was waited for in vain, because the
-    /// future was dropped, is waited for again.
-    ///
-    /// # Errors
-    /// A refusal of the host.
-    #[inline]
-    pub async fn tick(&mut self) -> Result<()> {
-        poll_fn(|context| self.poll_tick(context)).await
-    }
-
-    #[inline]
-    pub(crate) fn poll_tick(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
-        let mut wait = match self.wait.take() {
-            Some(wait) => wait,
-            None => self.start()?,
-        };
-        let elapsed = Pin::new(&mut wait).poll(context);
-        if elapsed.is_pending() {
-            self.wait = Some(wait);
-        }
-        elapsed
-    }
-
-    #[inline]
-    fn start(&mut self) -> Result<Wait> {
-        let now = now()?;
-        let due = self.next.unwrap_or(now).saturating_add(self.period);
-        let due = if due > now { due } else { now.saturating_add(self.period) };
-        self.next = Some(due);
-        Ok(Timer::after(Duration::from_nanos(due.saturating_sub(now))).into_future())
-    }
-}
-
-/// The times, each as [`tick`](Ticks::tick) returns it. It has no end.
-#[cfg(feature = "futures")]
-impl futures_core::Stream for Ticks {
-    type Item = Result<()>;
-
-    #[inline]
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_tick(context).map(Some)
-    }
-}

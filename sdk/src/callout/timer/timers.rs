@@ -7,19 +7,14 @@ use crate::callout::start;
 use crate::callout::timer;
 use crate::callout::timer::Timer;
 use crate::callout::timer::deadlines::{DEADLINES, Deadlines};
-use crate::callout::timer::interval::{Interval, RunningInterval};
 use crate::current;
 use crate::engine::callbacks::Awaits;
 use crate::engine::effective;
 use crate::engine::point::Points;
 use crate::error::{Error, Result};
-use core::any::Any;
-use std::cell::Cell;
 
 thread_local! {
     static TIMERS: Registry<Timer> = const { Registry::new() };
-    /// The interval whose closure runs; 0 once it was cancelled.
-    static RUNNING: Cell<u32> = const { Cell::new(0) };
 }
 
 /// The number of the timer that nothing waits for: its tick runs what was woken.
@@ -105,7 +100,7 @@ fn is_alive(number: u32) -> bool {
 
 /// Has the timer's time come up on the tick of the running context's root.
 #[inline]
-fn set(number: u32, due: u64) -> Result<()> {
+pub(crate) fn set(number: u32, due: u64) -> Result<()> {
     let root = current::root_id();
     DEADLINES.with(|deadlines| {
         deadlines.add(root, due, number, is_alive);
@@ -204,64 +199,5 @@ impl Timer {
             elapsed?;
             then(context)
         })
-    }
-}
-
-impl Interval {
-    /// Runs `each` whenever the period is over, in this context (`context` is `self` in a callback).
-    ///
-    /// In any callback of a stream or a root context. Nothing of a stream is in reach of the closure.
-    ///
-    /// # Errors
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a period of 0, or a refusal of the host. An `Err` of `each` is logged, and the interval goes on.
-    pub fn run<C: Awaits<Timer>>(
-        self,
-        context: &mut C,
-        each: impl FnMut(&mut C) -> Result<()> + 'static,
-    ) -> Result<RunningInterval> {
-        let _ = context;
-        let period = self.period()?;
-        let number = next_number();
-        let due = timer::now()?.saturating_add(period);
-        set(number, due)?;
-        repeat(number, current::context_id(), due, period, each);
-        Ok(RunningInterval { number })
-    }
-}
-
-/// Waits for the next time, and then for the one after it.
-fn repeat<C: 'static>(
-    number: u32,
-    context_id: u32,
-    due: u64,
-    period: u64,
-    mut each: impl FnMut(&mut C) -> Result<()> + 'static,
-) {
-    let then = move |context: &mut dyn Any, elapsed: Result<()>| {
-        elapsed?;
-        let Some(context) = context.downcast_mut() else { return Ok(()) };
-        let outer = RUNNING.replace(number);
-        let result = each(context);
-        let cancelled = RUNNING.replace(outer) != number;
-        if !cancelled {
-            let now = timer::now()?;
-            let next = due.saturating_add(period);
-            let next = if next > now { next } else { now.saturating_add(period) };
-            repeat(number, context_id, next, period, each);
-            set(number, next)?;
-        }
-        result
-    };
-    Timer::wait(number, context_id, Completion::Context(Box::new(then)));
-}
-
-impl RunningInterval {
-    /// Ends the interval; from within its own closure too. The closure is dropped.
-    #[inline]
-    pub fn cancel(self) {
-        TIMERS.with(|timers| timers.cancel(self.number));
-        if RUNNING.get() == self.number {
-            RUNNING.set(0);
-        }
     }
 }

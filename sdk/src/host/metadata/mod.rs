@@ -42,8 +42,6 @@
 //! Source: context API, "Metadata API"; Envoy 1.40, `envoy.config.core.v3.Metadata` and the
 //! encodings of `serializeValue`.
 
-#[cfg(feature = "json")]
-pub(crate) mod json;
 #[cfg(feature = "prost-types")]
 pub(crate) mod prost;
 pub(crate) mod value;

@@ -1,9 +1,6 @@
 //! What the headers of a message say about its body: [`MediaType`], its codings, and the fields
 //! that become wrong when the body is edited.
 
-use crate::error::Result;
-use crate::fields::header_map::HeaderMap;
-
 /// A media type, as `content-type` names it: `application/json; charset=utf-8`.
 ///
 /// Types, suffixes and names of parameters are compared without regard to case, as RFC 9110 says.
@@ -83,86 +80,7 @@ impl MediaType {
     }
 }
 
-impl HeaderMap {
-    /// Returns the media type in `content-type`. `None` if the field is missing or names several.
-    ///
-    /// ```
-    /// # use proxy_filter::prelude::*;
-    /// fn is_json(response: &ResponseHeaders) -> Result<bool> {
-    ///     Ok(response.media_type()?.is_some_and(|media| media.is_json()))
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`get`](Self::get).
-    pub fn media_type(&self) -> Result<Option<MediaType>> {
-        Ok(self.get("content-type")?.and_then(|value| MediaType::parse(&value)))
-    }
-
-    /// Returns the codings of the body in the order in which they were applied, in lower case:
-    /// `gzip`, `br`. The list is empty if the body is not encoded.
-    ///
-    /// All values of `content-encoding` are read. `identity` is not a coding.
-    ///
-    /// ```
-    /// # use proxy_filter::prelude::*;
-    /// fn is_readable(response: &ResponseHeaders) -> Result<bool> {
-    ///     Ok(response.content_codings()?.is_empty())
-    /// }
-    /// ```
-    ///
-    /// To receive bodies without a coding, set `accept-encoding: identity` in the request.
-    ///
-    /// # Errors
-    /// As [`pairs`](Self::pairs).
-    ///
-    /// Source: RFC 9110, section 8.4.
-    pub fn content_codings(&self) -> Result<Vec<String>> {
-        Ok(codings(self.get_all("content-encoding")?.iter()))
-    }
-
-    /// Prepares the headers for an edit of the body: removes or weakens the fields that the edit
-    /// makes wrong.
-    ///
-    /// - Removes `content-length`, which permits edits that change the length.
-    /// - Removes `content-md5`, `digest`, `content-digest` and `repr-digest`; call it for the
-    ///   trailers as well if they may have a digest.
-    /// - Makes a strong `etag` weak, so that no cache or range request mixes bytes of the original
-    ///   and the edited body. An `etag` that is not valid is removed.
-    ///
-    /// ```
-    /// use proxy_filter::prelude::*;
-    ///
-    /// #[proxy_filter::filter]
-    /// async fn hide(mut exchange: Exchange) -> Result<()> {
-    ///     exchange.response_headers().await?.allow_body_edits()?;
-    ///     let body = exchange.response_body(64 * 1024).await?;
-    ///     body.replace("nothing to see\n")
-    /// }
-    /// # fn main() {}
-    /// ```
-    ///
-    /// A response to `HEAD` and a 304 have no body, but their headers describe the body of the
-    /// `GET`: prepare them in the same way.
-    ///
-    /// # Errors
-    /// As [`remove`](Self::remove).
-    ///
-    /// Source: RFC 9110, section 8.8.3; RFC 9530 for the digests.
-    pub fn allow_body_edits(&mut self) -> Result<()> {
-        for name in ["content-length", "content-md5", "digest", "content-digest", "repr-digest"] {
-            self.remove(name)?;
-        }
-        match self.get("etag")? {
-            Some(etag) if etag.starts_with(b"W/\"") => Ok(()),
-            Some(etag) if etag.starts_with(b"\"") => self.replace("etag", [b"W/".as_slice(), &etag].concat()),
-            Some(_) => self.remove("etag"),
-            None => Ok(()),
-        }
-    }
-}
-
-fn codings<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+pub(crate) fn codings<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
     let members = values.flat_map(|value| value.split(|byte| *byte == b','));
     // What is no coding at all cannot be read either.
     let members = members.map(|member| String::from_utf8_lossy(member.trim_ascii()).to_ascii_lowercase());
@@ -170,7 +88,7 @@ fn codings<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
 }
 
 /// The parts of a text between separators that are not within quotes.
-fn split_outside_quotes(text: &str, separator: u8) -> impl Iterator<Item = &str> {
+pub(crate) fn split_outside_quotes(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |character| {
         let splits = !quoted && character == char::from(separator);
@@ -205,7 +123,7 @@ fn is_token(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::http::representation::{MediaType, codings};
+    use crate::fields::representation::{MediaType, codings};
 
     #[test]
     fn media_types_are_parsed_without_regard_to_case() {

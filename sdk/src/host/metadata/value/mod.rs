@@ -1,5 +1,8 @@
 //! [`Value`] and [`Struct`], and how they are read from `google.protobuf.Struct`.
 
+#[cfg(feature = "json")]
+pub(crate) mod json;
+
 use crate::abi::protobuf::{Field, Fields, Malformed};
 use crate::fields::header_value::HeaderValue;
 use core::cmp::Ordering;
