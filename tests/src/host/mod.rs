@@ -59,7 +59,7 @@ const RECENT: usize = 3;
 
 /// One of the last things that a host played.
 enum Recent {
-    Exchange(Record),
+    Exchange(Box<Record>),
     Connection(ConnectionRecord),
 }
 
@@ -262,7 +262,7 @@ impl Host {
         if self.observer.is_some() {
             self.transcript.exchanges.push(record.clone());
         }
-        self.remember(Recent::Exchange(record.clone()));
+        self.remember(Recent::Exchange(Box::new(record.clone())));
         Outcome::new(record)
     }
 

@@ -1,0 +1,110 @@
+//! Tasks of this repository that are more than one call of cargo. `.cargo/config.toml` has an alias
+//! for each.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::{env, fs};
+
+const USAGE: &str = "\
+cargo ci [PART…]            runs .ci/run, or these parts of it
+cargo release [OPTION…]     packs every published package, and builds it from the packed files;
+                            the options are those of `cargo package`, such as --allow-dirty";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."));
+    let done = match arguments.split_first() {
+        Some((task, parts)) if task == "ci" => run(Command::new(root.join(".ci/run")).args(parts)),
+        Some((task, options)) if task == "release" => release(root, options),
+        _ => Err(USAGE.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Packs the packages that `docs/releasing.md` lists, each against the packed files of those before
+/// it.
+fn release(root: &Path, options: &[String]) -> Result<(), String> {
+    let page = root.join("docs/releasing.md");
+    let text = fs::read_to_string(&page).map_err(|error| format!("{}: {error}", page.display()))?;
+    let packages = packages(&text);
+    for package in &packages {
+        let files = output(cargo(root).args(["package", "--list", "--allow-dirty", "--package", package]))?;
+        for needed in ["LICENSE", "README.md"] {
+            if !files.lines().any(|file| file == needed) {
+                return Err(format!("{package} would be published without {needed}: add it to `include`"));
+            }
+        }
+    }
+    let mut package = cargo(root);
+    package.arg("package").args(options);
+    for name in packages {
+        package.args(["--package", name]);
+    }
+    run(&mut package)
+}
+
+/// The packages of the table, in its order: `` | 1 | `name` | `directory` | ``.
+fn packages(page: &str) -> Vec<&str> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | `"));
+    let rows = rows.filter(|(order, _)| order.parse::<u32>().is_ok());
+    rows.filter_map(|(_, rest)| rest.split('`').next()).collect()
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root);
+    cargo
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}")) }
+}
+
+fn output(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr)));
+    }
+    String::from_utf8(output.stdout).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::packages;
+    use std::fs;
+    use std::path::Path;
+
+    #[test]
+    fn the_order_of_releasing_is_that_of_the_dependencies() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let page = fs::read_to_string(root.join("docs/releasing.md")).unwrap();
+        let packages = packages(&page);
+        let manifests: Vec<(String, String)> = fs::read_dir(root)
+            .unwrap()
+            .filter_map(|entry| fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).ok())
+            .filter(|manifest| !manifest.contains("publish = false") && manifest.contains("[package]"))
+            .map(|manifest| {
+                let name = manifest.split_once("name = \"").unwrap().1.split('"').next().unwrap().to_owned();
+                (name, manifest.split("[dev-dependencies]").next().unwrap().to_owned())
+            })
+            .collect();
+        assert_eq!(packages.len(), manifests.len(), "{packages:?} are not all published packages");
+        for (name, manifest) in &manifests {
+            let order = packages.iter().position(|package| package == name);
+            let order = order.unwrap_or_else(|| panic!("docs/releasing.md does not list {name}"));
+            for later in &packages[order..] {
+                let depends = manifest
+                    .lines()
+                    .any(|line| line.strip_prefix(*later).is_some_and(|rest| rest.starts_with([' ', '.', '='])));
+                assert!(!depends, "{name} depends on {later}, which comes later");
+            }
+        }
+    }
+}
