@@ -14,7 +14,13 @@ const fn ms(milliseconds: u64) -> Duration {
 fn start(host: &mut Host) {
     host.cluster("service", |call: &Received| {
         let path = call.header(":path").unwrap_or_default().to_string();
-        let delay = if path == "/slow" { 2000 } else { 20 };
+        // In the other order than they are joined, and one after the other in a real host.
+        let delay = match path.as_str() {
+            "/slow" => 2000,
+            "/a" => 300,
+            "/b" => 150,
+            _ => 20,
+        };
         Reply::new(200).body(path).after(ms(delay))
     });
     host.cluster("audit", |_: &Received| Reply::new(201).after(ms(200)));
@@ -25,7 +31,7 @@ fn answer(outcome: &Outcome) -> Option<String> {
 }
 
 #[proxy_filter_host::test(guest = "futures", module = guest)]
-fn joined_calls_are_in_flight_at_once(mut host: Host) {
+fn joined_calls_are_in_flight_at_once_and_return_in_order(mut host: Host) {
     start(&mut host);
     for (path, expected, calls) in [("/join", "/a/b", 2), ("/join_all", "/a/b/c", 3)] {
         let outcome = host.get(path).send();
