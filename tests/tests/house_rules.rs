@@ -195,7 +195,7 @@ fn no_two_files_import_each_other() {
     for part in ONE_WAY {
         let graph = SourceGraph::read(&root().join(part));
         for circle in graph.circles().into_iter().chain(graph.circles_of_folders()) {
-            report.push_str(&format!("\n{part}: {}\n{}", circle.join(", "), graph.imports_within(&circle)));
+            report.extend(["\n", part, ": ", &circle.join(", "), "\n", &graph.imports_within(&circle)]);
         }
     }
     assert!(report.is_empty(), "these import each other:{report}");

@@ -77,6 +77,11 @@ const PHRASES: &[(&str, &str)] = &[
     ("other streams do not notice", "other streams are unaffected"),
 ];
 
+/// Whether a file has this extension.
+fn is_a(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == extension)
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
@@ -89,7 +94,7 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
             if name != "target" && !name.starts_with('.') {
                 files(&path, found);
             }
-        } else if name.ends_with(".rs") || name.ends_with(".md") {
+        } else if is_a(&name, "rs") || is_a(&name, "md") {
             found.push(path);
         }
     }
@@ -166,7 +171,7 @@ fn comments_and_pages_are_written_in_the_language_of_this_repository() {
             continue;
         }
         let pending = PENDING.iter().any(|pending| name.starts_with(pending));
-        for paragraph in prose(&fs::read_to_string(&path).unwrap(), name.ends_with(".md")) {
+        for paragraph in prose(&fs::read_to_string(&path).unwrap(), is_a(&name, "md")) {
             for (index, line) in paragraph.lines.iter().enumerate().filter(|(_, line)| is_too_wide(line)) {
                 wide += 1;
                 if !pending {

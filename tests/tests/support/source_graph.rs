@@ -10,6 +10,8 @@
 //!
 //! `mod child;`, a `pub use` and the name of a module are no imports. Unit tests are left out.
 
+#![allow(clippy::indexing_slicing, clippy::single_match_else, reason = "a test reads sources: its indices are its own")]
+
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 use std::collections::{BTreeMap, BTreeSet};
