@@ -46,7 +46,9 @@ fn release(root: &Path, options: &[String]) -> Result<(), String> {
     for name in packages {
         package.args(["--package", name]);
     }
-    run(&mut package)
+    run(&mut package)?;
+    // Without its features it is empty, and it depends on no other package of the table.
+    run(cargo(root).arg("package").args(options).args(["--package", "proxy-filter-kit", "--all-features"]))
 }
 
 /// The packages of the table, in its order: `` | 1 | `name` | `directory` | ``.
