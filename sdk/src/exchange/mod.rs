@@ -13,6 +13,8 @@ pub(crate) mod task;
 use crate::error::Result;
 use crate::error::denial::Denial;
 use crate::error::local_reply::LocalReply;
+#[cfg(doc)]
+use crate::error::{Error, kind::ErrorKind};
 use crate::fields::header_map::ContentLength;
 use crate::http::body::Edits;
 use crate::http::body::{RequestBody, ResponseBody};

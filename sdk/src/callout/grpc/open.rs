@@ -30,7 +30,7 @@ pub enum GrpcEvent<'a, Received> {
     Closed(Result<(), GrpcError>),
 }
 
-/// An open [`GrpcStream`]: the filter's side. Dropping it cancels the stream.
+/// An open [`GrpcStream`](crate::GrpcStream): the filter's side. Dropping it cancels the stream.
 ///
 /// It can be used in any callback of the module, also of other contexts than the one that opened
 /// it.
