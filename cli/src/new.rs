@@ -156,10 +156,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let next = [
         (format!("cd {}", directory.display()), "go to the project"),
         ("cargo test".into(), "run its tests, natively and as wasm"),
-        ("proxy-filter check --config config.json".into(), "see where it runs, and its size"),
         match arguments.template {
             Template::Tcp => ("proxy-filter run --config config.json --send 'PING 1'".into(), "play a connection"),
-            _ => ("proxy-filter serve --config config.json".into(), "put it before an upstream"),
+            _ => ("proxy-filter run --config config.json".into(), "play an exchange"),
         },
     ];
     anstream::println!("\n{}", paint(TITLE, "Next"));
