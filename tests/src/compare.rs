@@ -177,18 +177,21 @@ fn fields(fields: &Fields) -> impl Iterator<Item = String> {
     fields.iter().map(|(name, value)| normalise(&format!("{}: {}", name.escape_ascii(), value.escape_ascii())))
 }
 
-/// Hides what depends on the clock: the value of `date`, and of `x-envoy-upstream-service-time`.
+/// Hides what depends on the clock: the value of `date`, and of `x-envoy-upstream-service-time`. A
+/// value ends where the next field of a list begins.
 fn normalise(line: &str) -> String {
+    let fields: Vec<_> = line.split(" | ").map(normalise_field).collect();
+    fields.join(" | ")
+}
+
+fn normalise_field(field: &str) -> String {
     for name in ["date: ", "x-envoy-upstream-service-time: "] {
-        if let Some(at) = line.find(name) {
-            let value = line.get(at + name.len()..).unwrap_or_default();
+        if let Some((before, value)) = field.split_once(name) {
             let starts_as_expected = value.starts_with(|c: char| c.is_ascii_alphanumeric());
-            if starts_as_expected
-                && (at == 0 || !line.get(..at).unwrap_or_default().ends_with(|c: char| c.is_ascii_alphanumeric()))
-            {
-                return format!("{}{name}…", line.get(..at).unwrap_or_default());
+            if starts_as_expected && !before.ends_with(|c: char| c.is_ascii_alphanumeric()) {
+                return format!("{before}{name}…");
             }
         }
     }
-    line.to_owned()
+    field.to_owned()
 }

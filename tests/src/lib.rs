@@ -63,6 +63,7 @@ mod message;
 #[cfg(feature = "wasmtime")]
 mod metered;
 mod module;
+mod not_played;
 mod outcome;
 mod record;
 mod run;
@@ -81,6 +82,7 @@ pub use message::{Body, Fields, Protocol, Received, Reply, Request};
 #[cfg(feature = "wasmtime")]
 pub use metered::{Metered, Spent};
 pub use module::ModuleReport;
+pub use not_played::NotPlayed;
 pub use outcome::Outcome;
 pub use proxy_filter_macros::test;
 pub use record::{Event, LogLine, Record, VmRole};

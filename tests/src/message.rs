@@ -127,9 +127,15 @@ impl Request {
         }
     }
 
-    /// Whether it asks for another protocol on its connection.
+    /// Whether it asks for another protocol on its connection. Envoy takes `h2c` for no upgrade.
     pub(crate) fn is_upgrade(&self) -> bool {
-        self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"upgrade"))
+        let values = |wanted: &'static [u8]| {
+            self.headers.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+        };
+        let mut named = values(b"connection").flat_map(|list| list.split(|byte| *byte == b','));
+        self.protocol == Protocol::Http1
+            && named.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+            && values(b"upgrade").any(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
     }
 
     /// Sets the protocol.

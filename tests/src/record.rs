@@ -1,6 +1,7 @@
 //! What happened in one exchange, in a form that can be compared between hosts.
 
 use crate::message::Received;
+use crate::not_played::NotPlayed;
 use proxy_filter::LogLevel;
 use std::collections::BTreeMap;
 
@@ -77,6 +78,8 @@ pub struct Record {
     /// Why the exchange could not be played, for example because Envoy crashed. `None` in every exchange that went its way,
     /// however it ended for the client.
     pub failure: Option<String>,
+    /// Why the embedded host did not play the exchange.
+    pub not_played: Option<NotPlayed>,
 }
 
 impl Event {

@@ -67,6 +67,7 @@ fn a_callout_with_a_field_that_is_not_valid_gets_a_503(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "script")]
 fn a_callout_that_announces_a_body_it_does_not_have_waits_for_its_timeout(mut host: Host) {
+    host.expect_violation("the service waits for what does not come");
     host.cluster("authz", |_call| Reply::new(200));
     host.configure("").unwrap();
     for field in ["content-length=4", "transfer-encoding=chunked"] {

@@ -2,7 +2,8 @@
 //!
 //! `x-request-headers: call authz /check 1000; return 1` calls and stops; `x-answer: stream; continue 0` continues the stream when the
 //! answer is there; `add 0 a%20b 1` adds a field, bytes of which are given in hexadecimal digits. What a callback of the root context does for no stream is listed in the configuration, a line each:
-//! `tick: call authz /tick 0`.
+//! `tick: call authz /tick 0`. A line `every request-headers: pairs 0` is a list for that callback of
+//! every stream, before the one of the request.
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "exports without the SDK, which would not make these calls")]
 #![allow(clippy::missing_panics_doc, missing_docs, clippy::must_use_candidate, reason = "nobody links this")]
@@ -69,6 +70,14 @@ fn pairs(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// The text with odd bytes escaped: of a long one its beginning, and its length.
+fn escape(text: &[u8]) -> String {
+    match text.get(..300) {
+        Some(shown) if shown.len() < text.len() => format!("{}… ({} bytes)", shown.escape_ascii(), text.len()),
+        _ => text.escape_ascii().to_string(),
+    }
+}
+
 /// A map of the ABI as `a: b | c: d`.
 fn lines(map: &[u8]) -> String {
     let word = |index: usize| {
@@ -80,7 +89,7 @@ fn lines(map: &[u8]) -> String {
     let mut texts = (0..count * 2).map(|index| {
         let text = map.get(at..at + word(index + 1)).unwrap_or_default();
         at += text.len() + 1;
-        text.escape_ascii().to_string()
+        escape(text)
     });
     let mut lines = Vec::new();
     while let (Some(name), Some(value)) = (texts.next(), texts.next()) {
@@ -115,6 +124,7 @@ fn act(context: u32, command: &str) -> Option<u32> {
     let bytes = |index: usize| word(index).as_bytes();
     let num = |index: usize| number(word(index));
     match word(0) {
+        "" => {}
         "return" => return Some(num(1)),
         "call" => {
             let method = if word(4).is_empty() { "GET" } else { "POST" };
@@ -197,6 +207,21 @@ fn service(cluster: &str) -> Vec<u8> {
 
 /// Does what is listed for a callback of this context.
 fn play(context: u32, callback: &str) -> u32 {
+    every(context, callback);
+    listed(context, callback)
+}
+
+/// Does what is listed for this callback of every stream.
+fn every(context: u32, callback: &str) {
+    if context != ROOT {
+        let find = |state: &mut State| state.scripts.get(&ROOT)?.get(&format!("every {callback}")).cloned();
+        for command in with(find).unwrap_or_default().split(';') {
+            let _ = act(context, command);
+        }
+    }
+}
+
+fn listed(context: u32, callback: &str) -> u32 {
     let find = |state: &mut State| state.scripts.get(&context).and_then(|script| script.get(callback)).cloned();
     let script = with(find).unwrap_or_default();
     let commands = script.split(';').filter(|command| !command.trim().is_empty());
@@ -289,11 +314,12 @@ extern "C" fn proxy_on_response_trailers(stream: u32, _count: u32) -> u32 {
 
 /// Waits for the whole body before it does something.
 fn body(stream: u32, list: &str, end_of_stream: u32) -> u32 {
-    let listed = with(|state| state.scripts.get(&stream).is_some_and(|script| script.contains_key(list)));
-    match (listed, end_of_stream) {
+    every(stream, list);
+    let is_listed = with(|state| state.scripts.get(&stream).is_some_and(|script| script.contains_key(list)));
+    match (is_listed, end_of_stream) {
         (false, _) => 0,
         (true, 0) => 1,
-        (true, _) => play(stream, list),
+        (true, _) => listed(stream, list),
     }
 }
 

@@ -5,11 +5,20 @@ use super::fields::{self, Kind, Map};
 use super::state::State;
 use super::valid;
 use super::wire;
-use crate::cluster::Endpoint;
+use crate::cluster::{Cluster, Endpoint};
 use crate::fixture;
 use crate::message::{Protocol, Received};
 use proxy_filter::Status;
 use std::time::Duration;
+
+/// Names a cluster that a filter calls and that the test does not have.
+fn unknown(name: &str, clusters: &[Cluster]) -> String {
+    let known: Vec<_> = clusters.iter().map(|cluster| format!("`{}`", cluster.name)).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    format!(
+        "a callout to the cluster `{name}` failed: the test has no such cluster (it has {known}). `Host::cluster` makes one"
+    )
+}
 
 /// `proxy_http_call`.
 pub(super) fn call(
@@ -29,7 +38,10 @@ pub(super) fn call(
         ));
     }
     let known = state.settings.clusters.iter().find(|cluster| cluster.name == name);
-    let endpoint = known.ok_or(Status::BAD_ARGUMENT)?.endpoint.clone();
+    let Some(endpoint) = known.map(|cluster| cluster.endpoint.clone()) else {
+        state.left.push(unknown(&name, &state.settings.clusters));
+        return Err(Status::BAD_ARGUMENT);
+    };
     let mut map = Map::from_fields(Kind::Request, &fields::decode(headers));
     if [":method", ":path", ":authority"].iter().any(|pseudo| map.get(pseudo.as_bytes()).is_none()) {
         return Err(Status::BAD_ARGUMENT);
@@ -51,7 +63,19 @@ pub(super) fn call(
     }
     // A service waits for a body that is announced and does not come.
     let length = map.get(b"content-length").filter(|length| *length != b"0");
-    let complete = !body.is_empty() || (length.is_none() && map.get(b"transfer-encoding").is_none());
+    let waits_for = match (length, map.get(b"transfer-encoding"), map.get(b"upgrade")) {
+        (_, Some(coding), _) => Some(format!("transfer-encoding: {}", coding.escape_ascii())),
+        (_, _, Some(protocol)) => Some(format!("upgrade: {}", protocol.escape_ascii())),
+        (Some(length), ..) if body.is_empty() => Some(format!("content-length: {}", length.escape_ascii())),
+        _ => None,
+    };
+    let complete = waits_for.is_none();
+    if let Some(field) = waits_for {
+        state.violations.push(format!(
+            "a callout to the cluster `{name}` has the field `{field}`: the service waits for what does not come, and \
+             the filter for its timeout. Do not copy this field into a callout"
+        ));
+    }
     let timeout = obey(&mut map, milliseconds, &mut state.violations);
     map.overwrite(b"x-envoy-internal", b"true");
     if let Some(timeout) = timeout {
@@ -64,7 +88,8 @@ pub(super) fn call(
              byte in `:method` or `:path`, or none of them"
         ));
     }
-    let request = Received { complete, ..wire::upstream(&map, body, None, true, Protocol::Http1) };
+    let request =
+        Received { complete, ..wire::upstream(&map, body, None, true, body.is_empty() && complete, Protocol::Http1) };
     let callouts = &mut state.callouts;
     if let Some(end) = refusal {
         let end = Some(end);

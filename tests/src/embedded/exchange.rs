@@ -1,5 +1,6 @@
 //! One HTTP stream, from the client's request to the deletion of its context.
 
+use super::codec::{self, Head};
 use super::fields::Map;
 use super::flow::Rest;
 use super::functions::Functions;
@@ -12,6 +13,7 @@ use super::vm::Vm;
 use super::wire;
 use crate::backend::Answer;
 use crate::message::{Protocol, Received, Reply, Request};
+use crate::not_played::NotPlayed;
 
 /// Why a message does not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,31 @@ pub(super) struct Exchange<'a> {
     pub(super) upstream: Option<Received>,
     /// What comes of the request after the response has begun.
     pub(super) rest: Option<Rest>,
+    /// The client asks to close the connection.
+    pub(super) closes: bool,
+    /// All of the request has come.
+    pub(super) arrived: bool,
+    /// The host does not play the exchange.
+    pub(super) not_played: Option<NotPlayed>,
+}
+
+impl<'a> Exchange<'a> {
+    /// A stream of which nothing has been played.
+    pub(super) fn new(vm: &'a mut Vm, functions: &'a Functions, request: &'a Request, patience: Patience) -> Self {
+        Self {
+            vm,
+            functions,
+            filter: 0,
+            request,
+            patience,
+            cut: Vec::new(),
+            upstream: None,
+            rest: None,
+            closes: false,
+            arrived: false,
+            not_played: None,
+        }
+    }
 }
 
 impl Exchange<'_> {
@@ -73,11 +100,12 @@ impl Exchange<'_> {
     }
 
     /// Takes the request through the filter and to the upstream.
-    pub(super) fn request(&mut self, authority: &str) -> Result<(), Ended> {
+    pub(super) fn request(&mut self, head: Head) -> Result<(), Ended> {
         let request = self.request;
-        let map = wire::request_map(request, authority);
-        let end = wire::ends_with_headers(&request.body, &request.trailers);
-        let incoming = Incoming::of(&request.body, &request.trailers, request.protocol, self.now());
+        let Head { map, end, broken, closes, .. } = head;
+        (self.closes, self.arrived) = (closes, end);
+        let mut incoming = codec::incoming(request, self.now());
+        incoming.malformed = broken;
         let early = request.answered.chunks().filter(|_| !end || request.is_upgrade());
         let passed = match early {
             Some(chunks) => self.begin_request(map, incoming, chunks),
@@ -92,6 +120,12 @@ impl Exchange<'_> {
         if !early {
             self.check_length("request", &routed, &passed.body);
         }
+        if let Some(field) = valid::field_of_hop(&routed, request) {
+            self.functions.state().violations.push(format!(
+                "the request would have the field `{field}`, which frames a message or switches its protocol: Envoy \
+                 writes it as it is, and the upstream waits for what does not come"
+            ));
+        }
         if request.protocol == Protocol::Http1 && valid::is_line_misread(&routed) {
             let part = |name: &[u8]| routed.get(name).unwrap_or_default().escape_ascii().to_string();
             let line = format!("{} {}", part(b":method"), part(b":path"));
@@ -102,7 +136,14 @@ impl Exchange<'_> {
         if let Some(trailers) = &passed.trailers {
             self.check_fields("request's trailers", trailers);
         }
-        self.upstream = Some(wire::upstream(&routed, &passed.body, passed.trailers.as_ref(), !early, request.protocol));
+        self.upstream = Some(wire::upstream(
+            &routed,
+            &passed.body,
+            passed.trailers.as_ref(),
+            !early,
+            end && request.protocol == Protocol::Http1,
+            request.protocol,
+        ));
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.0 = Some(routed);
             stream.asked = true;
@@ -114,7 +155,10 @@ impl Exchange<'_> {
     pub(super) fn route(&self) -> Result<(), Ended> {
         let routable = self.with_side(Which::Request, |side| {
             let headers = side.headers.value.as_ref();
-            [&b":path"[..], b"x-forwarded-proto"].iter().all(|name| headers.is_some_and(|map| map.get(name).is_some()))
+            headers.is_some_and(|map| {
+                map.get(b":path").is_some_and(|path| path.starts_with(b"/"))
+                    && map.get(b"x-forwarded-proto").is_some_and(|protocol| !protocol.is_empty())
+            })
         });
         self.with_info(|info| {
             (info.routed, info.upstream) = (routable, routable);
@@ -126,6 +170,9 @@ impl Exchange<'_> {
         let refusal = self.with_side(Which::Request, |side| side.headers.value.as_ref().and_then(valid::refusal));
         match refusal {
             Some(refusal) => {
+                if let Some(stream) = &mut self.functions.state().stream {
+                    stream.logged.0 = stream.request.headers.value.as_ref().map(wire::routed);
+                }
                 self.with_info(|info| (info.upstream, info.flags) = (false, info.flags | UPSTREAM_PROTOCOL_ERROR));
                 Err(Ended::Reply(wire::refused(refusal)))
             }
@@ -140,7 +187,7 @@ impl Exchange<'_> {
         let headers = self.with_side(Which::Request, |side| side.headers.value.clone().filter(|_| side.gone && sent));
         let Some(headers) = headers else { return };
         let routed = wire::routed(&headers);
-        self.upstream = Some(wire::upstream(&routed, &self.cut, None, false, self.request.protocol));
+        self.upstream = Some(wire::upstream(&routed, &self.cut, None, false, false, self.request.protocol));
         if let Some(stream) = &mut self.functions.state().stream {
             stream.logged.0 = Some(routed);
         }
@@ -148,13 +195,29 @@ impl Exchange<'_> {
 
     /// Takes the upstream's response through the filter.
     fn response(&mut self, reply: &Reply) -> Option<Received> {
-        let mut map = wire::response_map(reply, self.request.protocol);
-        if self.upstream.as_ref().is_some_and(|upstream| !upstream.complete) {
+        self.not_played = codec::not_played(reply, self.request);
+        if self.not_played.is_some() {
+            return None;
+        }
+        let method = self.upstream.as_ref().and_then(|upstream| upstream.header(":method"));
+        let is_head = method.is_some_and(|method| method == "HEAD");
+        let decoded = match codec::decode_response(reply, self.request.protocol, is_head) {
+            Ok(decoded) => decoded,
+            Err(unfit) => {
+                let (flag, reply) = match unfit {
+                    codec::Unfit::Malformed => (codec::UPSTREAM_PROTOCOL_ERROR, wire::upstream_protocol_error()),
+                    codec::Unfit::TooMany => (codec::UPSTREAM_REMOTE_RESET, wire::upstream_remote_reset()),
+                };
+                self.with_info(|info| info.flags |= flag);
+                return Some(self.local_reply(&reply));
+            }
+        };
+        let codec::Response { mut map, end, body, trailers, broken } = decoded;
+        map.overwrite(b"x-envoy-upstream-service-time", wire::SERVICE_TIME.as_bytes());
+        if !self.arrived {
             // Envoy counts from the end of the request.
             map.remove(b"x-envoy-upstream-service-time");
         }
-        let bodiless = self.request.method == "HEAD" || reply.status == 204 || reply.status == 304;
-        let end = bodiless || (wire::ends_with_headers(&reply.body, &reply.trailers) && !reply.cut_off);
         if let Some(stream) = &mut self.functions.state().stream {
             stream.response_started = true;
         }
@@ -162,13 +225,24 @@ impl Exchange<'_> {
             info.code = Some((reply.status.into(), b"via_upstream".to_vec()));
             info.whose = if end { Whose::Ended } else { Whose::Upstreams };
         });
-        let mut incoming = Incoming::of(&reply.body, &reply.trailers, self.request.protocol, self.now());
+        let mut incoming = Incoming::of(&body, &trailers, self.request.protocol, self.now());
         let upgraded = reply.status == wire::SWITCHING_PROTOCOLS;
         if upgraded {
             incoming.upgraded();
         }
         if reply.cut_off || upgraded {
             incoming.cut_off();
+            incoming.cut_reason = match self.request.protocol {
+                _ if upgraded => None,
+                Protocol::Http1 => Some((codec::UPSTREAM_PROTOCOL_ERROR, "protocol_error")),
+                Protocol::Http2 => {
+                    incoming.send_something(self.now());
+                    Some((UPSTREAM_CONNECTION_TERMINATION, "connection_termination"))
+                }
+            };
+        }
+        if let Some(broken) = broken {
+            incoming.break_off(broken);
         }
         let passed = self.flow(Which::Response, map, &reply.metadata, (!end).then_some(incoming));
         let (map, held) = self.with_side(Which::Response, |side| (side.take_headers(), !side.gone));
@@ -177,32 +251,50 @@ impl Exchange<'_> {
             // What the filter still holds is what access logs see, unless something replaces it.
             stream.logged.1 = Some(map.clone());
         }
-        let finished = wire::finished(&map);
+        let finished = self.finished(&map);
         match passed {
             Ok(passed) => {
                 if !end {
                     self.check_length("response", &finished, &passed.body);
                 }
                 self.log_response(&finished, passed.trailers.as_ref());
-                Some(wire::client(&finished, &passed.body, passed.trailers.as_ref(), end, true, self.request))
+                // What the filter made a `HEAD` has no body, which the client waits for.
+                let waits = self.request.protocol == Protocol::Http1
+                    && self.request.method != "HEAD"
+                    && is_head
+                    && finished.get(b"content-length").is_some_and(|length| length != b"0");
+                Some(wire::client(&finished, &passed.body, passed.trailers.as_ref(), end, !waits, self.request))
             }
             Err(Ended::Reply(reply)) if held => Some(self.replaced(&reply)),
             Err(Ended::Failed) if held => Some(self.vm_failed()),
             Err(Ended::Closed | Ended::Left) if held => None,
-            Err(_) => {
+            Err(ended) => {
+                if let Ended::Reply(reply) = ended {
+                    self.with_info(|info| {
+                        info.code = info.code.take().map(|(code, _)| (code, reply.details.clone()));
+                    });
+                }
                 self.log_response(&finished, None);
                 let complete = self.request.protocol == Protocol::Http1
                     && finished
                         .get(b"content-length")
                         .is_some_and(|length| length == self.cut.len().to_string().as_bytes());
                 // Only the end of the connection is the end of another protocol.
-                let complete = complete || upgraded;
+                let is_bodiless = finished.get(b":status").is_some_and(|status| status == b"204" || status == b"304");
+                let complete = complete || upgraded || (is_bodiless && self.request.protocol == Protocol::Http1);
                 Some(wire::client(&finished, &self.cut, None, false, complete, self.request))
             }
         }
     }
 
     pub(super) fn log_response(&mut self, headers: &Map, trailers: Option<&Map>) {
+        let status = headers.get(b":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+        self.with_info(|info| {
+            if let (Some((code, _)), Some(status)) = (&mut info.code, status) {
+                *code = status;
+            }
+        });
+        self.check_status(status.unwrap_or_default());
         self.check_fields("response", headers);
         if let Some(trailers) = trailers {
             self.check_fields("response's trailers", trailers);
@@ -251,6 +343,8 @@ impl Exchange<'_> {
         let mut state = self.functions.state();
         let Some(stream) = &mut state.stream else { return Ok(()) };
         if std::mem::take(&mut stream.closed) {
+            let code = stream.info.code.as_ref().map_or(0, |(code, _)| *code);
+            stream.info.code = Some((code, b"wasm_close_stream".to_vec()));
             return Err(Ended::Closed);
         }
         stream.local_reply.take().map_or(Ok(()), |reply| Err(Ended::Reply(reply)))
@@ -289,6 +383,17 @@ impl Exchange<'_> {
         self.functions.state().settings.buffer_limit.unwrap_or(BUFFER_LIMIT) as usize
     }
 
+    /// Envoy sends any number as a status.
+    fn check_status(&self, status: u32) {
+        let upgrades = status == u32::from(wire::SWITCHING_PROTOCOLS) && self.request.is_upgrade();
+        if !(200..=999).contains(&status) && !upgrades {
+            self.functions.state().violations.push(format!(
+                "the response would have the status {status}, which is none of a final response (200 to 999): Envoy \
+                 writes it as it is"
+            ));
+        }
+    }
+
     /// Envoy writes fields of responses and trailers as they are, and a receiver takes them for others, or refuses the whole message.
     fn check_fields(&self, message: &str, map: &Map) {
         if let Some(odd) = valid::odd_field(map.fields()) {
@@ -301,7 +406,8 @@ impl Exchange<'_> {
     /// Envoy never corrects `content-length`: a wrong one breaks the framing, and that is the module's fault.
     fn check_length(&self, message: &str, headers: &Map, body: &[u8]) {
         let Some(announced) = headers.get(b"content-length") else { return };
-        if announced != body.len().to_string().as_bytes() {
+        let length = std::str::from_utf8(announced).ok().and_then(|length| length.parse().ok());
+        if length != Some(body.len()) {
             self.functions.state().violations.push(format!(
                 "the {message}'s content-length is {}, but its body has {} bytes: the next message on the connection would be misread",
                 String::from_utf8_lossy(announced),

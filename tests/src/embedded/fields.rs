@@ -12,7 +12,7 @@ pub(crate) enum Kind {
 }
 
 /// Request fields whose values are joined with a comma. Measured on Envoy 1.40.
-const JOINED_IN_REQUESTS: &str = " :authority :method :path :scheme accept accept-encoding access-control-request-headers access-control-request-method \
+const JOINED_IN_REQUESTS: &str = " :authority :method :path :scheme te expect accept accept-encoding access-control-request-headers access-control-request-method \
     authorization authentication cache-control content-type content-encoding if-match if-none-match if-modified-since \
     if-unmodified-since if-range origin referer user-agent via x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto \
     x-request-id x-client-trace-id x-envoy-original-path x-envoy-original-host x-envoy-attempt-count x-envoy-decorator-operation \

@@ -1,13 +1,15 @@
 //! A message as it comes, part by part, and the time between the parts.
 
 use super::body::body_phase;
+use super::codec::{self, Malformed};
 use super::event;
 use super::exchange::{Ended, Exchange, UPSTREAM_CONNECTION_TERMINATION};
 use super::fields::{Kind, Map};
 use super::incoming::{Incoming, Piece, Trailers};
+use super::pause::DOWNSTREAM_CONNECTION_TERMINATION;
 use super::stream::{Phase, Which};
 use super::way::{Passed, Way};
-use crate::message::{Answered, Fields};
+use crate::message::{Answered, Fields, Protocol};
 use std::time::Duration;
 
 /// A request that goes on after its response has begun.
@@ -101,6 +103,7 @@ impl Exchange<'_> {
     /// The next piece of a body comes.
     fn next_piece(&mut self, way: &mut Way, piece: Piece) -> Result<(), Ended> {
         self.until(way, piece.at)?;
+        self.arrived |= way.which == Which::Request && piece.end_of_stream;
         self.count(way.which, piece.bytes.len(), &way.passed, piece.end_of_stream);
         self.data_from(way, 0, piece.bytes, piece.end_of_stream)?;
         self.resume_continued(way).map(drop)
@@ -113,6 +116,7 @@ impl Exchange<'_> {
         let map = Map::from_fields(Kind::Trailers, &trailers.fields);
         self.with_side(way.which, |side| side.trailers.put(map));
         way.has_trailers = true;
+        self.arrived |= way.which == Which::Request;
         self.trailers_from(way, 0)?;
         self.resume_continued(way).map(drop)
     }
@@ -128,26 +132,96 @@ impl Exchange<'_> {
             self.play_rest(way)?;
         }
         let Some(incoming) = incoming else { return self.settle(way) };
+        let comes_later = incoming.pieces.first().is_none_or(|piece| piece.at.is_some());
+        if which == Which::Response && comes_later && self.has_no_body() {
+            return Err(self.client_is_done());
+        }
         if !frames.is_empty() {
             while way.is_closed() {
                 self.wait(way, false)?;
             }
             self.metadata(which, frames)?;
         }
-        for piece in incoming.pieces {
+        for (index, piece) in incoming.pieces.into_iter().enumerate() {
+            if let Some(Malformed::Data(at, details)) = &incoming.malformed
+                && *at <= index
+            {
+                self.until(way, piece.at)?;
+                return Err(self.malformed(details));
+            }
             self.next_piece(way, piece)?;
         }
         if incoming.cut_off {
             if incoming.begins_empty {
                 self.data_from(way, 0, Vec::new(), false)?;
             }
-            self.with_info(|info| info.flags |= UPSTREAM_CONNECTION_TERMINATION);
+            self.cut_off(incoming.cut_reason);
             return Err(Ended::Closed);
         }
         if let Some(trailers) = incoming.trailers {
+            if self.has_all(way) {
+                self.until(way, Some(trailers.at))?;
+                return if which == Which::Request { Ok(()) } else { Err(self.client_is_done()) };
+            }
+            if let Some(Malformed::Trailers(details)) = &incoming.malformed {
+                self.until(way, Some(trailers.at))?;
+                return Err(self.malformed(details));
+            }
             self.next_trailers(way, &trailers)?;
         }
         self.settle(way)
+    }
+
+    /// Whether the receiver has as many bytes as a `content-length` says: over HTTP/1 it does not
+    /// wait for trailers.
+    fn has_all(&self, way: &Way) -> bool {
+        let length = self.with_side(way.which, |side| {
+            let headers = side.sent.as_ref().or(side.headers.value.as_ref()).filter(|_| side.gone)?;
+            headers.get(b"content-length").map(<[u8]>::to_vec)
+        });
+        let is_there = length == Some(way.passed.body.len().to_string().into_bytes());
+        self.request.protocol == Protocol::Http1 && way.is_free() && is_there
+    }
+
+    /// Whether the response that went on is one that has no body over HTTP/1.
+    fn has_no_body(&self) -> bool {
+        let status = self.with_side(Which::Response, |side| {
+            let headers = side.sent.as_ref().or(side.headers.value.as_ref()).filter(|_| side.gone)?;
+            headers.get(b":status").map(<[u8]>::to_vec)
+        });
+        self.request.protocol == Protocol::Http1 && status.is_some_and(|status| status == b"204" || status == b"304")
+    }
+
+    /// The client has the response, and closes the connection.
+    fn client_is_done(&self) -> Ended {
+        self.with_info(|info| {
+            info.flags |= DOWNSTREAM_CONNECTION_TERMINATION;
+            info.code = info.code.take().map(|(code, _)| (code, b"downstream_remote_disconnect".to_vec()));
+        });
+        Ended::Left
+    }
+
+    /// The client has sent what its protocol does not allow: over HTTP/1 it is told, over HTTP/2 the
+    /// stream is reset.
+    fn malformed(&self, details: &str) -> Ended {
+        self.with_info(|info| info.flags |= codec::malformed_flags(details));
+        if self.request.protocol == Protocol::Http1 {
+            return Ended::Reply(codec::malformed_reply(details));
+        }
+        self.with_info(|info| info.code = Some((0, details.into())));
+        Ended::Left
+    }
+
+    /// The upstream's message has no end.
+    fn cut_off(&self, reason: Option<(u64, &str)>) {
+        self.with_info(|info| match reason {
+            Some((flag, reason)) => {
+                let details = format!("upstream_reset_after_response_started{{{reason}}}");
+                info.flags |= flag;
+                info.code = info.code.take().map(|(code, _)| (code, details.into_bytes()));
+            }
+            None => info.flags |= UPSTREAM_CONNECTION_TERMINATION,
+        });
     }
 
     /// All of the message has come: waits until no filter holds any of it.

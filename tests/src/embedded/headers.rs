@@ -1,5 +1,6 @@
 //! The way of a message's headers through the filters.
 
+use super::codec;
 use super::exchange::{Ended, Exchange};
 use super::fields::Map;
 use super::stream::{Phase, Which};
@@ -24,6 +25,13 @@ impl Exchange<'_> {
                 return Ok(());
             }
             self.with_side(way.which, |side| side.headers.hide_from(filter));
+        }
+        if way.which == Which::Response {
+            let refused =
+                self.with_side(way.which, |side| side.headers.value.as_ref().and_then(codec::refuse_response));
+            if let Some(reply) = refused {
+                return Err(Ended::Reply(reply));
+            }
         }
         self.with_side(way.which, |side| {
             // Those who have held response headers still reach what went on, and change it in vain.

@@ -1,12 +1,13 @@
 //! The body and the trailers of a message as they come: each part with the time at which it does.
 
+use super::codec::{self, Broken, Malformed};
 use super::pause::PAUSE;
 use super::wire;
 use crate::message::{Body, Fields, Protocol};
 use std::time::Duration;
 
 /// What follows the headers of a message.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Incoming {
     pub(super) pieces: Vec<Piece>,
     pub(super) trailers: Option<Trailers>,
@@ -14,6 +15,10 @@ pub(super) struct Incoming {
     pub(super) cut_off: bool,
     /// Nothing comes with the headers, as a piece of its own.
     pub(super) begins_empty: bool,
+    /// Why the message has no end: the flag and the reason.
+    pub(super) cut_reason: Option<(u64, &'static str)>,
+    /// What is wrong with a request.
+    pub(super) malformed: Option<Malformed>,
 }
 
 /// A piece of a body.
@@ -47,7 +52,7 @@ impl Incoming {
             pieces.push(Piece { bytes, end_of_stream, at: Some(time).filter(|_| !with_the_last) });
         }
         let trailers = (!trailers.is_empty()).then(|| Trailers { fields: trailers.clone(), at: time + PAUSE });
-        Self { pieces, trailers, cut_off: false, begins_empty: false }
+        Self { pieces, trailers, ..Self::default() }
     }
 
     /// What follows belongs to another protocol: it has no end. Envoy's parser begins it with
@@ -61,7 +66,7 @@ impl Incoming {
     /// Takes out what comes after so many pieces.
     pub(super) fn split_off(&mut self, pieces: usize) -> Self {
         let rest = self.pieces.split_off(pieces.min(self.pieces.len()));
-        Self { pieces: rest, trailers: self.trailers.take(), cut_off: false, begins_empty: false }
+        Self { pieces: rest, trailers: self.trailers.take(), malformed: self.malformed.take(), ..Self::default() }
     }
 
     /// Comes from now on, part by part.
@@ -83,11 +88,25 @@ impl Incoming {
 
     /// A body that is there already.
     pub(super) fn at_once(body: Vec<u8>) -> Self {
-        Self {
-            pieces: vec![Piece { bytes: body, end_of_stream: true, at: None }],
-            trailers: None,
-            cut_off: false,
-            begins_empty: false,
+        Self { pieces: vec![Piece { bytes: body, end_of_stream: true, at: None }], ..Self::default() }
+    }
+
+    /// The sender breaks the rules of its protocol there.
+    pub(super) fn break_off(&mut self, broken: Broken) {
+        if let Broken::Data(pieces) = broken {
+            self.pieces.truncate(pieces);
+        }
+        self.cut_off();
+        self.cut_reason = Some(match broken {
+            Broken::TooManyTrailers => (codec::UPSTREAM_REMOTE_RESET, "remote_reset"),
+            Broken::Data(_) | Broken::Trailers => (codec::UPSTREAM_PROTOCOL_ERROR, "protocol_error"),
+        });
+    }
+
+    /// Something comes before the connection ends, if only nothing.
+    pub(super) fn send_something(&mut self, now: Duration) {
+        if self.pieces.is_empty() {
+            self.pieces.push(Piece { bytes: Vec::new(), end_of_stream: false, at: Some(now + PAUSE) });
         }
     }
 

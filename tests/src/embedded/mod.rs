@@ -11,6 +11,7 @@ mod callout_server;
 mod callouts;
 mod chain;
 mod clock;
+mod codec;
 #[cfg(feature = "expressions")]
 mod compiled;
 mod emscripten;
@@ -299,8 +300,10 @@ impl Backend for Embedded {
         let mut before = self.record(index);
         before.calls.clear();
         let Some(machine) = self.machines.get_mut(index) else { return false };
-        let stream = machine.new_stream();
-        let begun = Exchange::begin(&mut machine.vm, &machine.functions, stream, request);
+        let decoded = codec::decode(request, &self.settings.upgrades);
+        let has_stream = !matches!(decoded, codec::Decoded::Reset | codec::Decoded::NotPlayed(_));
+        let stream = has_stream.then(|| machine.new_stream());
+        let begun = Exchange::begin(&mut machine.vm, &machine.functions, decoded, stream, request);
         let reached = begun.reached_the_upstream();
         {
             let mut state = machine.functions.state();
@@ -322,11 +325,13 @@ impl Backend for Embedded {
         let Some(machine) = self.machines.get_mut(index) else { return Record::default() };
         {
             let mut state = machine.functions.state();
-            state.stream = state.parked.pop();
+            state.stream = if begun.has_stream() { state.parked.pop() } else { None };
             state.callouts.put_back(calls);
         }
-        (record.response, record.upstream) =
-            Exchange::finish(&mut machine.vm, &machine.functions, begun, &request, &answer);
+        match Exchange::finish(&mut machine.vm, &machine.functions, begun, &request, &answer) {
+            Ok((response, upstream)) => (record.response, record.upstream) = (response, upstream),
+            Err(why) => record.not_played = Some(why),
+        }
         self.end_retired();
         self.catch_up();
         append(&mut record, self.record(index));

@@ -11,7 +11,7 @@ pub(super) const PAUSE: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// A bit of `ResponseFlags`.
-const DOWNSTREAM_CONNECTION_TERMINATION: u64 = 1 << 14;
+pub(super) const DOWNSTREAM_CONNECTION_TERMINATION: u64 = 1 << 14;
 
 /// When the client leaves.
 #[derive(Clone, Copy, Debug)]

@@ -119,7 +119,7 @@ fn request(cluster: &str, address: &Address<'_>, message: Option<&[u8]>, timeout
         map.overwrite(b"x-envoy-expected-rq-timeout-ms", timeout.to_string().as_bytes());
     }
     let body = message.map(grpc::frame).unwrap_or_default();
-    wire::upstream(&map, &body, None, message.is_some(), Protocol::Http2)
+    wire::upstream(&map, &body, None, message.is_some(), false, Protocol::Http2)
 }
 
 /// `proxy_grpc_send`.

@@ -1,7 +1,7 @@
 //! What Envoy refuses to send, and what it sends although no receiver should take it.
 
 use super::fields::Map;
-use crate::message::Fields;
+use crate::message::{Fields, Protocol, Request};
 
 /// Why Envoy's router does not send a request with these headers: the text that the client, or the
 /// module that made the call, is told. Measured on Envoy 1.40 with every byte.
@@ -31,7 +31,22 @@ pub(super) fn details(refusal: &[u8]) -> Vec<u8> {
 /// Whether the request line would be read in another way than it was meant. Envoy writes it as it is.
 pub(super) fn is_line_misread(map: &Map) -> bool {
     let path = map.get(b":path").unwrap_or(b"/");
-    !map.get(b":method").is_some_and(is_token) || path.is_empty() || path.iter().any(|byte| *byte <= b' ')
+    !map.get(b":method").is_some_and(is_token)
+        || path.is_empty()
+        || path.iter().any(|byte| *byte <= b' ' || *byte >= 0x7f)
+}
+
+/// A field of a request that frames it, or names its hop, and that no client has sent so.
+pub(super) fn field_of_hop(map: &Map, request: &Request) -> Option<String> {
+    let over_http2 = request.protocol == Protocol::Http2;
+    let is_odd = |name: &[u8]| match name {
+        b"transfer-encoding" => true,
+        b"upgrade" => !request.is_upgrade(),
+        b"connection" | b"keep-alive" | b"proxy-connection" => over_http2,
+        _ => false,
+    };
+    let odd = map.fields().iter().find(|(name, _)| is_odd(name));
+    odd.map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii()))
 }
 
 /// The first field that is not valid HTTP: Envoy writes those of responses and trailers as they are.

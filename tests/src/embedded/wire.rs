@@ -8,63 +8,17 @@ use crate::message::{Body, Fields, Protocol, Received, Reply, Request};
 
 /// Fields of one hop that no filter sees.
 const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "upgrade", "te"];
+/// The most bytes of a DATA frame.
+const MAX_FRAME: usize = 16 * 1024;
 /// What the date and the upstream's service time are here: a test does not depend on the clock.
 const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
-const SERVICE_TIME: &str = "0";
+pub(super) const SERVICE_TIME: &str = "0";
 /// The status of the response to an upgrade.
 pub(super) const SWITCHING_PROTOCOLS: u16 = 101;
 const RESPONSE_FLAGS_TIMEOUT: &str = "15000";
 
 fn trim(value: &[u8]) -> Vec<u8> {
     value.trim_ascii().to_vec()
-}
-
-/// The headers of a request that the host refuses because it names none: an access logger sees them.
-pub(crate) fn request_without_host(request: &Request) -> Map {
-    let mut map = request_map(request, "");
-    map.remove(b":authority");
-    map
-}
-
-/// The request headers as the module sees them.
-pub(crate) fn request_map(request: &Request, authority: &str) -> Map {
-    let mut map = Map::new(Kind::Request);
-    let pseudo: [(&str, &str); 4] = match request.protocol {
-        Protocol::Http1 => {
-            [(":authority", authority), (":path", &request.path), (":method", &request.method), (":scheme", "http")]
-        }
-        Protocol::Http2 => {
-            [(":method", &request.method), (":path", &request.path), (":scheme", "http"), (":authority", authority)]
-        }
-    };
-    for (name, value) in pseudo {
-        map.add(name.as_bytes(), value.as_bytes());
-    }
-    let mut cookies = Vec::new();
-    for (name, value) in &request.headers {
-        let name = name.to_ascii_lowercase();
-        // Envoy answers `expect` itself.
-        let expects = name == b"expect" && value.eq_ignore_ascii_case(b"100-continue");
-        let tells_of_trailers = request.protocol == Protocol::Http2 && name == b"te" && value == b"trailers";
-        let of_upgrade = request.is_upgrade() && (name == b"upgrade" || name == b"connection");
-        let of_hop = hop_by_hop(&name) || name == b"connection" || name == b"transfer-encoding";
-        if (of_hop && !tells_of_trailers && !of_upgrade) || expects {
-            continue;
-        }
-        if name == b"cookie" && request.protocol == Protocol::Http2 {
-            cookies.push(trim(value));
-        } else {
-            map.add(&name, &trim(value));
-        }
-    }
-    if let Body::Sized(bytes) = &request.body {
-        map.add_if_missing("content-length", &bytes.len().to_string());
-    }
-    if !cookies.is_empty() {
-        map.add(b"cookie", &cookies.join(&b"; "[..]));
-    }
-    map.add_if_missing("x-forwarded-proto", "http");
-    map
 }
 
 fn hop_by_hop(name: &[u8]) -> bool {
@@ -78,7 +32,12 @@ pub(crate) fn pieces(body: &Body, trailers: bool, protocol: Protocol) -> Vec<(Ve
         Body::Sized(bytes) => vec![bytes.clone()],
         Body::Chunked(chunks) => chunks.iter().filter(|chunk| !chunk.is_empty()).cloned().collect(),
     };
-    let mut pieces: Vec<_> = chunks.into_iter().map(|chunk| (chunk, false)).collect();
+    let size = match protocol {
+        Protocol::Http1 => usize::MAX,
+        Protocol::Http2 => MAX_FRAME,
+    };
+    let parts = chunks.iter().flat_map(|chunk| chunk.chunks(size));
+    let mut pieces: Vec<_> = parts.map(|part| (part.to_vec(), false)).collect();
     match pieces.last_mut() {
         _ if trailers => {}
         // HTTP/2 ends with the last DATA frame, HTTP/1 with what comes after the last byte.
@@ -101,16 +60,20 @@ pub(crate) fn ends_with_headers(body: &Body, trailers: &Fields) -> bool {
 /// The request headers with what the router adds.
 pub(crate) fn routed(map: &Map) -> Map {
     let mut routed = map.clone();
+    if !map.get(b":scheme").is_some_and(|scheme| scheme == b"http" || scheme == b"https") {
+        routed.overwrite(b":scheme", b"http");
+    }
     routed.overwrite(b"x-envoy-expected-rq-timeout-ms", RESPONSE_FLAGS_TIMEOUT.as_bytes());
     routed
 }
 
-/// The request as the upstream receives it.
+/// The request as the upstream receives it. `only_headers`: over HTTP/1, the message ends with them.
 pub(crate) fn upstream(
     routed: &Map,
     body: &[u8],
     trailers: Option<&Map>,
     complete: bool,
+    only_headers: bool,
     protocol: Protocol,
 ) -> Received {
     let mut headers = Fields::new();
@@ -120,11 +83,11 @@ pub(crate) fn upstream(
         }
     }
     let method = routed.get(b":method").unwrap_or_default().to_vec();
-    let rest = routed.fields().iter().filter(|(name, _)| !name.starts_with(b":") && !framing(name));
-    headers.extend(rest.cloned());
-    let bodiless = body.is_empty() && trailers.is_none() && complete;
+    let is_framing = |name: &[u8]| protocol == Protocol::Http1 && framing(name);
+    let rest = routed.fields().iter().filter(|(name, _)| !name.starts_with(b":") && !is_framing(name));
+    headers.extend(rest.map(|field| written(field, protocol)));
     let announces = ![&b"GET"[..], b"HEAD", b"DELETE", b"TRACE", b"CONNECT"].contains(&method.as_slice());
-    if protocol == Protocol::Http1 && bodiless && announces && routed.get(b"content-length").is_none() {
+    if only_headers && announces && routed.get(b"content-length").is_none() {
         headers.push((b"content-length".into(), b"0".into()));
     }
     Received {
@@ -132,6 +95,14 @@ pub(crate) fn upstream(
         body: body.to_vec(),
         trailers: trailers.map(|map| map.fields().clone()).unwrap_or_default(),
         complete,
+    }
+}
+
+/// A field as its receiver reads it: over HTTP/1 without blanks at its ends.
+fn written((name, value): &(Vec<u8>, Vec<u8>), protocol: Protocol) -> (Vec<u8>, Vec<u8>) {
+    match protocol {
+        Protocol::Http1 => (name.clone(), trim(value)),
+        Protocol::Http2 => (name.clone(), value.clone()),
     }
 }
 
@@ -190,13 +161,23 @@ pub(crate) fn local_reply_map(reply: &LocalReply) -> Map {
     map
 }
 
-/// The response headers with what Envoy adds last.
-pub(crate) fn finished(map: &Map) -> Map {
+/// The response headers with what Envoy adds last. `closes`: it closes the connection then.
+pub(crate) fn finished(map: &Map, closes: bool, protocol: Protocol) -> Map {
     let mut finished = map.clone();
-    finished.remove(b"connection");
-    finished.remove(b"transfer-encoding");
+    for name in [&b"connection"[..], b"transfer-encoding", b"proxy-connection"] {
+        finished.remove(name);
+    }
+    if finished.get(b":status") != Some(b"101") {
+        finished.remove(b"upgrade");
+    }
+    if protocol == Protocol::Http2 {
+        finished.remove(b"keep-alive");
+    }
     finished.add_if_missing("date", DATE);
-    finished.replace(b"server", b"envoy");
+    finished.overwrite(b"server", b"envoy");
+    if closes {
+        finished.add(b"connection", b"close");
+    }
     finished
 }
 
@@ -209,8 +190,13 @@ pub(crate) fn client(
     complete: bool,
     request: &Request,
 ) -> Received {
-    let mut headers = finished.fields().clone();
+    let is_sent = |(name, _): &&(Vec<u8>, Vec<u8>)| !name.starts_with(b":") || name == b":status";
+    let is_framing = |name: &[u8]| request.protocol == Protocol::Http1 && framing(name);
+    let fields = finished.fields().iter().filter(is_sent).filter(|(name, _)| !is_framing(name));
+    let mut headers: Fields = fields.map(|field| written(field, request.protocol)).collect();
     let status = finished.get(b":status").unwrap_or_default();
+    let has_no_body = request.protocol == Protocol::Http1 && (status == b"204" || status == b"304");
+    let body = if has_no_body { &[][..] } else { body };
     let has_length = finished.get(b"content-length").is_some();
     let silent = request.method == "HEAD" || status == b"204" || status == b"304";
     if request.protocol == Protocol::Http1 && ends_with_headers && !has_length && !silent {
@@ -233,6 +219,24 @@ pub(crate) fn upstream_reset() -> LocalReply {
     )
 }
 
+/// What Envoy answers when the upstream breaks the rules of its protocol.
+pub(crate) fn upstream_protocol_error() -> LocalReply {
+    plain(
+        502,
+        "upstream_reset_before_response_started{protocol_error}",
+        "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
+    )
+}
+
+/// What Envoy answers when the upstream resets the stream.
+pub(crate) fn upstream_remote_reset() -> LocalReply {
+    plain(
+        503,
+        "upstream_reset_before_response_started{remote_reset}",
+        "upstream connect error or disconnect/reset before headers. reset reason: remote reset",
+    )
+}
+
 /// What Envoy answers when no route matches.
 pub(crate) fn no_route() -> LocalReply {
     plain(404, "route_not_found", "")
@@ -251,11 +255,6 @@ pub(crate) fn payload_too_large() -> LocalReply {
 /// What Envoy answers when the module's VM has failed.
 pub(crate) fn failed() -> LocalReply {
     plain(503, "wasm_fail_stream", "")
-}
-
-/// What Envoy answers to a request without a host, before its filters run.
-pub(crate) fn no_host() -> LocalReply {
-    plain(400, "missing_host_header", "")
 }
 
 fn plain(status: u32, details: &str, body: &str) -> LocalReply {

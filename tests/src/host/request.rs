@@ -2,6 +2,7 @@
 
 use super::{BeforeResponse, Host};
 use crate::message::{Answered, Body, Protocol, Request};
+use crate::not_played::NotPlayed;
 use crate::outcome::Outcome;
 use std::fmt;
 use std::time::Duration;
@@ -158,13 +159,34 @@ impl<'a> RequestBuilder<'a> {
     }
 
     /// Sends the request and waits for all that follows.
+    ///
+    /// # Panics
+    /// The embedded host does not play the exchange: see [`NotPlayed`].
     #[must_use]
-    pub fn send(mut self) -> Outcome {
+    #[allow(clippy::panic, reason = "this is how a test with a message that is not played fails")]
+    pub fn send(self) -> Outcome {
+        self.try_send().unwrap_or_else(|why| panic!("the embedded host does not play the exchange: {why}"))
+    }
+
+    /// Sends the request and waits for all that follows.
+    ///
+    /// # Errors
+    /// The embedded host does not play the exchange. Nothing was sent, or nothing came of it that
+    /// would be the same in Envoy.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, NotPlayed, Reply};
+    /// let mut host = Host::without_module();
+    /// host.upstream(|_| Reply::new(103));
+    /// let why = host.get("/").try_send().unwrap_err();
+    /// assert_eq!(why, NotPlayed::InformationalResponse(103));
+    /// ```
+    pub fn try_send(mut self) -> Result<Outcome, NotPlayed> {
         if !self.request.metadata.is_empty() && self.request.body == Body::Absent {
             // The headers cannot be the end.
             self.request.body = Body::Chunked(Vec::new());
         }
-        self.host.send(&self.request, self.worker, self.before_response)
+        self.host.try_send(&self.request, self.worker, self.before_response)
     }
 }
 
