@@ -1,7 +1,7 @@
 //! JSON that is as deeply nested as its sender likes: [`from_slice`].
 //!
-//! It accepts what `serde_json` accepts, in a third of the code, and gives floats exactly. One thing differs: types that ask for an
-//! integer and would take a float as well get no float.
+//! It accepts what `serde_json` accepts, in less code, and gives floats exactly. One thing differs:
+//! types that ask for an integer and would take a float as well get no float.
 //!
 //! serde calls itself for each level of nesting. `serde_json` refuses text with more than 127 levels, and so does this, which fits into
 //! a stack of 1 MiB, the linker's default. With the recommended 48 KiB it depends on the type: about 80 levels of a `serde_json::Value`, and 20 of a

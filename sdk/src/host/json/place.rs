@@ -14,7 +14,7 @@ enum Level {
 /// the place has been read already, so that it is valid.
 ///
 /// Only an error needs the path. This second reading of the text is half a kilobyte for all types.
-/// Code that knows the path all the time, as `serde_path_to_error` does, is 9 KB of a module.
+/// Code that knows the path all the time, as `serde_path_to_error` does, was 9 KB of `http_config`.
 #[cold]
 #[inline(never)]
 pub(crate) fn path(text: &[u8], place: usize) -> String {

@@ -5,8 +5,8 @@
 //! with `serde_json` and `serde_path_to_error`, and 51 KB with this.
 //!
 //! Most code is shared: what is generic over the type that is read hands on to functions that are
-//! not. Numbers with a fraction are converted only for types that have them, since the tables for it
-//! are 12 KB.
+//! not. Numbers with a fraction are converted only for types that have them, since the conversion
+//! has large tables.
 
 use super::fault::{Fault, quoted};
 use crate::host::stack;
