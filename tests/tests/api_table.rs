@@ -63,8 +63,9 @@ fn every_host_function_has_one_row_and_no_other_row_is_there() {
 /// module, and those that modules made with the macros export, from the table of the macros. The
 /// ABI version's marker is no callback.
 fn callbacks() -> Vec<String> {
-    let host = read("tests/src/embedded/abi.rs");
-    let (_, table) = host.split_once("fn signature(export: &str)").expect("the table of the embedded host");
+    let host = read("tests/src/engine/abi.rs");
+    let (_, table) =
+        host.split_once("fn signature(export: &str, version: Version)").expect("the table of the embedded host");
     let table = table.split("\n}\n").next().unwrap();
     let macros = read("macros/src/exports.rs");
     let (_, exports) = macros.split_once("const EXPORTS: &[Export] = &[").expect("the table of the macros");

@@ -41,33 +41,33 @@ use serde::de::{DeserializeOwned, Error as _};
 /// [`Malformed`](ErrorKind::Malformed): the text is not JSON, is not of this type, or is nested more deeply than 127 levels or than the
 /// module's stack allows.
 pub fn from_slice<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
-    read(text).map_err(|(place, fault)| {
+    read(text).map_err(|(place, _, fault)| {
         Error::text(ErrorKind::Malformed, [fault.message(), &place::line_and_column(text, place)].concat().into())
     })
 }
 
 /// The same for a configuration: the error names the path of the field.
 pub(crate) fn configuration<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
-    read(text).map_err(|(place, fault)| refuse_configuration(text, place, &fault))
+    read(text).map_err(|(place, is_of_element, fault)| refuse_configuration(text, place, is_of_element, &fault))
 }
 
 #[cold]
 #[inline(never)]
-fn refuse_configuration(text: &[u8], place: usize, fault: &Fault) -> Error {
-    let path = place::path(text, place);
+fn refuse_configuration(text: &[u8], place: usize, is_of_element: bool, fault: &Fault) -> Error {
+    let path = place::path(text, place, is_of_element);
     let separator = if path.is_empty() { "" } else { ": " };
     let place = place::line_and_column(text, place);
     let message = ["configuration: ", &path, separator, fault.message(), &place].concat();
     Error::text(ErrorKind::Configuration, message.into())
 }
 
-/// Reads a value, or says where it is wrong.
-fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, (usize, Fault)> {
+/// Reads a value, or says where it is wrong, and whether it is the last element of an array that ends there.
+fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, (usize, bool, Fault)> {
     let mut reader = Reader::new(text);
-    stack::check_depth(depth(text)).map_err(|deep| (0, Fault::custom(deep)))?;
+    stack::check_depth(depth(text)).map_err(|deep| (0, false, Fault::custom(deep)))?;
     let value = T::deserialize(&mut reader);
     let value = value.and_then(|value| reader.end().map(|()| value));
-    value.map_err(|fault| (reader.place(), fault))
+    value.map_err(|fault| (reader.place(), reader.is_of_element(), fault))
 }
 
 /// How deeply the arrays and objects of the text are nested.

@@ -3,8 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use proxy_filter::HttpCallResponse;
 use proxy_filter::prelude::*;
+use proxy_filter::{HttpCallResponse, InHost};
 use serde::Deserialize;
 use std::rc::Rc;
 use std::time::Duration;
@@ -60,7 +60,7 @@ impl Context for Stream {
 /// What the response of the service, or its absence, means for the request.
 fn decide(
     request: &mut RequestHeaders,
-    response: Result<&HttpCallResponse, CalloutError>,
+    response: Result<&HttpCallResponse<InHost>, CalloutError>,
 ) -> Result<FilterHeadersStatus> {
     match response.and_then(HttpCallResponse::outage_for_status) {
         Ok(response) if response.status() == 200 => {

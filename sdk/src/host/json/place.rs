@@ -17,7 +17,7 @@ enum Level {
 /// Code that knows the path all the time, as `serde_path_to_error` does, was 9 KB of `http_config`.
 #[cold]
 #[inline(never)]
-pub(crate) fn path(text: &[u8], place: usize) -> String {
+pub(crate) fn path(text: &[u8], place: usize, is_of_element: bool) -> String {
     let mut levels: Vec<Level> = Vec::new();
     let mut last = Level::Object(0, 0);
     let mut at = 0;
@@ -49,8 +49,8 @@ pub(crate) fn path(text: &[u8], place: usize) -> String {
             _ => {}
         }
     }
-    // The error is about all of an array that ends here.
-    if text.get(place) == Some(&b']') {
+    // The error is about all of an array that ends here, if not about its last element.
+    if text.get(place) == Some(&b']') && !is_of_element {
         levels.pop();
     }
     let mut path = String::new();

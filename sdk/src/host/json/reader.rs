@@ -26,6 +26,8 @@ pub(crate) struct Reader<'de> {
     at: usize,
     /// The levels that may still be entered, and one more.
     depth: u8,
+    /// The error is about the last element of an array that ends here, not about the array.
+    is_of_element: bool,
 }
 
 /// A number as it is written.
@@ -38,12 +40,27 @@ enum Number<'de> {
 
 impl<'de> Reader<'de> {
     pub(crate) const fn new(text: &'de [u8]) -> Self {
-        Self { text, at: 0, depth: DEPTH }
+        Self { text, at: 0, depth: DEPTH, is_of_element: false }
     }
 
     /// Where the reader is: after an error, the place of that.
     pub(crate) const fn place(&self) -> usize {
         self.at
+    }
+
+    /// Whether an error is about the last element of an array that ends at the place, not about the
+    /// array.
+    pub(crate) const fn is_of_element(&self) -> bool {
+        self.is_of_element
+    }
+
+    /// An element that begins here was refused.
+    #[cold]
+    #[inline(never)]
+    fn refuse_element(&mut self, start: usize) {
+        let element = self.text.get(start..self.at).unwrap_or_default().trim_ascii_start();
+        // What was refused inside of an array or object has its own place.
+        self.is_of_element = !matches!(element.first(), None | Some(b'[' | b'{'));
     }
 
     /// Refuses anything after the value.
@@ -690,7 +707,12 @@ impl<'de> SeqAccess<'de> for Access<'_, 'de> {
         if !self.reader.more(core::mem::take(&mut self.is_first), b']')? {
             return Ok(None);
         }
-        seed.deserialize(&mut *self.reader).map(Some)
+        let start = self.reader.at;
+        let element = seed.deserialize(&mut *self.reader);
+        if element.is_err() {
+            self.reader.refuse_element(start);
+        }
+        element.map(Some)
     }
 }
 

@@ -505,4 +505,15 @@ fn the_error_says_what_is_wrong_and_where() {
     ] {
         assert_eq!(refused::<Rules>(text), expected, "{text}");
     }
+    // The last element of an array, and the array.
+    type Lists = BTreeMap<String, Vec<u8>>;
+    type Pairs = BTreeMap<String, Vec<(u8, u8)>>;
+    for (text, expected) in
+        [("{\"a\": [1, 300]}", "a[1]: "), ("{\"a\": [1, 2, \"\" ]}", "a[2]: "), ("{\"a\": [\"\", 1]}", "a[0]: ")]
+    {
+        assert!(refused::<Lists>(text).starts_with(expected), "{text}: {}", refused::<Lists>(text));
+    }
+    for (text, expected) in [("{\"a\": [[1, 300]]}", "a[0][1]: "), ("{\"a\": [[1, 2], [1]]}", "a[1]: ")] {
+        assert!(refused::<Pairs>(text).starts_with(expected), "{text}: {}", refused::<Pairs>(text));
+    }
 }
