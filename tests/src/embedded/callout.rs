@@ -88,8 +88,9 @@ pub(super) fn call(
              byte in `:method` or `:path`, or none of them"
         ));
     }
-    let request =
-        Received { complete, ..wire::upstream(&map, body, None, true, body.is_empty() && complete, Protocol::Http1) };
+    // An upgrade has no end; every other call without a body ends with its headers.
+    let only_headers = body.is_empty() && map.get(b"upgrade").is_none();
+    let request = Received { complete, ..wire::upstream(&map, body, None, true, only_headers, Protocol::Http1) };
     let callouts = &mut state.callouts;
     if let Some(end) = refusal {
         let end = Some(end);
