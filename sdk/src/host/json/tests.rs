@@ -479,6 +479,8 @@ fn the_error_says_what_is_wrong_and_where() {
         configuration::<T>(text.as_bytes()).unwrap_err().to_string().replacen("configuration: ", "", 1)
     }
     type Rules = BTreeMap<String, Vec<Strict>>;
+    type Lists = BTreeMap<String, Vec<u8>>;
+    type Pairs = BTreeMap<String, Vec<(u8, u8)>>;
     for (text, expected) in [
         (
             "{\"r\": [{\"a\": 1}, {\"a\": \"x\"}]}",
@@ -506,8 +508,6 @@ fn the_error_says_what_is_wrong_and_where() {
         assert_eq!(refused::<Rules>(text), expected, "{text}");
     }
     // The last element of an array, and the array.
-    type Lists = BTreeMap<String, Vec<u8>>;
-    type Pairs = BTreeMap<String, Vec<(u8, u8)>>;
     for (text, expected) in
         [("{\"a\": [1, 300]}", "a[1]: "), ("{\"a\": [1, 2, \"\" ]}", "a[2]: "), ("{\"a\": [\"\", 1]}", "a[0]: ")]
     {
