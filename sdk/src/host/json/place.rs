@@ -5,7 +5,7 @@ use crate::log::printable::printable;
 
 /// An array with the index of the value, or an object with the key of it, between two places.
 #[derive(Clone, Copy)]
-enum Level {
+pub(crate) enum Level {
     Array(u64),
     Object(usize, usize),
 }
@@ -18,6 +18,30 @@ enum Level {
 #[cold]
 #[inline(never)]
 pub(crate) fn path(text: &[u8], place: usize, is_of_element: bool) -> String {
+    let mut levels = levels(text, place);
+    // The error is about all of an array that ends here, if not about its last element.
+    if text.get(place) == Some(&b']') && !is_of_element {
+        levels.pop();
+    }
+    let mut path = String::new();
+    for level in levels {
+        path = match level {
+            Level::Array(index) => [&path, "[", &decimal(index, false), "]"].concat(),
+            Level::Object(start, end) if end > start => {
+                let key = printable(text.get(start..end).unwrap_or_default()).into_text();
+                let separator = if path.is_empty() { "" } else { "." };
+                [&path, separator, &key, ""].concat()
+            }
+            Level::Object(..) => path,
+        };
+    }
+    path
+}
+
+/// The arrays and objects that a place is in.
+#[cold]
+#[inline(never)]
+pub(crate) fn levels(text: &[u8], place: usize) -> Vec<Level> {
     let mut levels: Vec<Level> = Vec::new();
     let mut last = Level::Object(0, 0);
     let mut at = 0;
@@ -49,23 +73,7 @@ pub(crate) fn path(text: &[u8], place: usize, is_of_element: bool) -> String {
             _ => {}
         }
     }
-    // The error is about all of an array that ends here, if not about its last element.
-    if text.get(place) == Some(&b']') && !is_of_element {
-        levels.pop();
-    }
-    let mut path = String::new();
-    for level in levels {
-        path = match level {
-            Level::Array(index) => [&path, "[", &decimal(index, false), "]"].concat(),
-            Level::Object(start, end) if end > start => {
-                let key = printable(text.get(start..end).unwrap_or_default()).into_text();
-                let separator = if path.is_empty() { "" } else { "." };
-                [&path, separator, &key, ""].concat()
-            }
-            Level::Object(..) => path,
-        };
-    }
-    path
+    levels
 }
 
 /// ` at line 1 column 40`: both count from 1, columns in bytes.

@@ -9,6 +9,7 @@
 //! has large tables.
 
 use super::fault::{Fault, quoted};
+use super::place;
 use crate::host::stack;
 use crate::log::printable::printable;
 use serde::de::{
@@ -26,8 +27,9 @@ pub(crate) struct Reader<'de> {
     at: usize,
     /// The levels that may still be entered, and one more.
     depth: u8,
-    /// The error is about the last element of an array that ends here, not about the array.
-    is_of_element: bool,
+    /// Where the element of an array ends that was refused when it had been read. Such an error is
+    /// about the element, not about an array that ends there.
+    refused: Option<usize>,
 }
 
 /// A number as it is written.
@@ -40,7 +42,7 @@ enum Number<'de> {
 
 impl<'de> Reader<'de> {
     pub(crate) const fn new(text: &'de [u8]) -> Self {
-        Self { text, at: 0, depth: DEPTH, is_of_element: false }
+        Self { text, at: 0, depth: DEPTH, refused: None }
     }
 
     /// Where the reader is: after an error, the place of that.
@@ -50,17 +52,18 @@ impl<'de> Reader<'de> {
 
     /// Whether an error is about the last element of an array that ends at the place, not about the
     /// array.
-    pub(crate) const fn is_of_element(&self) -> bool {
-        self.is_of_element
+    pub(crate) fn is_of_element(&self) -> bool {
+        self.refused == Some(self.at)
     }
 
-    /// An element that begins here was refused.
+    /// An element that begins here was refused. What was refused inside of it has its own place.
     #[cold]
     #[inline(never)]
     fn refuse_element(&mut self, start: usize) {
-        let element = self.text.get(start..self.at).unwrap_or_default().trim_ascii_start();
-        // What was refused inside of an array or object has its own place.
-        self.is_of_element = !matches!(element.first(), None | Some(b'[' | b'{'));
+        let element = self.text.get(start..self.at).unwrap_or_default();
+        if place::levels(element, element.len()).is_empty() {
+            self.refused = Some(self.at);
+        }
     }
 
     /// Refuses anything after the value.

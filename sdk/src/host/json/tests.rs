@@ -479,6 +479,27 @@ fn the_error_says_what_is_wrong_and_where() {
         configuration::<T>(text.as_bytes()).unwrap_err().to_string().replacen("configuration: ", "", 1)
     }
     type Rules = BTreeMap<String, Vec<Strict>>;
+    /// Any text but one.
+    #[derive(Debug, Deserialize)]
+    #[serde(try_from = "String")]
+    struct Empty;
+    impl TryFrom<String> for Empty {
+        type Error = &'static str;
+        fn try_from(text: String) -> Result<Self, &'static str> {
+            if text == "x" { Err("no text is taken here") } else { Ok(Self) }
+        }
+    }
+    #[derive(Debug, Deserialize)]
+    #[serde(try_from = "BTreeMap<String, Vec<u8>>")]
+    struct Object;
+    impl TryFrom<BTreeMap<String, Vec<u8>>> for Object {
+        type Error = &'static str;
+        fn try_from(object: BTreeMap<String, Vec<u8>>) -> Result<Self, &'static str> {
+            if object.is_empty() { Ok(Self) } else { Err("no member is taken here") }
+        }
+    }
+    type Empties = BTreeMap<String, Vec<Vec<Empty>>>;
+    type Objects = BTreeMap<String, Vec<Object>>;
     type Lists = BTreeMap<String, Vec<u8>>;
     type Pairs = BTreeMap<String, Vec<(u8, u8)>>;
     for (text, expected) in [
@@ -516,4 +537,13 @@ fn the_error_says_what_is_wrong_and_where() {
     for (text, expected) in [("{\"a\": [[1, 300]]}", "a[0][1]: "), ("{\"a\": [[1, 2], [1]]}", "a[1]: ")] {
         assert!(refused::<Pairs>(text).starts_with(expected), "{text}: {}", refused::<Pairs>(text));
     }
+    // An element that is read, and refused afterwards.
+    for (text, expected) in [
+        ("{\"a\": [[\"x\"]]}", "a[0][0]: "),
+        ("{\"a\": [[\"\"], [\"]\", \"x\"]]}", "a[1][1]: "),
+        ("{\"a\": [[\"x\", \"\"]]}", "a[0][0]: "),
+    ] {
+        assert!(refused::<Empties>(text).starts_with(expected), "{text}: {}", refused::<Empties>(text));
+    }
+    assert!(refused::<Objects>("{\"a\": [{}, {\"b\": [1]}]}").starts_with("a[1]: "));
 }
