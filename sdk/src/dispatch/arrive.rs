@@ -24,13 +24,13 @@ use crate::engine::effective;
 use crate::plugin::registration::NewContext;
 
 /// The callout with this number has completed. Runs its completion with `run`, which gets the context, or the task
-/// of its future. Returns whether anything waited for it.
+/// of its future. Returns whether anything waited for it; `arrived` is read only then.
 #[inline]
 pub(crate) fn arrive<R: NewContext, K: Kind>(
     contexts: &Contexts<R>,
     root: u32,
     number: u32,
-    arrived: K::Arrived,
+    arrived: impl FnOnce() -> K::Arrived,
     run: impl FnOnce(u32, K::Completion, K::Arrived),
 ) -> bool {
     let taken = if Uses::<R>::ONLY_FUTURES {
@@ -39,9 +39,9 @@ pub(crate) fn arrive<R: NewContext, K: Kind>(
         K::registry(|registry| registry.take(number)).flatten()
     };
     match taken {
-        Some(Taken::Completion(owner, completion)) => run(owner, completion, arrived),
+        Some(Taken::Completion(owner, completion)) => run(owner, completion, arrived()),
         Some(Taken::Future(ticket)) if Uses::<R>::TASKS => {
-            if let Some(task) = ticket.complete(arrived) {
+            if let Some(task) = ticket.complete(arrived()) {
                 tasks::run_task(contexts, task);
                 // Back from the stream that has run.
                 ticket.keep(number, || effective::back_to(root));
@@ -92,8 +92,14 @@ pub(crate) fn run_ready<R: NewContext>(contexts: &Contexts<R>) {
 pub(crate) fn deliver_messages<R: NewContext>(contexts: &Contexts<R>) {
     let root = current::root_id();
     messages::deliver(|number| {
-        arrive::<R, Arrival>(contexts, root, number, (), |owner, completion, ()| {
-            complete(contexts, Callback::GRPC_STREAM, owner, completion, ());
-        });
+        arrive::<R, Arrival>(
+            contexts,
+            root,
+            number,
+            || (),
+            |owner, completion, ()| {
+                complete(contexts, Callback::GRPC_STREAM, owner, completion, ());
+            },
+        );
     });
 }

@@ -6,7 +6,7 @@ use crate::callout::grpc::message::GrpcBytes;
 use crate::callout::grpc::metadata::GrpcMetadata;
 use crate::callout::grpc::open::{GrpcEvent, Life};
 use crate::callout::grpc::{calls, streams};
-use crate::callout::registry::{Kind, NOBODY};
+use crate::callout::registry::NOBODY;
 use crate::current;
 use crate::current::Callback;
 use crate::dispatch::arrive::{self, arrive};
@@ -29,14 +29,10 @@ fn completes_call<R: NewContext>(
     token: u32,
     response: impl FnOnce() -> Result<GrpcBytes, GrpcError>,
 ) -> bool {
-    if !Uses::<R>::AWAITED.intersects(CallbackSet::GRPC_CALLS)
-        || GrpcCall::<GrpcBytes>::registry(|calls| calls.contains(token)) != Some(true)
-    {
-        return false;
-    }
-    arrive::<R, GrpcCall<GrpcBytes>>(contexts, root, token, response(), |owner, completion, response| {
-        complete::complete(contexts, Callback::GRPC_CALL, owner, completion, response);
-    })
+    Uses::<R>::AWAITED.intersects(CallbackSet::GRPC_CALLS)
+        && arrive::<R, GrpcCall<GrpcBytes>>(contexts, root, token, response, |owner, completion, response| {
+            complete::complete(contexts, Callback::GRPC_CALL, owner, completion, response);
+        })
 }
 
 /// `proxy_on_grpc_receive_initial_metadata`.

@@ -20,11 +20,16 @@ pub fn on_http_call_response<R: NewContext>(
 ) {
     complete::enter_root::<R>(root);
     // The call of a stream that is over is not known any more.
-    let is_known =
-        arrive::<R, HttpCall>(contexts, root, token, (body_size, number_of_trailers), |owner, completion, _| {
+    let is_known = arrive::<R, HttpCall>(
+        contexts,
+        root,
+        token,
+        || (body_size, number_of_trailers),
+        |owner, completion, _| {
             let response = HttpCallResponse::of_host(body_size, number_of_trailers);
             complete::complete(contexts, Callback::HTTP_CALL_RESPONSE, owner, completion, response.check());
-        });
+        },
+    );
     if is_known {
         run::after_root_callback(contexts, root);
     }

@@ -56,9 +56,15 @@ fn shared_tick<R: NewContext>(contexts: &Contexts<R>, root: u32) {
     current::enter(Callback::TIMER, root);
     current::set_root_id(root);
     let complete = |number| {
-        arrive::<R, Timer>(contexts, root, number, (), |owner, completion, ()| {
-            complete::complete(contexts, Callback::TIMER, owner, completion, Ok(()));
-        });
+        arrive::<R, Timer>(
+            contexts,
+            root,
+            number,
+            || (),
+            |owner, completion, ()| {
+                complete::complete(contexts, Callback::TIMER, owner, completion, Ok(()));
+            },
+        );
     };
     let tick = || contexts.notify_root(Callback::TICK, root, R::on_tick);
     timers::run_due(root, complete, R::AWAITS.intersects(CallbackSet::ON_TICK).then_some(tick));
@@ -70,7 +76,7 @@ pub fn on_queue_ready<R: NewContext>(contexts: &Contexts<R>, context_id: u32, qu
     contexts.notify_root(Callback::QUEUE_READY, context_id, |root| root.on_queue_ready(&SharedQueue::from_id(queue)));
     if Uses::<R>::TASKS {
         for number in shared_queue::waiting_for(queue) {
-            arrive::<R, Item>(contexts, context_id, number, (), |_, never, ()| match never {});
+            arrive::<R, Item>(contexts, context_id, number, || (), |_, never, ()| match never {});
         }
     }
     run::after_root_callback(contexts, context_id);
