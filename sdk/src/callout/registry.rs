@@ -111,6 +111,7 @@ impl<K: Kind> Registry<K> {
 
     /// Adds a callout that a completion of a context waits for. A host that uses a number again means the new one.
     pub(crate) fn insert(&self, number: u32, owner: u32, completion: K::Completion) {
+        drop(self.take(number));
         let slot = self.slot(number, owner);
         slot.put(State::Completion(completion));
         if owner == NOBODY {
@@ -125,6 +126,10 @@ impl<K: Kind> Registry<K> {
 
     /// Adds a callout that a future waits for, whose waker is woken when it completes.
     pub(crate) fn expect(&self, number: u32, waker: &Waker) -> Ticket<K> {
+        if let Some(old) = self.slots.remove(key(number)) {
+            // Its future, or its context, still has the slot.
+            old.listed.set(false);
+        }
         let slot = self.slot(number, NOBODY);
         slot.wait(waker, true);
         slot
@@ -132,10 +137,6 @@ impl<K: Kind> Registry<K> {
 
     #[inline]
     fn slot(&self, number: u32, owner: u32) -> Ticket<K> {
-        if let Some(old) = self.slots.remove(key(number)) {
-            // Its future, or its context, still has the slot.
-            old.listed.set(false);
-        }
         let (slot, _) = self.slots.insert(key(number), Slot::new);
         slot.number.set(number);
         slot.owner.set(owner);
@@ -363,7 +364,7 @@ impl<K: Kind> Slot<K> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Registry, Taken, Ticket};
+    use super::{Kind, NOBODY, Registry, Taken, Ticket};
     use std::cell::RefCell;
     use std::rc::Rc;
     use std::task::Waker;
@@ -456,6 +457,17 @@ mod tests {
         assert!(completes(4, "new"));
         assert_eq!(poll(new).as_deref(), Some("new, copied"));
         assert!(cancelled().is_empty(), "the host has forgotten the old callout");
+    }
+
+    #[test]
+    fn what_no_context_owns_is_dropped_when_its_number_is_used_again() {
+        let alive = Rc::new(());
+        for _ in 0..3 {
+            with(|words| words.insert(4, NOBODY, Rc::<()>::clone(&alive)));
+        }
+        assert_eq!(Rc::strong_count(&alive), 2);
+        assert!(with(|words| words.take(4)).is_some());
+        assert_eq!(Rc::strong_count(&alive), 1);
     }
 
     #[test]
