@@ -3,11 +3,9 @@
 use crate::abi::stream_type::StreamType;
 use crate::callout::completion::{Callout, Completion};
 use crate::callout::ready;
-use crate::current;
-use crate::current::Callback;
+use crate::current::{self, Callback};
 use crate::dispatch::contexts::{Contexts, Found};
-use crate::dispatch::failure;
-use crate::dispatch::failure::{CONTINUE, Close, Refusal};
+use crate::dispatch::failure::{self, CONTINUE, Close, Refusal};
 use crate::dispatch::uses::{Uses, has};
 use crate::engine::callbacks::{CallbackSet, Callbacks};
 use crate::engine::effective;

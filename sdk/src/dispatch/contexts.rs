@@ -1,13 +1,11 @@
 //! The contexts of a module: found by id, created, deleted, and run.
 
 use crate::callout::cancel;
-use crate::current;
-use crate::current::Callback;
-use crate::dispatch::failure;
+use crate::current::{self, Callback};
 use crate::dispatch::root::Root;
 use crate::dispatch::stream::Stream;
 use crate::dispatch::uses::{LifeOf, USING_MESSAGE_STATE, Uses, has};
-use crate::dispatch::wake;
+use crate::dispatch::{failure, wake};
 use crate::engine::callbacks::{CallbackSet, Callbacks};
 use crate::engine::effective;
 use crate::engine::life::Life;

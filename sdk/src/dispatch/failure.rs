@@ -5,13 +5,11 @@ use crate::current::Callback;
 use crate::engine::callbacks::{CallbackSet, Callbacks};
 use crate::engine::life::Life;
 use crate::engine::message_state::MessageState;
-use crate::error::Denied;
 use crate::error::close::close;
-use crate::error::denial::Denial;
-use crate::error::denial::Raw;
+use crate::error::denial::{Denial, Raw};
 use crate::error::kind::ErrorKind;
 use crate::error::policy::FailurePolicy;
-use crate::error::{Error, Result};
+use crate::error::{Denied, Error, Result};
 use crate::sys;
 
 /// How a stream is refused.

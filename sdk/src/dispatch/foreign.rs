@@ -1,7 +1,6 @@
 //! Foreign functions of the host that call back, also while a callback of the same context runs.
 
-use crate::current;
-use crate::current::Callback;
+use crate::current::{self, Callback};
 use crate::dispatch::contexts::Contexts;
 use crate::dispatch::uses::LifeOf;
 use crate::engine::edit::edit;

@@ -1,7 +1,6 @@
 //! A root context, and what it is run with.
 
-use crate::current;
-use crate::current::Callback;
+use crate::current::{self, Callback};
 use crate::dispatch::failure;
 use crate::dispatch::uses::Uses;
 use crate::engine::shared::Shared;

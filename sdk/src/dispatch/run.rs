@@ -1,17 +1,12 @@
 //! Running a callback of a stream, and what is left to do when a callback of the host returns.
 
 use crate::callout::ready;
-use crate::current;
-use crate::current::Callback;
-use crate::dispatch::arrive;
+use crate::current::{self, Callback};
 use crate::dispatch::complete::end;
 use crate::dispatch::contexts::{Contexts, Found};
-use crate::dispatch::failure;
-use crate::dispatch::failure::Refuse;
-use crate::dispatch::foreign;
-use crate::dispatch::tasks;
+use crate::dispatch::failure::{self, Refuse};
 use crate::dispatch::uses::{Uses, has};
-use crate::dispatch::wake;
+use crate::dispatch::{arrive, foreign, tasks, wake};
 use crate::engine::callbacks::CallbackSet;
 use crate::engine::executor;
 use crate::error::denial::Raw;

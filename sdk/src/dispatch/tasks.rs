@@ -1,24 +1,20 @@
 //! Running the futures of async filters that were woken outside of the callbacks of their streams.
 
 use crate::abi::stream_type::StreamType;
-use crate::current;
-use crate::current::Callback;
+use crate::current::{self, Callback};
 use crate::dispatch::complete::{end, resume};
 use crate::dispatch::contexts::{Contexts, Found};
-use crate::dispatch::failure;
-use crate::dispatch::failure::{CONTINUE, Refusal};
+use crate::dispatch::failure::{self, CONTINUE, Refusal};
 use crate::dispatch::uses::LifeOf;
 use crate::dispatch::wake;
-use crate::engine::effective;
-use crate::engine::executor;
 use crate::engine::held::Held;
 use crate::engine::life::Life;
 use crate::engine::message_state::MessageState;
 use crate::engine::point::Point;
+use crate::engine::{effective, executor};
 use crate::error::policy::FailurePolicy;
 use crate::exchange::stage::Stage;
-use crate::exchange::task;
-use crate::exchange::task::{Next, Running};
+use crate::exchange::task::{self, Next, Running};
 use crate::plugin::registration::NewContext;
 
 /// So many futures run in one callback; those that wake each other without end wait for the next

@@ -1,10 +1,8 @@
 //! A tick for futures that were woken outside of callbacks of root contexts.
 
 use crate::abi::log_level::LogLevel;
-use crate::callout::timer::tick;
-use crate::callout::timer::timers;
-use crate::current;
-use crate::current::Callback;
+use crate::callout::timer::{tick, timers};
+use crate::current::{self, Callback};
 use crate::dispatch::failure;
 use crate::dispatch::uses::Uses;
 use crate::engine::executor;

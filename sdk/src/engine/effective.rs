@@ -1,8 +1,7 @@
 //! Which context host functions are about, in callbacks of root contexts: completions of streams
 //! choose theirs.
 
-use crate::current;
-use crate::sys;
+use crate::{current, sys};
 
 /// Has host functions be about this context. False if the host does not know it any more.
 #[inline]

@@ -3,15 +3,13 @@
 use crate::abi::map_type::MapType;
 use crate::abi::status::Status;
 use crate::callout::timer::Timer;
-use crate::current;
-use crate::current::Callback;
+use crate::current::{self, Callback};
 use crate::engine::declared;
 use crate::engine::edit::edit;
 use crate::engine::point::{Point, Points};
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
-use crate::exchange::stage::too_large;
-use crate::exchange::stage::{Stage, Wanted};
+use crate::exchange::stage::{Stage, Wanted, too_large};
 use crate::host::stream_info;
 use crate::http::body::Body;
 use crate::sys;

@@ -16,8 +16,7 @@ use crate::error::local_reply::LocalReply;
 #[cfg(doc)]
 use crate::error::{Error, kind::ErrorKind};
 use crate::fields::header_map::ContentLength;
-use crate::http::body::Edits;
-use crate::http::body::{RequestBody, ResponseBody};
+use crate::http::body::{Edits, RequestBody, ResponseBody};
 use crate::http::headers::{RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 use crate::http::log_context::LogContext;
 use core::future::poll_fn;

@@ -1,7 +1,6 @@
 //! The position of a stream, and what its future waits for.
 
-use crate::current;
-use crate::current::Callback;
+use crate::current::{self, Callback};
 use crate::engine::declared::undeclared;
 use crate::engine::point::{Point, Points};
 use crate::error::denial::Denial;

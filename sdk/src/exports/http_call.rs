@@ -4,9 +4,8 @@ use crate::callout::http::HttpCall;
 use crate::callout::http::response::HttpCallResponse;
 use crate::current::Callback;
 use crate::dispatch::arrive::arrive;
-use crate::dispatch::complete;
 use crate::dispatch::contexts::Contexts;
-use crate::dispatch::run;
+use crate::dispatch::{complete, run};
 use crate::plugin::registration::NewContext;
 
 /// `proxy_on_http_call_response`.

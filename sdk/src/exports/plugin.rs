@@ -1,18 +1,13 @@
 //! Callbacks of root contexts: their configuration, the tick, and items of queues.
 
-use crate::callout::queue::shared_queue::SharedQueue;
-use crate::callout::queue::shared_queue::{self, Item};
-use crate::callout::timer::Timer;
-use crate::callout::timer::timers;
-use crate::current;
-use crate::current::Callback;
+use crate::callout::queue::shared_queue::{self, Item, SharedQueue};
+use crate::callout::timer::{Timer, timers};
+use crate::current::{self, Callback};
 use crate::dispatch::arrive::arrive;
-use crate::dispatch::complete;
-use crate::dispatch::complete::enter_root;
+use crate::dispatch::complete::{self, enter_root};
 use crate::dispatch::contexts::Contexts;
-use crate::dispatch::run;
 use crate::dispatch::uses::Uses;
-use crate::dispatch::wake;
+use crate::dispatch::{run, wake};
 use crate::engine::callbacks::CallbackSet;
 use crate::host::configuration::{Configuration, VmConfiguration};
 use crate::plugin::registration::NewContext;

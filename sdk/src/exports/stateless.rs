@@ -1,9 +1,7 @@
 //! Filters without state: the host need not announce their streams.
 
-use crate::current;
-use crate::current::Callback;
-use crate::dispatch::failure;
-use crate::dispatch::failure::{CONTINUE, Refusal};
+use crate::current::{self, Callback};
+use crate::dispatch::failure::{self, CONTINUE, Refusal};
 use crate::dispatch::message::{self, Message, Request, Response};
 use crate::dispatch::uses::{USING_MESSAGE_STATE, has};
 use crate::engine::callbacks::{CallbackSet, Callbacks};

@@ -1,7 +1,6 @@
 //! Futures that run independently of the stream that started them.
 
-use crate::current;
-use crate::current::Callback;
+use crate::current::{self, Callback};
 use crate::engine::declared::{self, Points};
 use crate::engine::edit::edit;
 use crate::engine::executor;

@@ -34,9 +34,8 @@ use crate::abi::protobuf::Message;
 use crate::error::Result;
 use crate::error::kind::ErrorKind;
 use crate::host::configuration::Configuration;
-use crate::host::foreign;
-use crate::host::property;
 use crate::host::stream_info::attribute::Attribute;
+use crate::host::{foreign, property};
 
 /// How long a value lives, and which streams see it.
 #[doc(alias = "LifeSpan")]

@@ -1,16 +1,14 @@
 //! `pause_for` of the handles of messages.
 
 use crate::callout::completion::Callout;
-use crate::callout::pause;
-use crate::callout::pause::{Paused, Status, pause_for};
+use crate::callout::pause::{self, Paused, Status, pause_for};
 use crate::engine::callbacks::Awaits;
 use crate::engine::held::Part;
 use crate::engine::message_state::MessageState;
 use crate::error::Result;
 use crate::error::denial::Raw;
 use crate::fields::header_map::ContentLength;
-use crate::http::body::Edits;
-use crate::http::body::{RequestBody, ResponseBody};
+use crate::http::body::{Edits, RequestBody, ResponseBody};
 use crate::http::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use crate::http::headers::{RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 

@@ -1,8 +1,7 @@
 //! `pause_for` of the data of a TCP connection.
 
 use crate::callout::completion::Callout;
-use crate::callout::pause;
-use crate::callout::pause::{Paused, Status, pause_for};
+use crate::callout::pause::{self, Paused, Status, pause_for};
 use crate::engine::callbacks::Awaits;
 use crate::engine::held::Part;
 use crate::engine::message_state::MessageState;

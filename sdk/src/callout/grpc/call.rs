@@ -1,8 +1,7 @@
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::GrpcMessage;
 use crate::callout::grpc::request::Request;
-use crate::callout::http::DEFAULT_TIMEOUT;
-use crate::callout::http::milliseconds;
+use crate::callout::http::{DEFAULT_TIMEOUT, milliseconds};
 use crate::callout::start;
 use crate::engine::callbacks::Awaits;
 use crate::sys;

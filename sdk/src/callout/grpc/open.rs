@@ -3,9 +3,8 @@
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::GrpcMessage;
 use crate::callout::grpc::metadata::GrpcMetadata;
-use crate::error::Error;
-use crate::error::Result;
 use crate::error::kind::ErrorKind;
+use crate::error::{Error, Result};
 use crate::sys;
 use core::fmt;
 use core::marker::PhantomData;

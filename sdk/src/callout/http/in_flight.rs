@@ -9,8 +9,7 @@ use crate::callout::registry::{Kind, Registry};
 use crate::callout::start;
 use crate::engine::callbacks::Awaits;
 use crate::engine::point::Points;
-use crate::error;
-use crate::error::Error;
+use crate::error::{self, Error};
 
 thread_local! {
     static HTTP_CALLS: Registry<HttpCall> = const { Registry::new() };

@@ -2,8 +2,7 @@
 
 use crate::abi::buffer_type::BufferType;
 use crate::abi::map_type::MapType;
-use crate::callout::error::is_outage;
-use crate::callout::error::{CalloutError, Outage};
+use crate::callout::error::{CalloutError, Outage, is_outage};
 use crate::error::{Error, Result};
 use crate::fields::header_value::{HeaderValue, Pairs};
 use crate::host::buffer;

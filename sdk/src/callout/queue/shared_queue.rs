@@ -2,13 +2,10 @@
 
 use crate::abi::status::Status;
 use crate::callout::future::InFlight;
-use crate::callout::registry::Kind;
-use crate::callout::registry::Registry;
-use crate::callout::registry::next_number;
+use crate::callout::registry::{Kind, Registry, next_number};
 use crate::engine::declared;
 use crate::engine::point::Points;
-use crate::error::Error;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::shared_data::value::SharedValue;
 use crate::sys;
 use core::convert::Infallible;

@@ -1,18 +1,13 @@
 //! [`Interval`]: something to do again and again.
 
-use crate::callout::completion::Callout;
-use crate::callout::completion::Completion;
-use crate::callout::registry::Kind;
-use crate::callout::registry::next_number;
-use crate::callout::timer;
-use crate::callout::timer::Timer;
-use crate::callout::timer::now;
+use crate::callout::completion::{Callout, Completion};
+use crate::callout::registry::{Kind, next_number};
 use crate::callout::timer::timers::set;
+use crate::callout::timer::{self, Timer, now};
 use crate::current;
 use crate::engine::callbacks::Awaits;
-use crate::error::Error;
-use crate::error::Result;
 use crate::error::kind::ErrorKind;
+use crate::error::{Error, Result};
 use core::any::Any;
 use core::future::poll_fn;
 use core::pin::Pin;

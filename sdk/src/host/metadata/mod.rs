@@ -46,14 +46,12 @@
 pub(crate) mod prost;
 pub(crate) mod value;
 
-use crate::abi::protobuf;
-use crate::abi::protobuf::{Field, Fields};
+use crate::abi::protobuf::{self, Field, Fields};
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 use crate::fields::header_value::HeaderValue;
 pub use crate::host::metadata::value::{Struct, Value};
-use crate::host::stream_info::attribute;
-use crate::host::stream_info::attribute::Attribute;
+use crate::host::stream_info::attribute::{self, Attribute};
 
 /// Returns the metadata of the route.
 #[doc(alias = "requestRouteMetadataValue")]

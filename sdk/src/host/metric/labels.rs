@@ -2,12 +2,9 @@
 
 use crate::abi::metric_type::MetricType;
 use crate::error::Result;
-use crate::host::metric::calls::count;
-use crate::host::metric::calls::shift;
-use crate::host::metric::calls::{get, record};
+use crate::host::metric::calls::{count, get, record, shift};
 use crate::host::metric::escape::escape;
-use crate::host::metric::registry;
-use crate::host::metric::registry::Found;
+use crate::host::metric::registry::{self, Found};
 
 /// Every label of a series that is one too many, and of one with a value that is too long.
 const OTHER: &str = "other";

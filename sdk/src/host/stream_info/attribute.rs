@@ -1,7 +1,6 @@
 //! One attribute: where it is, and how the host encodes its type.
 
-use crate::abi::protobuf;
-use crate::abi::protobuf::Fields;
+use crate::abi::protobuf::{self, Fields};
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 use crate::fields::header_value::{HeaderValue, Pairs};
