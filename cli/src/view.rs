@@ -1,4 +1,4 @@
-//! What the page for the browser, and scripts, are told of an exchange: JSON.
+//! An exchange as JSON, for the page in the browser and for scripts.
 
 use crate::play::Played;
 use proxy_filter_host::{Event, Received};

@@ -12,7 +12,7 @@ use std::rc::Rc;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// What clients are told to authenticate for.
+    /// The realm in the challenge, which names what clients authenticate for.
     realm: String,
     /// The tokens, and the users that they belong to.
     tokens: BTreeMap<String, String>,
