@@ -341,7 +341,7 @@ fn commands(page: &str) -> Vec<String> {
 #[test]
 fn every_command_in_a_page_exists() {
     let aliases = read(&root().join(".cargo/config.toml"));
-    let packages: Vec<String> = ["sdk", "macros", "tests", "cli", "bench"]
+    let packages: Vec<String> = ["sdk", "macros", "tests", "cli", "bench", "kit", "xtask"]
         .map(|directory| read(&root().join(directory).join("Cargo.toml")))
         .iter()
         .map(|manifest| manifest.split('"').nth(1).unwrap().to_owned())

@@ -151,7 +151,7 @@ fn identifiers(scratch: &Scratch) -> PathBuf {
     );
     for (file, contents) in [
         ("Cargo.toml", manifest),
-        (".cargo/config.toml", block(&page, "and has to say, in its `.cargo/config.toml`")),
+        (".cargo/config.toml", block(&page, "a line in its `.cargo/config.toml` that selects the backend")),
         ("src/lib.rs", fs::read_to_string(repository.join("tests/tests/support/identifiers.rs")).unwrap()),
     ] {
         let file = scratch.0.join(file);

@@ -1,7 +1,8 @@
 //! Which context host functions are about, in callbacks of root contexts: completions of streams
 //! choose theirs.
 
-use crate::{current, sys};
+use crate::current;
+use crate::sys;
 
 /// Has host functions be about this context. False if the host does not know it any more.
 #[inline]

@@ -4,8 +4,10 @@ use crate::abi::field::check_field;
 use crate::abi::log_level::LogLevel;
 use crate::abi::pairs::Builder;
 use crate::abi::status::Status;
+use crate::current;
+use crate::log;
 use crate::log::line::{Line, plain_text};
-use crate::{current, log, sys};
+use crate::sys;
 use std::borrow::Cow;
 
 /// A response to the client from the filter, instead of the upstream's.

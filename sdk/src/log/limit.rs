@@ -1,9 +1,10 @@
 //! [`RateLimit`]: log lines that a client can cause, without a flood.
 
 use crate::abi::log_level::LogLevel;
+use crate::current;
 use crate::log::line::Line;
 use crate::log::write;
-use crate::{current, sys};
+use crate::sys;
 use core::fmt;
 use core::time::Duration;
 use std::cell::Cell;

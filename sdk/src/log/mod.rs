@@ -43,7 +43,8 @@ pub use limit::{error_limited, warn_limited};
 pub use log::{Level, debug, error, info, log_enabled, trace, warn};
 
 use crate::abi::log_level::LogLevel;
-use crate::{current, sys};
+use crate::current;
+use crate::sys;
 use core::fmt::Write as _;
 use std::cell::{Cell, RefCell};
 

@@ -1,8 +1,9 @@
 //! Writes a panic in the filter's code to the host's log before the module traps.
 
 use crate::abi::log_level::LogLevel;
+use crate::current;
+use crate::log;
 use crate::log::line::Line;
-use crate::{current, log};
 use std::panic;
 use std::panic::PanicHookInfo;
 
