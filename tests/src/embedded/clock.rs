@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The pause before each part of a message but the first.
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
+
 /// The time of the host. It stands still unless a test advances it.
 #[derive(Debug)]
 pub(crate) struct Clock {

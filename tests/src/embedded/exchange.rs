@@ -2,6 +2,10 @@
 
 use super::codec::{self, Head};
 use super::fields::Map;
+use super::flags::{
+    DOWNSTREAM_PROTOCOL_ERROR, NO_ROUTE_FOUND, UPSTREAM_CONNECTION_TERMINATION, UPSTREAM_PROTOCOL_ERROR,
+    UPSTREAM_REMOTE_RESET,
+};
 use super::flow::Rest;
 use super::functions::Functions;
 use super::incoming::Incoming;
@@ -27,15 +31,6 @@ pub(super) enum Ended {
     /// The VM failed.
     Failed,
 }
-
-/// A bit of `ResponseFlags`.
-pub(super) const UPSTREAM_CONNECTION_TERMINATION: u64 = 1 << 6;
-/// A bit of `ResponseFlags`.
-const NO_ROUTE_FOUND: u64 = 1 << 8;
-/// A bit of `ResponseFlags`.
-const UPSTREAM_PROTOCOL_ERROR: u64 = 1 << 18;
-/// Envoy's default for `per_connection_buffer_limit_bytes`.
-pub(super) const BUFFER_LIMIT: u32 = 1024 * 1024;
 
 /// The stream that is being played.
 pub(super) struct Exchange<'a> {
@@ -104,7 +99,7 @@ impl Exchange<'_> {
         let request = self.request;
         let Head { map, end, broken, closes, .. } = head;
         (self.closes, self.arrived) = (closes, end);
-        let mut incoming = codec::incoming(request, self.now());
+        let mut incoming = Incoming::of(&request.body, &request.trailers, request.protocol, self.now());
         incoming.malformed = broken;
         let early = request.answered.chunks().filter(|_| !end || request.is_upgrade());
         let passed = match early {
@@ -173,7 +168,7 @@ impl Exchange<'_> {
                 if let Some(stream) = &mut self.functions.state().stream {
                     stream.logged.0 = stream.request.headers.value.as_ref().map(wire::routed);
                 }
-                self.with_info(|info| (info.upstream, info.flags) = (false, info.flags | UPSTREAM_PROTOCOL_ERROR));
+                self.with_info(|info| (info.upstream, info.flags) = (false, info.flags | DOWNSTREAM_PROTOCOL_ERROR));
                 Err(Ended::Reply(wire::refused(refusal)))
             }
             None => Ok(()),
@@ -205,8 +200,8 @@ impl Exchange<'_> {
             Ok(decoded) => decoded,
             Err(unfit) => {
                 let (flag, reply) = match unfit {
-                    codec::Unfit::Malformed => (codec::UPSTREAM_PROTOCOL_ERROR, wire::upstream_protocol_error()),
-                    codec::Unfit::TooMany => (codec::UPSTREAM_REMOTE_RESET, wire::upstream_remote_reset()),
+                    codec::Unfit::Malformed => (UPSTREAM_PROTOCOL_ERROR, wire::upstream_protocol_error()),
+                    codec::Unfit::TooMany => (UPSTREAM_REMOTE_RESET, wire::upstream_remote_reset()),
                 };
                 self.with_info(|info| info.flags |= flag);
                 return Some(self.local_reply(&reply));
@@ -234,7 +229,7 @@ impl Exchange<'_> {
             incoming.cut_off();
             incoming.cut_reason = match self.request.protocol {
                 _ if upgraded => None,
-                Protocol::Http1 => Some((codec::UPSTREAM_PROTOCOL_ERROR, "protocol_error")),
+                Protocol::Http1 => Some((UPSTREAM_PROTOCOL_ERROR, "protocol_error")),
                 Protocol::Http2 => {
                     incoming.send_something(self.now());
                     Some((UPSTREAM_CONNECTION_TERMINATION, "connection_termination"))
@@ -380,7 +375,7 @@ impl Exchange<'_> {
     }
 
     pub(super) fn buffer_limit(&self) -> usize {
-        self.functions.state().settings.buffer_limit.unwrap_or(BUFFER_LIMIT) as usize
+        self.functions.state().buffer_limit()
     }
 
     /// Envoy sends any number as a status.

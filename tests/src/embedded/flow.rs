@@ -3,10 +3,10 @@
 use super::body::body_phase;
 use super::codec::{self, Malformed};
 use super::event;
-use super::exchange::{Ended, Exchange, UPSTREAM_CONNECTION_TERMINATION};
+use super::exchange::{Ended, Exchange};
 use super::fields::{Kind, Map};
+use super::flags::{DOWNSTREAM_CONNECTION_TERMINATION, UPSTREAM_CONNECTION_TERMINATION};
 use super::incoming::{Incoming, Piece, Trailers};
-use super::pause::DOWNSTREAM_CONNECTION_TERMINATION;
 use super::stream::{Phase, Which};
 use super::way::{Passed, Way};
 use crate::message::{Answered, Fields, Protocol};

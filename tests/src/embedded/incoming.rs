@@ -1,7 +1,8 @@
 //! The body and the trailers of a message as they come: each part with the time at which it does.
 
-use super::codec::{self, Broken, Malformed};
-use super::pause::PAUSE;
+use super::clock::PAUSE;
+use super::codec::{Broken, Malformed};
+use super::flags::{UPSTREAM_PROTOCOL_ERROR, UPSTREAM_REMOTE_RESET};
 use super::wire;
 use crate::message::{Body, Fields, Protocol};
 use std::time::Duration;
@@ -98,8 +99,8 @@ impl Incoming {
         }
         self.cut_off();
         self.cut_reason = Some(match broken {
-            Broken::TooManyTrailers => (codec::UPSTREAM_REMOTE_RESET, "remote_reset"),
-            Broken::Data(_) | Broken::Trailers => (codec::UPSTREAM_PROTOCOL_ERROR, "protocol_error"),
+            Broken::TooManyTrailers => (UPSTREAM_REMOTE_RESET, "remote_reset"),
+            Broken::Data(_) | Broken::Trailers => (UPSTREAM_PROTOCOL_ERROR, "protocol_error"),
         });
     }
 

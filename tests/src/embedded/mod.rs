@@ -20,6 +20,7 @@ mod exchange;
 #[cfg(feature = "expressions")]
 mod expression;
 mod fields;
+mod flags;
 mod flow;
 mod foreign;
 mod functions;

@@ -1,17 +1,14 @@
 //! The time between the callbacks of a stream: what happens while a message is on its way, or held by the filter.
 
+use super::clock::PAUSE;
 use super::exchange::{Ended, Exchange};
+use super::flags::DOWNSTREAM_CONNECTION_TERMINATION;
 use super::{event, waiting};
 use crate::message::{Answered, Body, Request};
 use std::time::Duration;
 
-/// The pause before each part of a message but the first.
-pub(super) const PAUSE: Duration = Duration::from_millis(50);
 /// How long a client waits unless it says otherwise.
 const LIMIT: Duration = Duration::from_secs(5);
-
-/// A bit of `ResponseFlags`.
-pub(super) const DOWNSTREAM_CONNECTION_TERMINATION: u64 = 1 << 14;
 
 /// When the client leaves.
 #[derive(Clone, Copy, Debug)]

@@ -16,6 +16,9 @@ use crate::engine::abi::Version;
 use crate::record::{Event, LogLine};
 use std::collections::BTreeMap;
 
+/// Envoy's default for `per_connection_buffer_limit_bytes`.
+const BUFFER_LIMIT: u32 = 1024 * 1024;
+
 /// Which host functions may be called now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permission {
@@ -122,6 +125,11 @@ impl State {
         let streams = self.stream.iter().chain(&self.parked);
         let mut filters = streams.flat_map(|stream| &stream.filters);
         self.roots.contains(context) || filters.any(|filter| filter.created && filter.id == context)
+    }
+
+    /// The most bytes that the host buffers for a connection or a filter.
+    pub(super) fn buffer_limit(&self) -> usize {
+        self.settings.buffer_limit.unwrap_or(BUFFER_LIMIT) as usize
     }
 
     /// Who registers a queue now.

@@ -1,7 +1,7 @@
 //! One TCP connection between a client and an upstream, with Envoy's `tcp_proxy` behind the filter.
 
 use super::event;
-use super::exchange::BUFFER_LIMIT;
+use super::flags::UPSTREAM_REMOTE_RESET;
 use super::functions::Functions;
 use super::stream::{Flows, Gated, Phase, Stream};
 use super::vm::Vm;
@@ -38,8 +38,6 @@ const UNKNOWN: u32 = 0;
 /// How much Envoy reads at once. It goes on reading before it asks the filter while it has less
 /// than the limit of the connection.
 const READ: usize = 128 * 1024;
-/// A bit of `ResponseFlags`.
-const UPSTREAM_REMOTE_RESET: u64 = 1 << 4;
 
 /// The connection that is being played.
 pub(super) struct Connection<'a> {
@@ -197,7 +195,7 @@ impl<'a> Connection<'a> {
 
     /// Takes data, or an end, through the filter, as much as the host reads at once.
     fn data(&mut self, from: From, bytes: &[u8], end: bool) {
-        let limit = self.functions.state().settings.buffer_limit.unwrap_or(BUFFER_LIMIT) as usize;
+        let limit = self.functions.state().buffer_limit();
         let at_once = limit.div_ceil(READ).max(1) * READ;
         let pieces: Vec<&[u8]> = if end { vec![bytes] } else { bytes.chunks(at_once).collect() };
         for piece in pieces {

@@ -3,8 +3,8 @@
 
 use super::super::fields::Map;
 use super::super::stream::LocalReply;
+use super::decoded::{Decoded, Head, Refusal};
 use super::syntax::elements;
-use super::{Decoded, Head, Refusal};
 use crate::message::{Fields, Request};
 
 /// Fields by which Envoys talk to each other. External clients may not set them.

@@ -2,8 +2,9 @@
 
 use super::super::fields::{Kind, Map};
 use super::super::wire::SWITCHING_PROTOCOLS;
+use super::decoded::{MAX_BYTES, MAX_FIELD_OVER_HTTP2, MAX_FIELDS};
 use super::syntax::{block, is_control, is_length, is_token, parse};
-use super::{MAX_BYTES, MAX_FIELD_OVER_HTTP2, MAX_FIELDS, trailers_error};
+use super::{http1, http2};
 use crate::message::{Body, Fields, Protocol, Reply};
 
 /// A response as the filter that is nearest to the upstream sees it.
@@ -101,7 +102,11 @@ fn decode_fields(reply: &Reply, protocol: Protocol, is_head: bool) -> Option<Res
         _ => None,
     };
     let broken = broken.or_else(|| {
-        trailers_error(&trailers, protocol).map(|details| match details {
+        let error = match protocol {
+            Protocol::Http1 => http1::trailers_error(&trailers),
+            Protocol::Http2 => http2::trailers_error(&trailers),
+        };
+        error.map(|details| match details {
             "http2.too_many_headers" => Broken::TooManyTrailers,
             _ => Broken::Trailers,
         })
