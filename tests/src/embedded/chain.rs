@@ -1,87 +1,468 @@
-//! The filters of a stream: several plugins of one VM, in the order of the configuration.
+//! A message in the filter chain: how far the filters forward it, and what the host buffers for
+//! each of them.
 
-use super::exchange::{Ended, Exchange};
-use super::stream::{Filter, Phase, Which};
-use crate::message::{Fields, Protocol};
+use super::codec;
+use super::contexts::{Contexts, Ended};
+use super::fields::Map;
+use super::stream::{Phase, Which};
+use super::{upstream, wire};
 
-impl Exchange<'_> {
-    /// The contexts that a message passes: a request's in order, a response's in reverse and only
-    /// those that the module knows.
-    pub(super) fn chain(&self, which: Which) -> Vec<u32> {
-        let filters = self.filters();
+/// What a callback of a filter has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Paused {
+    Nothing,
+    /// The part that it was called for. The next part comes to the filter all the same.
+    Part,
+    /// The headers, and all that comes after them: the filter is not called again.
+    All,
+}
+
+/// What a body callback returned, as Envoy understands the number.
+enum Data {
+    Continue,
+    Buffer,
+    Watermark,
+    Drop,
+}
+
+impl Data {
+    const fn from_raw(raw: u32) -> Self {
+        match raw {
+            0 => Self::Continue,
+            1 => Self::Buffer,
+            2 => Self::Watermark,
+            _ => Self::Drop,
+        }
+    }
+}
+
+/// One filter, and what it has not forwarded.
+#[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "the filter pauses any of the parts")]
+struct Stage {
+    context: u32,
+    paused: Paused,
+    /// It has not forwarded the headers.
+    headers: bool,
+    /// It has not forwarded bytes of the body, or its end.
+    data: bool,
+    /// It has not forwarded the trailers.
+    trailers: bool,
+    /// The bytes that the host buffers: the filter has seen them, unless all is paused.
+    buffer: Vec<u8>,
+    /// The end of the body came with them.
+    has_end: bool,
+    /// The filter can read all the bytes that are buffered.
+    is_readable: bool,
+}
+
+impl Stage {
+    const fn new(context: u32) -> Self {
+        Self {
+            context,
+            paused: Paused::Nothing,
+            headers: false,
+            data: false,
+            trailers: false,
+            buffer: Vec::new(),
+            has_end: false,
+            is_readable: false,
+        }
+    }
+
+    /// Takes out the buffered bytes, to forward them.
+    fn take_buffer(&mut self) -> Vec<u8> {
+        (self.data, self.is_readable) = (false, false);
+        std::mem::take(&mut self.buffer)
+    }
+}
+
+/// One message in the filter chain.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub(super) which: Which,
+    /// The message ends with its headers.
+    pub(super) only_headers: bool,
+    /// There are trailers, from their sender or from a filter.
+    has_trailers: bool,
+    /// In the order in which the message passes them.
+    stages: Vec<Stage>,
+    /// The bytes of the body that all filters have forwarded.
+    pub(super) forwarded: Vec<u8>,
+}
+
+pub(super) const fn body_phase(which: Which, end_of_stream: bool) -> Phase {
+    match which {
+        Which::Request => Phase::RequestBody { end_of_stream },
+        Which::Response => Phase::ResponseBody { end_of_stream },
+    }
+}
+
+impl Chain {
+    /// A message that has not come to the first of these contexts.
+    pub(super) fn new(which: Which, contexts: Vec<u32>, only_headers: bool) -> Self {
+        let stages = contexts.into_iter().map(Stage::new).collect();
+        Self { which, only_headers, has_trailers: false, stages, forwarded: Vec::new() }
+    }
+
+    /// The headers come to the first filter.
+    pub(super) fn headers(&mut self, contexts: &mut Contexts<'_>) -> Result<(), Ended> {
+        self.headers_from(contexts, 0)
+    }
+
+    /// A chunk of the body comes to the first filter.
+    pub(super) fn data(&mut self, contexts: &mut Contexts<'_>, bytes: Vec<u8>, end: bool) -> Result<(), Ended> {
+        self.data_from(contexts, 0, bytes, end)
+    }
+
+    /// The trailers come to the first filter.
+    pub(super) fn trailers(&mut self, contexts: &mut Contexts<'_>, map: Map) -> Result<(), Ended> {
+        contexts.with_side(self.which, |side| side.trailers.put(map));
+        self.has_trailers = true;
+        self.trailers_from(contexts, 0)
+    }
+
+    /// Resumes the filters that have continued the message outside of its callbacks. Whether
+    /// anything was forwarded.
+    pub(super) fn resume_continued(&mut self, contexts: &mut Contexts<'_>) -> Result<bool, Ended> {
+        let mut resumed = false;
+        for context in contexts.with_side(self.which, |side| std::mem::take(&mut side.continued)) {
+            if let Some(index) = self.stages.iter().position(|stage| stage.context == context) {
+                resumed |= self.resume(contexts, index)?;
+            }
+        }
+        Ok(resumed)
+    }
+
+    /// Whether no filter pauses the message.
+    pub(super) fn is_free(&self) -> bool {
+        self.stages.iter().all(|stage| stage.paused == Paused::Nothing)
+    }
+
+    /// Whether a filter pauses all that comes.
+    pub(super) fn is_closed(&self) -> bool {
+        self.stages.iter().any(|stage| stage.paused == Paused::All)
+    }
+
+    /// Runs what may happen between the parts of the message. What is buffered for a filter is
+    /// available to it meanwhile.
+    pub(super) fn between<'a, T>(
+        &mut self,
+        contexts: &mut Contexts<'a>,
+        complete: bool,
+        body: impl FnOnce(&mut Contexts<'a>) -> T,
+    ) -> T {
+        let available = |stage: &Stage| stage.paused == Paused::Part && stage.data && (stage.is_readable || complete);
+        let mut buffers = (0..self.stages.len()).filter(|index| self.stages.get(*index).is_some_and(available));
+        let shown = buffers.next();
+        if buffers.next().is_some() {
+            contexts.violation(
+                "the embedded host does not play two filters that hold pieces of one body at the same time: test them in Envoy",
+            );
+        }
+        if let Some(index) = shown {
+            self.show_body(contexts, index);
+        }
+        let pauses_end = |stage: &Stage| stage.paused == Paused::Part && stage.data && stage.has_end;
+        let ending = complete && !self.has_trailers && self.stages.iter().any(pauses_end);
+        contexts.set_phase(if ending { body_phase(self.which, true) } else { Phase::Idle });
+        let result = body(contexts);
+        contexts.set_phase(Phase::Idle);
+        if let Some(index) = shown {
+            self.take_body(contexts, index);
+        }
+        result
+    }
+
+    fn stage(&mut self, index: usize) -> Option<&mut Stage> {
+        self.stages.get_mut(index)
+    }
+
+    /// Forwards headers, from this filter on, until one pauses them. They stay in the side, and
+    /// are not available to filters that have forwarded them.
+    fn headers_from(&mut self, contexts: &mut Contexts<'_>, from: usize) -> Result<(), Ended> {
+        let which = self.which;
+        for index in from..self.stages.len() {
+            let Some(stage) = self.stages.get_mut(index) else { break };
+            let context = stage.context;
+            if which == Which::Request {
+                contexts.create(context);
+            }
+            contexts.with_side(which, |side| side.headers.show_to(context));
+            let paused = headers_of_context(contexts, which, context, self.only_headers)?;
+            if paused != Paused::Nothing {
+                (stage.paused, stage.headers) = (paused, true);
+                return Ok(());
+            }
+            contexts.with_side(which, |side| side.headers.hide_from(context));
+        }
+        if which == Which::Response {
+            let refused =
+                contexts.with_side(which, |side| side.headers.value.as_ref().and_then(codec::refuse_response));
+            if let Some(reply) = refused {
+                return Err(Ended::Reply(reply));
+            }
+        }
+        contexts.with_side(which, |side| {
+            // Filters that have paused response headers still reach what was forwarded, and change
+            // it in vain.
+            side.sent = side.headers.value.clone().filter(|_| side.headers.is_in_reach());
+            side.gone = true;
+        });
         match which {
-            Which::Request => filters.iter().map(|filter| filter.id).collect(),
-            Which::Response => filters.iter().rev().filter(|filter| filter.created).map(|filter| filter.id).collect(),
+            Which::Request => upstream::route(contexts),
+            Which::Response => {
+                self.note_forwarded(contexts);
+                Ok(())
+            }
         }
     }
 
-    fn filters(&self) -> Vec<Filter> {
-        self.functions.state().stream.as_ref().map(|stream| stream.filters.clone()).unwrap_or_default()
+    /// Forwards a chunk of the body, from this filter on, until one pauses it.
+    fn data_from(&mut self, contexts: &mut Contexts<'_>, from: usize, bytes: Vec<u8>, end: bool) -> Result<(), Ended> {
+        let (which, mut data, mut end, mut added) = (self.which, bytes, end, None);
+        // Whether trailers that were added to a response are lost if a later filter keeps the body.
+        let mut fragile = false;
+        for index in from..self.stages.len() {
+            let Some(stage) = self.stage(index) else { break };
+            if stage.paused == Paused::All {
+                stage.buffer.append(&mut data);
+                (stage.data, stage.has_end) = (true, end);
+                return self.added_trailers(contexts, added);
+            }
+            let readable = stage.is_readable;
+            let new = std::mem::take(&mut data);
+            let visible = if readable { [std::mem::take(&mut stage.buffer), new].concat() } else { new };
+            let (body, decision) = data_of_context(contexts, which, stage.context, visible, readable, end)?;
+            match decision {
+                Data::Continue => {
+                    stage.buffer.extend_from_slice(&body);
+                    data = stage.take_buffer();
+                    let paused = stage.paused == Paused::Part;
+                    self.release(contexts, index)?;
+                    if end && !self.has_trailers && has_trailers(contexts, which) {
+                        (self.has_trailers, end) = (true, false);
+                        // Envoy 1.40 calls the next filters twice for those of a request, if this
+                        // filter has paused the body before.
+                        let times = if paused && which == Which::Request { 2 } else { 1 };
+                        added = Some((index + 1, times));
+                        fragile = !paused && which == Which::Response;
+                    }
+                    continue;
+                }
+                decision @ (Data::Buffer | Data::Watermark) => {
+                    stage.buffer.extend_from_slice(&body);
+                    stage.is_readable = matches!(decision, Data::Buffer);
+                }
+                Data::Drop => {
+                    if readable {
+                        stage.buffer = body;
+                    }
+                    stage.is_readable = false;
+                }
+            }
+            (stage.paused, stage.data, stage.has_end) = (Paused::Part, true, end);
+            if stage.buffer.len() > contexts.buffer_limit() {
+                return Err(match which {
+                    Which::Request => Ended::Reply(wire::payload_too_large()),
+                    Which::Response => Ended::Closed,
+                });
+            }
+            if fragile {
+                // Envoy 1.40 calls no filter for the trailers: this filter sees no end of the body,
+                // and keeps it.
+                return Ok(());
+            }
+            return self.added_trailers(contexts, added);
+        }
+        self.forwarded.append(&mut data);
+        if which == Which::Response {
+            self.note_forwarded(contexts);
+        }
+        self.added_trailers(contexts, added)
     }
 
-    /// A METADATA frame of HTTP/2 passes: whatever the filters say, it goes on.
-    pub(super) fn metadata(&mut self, which: Which, entries: &Fields) -> Result<(), Ended> {
-        let allowed = self.functions.state().settings.allow_metadata && self.request.protocol == Protocol::Http2;
-        if entries.is_empty() || !allowed {
-            return Ok(());
-        }
-        for filter in self.chain(which) {
-            self.filter = filter;
-            let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-            self.callback(Phase::Idle, &which.name("metadata"), &[count])?;
+    /// A filter has added trailers at the end of the body: they come to the later ones.
+    fn added_trailers(&mut self, contexts: &mut Contexts<'_>, added: Option<(usize, u32)>) -> Result<(), Ended> {
+        let (from, times) = added.unwrap_or_default();
+        (0..times).try_for_each(|_| self.trailers_from(contexts, from))
+    }
+
+    /// Forwards the trailers, from this filter on, until one pauses them.
+    fn trailers_from(&mut self, contexts: &mut Contexts<'_>, from: usize) -> Result<(), Ended> {
+        let which = self.which;
+        let phase = match which {
+            Which::Request => Phase::RequestTrailers,
+            Which::Response => Phase::ResponseTrailers,
+        };
+        for index in from..self.stages.len() {
+            let Some(stage) = self.stage(index) else { break };
+            if stage.paused == Paused::All {
+                stage.trailers = true;
+                return Ok(());
+            }
+            // What is buffered for the filter is available; after another kind of pause, an empty
+            // buffer is, which is not sent.
+            let (context, paused) = (stage.context, stage.paused == Paused::Part);
+            let count = contexts.with_side(which, |side| {
+                side.trailers.show_to(context);
+                side.trailers.value.as_ref().map_or(0, Map::len)
+            });
+            if paused {
+                self.show_body(contexts, index);
+            }
+            let called = contexts.callback(context, phase, &which.name("trailers"), &[count]);
+            if paused {
+                self.take_body(contexts, index);
+            }
+            let continued = take_continued(contexts, which, context);
+            let raw = called?;
+            let Some(stage) = self.stage(index) else { break };
+            if raw != 0 && !continued {
+                (stage.paused, stage.trailers) = (Paused::Part, true);
+                return Ok(());
+            }
+            let data = stage.take_buffer();
+            contexts.with_side(which, |side| side.trailers.hide_from(context));
+            self.release(contexts, index)?;
+            if !data.is_empty() {
+                self.data_from(contexts, index + 1, data, false)?;
+            }
         }
         Ok(())
     }
 
-    /// Makes the context of the filter, unless the module has it already.
-    pub(super) fn create(&mut self) {
-        let id = self.filter;
-        let new = {
-            let mut state = self.functions.state();
-            let filters = state.stream.iter_mut().flat_map(|stream| &mut stream.filters);
-            let mut new = filters.filter(|filter| filter.id == id && !filter.created);
-            new.next().map(|filter| {
-                filter.created = true;
-                filter.root
-            })
-        };
-        if let Some(root) = new {
-            self.vm.call("proxy_on_context_create", &[id, root]);
+    /// A filter pauses nothing any more: headers that it paused are forwarded.
+    fn release(&mut self, contexts: &mut Contexts<'_>, index: usize) -> Result<(), Ended> {
+        let Some(stage) = self.stage(index) else { return Ok(()) };
+        let (all, context) = (stage.paused == Paused::All, stage.context);
+        stage.paused = Paused::Nothing;
+        if !std::mem::take(&mut stage.headers) {
+            return Ok(());
+        }
+        // Response headers that were paused stay available, although they were forwarded.
+        if self.which == Which::Request || !all {
+            contexts.with_side(self.which, |side| side.headers.hide_from(context));
+        }
+        self.headers_from(contexts, index + 1)
+    }
+
+    /// A filter has continued the message: the parts that it paused are forwarded, through the
+    /// filter itself if it has not seen them. Whether there were any.
+    ///
+    /// Envoy has one buffer for all filters, and calls the later ones for all that is in it: also
+    /// for what they have seen already, and paused.
+    fn resume(&mut self, contexts: &mut Contexts<'_>, index: usize) -> Result<bool, Ended> {
+        let Some((before, [stage, after @ ..])) = self.stages.split_at_mut_checked(index) else { return Ok(false) };
+        if stage.paused == Paused::Nothing {
+            return Ok(false);
+        }
+        if before.iter().any(|stage| stage.paused == Paused::Part && !stage.buffer.is_empty()) {
+            contexts.violation(
+                "a filter continued a message of which another filter, before it, holds the body: Envoy 1.40 has one buffer for both, and lets \
+                 go what the other one holds",
+            );
+        }
+        let later = after.iter_mut().filter(|stage| stage.paused == Paused::Part);
+        let later: Vec<u8> = later.flat_map(|stage| std::mem::take(&mut stage.buffer)).collect();
+        let next = if stage.paused == Paused::All { index } else { index + 1 };
+        let (data, trailers, mut end) = (stage.data, std::mem::take(&mut stage.trailers), stage.has_end);
+        let bytes = [later, stage.take_buffer()].concat();
+        self.release(contexts, index)?;
+        let added = end && next > index && !self.has_trailers && has_trailers(contexts, self.which);
+        if added {
+            (self.has_trailers, end) = (true, false);
+        }
+        if (data && end) || !bytes.is_empty() {
+            self.data_from(contexts, next, bytes, end)?;
+        }
+        if trailers || added {
+            self.trailers_from(contexts, next)?;
+        }
+        Ok(true)
+    }
+
+    /// Makes what is buffered for a filter available to it.
+    fn show_body(&mut self, contexts: &Contexts<'_>, index: usize) {
+        let which = self.which;
+        let Some(stage) = self.stage(index) else { return };
+        let visible = if stage.is_readable { std::mem::take(&mut stage.buffer) } else { Vec::new() };
+        contexts.with_side(which, |side| {
+            side.body.show(visible, stage.context);
+            side.holds_body = true;
+        });
+    }
+
+    /// Takes back what [`Self::show_body`] made available.
+    fn take_body(&mut self, contexts: &Contexts<'_>, index: usize) {
+        let body = contexts.with_side(self.which, |side| {
+            side.holds_body = false;
+            side.body.take().unwrap_or_default()
+        });
+        if let Some(stage) = self.stage(index).filter(|stage| stage.is_readable) {
+            stage.buffer = body;
         }
     }
 
-    /// The end of each filter: all log, then one after the other goes.
-    pub(super) fn close_filters(&mut self) {
-        let filters = self.chain(Which::Request);
-        for filter in &filters {
-            self.filter = *filter;
-            // A request that did not reach the filter is logged all the same.
-            self.create();
-            let _ = self.callback(Phase::Log, "proxy_on_log", &[]);
-        }
-        self.log_access();
-        for filter in filters {
-            self.filter = filter;
-            let _ = self.callback(Phase::Done, "proxy_on_done", &[]);
-            let _ = self.callback(Phase::Delete, "proxy_on_delete", &[]);
-        }
+    /// All filters have forwarded a part.
+    fn note_forwarded(&self, contexts: &Contexts<'_>) {
+        let now = contexts.now();
+        contexts.with_side(self.which, |side| side.forwarded_at = Some(now));
     }
+}
 
-    /// An access logger has no context of the stream: its root context logs.
-    fn log_access(&mut self) {
-        let logger = {
-            let mut state = self.functions.state();
-            let roots = if state.settings.access_logger { state.roots.serving(1) } else { Vec::new() };
-            let Some(stream) = &mut state.stream else { return };
-            stream.logger = roots.first().copied();
-            stream.logger
-        };
-        if let Some(root) = logger {
-            self.filter = root;
-            let _ = self.callback(Phase::Log, "proxy_on_log", &[]);
+/// Calls one context with the headers. What it pauses then.
+fn headers_of_context(contexts: &mut Contexts<'_>, which: Which, context: u32, end: bool) -> Result<Paused, Ended> {
+    let count = contexts.with_side(which, |side| side.headers.value.as_ref().map_or(0, Map::len));
+    let phase = match which {
+        Which::Request => Phase::RequestHeaders,
+        Which::Response => Phase::ResponseHeaders,
+    };
+    let raw = contexts.callback(context, phase, &which.name("headers"), &[count, u32::from(end)])?;
+    let continued = take_continued(contexts, which, context);
+    Ok(match raw {
+        // 2 is ContinueAndEndStream, which Envoy treats as Continue.
+        0 | 2 => Paused::Nothing,
+        _ if continued => Paused::Nothing,
+        1 if contexts.allows_stop_iteration() && !end => Paused::Part,
+        _ => Paused::All,
+    })
+}
+
+/// Calls one context with a chunk of the body. What it has made of it, and what it returned.
+fn data_of_context(
+    contexts: &mut Contexts<'_>,
+    which: Which,
+    context: u32,
+    visible: Vec<u8>,
+    buffered: bool,
+    end: bool,
+) -> Result<(Vec<u8>, Data), Ended> {
+    if buffered && visible.len() > contexts.buffer_limit() {
+        if which == Which::Response {
+            return Err(Ended::Closed);
         }
-        if let Some(stream) = &mut self.functions.state().stream {
-            stream.logger = None;
-        }
+        // Envoy has sent its local reply already when it calls the filter with this chunk.
+        contexts.note_local_reply(&wire::payload_too_large());
     }
+    let size = u32::try_from(visible.len()).unwrap_or(u32::MAX);
+    contexts.with_side(which, |side| side.body.show(visible, context));
+    let called = contexts.callback(context, body_phase(which, end), &which.name("body"), &[size, u32::from(end)]);
+    let body = contexts.with_side(which, |side| side.body.take().unwrap_or_default());
+    let continued = take_continued(contexts, which, context);
+    let raw = called?;
+    Ok((body, if continued { Data::Continue } else { Data::from_raw(raw) }))
+}
+
+/// Whether the context whose callback has run has continued the message in it.
+fn take_continued(contexts: &Contexts<'_>, which: Which, context: u32) -> bool {
+    contexts.with_side(which, |side| {
+        let before = side.continued.len();
+        side.continued.retain(|other| *other != context);
+        side.continued.len() < before
+    })
+}
+
+fn has_trailers(contexts: &Contexts<'_>, which: Which) -> bool {
+    contexts.with_side(which, |side| side.trailers.value.is_some())
 }

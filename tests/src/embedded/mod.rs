@@ -4,16 +4,16 @@ pub(crate) mod abi;
 mod access;
 mod attribute;
 mod backs;
-mod begun;
-mod body;
 mod callout;
 mod callout_server;
 mod callouts;
 mod chain;
+mod client;
 mod clock;
 mod codec;
 #[cfg(feature = "expressions")]
 mod compiled;
+mod contexts;
 mod emscripten;
 mod event;
 mod exchange;
@@ -21,12 +21,10 @@ mod exchange;
 mod expression;
 mod fields;
 mod flags;
-mod flow;
 mod foreign;
 mod functions;
 mod grpc_service;
 mod happening;
-mod headers;
 mod incoming;
 mod info;
 mod machine;
@@ -35,12 +33,11 @@ mod metadata;
 mod meter;
 mod metric;
 mod older;
-mod pause;
+mod playback;
 mod process;
 mod property;
 mod protobuf;
 mod random;
-mod reply;
 mod root;
 mod rpc;
 mod rpc_server;
@@ -52,11 +49,11 @@ mod state;
 mod stream;
 mod tcp;
 mod under_way;
+mod upstream;
 mod valid;
 mod vm;
 mod waiting;
 mod wasi;
-mod way;
 mod wire;
 
 pub(crate) use vm::Guest;
@@ -65,8 +62,8 @@ use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
-use begun::Begun;
 use callouts::Noted;
+use contexts::Contexts;
 use exchange::Exchange;
 use functions::Functions;
 use machine::Machine;
@@ -98,9 +95,8 @@ pub(crate) struct Embedded {
 /// An exchange whose upstream has the request.
 struct Open {
     machine: usize,
-    request: Request,
+    exchange: Exchange,
     answer: Answer,
-    begun: Begun,
     /// What has happened so far.
     before: Record,
     /// The calls that were made. They may go on.
@@ -304,8 +300,9 @@ impl Backend for Embedded {
         let decoded = codec::decode(request, &self.settings.upgrades);
         let has_stream = !matches!(decoded, codec::Decoded::Reset | codec::Decoded::NotPlayed(_));
         let stream = has_stream.then(|| machine.new_stream());
-        let begun = Exchange::begin(&mut machine.vm, &machine.functions, decoded, stream, request);
-        let reached = begun.reached_the_upstream();
+        let mut contexts = Contexts::new(&mut machine.vm, &machine.functions);
+        let exchange = Exchange::begin(&mut contexts, decoded, stream, request);
+        let reached = exchange.reached_the_upstream();
         {
             let mut state = machine.functions.state();
             let stream = state.stream.take();
@@ -314,22 +311,21 @@ impl Backend for Embedded {
         let calls = self.machines.get(index).map(|machine| machine.functions.state().callouts.put_away());
         let calls = calls.unwrap_or_default();
         append(&mut before, self.record(index));
-        let (request, answer) = (request.clone(), Answer::clone(answer));
-        self.open.push(Open { machine: index, request, answer, begun, before, calls });
+        self.open.push(Open { machine: index, exchange, answer: Answer::clone(answer), before, calls });
         reached
     }
 
     fn finish(&mut self) -> Record {
-        let Some(Open { machine: index, request, answer, begun, before: mut record, calls }) = self.open.pop() else {
+        let Some(Open { machine: index, exchange, answer, before: mut record, calls }) = self.open.pop() else {
             return Record::default();
         };
         let Some(machine) = self.machines.get_mut(index) else { return Record::default() };
         {
             let mut state = machine.functions.state();
-            state.stream = if begun.has_stream() { state.parked.pop() } else { None };
+            state.stream = if exchange.has_stream() { state.parked.pop() } else { None };
             state.callouts.put_back(calls);
         }
-        match Exchange::finish(&mut machine.vm, &machine.functions, begun, &request, &answer) {
+        match exchange.finish(&mut Contexts::new(&mut machine.vm, &machine.functions), &answer) {
             Ok((response, upstream)) => (record.response, record.upstream) = (response, upstream),
             Err(why) => record.not_played = Some(why),
         }

@@ -120,6 +120,10 @@ pub(crate) struct Side {
     pub(crate) holds_body: bool,
     /// The headers have gone on.
     pub(crate) gone: bool,
+    /// All of the message has come from its sender.
+    pub(super) arrived: bool,
+    /// When all filters had forwarded a part of it, the last time.
+    pub(super) forwarded_at: Option<Duration>,
     /// The callbacks that hold the message, of each filter one.
     pub(super) held: Vec<Hold>,
     /// The headers as they went on, where the module can still reach, and in vain change, what the
@@ -136,6 +140,8 @@ impl Side {
             continued: Vec::new(),
             holds_body: false,
             gone: false,
+            arrived: false,
+            forwarded_at: None,
             held: Vec::new(),
             sent: None,
         }

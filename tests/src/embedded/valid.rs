@@ -1,7 +1,7 @@
 //! What Envoy refuses to send, and what it sends although no receiver should take it.
 
 use super::fields::Map;
-use crate::message::{Fields, Protocol, Request};
+use crate::message::{Protocol, Request};
 
 /// Why Envoy's router does not send a request with these headers: the text that the client, or the
 /// module that made the call, is told. Measured on Envoy 1.40 with every byte.
@@ -28,7 +28,8 @@ pub(super) fn details(refusal: &[u8]) -> Vec<u8> {
     [b"filter_removed_required_request_headers{", &why[..], b"}"].concat()
 }
 
-/// Whether the request line would be read in another way than it was meant. Envoy writes it as it is.
+/// Whether the request line would be read in another way than it was meant. Envoy writes it as it
+/// is.
 pub(super) fn is_line_misread(map: &Map) -> bool {
     let path = map.get(b":path").unwrap_or(b"/");
     !map.get(b":method").is_some_and(is_token)
@@ -36,8 +37,18 @@ pub(super) fn is_line_misread(map: &Map) -> bool {
         || path.iter().any(|byte| *byte <= b' ' || *byte >= 0x7f)
 }
 
-/// A field of a request that frames it, or names its hop, and that no client has sent so.
-pub(super) fn field_of_hop(map: &Map, request: &Request) -> Option<String> {
+/// What is wrong with the line of a request over HTTP/1.
+pub(super) fn misread_line(map: &Map, request: &Request) -> Option<String> {
+    let part = |name: &[u8]| map.get(name).unwrap_or_default().escape_ascii().to_string();
+    (request.protocol == Protocol::Http1 && is_line_misread(map)).then(|| {
+        let line = format!("{} {}", part(b":method"), part(b":path"));
+        format!("the request line begins with `{line}`, which the upstream would read in another way than it was meant")
+    })
+}
+
+/// What is wrong with a field of a request that frames it, or names its hop, and that no client has
+/// sent so.
+pub(super) fn framing_field(map: &Map, request: &Request) -> Option<String> {
     let over_http2 = request.protocol == Protocol::Http2;
     let is_odd = |name: &[u8]| match name {
         b"transfer-encoding" => true,
@@ -45,15 +56,53 @@ pub(super) fn field_of_hop(map: &Map, request: &Request) -> Option<String> {
         b"connection" | b"keep-alive" | b"proxy-connection" => over_http2,
         _ => false,
     };
-    let odd = map.fields().iter().find(|(name, _)| is_odd(name));
-    odd.map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii()))
+    let (name, value) = map.fields().iter().find(|(name, _)| is_odd(name))?;
+    Some(format!(
+        "the request would have the field `{}: {}`, which frames a message or switches its protocol: Envoy writes it \
+         as it is, and the upstream waits for what does not come",
+        name.escape_ascii(),
+        value.escape_ascii()
+    ))
 }
 
-/// The first field that is not valid HTTP: Envoy writes those of responses and trailers as they are.
-pub(super) fn odd_field(fields: &Fields) -> Option<String> {
+/// What is wrong with fields of a response or with trailers: Envoy writes them as they are, and a
+/// receiver takes them for others, or refuses the whole message.
+pub(super) fn odd_fields(message: &str, map: &Map) -> Option<String> {
     let is_odd = |name: &[u8], value: &[u8]| !is_token(name) || has_control(value);
-    let odd = fields.iter().find(|(name, value)| !name.starts_with(b":") && is_odd(name, value));
-    odd.map(|(name, value)| format!("{}: {}", name.escape_ascii(), value.escape_ascii()))
+    let mut fields = map.fields().iter();
+    let (name, value) = fields.find(|(name, value)| !name.starts_with(b":") && is_odd(name, value))?;
+    Some(format!(
+        "the {message} would have the field `{}: {}`, which is not valid HTTP: Envoy writes it as it is",
+        name.escape_ascii(),
+        value.escape_ascii()
+    ))
+}
+
+/// What is wrong with the status of a response. Envoy sends any number.
+pub(super) fn odd_status(status: u32, request: &Request) -> Option<String> {
+    let upgrades = status == 101 && request.is_upgrade();
+    let is_odd = !(200..=999).contains(&status) && !upgrades;
+    is_odd.then(|| {
+        format!(
+            "the response would have the status {status}, which is none of a final response (200 to 999): Envoy \
+             writes it as it is"
+        )
+    })
+}
+
+/// What is wrong with a `content-length` that is not the body's: Envoy never corrects it, and a
+/// wrong one breaks the framing.
+pub(super) fn wrong_length(message: &str, headers: &Map, body: &[u8]) -> Option<String> {
+    let announced = headers.get(b"content-length")?;
+    let length = std::str::from_utf8(announced).ok().and_then(|length| length.parse().ok());
+    (length != Some(body.len())).then(|| {
+        format!(
+            "the {message}'s content-length is {}, but its body has {} bytes: the next message on the connection \
+             would be misread",
+            String::from_utf8_lossy(announced),
+            body.len()
+        )
+    })
 }
 
 fn is_token(text: &[u8]) -> bool {

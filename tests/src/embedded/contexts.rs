@@ -1,0 +1,221 @@
+//! The contexts of one stream in their VM: entering their callbacks, and what these asked for.
+
+use super::functions::Functions;
+use super::info::{Info, Whose};
+use super::stream::{Filter, LocalReply, Phase, Side, Stream, Which};
+use super::vm::Vm;
+use super::{event, waiting};
+use crate::message::{Fields, Protocol};
+use proxy_filter::sys::HostFunctions;
+use std::time::Duration;
+
+/// Why a message is not forwarded any further.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The module made a local reply, or Envoy does.
+    Reply(LocalReply),
+    /// The module closed the stream.
+    Closed,
+    /// The client disconnected: nothing resumed the message, or nothing responded, for too long.
+    Disconnected,
+    /// The VM failed.
+    Failed,
+}
+
+/// The contexts of the stream that is being played.
+pub(super) struct Contexts<'a> {
+    vm: &'a mut Vm,
+    functions: &'a Functions,
+}
+
+impl<'a> Contexts<'a> {
+    pub(super) const fn new(vm: &'a mut Vm, functions: &'a Functions) -> Self {
+        Self { vm, functions }
+    }
+
+    /// Starts to play a stream, if there is one.
+    pub(super) fn begin(&mut self, stream: Option<Stream>, protocol: Protocol) {
+        let started = self.functions.proxy_get_current_time_nanoseconds().unwrap_or_default();
+        self.functions.state().stream = stream;
+        self.with_info(|info| (info.protocol, info.started) = (protocol, started));
+    }
+
+    /// Forgets the stream, which has ended.
+    pub(super) fn end(&mut self) {
+        self.functions.state().stream = None;
+    }
+
+    /// The contexts that a message passes: a request's in the order of the configuration, a
+    /// response's in reverse and only those that the module knows.
+    pub(super) fn ids(&self, which: Which) -> Vec<u32> {
+        let filters = self.with_stream(|stream| stream.filters.clone()).unwrap_or_default();
+        let known = |filter: &&Filter| which == Which::Request || filter.created;
+        let mut ids: Vec<u32> = filters.iter().filter(known).map(|filter| filter.id).collect();
+        if which == Which::Response {
+            ids.reverse();
+        }
+        ids
+    }
+
+    /// Creates the context of a filter, unless the module has it already.
+    pub(super) fn create(&mut self, filter: u32) {
+        let new = self.with_stream(|stream| {
+            let mut new = stream.filters.iter_mut().filter(|known| known.id == filter && !known.created);
+            new.next().map(|filter| {
+                filter.created = true;
+                filter.root
+            })
+        });
+        if let Some(root) = new.flatten() {
+            self.vm.call("proxy_on_context_create", &[filter, root]);
+        }
+    }
+
+    /// Enters a callback of a context, then does what it asked for. Returns its result, or why the
+    /// message is not forwarded any further.
+    pub(super) fn callback(&mut self, context: u32, phase: Phase, name: &str, arguments: &[u32]) -> Result<u32, Ended> {
+        if self.vm.failed() {
+            return Err(Ended::Failed);
+        }
+        self.set_phase(phase);
+        let arguments: Vec<u32> = std::iter::once(context).chain(arguments.iter().copied()).collect();
+        let raw = self.vm.call(name, &arguments).unwrap_or_default();
+        if self.vm.failed() {
+            return Err(Ended::Failed);
+        }
+        let now = self.now();
+        self.with_stream(|stream| stream.returned(name, context, raw, now));
+        self.set_phase(Phase::Idle);
+        self.asked()?;
+        Ok(raw)
+    }
+
+    /// Whether the module has closed the stream, or made a local reply, since the last call.
+    pub(super) fn asked(&self) -> Result<(), Ended> {
+        let asked = self.with_stream(|stream| {
+            if std::mem::take(&mut stream.closed) {
+                let code = stream.info.code.as_ref().map_or(0, |(code, _)| *code);
+                stream.info.code = Some((code, b"wasm_close_stream".to_vec()));
+                return Some(Ended::Closed);
+            }
+            stream.local_reply.take().map(Ended::Reply)
+        });
+        asked.flatten().map_or(Ok(()), Err)
+    }
+
+    /// A METADATA frame of HTTP/2 passes the filters, which cannot stop it.
+    pub(super) fn metadata(&mut self, which: Which, entries: &Fields) -> Result<(), Ended> {
+        if !self.functions.state().settings.allow_metadata {
+            return Ok(());
+        }
+        let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        for context in self.ids(which) {
+            self.callback(context, Phase::Idle, &which.name("metadata"), &[count])?;
+        }
+        Ok(())
+    }
+
+    /// The end of each filter: all of them log, then one after the other is deleted.
+    pub(super) fn close(&mut self) {
+        let contexts = self.ids(Which::Request);
+        for context in &contexts {
+            // A request that did not reach the filter is logged all the same.
+            self.create(*context);
+            let _ = self.callback(*context, Phase::Log, "proxy_on_log", &[]);
+        }
+        self.log_access();
+        for context in contexts {
+            let _ = self.callback(context, Phase::Done, "proxy_on_done", &[]);
+            let _ = self.callback(context, Phase::Delete, "proxy_on_delete", &[]);
+        }
+    }
+
+    /// An access logger has no context of the stream: its root context logs.
+    fn log_access(&mut self) {
+        let logger = {
+            let state = self.functions.state();
+            let roots = if state.settings.access_logger { state.roots.serving(1) } else { Vec::new() };
+            roots.first().copied()
+        };
+        self.with_stream(|stream| stream.logger = logger);
+        if let Some(root) = logger {
+            let _ = self.callback(root, Phase::Log, "proxy_on_log", &[]);
+        }
+        self.with_stream(|stream| stream.logger = None);
+    }
+
+    /// Notifies root contexts of queued items. Envoy does so after it has processed what it has
+    /// read: the head, a chunk of the body, or the end and what follows it.
+    pub(super) fn notify_of_items(&mut self) {
+        event::tell(self.vm, self.functions);
+    }
+
+    /// Goes on to the next event and runs its callback, if one is due by this time.
+    pub(super) fn next_event(&mut self, until: Duration) -> bool {
+        event::next(self.vm, self.functions, until)
+    }
+
+    /// Runs the callbacks of what is due by now.
+    pub(super) fn deliver_due(&mut self) {
+        event::deliver_due(self.vm, self.functions);
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.functions.state().clock.now()
+    }
+
+    /// Lets time pass without events.
+    pub(super) fn go_on_to(&self, time: Duration) {
+        self.functions.state().clock.go_on_to(time);
+    }
+
+    /// Notes what the stream waits for while its client disconnects at this time.
+    pub(super) fn note_pending(&self, time: Duration) {
+        let mut state = self.functions.state();
+        let waits = state.stream.as_ref().map(|stream| waiting::waits(&state, stream, time));
+        state.left.extend(waits);
+    }
+
+    /// Notes that the module broke a rule.
+    pub(super) fn violation(&self, text: impl Into<String>) {
+        self.functions.state().violations.push(text.into());
+    }
+
+    pub(super) fn buffer_limit(&self) -> usize {
+        self.functions.state().buffer_limit()
+    }
+
+    /// Whether 1 as the result of a headers callback lets the body come to the filter.
+    pub(super) fn allows_stop_iteration(&self) -> bool {
+        self.functions.state().settings.allow_on_headers_stop_iteration
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.with_stream(|stream| stream.phase = phase);
+    }
+
+    pub(super) fn with_stream<T>(&self, body: impl FnOnce(&mut Stream) -> T) -> Option<T> {
+        self.functions.state().stream.as_mut().map(body)
+    }
+
+    pub(super) fn with_side<T>(&self, which: Which, body: impl FnOnce(&mut Side) -> T) -> T {
+        let mut state = self.functions.state();
+        let stream = state.stream.get_or_insert_with(|| Stream::new(0));
+        body(match which {
+            Which::Request => &mut stream.request,
+            Which::Response => &mut stream.response,
+        })
+    }
+
+    pub(super) fn with_info(&self, body: impl FnOnce(&mut Info)) {
+        self.with_stream(|stream| body(&mut stream.info));
+    }
+
+    /// Notes what the response is, if it is not the upstream's.
+    pub(super) fn note_local_reply(&self, reply: &LocalReply) {
+        self.with_info(|info| {
+            info.code = Some((reply.status, reply.details.clone()));
+            info.whose = Whose::Own;
+        });
+    }
+}
