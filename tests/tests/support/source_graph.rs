@@ -156,7 +156,7 @@ impl SourceGraph {
 
     /// The imports between the folders and files directly in the folder, as a picture for Markdown.
     pub(crate) fn mermaid(&self) -> String {
-        let node = |file: &str| file.split('/').next().unwrap_or(file).trim_end_matches(".rs").to_owned();
+        let node = |file: &str| top_of(file).to_owned();
         let mut edges = BTreeSet::new();
         for (file, targets) in &self.imports {
             edges.extend(targets.iter().map(|target| (node(file), node(target))).filter(|(from, to)| from != to));
@@ -168,13 +168,26 @@ impl SourceGraph {
         text
     }
 
+    /// The imports that do not point down these layers, and the files that are in none of them.
+    pub(crate) fn upward(&self, layers: &[&str]) -> Vec<String> {
+        let layer = |file: &str| layers.iter().position(|layer| *layer == top_of(file));
+        let mut found = Vec::new();
+        for (file, targets) in &self.imports {
+            match layer(file) {
+                None => found.push(format!("{file} is in no layer")),
+                Some(from) => {
+                    let up = targets.iter().filter(|target| layer(target).is_some_and(|to| to > from));
+                    found.extend(up.map(|target| format!("{file} imports {target}, which is above it")));
+                }
+            }
+        }
+        found
+    }
+
     /// The imports between these folders and files, from the top down, as a picture for Markdown. An import that longer ways
     /// of arrows imply has no arrow of its own.
     pub(crate) fn layers(&self, layers: &[&str]) -> String {
-        let layer = |file: &str| {
-            let name = file.split('/').next().unwrap_or(file).trim_end_matches(".rs");
-            layers.iter().position(|layer| *layer == name)
-        };
+        let layer = |file: &str| layers.iter().position(|layer| *layer == top_of(file));
         let mut below = vec![BTreeSet::new(); layers.len()];
         for (file, targets) in &self.imports {
             let Some(from) = layer(file) else { continue };
@@ -193,6 +206,11 @@ impl SourceGraph {
         }
         text
     }
+}
+
+/// The folder or file directly in the source folder.
+fn top_of(file: &str) -> &str {
+    file.split('/').next().unwrap_or(file).trim_end_matches(".rs")
 }
 
 fn folder_of(file: &str) -> &str {
