@@ -1,10 +1,10 @@
 //! The contexts of one stream in their VM: entering their callbacks, and what these asked for.
 
-use super::functions::Functions;
-use super::info::{Info, Whose};
-use super::stream::{Filter, LocalReply, Phase, Side, Stream, Which};
-use super::vm::Vm;
-use super::{event, waiting};
+use crate::embedded::functions::Functions;
+use crate::embedded::info::{Info, Whose};
+use crate::embedded::stream::{Filter, LocalReply, Phase, Side, Stream, Which};
+use crate::embedded::vm::Vm;
+use crate::embedded::{event, waiting};
 use crate::message::{Fields, Protocol};
 use proxy_filter::sys::HostFunctions;
 use std::time::Duration;
@@ -23,13 +23,13 @@ pub(super) enum Ended {
 }
 
 /// The contexts of the stream that is being played.
-pub(super) struct Contexts<'a> {
+pub(in crate::embedded) struct Contexts<'a> {
     vm: &'a mut Vm,
     functions: &'a Functions,
 }
 
 impl<'a> Contexts<'a> {
-    pub(super) const fn new(vm: &'a mut Vm, functions: &'a Functions) -> Self {
+    pub(in crate::embedded) const fn new(vm: &'a mut Vm, functions: &'a Functions) -> Self {
         Self { vm, functions }
     }
 

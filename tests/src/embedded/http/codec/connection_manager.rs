@@ -1,10 +1,10 @@
 //! What Envoy's HTTP connection manager does to a request before the filters run, and what it does
 //! not let out after them.
 
-use super::super::fields::Map;
-use super::super::stream::LocalReply;
 use super::decoded::{Decoded, Head, Refusal};
 use super::syntax::elements;
+use crate::embedded::fields::Map;
+use crate::embedded::stream::LocalReply;
 use crate::message::{Fields, Request};
 
 /// Fields by which Envoys talk to each other. External clients may not set them.
@@ -100,7 +100,7 @@ fn clean(map: &mut Map) {
 }
 
 /// Why Envoy does not send a response with these headers.
-pub(in super::super) fn refuse_response(map: &Map) -> Option<LocalReply> {
+pub(in crate::embedded) fn refuse_response(map: &Map) -> Option<LocalReply> {
     let status = map.get(b":status").and_then(|status| std::str::from_utf8(status).ok()?.parse::<u64>().ok());
     status.is_none().then(|| LocalReply {
         status: 502,

@@ -9,17 +9,17 @@ mod response;
 mod syntax;
 
 pub(super) use connection_manager::refuse_response;
-pub(super) use decoded::{Decoded, Head, Malformed, Refusal};
+pub(in crate::embedded) use decoded::{Decoded, Head, Malformed, Refusal};
 pub(super) use response::{Broken, Response, Unfit, decode as decode_response};
 
-use super::flags::{DOWNSTREAM_PROTOCOL_ERROR, DOWNSTREAM_REMOTE_RESET};
-use super::stream::LocalReply;
+use crate::embedded::flags::{DOWNSTREAM_PROTOCOL_ERROR, DOWNSTREAM_REMOTE_RESET};
+use crate::embedded::stream::LocalReply;
 use crate::message::{Protocol, Reply, Request};
 use crate::not_played::NotPlayed;
 use decoded::reply_of_codec;
 
 /// Decodes a request. `upgrades` are the protocols that may be asked for.
-pub(super) fn decode(request: &Request, upgrades: &[String]) -> Decoded {
+pub(in crate::embedded) fn decode(request: &Request, upgrades: &[String]) -> Decoded {
     let has_empty_line = |(_, value): &(Vec<u8>, Vec<u8>)| has_empty_line(value);
     if request.protocol == Protocol::Http1 && request.headers.iter().chain(&request.trailers).any(has_empty_line) {
         return Decoded::NotPlayed(NotPlayed::EmptyLine);

@@ -1,11 +1,11 @@
 //! The client of one exchange: how long it waits, and whether its connection is closed.
 
-use super::clock::PAUSE;
 use super::contexts::{Contexts, Ended};
-use super::fields::Map;
-use super::flags::DOWNSTREAM_CONNECTION_TERMINATION;
-use super::stream::{LocalReply, Which};
-use super::wire;
+use crate::embedded::clock::PAUSE;
+use crate::embedded::fields::Map;
+use crate::embedded::flags::DOWNSTREAM_CONNECTION_TERMINATION;
+use crate::embedded::stream::{LocalReply, Which};
+use crate::embedded::wire;
 use crate::message::{Answered, Body, Protocol, Received, Request};
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! The body and the trailers of a message as they come: each part with the time at which it does.
 
-use super::clock::PAUSE;
 use super::codec::{Broken, Malformed};
-use super::flags::{UPSTREAM_PROTOCOL_ERROR, UPSTREAM_REMOTE_RESET};
-use super::wire;
+use crate::embedded::clock::PAUSE;
+use crate::embedded::flags::{UPSTREAM_PROTOCOL_ERROR, UPSTREAM_REMOTE_RESET};
+use crate::embedded::wire;
 use crate::message::{Body, Fields, Protocol};
 use std::time::Duration;
 

@@ -3,9 +3,10 @@
 
 use super::codec;
 use super::contexts::{Contexts, Ended};
-use super::fields::Map;
-use super::stream::{Phase, Which};
-use super::{upstream, wire};
+use super::upstream;
+use crate::embedded::fields::Map;
+use crate::embedded::stream::{Phase, Which};
+use crate::embedded::wire;
 
 /// What a callback of a filter has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

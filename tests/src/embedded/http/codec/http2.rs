@@ -1,9 +1,9 @@
 //! Requests over HTTP/2.
 
-use super::super::fields::{Kind, Map};
-use super::super::wire;
 use super::decoded::{Decoded, Head, MAX_BYTES, MAX_FIELD_OVER_HTTP2 as MAX_FIELD, MAX_FIELDS, Malformed};
 use super::syntax::{is_authority, is_control, is_length, is_token};
+use crate::embedded::fields::{Kind, Map};
+use crate::embedded::wire;
 use crate::message::{Body, Fields, Request};
 
 /// Fields that HTTP/2 does not have.

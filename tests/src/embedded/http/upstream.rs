@@ -1,10 +1,10 @@
 //! The upstream of one exchange, and the router before it.
 
 use super::contexts::{Contexts, Ended};
-use super::fields::{Kind, Map};
-use super::flags::{DOWNSTREAM_PROTOCOL_ERROR, NO_ROUTE_FOUND};
-use super::stream::{Side, Which};
-use super::{valid, wire};
+use crate::embedded::fields::{Kind, Map};
+use crate::embedded::flags::{DOWNSTREAM_PROTOCOL_ERROR, NO_ROUTE_FOUND};
+use crate::embedded::stream::{Side, Which};
+use crate::embedded::{valid, wire};
 use crate::message::{Protocol, Received, Request};
 
 /// The router looks for a route when the headers reach it. Envoy finds none without these fields,

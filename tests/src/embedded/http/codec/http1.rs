@@ -1,9 +1,9 @@
 //! Requests over HTTP/1.1.
 
-use super::super::fields::{Kind, Map};
-use super::super::wire;
 use super::decoded::{Decoded, Head, MAX_BYTES, MAX_FIELDS, Malformed, codec_error};
 use super::syntax::{block, elements, is_authority, is_control, is_length, parse};
+use crate::embedded::fields::{Kind, Map};
+use crate::embedded::wire;
 use crate::message::{Body, Fields, Request};
 use crate::not_played::NotPlayed;
 

@@ -1,8 +1,8 @@
 //! What the codecs and the connection manager make of a request.
 
-use super::super::fields::Map;
-use super::super::flags::DOWNSTREAM_PROTOCOL_ERROR;
-use super::super::stream::LocalReply;
+use crate::embedded::fields::Map;
+use crate::embedded::flags::DOWNSTREAM_PROTOCOL_ERROR;
+use crate::embedded::stream::LocalReply;
 use crate::message::Fields;
 use crate::not_played::NotPlayed;
 
@@ -14,7 +14,7 @@ pub(super) const MAX_BYTES: usize = 96 * 1024;
 pub(super) const MAX_FIELD_OVER_HTTP2: usize = 64 * 1024;
 
 /// What becomes of a request before the filters run.
-pub(in super::super) enum Decoded {
+pub(in crate::embedded) enum Decoded {
     /// The filters see it.
     Request(Box<Head>),
     /// Envoy answers it itself.
@@ -25,32 +25,39 @@ pub(in super::super) enum Decoded {
     NotPlayed(NotPlayed),
 }
 
+impl Decoded {
+    /// Whether there is a stream.
+    pub(in crate::embedded) const fn has_stream(&self) -> bool {
+        matches!(self, Self::Request(_) | Self::Refused(_))
+    }
+}
+
 /// A request as the first filter sees it.
-pub(in super::super) struct Head {
-    pub(in super::super) map: Map,
+pub(in crate::embedded) struct Head {
+    pub(in crate::embedded) map: Map,
     /// The message ends with its headers.
-    pub(in super::super) end: bool,
+    pub(in crate::embedded) end: bool,
     /// What is wrong with what follows the headers.
-    pub(in super::super) broken: Option<Malformed>,
+    pub(in crate::embedded) broken: Option<Malformed>,
     /// It asks for another protocol that Envoy lets through.
-    pub(in super::super) upgrade: bool,
+    pub(in crate::embedded) upgrade: bool,
     /// The client wants the connection to be closed.
-    pub(in super::super) closes: bool,
+    pub(in crate::embedded) closes: bool,
 }
 
 /// A request that Envoy answers itself.
-pub(in super::super) struct Refusal {
-    pub(in super::super) reply: LocalReply,
-    pub(in super::super) flags: u64,
+pub(in crate::embedded) struct Refusal {
+    pub(in crate::embedded) reply: LocalReply,
+    pub(in crate::embedded) flags: u64,
     /// The headers that access logs see.
-    pub(in super::super) logged: Option<Map>,
+    pub(in crate::embedded) logged: Option<Map>,
     /// Envoy closes the connection then.
-    pub(in super::super) closes: bool,
+    pub(in crate::embedded) closes: bool,
 }
 
 /// What is wrong with the body or the trailers of a request.
 #[derive(Clone, Debug)]
-pub(in super::super) enum Malformed {
+pub(in crate::embedded) enum Malformed {
     /// The chunk with this number is not delivered: the stream is reset.
     Data(usize, &'static str),
     /// The trailers are not delivered.

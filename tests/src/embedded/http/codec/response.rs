@@ -1,25 +1,25 @@
 //! Responses of upstreams.
 
-use super::super::fields::{Kind, Map};
-use super::super::wire::SWITCHING_PROTOCOLS;
 use super::decoded::{MAX_BYTES, MAX_FIELD_OVER_HTTP2, MAX_FIELDS};
 use super::syntax::{block, is_control, is_length, is_token, parse};
 use super::{http1, http2};
+use crate::embedded::fields::{Kind, Map};
+use crate::embedded::wire::SWITCHING_PROTOCOLS;
 use crate::message::{Body, Fields, Protocol, Reply};
 
 /// A response as the filter that is nearest to the upstream sees it.
-pub(in super::super) struct Response {
-    pub(in super::super) map: Map,
+pub(in crate::embedded) struct Response {
+    pub(in crate::embedded) map: Map,
     /// The message ends with its headers.
-    pub(in super::super) end: bool,
-    pub(in super::super) body: Body,
-    pub(in super::super) trailers: Fields,
-    pub(in super::super) broken: Option<Broken>,
+    pub(in crate::embedded) end: bool,
+    pub(in crate::embedded) body: Body,
+    pub(in crate::embedded) trailers: Fields,
+    pub(in crate::embedded) broken: Option<Broken>,
 }
 
 /// Where a response breaks off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Broken {
+pub(in crate::embedded) enum Broken {
     /// After so many chunks.
     Data(usize),
     /// After its body.
@@ -30,7 +30,7 @@ pub(in super::super) enum Broken {
 
 /// Why there is no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Unfit {
+pub(in crate::embedded) enum Unfit {
     /// It breaks the rules of its protocol.
     Malformed,
     /// It has too many fields for HTTP/2.
@@ -38,7 +38,7 @@ pub(in super::super) enum Unfit {
 }
 
 /// Decodes a response.
-pub(in super::super) fn decode(reply: &Reply, protocol: Protocol, is_head: bool) -> Result<Response, Unfit> {
+pub(in crate::embedded) fn decode(reply: &Reply, protocol: Protocol, is_head: bool) -> Result<Response, Unfit> {
     let is_too_much =
         protocol == Protocol::Http2 && reply.headers.len() + 1 + usize::from(is_sized(reply)) > MAX_FIELDS;
     let decoded = decode_fields(reply, protocol, is_head).ok_or(Unfit::Malformed);
@@ -92,7 +92,7 @@ fn decode_fields(reply: &Reply, protocol: Protocol, is_head: bool) -> Option<Res
         }
         (body, _) => body.clone(),
     };
-    let is_empty = super::super::wire::ends_with_headers(&reply.body, &reply.trailers) && !reply.cut_off;
+    let is_empty = crate::embedded::wire::ends_with_headers(&reply.body, &reply.trailers) && !reply.cut_off;
     if over_http2 && !is_head && is_empty && reply.status != 304 && length.is_some_and(|length| length > 0) {
         return None;
     }
@@ -111,7 +111,7 @@ fn decode_fields(reply: &Reply, protocol: Protocol, is_head: bool) -> Option<Res
             _ => Broken::Trailers,
         })
     });
-    let ends = super::super::wire::ends_with_headers(&body, &trailers);
+    let ends = crate::embedded::wire::ends_with_headers(&body, &trailers);
     let end = ends && !reply.cut_off && broken.is_none() && reply.status != SWITCHING_PROTOCOLS;
     let end = end || bodiless && trailers.is_empty() && broken.is_none();
     Some(Response { map, end, body, trailers, broken })

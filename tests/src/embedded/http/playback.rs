@@ -4,12 +4,12 @@ use super::chain::Chain;
 use super::client::Client;
 use super::codec::{self, Malformed};
 use super::contexts::{Contexts, Ended};
-use super::fields::{Kind, Map};
-use super::flags::{DOWNSTREAM_CONNECTION_TERMINATION, UPSTREAM_CONNECTION_TERMINATION};
 use super::incoming::{Incoming, Piece, Trailers};
-use super::info::Whose;
-use super::stream::{Phase, Which};
 use super::upstream::Upstream;
+use crate::embedded::fields::{Kind, Map};
+use crate::embedded::flags::{DOWNSTREAM_CONNECTION_TERMINATION, UPSTREAM_CONNECTION_TERMINATION};
+use crate::embedded::info::Whose;
+use crate::embedded::stream::{Phase, Which};
 use crate::message::{Answered, Fields};
 use std::time::Duration;
 

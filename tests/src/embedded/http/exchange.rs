@@ -6,20 +6,20 @@
 use super::client::Client;
 use super::codec::{self, Decoded, Head, Refusal};
 use super::contexts::{Contexts, Ended};
-use super::fields::Map;
-use super::flags::{UPSTREAM_CONNECTION_TERMINATION, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_REMOTE_RESET};
 use super::incoming::Incoming;
-use super::info::Whose;
 use super::playback::{Forwarded, Interrupted, Playback, Rest};
-use super::stream::{LocalReply, Side, Stream, Which};
 use super::upstream::Upstream;
-use super::{valid, wire};
 use crate::backend::Answer;
+use crate::embedded::fields::Map;
+use crate::embedded::flags::{UPSTREAM_CONNECTION_TERMINATION, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_REMOTE_RESET};
+use crate::embedded::info::Whose;
+use crate::embedded::stream::{LocalReply, Side, Stream, Which};
+use crate::embedded::{valid, wire};
 use crate::message::{Protocol, Received, Reply, Request};
 use crate::not_played::NotPlayed;
 
 /// One HTTP stream, between its two parts.
-pub(super) struct Exchange {
+pub(in crate::embedded) struct Exchange {
     client: Client,
     upstream: Upstream,
     /// What comes of the request after the response has begun.
@@ -40,7 +40,7 @@ enum Reached {
 impl Exchange {
     /// Plays a new stream until the upstream has the request, or the request has ended. A request
     /// that the codec resets makes no stream.
-    pub(super) fn begin(
+    pub(in crate::embedded) fn begin(
         contexts: &mut Contexts<'_>,
         decoded: Decoded,
         stream: Option<Stream>,
@@ -59,17 +59,17 @@ impl Exchange {
     }
 
     /// Whether there is a stream.
-    pub(super) const fn has_stream(&self) -> bool {
+    pub(in crate::embedded) const fn has_stream(&self) -> bool {
         !matches!(self.reached, Reached::Nothing(_))
     }
 
     /// Whether the upstream has the request.
-    pub(super) const fn reached_the_upstream(&self) -> bool {
+    pub(in crate::embedded) const fn reached_the_upstream(&self) -> bool {
         matches!(self.reached, Reached::Upstream(Ok(())))
     }
 
     /// Plays the rest of the stream. What the client received, and what the upstream did.
-    pub(super) fn finish(
+    pub(in crate::embedded) fn finish(
         mut self,
         contexts: &mut Contexts<'_>,
         answer: &Answer,
