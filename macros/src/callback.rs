@@ -6,7 +6,7 @@
 pub(crate) struct Capability {
     /// The argument.
     pub(crate) word: &'static str,
-    /// What the context can then wait for: the types of `Awaits`, with their generics, which are
+    /// What the context can then wait for: the types of `Declares`, with their generics, which are
     /// named as no type of the author's is.
     awaits: &'static [&'static str],
     generics: &'static str,
@@ -19,7 +19,7 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
     Capability { word: "grpc_calls", awaits: &["sdk::GrpcCall<__Reply>"], generics: "<__Reply: 'static>" },
     Capability {
         word: "grpc_streams",
-        awaits: &["sdk::GrpcStream<__Sent, __Received>", "sdk::NextGrpcMessage<__Sent, __Received>"],
+        awaits: &["sdk::GrpcStream<__Sent, __Received>", "sdk::GrpcReceive<__Sent, __Received>"],
         generics: "<__Sent: 'static, __Received: 'static>",
     },
     TASKS,
@@ -57,7 +57,7 @@ impl Capability {
 
     /// What says that the type `#Name` has the capability.
     pub(crate) fn implementation(&self) -> String {
-        let one = |awaits| format!("impl {} sdk::Awaits<{awaits}> for #Name {{}}\n", self.generics);
+        let one = |awaits| format!("impl {} sdk::Declares<{awaits}> for #Name {{}}\n", self.generics);
         self.awaits.iter().map(one).collect()
     }
 

@@ -1,9 +1,9 @@
 //! What generated code names. Not part of the public API.
 
 #[cfg(feature = "grpc")]
-pub use crate::callout::grpc::{GrpcStream, NextGrpcMessage};
+pub use crate::callout::grpc::{GrpcReceive, GrpcStream};
 pub use crate::dispatch::contexts::Contexts;
-pub use crate::engine::callbacks::{Awaits, CallbackSet, Callbacks, CreatedByRoot, assert_created_by_root};
+pub use crate::engine::callbacks::{CallbackSet, Callbacks, CreatedByRoot, Declares, assert_created_by_root};
 pub use crate::engine::life::{Http, Life, Tcp, wrong_kind};
 pub use crate::engine::point::Points;
 pub use crate::exchange::deadline::{is_deadline, within};

@@ -2,8 +2,8 @@ use std::cell::Cell;
 
 /// A callback of the Proxy-Wasm ABI, for messages about it. It is a place that contains the name in
 /// [`RootContext`](crate::RootContext), [`Context`](crate::Context) or
-/// [`StreamContext`](crate::StreamContext). A module contains only the names of callbacks that it
-/// exports.
+/// [`StreamContext`](crate::tcp::StreamContext). A module contains only the names of callbacks that
+/// it exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Callback(&'static &'static str);
 
@@ -168,9 +168,9 @@ pub(crate) fn ignore_event() {
 ///
 /// ```
 /// # fn f() {
-/// log::debug!("{} callbacks ignored", proxy_filter::ignored_events());
+/// log::debug!("{} callbacks ignored", proxy_filter::plugin::ignored_callbacks());
 /// # }
 /// ```
-pub fn ignored_events() -> u32 {
+pub fn ignored_callbacks() -> u32 {
     IGNORED.get()
 }

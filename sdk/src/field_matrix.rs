@@ -259,7 +259,7 @@ const NO_FIELDS: &[&str] = &[
     "host/foreign/signature.rs: verify_signature",
     "callout/grpc/metadata.rs: get_binary",
     "fields/header_value.rs: get",
-    "log/printable.rs: printable",
+    "log/escaped.rs: escaped",
     "fields/header_map.rs: get",
     "fields/header_map.rs: get_all",
     "fields/header_map.rs: get_single",

@@ -104,7 +104,7 @@
 //! | Read and edit trailers | [`RequestTrailers`], [`ResponseTrailers`] |
 //! | Read and edit bodies | [`RequestBody`], [`ResponseBody`], and their shared methods in [`Body`] |
 //! | Find out whether a body is readable, and prepare the headers for an edit of it | [`MediaType`], [`HeaderMap::content_codings`], [`HeaderMap::allow_body_edits`] |
-//! | Use values that may not be UTF-8 | [`HeaderValue`], [`printable`] |
+//! | Use values that may not be UTF-8 | [`HeaderValue`], [`escaped`] |
 //! | Forward or pause a message, or drop a chunk | [`FilterHeadersStatus`], [`FilterDataStatus`], [`FilterTrailersStatus`] |
 //! | Send a response from the filter | [`LocalReply`] |
 //! | Reset a stream | [`close_stream`](RequestHeaders::close_stream) of the handles |
@@ -427,18 +427,18 @@ extern crate self as proxy_filter;
 #[doc(hidden)]
 pub mod __private;
 mod abi;
-mod callout;
+pub mod callout;
 mod current;
 mod dispatch;
 mod engine;
 mod error;
-mod exchange;
+pub mod exchange;
 #[doc(hidden)]
 pub mod exports;
 #[cfg(test)]
 #[cfg(feature = "grpc")]
 mod field_matrix;
-mod fields;
+pub mod fields;
 pub mod future;
 mod host;
 mod http;
@@ -447,38 +447,20 @@ pub mod plugin;
 pub mod prelude;
 #[doc(hidden)]
 pub mod sys;
-mod tcp;
+pub mod tcp;
 
-pub use abi::log_level::LogLevel;
 pub use abi::status::Status;
-pub use callout::completion::Callout;
-pub use callout::error::{CalloutError, Outage};
-pub use callout::future::{Awaitable, CalloutFuture};
 #[cfg(feature = "grpc")]
-pub use callout::grpc::{
-    ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcCode, GrpcError, GrpcEvent, GrpcMessage, GrpcMetadata, GrpcOutage,
-    GrpcStatus, GrpcStream, NextGrpcMessage, OpenGrpcStream,
-};
-pub use callout::http::HttpCall;
-pub use callout::http::response::{Copied, HttpCallResponse, InHost, ResponseSource};
-#[cfg(feature = "futures")]
-pub use callout::queue::shared_queue::QueueItems;
-pub use callout::queue::shared_queue::{Drain, SharedQueue};
+pub use callout::grpc;
+pub use callout::queue::shared_queue;
 pub use callout::timer;
-pub use callout::timer::{Interval, RunningInterval, Timer};
-pub use current::ignored_events;
-pub use engine::callbacks::Awaits;
 pub use error::kind::ErrorKind;
 pub use error::local_reply::LocalReply;
 pub use error::policy::FailurePolicy;
 pub use error::{Error, Result};
-#[cfg(feature = "futures")]
-pub use exchange::Chunks;
 pub use exchange::Exchange;
-pub use exchange::held::HeldBody;
 pub use fields::header_map::HeaderMap;
-pub use fields::header_value::{HeaderValue, HeaderValues, Pairs, PairsIter};
-pub use fields::representation::MediaType;
+pub use fields::header_value::HeaderValue;
 pub use host::configuration::{Configuration, VmConfiguration};
 #[cfg(feature = "json")]
 pub use host::json;
@@ -490,12 +472,20 @@ pub use http::context::Context;
 pub use http::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 pub use http::headers::{RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
 pub use http::log_context::LogContext;
-pub use log::printable::{Printable, printable};
 pub use plugin::root_context::RootContext;
 #[doc(hidden)]
 pub use proxy_filter_macros::__export;
 pub use proxy_filter_macros::{context, filter, module, root, stream_context};
-pub use sys::allocator::LogOutOfMemory;
-pub use tcp::StreamContext;
-pub use tcp::data::{DownstreamData, StreamData, UpstreamData};
-pub use tcp::status::{NetworkFilterStatus, PeerType};
+
+// The names of other modules that the page above links to.
+#[cfg(all(doc, feature = "grpc"))]
+use grpc::{GrpcBytes, GrpcCall, GrpcMessage, GrpcStream};
+#[cfg(doc)]
+use {
+    callout::HttpCall,
+    fields::MediaType,
+    log::{LogOutOfMemory, escaped},
+    shared_queue::SharedQueue,
+    tcp::{DownstreamData, NetworkFilterStatus, PeerType, StreamContext, UpstreamData},
+    timer::{Interval, Timer},
+};

@@ -21,12 +21,12 @@ pub use crate::http::body::Body;
 pub use crate::http::context::Context;
 pub use crate::http::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 pub use crate::http::log_context::LogContext;
-pub use crate::log::printable::printable;
+pub use crate::log::escaped::escaped;
 pub use crate::plugin::root_context::RootContext;
 pub use crate::tcp::StreamContext;
-pub use crate::tcp::data::StreamData;
+pub use crate::tcp::data::{DownstreamData, StreamData, UpstreamData};
 pub use crate::tcp::status::{NetworkFilterStatus, PeerType};
 pub use crate::{
-    Configuration, DownstreamData, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders,
-    ResponseTrailers, UpstreamData, VmConfiguration,
+    Configuration, RequestBody, RequestHeaders, RequestTrailers, ResponseBody, ResponseHeaders, ResponseTrailers,
+    VmConfiguration,
 };

@@ -3,7 +3,10 @@
 
 use proxy_filter::prelude::*;
 use proxy_filter::sys::{self, HostFunctions};
-use proxy_filter::{Interval, RunningInterval, Status};
+use proxy_filter::{
+    Status,
+    timer::{Interval, RunningInterval},
+};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -97,7 +100,7 @@ impl Context for Stream {
                 }
             })?;
         }
-        Ok(FilterHeadersStatus::PAUSE)
+        Ok(FilterHeadersStatus::Pause)
     }
 
     fn on_response_body(&mut self, body: &mut ResponseBody, end_of_stream: bool) -> Result<FilterDataStatus> {
@@ -108,7 +111,7 @@ impl Context for Stream {
             });
         }
         match ACTS.get() {
-            Act::LetsGo => Ok(FilterDataStatus::PAUSE),
+            Act::LetsGo => Ok(FilterDataStatus::Pause),
             Act::Fails | Act::FailsOpen => Err("no".into()),
             Act::Replies | Act::RepliesOpen => body.reply(LocalReply::new(403)),
         }

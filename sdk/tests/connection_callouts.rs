@@ -32,7 +32,7 @@ impl StreamContext for Guard {
             return Ok(NetworkFilterStatus::Continue);
         }
         if core::mem::replace(&mut self.asks, true) {
-            return Ok(NetworkFilterStatus::PAUSE);
+            return Ok(NetworkFilterStatus::Pause);
         }
         data.pause_for(self, HttpCall::get("authz", "/"), |guard, data, answer| {
             guard.allowed = answer?.status() == 204;

@@ -125,10 +125,10 @@ fn the_call_of_an_idle_context_is_told_at_once_and_leaves_the_other_its_own() {
 #[test]
 fn the_call_of_a_busy_context_is_told_afterwards_and_of_an_unknown_one_never() {
     let _fake = start(&[2, 9, 2]);
-    let ignored = proxy_filter::ignored_events();
+    let ignored = proxy_filter::plugin::ignored_callbacks();
     assert_eq!(call("proxy_on_request_headers", &[2, 0, 1]), 4);
     assert_eq!(RAN.take(), ["stream 5 [1, 2]", "stream 5 [1, 2]"]);
-    assert_eq!(proxy_filter::ignored_events() - ignored, 1);
+    assert_eq!(proxy_filter::plugin::ignored_callbacks() - ignored, 1);
     call("proxy_on_http_call_response", &[1, 0, 1, 0, 0]);
     assert_eq!(RAN.take(), ["the stream's call"]);
 }

@@ -4,14 +4,17 @@
 
 use proxy_filter::prelude::*;
 use proxy_filter::sys::{self, HostFunctions};
-use proxy_filter::{GrpcBytes, GrpcEvent, GrpcMessage, GrpcStream, OpenGrpcStream, Status};
+use proxy_filter::{
+    Status,
+    grpc::{GrpcBytes, GrpcEvent, GrpcMessage, GrpcSender, GrpcStream},
+};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 thread_local! {
     static RAN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-    static OPEN: RefCell<Option<OpenGrpcStream<GrpcBytes>>> = const { RefCell::new(None) };
+    static OPEN: RefCell<Option<GrpcSender<GrpcBytes>>> = const { RefCell::new(None) };
     static HANDLERS: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -91,7 +94,7 @@ fn told<C>(_: &mut C, event: GrpcEvent<'_, Text>) -> Result<()> {
     Ok(())
 }
 
-fn open<C: proxy_filter::Awaits<GrpcStream<GrpcBytes, Text>>>(context: &mut C) {
+fn open<C: proxy_filter::callout::Declares<GrpcStream<GrpcBytes, Text>>>(context: &mut C) {
     let noted = Noted::new();
     let opened = GrpcStream::<GrpcBytes, Text>::new("c", "pkg.Service", "Talk").metadata("x-a-bin", b"\0").open(
         context,
@@ -131,7 +134,7 @@ impl Context for Stream {
                 Ok(FilterHeadersStatus::Continue)
             })?;
         }
-        Ok(FilterHeadersStatus::PAUSE)
+        Ok(FilterHeadersStatus::Pause)
     }
 }
 

@@ -4,7 +4,10 @@
 
 use proxy_filter::prelude::*;
 use proxy_filter::sys::{self, HostFunctions};
-use proxy_filter::{ConnectedGrpcStream, GrpcBytes, GrpcStream, Status};
+use proxy_filter::{
+    Status,
+    grpc::{GrpcBytes, GrpcDuplex, GrpcStream},
+};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -29,7 +32,7 @@ impl RootContext for Root {
 }
 
 struct Stream {
-    talk: Option<ConnectedGrpcStream<GrpcBytes, GrpcBytes>>,
+    talk: Option<GrpcDuplex<GrpcBytes, GrpcBytes>>,
 }
 
 type Answer = Option<core::result::Result<GrpcBytes, GrpcError>>;
@@ -52,7 +55,7 @@ impl Context for Stream {
         if !end_of_stream {
             self.talk = Some(talk);
         }
-        Ok(FilterHeadersStatus::PAUSE)
+        Ok(FilterHeadersStatus::Pause)
     }
 
     fn on_request_body(&mut self, body: &mut RequestBody, _end_of_stream: bool) -> Result<FilterDataStatus> {

@@ -5,7 +5,10 @@
 
 use proxy_filter::prelude::*;
 use proxy_filter::sys::{self, HostFunctions};
-use proxy_filter::{ConnectedGrpcStream, GrpcBytes, GrpcStream, Status};
+use proxy_filter::{
+    Status,
+    grpc::{GrpcBytes, GrpcDuplex, GrpcStream},
+};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,7 +34,7 @@ impl RootContext for Root {
 }
 
 struct Stream {
-    talk: Option<ConnectedGrpcStream<GrpcBytes, GrpcBytes>>,
+    talk: Option<GrpcDuplex<GrpcBytes, GrpcBytes>>,
 }
 
 fn messages(stream: &mut Stream, request: &mut RequestHeaders) -> Result<FilterHeadersStatus> {

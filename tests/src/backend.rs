@@ -7,7 +7,7 @@ pub(crate) use crate::message::Answer;
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

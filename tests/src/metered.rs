@@ -6,7 +6,7 @@ use crate::embedded::{Embedded, Guest};
 use crate::engine::Engine;
 use crate::message::{Received, Reply, Request};
 use crate::record::Event;
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use std::sync::Arc;
 
 /// A plugin that runs on [`Engine::Counting`] or another engine, and the host counts what it does.

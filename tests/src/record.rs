@@ -2,7 +2,7 @@
 
 use crate::message::Received;
 use crate::not_played::NotPlayed;
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use std::collections::BTreeMap;
 
 /// One thing that happened between the host and the module, in order.

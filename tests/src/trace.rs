@@ -3,7 +3,10 @@
 use crate::message::{Fields, Received};
 use crate::record::{Event, Record};
 use crate::tcp::{ConnectionRecord, DirectionState, ReceivedBytes};
-use proxy_filter::{LogLevel, Status, printable};
+use proxy_filter::{
+    Status,
+    log::{LogLevel, escaped},
+};
 use std::fmt::Write as _;
 
 /// Whether text for people is coloured.
@@ -77,7 +80,7 @@ pub(crate) fn render_connection(record: &ConnectionRecord, colour: Colour) -> St
 fn heard(text: &mut String, who: &str, heard: &ReceivedBytes, before: DirectionState) -> DirectionState {
     if !heard.bytes.is_empty() {
         let shown = heard.bytes.get(..heard.bytes.len().min(200)).unwrap_or_default();
-        let _ = writeln!(text, "  {who} received {} bytes: {}", heard.bytes.len(), printable(shown));
+        let _ = writeln!(text, "  {who} received {} bytes: {}", heard.bytes.len(), escaped(shown));
     }
     let end = match heard.end {
         DirectionState::Closed if before == DirectionState::Open => "the end",
@@ -110,7 +113,7 @@ fn render_event(event: &Event, colour: Colour) -> String {
                 LogLevel::Warn => YELLOW,
                 _ => GREEN,
             };
-            format!("     {} {}\n", colour.paint(style, line.level.name()), printable(line.message.as_bytes()))
+            format!("     {} {}\n", colour.paint(style, line.level.name()), escaped(line.message.as_bytes()))
         }
         Event::Trapped { why } => format!("     {}\n", colour.paint(RED, &format!("the VM failed: {why}"))),
     }
@@ -145,7 +148,7 @@ fn message(title: &str, message: Option<&Received>, colour: Colour) -> String {
     if !message.body.is_empty() {
         let shown = message.body.get(..message.body.len().min(2000)).unwrap_or_default();
         for line in String::from_utf8_lossy(shown).lines() {
-            let _ = writeln!(text, "  | {}", printable(line.as_bytes()));
+            let _ = writeln!(text, "  | {}", escaped(line.as_bytes()));
         }
         let _ = writeln!(text, "  {} bytes", message.body.len());
     }
@@ -158,7 +161,7 @@ fn message(title: &str, message: Option<&Received>, colour: Colour) -> String {
 
 fn fields(text: &mut String, fields: &Fields) {
     for (name, value) in fields {
-        let _ = writeln!(text, "  {}: {}", printable(name), printable(value));
+        let _ = writeln!(text, "  {}: {}", escaped(name), escaped(value));
     }
 }
 
@@ -174,10 +177,10 @@ fn fields(text: &mut String, fields: &Fields) {
 pub fn changes(before: &Received, after: &Received, colour: Colour) -> String {
     let lines = |message: &Received| {
         let fields = |fields: &Fields| {
-            fields.iter().map(|(name, value)| format!("{}: {}", printable(name), printable(value))).collect()
+            fields.iter().map(|(name, value)| format!("{}: {}", escaped(name), escaped(value))).collect()
         };
         let mut lines: Vec<String> = fields(&message.headers);
-        lines.extend(String::from_utf8_lossy(&message.body).lines().map(|line| format!("| {}", printable(line))));
+        lines.extend(String::from_utf8_lossy(&message.body).lines().map(|line| format!("| {}", escaped(line))));
         lines.extend::<Vec<String>>(fields(&message.trailers));
         lines
     };

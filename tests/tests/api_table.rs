@@ -122,22 +122,22 @@ fn has_free_function(code: &str, name: &str) -> bool {
     generated || starts.iter().any(|start| code.contains(&format!("{start}(")) || code.contains(&format!("{start}<")))
 }
 
-/// Whether the crate's root makes a name public.
-fn is_public(crate_page: &str, name: &str) -> bool {
-    let statements = crate_page.split("\npub ").skip(1).filter_map(|rest| rest.split(';').next());
+/// Whether a page, of the crate's root or of its prelude, makes a name public.
+fn is_public(page: &str, name: &str) -> bool {
+    let statements = page.split("\npub ").skip(1).filter_map(|rest| rest.split(';').next());
     let mut exports = statements.filter(|statement| statement.starts_with("use ") || statement.starts_with("mod "));
     // What is named, not where it is.
     exports.any(|statement| statement.rsplit("::").next().is_some_and(|names| has_word(names, name)))
 }
 
-/// Looks an item up as a reader would: a module or a type of the crate's root, what is in the
-/// module, and a method of a type.
+/// Looks an item up as a reader would: a module or a type of the crate's root or of its prelude,
+/// what is in the module, and a method of a type.
 fn exists(item: &str, sources: &[(PathBuf, String)]) -> Result<(), String> {
-    let crate_page = &sources.iter().find(|(path, _)| path == Path::new("lib.rs")).unwrap().1;
+    let page = |name: &str| &sources.iter().find(|(path, _)| path == Path::new(name)).unwrap().1;
     let mut segments = item.split("::");
     let first = segments.next().unwrap();
-    if !is_public(crate_page, first) {
-        return Err(format!("`{first}` is not public in sdk/src/lib.rs"));
+    if !["lib.rs", "prelude.rs"].iter().any(|name| is_public(page(name), first)) {
+        return Err(format!("`{first}` is public neither in sdk/src/lib.rs nor in the prelude"));
     }
     let is_module = |name: &str| sources.iter().any(|(_, code)| code.contains(&format!("\npub mod {name};")));
     let is_in = |path: &Path| path.with_extension("").iter().any(|part| part == first);

@@ -76,7 +76,7 @@ fn prepare(host: &mut Host, end: End) {
     if in_chain(end) {
         host.plugin("replier", "");
     }
-    host.log_level(proxy_filter::LogLevel::Trace);
+    host.log_level(proxy_filter::log::LogLevel::Trace);
     // A client that leaves finds everybody waiting.
     let after = if end == End::ClientLeaves { ms(290) } else { ms(60) };
     host.cluster("service", move |_| Reply::new(200).body("ok").after(after));

@@ -104,7 +104,7 @@ fn a_response_body_is_replaced(mut host: Host) {
 fn a_response_without_a_body_cannot_get_one(mut host: Host) {
     host.upstream(|_| Reply::new(204));
     let exchange = host.get("/response-body").send();
-    assert!(exchange.messages().contains(&"Err(NotAvailableHere)"), "{exchange}");
+    assert!(exchange.messages().contains(&"Err(WrongPhase)"), "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "by_path")]

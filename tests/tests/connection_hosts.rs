@@ -123,9 +123,9 @@ fn a_connection_is_not_entered_twice_and_the_event_is_counted() {
         assert_eq!(call(module(), "proxy_on_upstream_data", &[2, 1, 1]), 0, "Continue");
         call(module(), "proxy_on_downstream_connection_close", &[2, 1]);
     });
-    let ignored = proxy_filter::ignored_events();
+    let ignored = proxy_filter::plugin::ignored_callbacks();
     call(module(), "proxy_on_downstream_data", &[2, 1, 0]);
-    assert_eq!(proxy_filter::ignored_events(), ignored + 2);
+    assert_eq!(proxy_filter::plugin::ignored_callbacks(), ignored + 2);
     assert_eq!(seen(), ["data 1 begins", "set 0 4294967295 ", "data 1 ends with 0 bytes"]);
 }
 
@@ -170,8 +170,8 @@ fn a_close_that_fails_is_logged_and_a_peer_without_a_name_is_unknown() {
 #[test]
 fn events_for_connections_that_do_not_exist_are_counted_and_continue() {
     let _installed = connect(|| {});
-    let ignored = proxy_filter::ignored_events();
+    let ignored = proxy_filter::plugin::ignored_callbacks();
     assert_eq!(call(module(), "proxy_on_downstream_data", &[77, 1, 1]), 0);
     call(module(), "proxy_on_downstream_connection_close", &[77, 2]);
-    assert_eq!(proxy_filter::ignored_events(), ignored + 2);
+    assert_eq!(proxy_filter::plugin::ignored_callbacks(), ignored + 2);
 }

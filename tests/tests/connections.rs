@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Connection, ConnectionBuilder, DirectionState, Host, Reply};
 
 fn mode(host: &mut Host, mode: &str) {

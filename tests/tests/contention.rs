@@ -1,7 +1,7 @@
 //! Updates of shared values that other threads write at the same time.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter_host::Host;
 use std::time::Duration;
 

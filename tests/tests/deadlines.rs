@@ -1,7 +1,7 @@
 //! Functions that have a deadline.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Host, Received, Reply, build_guest};
 use std::path::Path;
 use std::time::Duration;

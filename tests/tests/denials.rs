@@ -2,7 +2,7 @@
 //! policy.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Host, Outcome, Reply};
 
 #[path = "../guests/examples/denials.rs"]

@@ -89,7 +89,7 @@ fn two_calls_are_awaited_together(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "exchanges")]
 fn two_hundred_calls_are_awaited_together(mut host: Host) {
-    host.log_level(proxy_filter::LogLevel::Info);
+    host.log_level(proxy_filter::log::LogLevel::Info);
     // The answers come in another order than the calls were made in.
     serve(&mut host, |path| {
         let number: u64 = path.trim_start_matches('/').parse().unwrap_or_default();
@@ -160,7 +160,7 @@ fn trailers_are_awaited_and_edited(mut host: Host) {
 #[proxy_filter_host::test(guest = "exchanges")]
 fn no_piece_is_given_twice_however_slowly_they_are_taken(mut host: Host) {
     // Which of them come together is a matter of time.
-    host.log_level(proxy_filter::LogLevel::Info);
+    host.log_level(proxy_filter::log::LogLevel::Info);
     serve(&mut host, |_| Reply::new(200));
     let exchange = host.post("/slowly").chunks(["ab", "cd", "ef", "gh"]).send();
     assert_eq!(exchange.upstream().unwrap().text(), "abcdefgh", "{exchange}");
@@ -228,11 +228,11 @@ fn a_body_that_was_forwarded_is_refused_and_not_empty(mut host: Host) {
         for exchange in [host.post(path).body("abcdefgh").send(), host.post(path).chunks(["ab", "cd"]).send()] {
             assert_eq!(exchange.status(), 200, "{exchange}");
             let [refused, _] = exchange.messages()[..] else { panic!("{exchange}") };
-            assert_eq!(refused, "refused: NotAvailableHere", "{path}: {exchange}");
+            assert_eq!(refused, "refused: WrongPhase", "{path}: {exchange}");
         }
         // The same without a body: a filter cannot know what comes.
         let exchange = host.get(path).send();
-        assert_eq!(exchange.messages(), ["refused: NotAvailableHere", "dropped: the function"], "{path}: {exchange}");
+        assert_eq!(exchange.messages(), ["refused: WrongPhase", "dropped: the function"], "{path}: {exchange}");
     }
 }
 
@@ -240,7 +240,7 @@ fn a_body_that_was_forwarded_is_refused_and_not_empty(mut host: Host) {
 fn a_whole_body_is_refused_after_a_part_of_it_was_forwarded(mut host: Host) {
     serve(&mut host, |_| Reply::new(200));
     let exchange = host.post("/partly").chunks(["ab", "cd", "ef"]).send();
-    assert_eq!(exchange.messages(), ["refused: NotAvailableHere", "dropped: the function"], "{exchange}");
+    assert_eq!(exchange.messages(), ["refused: WrongPhase", "dropped: the function"], "{exchange}");
     assert_eq!(exchange.upstream().unwrap().text(), "abcdef", "{exchange}");
 }
 
@@ -267,7 +267,7 @@ fn headers_are_given_again_after_a_call_with_and_without_a_body(mut host: Host) 
 
 #[proxy_filter_host::test(guest = "exchanges")]
 fn a_response_that_begins_before_the_request_has_ended_is_forwarded_unchanged(mut host: Host) {
-    host.log_level(proxy_filter::LogLevel::Info);
+    host.log_level(proxy_filter::log::LogLevel::Info);
     serve(&mut host, |_| Reply::new(200));
     for path in ["/early-body", "/early-chunks", "/early-stream", "/early-trailers"] {
         host.upstream(|_| Reply::new(401).body("who are you?\n"));
@@ -279,7 +279,7 @@ fn a_response_that_begins_before_the_request_has_ended_is_forwarded_unchanged(mu
 
 #[proxy_filter_host::test(guest = "exchanges")]
 fn a_request_above_the_buffer_limit_gets_the_413_of_the_host(mut host: Host) {
-    host.log_level(proxy_filter::LogLevel::Info);
+    host.log_level(proxy_filter::log::LogLevel::Info);
     host.buffer_limit(1000);
     serve(&mut host, |_| Reply::new(200));
     let exchange = host.post("/early-body").chunks(vec!["x".repeat(1500); 3]).send();

@@ -15,11 +15,11 @@ fn expressions_are_evaluated(mut host: Host) {
         [
             "no expression: InvalidInput",
             "no function: InvalidInput",
-            "no token: NotAvailableHere",
+            "no token: WrongPhase",
             "nothing to delete: []",
-            "no token to delete: NotAvailableHere",
+            "no token to delete: WrongPhase",
             "of the root: true",
-            "on the root: NotAvailableHere",
+            "on the root: WrongPhase",
         ]
     );
     for (path, result) in [("/yes", true), ("/no", false)] {
@@ -29,7 +29,7 @@ fn expressions_are_evaluated(mut host: Host) {
         let list = format!(r"{start}\x01{zero}\x02{zero}", zero = r"\x00\x00\x00\x00\x00\x00\x00\x00\x00");
         let values = [
             ("request.path == '/yes'", byte.as_str(), if result { "true" } else { "false" }),
-            ("request.headers['x-missing'] == '1'", "NotAvailableHere", "NotAvailableHere"),
+            ("request.headers['x-missing'] == '1'", "WrongPhase", "WrongPhase"),
             ("1.5", r#""\x00\x00\x00\x00\x00\x00\xf8?""#, "Malformed"),
             ("null", "Refused(SerializationFailure (3))", "Refused(SerializationFailure (3))"),
             ("request.method + '!'", r#""GET!""#, "Malformed"),
@@ -39,9 +39,9 @@ fn expressions_are_evaluated(mut host: Host) {
             ("request.path.matches('^/[a-z]+$')", r#""\x01""#, "true"),
             ("request.url_path.size()", &format!(r#""\x0{}\x00\x00\x00\x00\x00\x00\x00""#, path.len()), "Malformed"),
             ("request.size + 7", r#""\x07\x00\x00\x00\x00\x00\x00\x00""#, "Malformed"),
-            ("response.code == 200", "NotAvailableHere", "NotAvailableHere"),
-            ("request.missing", "NotAvailableHere", "NotAvailableHere"),
-            ("missing", "NotAvailableHere", "NotAvailableHere"),
+            ("response.code == 200", "WrongPhase", "WrongPhase"),
+            ("request.missing", "WrongPhase", "WrongPhase"),
+            ("missing", "WrongPhase", "WrongPhase"),
             (
                 "['GET', 'HEAD'].exists(method, method == request.method) ? [1, 2] : []",
                 &format!("\"{list}\""),

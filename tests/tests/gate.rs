@@ -1,7 +1,7 @@
 //! Streams wait for a plugin that has to be made ready: so many, and so long.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Host, Outcome, Received, Reply, build_guest};
 use std::path::Path;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 //! it does not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Host, Received, Reply, build_guest};
 use std::path::Path;
 use std::time::Duration;

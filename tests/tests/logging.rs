@@ -7,7 +7,7 @@ mod support;
 
 use proxy_filter::prelude::*;
 use proxy_filter::sys::HostFunctions;
-use proxy_filter::{LogLevel, Status};
+use proxy_filter::{Status, log::LogLevel};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;

@@ -110,9 +110,9 @@ fn the_same_stream_is_not_entered_twice_and_the_event_is_counted() {
     let _installed = during(|| assert_eq!(call(module(), "proxy_on_response_headers", &[2, 1, 1]), 0, "Continue"));
     start(module());
     call(module(), "proxy_on_context_create", &[2, 1]);
-    let ignored = proxy_filter::ignored_events();
+    let ignored = proxy_filter::plugin::ignored_callbacks();
     call(module(), "proxy_on_request_headers", &[2, 1, 1]);
-    assert_eq!(proxy_filter::ignored_events(), ignored + 1);
+    assert_eq!(proxy_filter::plugin::ignored_callbacks(), ignored + 1);
     assert_eq!(seen(), ["request 1 begins", "request 1 ends"]);
     call(module(), "proxy_on_response_headers", &[2, 1, 1]);
     assert_eq!(seen(), ["response 1"], "and it is as it was afterwards");
@@ -160,9 +160,9 @@ fn an_id_used_again_drops_the_context_that_had_it() {
 fn events_for_contexts_that_do_not_exist_are_counted_and_continue() {
     let _installed = during(|| {});
     start(module());
-    let ignored = proxy_filter::ignored_events();
+    let ignored = proxy_filter::plugin::ignored_callbacks();
     assert_eq!(call(module(), "proxy_on_request_headers", &[77, 1, 1]), 0);
     call(module(), "proxy_on_delete", &[77]);
     call(module(), "proxy_on_context_create", &[5, 77]);
-    assert_eq!(proxy_filter::ignored_events(), ignored + 3);
+    assert_eq!(proxy_filter::plugin::ignored_callbacks(), ignored + 3);
 }

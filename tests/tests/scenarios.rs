@@ -1,7 +1,7 @@
 //! What a filter can do, seen by client, upstream and log reader: the same in the embedded host and
 //! in Envoy.
 
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Host, Received, Reply};
 
 /// The messages of the start without the callbacks' context.
@@ -371,5 +371,5 @@ fn nothing_is_buffered_after_a_body_callback_that_failed_under_the_open_policy(m
     let lines: Vec<_> = exchange.messages().into_iter().filter(|line| line.starts_with("request body")).collect();
     assert_eq!(lines, ["request body 1 false", "request body 2 false", "request body 0 true"], "{exchange}");
     assert!(exchange.messages().contains(&"at the end: Ok(0)"), "{exchange}");
-    assert!(exchange.messages().contains(&"appended: Err(NotAvailableHere)"), "{exchange}");
+    assert!(exchange.messages().contains(&"appended: Err(WrongPhase)"), "{exchange}");
 }

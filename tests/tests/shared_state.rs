@@ -109,7 +109,7 @@ fn no_update_of_a_cell_is_lost(mut host: Host) {
         [
             "None 41",
             "after a race: 101 Some(101)",
-            "Err(Contention) after 1000 attempts, Some(7)",
+            "Err(Conflict) after 1000 attempts, Some(7)",
             "left: None false",
             "0 3",
             "Some(5) None 5",

@@ -58,7 +58,7 @@ fn insist<T>(update: impl Fn() -> proxy_filter::Result<T>) -> T {
     loop {
         match update() {
             Ok(value) => return value,
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Contention),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict),
         }
         thread::yield_now();
     }

@@ -21,7 +21,7 @@ fn signatures_are_made_and_checked(mut host: Host) {
     let invalid = r#"Invalid("Failed to verify digest. Error code: 0")"#;
     let no_key = r#"Invalid("Failed to initialize digest verify.")"#;
     let cannot_sign = "InvalidInput: sign: Invalid key type: private key required for signing operation.";
-    let no_message = "NotAvailableHere: proxy_call_foreign_function answered BadArgument: \
+    let no_message = "WrongPhase: proxy_call_foreign_function answered BadArgument: \
         not available in this phase, or a bad argument";
     assert_eq!(
         lines,

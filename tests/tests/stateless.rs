@@ -8,7 +8,7 @@
 mod support;
 
 use proxy_filter::sys::HostFunctions;
-use proxy_filter::{LogLevel, Status};
+use proxy_filter::{Status, log::LogLevel};
 use proxy_filter_host::{Host, Reply};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -125,10 +125,10 @@ fn request(id: u32) -> u32 {
 #[test]
 fn a_stream_entered_again_during_its_own_callback_is_served() {
     let (host, _installed) = host(Some(|| assert_eq!(request(2), 0)));
-    let ignored = proxy_filter::ignored_events();
+    let ignored = proxy_filter::plugin::ignored_callbacks();
     assert_eq!(request(2), 0);
     assert_eq!(*host.lines.borrow(), ["request / true", "request / true"]);
-    assert_eq!(proxy_filter::ignored_events(), ignored, "no event had to be ignored");
+    assert_eq!(proxy_filter::plugin::ignored_callbacks(), ignored, "no event had to be ignored");
 }
 
 #[test]

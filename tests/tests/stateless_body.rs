@@ -109,8 +109,8 @@ fn a_stream_deleted_during_its_own_callback_leaves_nothing_to_another() {
 #[test]
 fn the_end_of_what_never_had_a_callback_is_nothing_to_remark_on() {
     let (_host, _installed) = host(|| {});
-    let ignored = proxy_filter::ignored_events();
+    let ignored = proxy_filter::plugin::ignored_callbacks();
     callback("proxy_on_delete", &[1]);
     callback("proxy_on_delete", &[2]);
-    assert_eq!(proxy_filter::ignored_events(), ignored);
+    assert_eq!(proxy_filter::plugin::ignored_callbacks(), ignored);
 }

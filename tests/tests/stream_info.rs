@@ -366,7 +366,7 @@ fn filter_state_is_kept_with_the_stream(mut host: Host) {
             "empty: Some([])",
             "a built-in name: Some([109, 105, 110, 101])",
             "read-only: ()",
-            "read-only again: NotAvailableHere",
+            "read-only again: WrongPhase",
             r#"read-only: Some("first")"#,
         ],
     );
@@ -402,7 +402,7 @@ fn foreign_functions_answer_or_say_why_not(mut host: Host) {
             "cut: Malformed",
             "route cache: ()",
             "unknown: NotFound",
-            "a message that is none: NotAvailableHere",
+            "a message that is none: WrongPhase",
         ],
     );
 }

@@ -1,7 +1,7 @@
 //! The combinators of the crate `futures` work unchanged.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Host, Outcome, Received, Reply};
 use std::time::Duration;
 

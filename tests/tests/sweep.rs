@@ -7,8 +7,9 @@ use proxy_filter::prelude::*;
 use proxy_filter::shared_data::{self, SharedCell};
 use proxy_filter::sys::{self, HostFunctions};
 use proxy_filter::{
-    GrpcBytes, GrpcEvent, GrpcStream, OpenGrpcStream, Status, clock, filter_state, foreign, metadata, plugin, property,
-    stream_info, timer,
+    Status, clock, filter_state, foreign,
+    grpc::{GrpcBytes, GrpcEvent, GrpcSender, GrpcStream},
+    metadata, plugin, property, stream_info, timer,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -27,7 +28,7 @@ mod filter {
 
     #[derive(Default)]
     pub(super) struct Root {
-        stream: Option<OpenGrpcStream<GrpcBytes>>,
+        stream: Option<GrpcSender<GrpcBytes>>,
     }
 
     /// Whatever comes is read.
@@ -66,7 +67,7 @@ mod filter {
             let _ = plugin::done();
             let _ = HttpCall::get("c", "/").send(self, |_, answer| answer?.body().map(drop));
             let _ = call().send(self, |_, answer| answer.map(drop).map_err(Error::from));
-            let _ = Talk::new("c", "pkg.Service", "Talk").open(self, told).map(OpenGrpcStream::cancel);
+            let _ = Talk::new("c", "pkg.Service", "Talk").open(self, told).map(GrpcSender::cancel);
             if let Ok(stream) = Talk::new("c", "pkg.Service", "Talk").open(self, told) {
                 let _ = (stream.send(&GrpcBytes::default()), stream.close());
                 self.stream = Some(stream);

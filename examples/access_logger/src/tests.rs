@@ -1,6 +1,6 @@
 //! What an operator reads in the log.
 
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Host, Reply};
 
 /// The plugin as envoy.yaml has it.

@@ -14,7 +14,7 @@ mod lines;
 mod tests;
 
 use lines::Lines;
-use proxy_filter::MediaType;
+use proxy_filter::fields::MediaType;
 use proxy_filter::prelude::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -113,7 +113,7 @@ async fn body_transform(mut exchange: Exchange<Config>) -> Result<()> {
     }
     let rest = lines.finish(edit)?;
     if !rest.is_empty() {
-        exchange.response_end()?.append(rest)?;
+        exchange.response_body_end()?.append(rest)?;
     }
     if let Some(trailers) = exchange.response_trailers().await? {
         // Digests may come here as well.

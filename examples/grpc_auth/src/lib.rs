@@ -15,7 +15,10 @@ use ext_authz::{
 };
 use proxy_filter::configured::ClusterName;
 use proxy_filter::prelude::*;
-use proxy_filter::{GrpcCode, GrpcError, log};
+use proxy_filter::{
+    grpc::{GrpcCode, GrpcError},
+    log,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::rc::Rc;

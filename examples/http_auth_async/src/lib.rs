@@ -9,7 +9,7 @@ mod tests;
 
 use proxy_filter::configured::{ClusterName, HeaderName, RequestPath};
 use proxy_filter::prelude::*;
-use proxy_filter::{HttpCallResponse, log};
+use proxy_filter::{callout::HttpCallResponse, log};
 use serde::Deserialize;
 use std::time::Duration;
 

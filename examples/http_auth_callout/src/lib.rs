@@ -7,10 +7,10 @@
 #[cfg(test)]
 mod tests;
 
+use proxy_filter::callout::{HttpCallResponse, InHost};
 use proxy_filter::configured::{ClusterName, HeaderName, RequestPath};
 use proxy_filter::log;
 use proxy_filter::prelude::*;
-use proxy_filter::{HttpCallResponse, InHost};
 use serde::Deserialize;
 use std::rc::Rc;
 use std::time::Duration;

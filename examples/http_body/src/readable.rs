@@ -1,6 +1,6 @@
 //! Which bodies may contain numbers, and in which of them they cannot be found.
 
-use proxy_filter::MediaType;
+use proxy_filter::fields::MediaType;
 use proxy_filter::prelude::*;
 
 /// Types whose bodies are no text. All others are inspected.

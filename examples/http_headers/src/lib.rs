@@ -32,7 +32,7 @@ impl Context for Stream {
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
         for (name, value) in &request.pairs()? {
-            log::info!("> {}: {}", printable(name), printable(value));
+            log::info!("> {}: {}", escaped(name), escaped(value));
         }
         if request.path()?.is_some_and(|path| path == "/hello") {
             return request.reply(LocalReply::new(200).header("hello", "world").body("Hello, World!\n"));
@@ -46,7 +46,7 @@ impl Context for Stream {
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
         for (name, value) in &response.pairs()? {
-            log::info!("< {}: {}", printable(name), printable(value));
+            log::info!("< {}: {}", escaped(name), escaped(value));
         }
         // Also runs for the local reply above.
         response.add("x-proxy-filter", "http_headers")?;

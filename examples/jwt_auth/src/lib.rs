@@ -13,7 +13,7 @@ mod token;
 use keys::{Jwks, Keys};
 use proxy_filter::prelude::*;
 use proxy_filter::timer::retry;
-use proxy_filter::{Interval, clock, log};
+use proxy_filter::{clock, log, timer::Interval};
 use serde::Deserialize;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};

@@ -1,6 +1,6 @@
 //! Who passes, and what workers count together.
 
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Host, Outcome, Reply, build_guest};
 use serde_json::json;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Who is asked, and whose answer wins.
 
 use super::location;
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Host, Outcome, Received, Reply};
 use serde_json::json;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -96,7 +96,7 @@ impl StreamContext for Connection {
             Verdict::Undecided | Verdict::Refused => {
                 let client = stream_info::source().address()?.and_then(|address| address.ip());
                 let client = client.map_or_else(|| "a client".into(), |ip| ip.to_string());
-                log::info!("{client} began with {}", printable(&start));
+                log::info!("{client} began with {}", escaped(&start));
                 return Ok(NetworkFilterStatus::Close);
             }
         }

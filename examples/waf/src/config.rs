@@ -1,7 +1,7 @@
 //! What the operator configures.
 
 use crate::scan::Rules;
-use proxy_filter::MediaType;
+use proxy_filter::fields::MediaType;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Headers and trailers.
 
 use crate::scan::Rules;
-use proxy_filter::Pairs;
+use proxy_filter::fields::Pairs;
 use std::collections::BTreeMap;
 
 /// The rule whose pattern is in a field. Repeated fields are joined, as the upstream may do it: a

@@ -4,7 +4,7 @@
 /// (see [`critical`](crate::log::critical)).
 ///
 /// ```
-/// use proxy_filter::LogLevel;
+/// use proxy_filter::log::LogLevel;
 /// assert!(LogLevel::Warn < LogLevel::Error);
 /// assert_eq!(LogLevel::from_raw(2), Some(LogLevel::Info));
 /// ```

@@ -7,8 +7,8 @@ use crate::error::denial::Raw;
 use core::any::Any;
 use core::fmt;
 
-/// Something a filter starts and waits for: an [`HttpCall`](crate::HttpCall), a [`GrpcCall`](crate::GrpcCall), the next message of a gRPC stream
-/// ([`ConnectedGrpcStream::receive`](crate::ConnectedGrpcStream::receive)), or a [`Timer`](crate::Timer).
+/// Something a filter starts and waits for: an [`HttpCall`](crate::callout::HttpCall), a [`GrpcCall`](crate::grpc::GrpcCall), the next message of a gRPC stream
+/// ([`GrpcDuplex::receive`](crate::grpc::GrpcDuplex::receive)), or a [`Timer`](crate::timer::Timer).
 ///
 /// Only this crate implements it.
 pub trait Callout: Sized + 'static {

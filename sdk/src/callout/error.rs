@@ -12,12 +12,12 @@ use core::fmt;
 /// * [`Refused`](Self::Refused): the call was never made. A client can provoke that, with a header that makes the call too large for
 ///   example. Never treat it as an outage: every client could choose the policy for outages.
 ///
-/// A response is not an error, whatever its status. [`outage_for_status`](crate::HttpCallResponse::outage_for_status) turns a response with
+/// A response is not an error, whatever its status. [`outage_for_status`](crate::callout::HttpCallResponse::outage_for_status) turns a response with
 /// a status of 500 to 599 into an outage, which leaves success and refusals:
 ///
 /// ```
 /// use proxy_filter::prelude::*;
-/// use proxy_filter::HttpCallResponse;
+/// use proxy_filter::callout::HttpCallResponse;
 ///
 /// # async fn decide(token: &HeaderValue, allow_on_outage: bool) -> Result<bool> {
 /// let call = HttpCall::get("authz", "/check").header("authorization", token);
@@ -75,7 +75,7 @@ pub enum Outage {
     Unavailable(Box<str>),
     /// The response was cut off, or is too large for the host.
     Reset,
-    /// The service responded with this status, 500 to 599: see [`outage_for_status`](crate::HttpCallResponse::outage_for_status).
+    /// The service responded with this status, 500 to 599: see [`outage_for_status`](crate::callout::HttpCallResponse::outage_for_status).
     Status(u16),
 }
 
@@ -83,7 +83,7 @@ impl CalloutError {
     /// Whether the service is down. A call that was not made is no outage, because a client can provoke it.
     ///
     /// ```
-    /// use proxy_filter::{CalloutError, Error, Outage};
+    /// use proxy_filter::{callout::{CalloutError, Outage}, Error};
     /// assert!(CalloutError::Outage(Outage::Timeout).is_outage());
     /// assert!(!CalloutError::Refused(Error::other("too large")).is_outage());
     /// ```
@@ -188,7 +188,7 @@ mod tests {
             ErrorKind::InvalidInput,
             ErrorKind::TooLarge,
             ErrorKind::Unimplemented,
-            ErrorKind::NotAvailableHere,
+            ErrorKind::WrongPhase,
             ErrorKind::Malformed,
             ErrorKind::Other,
         ] {

@@ -12,28 +12,28 @@ use core::task::{Context, Poll, Waker};
 ///
 /// The callout starts when the future is polled for the first time. If the future is dropped, the callout is cancelled.
 #[must_use = "a callout does nothing unless it is awaited"]
-pub struct CalloutFuture<A: Awaitable>(State<A>);
+pub struct CalloutFuture<A: AwaitableCallout>(State<A>);
 
-enum State<A: Awaitable> {
+enum State<A: AwaitableCallout> {
     New(Option<A>),
     InFlight(InFlight<A::Kind>),
 }
 
-impl<A: Awaitable> CalloutFuture<A> {
+impl<A: AwaitableCallout> CalloutFuture<A> {
     #[inline]
     pub(crate) const fn new(callout: A) -> Self {
         Self(State::New(Some(callout)))
     }
 }
 
-impl<A: Awaitable> core::fmt::Debug for CalloutFuture<A> {
+impl<A: AwaitableCallout> core::fmt::Debug for CalloutFuture<A> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("CalloutFuture").finish_non_exhaustive()
     }
 }
 
 /// A callout that can be awaited. Only this crate implements it.
-pub trait Awaitable: Callout<Started = u32> + Unpin {
+pub trait AwaitableCallout: Callout<Started = u32> + Unpin {
     /// What the future returns.
     type Output: 'static;
 
@@ -55,7 +55,7 @@ pub trait Awaitable: Callout<Started = u32> + Unpin {
     fn refuse(error: Error) -> Self::Output;
 }
 
-impl<A: Awaitable> Future for CalloutFuture<A> {
+impl<A: AwaitableCallout> Future for CalloutFuture<A> {
     type Output = A::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<A::Output> {

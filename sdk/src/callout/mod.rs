@@ -1,4 +1,22 @@
-//! What completes later: HTTP calls, gRPC calls and streams, timers, items of queues.
+//! Calls to other services, and what all callouts have in common.
+//!
+//! A callout starts now and completes later. [`HttpCall`] is one, and so are
+//! [`GrpcCall`](crate::grpc::GrpcCall), the next message of a [`GrpcStream`](crate::grpc::GrpcStream),
+//! and [`Timer`](crate::timer::Timer). There are three ways to handle its completion:
+//!
+//! | Way | Function | For |
+//! |---|---|---|
+//! | Pause a part of the stream until it completes | [`pause_for`](crate::RequestHeaders::pause_for) of the part | a decision about this part |
+//! | Handle it later, while the stream continues | [`HttpCall::send`], [`Timer::run`](crate::timer::Timer::run) | audit calls, refreshed state |
+//! | Await it | `.await`, in a function with [`#[filter]`](macro@crate::filter) or in [`spawn`](crate::future::spawn) | several steps, one after the other |
+//!
+//! A context declares which callouts it makes in callbacks, so that a module exports no callback
+//! that it does not need: `#[proxy_filter::context(http_calls)]`. The compiler names the argument
+//! that is missing ([`Declares`]).
+//!
+//! A callout ends with the stream that started it. [`CalloutError`] says why one failed, and
+//! whether a client can cause it ([`Refused`](CalloutError::Refused)) or the service is down
+//! ([`Outage`](CalloutError::Outage)).
 
 pub(crate) mod cancel;
 pub(crate) mod completion;
@@ -6,7 +24,7 @@ pub(crate) mod error;
 pub(crate) mod field;
 pub(crate) mod future;
 #[cfg(feature = "grpc")]
-pub(crate) mod grpc;
+pub mod grpc;
 pub(crate) mod http;
 pub(crate) mod pause;
 pub(crate) mod queue;
@@ -14,3 +32,10 @@ pub(crate) mod ready;
 pub(crate) mod registry;
 pub(crate) mod start;
 pub mod timer;
+
+pub use crate::callout::completion::Callout;
+pub use crate::callout::error::{CalloutError, Outage};
+pub use crate::callout::future::{AwaitableCallout, CalloutFuture};
+pub use crate::callout::http::HttpCall;
+pub use crate::callout::http::response::{Copied, HttpCallResponse, InHost, ResponseSource};
+pub use crate::engine::callbacks::Declares;

@@ -2,7 +2,7 @@
 
 use crate::callout::completion::{Callout, Completion, OnMessage};
 use crate::callout::ready;
-use crate::engine::callbacks::Awaits;
+use crate::engine::callbacks::Declares;
 use crate::engine::held::Part;
 use crate::engine::message_state::MessageState;
 use crate::error::Result;
@@ -34,7 +34,7 @@ pub(crate) trait Status: Sized {
 #[inline]
 pub(crate) fn pause<C, A, P, F>(part: &mut P, context: &mut C, callout: A, then: F) -> Result<P::Status>
 where
-    C: Awaits<A>,
+    C: Declares<A>,
     A: Callout,
     P: Paused,
     F: for<'a> FnOnce(&mut C, &mut P, A::Response<'a>) -> Result<P::Status> + 'static,
@@ -77,7 +77,7 @@ macro_rules! pause_for {
             /// as an `Err` of the callback is.
             pub fn pause_for<C, A, F>(&mut self, context: &mut C, callout: A, then: F) -> Result<$status>
             where
-                C: Awaits<A>,
+                C: Declares<A>,
                 A: Callout,
                 F: for<'a> FnOnce(&mut C, &mut Self, A::Response<'a>) -> Result<$status> + 'static,
             {

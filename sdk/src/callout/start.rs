@@ -2,13 +2,13 @@
 
 use crate::callout::completion::{Callout, Completion, OnContext};
 use crate::callout::ready;
-use crate::engine::callbacks::Awaits;
+use crate::engine::callbacks::Declares;
 use crate::error::Result;
 
 /// Starts a callout without holding anything.
 pub(crate) fn send<C, A, F>(context: &mut C, callout: A, then: F) -> Result<()>
 where
-    C: Awaits<A>,
+    C: Declares<A>,
     A: Callout,
     F: for<'a> FnOnce(&mut C, A::Response<'a>) -> Result<()> + 'static,
 {

@@ -194,6 +194,6 @@ fn end_with_headers(headers: FilterHeadersStatus, body: FilterDataStatus) -> Fil
         (_, FilterDataStatus::CloseStream) => FilterHeadersStatus::CloseStream,
         (headers, _) if headers.holds_all() => headers,
         (_, FilterDataStatus::Continue) => FilterHeadersStatus::Continue,
-        _ => FilterHeadersStatus::PAUSE,
+        _ => FilterHeadersStatus::Pause,
     }
 }

@@ -4,7 +4,7 @@
 use crate::engine::life::Life;
 use core::any::Any;
 
-/// A set of callbacks of [`Context`](crate::Context) or [`StreamContext`](crate::StreamContext).
+/// A set of callbacks of [`Context`](crate::Context) or [`StreamContext`](crate::tcp::StreamContext).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallbackSet(u32);
 
@@ -107,7 +107,7 @@ pub trait Callbacks: Sized + 'static {
     label = "the host would not find a function in this module to tell the answer",
     note = "say it in the attribute on its impl: `#[proxy_filter::context(http_calls)]` or `#[proxy_filter::root(http_calls)]` for an `HttpCall`, `timers` for a `Timer`, `grpc_calls` for a `GrpcCall`, `grpc_streams` for a `GrpcStream`"
 )]
-pub trait Awaits<A>: 'static {}
+pub trait Declares<A>: 'static {}
 
 /// Stream contexts that a registered root context creates. The registration of a root context
 /// implements it.

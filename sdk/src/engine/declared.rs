@@ -37,5 +37,5 @@ pub(crate) fn undeclared(name: &str) -> Error {
     {
         line.push(part);
     }
-    Error::text(ErrorKind::NotAvailableHere, line.as_str().into())
+    Error::text(ErrorKind::WrongPhase, line.as_str().into())
 }

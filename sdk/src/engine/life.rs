@@ -25,7 +25,7 @@ pub trait Life<C> {
 #[derive(Debug)]
 pub enum Http {}
 
-/// Contexts that implement [`StreamContext`](crate::StreamContext).
+/// Contexts that implement [`StreamContext`](crate::tcp::StreamContext).
 #[derive(Debug)]
 pub enum Tcp {}
 

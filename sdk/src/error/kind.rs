@@ -7,7 +7,7 @@ use crate::abi::status::Status;
 #[non_exhaustive]
 pub enum ErrorKind {
     /// Not available in this phase: request headers after they were forwarded, for example.
-    NotAvailableHere,
+    WrongPhase,
     /// The response began before the request had ended, so the rest of the request is not
     /// available: see [`Exchange`](crate::Exchange#early-responses).
     EarlyResponse,
@@ -26,14 +26,15 @@ pub enum ErrorKind {
     /// The host returned bytes that cannot be decoded.
     Malformed,
     /// The timeout has elapsed.
-    Elapsed,
+    Timeout,
     /// Other threads changed a shared value during every attempt to update it.
-    Contention,
+    Conflict,
     /// The host does not have this function, or its configuration restricts it.
     Unimplemented,
     /// The configuration is not valid.
     Configuration,
-    /// A call to another service failed: [`CalloutError`](crate::CalloutError) has the details.
+    /// A call to another service failed: [`CalloutError`](crate::callout::CalloutError) has the
+    /// details.
     Callout,
     /// The filter denies: the error carries the reply for the client, see
     /// [`Error::reply`](crate::Error::reply).
@@ -48,7 +49,7 @@ impl ErrorKind {
     /// Returns what to do about a host's refusal.
     pub(super) const fn advice(self) -> &'static str {
         match self {
-            Self::NotAvailableHere => ": not available in this phase, or a bad argument",
+            Self::WrongPhase => ": not available in this phase, or a bad argument",
             Self::NotFound => ": it does not exist here",
             Self::Unimplemented => ": this host does not have the function",
             Self::Refused(Status::INTERNAL_FAILURE) => ": the host failed, or restricts the capability",

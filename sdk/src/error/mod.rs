@@ -189,7 +189,7 @@ impl Error {
     #[inline(never)]
     pub(crate) fn host(function: &'static str, status: Status) -> Self {
         let kind = match status {
-            Status::BAD_ARGUMENT => ErrorKind::NotAvailableHere,
+            Status::BAD_ARGUMENT => ErrorKind::WrongPhase,
             Status::NOT_FOUND => ErrorKind::NotFound,
             Status::UNIMPLEMENTED => ErrorKind::Unimplemented,
             other => ErrorKind::Refused(other),
@@ -442,11 +442,11 @@ mod tests {
     #[test]
     fn a_refusal_says_which_function_and_what_to_do() {
         let error = Error::host("proxy_add_header_map_value", Status::BAD_ARGUMENT);
-        assert_eq!(error.kind(), ErrorKind::NotAvailableHere);
+        assert_eq!(error.kind(), ErrorKind::WrongPhase);
         assert_eq!(error.host_function(), Some("proxy_add_header_map_value"));
         assert_eq!(
             format!("{error:?}"),
-            "NotAvailableHere: proxy_add_header_map_value answered BadArgument: not available in this phase, or a bad argument"
+            "WrongPhase: proxy_add_header_map_value answered BadArgument: not available in this phase, or a bad argument"
         );
     }
 }

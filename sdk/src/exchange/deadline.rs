@@ -18,7 +18,7 @@ pub const fn is_deadline(limit: Duration) -> bool {
 pub async fn within(limit: Duration, name: &'static str, function: impl Future<Output = Result<()>>) -> Result<()> {
     match timeout(limit, function).await {
         Ok(result) => result,
-        Err(error) if error.kind() == ErrorKind::Elapsed => Err(elapsed(limit, name)),
+        Err(error) if error.kind() == ErrorKind::Timeout => Err(elapsed(limit, name)),
         Err(refusal) => Err(refusal),
     }
 }
@@ -31,7 +31,7 @@ fn elapsed(limit: Duration, name: &'static str) -> Error {
     line.push("` has not returned within its deadline of ");
     line.push_number(milliseconds(limit).unwrap_or(u32::MAX));
     line.push(" ms");
-    Error::text(ErrorKind::Elapsed, String::from_utf8_lossy(line.as_bytes()).into())
+    Error::text(ErrorKind::Timeout, String::from_utf8_lossy(line.as_bytes()).into())
 }
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn the_error_names_the_function_and_the_deadline() {
         let error = elapsed(Duration::from_secs(2), "authorize");
-        assert_eq!(error.kind(), ErrorKind::Elapsed);
+        assert_eq!(error.kind(), ErrorKind::Timeout);
         assert_eq!(error.to_string(), "`authorize` has not returned within its deadline of 2000 ms");
     }
 }

@@ -167,7 +167,7 @@ impl<'a> HeldBody<'a> {
     /// As [`Body::replace`].
     ///
     /// # Errors
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the message has no body: no host can
+    /// [`WrongPhase`](ErrorKind::WrongPhase) if the message has no body: no host can
     /// add one.
     pub fn replace(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         let bytes = bytes.as_ref();
@@ -218,7 +218,7 @@ impl Deref for HeldBody<'_> {
 #[cold]
 fn held_already() -> Error {
     Error::refused(
-        ErrorKind::NotAvailableHere,
+        ErrorKind::WrongPhase,
         "the headers are held already, and the body stays behind them: await both before anything else that holds the stream",
     )
 }
@@ -226,7 +226,7 @@ fn held_already() -> Error {
 #[cold]
 fn not_given() -> Error {
     Error::refused(
-        ErrorKind::NotAvailableHere,
+        ErrorKind::WrongPhase,
         "the host does not give the body while the headers are held: set `allow_on_headers_stop_iteration: true` in the plugin's \
          configuration",
     )
@@ -235,7 +235,7 @@ fn not_given() -> Error {
 #[cold]
 fn none_came() -> Error {
     Error::refused(
-        ErrorKind::Elapsed,
+        ErrorKind::Timeout,
         "no part of the body has come while the headers are held: if `allow_on_headers_stop_iteration: true` is not in the plugin's \
          configuration, none ever does",
     )

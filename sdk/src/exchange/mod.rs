@@ -25,7 +25,7 @@ use std::rc::Rc;
 pub(crate) use crate::engine::point::Point;
 #[cfg(feature = "futures")]
 pub use crate::exchange::chunks::Chunks;
-pub(crate) use crate::exchange::held::HeldBody;
+pub use crate::exchange::held::HeldBody;
 use crate::exchange::message::{handle, message};
 use crate::exchange::stage::{Stage, early};
 
@@ -33,10 +33,10 @@ use crate::exchange::stage::{Stage, early};
 ///
 /// The function awaits the parts of both messages in their order. Awaiting a part forwards
 /// everything before it; using a handle after its part was forwarded is a compile error. Awaiting
-/// anything else, such as an [`HttpCall`](crate::HttpCall) or a [`Timer`](crate::Timer), pauses the
-/// stream. When the function returns `Ok`, the rest of the stream is forwarded; if it returns an
-/// `Err`, the failure policy decides. If the stream ends earlier, the future is dropped at its
-/// current await point.
+/// anything else, such as an [`HttpCall`](crate::callout::HttpCall) or a
+/// [`Timer`](crate::timer::Timer), pauses the stream. When the function returns `Ok`, the rest of
+/// the stream is forwarded; if it returns an `Err`, the failure policy decides. If the stream ends
+/// earlier, the future is dropped at its current await point.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -66,8 +66,8 @@ use crate::exchange::stage::{Stage, early};
 /// [`request_body`](Self::request_body) returns the whole body, up to a limit.
 /// [`request_chunk`](Self::request_chunk) returns one chunk after the other; awaiting the next
 /// chunk forwards the previous one. After the last chunk, bytes can be appended at
-/// [`request_end`](Self::request_end). An edit that changes the length of a body requires, as
-/// always, that `content-length` was removed from the headers.
+/// [`request_body_end`](Self::request_body_end). An edit that changes the length of a body
+/// requires, as always, that `content-length` was removed from the headers.
 ///
 /// # Streams that wait for each other
 ///
@@ -132,7 +132,7 @@ use crate::exchange::stage::{Stage, early};
 /// [`response_chunk`](Self::response_chunk) never returns `None`.
 ///
 /// # Errors
-/// Every part that is awaited may fail with [`NotAvailableHere`](ErrorKind::NotAvailableHere): it
+/// Every part that is awaited may fail with [`WrongPhase`](ErrorKind::WrongPhase): it
 /// was forwarded already, or the module does not export its callback. The attribute exports what it
 /// finds in the function; for what is awaited in another function, name it:
 /// `#[proxy_filter::filter(response_body)]`.
@@ -245,10 +245,10 @@ impl<T> Exchange<T> {
         /// ```
         ///
         /// # Errors
-        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) without that setting. The SDK detects
+        /// [`WrongPhase`](ErrorKind::WrongPhase) without that setting. The SDK detects
         /// this when the first bytes of the body have arrived and Envoy has not passed them after
         /// one second. (If a filter before this one keeps the first bytes for longer, the error is
-        /// the same.) [`Elapsed`](ErrorKind::Elapsed) if no byte of the body has arrived for half a
+        /// the same.) [`Timeout`](ErrorKind::Timeout) if no byte of the body has arrived for half a
         /// minute, unless this host has passed bodies in this way before.
         /// [`TooLarge`](ErrorKind::TooLarge) if the body has more than `limit` bytes.
         request_headers_with_body: HeldRequest;
@@ -294,10 +294,10 @@ impl<T> Exchange<T> {
         /// it.
         ///
         /// # Errors
-        /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if more of the body may arrive, or if
+        /// [`WrongPhase`](ErrorKind::WrongPhase) if more of the body may arrive, or if
         /// some of it was forwarded unseen. [`EarlyResponse`](ErrorKind::EarlyResponse) if the
         /// response began before the body ended.
-        request_end: RequestBody, RequestBody;
+        request_body_end: RequestBody, RequestBody;
         /// Returns the request's trailers, or `None` if the request has ended without trailers. The
         /// body is forwarded unseen.
         request_trailers: RequestTrailers, RequestTrailers
@@ -313,7 +313,7 @@ impl<T> Exchange<T> {
         ///
         /// # Errors
         /// The same. For a response, Envoy does not report which bytes have arrived, so the
-        /// [`Elapsed`](ErrorKind::Elapsed) comes after five seconds.
+        /// [`Timeout`](ErrorKind::Timeout) comes after five seconds.
         response_headers_with_body: HeldResponse;
         /// Returns the response's whole body once it is complete, like
         /// [`request_body`](Self::request_body). The headers are sent to the client before: a later
@@ -330,7 +330,7 @@ impl<T> Exchange<T> {
         response_chunks,
         /// Returns the end of the response's body, after [`response_chunk`](Self::response_chunk)
         /// has returned `None`. Bytes that are appended here become the last ones of the body, as
-        /// at [`request_end`](Self::request_end).
+        /// at [`request_body_end`](Self::request_body_end).
         ///
         /// ```
         /// # use proxy_filter::prelude::*;
@@ -341,11 +341,11 @@ impl<T> Exchange<T> {
         ///     while let Some(chunk) = exchange.response_chunk().await? {
         ///         sum = chunk.to_bytes()?.into_iter().fold(sum, |sum, byte| sum.wrapping_add(byte.into()));
         ///     }
-        ///     exchange.response_end()?.append(format!("\nsum: {sum}\n"))
+        ///     exchange.response_body_end()?.append(format!("\nsum: {sum}\n"))
         /// }
         /// # fn main() {}
         /// ```
-        response_end: ResponseBody, ResponseBody;
+        response_body_end: ResponseBody, ResponseBody;
         /// Returns the response's trailers, or `None` if the response has ended without trailers.
         /// The body is forwarded unseen.
         response_trailers: ResponseTrailers, ResponseTrailers
@@ -388,7 +388,7 @@ impl<T> Exchange<T> {
     ///
     /// The function need not return before: code after this runs when the stream has ended, in
     /// `on_log`.
-    pub async fn finished(&mut self) -> Result<&LogContext> {
+    pub async fn log_context(&mut self) -> Result<&LogContext> {
         poll_fn(|_| self.stage.reach(Point::Log)).await?;
         Ok(&self.log)
     }

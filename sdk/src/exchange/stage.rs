@@ -336,7 +336,7 @@ pub(crate) fn early_response() -> Error {
 #[inline(never)]
 pub(super) fn forwarded() -> Error {
     Error::refused(
-        ErrorKind::NotAvailableHere,
+        ErrorKind::WrongPhase,
         "this part of the stream was forwarded already: await the parts in their order, and each before a later one",
     )
 }
@@ -480,5 +480,5 @@ pub(super) fn too_large(body: Point) -> Error {
 #[cold]
 #[inline]
 pub(super) fn early() -> Error {
-    Error::refused(ErrorKind::NotAvailableHere, "there may be more of the body: await its pieces until there is none")
+    Error::refused(ErrorKind::WrongPhase, "there may be more of the body: await its pieces until there is none")
 }

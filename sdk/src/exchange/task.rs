@@ -76,7 +76,7 @@ impl StreamTask {
         match self.step(point) {
             Next::Buffer(wanted) if wanted == point => Ok(FilterHeadersStatus::StopIteration),
             Next::Forward | Next::Buffer(_) => Ok(FilterHeadersStatus::Continue),
-            Next::Pause(_) => Ok(FilterHeadersStatus::PAUSE),
+            Next::Pause(_) => Ok(FilterHeadersStatus::Pause),
             Next::Deny(denial) => Ok(denial.into()),
             Next::Failed(error) => Err(error),
         }
@@ -114,7 +114,7 @@ impl StreamTask {
             }
             Next::Pause(_) => {
                 progress.held.set(true);
-                Ok(FilterDataStatus::PAUSE)
+                Ok(FilterDataStatus::Pause)
             }
             Next::Deny(denial) => Ok(denial.into()),
             Next::Failed(error) => Err(error),
@@ -132,7 +132,7 @@ impl StreamTask {
                 self.stage.let_go(point);
                 Ok(FilterTrailersStatus::Continue)
             }
-            Next::Pause(_) => Ok(FilterTrailersStatus::PAUSE),
+            Next::Pause(_) => Ok(FilterTrailersStatus::Pause),
             Next::Deny(denial) => Ok(denial.into()),
             Next::Failed(error) => Err(error),
         }

@@ -83,7 +83,7 @@ impl HeaderMap {
     /// ```
     ///
     /// # Errors
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the host no longer has the map, for
+    /// [`WrongPhase`](ErrorKind::WrongPhase) if the host no longer has the map, for
     /// example because this callback has resumed the stream. In `on_log`, Envoy does not
     /// distinguish this from a missing field, and the result is `None`.
     #[doc(alias = "proxy_get_header_map_value")]
@@ -162,7 +162,7 @@ impl HeaderMap {
     /// # use proxy_filter::prelude::*;
     /// fn dump(request: &RequestHeaders) -> Result<()> {
     ///     for (name, value) in &request.pairs()? {
-    ///         log::info!("{}: {}", printable(name), printable(value));
+    ///         log::info!("{}: {}", escaped(name), escaped(value));
     ///     }
     ///     Ok(())
     /// }
@@ -191,7 +191,7 @@ impl HeaderMap {
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) for a field that is not valid HTTP, [see
-    /// above](Self#what-may-be-written). [`NotAvailableHere`](ErrorKind::NotAvailableHere) as for
+    /// above](Self#what-may-be-written). [`WrongPhase`](ErrorKind::WrongPhase) as for
     /// [`get`](Self::get).
     #[doc(alias = "proxy_add_header_map_value")]
     #[doc(alias = "addRequestHeader")]
@@ -236,7 +236,7 @@ impl HeaderMap {
     ///
     /// # Errors
     /// [`InvalidInput`](ErrorKind::InvalidInput) if this map cannot have a field of this name,
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) as for [`get`](Self::get).
+    /// [`WrongPhase`](ErrorKind::WrongPhase) as for [`get`](Self::get).
     #[doc(alias = "proxy_remove_header_map_value")]
     #[doc(alias = "removeRequestHeader")]
     #[doc(alias = "removeResponseHeader")]

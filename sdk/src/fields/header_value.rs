@@ -4,7 +4,7 @@ use crate::abi::field::is_host;
 use crate::abi::pairs;
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
-use crate::log::printable::printable;
+use crate::log::escaped::escaped;
 use core::borrow::Borrow;
 use core::fmt;
 use core::ops::Deref;
@@ -12,7 +12,7 @@ use core::ops::Deref;
 /// The value of a header field: bytes, as the peer sent them.
 ///
 /// It dereferences to `[u8]` and compares with strings and byte strings. Printing it never fails:
-/// see [`printable`].
+/// see [`escaped`].
 ///
 /// ```
 /// use proxy_filter::HeaderValue;
@@ -115,13 +115,13 @@ impl<const N: usize> PartialEq<&[u8; N]> for HeaderValue {
 
 impl fmt::Display for HeaderValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        printable(&self.0).fmt(f)
+        escaped(&self.0).fmt(f)
     }
 }
 
 impl fmt::Debug for HeaderValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", printable(&self.0))
+        write!(f, "\"{}\"", escaped(&self.0))
     }
 }
 
@@ -211,7 +211,7 @@ const CASE: u32 = 0x2020_2020;
 
 impl fmt::Debug for Pairs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter().map(|(name, value)| (printable(name), printable(value)))).finish()
+        f.debug_map().entries(self.iter().map(|(name, value)| (escaped(name), escaped(value)))).finish()
     }
 }
 

@@ -6,7 +6,7 @@
 /// Types, suffixes and names of parameters are compared without regard to case, as RFC 9110 says.
 ///
 /// ```
-/// use proxy_filter::MediaType;
+/// use proxy_filter::fields::MediaType;
 ///
 /// let media = MediaType::parse(b"Application/Problem+JSON; Charset=\"UTF-8\"").unwrap();
 /// assert_eq!(media.essence(), "application/problem+json");
@@ -66,7 +66,7 @@ impl MediaType {
     /// suffix `+json`.
     ///
     /// ```
-    /// use proxy_filter::MediaType;
+    /// use proxy_filter::fields::MediaType;
     ///
     /// let is_json = |value: &str| {
     ///     MediaType::parse(value.as_bytes()).is_some_and(|media| media.is_json())

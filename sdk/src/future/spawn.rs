@@ -49,7 +49,7 @@ thread_local! {
 /// rate of requests multiplied by that time.
 ///
 /// # Errors
-/// [`NotAvailableHere`](crate::ErrorKind::NotAvailableHere), and the future does not run, in two
+/// [`WrongPhase`](crate::ErrorKind::WrongPhase), and the future does not run, in two
 /// cases: if the caller is no filter that is an async function, or if such a filter calls `spawn`
 /// in another function only. In the second case, add an argument:
 /// `#[proxy_filter::filter(spawn)]`.

@@ -115,7 +115,7 @@ impl Buffer {
 /// Trailers end a body of which nothing is buffered: hosts have no buffer then.
 #[cold]
 fn forwarded() -> Error {
-    Error::refused(ErrorKind::NotAvailableHere, "the body was forwarded before its trailers came")
+    Error::refused(ErrorKind::WrongPhase, "the body was forwarded before its trailers came")
 }
 
 /// All of a buffer, of which the host has said how long it is.

@@ -76,7 +76,7 @@ pub fn get(name: &str) -> Result<Option<Vec<u8>>> {
 ///
 /// # Errors
 /// [`NotFound`](ErrorKind::NotFound) on a root context;
-/// [`NotAvailableHere`](ErrorKind::NotAvailableHere) for a second value of a name that was declared
+/// [`WrongPhase`](ErrorKind::WrongPhase) for a second value of a name that was declared
 /// [read-only](Declaration::read_only).
 #[doc(alias = "proxy_set_property")]
 pub fn set(name: &str, value: impl AsRef<[u8]>) -> Result<()> {

@@ -63,7 +63,7 @@ pub(crate) fn get_encoded(path: &[u8]) -> Result<Option<Vec<u8>>> {
 ///
 /// # Errors
 /// [`NotFound`](crate::ErrorKind::NotFound) on a root context;
-/// [`NotAvailableHere`](crate::ErrorKind::NotAvailableHere) for a name that was declared read-only.
+/// [`WrongPhase`](crate::ErrorKind::WrongPhase) for a name that was declared read-only.
 ///
 /// Source: ABI 0.2.1, `proxy_set_property`; Envoy 1.40, `setProperty`.
 #[doc(alias = "proxy_set_property")]

@@ -103,7 +103,7 @@ impl Body {
     /// body, and none if `start` is behind it.
     ///
     /// # Errors
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere), or another error status of the host.
+    /// [`WrongPhase`](ErrorKind::WrongPhase), or another error status of the host.
     #[doc(alias = "proxy_get_buffer_bytes")]
     #[doc(alias = "getRequestBodyBufferBytes")]
     #[doc(alias = "getResponseBodyBufferBytes")]
@@ -124,7 +124,7 @@ impl Body {
     /// # Errors
     /// [`ContentLength`](ErrorKind::ContentLength) if the edit changes the length and
     /// `content-length` was not removed from the headers.
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the message has no body, or if trailers
+    /// [`WrongPhase`](ErrorKind::WrongPhase) if the message has no body, or if trailers
     /// ended a body that was already forwarded: no host can add to it.
     #[doc(alias = "proxy_set_buffer_bytes")]
     pub fn replace(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
@@ -184,7 +184,7 @@ impl Body {
                  the headers callback of the same message first",
             )),
             Edits::Impossible => Err(Error::refused(
-                ErrorKind::NotAvailableHere,
+                ErrorKind::WrongPhase,
                 "there is no body here to edit, and a host cannot add one: answer with a local reply from the headers callback instead",
             )),
         }

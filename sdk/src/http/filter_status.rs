@@ -16,7 +16,7 @@ use crate::error::local_reply::LocalReply;
 /// | [`LocalReply`](Self::LocalReply) | sends the reply to the client, and nothing to the upstream | the same |
 /// | [`CloseStream`](Self::CloseStream) | resets the stream after the callback | **traps**: `proxy_close_stream` is missing |
 ///
-/// To pause a message, return [`PAUSE`](Self::PAUSE). It means the same in Envoy with and without
+/// To pause a message, return [`Pause`](Self::Pause). It means the same in Envoy with and without
 /// `allow_on_headers_stop_iteration`; `StopIteration` does not. With that setting, Envoy before
 /// 1.40 loses bytes of a body that a filter buffers after the headers were forwarded (according to
 /// its changelog; not tested here).
@@ -47,7 +47,8 @@ pub enum FilterHeadersStatus {
 impl FilterHeadersStatus {
     /// Pauses the whole message until the stream is resumed. In Envoy it means the same with every
     /// configuration.
-    pub const PAUSE: Self = Self::StopAllIterationAndWatermark;
+    #[allow(non_upper_case_globals, reason = "it is used beside the variant `Continue`")]
+    pub const Pause: Self = Self::StopAllIterationAndWatermark;
 
     /// Returns whether the headers are forwarded.
     #[inline]
@@ -86,7 +87,7 @@ impl FilterHeadersStatus {
 /// | [`LocalReply`](Self::LocalReply) | sends the reply if no response headers were sent yet; otherwise resets the stream | the same |
 /// | [`CloseStream`](Self::CloseStream) | resets the stream after the callback | **traps**: `proxy_close_stream` is missing |
 ///
-/// `Continue` and `StopIterationAndBuffer` mean the same everywhere. [`PAUSE`](Self::PAUSE) is the
+/// `Continue` and `StopIterationAndBuffer` mean the same everywhere. [`Pause`](Self::Pause) is the
 /// latter.
 ///
 /// For responses, prefer to return `Continue` for each chunk, and to keep in the filter what it
@@ -116,7 +117,8 @@ pub enum FilterDataStatus {
 
 impl FilterDataStatus {
     /// Buffers the body until the stream is resumed, or until a later callback returns `Continue`.
-    pub const PAUSE: Self = Self::StopIterationAndBuffer;
+    #[allow(non_upper_case_globals, reason = "it is used beside the variant `Continue`")]
+    pub const Pause: Self = Self::StopIterationAndBuffer;
 
     /// Returns whether the body is forwarded.
     #[inline]
@@ -159,7 +161,8 @@ pub enum FilterTrailersStatus {
 
 impl FilterTrailersStatus {
     /// Pauses the message until the stream is resumed.
-    pub const PAUSE: Self = Self::StopIteration;
+    #[allow(non_upper_case_globals, reason = "it is used beside the variant `Continue`")]
+    pub const Pause: Self = Self::StopIteration;
 
     /// Returns whether the trailers are forwarded.
     #[inline]

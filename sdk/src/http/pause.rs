@@ -2,7 +2,7 @@
 
 use crate::callout::completion::Callout;
 use crate::callout::pause::{self, Paused, Status, pause_for};
-use crate::engine::callbacks::Awaits;
+use crate::engine::callbacks::Declares;
 use crate::engine::held::Part;
 use crate::engine::message_state::MessageState;
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::http::headers::{RequestHeaders, RequestTrailers, ResponseHeaders, Res
 macro_rules! status {
     ($($status:ident),*) => {
         $(impl Status for $status {
-            const PAUSE: Self = Self::PAUSE;
+            const PAUSE: Self = Self::Pause;
 
             #[inline]
             fn into_raw(self) -> Raw {

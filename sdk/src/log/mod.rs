@@ -31,18 +31,20 @@
 //!
 //! Source: context API, "Application log API"; ABI 0.2.1, `proxy_log` and `proxy_get_log_level`.
 
+pub(crate) mod escaped;
 pub(crate) mod limit;
 pub(crate) mod line;
 #[cfg(feature = "panic-hook")]
 pub(crate) mod panic_hook;
-pub(crate) mod printable;
 
+pub use crate::abi::log_level::LogLevel;
+pub use crate::log::escaped::{Escaped, escaped};
 pub use crate::log::limit::RateLimit;
 pub(crate) use crate::log::limit::write_limited;
+pub use crate::sys::LogOutOfMemory;
 pub use limit::{error_limited, warn_limited};
 pub use log::{Level, debug, error, info, log_enabled, trace, warn};
 
-use crate::abi::log_level::LogLevel;
 use crate::current;
 use crate::sys;
 use core::fmt::Write as _;

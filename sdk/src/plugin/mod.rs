@@ -3,6 +3,7 @@
 pub(crate) mod registration;
 pub(crate) mod root_context;
 
+pub use crate::current::ignored_callbacks;
 use crate::error::{Error, Result};
 use crate::sys;
 

@@ -7,7 +7,7 @@ use crate::host::configuration::{Configuration, VmConfiguration};
 use crate::http::log_context::LogContext;
 
 /// The context of a plugin: it reads the configuration and makes a [`Context`](crate::Context) for
-/// each HTTP stream, or a [`StreamContext`](crate::StreamContext) for each TCP connection.
+/// each HTTP stream, or a [`StreamContext`](crate::tcp::StreamContext) for each TCP connection.
 ///
 /// Put [`#[proxy_filter::root]`](macro@crate::root) on the implementation: it registers the filter.
 /// The type must implement [`Default`], because the host creates a plugin before it passes the
@@ -68,7 +68,7 @@ use crate::http::log_context::LogContext;
 /// Source: context API, "Root Context API".
 pub trait RootContext: Sized + 'static {
     /// The context of a stream: a type that implements [`Context`](crate::Context) with
-    /// [`#[context]`](macro@crate::context), or [`StreamContext`](crate::StreamContext) with
+    /// [`#[context]`](macro@crate::context), or [`StreamContext`](crate::tcp::StreamContext) with
     /// [`#[stream_context]`](macro@crate::stream_context).
     type Context: Callbacks;
 
@@ -181,9 +181,9 @@ pub trait RootContext: Sized + 'static {
     ///
     /// The meaning of the id and the bytes is a convention between the host and the module. Calls
     /// for streams arrive at [`Context::on_foreign_function`](crate::Context::on_foreign_function)
-    /// and [`StreamContext::on_foreign_function`](crate::StreamContext::on_foreign_function). If
-    /// the host calls while a callback of the same context runs (reentrantly from its own call, for
-    /// example), the SDK delivers the call when that callback has returned.
+    /// and [`StreamContext::on_foreign_function`](crate::tcp::StreamContext::on_foreign_function).
+    /// If the host calls while a callback of the same context runs (reentrantly from its own call,
+    /// for example), the SDK delivers the call when that callback has returned.
     ///
     /// No foreign function of Envoy calls back. `resolve_lua` of nginx (`ngx_wasm_module`) does,
     /// with the id 0. In tests, functions added with `Host::foreign_function` of the embedded host

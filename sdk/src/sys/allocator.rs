@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// ```
 ///
 /// ```
-/// use proxy_filter::LogOutOfMemory;
+/// use proxy_filter::log::LogOutOfMemory;
 /// use std::alloc::System; // or another allocator
 ///
 /// #[cfg(target_family = "wasm")]

@@ -45,7 +45,7 @@ impl StreamData {
     /// data, and none if `start` is behind it.
     ///
     /// # Errors
-    /// [`NotAvailableHere`](crate::ErrorKind::NotAvailableHere), or another error status of the
+    /// [`WrongPhase`](crate::ErrorKind::WrongPhase), or another error status of the
     /// host.
     #[doc(alias = "proxy_get_buffer_bytes")]
     #[doc(alias = "get_downstream_data")]
@@ -137,12 +137,12 @@ macro_rules! handle {
 
 handle! {
     /// Data from the client. Available in
-    /// [`on_downstream_data`](crate::StreamContext::on_downstream_data), and in completions that
-    /// were started with its own [`pause_for`](Self::pause_for).
+    /// [`on_downstream_data`](crate::tcp::StreamContext::on_downstream_data), and in completions
+    /// that were started with its own [`pause_for`](Self::pause_for).
     ///
     /// While a callout is pending, `on_downstream_data` is still called for data that arrives, and
     /// sees everything that is buffered. It must return
-    /// [`PAUSE`](crate::NetworkFilterStatus::PAUSE) until the completion has decided.
+    /// [`Pause`](crate::tcp::NetworkFilterStatus::Pause) until the completion has decided.
     ///
     /// ```
     /// use proxy_filter::prelude::*;
@@ -175,7 +175,7 @@ handle! {
     ///             return Ok(NetworkFilterStatus::Continue);
     ///         }
     ///         if core::mem::replace(&mut self.asks, true) {
-    ///             return Ok(NetworkFilterStatus::PAUSE);
+    ///             return Ok(NetworkFilterStatus::Pause);
     ///         }
     ///         data.pause_for(self, HttpCall::get("authz", "/"), |guard, _data, answer| {
     ///             guard.allowed = answer?.status() == 204;
@@ -194,6 +194,6 @@ handle! {
 
 handle! {
     /// Data from the upstream. Available in
-    /// [`on_upstream_data`](crate::StreamContext::on_upstream_data) only.
+    /// [`on_upstream_data`](crate::tcp::StreamContext::on_upstream_data) only.
     UpstreamData, UPSTREAM_DATA
 }

@@ -1,12 +1,12 @@
-//! TCP connections: [`StreamContext`], the return values of its callbacks, and the data of a
-//! connection.
+//! Filters of TCP connections: [`StreamContext`], the return values of its callbacks, and the data
+//! of a connection.
 
 pub(crate) mod data;
 pub(crate) mod pause;
 pub(crate) mod status;
 
-pub(crate) use crate::tcp::status::{NetworkFilterStatus, PeerType};
-pub(crate) use data::{DownstreamData, UpstreamData};
+pub use crate::tcp::data::{DownstreamData, StreamData, UpstreamData};
+pub use crate::tcp::status::{NetworkFilterStatus, PeerType};
 
 use crate::error::Result;
 use crate::error::policy::FailurePolicy;

@@ -2,7 +2,7 @@
 
 use crate::callout::completion::Callout;
 use crate::callout::pause::{self, Paused, Status, pause_for};
-use crate::engine::callbacks::Awaits;
+use crate::engine::callbacks::Declares;
 use crate::engine::held::Part;
 use crate::engine::message_state::MessageState;
 use crate::error::Result;
@@ -11,7 +11,7 @@ use crate::tcp::data::DownstreamData;
 use crate::tcp::status::NetworkFilterStatus;
 
 impl Status for NetworkFilterStatus {
-    const PAUSE: Self = Self::PAUSE;
+    const PAUSE: Self = Self::Pause;
 
     #[inline]
     fn into_raw(self) -> Raw {

@@ -14,13 +14,13 @@ use crate::error::denial::{Denial, Raw};
 /// next callback:
 ///
 /// - Data that is paused in the callback with `end_of_stream` is never sent. Data from the client
-///   is the exception, if it is paused with [`pause_for`](crate::DownstreamData::pause_for): Envoy
-///   cannot resume the upstream's direction. A connection of which both ends are paused stays open
+///   is the exception, if it is paused with [`pause_for`](crate::tcp::DownstreamData::pause_for):
+///   Envoy cannot resume the upstream's direction. A connection of which both ends are paused stays open
 ///   until the idle timeout of `tcp_proxy`.
 /// - If a filter buffers more than `per_connection_buffer_limit_bytes` (default 1 MiB) of a
 ///   direction, Envoy stops reading: neither more data nor the end arrives. A filter that waits for
 ///   more data therefore needs a limit: close the connection or return `Continue` when
-///   [`len`](crate::StreamData::len) exceeds it.
+///   [`len`](crate::tcp::StreamData::len) exceeds it.
 ///
 /// Source: ABI 0.2.1, `proxy_on_downstream_data`; Envoy 1.40, `Network::FilterStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,8 @@ pub enum NetworkFilterStatus {
 
 impl NetworkFilterStatus {
     /// Buffers the data until a later callback of the same direction returns `Continue`.
-    pub const PAUSE: Self = Self::StopIteration;
+    #[allow(non_upper_case_globals, reason = "it is used beside the variant `Continue`")]
+    pub const Pause: Self = Self::StopIteration;
 
     /// Returns the value for the host.
     #[inline]

@@ -141,7 +141,7 @@ impl Checker {
             self.furthest = self.furthest.max(Some(rank(which, part)));
         }
         self.paused = match part {
-            Part::HeadersWithBody if note.got != Got::Error(ErrorKind::NotAvailableHere) => Some(which),
+            Part::HeadersWithBody if note.got != Got::Error(ErrorKind::WrongPhase) => Some(which),
             Part::Headers => self.paused,
             _ => None,
         };
@@ -191,7 +191,7 @@ impl Checker {
                 }
                 self.early.get_or_insert(side.forwarded.len());
             }
-            Got::Error(ErrorKind::NotAvailableHere) => {
+            Got::Error(ErrorKind::WrongPhase) => {
                 // Headers are given with their body only while they are here.
                 let needed = if part == Part::HeadersWithBody { Part::Headers } else { part };
                 let later = furthest > Some(rank(which, needed)) && paused != Some(which);

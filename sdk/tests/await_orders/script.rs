@@ -102,7 +102,7 @@ async fn play(exchange: &mut Exchange) -> Result<()> {
                 exchange.forward_request();
                 Ok(Got::Done)
             }
-            Step::Finished => exchange.finished().await.map(|_| Got::Done),
+            Step::Finished => exchange.log_context().await.map(|_| Got::Done),
         };
         match taken {
             Ok(got) => note(step, got),
@@ -163,9 +163,9 @@ macro_rules! message {
 }
 
 message!(request, Request: request_headers, request_headers_with_body, request_body, request_chunk, request_chunks,
-    request_end, request_trailers);
+    request_body_end, request_trailers);
 message!(response, Response: response_headers, response_headers_with_body, response_body, response_chunk, response_chunks,
-    response_end, response_trailers);
+    response_body_end, response_trailers);
 
 async fn run(mut exchange: Exchange) -> Result<()> {
     let result = play(&mut exchange).await;

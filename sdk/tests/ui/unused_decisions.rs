@@ -3,7 +3,7 @@
 
 use proxy_filter::foreign::{self, Expression, Key};
 use proxy_filter::prelude::*;
-use proxy_filter::{GrpcBytes, GrpcCall, GrpcStream, Interval};
+use proxy_filter::{grpc::{GrpcBytes, GrpcCall, GrpcStream}, timer::Interval};
 use std::time::Duration;
 
 #[derive(Default)]
@@ -26,42 +26,42 @@ impl Context for Stream {}
 fn of_request_headers(stream: &mut Stream, handle: &mut RequestHeaders) -> Result<FilterHeadersStatus> {
     handle.reply(LocalReply::new(401))?;
     handle.close_stream()?;
-    handle.pause_for(stream, Timer::after(Duration::ZERO), |_, _, _| Ok(FilterHeadersStatus::PAUSE))?;
+    handle.pause_for(stream, Timer::after(Duration::ZERO), |_, _, _| Ok(FilterHeadersStatus::Pause))?;
     Ok(FilterHeadersStatus::Continue)
 }
 
 fn of_request_body(stream: &mut Stream, handle: &mut RequestBody) -> Result<FilterDataStatus> {
     handle.reply(LocalReply::new(401))?;
     handle.close_stream()?;
-    handle.pause_for(stream, Timer::after(Duration::ZERO), |_, _, _| Ok(FilterDataStatus::PAUSE))?;
+    handle.pause_for(stream, Timer::after(Duration::ZERO), |_, _, _| Ok(FilterDataStatus::Pause))?;
     Ok(FilterDataStatus::Continue)
 }
 
 fn of_request_trailers(stream: &mut Stream, handle: &mut RequestTrailers) -> Result<FilterTrailersStatus> {
     handle.reply(LocalReply::new(401))?;
     handle.close_stream()?;
-    handle.pause_for(stream, Timer::after(Duration::ZERO), |_, _, _| Ok(FilterTrailersStatus::PAUSE))?;
+    handle.pause_for(stream, Timer::after(Duration::ZERO), |_, _, _| Ok(FilterTrailersStatus::Pause))?;
     Ok(FilterTrailersStatus::Continue)
 }
 
 fn of_response_headers(stream: &mut Stream, handle: &mut ResponseHeaders) -> Result<FilterHeadersStatus> {
     handle.reply(LocalReply::new(401))?;
     handle.close_stream()?;
-    handle.pause_for(stream, Timer::after(Duration::ZERO), |_, _, _| Ok(FilterHeadersStatus::PAUSE))?;
+    handle.pause_for(stream, Timer::after(Duration::ZERO), |_, _, _| Ok(FilterHeadersStatus::Pause))?;
     Ok(FilterHeadersStatus::Continue)
 }
 
 fn of_response_body(stream: &mut Stream, handle: &mut ResponseBody) -> Result<FilterDataStatus> {
     handle.reply(LocalReply::new(401))?;
     handle.close_stream()?;
-    handle.pause_for(stream, Timer::after(Duration::ZERO), |_, _, _| Ok(FilterDataStatus::PAUSE))?;
+    handle.pause_for(stream, Timer::after(Duration::ZERO), |_, _, _| Ok(FilterDataStatus::Pause))?;
     Ok(FilterDataStatus::Continue)
 }
 
 fn of_response_trailers(stream: &mut Stream, handle: &mut ResponseTrailers) -> Result<FilterTrailersStatus> {
     handle.reply(LocalReply::new(401))?;
     handle.close_stream()?;
-    handle.pause_for(stream, Timer::after(Duration::ZERO), |_, _, _| Ok(FilterTrailersStatus::PAUSE))?;
+    handle.pause_for(stream, Timer::after(Duration::ZERO), |_, _, _| Ok(FilterTrailersStatus::Pause))?;
     Ok(FilterTrailersStatus::Continue)
 }
 

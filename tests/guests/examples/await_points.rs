@@ -1,9 +1,9 @@
 //! A function that waits at one point of the stream, and a filter after it that may answer itself.
 
 use futures_util::future::join3;
+use proxy_filter::grpc::{GrpcBytes, GrpcStream};
 use proxy_filter::prelude::*;
 use proxy_filter::timer::timeout;
-use proxy_filter::{GrpcBytes, GrpcStream};
 use std::time::Duration;
 
 /// Calls the host while it is dropped.
@@ -86,7 +86,7 @@ pub async fn points(mut exchange: Exchange) -> Result<()> {
         _ => {}
     }
     log::info!("resumed");
-    exchange.finished().await?;
+    exchange.log_context().await?;
     log::info!("finished");
     drop(guard);
     Ok(())

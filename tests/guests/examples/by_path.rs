@@ -15,7 +15,7 @@ impl RootContext for Root {
     type Context = Stream;
 
     fn on_start(&mut self, configuration: VmConfiguration) -> Result<()> {
-        log::info!("start: {}", printable(&configuration.bytes()?));
+        log::info!("start: {}", escaped(&configuration.bytes()?));
         Ok(())
     }
 
@@ -24,7 +24,7 @@ impl RootContext for Root {
         match bytes.as_slice() {
             b"refuse" => return Err(Error::other("refused as configured")),
             b"panic" => panic!("panicked as configured"),
-            _ => log::info!("configure: {}", printable(&bytes)),
+            _ => log::info!("configure: {}", escaped(&bytes)),
         }
         log::trace!("a trace line");
         log::debug!("a debug line");
@@ -125,7 +125,7 @@ impl Context for Stream {
             "/reply-bad" => return request.reply(LocalReply::new(200).header("x", SPLIT)),
             "/fail" | "/open-fail" => return Err(Error::other("failed as asked")),
             "/panic" => panic!("panicked as asked"),
-            "/stop" => return Ok(FilterHeadersStatus::PAUSE),
+            "/stop" => return Ok(FilterHeadersStatus::Pause),
             "/hold" => return Ok(FilterHeadersStatus::StopIteration),
             "/property" => {
                 for path in [
@@ -160,7 +160,7 @@ impl Context for Stream {
                 body.replace(upper)?;
                 body.prepend("<")?;
                 body.append(">")?;
-                log::info!("{} {}", body.len(), printable(&body.bytes(1, 3)?));
+                log::info!("{} {}", body.len(), escaped(&body.bytes(1, 3)?));
             }
             "/request-append" if !body.is_empty() => body.append("+")?,
             "/request-watermark" if !end_of_stream => return Ok(FilterDataStatus::StopIterationAndWatermark),
@@ -169,7 +169,7 @@ impl Context for Stream {
                 let same = body.to_bytes()?.to_ascii_uppercase();
                 body.replace(same)?;
             }
-            "/request-buffer" if !end_of_stream => return Ok(FilterDataStatus::PAUSE),
+            "/request-buffer" if !end_of_stream => return Ok(FilterDataStatus::Pause),
             "/request-body-reply" => return body.reply(LocalReply::new(413).body("too much\n")),
             "/open-buffered-fail" if end_of_stream => {
                 log::info!("at the end: {:?}", body.to_bytes().map(|bytes| bytes.len()).map_err(|error| error.kind()));
@@ -184,7 +184,7 @@ impl Context for Stream {
 
     fn on_request_trailers(&mut self, trailers: &mut RequestTrailers) -> Result<FilterTrailersStatus> {
         for (name, value) in &trailers.pairs()? {
-            log::info!("request trailer {}: {}", printable(name), printable(value));
+            log::info!("request trailer {}: {}", escaped(name), escaped(value));
         }
         match self.path.as_str() {
             "/request-trailers" => {
@@ -249,7 +249,7 @@ impl Context for Stream {
 
     fn on_response_trailers(&mut self, trailers: &mut ResponseTrailers) -> Result<FilterTrailersStatus> {
         for (name, value) in &trailers.pairs()? {
-            log::info!("response trailer {}: {}", printable(name), printable(value));
+            log::info!("response trailer {}: {}", escaped(name), escaped(value));
         }
         trailers.add("x-seen", "1")?;
         Ok(FilterTrailersStatus::Continue)

@@ -1,7 +1,7 @@
 //! Calls as the path of a request says: what a filter does while it waits.
 
+use proxy_filter::callout::{HttpCallResponse, InHost};
 use proxy_filter::prelude::*;
-use proxy_filter::{HttpCallResponse, InHost};
 use std::time::Duration;
 
 /// No literal: those are refused when a filter is compiled.
@@ -21,7 +21,7 @@ impl RootContext for Root {
         }
         HttpCall::get(cluster, "/from-the-root").send(self, |_, answer| {
             match answer {
-                Ok(answer) => log::info!("the root got {}: {}", answer.status(), printable(&answer.body()?)),
+                Ok(answer) => log::info!("the root got {}: {}", answer.status(), escaped(&answer.body()?)),
                 Err(why) => log::info!("the root got nothing: {why}"),
             }
             Ok(())
@@ -41,18 +41,18 @@ struct Stream {
 
 /// What an answer says, in one line.
 fn line(
-    answer: core::result::Result<&proxy_filter::HttpCallResponse<proxy_filter::InHost>, CalloutError>,
+    answer: core::result::Result<&proxy_filter::callout::HttpCallResponse<proxy_filter::callout::InHost>, CalloutError>,
 ) -> Result<String> {
     Ok(match answer {
         Ok(answer) => {
             let cookies = answer.headers()?.iter().filter(|(name, _)| *name == b"set-cookie").count();
             let trailer = match answer.trailers()?.get("x-trailer") {
-                Some(trailer) => printable(trailer).to_string(),
+                Some(trailer) => escaped(trailer).to_string(),
                 None => "none".into(),
             };
             let (status, length) = (answer.status(), answer.body_len());
             let body = answer.body()?;
-            let start = printable(body.get(..20.min(body.len())).unwrap_or_default()).to_string();
+            let start = escaped(body.get(..20.min(body.len())).unwrap_or_default()).to_string();
             format!("{status} {length} [{start}] cookies {cookies} trailer {trailer}")
         }
         Err(why) => format!("no answer: {why}"),
@@ -78,14 +78,14 @@ impl Context for Stream {
                     let held = request.pause_for(self, call(&format!("/{name}")), |stream, request, answer| {
                         stream.answers.push(line(answer)?);
                         if stream.answers.len() < 3 {
-                            return Ok(FilterHeadersStatus::PAUSE);
+                            return Ok(FilterHeadersStatus::Pause);
                         }
                         request.replace("x-answers", stream.answers.join("; "))?;
                         Ok(FilterHeadersStatus::Continue)
                     })?;
                     log::debug!("{held:?}");
                 }
-                Ok(FilterHeadersStatus::PAUSE)
+                Ok(FilterHeadersStatus::Pause)
             }
             "/race" => {
                 for name in ["a", "b"] {
@@ -94,7 +94,7 @@ impl Context for Stream {
                         Ok(FilterHeadersStatus::Continue)
                     })?;
                 }
-                Ok(FilterHeadersStatus::PAUSE)
+                Ok(FilterHeadersStatus::Pause)
             }
             "/chain" => request.pause_for(self, call("/first"), |stream, request, answer| {
                 stream.answers.push(line(answer)?);
@@ -149,7 +149,7 @@ impl Context for Stream {
             return Ok(FilterDataStatus::Continue);
         }
         if !end_of_stream {
-            return Ok(FilterDataStatus::PAUSE);
+            return Ok(FilterDataStatus::Pause);
         }
         let posted = HttpCall::post("service", "/body").body(body.to_bytes()?);
         body.pause_for(self, posted, |_, body, answer| {
@@ -188,7 +188,7 @@ impl Context for Stream {
             return Ok(FilterDataStatus::Continue);
         }
         if !end_of_stream {
-            return Ok(FilterDataStatus::PAUSE);
+            return Ok(FilterDataStatus::Pause);
         }
         body.pause_for(self, call("/response-body"), |_, body, answer| {
             let answer = answer?.body()?;
@@ -218,7 +218,7 @@ fn with_verdict(
 fn with_answer(
     _: &mut Stream,
     request: &mut RequestHeaders,
-    answer: core::result::Result<&proxy_filter::HttpCallResponse<proxy_filter::InHost>, CalloutError>,
+    answer: core::result::Result<&proxy_filter::callout::HttpCallResponse<proxy_filter::callout::InHost>, CalloutError>,
 ) -> Result<FilterHeadersStatus> {
     request.replace("x-answer", line(answer)?)?;
     Ok(FilterHeadersStatus::Continue)

@@ -76,10 +76,10 @@ impl Context for Stream {
     }
 
     fn on_request_body(&mut self, body: &mut RequestBody, end: bool) -> Result<FilterDataStatus> {
-        self.said(&format!("request body {} {end}", printable(&body.to_bytes()?)));
+        self.said(&format!("request body {} {end}", escaped(&body.to_bytes()?)));
         if self.holds("request-body") && end {
             return body.pause_for(self, self.call(), |stream, body, _| {
-                stream.said(&format!("lets request body go: {}", printable(&body.to_bytes()?)));
+                stream.said(&format!("lets request body go: {}", escaped(&body.to_bytes()?)));
                 body.append(stream.name())?;
                 Ok(FilterDataStatus::Continue)
             });
@@ -91,7 +91,7 @@ impl Context for Stream {
         if self.holds("request-add") && end {
             self.add_trailer(1);
         }
-        Ok(if holds { FilterDataStatus::PAUSE } else { FilterDataStatus::Continue })
+        Ok(if holds { FilterDataStatus::Pause } else { FilterDataStatus::Continue })
     }
 
     fn on_request_trailers(&mut self, trailers: &mut RequestTrailers) -> Result<FilterTrailersStatus> {
@@ -123,10 +123,10 @@ impl Context for Stream {
     }
 
     fn on_response_body(&mut self, body: &mut ResponseBody, end: bool) -> Result<FilterDataStatus> {
-        self.said(&format!("response body {} {end}", printable(&body.to_bytes()?)));
+        self.said(&format!("response body {} {end}", escaped(&body.to_bytes()?)));
         if self.holds("response-body") && end {
             return body.pause_for(self, self.call(), |stream, body, _| {
-                stream.said(&format!("lets response body go: {}", printable(&body.to_bytes()?)));
+                stream.said(&format!("lets response body go: {}", escaped(&body.to_bytes()?)));
                 body.append(stream.name())?;
                 Ok(FilterDataStatus::Continue)
             });
@@ -138,7 +138,7 @@ impl Context for Stream {
         if self.holds("response-add") && end {
             self.add_trailer(3);
         }
-        Ok(if holds { FilterDataStatus::PAUSE } else { FilterDataStatus::Continue })
+        Ok(if holds { FilterDataStatus::Pause } else { FilterDataStatus::Continue })
     }
 
     fn on_response_trailers(&mut self, trailers: &mut ResponseTrailers) -> Result<FilterTrailersStatus> {

@@ -87,7 +87,7 @@ fn edit(data: &mut StreamData, text: &[u8]) -> Result<()> {
             data.drain(1)?;
             data.prepend("S")?;
             data.append("!")?;
-            log::info!("{} bytes: {}", data.len(), printable(&data.bytes(1, 4)?));
+            log::info!("{} bytes: {}", data.len(), escaped(&data.bytes(1, 4)?));
             Ok(())
         }
         _ => Ok(()),

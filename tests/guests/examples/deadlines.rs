@@ -34,7 +34,7 @@ async fn play(exchange: &mut Exchange) -> Result<()> {
             Ok(())
         }
         "/end" => {
-            exchange.finished().await?;
+            exchange.log_context().await?;
             log::info!("the end");
             Ok(())
         }

@@ -18,7 +18,7 @@ pub async fn request_only(mut exchange: Exchange) -> Result<()> {
     while let Some(chunk) = exchange.request_chunk().await? {
         bytes.extend(chunk.to_bytes()?);
     }
-    log::info!("scanned: {}", printable(&bytes));
+    log::info!("scanned: {}", escaped(&bytes));
     Ok(())
 }
 

@@ -28,11 +28,11 @@ fn call(path: &str) -> HttpCall {
     HttpCall::get("service", path).timeout(Duration::from_millis(400))
 }
 
-type Answer = core::result::Result<proxy_filter::HttpCallResponse, CalloutError>;
+type Answer = core::result::Result<proxy_filter::callout::HttpCallResponse, CalloutError>;
 
 fn line(answer: &Answer) -> String {
     match answer {
-        Ok(answer) => format!("{} {}", answer.status(), printable(&answer.body().unwrap_or_default())),
+        Ok(answer) => format!("{} {}", answer.status(), escaped(&answer.body().unwrap_or_default())),
         Err(why) => why.to_string(),
     }
 }
@@ -148,7 +148,7 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
                 seen.extend(chunk.to_bytes()?);
                 Timer::after(Duration::from_millis(75)).await?;
             }
-            log::info!("seen: {}", printable(&seen));
+            log::info!("seen: {}", escaped(&seen));
             Ok(())
         }
         "/end" => {
@@ -158,19 +158,19 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             }
             exchange.response_headers().await?.remove("content-length")?;
             let mut pieces = 0;
-            log::info!("early: {}", exchange.response_end().err().map(|why| why.to_string()).unwrap_or_default());
+            log::info!("early: {}", exchange.response_body_end().err().map(|why| why.to_string()).unwrap_or_default());
             while let Some(chunk) = exchange.response_chunk().await? {
                 pieces += 1;
                 chunk.append(b",")?;
             }
-            exchange.response_end()?.append(if pieces > 0 { "end" } else { "nothing" })
+            exchange.response_body_end()?.append(if pieces > 0 { "end" } else { "nothing" })
         }
         "/fail" => {
             call("/fail").await?;
             Err(Error::other("this is how it fails"))
         }
         "/finished" => {
-            let log = exchange.finished().await?;
+            let log = exchange.log_context().await?;
             let status = log.response_headers().get(":status")?.unwrap_or_default();
             log::info!("finished with {status}");
             Ok(())
@@ -186,7 +186,7 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             let refused = match path {
                 "/late-body" => exchange.request_body(1000).await.err(),
                 "/late-chunk" => exchange.request_chunk().await.err(),
-                "/late-end" => exchange.request_end().err(),
+                "/late-end" => exchange.request_body_end().err(),
                 _ => exchange.request_trailers().await.err(),
             };
             log::info!("refused: {:?}", refused.map_or(ErrorKind::Other, |why| why.kind()));
@@ -243,10 +243,10 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
         "/upgrade" => {
             let (request, body) = exchange.request_headers_with_body(100).await?;
             let protocol = request.get("upgrade")?.unwrap_or_default();
-            log::info!("{} bytes before {}", body.len(), printable(protocol.as_bytes()));
+            log::info!("{} bytes before {}", body.len(), escaped(protocol.as_bytes()));
             exchange.response_headers().await?;
             while let Some(chunk) = exchange.response_chunk().await? {
-                log::info!("received: {}", printable(&chunk.to_bytes()?));
+                log::info!("received: {}", escaped(&chunk.to_bytes()?));
             }
             Ok(())
         }

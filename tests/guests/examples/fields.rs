@@ -1,7 +1,7 @@
 //! Gives every byte, in a name and in a value, to the function that the path of the request names, and logs which were taken.
 
 use proxy_filter::prelude::*;
-use proxy_filter::{GrpcBytes, HttpCallResponse};
+use proxy_filter::{callout::HttpCallResponse, grpc::GrpcBytes};
 
 /// `x`, the byte, `y`.
 fn text(byte: u8) -> [u8; 3] {
@@ -58,7 +58,7 @@ async fn fields(mut exchange: Exchange) -> Result<()> {
         "/single" => {
             let hosts = request.get_all("host")?.iter().count();
             let host = request.get("host")?.unwrap_or_default();
-            log::info!("host {hosts} {host} {}", printable(request.pairs()?.get("host").unwrap_or_default()));
+            log::info!("host {hosts} {host} {}", escaped(request.pairs()?.get("host").unwrap_or_default()));
             request.get_single("x-tenant")?;
         }
         "/reply" => {

@@ -15,7 +15,7 @@ fn call(name: &str) {
 
 /// Tells of a call that came back.
 fn told(who: &str, function_id: u32, arguments: &[u8]) -> Result<()> {
-    log::info!("{who}: {function_id} {}", printable(arguments));
+    log::info!("{who}: {function_id} {}", escaped(arguments));
     if arguments == b"again" {
         call("back");
     }

@@ -1,7 +1,7 @@
 //! gRPC calls and streams as the path of a request says: what a filter does with what comes back.
 
+use proxy_filter::grpc::{GrpcEvent, GrpcSender};
 use proxy_filter::prelude::*;
-use proxy_filter::{GrpcEvent, OpenGrpcStream};
 use std::time::Duration;
 
 /// The one message of the service.
@@ -24,7 +24,7 @@ proxy_filter::grpc_client! {
 
 #[derive(Default)]
 struct Root {
-    stream: Option<OpenGrpcStream<Text>>,
+    stream: Option<GrpcSender<Text>>,
 }
 
 #[proxy_filter::root(grpc_calls, grpc_streams)]
@@ -59,7 +59,7 @@ impl RootContext for Root {
 struct Stream {
     lines: Vec<String>,
     path: String,
-    open: Option<OpenGrpcStream<Text>>,
+    open: Option<GrpcSender<Text>>,
 }
 
 fn line(answer: core::result::Result<Text, GrpcError>) -> String {
@@ -121,7 +121,7 @@ impl Stream {
     }
 
     fn close(&mut self) -> Result<()> {
-        self.open.as_ref().map_or(Ok(()), OpenGrpcStream::close)
+        self.open.as_ref().map_or(Ok(()), GrpcSender::close)
     }
 }
 
@@ -149,13 +149,13 @@ impl Context for Stream {
                     let _held = request.pause_for(self, call("service", method), |stream, request, answer| {
                         stream.lines.push(line(answer));
                         if stream.lines.len() < 3 {
-                            return Ok(FilterHeadersStatus::PAUSE);
+                            return Ok(FilterHeadersStatus::Pause);
                         }
                         request.replace("x-answer", stream.lines.join("; "))?;
                         Ok(FilterHeadersStatus::Continue)
                     })?;
                 }
-                return Ok(FilterHeadersStatus::PAUSE);
+                return Ok(FilterHeadersStatus::Pause);
             }
             ("denied", _) => {
                 return request.pause_for(self, call("service", "Denied"), |_, request, answer| match answer {
@@ -221,7 +221,7 @@ impl Context for Stream {
         }
         // Long enough for all that comes.
         request.pause_for(self, HttpCall::get("clock", "/"), |stream, request, _| {
-            if stream.open.as_ref().is_some_and(OpenGrpcStream::is_over) {
+            if stream.open.as_ref().is_some_and(GrpcSender::is_over) {
                 stream.say("too late");
             }
             request.replace("x-answer", stream.lines.join("; "))?;
@@ -234,7 +234,7 @@ impl Context for Stream {
             return Ok(FilterDataStatus::Continue);
         }
         if !end_of_stream {
-            return Ok(FilterDataStatus::PAUSE);
+            return Ok(FilterDataStatus::Pause);
         }
         let sent = Text { text: String::from_utf8(body.to_bytes()?)? };
         let call = GrpcCall::<Text>::new("service", "pkg.Service", "Body", &sent);

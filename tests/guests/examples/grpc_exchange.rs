@@ -1,8 +1,8 @@
 //! gRPC calls in a filter that is one async function: one, or two at once; and streams.
 
 use futures_util::future::join;
+use proxy_filter::grpc::{GrpcBytes, GrpcError, GrpcStream};
 use proxy_filter::prelude::*;
-use proxy_filter::{GrpcBytes, GrpcError, GrpcStream};
 
 fn call(method: &str) -> GrpcCall<GrpcBytes> {
     GrpcCall::new("service", "pkg.Service", method, &GrpcBytes(method.into()))
@@ -10,7 +10,7 @@ fn call(method: &str) -> GrpcCall<GrpcBytes> {
 
 fn line(answer: core::result::Result<GrpcBytes, GrpcError>) -> String {
     match answer {
-        Ok(message) => printable(&message.0).to_string(),
+        Ok(message) => escaped(&message.0).to_string(),
         Err(why) => why.to_string(),
     }
 }

@@ -6,8 +6,8 @@
 //! request is refused. A path that ends with `/once` is all it is told, and one that begins with
 //! `/slow` waits for 400 ms.
 
+use proxy_filter::grpc::{GrpcBytes, GrpcDuplex, GrpcStream};
 use proxy_filter::prelude::*;
-use proxy_filter::{ConnectedGrpcStream, GrpcBytes, GrpcStream};
 use std::time::Duration;
 
 #[derive(Default)]
@@ -22,7 +22,7 @@ impl RootContext for Root {
     }
 }
 
-type Talk = ConnectedGrpcStream<GrpcBytes, GrpcBytes>;
+type Talk = GrpcDuplex<GrpcBytes, GrpcBytes>;
 type Answer = Option<core::result::Result<GrpcBytes, GrpcError>>;
 
 #[derive(Default)]
@@ -95,7 +95,7 @@ impl Context for Stream {
                     other => body.reply(LocalReply::new(403).body(other)),
                 })
             }
-            Some(_) if !end_of_stream => Ok(FilterDataStatus::PAUSE),
+            Some(_) if !end_of_stream => Ok(FilterDataStatus::Pause),
             _ => Ok(FilterDataStatus::Continue),
         }
     }

@@ -2,8 +2,8 @@
 //! that end meanwhile.
 
 use futures_util::future::join3;
+use proxy_filter::grpc::{GrpcBytes, GrpcStream};
 use proxy_filter::prelude::*;
-use proxy_filter::{GrpcBytes, GrpcStream};
 use std::time::Duration;
 
 /// Calls the host while it is dropped.

@@ -1,11 +1,11 @@
 //! What is there already when it is waited for: messages of a gRPC stream, and calls that a host
 //! refuses. `x-times` of them, one after the other.
 
+use proxy_filter::grpc::{GrpcBytes, GrpcDuplex, GrpcStream};
 use proxy_filter::prelude::*;
-use proxy_filter::{ConnectedGrpcStream, GrpcBytes, GrpcStream};
 use std::time::Duration;
 
-type Talk = ConnectedGrpcStream<GrpcBytes, GrpcBytes>;
+type Talk = GrpcDuplex<GrpcBytes, GrpcBytes>;
 
 mod callbacks {
     use super::{

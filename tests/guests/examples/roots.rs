@@ -30,7 +30,7 @@ impl RootContext for Root {
     type Context = Stream;
 
     fn on_start(&mut self, configuration: VmConfiguration) -> Result<()> {
-        log::info!("start {}", printable(&configuration.bytes()?));
+        log::info!("start {}", escaped(&configuration.bytes()?));
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl RootContext for Root {
     fn on_queue_ready(&mut self, queue: &SharedQueue) -> Result<()> {
         for item in queue.drain() {
             let item = item?;
-            log::info!("{} takes {}", self.name, printable(&item));
+            log::info!("{} takes {}", self.name, escaped(&item));
             ITEMS.increment(1)?;
             if item == b"done" {
                 log::info!("{} is done: {:?}", self.name, plugin::done().map_err(|error| error.kind()));
@@ -82,7 +82,7 @@ impl RootContext for Root {
         let path = log.request_headers().get(":path")?.unwrap_or_default();
         let status = log.response_headers().get(":status")?.unwrap_or_default();
         let details = proxy_filter::stream_info::response().code_details()?.unwrap_or_default();
-        log::info!("{} logs {path} {status} {}", self.name, printable(&details));
+        log::info!("{} logs {path} {status} {}", self.name, escaped(&details));
         if path == "/fail" {
             return Err(Error::other("the log failed as asked"));
         }

@@ -7,7 +7,9 @@
 
 use proxy_filter::prelude::*;
 use proxy_filter::{
-    ConnectedGrpcStream, GrpcBytes, GrpcCall, GrpcEvent, GrpcStream, Interval, OpenGrpcStream, property,
+    grpc::{GrpcBytes, GrpcCall, GrpcDuplex, GrpcEvent, GrpcSender, GrpcStream},
+    property,
+    timer::Interval,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -61,7 +63,7 @@ macro_rules! callbacks {
 
             #[derive(Default)]
             pub(crate) struct Root {
-                open: Option<OpenGrpcStream<GrpcBytes>>,
+                open: Option<GrpcSender<GrpcBytes>>,
             }
 
             #[proxy_filter::root(root_id = $root_id, http_calls, timers, grpc_calls, grpc_streams)]
@@ -120,7 +122,7 @@ macro_rules! callbacks {
 
             pub(crate) struct Stream {
                 path: String,
-                talk: Option<ConnectedGrpcStream<GrpcBytes, GrpcBytes>>,
+                talk: Option<GrpcDuplex<GrpcBytes, GrpcBytes>>,
             }
 
             impl Stream {

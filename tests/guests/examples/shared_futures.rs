@@ -1,8 +1,8 @@
 //! Several streams wait for the same: one of them starts it, and any of them may end first.
 
 use futures::future::{Either, FutureExt as _, LocalBoxFuture, Shared, select};
+use proxy_filter::grpc::{GrpcBytes, GrpcCall, GrpcStream};
 use proxy_filter::prelude::*;
-use proxy_filter::{GrpcBytes, GrpcCall, GrpcStream};
 use std::cell::RefCell;
 use std::pin::pin;
 use std::time::Duration;

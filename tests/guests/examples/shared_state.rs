@@ -127,7 +127,7 @@ fn data() -> Result<()> {
     log::info!("inserted: {}", shared_data::insert_if_absent("k", "1")?);
     log::info!("inserted: {}", shared_data::insert_if_absent("k", "2")?);
     let Some(entry) = shared_data::get("k")? else { return Err(Error::other("not there")) };
-    log::info!("{} {}", printable(&entry.value), shared_data::compare_and_set("k", "3", entry.version)?);
+    log::info!("{} {}", escaped(&entry.value), shared_data::compare_and_set("k", "3", entry.version)?);
     log::info!("{} {:?}", shared_data::compare_and_set("k", "4", entry.version)?, text(value("k")?));
     shared_data::set("k", "")?;
     log::info!("empty: {:?}", text(value("k")?));

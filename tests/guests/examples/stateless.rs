@@ -23,7 +23,7 @@ struct Stream;
 impl Context for Stream {
     fn on_request_headers(&mut self, request: &mut RequestHeaders, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         let path = request.get(":path")?.unwrap_or_default();
-        log::info!("request {} {end_of_stream}", printable(&path));
+        log::info!("request {} {end_of_stream}", escaped(&path));
         match path.as_ref() {
             b"/reply" => request.reply(LocalReply::new(403).details("told_to").body("refused\n")),
             b"/fail" => Err(Error::other("told to fail")),
@@ -62,7 +62,7 @@ impl Context for Stream {
     }
 
     fn on_log(&mut self, log: &LogContext) -> Result<()> {
-        log::info!("log {}", printable(&log.response_headers().get(":status")?.unwrap_or_default()));
+        log::info!("log {}", escaped(&log.response_headers().get(":status")?.unwrap_or_default()));
         Ok(())
     }
 }

@@ -105,7 +105,7 @@ impl Stream {
         show("destination port", Ok(address.map(|address| address.port()) == destination.port()?));
         let mut headers: Vec<_> = Vec::new();
         for (name, value) in &stream_info::request().headers()?.unwrap_or_default() {
-            headers.push(format!("{}={}", printable(name), printable(value)));
+            headers.push(format!("{}={}", escaped(name), escaped(value)));
         }
         headers.sort_unstable();
         log::info!("{headers:?}");

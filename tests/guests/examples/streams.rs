@@ -3,7 +3,10 @@
 use futures::future::{Either, join, join_all, select};
 use futures::stream::{self, FuturesUnordered, StreamExt as _, TryStreamExt as _};
 use proxy_filter::prelude::*;
-use proxy_filter::{GrpcBytes, GrpcStream, Interval};
+use proxy_filter::{
+    grpc::{GrpcBytes, GrpcStream},
+    timer::Interval,
+};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,7 +16,7 @@ const fn ms(milliseconds: u64) -> Duration {
 
 async fn ask(path: impl Into<Vec<u8>>) -> Result<String> {
     let answer = HttpCall::post("service", "/").body(path).timeout(ms(900)).await?;
-    Ok(printable(&answer.body()?).to_string())
+    Ok(escaped(&answer.body()?).to_string())
 }
 
 /// Two queues at once, in a root task.
@@ -21,7 +24,7 @@ async fn events(_config: Rc<()>) -> Result<()> {
     let [first, second] = [SharedQueue::register("first")?, SharedQueue::register("second")?];
     let mut both = stream::select(first.items(), second.items());
     while let Some(item) = both.next().await {
-        log::info!("item {}", printable(&item?));
+        log::info!("item {}", escaped(&item?));
     }
     Ok(())
 }
@@ -41,7 +44,7 @@ async fn streams(mut exchange: Exchange) -> Result<()> {
             let mut talk = GrpcStream::<GrpcBytes, GrpcBytes>::new("talk", "pkg.Service", "Talk").connect()?;
             talk.send(&GrpcBytes(b"go".to_vec()))?;
             talk.close()?;
-            let words = talk.by_ref().map_ok(|word| printable(&word.0).to_string()).map_err(Error::from);
+            let words = talk.by_ref().map_ok(|word| escaped(&word.0).to_string()).map_err(Error::from);
             let ticks = Interval::new(ms(400)).ticks()?.map_ok(|()| "tick".to_owned()).take(1);
             stream::select(words, ticks).try_collect::<Vec<_>>().await?.join(" ")
         }
@@ -77,7 +80,7 @@ async fn streams(mut exchange: Exchange) -> Result<()> {
             Timer::after(ms(120)).await?;
             let second = exchange.request_chunk().await?.map(|chunk| chunk.to_bytes()).transpose()?.unwrap_or_default();
             let rest = exchange.request_chunks().try_concat().await?;
-            log::info!("{}{}{}", printable(&first), printable(&second), printable(&rest));
+            log::info!("{}{}{}", escaped(&first), escaped(&second), escaped(&rest));
             return Ok(());
         }
         "/response" => {

@@ -1,8 +1,8 @@
 //! A root task that waits for the ticks of two intervals, of 3 and of 10 seconds, and requests that
 //! wait for 20 milliseconds.
 
-use proxy_filter::Interval;
 use proxy_filter::prelude::*;
+use proxy_filter::timer::Interval;
 use std::rc::Rc;
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Timers of every length: of requests as their paths say, and of the root context as its
 //! configuration says: `10` for a timer of 10 seconds, `every 3` for an interval of 3.
 
-use proxy_filter::Interval;
 use proxy_filter::prelude::*;
+use proxy_filter::timer::Interval;
 use std::time::Duration;
 
 #[derive(Default)]

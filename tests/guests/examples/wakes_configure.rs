@@ -1,7 +1,7 @@
 //! Plugins that are made ready by a timer, a tick, a call, and by each other.
 
 use proxy_filter::prelude::*;
-use proxy_filter::{Interval, Timer};
+use proxy_filter::timer::{Interval, Timer};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;

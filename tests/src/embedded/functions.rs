@@ -10,7 +10,7 @@ use crate::engine::abi::Version;
 use crate::engine::{Reentrant, Trap};
 use crate::record::{Event, LogLine};
 use proxy_filter::sys::HostFunctions;
-use proxy_filter::{LogLevel, Status};
+use proxy_filter::{Status, log::LogLevel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 type Result<T> = std::result::Result<T, Status>;

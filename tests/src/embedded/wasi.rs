@@ -5,7 +5,7 @@
 
 use super::functions::Functions;
 use crate::engine::{Import, Memory, Trap, WireType};
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter::sys::HostFunctions;
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use crate::backend::{Plugin, Settings};
 use crate::base64;
 use crate::cluster::{Cluster, Endpoint};
 use crate::fixture::{self, Metadata, MetadataSource};
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 
 use super::line::{Line, Names, News};
 use crate::record::{Event, VmRole};
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

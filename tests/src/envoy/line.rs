@@ -1,7 +1,7 @@
 //! One line of Envoy's log, and what it says about the module.
 
 use crate::record::{Event, LogLine};
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 
 /// The format of a line (`--log-format`): thread, level, logger, and the message with JSON's
 /// escapes, so that a line break in a guest's message is not a line break here.

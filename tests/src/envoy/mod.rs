@@ -4,7 +4,7 @@
 //! no HTTP library would send. Everything else a record holds is read from Envoy's own log: at [`LogLevel::Trace`] Envoy
 //! tells each callback, each result and each host call; at other levels a record has the guest's log lines only.
 //!
-//! [`LogLevel::Trace`]: proxy_filter::LogLevel::Trace
+//! [`LogLevel::Trace`]: proxy_filter::log::LogLevel::Trace
 
 mod admin;
 pub(crate) mod binary;

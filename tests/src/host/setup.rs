@@ -7,7 +7,7 @@ use crate::fixture::MetadataSource;
 use crate::foreign::ForeignReply;
 use crate::grpc::GrpcStreamReply;
 use crate::message::{Received, Reply};
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use std::fmt;
 use std::sync::Arc;
 

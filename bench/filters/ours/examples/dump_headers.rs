@@ -20,14 +20,14 @@ struct DumpHeaders;
 impl Context for DumpHeaders {
     fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
         for (name, value) in &request.pairs()? {
-            log::info!("{}: {}", printable(name), printable(value));
+            log::info!("{}: {}", escaped(name), escaped(value));
         }
         Ok(FilterHeadersStatus::Continue)
     }
 
     fn on_response_headers(&mut self, response: &mut ResponseHeaders, _: bool) -> Result<FilterHeadersStatus> {
         for (name, value) in &response.pairs()? {
-            log::info!("{}: {}", printable(name), printable(value));
+            log::info!("{}: {}", escaped(name), escaped(value));
         }
         Ok(FilterHeadersStatus::Continue)
     }

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use proxy_filter::HttpCallResponse;
+use proxy_filter::callout::HttpCallResponse;
 use proxy_filter::prelude::*;
 use serde::Deserialize;
 use std::time::Duration;

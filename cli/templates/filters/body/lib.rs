@@ -65,7 +65,7 @@ impl Context for Stream {
     fn on_response_body(&mut self, body: &mut ResponseBody, end_of_stream: bool) -> Result<FilterDataStatus> {
         if !end_of_stream {
             // Envoy buffers, and the next callback sees all of it: at most 1 MiB by default.
-            return Ok(FilterDataStatus::PAUSE);
+            return Ok(FilterDataStatus::Pause);
         }
         let bytes = body.to_bytes()?;
         if let Ok(text) = std::str::from_utf8(&bytes)

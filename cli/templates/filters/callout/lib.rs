@@ -4,7 +4,7 @@
 mod tests;
 
 use proxy_filter::prelude::*;
-use proxy_filter::{HttpCallResponse, InHost};
+use proxy_filter::callout::{HttpCallResponse, InHost};
 use serde::Deserialize;
 use std::rc::Rc;
 use std::time::Duration;

@@ -61,7 +61,7 @@ impl StreamContext for Connection {
         }
         if prefixes.any(|prefix| prefix.starts_with(&start)) && !end_of_stream {
             // Too short to decide: the next callback sees these bytes and those that follow.
-            return Ok(NetworkFilterStatus::PAUSE);
+            return Ok(NetworkFilterStatus::Pause);
         }
         Ok(NetworkFilterStatus::Close)
     }

@@ -3,7 +3,7 @@ use crate::callout::grpc::message::GrpcMessage;
 use crate::callout::grpc::request::Request;
 use crate::callout::http::{DEFAULT_TIMEOUT, milliseconds};
 use crate::callout::start;
-use crate::engine::callbacks::Awaits;
+use crate::engine::callbacks::Declares;
 use crate::sys;
 use core::fmt;
 use core::marker::PhantomData;
@@ -12,7 +12,7 @@ use core::time::Duration;
 /// A gRPC call with one message in each direction ("unary"), which the host makes for the filter.
 /// `Reply` is the type of the response.
 ///
-/// There are three ways to use it, as for an [`HttpCall`](crate::HttpCall):
+/// There are three ways to use it, as for an [`HttpCall`](crate::callout::HttpCall):
 ///
 /// * **Pause the message**:
 ///   [`request.pause_for(self, call, |stream, request, answer| …)`](crate::RequestHeaders::pause_for),
@@ -84,7 +84,7 @@ use core::time::Duration;
 /// ```
 ///
 /// Envoy does not pass the metadata of the response. If the filter needs it, open a
-/// [`GrpcStream`](crate::GrpcStream), send one message and close it: for the service, there is no
+/// [`GrpcStream`](crate::grpc::GrpcStream), send one message and close it: for the service, there is no
 /// difference.
 ///
 /// The cluster must use HTTP/2, in Envoy's configuration:
@@ -127,7 +127,7 @@ impl<Reply> GrpcCall<Reply> {
     ///
     /// * not valid HTTP ([`HeaderMap`](crate::HeaderMap#what-may-be-written) has the rules);
     /// * one that gRPC uses itself (`:path`, `grpc-timeout`, `te`, `content-type`);
-    /// * one that [`HttpCall::header`](crate::HttpCall::header) refuses.
+    /// * one that [`HttpCall::header`](crate::callout::HttpCall::header) refuses.
     ///
     /// Envoy adds its own fields, which begin with `x-envoy-`.
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
@@ -140,8 +140,8 @@ impl<Reply> GrpcCall<Reply> {
     /// fails when it is made; for hosts, 0 would mean that the time has already elapsed.
     ///
     /// The server also receives it, as `grpc-timeout`. Either side may end the call: Envoy with
-    /// [`GrpcOutage::Timeout`](crate::GrpcOutage::Timeout), a server with the status
-    /// [`DEADLINE_EXCEEDED`](crate::GrpcCode::DEADLINE_EXCEEDED). [`GrpcError::code`] returns that
+    /// [`GrpcOutage::Timeout`](crate::grpc::GrpcOutage::Timeout), a server with the status
+    /// [`DEADLINE_EXCEEDED`](crate::grpc::GrpcCode::DEADLINE_EXCEEDED). [`GrpcError::code`] returns that
     /// code for both.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match milliseconds(timeout) {
@@ -190,7 +190,7 @@ impl<Reply: GrpcMessage> GrpcCall<Reply> {
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
-    /// # use proxy_filter::GrpcBytes;
+    /// # use proxy_filter::grpc::GrpcBytes;
     /// # #[derive(Default)] struct Root { keys: Vec<u8> }
     /// # #[proxy_filter::root(grpc_calls)] impl RootContext for Root { type Context = Stream; fn new_context(&self) -> Stream { Stream }
     /// fn on_configure(&mut self, _configuration: Configuration) -> Result<()> {
@@ -210,7 +210,7 @@ impl<Reply: GrpcMessage> GrpcCall<Reply> {
     /// What `then` returns when it runs at once. An `Err` it returns later is logged, and nothing else happens.
     pub fn send<C, F>(self, context: &mut C, then: F) -> crate::error::Result<()>
     where
-        C: Awaits<Self>,
+        C: Declares<Self>,
         F: FnOnce(&mut C, Result<Reply, GrpcError>) -> crate::error::Result<()> + 'static,
     {
         start::send(context, self, then)

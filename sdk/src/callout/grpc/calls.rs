@@ -2,7 +2,7 @@
 
 use crate::abi::buffer_type::BufferType;
 use crate::callout::completion::{Callout, Completion};
-use crate::callout::future::{Awaitable, CalloutFuture};
+use crate::callout::future::{AwaitableCallout, CalloutFuture};
 use crate::callout::grpc::call::GrpcCall;
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::{GrpcBytes, GrpcMessage};
@@ -60,7 +60,7 @@ impl<Reply: GrpcMessage> Callout for GrpcCall<Reply> {
     }
 }
 
-impl<Reply: GrpcMessage> Awaitable for GrpcCall<Reply> {
+impl<Reply: GrpcMessage> AwaitableCallout for GrpcCall<Reply> {
     type Output = Result<Reply, GrpcError>;
     type Kind = GrpcCall<GrpcBytes>;
 

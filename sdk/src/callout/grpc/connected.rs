@@ -2,7 +2,7 @@ use crate::callout::future::InFlight;
 use crate::callout::grpc::arrival::Arrival;
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::GrpcMessage;
-use crate::callout::grpc::open::{GrpcEvent, OpenGrpcStream};
+use crate::callout::grpc::open::{GrpcEvent, GrpcSender};
 use crate::callout::registry::next_number;
 use crate::engine::edit::edit;
 use crate::error::Result;
@@ -13,13 +13,13 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// An open [`GrpcStream`](crate::GrpcStream) whose messages are taken one by one. Dropping it cancels the stream.
+/// An open [`GrpcStream`](crate::grpc::GrpcStream) whose messages are taken one by one. Dropping it cancels the stream.
 ///
-/// A filter that is one async function [connects](crate::GrpcStream::connect) it, and awaits what comes:
+/// A filter that is one async function [connects](crate::grpc::GrpcStream::connect) it, and awaits what comes:
 ///
 /// ```
 /// use proxy_filter::prelude::*;
-/// use proxy_filter::{GrpcBytes, GrpcStream};
+/// use proxy_filter::grpc::{GrpcBytes, GrpcStream};
 ///
 /// /// Lets the service rewrite the path.
 /// #[proxy_filter::filter]
@@ -35,12 +35,12 @@ use std::rc::Rc;
 /// # fn main() {}
 /// ```
 ///
-/// A filter of callbacks [connects](crate::GrpcStream::connect_in) it as well, and holds a part of the HTTP stream until a message is there. What
+/// A filter of callbacks [connects](crate::grpc::GrpcStream::connect_in) it as well, and holds a part of the HTTP stream until a message is there. What
 /// waits for a message keeps the stream, so that this one is over when the request is decided:
 ///
 /// ```
 /// use proxy_filter::prelude::*;
-/// use proxy_filter::{GrpcBytes, GrpcStream};
+/// use proxy_filter::grpc::{GrpcBytes, GrpcStream};
 ///
 /// # #[derive(Default)] struct Root;
 /// # #[proxy_filter::root] impl RootContext for Root { type Context = Judged; fn new_context(&self) -> Judged { Judged } }
@@ -61,20 +61,20 @@ use std::rc::Rc;
 /// ```
 ///
 /// A context that keeps it goes on with it: it sends the next part of the message and waits again, in the same completion or in another callback.
-/// A stream has no timeout: hold the same part [for a `Timer`](crate::Timer) as well.
-pub struct ConnectedGrpcStream<Sent, Received> {
-    open: Rc<OpenGrpcStream<Sent>>,
+/// A stream has no timeout: hold the same part [for a `Timer`](crate::timer::Timer) as well.
+pub struct GrpcDuplex<Sent, Received> {
+    open: Rc<GrpcSender<Sent>>,
     inbox: Rc<Inbox<Received>>,
     /// A future waits for the next message.
     waits: Option<InFlight<Arrival>>,
 }
 
-impl<Sent, Received> ConnectedGrpcStream<Sent, Received> {
-    pub(crate) fn new(open: OpenGrpcStream<Sent>, inbox: Rc<Inbox<Received>>) -> Self {
+impl<Sent, Received> GrpcDuplex<Sent, Received> {
+    pub(crate) fn new(open: GrpcSender<Sent>, inbox: Rc<Inbox<Received>>) -> Self {
         Self { open: Rc::new(open), inbox, waits: None }
     }
 
-    /// Sends a message, as [`OpenGrpcStream::send`] does.
+    /// Sends a message, as [`GrpcSender::send`] does.
     ///
     /// # Errors
     /// The same.
@@ -85,7 +85,7 @@ impl<Sent, Received> ConnectedGrpcStream<Sent, Received> {
         self.open.send(message)
     }
 
-    /// Ends the filter's half, as [`OpenGrpcStream::close`] does.
+    /// Ends the filter's half, as [`GrpcSender::close`] does.
     ///
     /// # Errors
     /// The same.
@@ -98,13 +98,13 @@ impl<Sent, Received> ConnectedGrpcStream<Sent, Received> {
     ///
     /// It is there at once if the message has come already. It keeps the stream open as long as it waits; of several, the one that was made first
     /// gets the first message. Messages that nobody waits for are kept.
-    pub fn receive(&self) -> NextGrpcMessage<Sent, Received> {
-        NextGrpcMessage { open: Rc::clone(&self.open), inbox: Rc::clone(&self.inbox) }
+    pub fn receive(&self) -> GrpcReceive<Sent, Received> {
+        GrpcReceive { open: Rc::clone(&self.open), inbox: Rc::clone(&self.inbox) }
     }
 
     /// The next message, when it is there; `None` when the stream has ended with the status OK, or after the error with which it ended.
     ///
-    /// Metadata is not told here: [`open`](crate::GrpcStream::open) has it.
+    /// Metadata is not told here: [`open`](crate::grpc::GrpcStream::open) has it.
     pub async fn next(&mut self) -> Option<core::result::Result<Received, GrpcError>> {
         poll_fn(|context| self.poll_message(context)).await
     }
@@ -140,19 +140,19 @@ impl<Sent, Received> ConnectedGrpcStream<Sent, Received> {
     }
 }
 
-impl<Sent, Received> fmt::Debug for ConnectedGrpcStream<Sent, Received> {
+impl<Sent, Received> fmt::Debug for GrpcDuplex<Sent, Received> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.open, f)
     }
 }
 
-/// The next message of a [`ConnectedGrpcStream`], for `pause_for`.
-pub struct NextGrpcMessage<Sent, Received> {
-    open: Rc<OpenGrpcStream<Sent>>,
+/// The next message of a [`GrpcDuplex`], for `pause_for`.
+pub struct GrpcReceive<Sent, Received> {
+    open: Rc<GrpcSender<Sent>>,
     inbox: Rc<Inbox<Received>>,
 }
 
-impl<Sent, Received> NextGrpcMessage<Sent, Received> {
+impl<Sent, Received> GrpcReceive<Sent, Received> {
     pub(crate) const fn inbox(&self) -> &Rc<Inbox<Received>> {
         &self.inbox
     }
@@ -168,9 +168,9 @@ impl<Sent, Received> NextGrpcMessage<Sent, Received> {
     }
 }
 
-impl<Sent, Received> fmt::Debug for NextGrpcMessage<Sent, Received> {
+impl<Sent, Received> fmt::Debug for GrpcReceive<Sent, Received> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NextGrpcMessage").field("stream", &self.open).finish_non_exhaustive()
+        f.debug_struct("GrpcReceive").field("stream", &self.open).finish_non_exhaustive()
     }
 }
 
@@ -231,9 +231,9 @@ impl<Received> Inbox<Received> {
     }
 }
 
-/// The messages, each as [`next`](ConnectedGrpcStream::next) returns it, and the error with which the stream ended, if it did.
+/// The messages, each as [`next`](GrpcDuplex::next) returns it, and the error with which the stream ended, if it did.
 #[cfg(feature = "futures")]
-impl<Sent, Received> futures_core::Stream for ConnectedGrpcStream<Sent, Received> {
+impl<Sent, Received> futures_core::Stream for GrpcDuplex<Sent, Received> {
     type Item = Result<Received, GrpcError>;
 
     fn poll_next(
@@ -245,7 +245,7 @@ impl<Sent, Received> futures_core::Stream for ConnectedGrpcStream<Sent, Received
 }
 
 #[cfg(feature = "futures")]
-impl<Sent, Received> futures_core::FusedStream for ConnectedGrpcStream<Sent, Received> {
+impl<Sent, Received> futures_core::FusedStream for GrpcDuplex<Sent, Received> {
     fn is_terminated(&self) -> bool {
         self.is_over()
     }

@@ -110,7 +110,7 @@ impl GrpcError {
     /// Whether the service is down. What a client can provoke is no outage.
     ///
     /// ```
-    /// use proxy_filter::{GrpcError, GrpcOutage};
+    /// use proxy_filter::grpc::{GrpcError, GrpcOutage};
     /// assert!(GrpcError::Outage(GrpcOutage::Timeout).is_outage());
     /// ```
     pub const fn is_outage(&self) -> bool {
@@ -137,7 +137,7 @@ impl GrpcError {
     /// or [`INTERNAL`](GrpcCode::INTERNAL).
     ///
     /// ```
-    /// use proxy_filter::{GrpcCode, GrpcError, GrpcOutage};
+    /// use proxy_filter::grpc::{GrpcCode, GrpcError, GrpcOutage};
     /// fn is_missing(error: &GrpcError) -> bool {
     ///     error.code() == GrpcCode::NOT_FOUND
     /// }

@@ -5,7 +5,7 @@ use crate::error::Result;
 /// Every message of the crate `prost` is one, generated or written by hand:
 ///
 /// ```
-/// use proxy_filter::GrpcMessage;
+/// use proxy_filter::grpc::GrpcMessage;
 ///
 /// #[derive(Clone, PartialEq, prost::Message)]
 /// struct CheckRequest {
@@ -28,7 +28,7 @@ pub trait GrpcMessage: Sized + 'static {
     ///
     /// # Errors
     /// The bytes are not such a message. The filter that called gets it as
-    /// [`GrpcError::Malformed`](crate::GrpcError::Malformed).
+    /// [`GrpcError::Malformed`](crate::grpc::GrpcError::Malformed).
     fn from_wire(bytes: Vec<u8>) -> Result<Self>;
 }
 
@@ -36,7 +36,7 @@ pub trait GrpcMessage: Sized + 'static {
 /// another library.
 ///
 /// ```
-/// use proxy_filter::{GrpcBytes, GrpcCall};
+/// use proxy_filter::grpc::{GrpcBytes, GrpcCall};
 /// let call = GrpcCall::<GrpcBytes>::new(
 ///     "echo",
 ///     "pkg.Echo",

@@ -2,7 +2,7 @@
 
 use crate::callout::completion::{Callout, Completion};
 use crate::callout::grpc::arrival::Arrival;
-use crate::callout::grpc::connected::{Arrivals, Inbox, NextGrpcMessage};
+use crate::callout::grpc::connected::{Arrivals, GrpcReceive, Inbox};
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::GrpcMessage;
 use crate::callout::ready;
@@ -15,7 +15,7 @@ thread_local! {
     static ARRIVED: Cell<Vec<Rc<dyn Arrivals>>> = const { Cell::new(Vec::new()) };
 }
 
-impl<Sent: 'static, Received: GrpcMessage> Callout for NextGrpcMessage<Sent, Received> {
+impl<Sent: 'static, Received: GrpcMessage> Callout for GrpcReceive<Sent, Received> {
     type Response<'a> = Option<Result<Received, GrpcError>>;
     type Started = (u32, Self);
 

@@ -13,7 +13,7 @@ use core::ops::Deref;
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
-/// # use proxy_filter::GrpcMetadata;
+/// # use proxy_filter::grpc::GrpcMetadata;
 /// fn session(metadata: &GrpcMetadata) -> Result<Option<Vec<u8>>> {
 ///     if metadata.get("x-session-kind")?.is_none() {
 ///         return Ok(None);

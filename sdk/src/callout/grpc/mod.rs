@@ -1,4 +1,13 @@
-//! gRPC: [`GrpcCall`], [`GrpcStream`], and what comes back.
+//! gRPC calls and streams to other services.
+//!
+//! | Task | Type |
+//! |---|---|
+//! | One request, one response | [`GrpcCall`] |
+//! | A stream, whose events go to a closure | [`GrpcStream::open`], which returns the [`GrpcSender`] |
+//! | A stream that is written and read | [`GrpcStream::connect`], which returns a [`GrpcDuplex`] |
+//! | A client for a service's methods | [`grpc_client!`](crate::grpc_client) |
+//! | Messages | [`GrpcMessage`]: types of the crate `prost`, [`GrpcBytes`], or a filter's own |
+//! | Why a call failed | [`GrpcError`], [`GrpcCode`] |
 
 pub(crate) mod arrival;
 pub(crate) mod base64;
@@ -17,10 +26,10 @@ pub(crate) mod stream;
 pub(crate) mod streams;
 
 pub use crate::callout::grpc::call::GrpcCall;
-pub use crate::callout::grpc::connected::{ConnectedGrpcStream, NextGrpcMessage};
+pub use crate::callout::grpc::connected::{GrpcDuplex, GrpcReceive};
 pub use crate::callout::grpc::error::{GrpcError, GrpcOutage};
 pub use crate::callout::grpc::message::{GrpcBytes, GrpcMessage};
 pub use crate::callout::grpc::metadata::GrpcMetadata;
-pub use crate::callout::grpc::open::{GrpcEvent, OpenGrpcStream};
+pub use crate::callout::grpc::open::{GrpcEvent, GrpcSender};
 pub use crate::callout::grpc::status::{GrpcCode, GrpcStatus};
 pub use crate::callout::grpc::stream::GrpcStream;

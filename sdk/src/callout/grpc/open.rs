@@ -29,17 +29,17 @@ pub enum GrpcEvent<'a, Received> {
     Closed(Result<(), GrpcError>),
 }
 
-/// An open [`GrpcStream`](crate::GrpcStream): the filter's side. Dropping it cancels the stream.
+/// An open [`GrpcStream`](crate::grpc::GrpcStream): the filter's side. Dropping it cancels the stream.
 ///
 /// It can be used in any callback of the module, also of other contexts than the one that opened
 /// it.
 #[must_use = "dropping it cancels the stream"]
-pub struct OpenGrpcStream<Sent> {
+pub struct GrpcSender<Sent> {
     life: Rc<Life>,
     sent: PhantomData<fn(Sent)>,
 }
 
-impl<Sent> OpenGrpcStream<Sent> {
+impl<Sent> GrpcSender<Sent> {
     pub(crate) fn new(life: Rc<Life>) -> Self {
         Self { life, sent: PhantomData }
     }
@@ -51,8 +51,8 @@ impl<Sent> OpenGrpcStream<Sent> {
     /// Sends a message.
     ///
     /// ```
-    /// # use proxy_filter::{GrpcBytes, OpenGrpcStream, Result};
-    /// fn last(stream: &OpenGrpcStream<GrpcBytes>) -> Result<()> {
+    /// # use proxy_filter::{grpc::{GrpcBytes, GrpcSender}, Result};
+    /// fn last(stream: &GrpcSender<GrpcBytes>) -> Result<()> {
     ///     stream.send(&GrpcBytes(b"bye".to_vec()))?;
     ///     stream.close()
     /// }
@@ -100,9 +100,9 @@ impl<Sent> OpenGrpcStream<Sent> {
     }
 }
 
-impl<Sent> fmt::Debug for OpenGrpcStream<Sent> {
+impl<Sent> fmt::Debug for GrpcSender<Sent> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenGrpcStream").field("is_over", &self.is_over()).finish_non_exhaustive()
+        f.debug_struct("GrpcSender").field("is_over", &self.is_over()).finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use core::fmt;
 /// It is a number with names, not an enum: a server may send any number, and every number is kept.
 ///
 /// ```
-/// use proxy_filter::GrpcCode;
+/// use proxy_filter::grpc::GrpcCode;
 /// fn may_retry(code: GrpcCode) -> bool {
 ///     matches!(code, GrpcCode::UNAVAILABLE | GrpcCode::RESOURCE_EXHAUSTED)
 /// }
@@ -45,7 +45,7 @@ codes! {
     /// The request is not valid, whatever the state of the service is.
     INVALID_ARGUMENT = 3;
     /// The server reports that the time has elapsed. For Envoy's own timeout, see
-    /// [`GrpcOutage::Timeout`](crate::GrpcOutage::Timeout).
+    /// [`GrpcOutage::Timeout`](crate::grpc::GrpcOutage::Timeout).
     DEADLINE_EXCEEDED = 4;
     /// The requested item does not exist.
     NOT_FOUND = 5;
@@ -93,10 +93,10 @@ impl GrpcCode {
 
     /// Returns whether the code means that the service is down: `UNAVAILABLE` and
     /// `DEADLINE_EXCEEDED`. A client can cause every other code: see
-    /// [`GrpcError`](crate::GrpcError).
+    /// [`GrpcError`](crate::grpc::GrpcError).
     ///
     /// ```
-    /// use proxy_filter::GrpcCode;
+    /// use proxy_filter::grpc::GrpcCode;
     /// assert!(GrpcCode::UNAVAILABLE.is_outage() && !GrpcCode::RESOURCE_EXHAUSTED.is_outage());
     /// ```
     pub const fn is_outage(self) -> bool {

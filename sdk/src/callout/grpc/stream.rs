@@ -1,13 +1,13 @@
-use crate::callout::grpc::connected::{ConnectedGrpcStream, Inbox};
+use crate::callout::grpc::connected::{GrpcDuplex, Inbox};
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::{GrpcBytes, GrpcMessage};
 use crate::callout::grpc::messages;
-use crate::callout::grpc::open::{GrpcEvent, Life, OpenGrpcStream};
+use crate::callout::grpc::open::{GrpcEvent, GrpcSender, Life};
 use crate::callout::grpc::request::Request;
 use crate::callout::grpc::streams::{Handler, wait};
 use crate::callout::registry::NOBODY;
 use crate::current;
-use crate::engine::callbacks::Awaits;
+use crate::engine::callbacks::Declares;
 use crate::engine::declared;
 use crate::engine::point::Points;
 use crate::error::Result;
@@ -40,7 +40,7 @@ use std::rc::Rc;
 /// ```
 /// # mod report {
 /// use proxy_filter::prelude::*;
-/// use proxy_filter::{GrpcEvent, GrpcStream, OpenGrpcStream};
+/// use proxy_filter::grpc::{GrpcEvent, GrpcSender, GrpcStream};
 ///
 /// #[derive(Clone, PartialEq, prost::Message)]
 /// struct Report {
@@ -57,7 +57,7 @@ use std::rc::Rc;
 /// /// Reports every request on one stream, until the service has had enough.
 /// #[derive(Default)]
 /// struct Root {
-///     reports: std::rc::Rc<std::cell::RefCell<Option<OpenGrpcStream<Report>>>>,
+///     reports: std::rc::Rc<std::cell::RefCell<Option<GrpcSender<Report>>>>,
 /// }
 ///
 /// #[proxy_filter::root(grpc_streams)]
@@ -86,7 +86,7 @@ use std::rc::Rc;
 /// }
 ///
 /// struct Reporting {
-///     reports: std::rc::Rc<std::cell::RefCell<Option<OpenGrpcStream<Report>>>>,
+///     reports: std::rc::Rc<std::cell::RefCell<Option<GrpcSender<Report>>>>,
 /// }
 ///
 /// #[proxy_filter::context]
@@ -107,7 +107,7 @@ use std::rc::Rc;
 /// ```
 ///
 /// A stream has no timeout. To limit its time, drop the handle in the completion of a
-/// [`Timer`](crate::Timer).
+/// [`Timer`](crate::timer::Timer).
 ///
 /// Source: context API, "gRPC Stream API"; ABI 0.2.1, `proxy_grpc_stream`; Envoy 1.40,
 /// `Context::grpcStream`.
@@ -126,7 +126,7 @@ impl<Sent, Received> GrpcStream<Sent, Received> {
     }
 
     /// Adds metadata, which is sent when the stream is opened, like
-    /// [`GrpcCall::metadata`](crate::GrpcCall::metadata).
+    /// [`GrpcCall::metadata`](crate::grpc::GrpcCall::metadata).
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.field(name.as_ref(), value.as_ref());
         self
@@ -168,11 +168,11 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
     /// # Errors
     /// Why the stream cannot be opened; the handler is dropped and hears nothing. A service that cannot be reached is another matter as long
     /// as the host tries: the handler is told of it with [`Closed`](GrpcEvent::Closed).
-    pub fn open<C: Awaits<Self>>(
+    pub fn open<C: Declares<Self>>(
         self,
         context: &mut C,
         mut on_event: impl FnMut(&mut C, GrpcEvent<'_, Received>) -> Result<()> + 'static,
-    ) -> Result<OpenGrpcStream<Sent>, GrpcError> {
+    ) -> Result<GrpcSender<Sent>, GrpcError> {
         let _ = context;
         self.handle(current::context_id(), move |context, event| match context.downcast_mut() {
             Some(context) => on_event(context, event),
@@ -188,7 +188,7 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
     ///
     /// # Errors
     /// Why the stream cannot be opened: as [`open`](Self::open), or because the filter is none that awaits.
-    pub fn connect(self) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
+    pub fn connect(self) -> Result<GrpcDuplex<Sent, Received>, GrpcError> {
         if !declared::is_declared(Points::GRPC_STREAMS) {
             return Err(GrpcError::Refused(declared::undeclared("grpc_streams")));
         }
@@ -196,22 +196,19 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
     }
 
     /// Opens the stream in a filter of callbacks, which takes one message after the other: with
-    /// [`receive`](ConnectedGrpcStream::receive), which can hold a part of an HTTP stream until a message is there.
+    /// [`receive`](GrpcDuplex::receive), which can hold a part of an HTTP stream until a message is there.
     ///
     /// In any callback of a stream or a root context; `context` is `self` there.
     ///
     /// # Errors
     /// Why the stream cannot be opened: as [`open`](Self::open).
-    pub fn connect_in<C: Awaits<Self>>(
-        self,
-        context: &mut C,
-    ) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
+    pub fn connect_in<C: Declares<Self>>(self, context: &mut C) -> Result<GrpcDuplex<Sent, Received>, GrpcError> {
         let _ = context;
         self.collect()
     }
 
     /// Opens a stream whose messages are kept until they are asked for.
-    fn collect(self) -> Result<ConnectedGrpcStream<Sent, Received>, GrpcError> {
+    fn collect(self) -> Result<GrpcDuplex<Sent, Received>, GrpcError> {
         let inbox = Inbox::new();
         let own = Rc::clone(&inbox);
         // Whoever has the handle has the stream: the context that opened it may be gone before.
@@ -220,7 +217,7 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
             messages::arrived(&own);
             Ok(())
         })?;
-        Ok(ConnectedGrpcStream::new(open, inbox))
+        Ok(GrpcDuplex::new(open, inbox))
     }
 
     /// Opens the stream for a context, or for nobody.
@@ -228,7 +225,7 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
         self,
         owner: u32,
         mut on_event: impl FnMut(&mut dyn Any, GrpcEvent<'_, Received>) -> Result<()> + 'static,
-    ) -> Result<OpenGrpcStream<Sent>, GrpcError> {
+    ) -> Result<GrpcSender<Sent>, GrpcError> {
         let life = self.start()?;
         let own = Rc::clone(&life);
         let handle = move |context: &mut dyn Any, event: GrpcEvent<'_, GrpcBytes>| {
@@ -247,6 +244,6 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
             on_event(context, event)
         };
         wait(owner, Handler { life: Rc::clone(&life), handle: Box::new(handle) });
-        Ok(OpenGrpcStream::new(life))
+        Ok(GrpcSender::new(life))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::GrpcBytes;
-use crate::callout::grpc::open::{GrpcEvent, Life, OpenGrpcStream};
+use crate::callout::grpc::open::{GrpcEvent, GrpcSender, Life};
 use crate::callout::registry::{Kind, Registry, Taken};
 use crate::error::Result;
 use core::any::Any;
@@ -68,7 +68,7 @@ pub(crate) fn wait(owner: u32, handler: Handler) {
     STREAMS.with(|streams| streams.insert(handler.life.token, owner, handler));
 }
 
-impl<Sent> Drop for OpenGrpcStream<Sent> {
+impl<Sent> Drop for GrpcSender<Sent> {
     fn drop(&mut self) {
         self.life().cancel();
         // Contexts that are alive at the end of a native thread are dropped when there may be no table any more.

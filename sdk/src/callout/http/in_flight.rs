@@ -2,12 +2,12 @@
 
 use crate::callout::completion::{Callout, Completion};
 use crate::callout::error::{CalloutError, Outage};
-use crate::callout::future::{Awaitable, CalloutFuture};
+use crate::callout::future::{AwaitableCallout, CalloutFuture};
 use crate::callout::http::HttpCall;
 use crate::callout::http::response::{HttpCallResponse, InHost};
 use crate::callout::registry::{Kind, Registry};
 use crate::callout::start;
-use crate::engine::callbacks::Awaits;
+use crate::engine::callbacks::Declares;
 use crate::engine::point::Points;
 use crate::error::{self, Error};
 
@@ -56,7 +56,7 @@ impl Callout for HttpCall {
     }
 }
 
-impl Awaitable for HttpCall {
+impl AwaitableCallout for HttpCall {
     type Output = Result<HttpCallResponse, CalloutError>;
     type Kind = Self;
 
@@ -132,7 +132,7 @@ impl HttpCall {
     /// What `then` returns when it runs at once. An `Err` it returns later is logged, and nothing else happens.
     pub fn send<C, F>(self, context: &mut C, then: F) -> error::Result<()>
     where
-        C: Awaits<Self>,
+        C: Declares<Self>,
         F: for<'a> FnOnce(
                 &mut C,
                 core::result::Result<&'a HttpCallResponse<InHost>, CalloutError>,

@@ -21,7 +21,7 @@ use core::time::Duration;
 ///
 /// * **Hold the message**: [`request.pause_for(self, call, |stream, request, answer| …)`](crate::RequestHeaders::pause_for), and the same for
 ///   response, bodies and trailers. It returns the status that holds the message. The completion gets the context, the handle of what is held and
-///   the answer, and returns what the callback would: `Continue` lets the message go on, a reply ends the stream, `PAUSE` waits for another
+///   the answer, and returns what the callback would: `Continue` lets the message go on, a reply ends the stream, `Pause` waits for another
 ///   answer.
 /// * **Go on**: [`call.send(self, |context, answer| …)`](Self::send), in any callback of a stream or of the root context.
 ///

@@ -11,7 +11,7 @@ use crate::sys;
 use core::borrow::Borrow;
 use std::borrow::Cow;
 
-/// The response to an [`HttpCall`](crate::HttpCall).
+/// The response to an [`HttpCall`](crate::callout::HttpCall).
 ///
 /// A completion borrows it while the host has it: what is read is copied from the host, and what is not read costs
 /// nothing. An `.await` returns a copy of the whole response, which may be kept. Both have the same methods, so that
@@ -19,7 +19,7 @@ use std::borrow::Cow;
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
-/// # use proxy_filter::{HttpCallResponse, ResponseSource};
+/// # use proxy_filter::callout::{HttpCallResponse, ResponseSource};
 /// fn user(response: &HttpCallResponse<impl ResponseSource>) -> Result<String> {
 ///     match response.status() {
 ///         200 => Ok(String::from_utf8(response.body()?.into_owned())?),
@@ -219,7 +219,7 @@ impl<S: ResponseSource> HttpCallResponse<S> {
     ///
     /// ```
     /// use proxy_filter::prelude::*;
-    /// use proxy_filter::{HttpCallResponse, InHost};
+    /// use proxy_filter::callout::{HttpCallResponse, InHost};
     ///
     /// fn decide(
     ///     request: &mut RequestHeaders,

@@ -1,3 +1,3 @@
-//! Queues of the host: [`SharedQueue`](crate::SharedQueue), and its items as futures.
+//! Queues of the host: [`SharedQueue`](crate::shared_queue::SharedQueue), and its items as futures.
 
-pub(crate) mod shared_queue;
+pub mod shared_queue;

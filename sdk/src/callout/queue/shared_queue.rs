@@ -46,7 +46,7 @@ use std::cell::Cell;
 ///
 ///     fn on_queue_ready(&mut self, queue: &SharedQueue) -> Result<()> {
 ///         for item in queue.drain().take(100) {
-///             log::info!("event: {}", printable(&item?));
+///             log::info!("event: {}", escaped(&item?));
 ///         }
 ///         Ok(())
 ///     }
@@ -295,13 +295,13 @@ impl SharedQueue {
     ///     let queue = SharedQueue::register("events")?;
     ///     loop {
     ///         let item = queue.receive().await?;
-    ///         log::info!("event: {}", printable(&item));
+    ///         log::info!("event: {}", escaped(&item));
     ///     }
     /// }
     /// ```
     ///
     /// # Errors
-    /// Those of [`dequeue`](Self::dequeue); [`NotAvailableHere`](crate::ErrorKind::NotAvailableHere) if the attribute does not say `queues`.
+    /// Those of [`dequeue`](Self::dequeue); [`WrongPhase`](crate::ErrorKind::WrongPhase) if the attribute does not say `queues`.
     pub async fn receive(&self) -> Result<Vec<u8>> {
         let mut waits = None;
         poll_fn(|context| poll_item(*self, &mut waits, context)).await
@@ -318,7 +318,7 @@ impl SharedQueue {
     ///     let (errors, events) = (SharedQueue::register("errors")?, SharedQueue::register("events")?);
     ///     let mut both = stream::select(errors.items(), events.items());
     ///     while let Some(item) = both.next().await {
-    ///         log::info!("{}", printable(&item?));
+    ///         log::info!("{}", escaped(&item?));
     ///     }
     ///     Ok(())
     /// }

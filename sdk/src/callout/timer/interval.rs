@@ -5,7 +5,7 @@ use crate::callout::registry::{Kind, next_number};
 use crate::callout::timer::timers::set;
 use crate::callout::timer::{self, Timer, now};
 use crate::current;
-use crate::engine::callbacks::Awaits;
+use crate::engine::callbacks::Declares;
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 use core::any::Any;
@@ -32,7 +32,7 @@ thread_local! {
 ///
 /// ```
 /// use proxy_filter::prelude::*;
-/// use proxy_filter::Interval;
+/// use proxy_filter::timer::Interval;
 /// use std::time::Duration;
 ///
 /// #[derive(Default)]
@@ -117,7 +117,7 @@ impl Interval {
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
-    /// # use proxy_filter::Interval;
+    /// # use proxy_filter::timer::Interval;
     /// # use std::time::Duration;
     /// async fn refresh() -> Result<()> {
     ///     let mut ticks = Interval::new(Duration::from_secs(60)).ticks()?;
@@ -188,7 +188,7 @@ impl Interval {
     ///
     /// # Errors
     /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a period of 0, or a refusal of the host. An `Err` of `each` is logged, and the interval goes on.
-    pub fn run<C: Awaits<Timer>>(
+    pub fn run<C: Declares<Timer>>(
         self,
         context: &mut C,
         each: impl FnMut(&mut C) -> Result<()> + 'static,

@@ -23,7 +23,7 @@ use core::time::Duration;
 /// ```
 ///
 /// # Errors
-/// [`Elapsed`](ErrorKind::Elapsed) when the time is over; a refusal of the host, which then cannot say when that is.
+/// [`Timeout`](ErrorKind::Timeout) when the time is over; a refusal of the host, which then cannot say when that is.
 pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output> {
     let mut future = pin!(future);
     let mut timer = pin!(Timer::after(limit).into_future());
@@ -38,7 +38,7 @@ pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output>
 
 #[cold]
 fn elapsed_error() -> Error {
-    Error::refused(ErrorKind::Elapsed, "the time for this is over")
+    Error::refused(ErrorKind::Timeout, "the time for this is over")
 }
 
 /// Tries something until it succeeds: so many times at most, with a pause in between that is `pause` long at first and twice as long each time,

@@ -1,13 +1,13 @@
 //! Timers: the host's tick of each root context, shared out.
 
 use crate::callout::completion::{Callout, Completion};
-use crate::callout::future::{Awaitable, CalloutFuture};
+use crate::callout::future::{AwaitableCallout, CalloutFuture};
 use crate::callout::registry::{Kind, Registry, next_number};
 use crate::callout::start;
 use crate::callout::timer::deadlines::{DEADLINES, Deadlines};
 use crate::callout::timer::{self, Timer};
 use crate::current;
-use crate::engine::callbacks::Awaits;
+use crate::engine::callbacks::Declares;
 use crate::engine::effective;
 use crate::engine::point::Points;
 use crate::error::{Error, Result};
@@ -60,7 +60,7 @@ impl Callout for Timer {
     }
 }
 
-impl Awaitable for Timer {
+impl AwaitableCallout for Timer {
     type Output = Result<()>;
     type Kind = Self;
 
@@ -189,7 +189,7 @@ impl Timer {
     ///
     /// # Errors
     /// A refusal of the host; `then` does not run then. An `Err` of `then` is logged, and nothing else happens.
-    pub fn run<C: Awaits<Self>>(
+    pub fn run<C: Declares<Self>>(
         self,
         context: &mut C,
         then: impl FnOnce(&mut C) -> Result<()> + 'static,

@@ -118,13 +118,13 @@ impl Expression {
     /// The value in the host's encoding, which is that of [`property::get`](crate::property::get).
     ///
     /// # Errors
-    /// [`NotAvailableHere`](ErrorKind::NotAvailableHere) if the evaluation fails: an attribute that
+    /// [`WrongPhase`](ErrorKind::WrongPhase) if the evaluation fails: an attribute that
     /// it needs does not exist (here, or at all), or has another type.
     /// [`Refused`](ErrorKind::Refused) with
     /// [`SERIALIZATION_FAILURE`](Status::SERIALIZATION_FAILURE) for a value that is null.
     #[inline]
     pub fn evaluate(&self) -> Result<Vec<u8>> {
-        let failed = |status| (status == Status::INTERNAL_FAILURE).then_some(ErrorKind::NotAvailableHere);
+        let failed = |status| (status == Status::INTERNAL_FAILURE).then_some(ErrorKind::WrongPhase);
         typed("expr_evaluate", &self.token, failed)
     }
 

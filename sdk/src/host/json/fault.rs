@@ -1,6 +1,6 @@
 //! Why a text is not the JSON that a type wants.
 
-use crate::log::printable::printable;
+use crate::log::escaped::escaped;
 use core::fmt;
 use core::fmt::Write as _;
 use serde::de::{Error, Expected, Unexpected};
@@ -100,7 +100,7 @@ impl Error for Fault {
 #[cold]
 #[inline(never)]
 fn unknown(what: &str, name: &str, expected: &[&str], plural: &str) -> Fault {
-    let name = printable(name).into_text();
+    let name = escaped(name).into_text();
     let mut fault = Fault::new(&[what, &name, "`, "]);
     let text = &mut *fault.0;
     let last = expected.len().saturating_sub(1);
@@ -131,7 +131,7 @@ fn describe(unexpected: Unexpected<'_>) -> String {
         Unexpected::Unsigned(number) => ("integer `", decimal(number, false)),
         Unexpected::Signed(number) => ("integer `", decimal(number.unsigned_abs(), number < 0)),
         Unexpected::Str(text) => return quoted(text.as_bytes()),
-        Unexpected::Char(character) => ("character `", printable(character.encode_utf8(&mut [0; 4])).into_text()),
+        Unexpected::Char(character) => ("character `", escaped(character.encode_utf8(&mut [0; 4])).into_text()),
         // The text of a number is not here, and printing it needs tables.
         Unexpected::Float(_) => return "floating point number".into(),
         Unexpected::Bytes(_) => return "byte array".into(),
@@ -154,7 +154,7 @@ fn describe(unexpected: Unexpected<'_>) -> String {
 #[cold]
 #[inline(never)]
 pub(crate) fn quoted(text: &[u8]) -> String {
-    ["string \"", &printable(text).into_text(), "\""].concat()
+    ["string \"", &escaped(text).into_text(), "\""].concat()
 }
 
 /// A number in decimal: what prints any number is larger.

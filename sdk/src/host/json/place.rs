@@ -1,7 +1,7 @@
 //! Where in a text an error is: the path of the field, the line and the column.
 
 use super::fault::decimal;
-use crate::log::printable::printable;
+use crate::log::escaped::escaped;
 
 /// An array with the index of the value, or an object with the key of it, between two places.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ pub(crate) fn path(text: &[u8], place: usize, is_of_element: bool) -> String {
         path = match level {
             Level::Array(index) => [&path, "[", &decimal(index, false), "]"].concat(),
             Level::Object(start, end) if end > start => {
-                let key = printable(text.get(start..end).unwrap_or_default()).into_text();
+                let key = escaped(text.get(start..end).unwrap_or_default()).into_text();
                 let separator = if path.is_empty() { "" } else { "." };
                 [&path, separator, &key, ""].concat()
             }

@@ -11,7 +11,7 @@
 use super::fault::{Fault, quoted};
 use super::place;
 use crate::host::stack;
-use crate::log::printable::printable;
+use crate::log::escaped::escaped;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected, MapAccess, SeqAccess, Unexpected, VariantAccess,
     Visitor,
@@ -284,7 +284,7 @@ impl<'de> Reader<'de> {
                     let is_float = matches!(number, Number::Other(_));
                     let text = self.text.get(start..self.at).unwrap_or_default();
                     let kind = if is_float { "floating point `" } else { "integer `" };
-                    Ok([kind, &printable(text).into_text(), "`"].concat())
+                    Ok([kind, &escaped(text).into_text(), "`"].concat())
                 }
                 Err(fault) => Err(fault),
             },

@@ -82,7 +82,7 @@ impl<T: SharedValue> SharedCell<T> {
     /// it must have no side effects.
     ///
     /// # Errors
-    /// [`Contention`](crate::ErrorKind::Contention) if other threads changed the value during every
+    /// [`Conflict`](crate::ErrorKind::Conflict) if other threads changed the value during every
     /// attempt; nothing is then written. In an async filter, [`timer::retry`](crate::timer::retry)
     /// repeats the update after a pause. Also the errors of [`get`](Self::get) and
     /// [`set`](Self::set).
@@ -127,7 +127,7 @@ impl<T: SharedValue> SharedCell<T> {
 
 impl<T> fmt::Debug for SharedCell<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SharedCell({})", crate::log::printable::printable(&self.key))
+        write!(f, "SharedCell({})", crate::log::escaped::escaped(&self.key))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 
 /// A type that is stored as bytes in a [`SharedCell`](super::SharedCell) or a
-/// [`SharedQueue`](crate::SharedQueue).
+/// [`SharedQueue`](crate::shared_queue::SharedQueue).
 ///
 /// Integers are stored in little endian, text unchanged. With the feature `json`, `Json<T>` stores
 /// any type that serde supports. Other VMs that read the value may run another version of the

@@ -49,7 +49,7 @@ impl StreamContext for Connection {
     }
 
     fn on_new_connection(&mut self) -> Result<NetworkFilterStatus> {
-        Ok(NetworkFilterStatus::PAUSE)
+        Ok(NetworkFilterStatus::Pause)
     }
 
     fn on_downstream_data(&mut self, data: &mut DownstreamData, end_of_stream: bool) -> Result<NetworkFilterStatus> {

@@ -1,4 +1,4 @@
-//! [`printable`]: bytes from the network as text for a log.
+//! [`escaped`]: bytes from the network as text for a log.
 
 use crate::sys::text::plain_ascii;
 use core::fmt;
@@ -18,22 +18,22 @@ use core::fmt::Write as _;
 /// look alike remain as they are.)
 ///
 /// ```
-/// use proxy_filter::printable;
-/// assert_eq!(printable(b"text/html").to_string(), "text/html");
-/// assert_eq!(printable("caf\u{e9}\n".as_bytes()).to_string(), "caf\u{e9}\\x0a");
-/// assert_eq!(printable(&[b'a', 0xff]).to_string(), "a\\xff");
-/// assert_eq!(printable("user\u{202e}nimda").to_string(), "user\\u{202e}nimda");
-/// assert_eq!(printable(br"a\xff").to_string(), r"a\\xff");
+/// use proxy_filter::log::escaped;
+/// assert_eq!(escaped(b"text/html").to_string(), "text/html");
+/// assert_eq!(escaped("caf\u{e9}\n".as_bytes()).to_string(), "caf\u{e9}\\x0a");
+/// assert_eq!(escaped(&[b'a', 0xff]).to_string(), "a\\xff");
+/// assert_eq!(escaped("user\u{202e}nimda").to_string(), "user\\u{202e}nimda");
+/// assert_eq!(escaped(br"a\xff").to_string(), r"a\\xff");
 /// ```
-pub fn printable<B: AsRef<[u8]> + ?Sized>(bytes: &B) -> Printable<'_> {
-    Printable(bytes.as_ref())
+pub fn escaped<B: AsRef<[u8]> + ?Sized>(bytes: &B) -> Escaped<'_> {
+    Escaped(bytes.as_ref())
 }
 
-/// What [`printable`] returns.
+/// What [`escaped`] returns.
 #[derive(Clone, Copy)]
-pub struct Printable<'a>(&'a [u8]);
+pub struct Escaped<'a>(&'a [u8]);
 
-impl fmt::Display for Printable<'_> {
+impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match plain_ascii(self.0) {
             Some(text) => f.write_str(text),
@@ -42,7 +42,7 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-impl Printable<'_> {
+impl Escaped<'_> {
     /// The text that is shown.
     #[cfg(feature = "json")]
     pub(crate) fn into_text(self) -> String {
@@ -145,7 +145,7 @@ fn is_unseen(code: u32) -> bool {
     table.iter().any(|range| code.wrapping_sub(range & 0xf_ffff) <= range >> 20)
 }
 
-impl fmt::Debug for Printable<'_> {
+impl fmt::Debug for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -153,7 +153,7 @@ impl fmt::Debug for Printable<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::log::printable::printable;
+    use crate::log::escaped::escaped;
 
     #[test]
     fn what_is_shown_is_one_line_of_text() {
@@ -167,7 +167,7 @@ mod tests {
             ("\u{85}\u{9b}31m".as_bytes(), r"\u{85}\u{9b}31m"),
             ("\u{202e}\u{2066}\u{61c}\u{feff}\u{200b}".as_bytes(), r"\u{202e}\u{2066}\u{61c}\u{feff}\u{200b}"),
         ] {
-            assert_eq!(printable(bytes).to_string(), shown);
+            assert_eq!(escaped(bytes).to_string(), shown);
         }
     }
 
@@ -177,13 +177,13 @@ mod tests {
         let directions = directions.into_iter().chain('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
         let forbidden: Vec<char> = directions.chain(['\u{2028}', '\u{2029}', '\u{feff}']).collect();
         for character in '\0'..=char::MAX {
-            let shown = printable(character.to_string().as_bytes()).to_string();
+            let shown = escaped(character.to_string().as_bytes()).to_string();
             let is_safe = |shown: char| !shown.is_control() && !forbidden.contains(&shown);
             assert!(shown.chars().all(is_safe), "{character:?}: {shown}");
         }
     }
 
-    /// What [`printable`] shows, as the bytes it was made from.
+    /// What [`escaped`] shows, as the bytes it was made from.
     fn read(shown: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut rest = shown;
@@ -210,7 +210,7 @@ mod tests {
     fn two_values_are_never_shown_alike() {
         for character in '\0'..=char::MAX {
             let text = character.to_string();
-            assert_eq!(read(&printable(text.as_bytes()).to_string()), text.as_bytes(), "{character:?}");
+            assert_eq!(read(&escaped(text.as_bytes()).to_string()), text.as_bytes(), "{character:?}");
         }
         // Values made of what could be taken for an escape, or for a part of a character.
         let parts: [&[u8]; 16] = [
@@ -241,7 +241,7 @@ mod tests {
                 value.extend_from_slice(parts[state as usize % parts.len()]);
             }
             state = state.wrapping_mul(0x9e37_79b1).wrapping_add(1);
-            assert_eq!(read(&printable(&value).to_string()), value, "{}", printable(&value));
+            assert_eq!(read(&escaped(&value).to_string()), value, "{}", escaped(&value));
         }
     }
 }
