@@ -15,8 +15,8 @@ use crate::error::denial::{Denial, Raw};
 ///
 /// - Data that is paused in the callback with `end_of_stream` is never sent. Data from the client
 ///   is the exception, if it is paused with [`pause_for`](crate::tcp::DownstreamData::pause_for):
-///   Envoy cannot resume the upstream's direction. A connection of which both ends are paused stays open
-///   until the idle timeout of `tcp_proxy`.
+///   Envoy cannot resume the upstream's direction. A connection of which both ends are paused stays
+///   open until the idle timeout of `tcp_proxy`.
 /// - If a filter buffers more than `per_connection_buffer_limit_bytes` (default 1 MiB) of a
 ///   direction, Envoy stops reading: neither more data nor the end arrives. A filter that waits for
 ///   more data therefore needs a limit: close the connection or return `Continue` when
