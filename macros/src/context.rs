@@ -38,17 +38,28 @@ fn usage(kind: Kind) -> String {
 }
 
 fn registration(kind: Kind, valid: &ValidImpl, capabilities: &[&Capability]) -> TokenStream {
+    let mut output = implementation(kind, valid, capabilities, "sdk::assert_created_by_root::<#Name>()");
+    output.extend(filter::macro_of(&valid.name, facts(kind, valid, capabilities).tokens()));
+    output
+}
+
+/// What the other macros learn about the context.
+pub(crate) fn facts(kind: Kind, valid: &ValidImpl, capabilities: &[&Capability]) -> Context {
+    let names = valid.callbacks.iter().map(|method| method.name);
+    Context {
+        kind,
+        identity: filter::identity(&valid.name),
+        callbacks: names.chain(capabilities.iter().map(|capability| capability.word)).map(str::to_owned).collect(),
+    }
+}
+
+/// What the context implements, and `more`.
+pub(crate) fn implementation(kind: Kind, valid: &ValidImpl, capabilities: &[&Capability], more: &str) -> TokenStream {
     let callbacks = valid.callbacks.iter().copied().map(Method::constant);
     let constants = callbacks.chain(capabilities.iter().map(|capability| capability.constant()));
     let set = callback::set(constants);
     let awaits: String = capabilities.iter().map(|capability| capability.implementation()).collect();
-    let names = valid.callbacks.iter().map(|method| method.name);
-    let context = Context {
-        kind,
-        identity: filter::identity(&valid.name),
-        callbacks: names.chain(capabilities.iter().map(|capability| capability.word)).map(str::to_owned).collect(),
-    };
-    let mut output = quote(
+    quote(
         &format!(
             "const _: () = {{
                 use ::proxy_filter::__private as sdk;
@@ -57,12 +68,10 @@ fn registration(kind: Kind, valid: &ValidImpl, capabilities: &[&Capability]) -> 
                     type Kind = sdk::{};
                 }}
                 {awaits}
-                sdk::assert_created_by_root::<#Name>()
+                {more}
             }};",
             kind.name(),
         ),
         &[("Name", TokenTree::from(valid.name.clone()).into())],
-    );
-    output.extend(filter::macro_of(&valid.name, context.tokens()));
-    output
+    )
 }

@@ -190,6 +190,16 @@ impl Attribute {
         content.peek_keyword(name) && !content.peek_punct(1, ':')
     }
 
+    /// The last name of its path: `filter` for `#[proxy_filter::filter]`.
+    pub(crate) fn last_name(&self) -> Option<String> {
+        let mut cursor = Cursor::inside(&self.content);
+        let mut name = cursor.ident();
+        while cursor.double_colon() {
+            name = cursor.ident();
+        }
+        name.map(|name| name.to_string())
+    }
+
     /// Whether the item may be compiled away: `#[cfg(…)]`, also as `#[cfg_attr(…, cfg(…))]`.
     pub(crate) fn is_cfg(&self) -> bool {
         self.is("cfg") || (self.is("cfg_attr") && mentions_cfg(self.content.stream()))

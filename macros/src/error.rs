@@ -75,6 +75,10 @@ impl Faults {
         self.0.extend(error.faults);
     }
 
+    pub(crate) fn extend(&mut self, errors: impl IntoIterator<Item = Error>) {
+        errors.into_iter().for_each(|error| self.push(error));
+    }
+
     /// Takes the value out of `result`, or keeps its error.
     pub(crate) fn take<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()

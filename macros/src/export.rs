@@ -3,11 +3,10 @@
 
 use crate::callback::{self, Capability, Method, ROOT_CONTEXT, Trait};
 use crate::exports::{EXPORTS, FOREIGN};
-use crate::filter::Kind;
+use crate::filter::{Filter, Kind, Maker};
 use crate::member::{Listed, Member};
-use crate::path::Path;
 use crate::quote::{quote, quote_at};
-use proc_macro::{Span, TokenStream};
+use proc_macro::{Ident, Span, TokenStream};
 
 /// Part of the message that rustc reports when a crate has two modules.
 const ONE_MODULE: &str = "give_each_root_a_root_id_and_list_all_in_one_proxy_filter_module";
@@ -32,7 +31,7 @@ pub(crate) fn expand(members: &[Member]) -> TokenStream {
     if several {
         output.extend(dispatch(members));
     }
-    let stateless = members.first().and_then(|member| member.filter.stateless());
+    let stateless = members.first().filter(|member| member.filter.is_stateless());
     output.extend(stateless.map(without_state));
     let contexts = if stateless.is_some() { "Stateless" } else { "Contexts" };
     output.extend(quote(
@@ -63,23 +62,42 @@ pub(crate) fn expand(members: &[Member]) -> TokenStream {
     output
 }
 
+/// Which root context of several is created from the configuration.
+const READ_ROOT: &str = "
+    fn read_root(configuration: &sdk::Configuration) -> ::core::option::Option<sdk::Result<Self>> {
+        let found = match sdk::root_id() {
+            ::core::result::Result::Ok(found) => found,
+            ::core::result::Result::Err(error) => {
+                return ::core::option::Option::Some(::core::result::Result::Err(error));
+            }
+        };
+        #readers
+        ::core::option::Option::None
+    }";
+
 /// What the callbacks of a filter without state need: its stream context, and that its values
 /// cannot be distinguished.
-fn without_state(context: &Path) -> TokenStream {
+fn without_state(member: &Member) -> TokenStream {
+    let root = &member.filter.root;
+    let Maker::Author(Some(context)) = &root.maker else {
+        let message = format!(
+            "no callback of this filter uses `self`, so it has no state, but `{}` has fields or a destructor: \
+             remove them, or add `on_create` or `on_delete`, which give each stream a context",
+            root.name
+        );
+        return is_stateless(root.name.span(), &message);
+    };
     let mut output = context.import(ONLY_CONTEXT);
     let name = context.text();
     let message = format!(
         "a filter whose `new_context` is `{name}` has no state, but this type has fields or a destructor: write out the value, \
          `{name} {{{{ … }}}}`"
     );
+    output.extend(is_stateless(context.span(), &message));
     output.extend(quote_at(
         context.span(),
         &format!(
-            "const _: () = ::core::assert!(
-                sdk::is_stateless::<<{ONLY_ROOT} as sdk::RootContext>::Context>(),
-                {message:?}
-            );
-            impl sdk::StatelessRoot for {ONLY_ROOT} {{
+            "impl sdk::StatelessRoot for {ONLY_ROOT} {{
                 fn only_context() -> <Self as sdk::RootContext>::Context {{ {ONLY_CONTEXT} }}
             }}"
         ),
@@ -88,40 +106,65 @@ fn without_state(context: &Path) -> TokenStream {
     output
 }
 
+/// Compiles only if the values of the stream context cannot be distinguished.
+fn is_stateless(location: Span, message: &str) -> TokenStream {
+    quote_at(
+        location,
+        &format!(
+            "const _: () = ::core::assert!(
+                sdk::is_stateless::<<{ONLY_ROOT} as sdk::RootContext>::Context>(),
+                {message:?}
+            );"
+        ),
+        &[],
+    )
+}
+
 /// What registered filters implement, whatever their module exports.
 pub(crate) fn impls(members: &[Member]) -> TokenStream {
     let mut output = TokenStream::new();
     let mut contexts: Vec<&str> = Vec::new();
-    for Member { listed: Listed { alias, .. }, filter } in members {
-        let capabilities = filter.root.callbacks.iter().filter_map(|name| Capability::find(name));
-        let tick = filter.has(&["on_tick"], &[]).then(|| "ON_TICK".to_owned());
-        let awaits = callback::set(capabilities.map(Capability::constant).chain(tick));
-        let logs = filter.has(&["on_log"], &[]);
-        let foreign = filter.has(FOREIGN, FOREIGN);
-        // A missing `Default` is a fault of the type in the author's impl.
-        output.extend(quote_at(
-            filter.root.name.span(),
-            &format!(
-                "impl sdk::NewContext for {alias} {{
-                    const AWAITS: sdk::CallbackSet = {awaits};
-                    const LOGS: bool = {logs};
-                    const FOREIGN: bool = {foreign};
-                    fn new_root() -> sdk::Result<Self> {{
-                        ::core::result::Result::Ok(::core::default::Default::default())
-                    }}
-                }}"
-            ),
-            &[],
-        ));
+    output.extend(members.iter().map(Member::import));
+    for member in members {
+        let Member { listed: Listed { alias, path }, filter } = member;
+        let context = match filter.root.maker {
+            Maker::Author(_) => {
+                output.extend(new_context(alias, filter));
+                quote(&format!("<{alias} as sdk::RootContext>::Context"), &[])
+            }
+            // The SDK implements `NewContext`.
+            Maker::Context { .. } => path.seen_from_child(),
+        };
         if !contexts.contains(&filter.context.identity.as_str()) {
             contexts.push(&filter.context.identity);
-            output.extend(quote(
-                &format!("impl sdk::CreatedByRoot for <{alias} as sdk::RootContext>::Context {{}}"),
-                &[],
-            ));
+            output.extend(quote("impl sdk::CreatedByRoot for #context {}", &[("context", context)]));
         }
     }
     output
+}
+
+/// What a root context of the author's implements.
+fn new_context(alias: &Ident, filter: &Filter) -> TokenStream {
+    let capabilities = filter.root.callbacks.iter().filter_map(|name| Capability::find(name));
+    let tick = filter.has(&["on_tick"], &[]).then(|| "ON_TICK".to_owned());
+    let awaits = callback::set(capabilities.map(Capability::constant).chain(tick));
+    let logs = filter.has(&["on_log"], &[]);
+    let foreign = filter.has(FOREIGN, FOREIGN);
+    // A missing `Default` is a fault of the type in the author's impl.
+    quote_at(
+        filter.root.name.span(),
+        &format!(
+            "impl sdk::NewContext for {alias} {{
+                const AWAITS: sdk::CallbackSet = {awaits};
+                const LOGS: bool = {logs};
+                const FOREIGN: bool = {foreign};
+                fn new_root() -> sdk::Result<::core::option::Option<Self>> {{
+                    ::core::result::Result::Ok(::core::option::Option::Some(::core::default::Default::default()))
+                }}
+            }}"
+        ),
+        &[],
+    )
 }
 
 /// `Root` and `Stream`, the root context and the stream context that stand for those of all
@@ -148,6 +191,8 @@ fn dispatch(members: &[Member]) -> TokenStream {
         Kind::ALL.into_iter().filter(|kind| members.iter().any(|member| member.filter.context.kind == *kind));
     let contexts = contexts.map(|kind| context_impl(kind, members)).collect::<String>();
     let life = life(members);
+    let is_read = |member: &Member| matches!(member.filter.root.maker, Maker::Context { .. });
+    let read_root = if members.iter().any(is_read) { READ_ROOT } else { "" };
     quote(
         &format!(
             "use ::proxy_filter::__private::*;
@@ -157,11 +202,13 @@ fn dispatch(members: &[Member]) -> TokenStream {
                 const AWAITS: sdk::CallbackSet = sdk::CallbackSet::SEVERAL #awaits;
                 const LOGS: bool = false #logs;
                 const FOREIGN: bool = false #foreign;
-                fn new_root() -> sdk::Result<Self> {{
+                const IS_READ: bool = false #reads;
+                fn new_root() -> sdk::Result<::core::option::Option<Self>> {{
                     let found = sdk::root_id()?;
                     #choices
                     ::core::result::Result::Err(sdk::unknown_root_id(&found, &[#ids]))
                 }}
+                {read_root}
                 fn as_any(&mut self) -> &mut dyn ::core::any::Any {{
                     match self {{ #anys }}
                 }}
@@ -187,10 +234,23 @@ fn dispatch(members: &[Member]) -> TokenStream {
                 "choices",
                 for_each(
                     "if found == #root_id.as_bytes() {
-                        return ::core::result::Result::map(<@ as sdk::NewContext>::new_root(), Self::@);
+                        return ::core::result::Result::map(
+                            <@ as sdk::NewContext>::new_root(),
+                            |root| ::core::option::Option::map(root, Self::@),
+                        );
                     }",
                 ),
             ),
+            (
+                "readers",
+                for_each(
+                    "if found == #root_id.as_bytes() {
+                        let read = <@ as sdk::NewContext>::read_root(configuration)?;
+                        return ::core::option::Option::Some(::core::result::Result::map(read, Self::@));
+                    }",
+                ),
+            ),
+            ("reads", for_each("|| <@ as sdk::NewContext>::IS_READ")),
             ("logs", for_each("|| <@ as sdk::NewContext>::LOGS")),
             ("foreign", for_each("|| <@ as sdk::NewContext>::FOREIGN")),
             ("ids", for_each("#root_id,")),

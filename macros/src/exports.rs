@@ -121,9 +121,9 @@ impl Export {
     fn is_needed_by(&self, filter: &Filter) -> bool {
         match self.needed {
             Needed::Always => true,
-            Needed::ForState => filter.stateless().is_none(),
+            Needed::ForState => !filter.is_stateless(),
             Needed::ForStateOrBodies => {
-                filter.stateless().is_none() || filter.has(&[], &["on_request_body", "on_response_body"])
+                !filter.is_stateless() || filter.has(&[], &["on_request_body", "on_response_body"])
             }
             Needed::For { root, context } => filter.has(root, context),
             Needed::ForStart => filter.has(&["on_start"], &[]) || filter.root.id.is_some(),
@@ -176,7 +176,7 @@ impl Export {
 
 /// Whether the only filter of a module has no state: no contexts are kept then.
 pub(crate) fn is_stateless(members: &[Member]) -> bool {
-    members.first().is_some_and(|member| member.filter.stateless().is_some())
+    members.first().is_some_and(|member| member.filter.is_stateless())
 }
 
 /// Whether a module has filters of this kind, and of the other.

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! #[context]  macro Stamped:  ($then…) => { __export! { $then… context Http { "identity" [on_log] } } }
+//! #[filter]   macro Log:      ($then…) => { __export! { $then… root { … } context { … } } }, and the exports
 //! #[root]     calls           Stamped! { register root { Stamp "identity" ("id") [on_configure] {} } }
 //! __export!   macro Stamp:    ($then…) => { __export! { $then… root { … } context { … } } }
 //!             and the exports, unless there is a root_id
@@ -39,9 +40,20 @@ pub(crate) struct Root {
     pub(crate) identity: String,
     pub(crate) id: Option<StringLiteral>,
     pub(crate) callbacks: Vec<String>,
-    /// The path of the stream context, if `new_context` consists of nothing else:
-    /// `fn new_context(&self) -> Stamped { Stamped }`.
-    pub(crate) unit: Option<Path>,
+    pub(crate) maker: Maker,
+}
+
+/// Where a root context comes from, and so its stream contexts.
+#[derive(Debug, Clone)]
+pub(crate) enum Maker {
+    /// The author wrote it. The path is that of the stream context, if `new_context` consists of
+    /// nothing else: `fn new_context(&self) -> Stamped { Stamped }`.
+    Author(Option<Path>),
+    /// It belongs to the stream context, whose name is its name.
+    Context {
+        /// No callback names `self`.
+        is_selfless: bool,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -167,26 +179,25 @@ impl Filter {
         any(&self.root.callbacks, root) || any(&self.context.callbacks, context)
     }
 
-    /// The expression for any of its stream contexts, if the filter has no state: then the host
-    /// need not announce them.
+    /// Whether the filter has no state: then the host need not announce its stream contexts.
     ///
     /// That takes a root context that does nothing and waits for nothing, and is the only one of
     /// its module; a context of requests that is the same for each; and callbacks that are not
     /// about its life. The SDK itself remembers something of streams whose bodies the filter looks
     /// at: those have to be told when they end.
-    pub(crate) fn stateless(&self) -> Option<&Path> {
+    pub(crate) fn is_stateless(&self) -> bool {
         let root = &self.root;
         let keeps_nothing = |callback: &String| WITHOUT_STATE.contains(&callback.as_str());
-        let stateless = root.id.is_none()
+        root.id.is_none()
             && root.callbacks.is_empty()
             && self.context.kind == Kind::Http
-            && self.context.callbacks.iter().all(keeps_nothing);
-        root.unit.as_ref().filter(|_| stateless)
+            && self.context.callbacks.iter().all(keeps_nothing)
+            && matches!(root.maker, Maker::Author(Some(_)) | Maker::Context { is_selfless: true })
     }
 }
 
 impl Root {
-    fn parse(cursor: &mut Cursor) -> Option<Self> {
+    pub(crate) fn parse(cursor: &mut Cursor) -> Option<Self> {
         cursor.keyword("root")?;
         let mut cursor = Cursor::inside(&cursor.group(Delimiter::Brace)?);
         let name = cursor.ident()?;
@@ -194,15 +205,26 @@ impl Root {
         let id = Cursor::inside(&cursor.group(Delimiter::Parenthesis)?).rest();
         let id = StringLiteral::parse(&id, "a root_id").ok();
         let callbacks = parse_callbacks(&mut cursor)?;
-        let unit = Path::parse(&Cursor::inside(&cursor.group(Delimiter::Brace)?).rest());
-        Some(Self { name, identity, id, callbacks, unit })
+        let is_context = cursor.keyword("context").is_some();
+        let made = Cursor::inside(&cursor.group(Delimiter::Brace)?).rest();
+        let maker = if is_context {
+            Maker::Context { is_selfless: !made.is_empty() }
+        } else {
+            Maker::Author(Path::parse(&made))
+        };
+        Some(Self { name, identity, id, callbacks, maker })
     }
 
     pub(crate) fn tokens(&self) -> TokenStream {
+        let (maker, unit) = match &self.maker {
+            Maker::Author(unit) => ("{ #unit }", unit.as_ref()),
+            Maker::Context { is_selfless: true } => ("context { selfless }", None),
+            Maker::Context { is_selfless: false } => ("context {}", None),
+        };
         quote(
-            &format!("root {{ #Name {:?} (#id) [{}] {{ #unit }} }}", self.identity, self.callbacks.join(" ")),
+            &format!("root {{ #Name {:?} (#id) [{}] {maker} }}", self.identity, self.callbacks.join(" ")),
             &[
-                ("unit", self.unit.iter().flat_map(Path::stream).collect()),
+                ("unit", unit.into_iter().flat_map(Path::stream).collect()),
                 ("Name", TokenTree::from(self.name.clone()).into()),
                 ("id", self.id.iter().map(|id| id.token.clone()).collect()),
             ],
@@ -211,7 +233,7 @@ impl Root {
 }
 
 impl Context {
-    fn parse(cursor: &mut Cursor) -> Option<Self> {
+    pub(crate) fn parse(cursor: &mut Cursor) -> Option<Self> {
         cursor.keyword("context")?;
         let name = cursor.ident()?.to_string();
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name)?;

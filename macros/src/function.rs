@@ -221,7 +221,8 @@ impl AsyncFunction {
             Some(config) => config.iter().cloned().collect(),
             None => quote("()", &[]),
         };
-        let read = if self.config.is_some() { "configuration.json()?" } else { "{ let _ = configuration; }" };
+        let read =
+            if self.config.is_some() { "sdk::read_config(&configuration)?" } else { "{ let _ = configuration; }" };
         // With a `root_id`, `module!` makes the module.
         let exported = if is_written("root_id") { "" } else { "__proxy_filter" };
         let root_id = if is_written("root_id") { "root_id = #id," } else { "" };

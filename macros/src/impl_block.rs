@@ -7,6 +7,7 @@ use proc_macro::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 /// `impl<generics> trait_path for self_type where … { items }`.
 #[derive(Debug)]
 pub(crate) struct ImplBlock {
+    pub(crate) attributes: Vec<Attribute>,
     /// Everything before the braces.
     header: Vec<TokenTree>,
     body: Group,
@@ -55,7 +56,7 @@ impl ImplBlock {
     /// Reads `item`. `expected` says what the attribute goes on, for when `item` is something else.
     pub(crate) fn parse(item: TokenStream, expected: &str) -> Result<Self> {
         let mut cursor = Cursor::new(item, Span::call_site());
-        cursor.attributes();
+        let attributes = cursor.attributes();
         visibility(&mut cursor);
         let first = cursor.mark();
         while ["default", "unsafe", "const"].iter().any(|word| cursor.keyword(word).is_some()) {}
@@ -76,7 +77,7 @@ impl ImplBlock {
             .group(Delimiter::Brace)
             .ok_or_else(|| Error::new(cursor.span(), format!("expected {expected}, with its body in braces")))?;
         let items = items(Cursor::inside(&body));
-        Ok(Self { header, body, generics, trait_path, self_type, items })
+        Ok(Self { attributes, header, body, generics, trait_path, self_type, items })
     }
 
     /// The functions, each with its attributes.

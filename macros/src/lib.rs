@@ -19,6 +19,7 @@ mod impl_block;
 mod literal;
 mod member;
 mod module;
+mod one_type;
 mod path;
 mod policy;
 mod quote;
@@ -87,11 +88,6 @@ use proc_macro::TokenStream;
 ///
 /// # Several filters in one module
 ///
-/// Each root then has a name, which the host's configuration selects as `root_id`. [`module!`]
-/// lists the roots:
-///
-/// # Several filters in one module
-///
 /// Each root then has a name, which the host's configuration selects as `root_id`, and [`module!`]
 /// lists the roots:
 ///
@@ -147,7 +143,9 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
     root::expand(arguments, fields::check(item))
 }
 
-/// Registers an async function as a filter.
+/// Registers an async function, or a context, as a filter.
+///
+/// # Functions
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -217,9 +215,85 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// plugin, the client and the upstream counts: a function that awaits the response's body takes as
 /// long as the response. Root tasks have no deadline, because they run as long as the plugin;
 /// `timer::timeout` limits a part of them.
+///
+/// # Contexts
+///
+/// On an `impl Context` or an `impl StreamContext`, the attribute stands for
+/// [`#[context]`](macro@context) or [`#[stream_context]`](macro@stream_context), and for a root
+/// context that creates the type for each stream, by [`Default`]:
+///
+/// ```
+/// use proxy_filter::prelude::*;
+///
+/// #[derive(Default)]
+/// struct Guard;
+///
+/// #[proxy_filter::filter]
+/// impl Context for Guard {
+///     fn on_request_headers(
+///         &mut self,
+///         request: &mut RequestHeaders,
+///         _: bool,
+///     ) -> Result<FilterHeadersStatus> {
+///         request.remove("x-internal")?;
+///         Ok(FilterHeadersStatus::Continue)
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// With `config = Config`, the plugin's configuration is read as JSON with serde (feature `json`),
+/// and [`From<&Config>`](From) creates the type. A configuration that cannot be read is refused,
+/// with the path of the bad field. `config = Rc<Config>` reads a `Config` that streams share:
+///
+/// ```
+/// use proxy_filter::prelude::*;
+/// use std::rc::Rc;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Config {
+///     value: String,
+/// }
+///
+/// struct Stamp {
+///     config: Rc<Config>,
+/// }
+///
+/// impl From<&Rc<Config>> for Stamp {
+///     fn from(config: &Rc<Config>) -> Self {
+///         Self { config: config.clone() }
+///     }
+/// }
+///
+/// #[proxy_filter::filter(config = Rc<Config>)]
+/// impl Context for Stamp {
+///     fn on_response_headers(
+///         &mut self,
+///         response: &mut ResponseHeaders,
+///         _: bool,
+///     ) -> Result<FilterHeadersStatus> {
+///         response.replace("x-stamp", &self.config.value)?;
+///         Ok(FilterHeadersStatus::Continue)
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// | Argument | |
+/// |---|---|
+/// | `config = Config` | the type of the configuration. Without it, the filter has none |
+/// | `root_id = "name"` | the filter is one of several in the module: [`module!`] lists the type |
+/// | `http_calls`, `timers`, `grpc_calls`, `grpc_streams` | the callouts that the context starts, as in [`#[context]`](macro@context) |
+///
+/// If no callback of an `impl Context` uses `self`, the filter has no state: each callback creates
+/// its own value. [`#[root]`](macro@root#filters-without-state) has the other conditions. A type
+/// with fields or a destructor is then a compile error. A filter that needs other callbacks of the
+/// plugin, such as `on_tick`, is written with [`#[root]`](macro@root) and
+/// [`#[context]`](macro@context).
 #[proc_macro_attribute]
 pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    function::expand(arguments, fields::check(item))
+    let item = fields::check(item);
+    if one_type::is_impl(item.clone()) { one_type::expand(arguments, item) } else { function::expand(arguments, item) }
 }
 
 /// Registers the callbacks of an `impl Context`.

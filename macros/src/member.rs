@@ -1,7 +1,7 @@
 //! What a module consists of: its filters, and the names that their roots have in it.
 
 use crate::cursor::Cursor;
-use crate::filter::Filter;
+use crate::filter::{Filter, Maker};
 use crate::path::Path;
 use crate::quote::quote;
 use proc_macro::{Delimiter, Ident, Span, TokenStream};
@@ -24,10 +24,6 @@ impl Listed {
         Some(Self { alias: cursor.ident()?, path: Path::parse(&cursor.rest())? })
     }
 
-    pub(crate) fn import(&self) -> TokenStream {
-        self.path.import(&self.alias.to_string())
-    }
-
     pub(crate) fn tokens(&self) -> TokenStream {
         quote(&format!("{} #path", self.alias), &[("path", self.path.stream())])
     }
@@ -41,6 +37,17 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// The root context under its alias.
+    pub(crate) fn import(&self) -> TokenStream {
+        let Listed { alias, path } = &self.listed;
+        match self.filter.root.maker {
+            Maker::Author(_) => path.import(&alias.to_string()),
+            Maker::Context { .. } => {
+                quote(&format!("type {alias} = <#path as sdk::OneType>::Root;"), &[("path", path.seen_from_child())])
+            }
+        }
+    }
+
     /// Reads what [`Self::tokens`] wrote.
     pub(crate) fn parse(cursor: &mut Cursor) -> Option<Self> {
         let listed = Listed::parse(Cursor::inside(&cursor.group(Delimiter::Brace)?))?;

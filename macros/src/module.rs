@@ -4,7 +4,7 @@
 use crate::cursor::Cursor;
 use crate::error::{Error, Faults};
 use crate::export;
-use crate::filter::{self, Filter};
+use crate::filter::{self, Context, Filter, Maker, Root};
 use crate::member::{Listed, Member};
 use crate::path::Path;
 use crate::quote::quote;
@@ -30,9 +30,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     }
     let mut output = TokenStream::new();
     if let Some(ask) = ask_next(&[], &listed) {
-        let mut content: TokenStream = listed.iter().map(Listed::import).collect();
-        content.extend(ask);
-        output.extend(filter::lookup("__proxy_filter_module", content));
+        output.extend(filter::lookup("__proxy_filter_module", ask));
     }
     output.extend(faults.into_tokens());
     output
@@ -42,7 +40,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
 pub(crate) fn export(input: TokenStream) -> TokenStream {
     let mut cursor = Cursor::new(input, Span::call_site());
     let output = match cursor.ident().map(|step| step.to_string()).as_deref() {
-        Some("register") => Filter::parse(&mut cursor).map(register),
+        Some("register") => registration(&mut cursor),
         Some("module") => module(&mut cursor),
         _ => None,
     };
@@ -52,11 +50,24 @@ pub(crate) fn export(input: TokenStream) -> TokenStream {
 }
 
 /// `register root {…} context {…}`: a `#[root]`, which now knows its stream context.
-fn register(filter: Filter) -> TokenStream {
+fn registration(cursor: &mut Cursor) -> Option<TokenStream> {
+    let root = Root::parse(cursor)?;
+    if let Some(whole) = Root::parse(cursor) {
+        let message = format!(
+            "the context of `{}` is a filter of its own, with a root context: \
+             write `#[proxy_filter::context]` in place of `#[proxy_filter::filter]` on the impl of `{}`",
+            root.name, whole.name
+        );
+        return Some(Error::new(root.name.span(), message).into_tokens());
+    }
+    Some(register(Filter { root, context: Context::parse(cursor)? }))
+}
+
+/// The facts of a filter, and its exports unless it is one of several.
+pub(crate) fn register(filter: Filter) -> TokenStream {
     let mut output = filter::macro_of(&filter.root.name, filter.tokens());
     if filter.root.id.is_none() {
         let listed = Listed::new(export::ONLY_ROOT, Path::from(filter.root.name.clone()));
-        output.extend(listed.import());
         output.extend(export::expand(&[Member { listed, filter }]));
     }
     output
@@ -94,8 +105,9 @@ fn finish(members: Vec<Member>) -> TokenStream {
         let path = &member.listed.path;
         let root = &member.filter.root;
         let Some(root_id) = &root.id else {
+            let attribute = if matches!(root.maker, Maker::Author(_)) { "root" } else { "filter" };
             let message = format!(
-                "`{}` has no root_id, so it is a module of its own: write `#[proxy_filter::root(root_id = \"name\")]`, \
+                "`{}` has no root_id, so it is a module of its own: write `#[proxy_filter::{attribute}(root_id = \"name\")]`, \
                  or remove `module!` if this is the only filter",
                 path.text()
             );

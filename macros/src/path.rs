@@ -49,7 +49,7 @@ impl Path {
     }
 
     /// The same path, as seen from a child of the module in which it was written.
-    fn seen_from_child(&self) -> TokenStream {
+    pub(crate) fn seen_from_child(&self) -> TokenStream {
         let mut path = self.clone();
         if self.first() == "self" && self.segments.len() > 1 {
             // `self` and the two colons after it.

@@ -4,13 +4,13 @@ use crate::args::{self, Argument};
 use crate::callback::{self, Capability, ROOT_CONTEXT};
 use crate::cursor::Cursor;
 use crate::error::{Error, Faults};
-use crate::filter::{self, Root};
+use crate::filter::{self, Maker, Root};
 use crate::impl_block::{ImplBlock, ItemKind};
 use crate::literal::StringLiteral;
 use crate::path::Path;
 use crate::quote::quote;
 use crate::valid::ValidImpl;
-use proc_macro::{TokenStream, TokenTree};
+use proc_macro::{Ident, TokenStream, TokenTree};
 
 const USAGE: &str = "expected `#[proxy_filter::root]` or `#[proxy_filter::root(root_id = \"name\")]`, and what the root waits for: \
                      `http_calls`, `timers`, `grpc_calls`, `grpc_streams`";
@@ -18,17 +18,23 @@ const USAGE: &str = "expected `#[proxy_filter::root]` or `#[proxy_filter::root(r
 /// Compiles only if `module!` has registered the root. The trait is there for its message.
 const ASSERT_LISTED: &str = "const _: () = {
     #[diagnostic::on_unimplemented(
-        message = \"no `proxy_filter::module!` lists the root context `{Self}`\",
+        message = \"no `proxy_filter::module!` lists the WHAT `{Self}`\",
         label = \"has a `root_id`, so it is one filter of several\",
         note = \"list it in the crate root: `proxy_filter::module!({Self}, …);`\",
         note = \"or, if it is the only filter, remove the `root_id`\"
     )]
     trait Listed {}
     #[diagnostic::do_not_recommend]
-    impl<R: ::proxy_filter::__private::NewContext> Listed for R {}
+    impl<R: ::proxy_filter::__private::REGISTERED> Listed for R {}
     const fn assert_listed<R: Listed>() {}
     assert_listed::<#Name>()
 };";
+
+/// The same for `what`, a type that is `registered` then.
+pub(crate) fn assert_listed(name: &Ident, what: &str, registered: &str) -> TokenStream {
+    let text = ASSERT_LISTED.replace("WHAT", what).replace("REGISTERED", registered);
+    quote(&text, &[("Name", TokenTree::from(name.clone()).into())])
+}
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
@@ -65,7 +71,7 @@ fn read(arguments: TokenStream, faults: &mut Faults) -> (Option<StringLiteral>, 
     (root_id.and_then(|argument| root_id_of(argument, faults)), capabilities)
 }
 
-fn root_id_of(argument: &Argument, faults: &mut Faults) -> Option<StringLiteral> {
+pub(crate) fn root_id_of(argument: &Argument, faults: &mut Faults) -> Option<StringLiteral> {
     let root_id = faults.take(StringLiteral::parse(&argument.value, "a string literal: `root_id = \"name\"`"))?;
     if root_id.value.is_empty() {
         let message = "a root_id cannot be empty; without `root_id`, the only filter of a module answers to any";
@@ -109,7 +115,7 @@ fn registration(
         output.extend(quote(&text, &[("Name", TokenTree::from(valid.name.clone()).into())]));
     }
     if root_id.is_some() {
-        output.extend(quote(ASSERT_LISTED, &[("Name", TokenTree::from(valid.name.clone()).into())]));
+        output.extend(assert_listed(&valid.name, "root context", "NewContext"));
     }
     let names = valid.callbacks.iter().map(|method| method.name);
     let root = Root {
@@ -117,7 +123,7 @@ fn registration(
         identity: filter::identity(&valid.name),
         id: root_id,
         callbacks: names.chain(capabilities.iter().map(|capability| capability.word)).map(str::to_owned).collect(),
-        unit: makes_only.then(|| context.clone()),
+        maker: Maker::Author(makes_only.then(|| context.clone())),
     };
     let ask = filter::call("callbacks_of", context, quote("register #root", &[("root", root.tokens())]));
     output.extend(filter::lookup(&filter::hidden_name(&valid.name), ask));

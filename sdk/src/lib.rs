@@ -3,7 +3,37 @@
 //!
 //! # The smallest filter
 //!
-//! A filter can be one async function. This one adds a header to every response:
+//! A filter is a type whose methods the host calls, one for each part of a request and its
+//! response. This one adds a header to every response:
+//!
+//! ```
+//! use proxy_filter::prelude::*;
+//!
+//! #[derive(Default)]
+//! struct Stamp;
+//!
+//! #[proxy_filter::filter]
+//! impl Context for Stamp {
+//!     fn on_response_headers(
+//!         &mut self,
+//!         response: &mut ResponseHeaders,
+//!         _end_of_stream: bool,
+//!     ) -> Result<FilterHeadersStatus> {
+//!         response.add("x-stamped", "1")?;
+//!         Ok(FilterHeadersStatus::Continue)
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Each callback gets a handle to the part of the stream that is available in this phase. Its
+//! return value tells the host what to do with the stream.
+//! [`#[filter]`](macro@filter#contexts) registers the type. It also reads a configuration:
+//! `#[proxy_filter::filter(config = Config)]`.
+//!
+//! # A filter as one function
+//!
+//! A filter can also be one async function. This one is the same filter:
 //!
 //! ```
 //! use proxy_filter::prelude::*;
@@ -43,15 +73,16 @@
 //!
 //! # A filter with callbacks
 //!
-//! A filter can also be two types whose methods the host calls. They make a smaller module and need
-//! fewer instructions for each request than an async function.
+//! Callbacks make a smaller module, and need fewer instructions for each request, than an async
+//! function. A filter that has work beside its streams consists of two types:
 //!
 //! - A [`RootContext`] lives as long as the plugin and reads its configuration.
 //! - A [`Context`] lives as long as one stream, which is a request and its response. (A filter of
 //!   TCP connections has a [`StreamContext`] instead.)
 //!
-//! Each callback gets a handle to the part of the stream that is available in this phase. Its
-//! return value tells the host what to do with the stream. This filter refuses requests without an
+//! `#[proxy_filter::filter]` on a context stands for a root context that only creates it.
+//!
+//! This filter refuses requests without an
 //! `authorization` header, and adds a header to every response:
 //!
 //! ```

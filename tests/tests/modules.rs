@@ -51,6 +51,26 @@ fn one_response_header_takes_four_host_functions() {
 }
 
 #[test]
+fn a_filter_of_one_type_costs_what_its_form_with_a_root_costs() {
+    let built = |guest| {
+        let path = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some(guest)).unwrap();
+        std::fs::read(path).unwrap()
+    };
+    let [one, two] = ["one_type_stateless", "add_header"].map(built);
+    let [one_report, two_report] = [&one, &two].map(|module| ModuleReport::read(module).unwrap());
+    assert_eq!(one_report.exports, two_report.exports);
+    assert_eq!(one_report.imports, two_report.imports);
+    assert!(one.len() <= two.len(), "{} bytes, and {} with a root", one.len(), two.len());
+}
+
+#[test]
+fn a_filter_of_one_type_exports_its_configuration_and_its_callbacks() {
+    let report = guest("one_type");
+    let callbacks = ["proxy_on_configure", "proxy_on_request_headers", "proxy_on_response_headers"];
+    assert_eq!(report.exports, exports(&callbacks), "{report}");
+}
+
+#[test]
 fn random_bytes_take_one_function_of_wasi() {
     let report = guest("random");
     let foreign: Vec<_> = report.imports.iter().filter(|import| !import.starts_with("env.")).collect();

@@ -59,17 +59,17 @@ impl<R: NewContext> Contexts<R> {
 
     /// Adds a root context; a host that uses an id again without deleting it means the new one.
     #[cold]
-    pub(crate) fn add_root(&self, id: u32, context: Result<R>) {
+    pub(crate) fn add_root(&self, id: u32, context: Result<Option<R>>) {
         if let Some(place) = self.root(id).or_else(|| self.root(0)) {
             place.id.set(id);
-            return place.replace(Some(context));
+            return place.replace(context);
         }
         let mut last = &self.roots;
         while let Some(root) = last.get() {
             last = &root.next;
         }
         let place = share(Root::new(id));
-        place.replace(Some(context));
+        place.replace(context);
         // The end of the list is not set yet: nothing but this adds to it.
         let _ = last.set(place);
     }

@@ -6,6 +6,7 @@ use crate::dispatch::uses::Uses;
 use crate::engine::shared::Shared;
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
+use crate::host::configuration::{Configuration, VmConfiguration};
 use crate::plugin::registration::NewContext;
 use crate::plugin::root_context::RootContext;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -39,15 +40,11 @@ impl<R: NewContext> Root<R> {
 
     /// Puts another context, or none, into the place. The old one is dropped last: its destructor
     /// may call the host.
-    pub(crate) fn replace(&self, context: Option<Result<R>>) {
-        let context = match context {
-            Some(Ok(context)) => Some(context),
-            Some(Err(refusal)) => {
-                self.refusal.set(Some(refusal));
-                None
-            }
-            None => None,
-        };
+    pub(crate) fn replace(&self, context: Result<Option<R>>) {
+        let context = context.unwrap_or_else(|refusal| {
+            self.refusal.set(Some(refusal));
+            None
+        });
         let old = match self.context.try_borrow_mut() {
             Ok(mut place) => core::mem::replace(&mut *place, context),
             Err(_) => return current::ignore_event(),
@@ -73,6 +70,35 @@ impl<R: NewContext> Root<R> {
         body(root.as_mut())
     }
 
+    /// Runs the callback for the configuration, which may create the context.
+    #[inline]
+    pub(crate) fn configure(&self, configuration: Configuration) -> u32 {
+        let read = || self.with_context(Callback::CONFIGURE, None, |_| R::read_root(&configuration));
+        if let Some(read) = R::IS_READ.then(read).flatten() {
+            // A configuration that cannot be read leaves the previous one.
+            let result = read.map(|context| self.replace(Ok(Some(context))));
+            return self.verdict(Callback::CONFIGURE, result);
+        }
+        self.run(Callback::CONFIGURE, |root| root.on_configure(configuration))
+    }
+
+    /// Runs the callback for the start, which precedes the configuration.
+    #[inline]
+    pub(crate) fn start(&self, configuration: VmConfiguration) -> u32 {
+        if R::IS_READ && self.is_awaiting_configuration() {
+            return 1;
+        }
+        self.run(Callback::START, |root| root.on_start(configuration))
+    }
+
+    /// Whether there is no context yet, and no reason to refuse the plugin.
+    fn is_awaiting_configuration(&self) -> bool {
+        let refusal = self.refusal.take();
+        let is_refused = refusal.is_some();
+        self.refusal.set(refusal);
+        !is_refused && self.context.try_borrow().is_ok_and(|context| context.is_none())
+    }
+
     /// Runs a callback whose failure refuses the plugin.
     pub(crate) fn run(&self, callback: Callback, body: impl FnOnce(&mut R) -> Result<()>) -> u32 {
         self.with_context(callback, 0, |root| {
@@ -80,14 +106,19 @@ impl<R: NewContext> Root<R> {
                 Some(root) => body(root),
                 None => Err(self.refusal.take().unwrap_or_else(no_root)),
             };
-            match result {
-                Ok(()) => 1,
-                Err(error) => {
-                    failure::report(callback, self.id.get(), &error, "; the plugin is refused");
-                    0
-                }
-            }
+            self.verdict(callback, result)
         })
+    }
+
+    /// What the host is told of a callback whose failure refuses the plugin.
+    fn verdict(&self, callback: Callback, result: Result<()>) -> u32 {
+        match result {
+            Ok(()) => 1,
+            Err(error) => {
+                failure::report(callback, self.id.get(), &error, "; the plugin is refused");
+                0
+            }
+        }
     }
 }
 

@@ -88,7 +88,7 @@ fn delete_root<R: NewContext>(contexts: &Contexts<R>, context_id: u32) {
     if R::AWAITS.intersects(CallbackSet::COMPLETIONS) {
         cancel::callouts_of(R::AWAITS, context_id);
     }
-    root.replace(None);
+    root.replace(Ok(None));
     if Uses::<R>::ROOTS {
         inherit(contexts, context_id);
     }

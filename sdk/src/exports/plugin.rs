@@ -17,7 +17,7 @@ pub fn on_vm_start<R: NewContext>(contexts: &Contexts<R>, context_id: u32, confi
     current::advance_epoch();
     enter_root::<R>(context_id);
     let Some(root) = contexts.root(context_id) else { return 0 };
-    let result = root.run(Callback::START, |root| root.on_start(VmConfiguration::new(configuration_size)));
+    let result = root.start(VmConfiguration::new(configuration_size));
     run::after_root_callback(contexts, context_id);
     result
 }
@@ -27,7 +27,7 @@ pub fn on_configure<R: NewContext>(contexts: &Contexts<R>, context_id: u32, conf
     current::advance_epoch();
     enter_root::<R>(context_id);
     let Some(root) = contexts.root(context_id) else { return 0 };
-    let result = root.run(Callback::CONFIGURE, |root| root.on_configure(Configuration::new(configuration_size)));
+    let result = root.configure(Configuration::new(configuration_size));
     run::after_root_callback(contexts, context_id);
     result
 }

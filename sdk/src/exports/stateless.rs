@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::error::denial::Raw;
 use crate::http::context::Context;
 use crate::http::log_context::LogContext;
+use crate::plugin::one_type::{Unconfigured, UnconfiguredRoot};
 use crate::plugin::root_context::RootContext;
 use crate::sys::table::{Entry, Table};
 use core::marker::PhantomData;
@@ -20,6 +21,13 @@ use std::cell::Cell;
 pub trait StatelessRoot: RootContext {
     /// What `new_context` returns for every stream.
     fn only_context() -> Self::Context;
+}
+
+impl<C: Unconfigured> StatelessRoot for UnconfiguredRoot<C> {
+    #[inline]
+    fn only_context() -> C {
+        C::new_context()
+    }
 }
 
 /// What stands for the contexts of a filter without state. [`Contexts`](crate::dispatch::contexts::Contexts) keeps a context for each stream and needs to be

@@ -1,5 +1,6 @@
 //! The life of a plugin: [`RootContext`](crate::RootContext), and [`done`], which ends its work.
 
+pub(crate) mod one_type;
 pub(crate) mod registration;
 pub(crate) mod root_context;
 

@@ -3,6 +3,7 @@
 use crate::engine::callbacks::CallbackSet;
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
+use crate::host::configuration::Configuration;
 use crate::host::property;
 use crate::plugin::root_context::RootContext;
 use core::any::Any;
@@ -17,8 +18,19 @@ pub trait NewContext: RootContext {
     /// Whether the root, or its stream context, has `on_foreign_function`.
     const FOREIGN: bool;
 
-    /// Creates the root context, or returns why the plugin is refused.
-    fn new_root() -> Result<Self>;
+    /// Whether [`read_root`](Self::read_root) creates root contexts of the module.
+    const IS_READ: bool = false;
+
+    /// Creates the root context, or returns why the plugin is refused. `None`: its configuration
+    /// creates it.
+    fn new_root() -> Result<Option<Self>>;
+
+    /// Creates the root context from its configuration, if [`new_root`](Self::new_root) does not.
+    #[inline]
+    fn read_root(configuration: &Configuration) -> Option<Result<Self>> {
+        let _ = configuration;
+        None
+    }
 
     /// Returns the author's type, which completions name. In a module with several roots, it is one
     /// of those in the type that represents all of them.

@@ -1,0 +1,9 @@
+use proxy_filter::prelude::*;
+
+#[derive(Default)]
+struct Stamp;
+
+#[proxy_filter::filter]
+impl RootContext for Stamp {}
+
+fn main() {}

@@ -1,0 +1,13 @@
+use proxy_filter::prelude::*;
+
+#[derive(Default)]
+struct Stamp;
+
+#[proxy_filter::filter(fail_open, config)]
+impl Context for Stamp {
+    fn on_request_headers(&mut self, _: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
+        Ok(FilterHeadersStatus::Continue)
+    }
+}
+
+fn main() {}
