@@ -2,6 +2,7 @@
 //! refusals, and what comes after them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
+use proxy_filter::LogLevel;
 use proxy_filter_host::{Host, Outcome, Reply};
 
 #[path = "../guests/examples/upgrades.rs"]
@@ -73,4 +74,16 @@ fn a_message_of_the_upstream_can_end_an_upgraded_connection(mut host: Host) {
     let outcome = chat(&mut host, "/response-chunks");
     let text = outcome.response().text();
     assert!(!text.contains("secret") && !text.contains("more"), "{outcome}");
+}
+
+/// An upstream that declines reads what follows as the body, which the filter was told is empty.
+#[proxy_filter_host::test(guest = "upgrades", module = guest)]
+fn an_upgrade_that_announces_a_body_is_refused(mut host: Host) {
+    start(&mut host);
+    for (length, status) in [("4", 400), ("00", 400), ("0", 101)] {
+        let exchange = host.post("/with-body").upgrade("websocket").header("content-length", length).send();
+        assert_eq!(exchange.status(), status, "{length}: {exchange}");
+        assert_eq!(exchange.upstream().is_some(), status == 101, "{length}: {exchange}");
+        assert!(exchange.logs().iter().all(|line| line.level <= LogLevel::Info), "{exchange}");
+    }
 }

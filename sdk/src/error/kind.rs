@@ -23,7 +23,7 @@ pub enum ErrorKind {
     TooLarge,
     /// The edit would make `content-length` wrong.
     ContentLength,
-    /// The host returned bytes that cannot be decoded.
+    /// The host returned bytes that cannot be decoded, or a message contradicts itself.
     Malformed,
     /// The timeout has elapsed.
     Timeout,

@@ -61,6 +61,9 @@ pub(super) async fn held(stage: &Stage, headers: Point, body: Point, limit: usiz
     // An upgrade has no body: the bytes that follow belong to the other protocol, and arrive
     // only after the response.
     let upgrade = upgrades(headers);
+    if !progress.bodiless.get() && matches!(upgrade, Ok(true)) && headers.is_request() {
+        refuse_announced_body()?;
+    }
     if progress.bodiless.get() || matches!(upgrade, Ok(true)) {
         progress.with_headers.set(true);
         stage.note_asked(body);
@@ -144,6 +147,21 @@ fn upgrades(headers: Point) -> Result<bool, Status> {
             || has(MapType::REQUEST_HEADERS, ":method", Some(b"CONNECT"))?)
     } else {
         has(MapType::RESPONSE_HEADERS, ":status", Some(b"101"))
+    }
+}
+
+/// An upstream that declines the upgrade reads the next bytes as the announced body, which no filter
+/// has seen as one.
+#[cold]
+fn refuse_announced_body() -> Result<()> {
+    match sys::proxy_get_header_map_value(MapType::REQUEST_HEADERS.raw(), b"content-length") {
+        Ok(length) if length != b"0" => Err(Error::deserving(
+            400,
+            ErrorKind::Malformed,
+            "the request asks for an upgrade and announces a body: it can have only one of them",
+        )),
+        Ok(_) | Err(Status::NOT_FOUND) => Ok(()),
+        Err(status) => Err(Error::host("proxy_get_header_map_value", status)),
     }
 }
 

@@ -251,6 +251,8 @@ impl<T> Exchange<T> {
         /// the same.) [`Timeout`](ErrorKind::Timeout) if no byte of the body has arrived for half a
         /// minute, unless this host has passed bodies in this way before.
         /// [`TooLarge`](ErrorKind::TooLarge) if the body has more than `limit` bytes.
+        /// [`Malformed`](ErrorKind::Malformed), with the status 400, if an upgrade announces a body
+        /// with `content-length`: an upstream that declines the upgrade would read that body.
         request_headers_with_body: HeldRequest;
         /// Returns the request's whole body once it is complete. The headers are forwarded before.
         /// A request without a body has an empty one, which cannot be edited. After a chunk was

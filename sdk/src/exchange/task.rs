@@ -249,7 +249,7 @@ impl Drop for RootTask {
 /// A client sends a body although it began the request as an upgrade, which has no body.
 #[cold]
 fn bytes_of_an_upgrade() -> Error {
-    Error::refused(ErrorKind::Malformed, "bytes follow a body that began as that of an upgrade, without one")
+    Error::deserving(400, ErrorKind::Malformed, "bytes follow a body that began as that of an upgrade, without one")
 }
 
 #[inline]
