@@ -55,8 +55,9 @@ macro_rules! message {
         #[inline]
         pub async fn $chunk(&mut self) -> Result<Option<&mut $Body>> {
             // What the filter made of the piece before it, and all before that.
-            let seen = if let Part::$Body(body) | Part::$Held(_, body) = &self.part { body.end() } else { 0 };
-            self.stage.progress(Point::$body_point).seen.set(seen);
+            if let Part::$Body(body) | Part::$Held(_, body) = &self.part {
+                self.stage.progress(Point::$body_point).note_end(body.end());
+            }
             let Some((start, length)) = self.stage.piece(Point::$body_point).await? else { return Ok(None) };
             self.note_lengths();
             let edits = match start {

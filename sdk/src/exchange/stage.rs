@@ -51,7 +51,7 @@ impl core::fmt::Debug for Stage {
 pub(crate) struct Progress {
     /// The number of bytes that are visible now.
     pub(crate) size: Cell<usize>,
-    /// The number of them that the future has seen.
+    /// The number of them that the future has seen: 0 once they were forwarded.
     pub(crate) seen: Cell<usize>,
     /// The current chunk was not passed to the future yet.
     pub(crate) fresh: Cell<bool>,
@@ -83,6 +83,15 @@ impl Progress {
         }
         for flag in [&self.with_headers, &self.told_empty, &self.trails, &self.trailed] {
             flag.set(false);
+        }
+    }
+
+    /// Records where the last chunk ends after the future's edits. A chunk that was forwarded while
+    /// the future waited for the next one is no part of what is visible.
+    #[inline]
+    pub(crate) fn note_end(&self, end: usize) {
+        if self.seen.get() > 0 {
+            self.seen.set(end);
         }
     }
 
@@ -421,6 +430,7 @@ impl Stage {
     fn take_piece(progress: &Progress) -> (usize, usize) {
         progress.fresh.set(false);
         let news = progress.news();
+        progress.seen.set(progress.size.get());
         (progress.size.get().saturating_sub(news), news)
     }
 

@@ -125,16 +125,21 @@ impl Checker {
                 note.step
             }
             (step, _) => {
-                self.calls += u32::from(step == Step::Call);
+                self.calls += u32::from(matches!(step, Step::Call | Step::Race(..) | Step::Both(..)));
                 self.forwards |= step == Step::ForwardRequest && self.early.is_some();
                 step
             }
         };
+        if let Step::Race(which, part) = step {
+            // It was awaited, whether it came or not.
+            (self.furthest, self.paused) = (self.furthest.max(Some(rank(which, part))), None);
+        }
         let Step::Part(which, part) = step else {
             self.awaited = None;
             return;
         };
-        if !matches!((part, &note.got), (Part::Chunks | Part::Stream, Got::Chunk(_))) {
+        let is_all = !matches!((part, &note.got), (Part::Chunks | Part::Stream, Got::Chunk(_)));
+        if is_all && !matches!(self.awaited, Some(Step::Race(..) | Step::Both(..))) {
             self.awaited = None;
         }
         if !matches!(note.got, Got::Error(ErrorKind::EarlyResponse)) {
@@ -310,6 +315,26 @@ fn every_part_after_every_other_tells_the_truth() {
                 runs += check(&mut host, &[first, second], &order, &[0]);
                 runs += check(&mut host, &[first, Step::Call, second], &order, &[0, 2]);
                 runs += check(&mut host, &[first, Step::ForwardRequest, second], &order, &[0]);
+            }
+        }
+    }
+    println!("{runs} runs");
+}
+
+#[test]
+fn a_part_that_is_awaited_together_with_a_call_tells_the_truth() {
+    let (mut host, mut runs) = (Host::new(script::__proxy_filter::module()), 0);
+    for order in orders::some() {
+        for first in parts() {
+            let Step::Part(which, part) = first else { unreachable!() };
+            for together in [Step::Race(which, part), Step::Both(which, part)] {
+                for second in parts() {
+                    runs += check(&mut host, &[together, second], &order, &[0, 1, 2]);
+                    runs += check(&mut host, &[together, Step::Call, second], &order, &[1]);
+                }
+                for cut in orders::cut(&order) {
+                    runs += check(&mut host, &[together, first, Step::Finished], &cut, &[0, 1]);
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::host::{Truth, Which, truth};
 use futures::TryStreamExt as _;
+use proxy_filter::future::{Either, join, select};
 use proxy_filter::prelude::*;
 use std::cell::{Cell, RefCell};
 
@@ -9,6 +10,10 @@ use std::cell::{Cell, RefCell};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Part(Which, Part),
+    /// The part or an HTTP call, whichever comes first; the other one is dropped.
+    Race(Which, Part),
+    /// The part and an HTTP call.
+    Both(Which, Part),
     /// An HTTP call, which pauses the stream.
     Call,
     ForwardRequest,
@@ -88,12 +93,27 @@ fn note(step: Step, got: Got) {
     NOTES.with(|notes| notes.borrow_mut().push(note));
 }
 
+async fn part(exchange: &mut Exchange, which: Which, part: Part) -> Result<Got> {
+    let got = match which {
+        Which::Request => request(exchange, part).await,
+        Which::Response => response(exchange, part).await,
+    };
+    note(Step::Part(which, part), got.as_ref().map_or_else(|error| Got::Error(error.kind()), Got::clone));
+    got
+}
+
 async fn play(exchange: &mut Exchange) -> Result<()> {
     for step in SCRIPT.with(|script| script.borrow().clone()) {
         note(step, Got::Nothing);
         let taken = match step {
-            Step::Part(Which::Request, part) => request(exchange, part).await,
-            Step::Part(Which::Response, part) => response(exchange, part).await,
+            Step::Part(which, awaited) => part(exchange, which, awaited).await,
+            Step::Race(which, awaited) => {
+                match select(part(exchange, which, awaited), HttpCall::get("service", "/")).await {
+                    Either::First(got) => got,
+                    Either::Second(_) => Ok(Got::Done),
+                }
+            }
+            Step::Both(which, awaited) => join(part(exchange, which, awaited), HttpCall::get("service", "/")).await.0,
             Step::Call => {
                 let _ = HttpCall::get("service", "/").await;
                 Ok(Got::Done)
@@ -104,14 +124,12 @@ async fn play(exchange: &mut Exchange) -> Result<()> {
             }
             Step::Finished => exchange.log_context().await.map(|_| Got::Done),
         };
-        match taken {
-            Ok(got) => note(step, got),
-            Err(error) => {
-                note(step, Got::Error(error.kind()));
-                if !GOES_ON.get() {
-                    return Err(error);
-                }
-            }
+        // What came of a part was noted when it came.
+        if !matches!(step, Step::Part(..)) {
+            note(step, taken.as_ref().map_or_else(|error| Got::Error(error.kind()), |_| Got::Done));
+        }
+        if !GOES_ON.get() {
+            taken?;
         }
     }
     Ok(())
