@@ -2,7 +2,7 @@
 //! refusals, and what comes after them.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
-use proxy_filter::LogLevel;
+use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Host, Outcome, Reply};
 
 #[path = "../guests/examples/upgrades.rs"]

@@ -150,8 +150,8 @@ fn upgrades(headers: Point) -> Result<bool, Status> {
     }
 }
 
-/// An upstream that declines the upgrade reads the next bytes as the announced body, which no filter
-/// has seen as one.
+/// An upstream that declines the upgrade reads the next bytes as the announced body, although the
+/// filter was given an empty one.
 #[cold]
 fn refuse_announced_body() -> Result<()> {
     match sys::proxy_get_header_map_value(MapType::REQUEST_HEADERS.raw(), b"content-length") {
