@@ -7,6 +7,7 @@ pub(crate) use crate::message::Answer;
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
+use crate::usage::Usage;
 use proxy_filter::log::LogLevel;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -160,6 +161,11 @@ pub(crate) trait Backend {
 
     /// The value of a counter or gauge of the plugin's, `None` if there is none.
     fn metric(&mut self, name: &str) -> Option<u64>;
+
+    /// What the plugin keeps. Envoy does not tell.
+    fn usage(&self) -> Option<Usage> {
+        None
+    }
 
     /// Where clients connect, if there is such a place.
     fn listener(&self) -> Option<SocketAddr> {

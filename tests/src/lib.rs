@@ -69,6 +69,7 @@ mod record;
 mod run;
 mod tcp;
 mod trace;
+mod usage;
 
 pub use backend::ConfigureError;
 pub use connection::Connection;
@@ -89,6 +90,7 @@ pub use record::{Event, LogLine, Record, VmRole};
 pub use run::Subject;
 pub use tcp::{ConnectionRecord, DirectionState, ReceivedBytes, StepOutcome};
 pub use trace::{Colour, changes};
+pub use usage::Usage;
 
 /// What the test attribute and the benchmarks of this repository name. Not part of the public API.
 #[doc(hidden)]

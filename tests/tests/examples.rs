@@ -2,6 +2,10 @@
 //! command and path in a page.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
+#[path = "support/example.rs"]
+mod example;
+
+use example::{bootstrap, examples, names_in, plugin, read, root};
 use proxy_filter_host::{Host, build_guest};
 use saphyr::{LoadableYamlNode, Yaml};
 use std::fs;
@@ -9,27 +13,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn names_in(directory: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort_unstable();
-    names
-}
-
-fn examples() -> Vec<String> {
-    let examples = names_in(&root().join("examples"));
-    assert!(examples.len() >= 5, "{examples:?}");
-    examples
-}
 
 /// A directory of this process, deleted on drop. Outside of the repository, whose workspace would
 /// claim a package in it.
@@ -53,71 +36,6 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-/// What an example's `envoy.yaml` says about its plugin.
-struct Plugin {
-    name: String,
-    root_id: String,
-    filename: String,
-    configuration: String,
-}
-
-fn get<'a, 'y>(yaml: &'a Yaml<'y>, path: &str) -> Option<&'a Yaml<'y>> {
-    path.split('.').try_fold(yaml, |yaml, key| match key.parse() {
-        Ok(index) => yaml.as_sequence_get(index),
-        Err(_) => yaml.as_mapping_get(key),
-    })
-}
-
-fn text(yaml: &Yaml<'_>, path: &str) -> String {
-    get(yaml, path).and_then(Yaml::as_str).unwrap_or_else(|| panic!("no text at {path}")).to_owned()
-}
-
-fn port(yaml: &Yaml<'_>, path: &str) -> (String, i64) {
-    let port = get(yaml, &format!("{path}.socket_address.port_value")).and_then(Yaml::as_integer).unwrap();
-    (text(yaml, &format!("{path}.socket_address.address")), port)
-}
-
-fn plugin(filter: &Yaml<'_>) -> Plugin {
-    let kinds =
-        ["envoy.filters.http.wasm", "envoy.filters.network.wasm", "envoy.access_loggers.wasm", "envoy.bootstrap.wasm"];
-    assert!(kinds.contains(&text(filter, "name").as_str()));
-    assert_eq!(text(filter, "typed_config.config.vm_config.runtime"), "envoy.wasm.runtime.v8");
-    let configuration = get(filter, "typed_config.config.configuration.value").and_then(Yaml::as_str);
-    let root_id = get(filter, "typed_config.config.root_id").and_then(Yaml::as_str).unwrap_or_default();
-    Plugin {
-        name: text(filter, "typed_config.config.name"),
-        root_id: root_id.to_owned(),
-        filename: text(filter, "typed_config.config.vm_config.code.local.filename"),
-        configuration: configuration.unwrap_or_default().to_owned(),
-    }
-}
-
-/// The plugins of a bootstrap: the filters or access loggers, then services.
-fn bootstrap(example: &str) -> Vec<Plugin> {
-    let yaml = read(&root().join("examples").join(example).join("envoy.yaml"));
-    let yaml = Yaml::load_from_str(&yaml).unwrap_or_else(|error| panic!("{example}: {error}"));
-    assert_eq!(yaml.len(), 1, "{example}: one document");
-    let (yaml, resources) = (&yaml[0], "static_resources");
-    assert_eq!(port(yaml, &format!("{resources}.listeners.0.address")), ("127.0.0.1".into(), 10000));
-    let upstream = format!("{resources}.clusters.0.load_assignment.endpoints.0.lb_endpoints.0.endpoint.address");
-    assert_eq!(port(yaml, &upstream), ("127.0.0.1".into(), 8000));
-    // A filter of connections is before `tcp_proxy`, one of requests in the connection manager and
-    // before the router.
-    let network = format!("{resources}.listeners.0.filter_chains.0.filters");
-    let tcp = text(yaml, &format!("{network}.0.name")) == "envoy.filters.network.wasm";
-    let manager = format!("{network}.0.typed_config");
-    let (filters, behind) = if tcp {
-        (network, "envoy.filters.network.tcp_proxy")
-    } else {
-        (format!("{manager}.http_filters"), "envoy.filters.http.router")
-    };
-    let list = |path: &str| get(yaml, path).and_then(Yaml::as_sequence).into_iter().flatten();
-    let mut filters: Vec<&Yaml<'_>> = list(&filters).collect();
-    assert_eq!(text(filters.pop().unwrap(), "name"), behind, "{example}");
-    let others = list(&format!("{manager}.access_log")).chain(list("bootstrap_extensions"));
-    filters.into_iter().chain(others).map(plugin).collect()
 }
 
 fn module_path(package: &str) -> String {
@@ -238,14 +156,17 @@ fn the_filter_in_the_readme_is_a_package_outside_of_this_repository_and_passes_i
         package("proxy-filter-macros", "macros"),
         package("proxy-filter-host", "tests"),
     ];
-    scratch.write(".cargo/config.toml", format!("[net]\noffline = true\n[patch.crates-io]\n{}", ours.concat()));
+    // As this workspace builds them, so that the dependencies are there already.
+    let manifest = read(&root().join("Cargo.toml"));
+    let profiles = manifest.split("\n\n").filter(|part| part.lines().any(|line| line.starts_with("[profile.dev")));
+    let profiles = profiles.collect::<Vec<_>>().join("\n");
+    let net = "[net]\noffline = true\n";
+    scratch.write(".cargo/config.toml", format!("{net}{profiles}\n[patch.crates-io]\n{}", ours.concat()));
     scratch.write("Cargo.lock", read(&root().join("Cargo.lock")));
     let output = Command::new(env!("CARGO"))
         .arg("test")
         .current_dir(&scratch.0)
         .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap())
-        // As this workspace builds them, so that the dependencies are there already.
-        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
         .output()
         .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

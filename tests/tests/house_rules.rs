@@ -67,10 +67,11 @@ fn dependencies_of_the_sdk_point_one_way() {
 }
 
 /// The folders and files of the mock host from the bottom up.
-const HOST_LAYERS: [&str; 21] = [
+const HOST_LAYERS: [&str; 22] = [
     "base64",
     "grpc",
     "not_played",
+    "usage",
     "guest",
     "engine",
     "message",

@@ -23,6 +23,11 @@ impl Values {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The bytes of all names.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().keys().map(|(_, name)| name.len()).sum()
+    }
+
     /// The value of a counter or gauge, as an operator sees it.
     pub(crate) fn named(&self, name: &str) -> Option<u64> {
         let values = self.lock();

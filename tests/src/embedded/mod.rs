@@ -55,6 +55,7 @@ use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
+use crate::usage::Usage;
 use callouts::Noted;
 use functions::Functions;
 use http::{Contexts, Exchange};
@@ -240,6 +241,9 @@ impl Embedded {
     }
 }
 
+/// The bytes of a page of memory.
+const PAGE: usize = 64 * 1024;
+
 /// Appends what happened later.
 fn append(record: &mut Record, later: Record) {
     record.events.extend(later.events);
@@ -398,6 +402,16 @@ impl Backend for Embedded {
 
     fn metric(&mut self, name: &str) -> Option<u64> {
         self.process.metrics.named(name)
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        let pages: u64 = self.machines.iter().map(|machine| machine.vm.pages()).sum();
+        Some(Usage {
+            memory: usize::try_from(pages).unwrap_or(usize::MAX).saturating_mul(PAGE),
+            shared_data: self.process.data.bytes(),
+            queues: self.process.queues.bytes(),
+            metrics: self.process.metrics.bytes(),
+        })
     }
 
     fn stop(&mut self) -> Vec<Event> {

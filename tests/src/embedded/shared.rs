@@ -23,6 +23,11 @@ impl Data {
         lock(&self.0).values.get(key).cloned().ok_or(Status::NOT_FOUND)
     }
 
+    /// The bytes of all keys and values.
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.0).values.iter().map(|(key, (value, _))| key.len() + value.len()).sum()
+    }
+
     /// Writes a value. The `cas` of a missing key is not looked at.
     pub(crate) fn set(&self, key: &[u8], value: &[u8], cas: u32) -> Result<(), Status> {
         let mut data = lock(&self.0);
@@ -80,6 +85,11 @@ impl Queues {
 
     pub(crate) fn dequeue(&self, id: u32) -> Result<Vec<u8>, Status> {
         lock(&self.0).items.get_mut(&id).ok_or(Status::NOT_FOUND)?.pop_front().ok_or(Status::EMPTY)
+    }
+
+    /// The bytes of all items that nobody has taken yet.
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.0).items.values().flatten().map(Vec::len).sum()
     }
 
     /// The root context of a VM that has to be told of an item next, and the item's queue.

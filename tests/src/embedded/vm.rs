@@ -164,6 +164,11 @@ impl Vm {
         self.meter.take(&*self.instance)
     }
 
+    /// The pages of the module's memory now.
+    pub(crate) fn pages(&self) -> u64 {
+        self.instance.pages()
+    }
+
     pub(crate) fn trap(&self) -> Option<&Trap> {
         self.failed.as_ref()
     }

@@ -75,7 +75,6 @@ pub(crate) trait Instance {
         0
     }
     /// The pages of its memory, 64 KiB each; 0 where nobody counts.
-    #[cfg(feature = "wasmtime")]
     fn pages(&self) -> u64 {
         0
     }

@@ -169,4 +169,8 @@ impl Instance for Wasmi {
             _ => None,
         })
     }
+
+    fn pages(&self) -> u64 {
+        self.store.data().memory.map_or(0, |memory| memory.size(&self.store))
+    }
 }

@@ -16,6 +16,7 @@ use crate::outcome::Outcome;
 use crate::record::{Event, LogLine, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
 use crate::trace::{self, Colour};
+use crate::usage::Usage;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
@@ -313,6 +314,28 @@ impl Host {
     #[must_use]
     pub fn metric(&mut self, name: &str) -> Option<u64> {
         self.backend.metric(name)
+    }
+
+    /// What the plugin keeps now: the memory of its VMs, and what the host keeps for them. `None` in
+    /// a real Envoy, which does not tell.
+    ///
+    /// A test that sends many different values can assert that what is kept for them has a limit.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// let before = host.usage().unwrap();
+    /// for number in 0..1_000 {
+    ///     assert_eq!(host.get("/").header("x-key", number.to_string()).send().status(), 200);
+    /// }
+    /// let after = host.usage().unwrap();
+    /// assert!(after.memory - before.memory < 64 * 1024, "{after:?}");
+    /// assert!(after.shared_data < 4_096, "{after:?}");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.backend.usage()
     }
 
     /// Where a real Envoy listens, for a test that brings clients of its own, many at the same time for example. `None` in the embedded host,

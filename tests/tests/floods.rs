@@ -1,0 +1,167 @@
+//! Whatever an example keeps for clients is bounded in bytes, in its VM and in the host: clients
+//! choose thousands of different tokens, keys, cookies, paths, hosts and methods, short and long.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
+
+#[path = "support/example.rs"]
+mod example;
+
+use example::{bootstrap, examples, root, services};
+use proxy_filter::log::LogLevel;
+use proxy_filter_host::{Host, Outcome, Reply, Usage, build_guest};
+use serde_json::json;
+use std::fs;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// How much the memory of an example's VMs may grow.
+const MOST_MEMORY: usize = 512 * 1024;
+/// How many bytes the host may keep in shared data, in queues, and in names of metrics.
+const MOST_IN_HOST: usize = 192 * 1024;
+
+/// Clients with short values, and how many bytes each has.
+const SHORT: (usize, usize) = (1_200, 24);
+/// Clients with long values.
+const LONG: (usize, usize) = (80, 5_000);
+/// Clients come in rounds until a round makes an example keep nothing more. After so many rounds,
+/// what is kept for each client is more than the limits, even if it is a hash.
+const ROUNDS: usize = 6;
+
+/// What any service answers: an active token, a permission, keys, with a long name for the client.
+fn answer() -> Reply {
+    let generator = json!({
+        "kty": "EC", "crv": "P-256", "kid": "known",
+        "x": "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY", "y": "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"
+    });
+    let body = json!({ "active": true, "sub": "s".repeat(256), "result": true, "keys": [generator] });
+    Reply::new(200).header("x-user", "u".repeat(256)).body(body.to_string())
+}
+
+/// The configuration of an example's first plugin, where the one in its bootstrap asks for nothing
+/// that clients choose.
+fn configuration(example: &str, written: String) -> String {
+    match example {
+        "rate_limit" => json!({ "limit": 5, "window_seconds": 10, "by": "x-api-key" }).to_string(),
+        _ => written,
+    }
+}
+
+/// An example as its bootstrap has it.
+fn start(example: &str) -> (Host, String) {
+    let module = fs::read(build_guest(&root(), example, None).unwrap()).unwrap();
+    let mut host = Host::for_module(&module);
+    host.log_level(LogLevel::Critical);
+    for (cluster, is_grpc) in services(example) {
+        if is_grpc {
+            host.grpc_cluster(&cluster, |_| Reply::grpc(b""));
+        } else {
+            host.cluster(&cluster, |_| answer());
+        }
+    }
+    let mut plugins = bootstrap(example).into_iter();
+    let first = plugins.next().unwrap();
+    host.root_id(&first.root_id);
+    for plugin in plugins {
+        match plugin.kind.as_str() {
+            "envoy.bootstrap.wasm" => host.singleton_service(&plugin.root_id, plugin.configuration),
+            _ => host.plugin(&plugin.root_id, plugin.configuration),
+        }
+    }
+    match first.kind.as_str() {
+        "envoy.filters.network.wasm" => host.tcp(),
+        "envoy.access_loggers.wasm" => host.access_logger(),
+        _ => {}
+    }
+    let configured = host.configure(configuration(example, first.configuration));
+    configured.unwrap_or_else(|refused| panic!("{example}: {refused}"));
+    (host, first.kind)
+}
+
+/// A request whose every field is its own, with tokens of so many bytes.
+fn request(host: &mut Host, number: usize, length: usize) -> Outcome {
+    let own = format!("{number:06}{}", "k".repeat(length - 6));
+    let method = if number.is_multiple_of(4) { format!("M{number}") } else { "GET".to_owned() };
+    let path = format!("/{number:06}{}?q={number}", "p".repeat(length / 4));
+    let request = host.request(&method, &path).authority(&format!("{number}.example"));
+    // Its first part is that of a JWT, with a `kid` of its own.
+    let token = match number % 2 {
+        0 => format!("Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6Im{}ifQ.e30.{own}", &own[..4]),
+        _ => format!("Bearer {own}"),
+    };
+    // Over HTTP/1, Envoy refuses methods that it does not know.
+    let request = if number.is_multiple_of(4) { request.http2() } else { request };
+    let request = request.header("authorization", token).header("x-api-key", &own).header("cookie", own.repeat(3));
+    request.header("x-forwarded-for", &own[..6]).header("user-agent", &own).header(format!("x-{number}"), &own).send()
+}
+
+fn flood(host: &mut Host, is_tcp: bool, (clients, length): (usize, usize), from: usize) {
+    for number in from..from + clients {
+        if is_tcp {
+            let _played = host.connect().send(format!("P{number:06}{}", "k".repeat(length))).play();
+            continue;
+        }
+        let outcome = request(host, number, length);
+        let failed = matches!(outcome.status(), 0 | 500..) && outcome.to_string().contains("the VM failed");
+        assert!(!failed, "client {number}: {outcome}");
+    }
+}
+
+/// What is kept more than before.
+fn growth(before: Usage, after: Usage) -> (usize, usize) {
+    let in_host = after.shared_data + after.queues + after.metrics;
+    (after.memory - before.memory, in_host - before.shared_data - before.queues - before.metrics)
+}
+
+fn check(example: &str) {
+    let (mut host, kind) = start(example);
+    let is_tcp = kind == "envoy.filters.network.wasm";
+    // What there is once, for the first client.
+    flood(&mut host, is_tcp, (1, LONG.1), 0);
+    let first = host.usage().unwrap();
+    for round in 0..ROUNDS {
+        let before = host.usage().unwrap();
+        let start = 1 + round * (SHORT.0 + LONG.0);
+        flood(&mut host, is_tcp, SHORT, start);
+        flood(&mut host, is_tcp, LONG, start + SHORT.0);
+        let after = host.usage().unwrap();
+        let (memory, in_host) = growth(first, after);
+        assert!(memory <= MOST_MEMORY, "{example}: its memory grew by {memory} bytes");
+        assert!(in_host <= MOST_IN_HOST, "{example}: the host keeps {in_host} bytes for it");
+        if after == before {
+            break;
+        }
+    }
+}
+
+#[test]
+fn what_an_example_keeps_for_clients_is_bounded_in_bytes() {
+    let examples = examples();
+    let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(example) = examples.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let checked = std::panic::catch_unwind(|| check(example));
+                    if checked.is_err() {
+                        failures.lock().unwrap().push(example.clone());
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{failures:?}");
+}
+
+/// The test above can fail: a module that keeps what its clients send grows.
+#[test]
+fn a_module_that_allocates_more_than_its_clients_may_make_it_keep_is_found() {
+    let module = build_guest(&root().join("tests"), "proxy-filter-guests", Some("exhaustion")).unwrap();
+    let mut host = Host::for_module(&fs::read(module).unwrap());
+    host.configure("{}").unwrap();
+    let before = host.usage().unwrap();
+    assert_eq!(host.get("/allocate/200000").send().status(), 200);
+    assert!(growth(before, host.usage().unwrap()).0 <= MOST_MEMORY);
+    assert_eq!(host.get("/allocate/1000000").send().status(), 200);
+    assert!(growth(before, host.usage().unwrap()).0 > MOST_MEMORY);
+}
