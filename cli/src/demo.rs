@@ -1,4 +1,4 @@
-//! `demo`: an example of this repository, built and run on an exchange that shows what it does.
+//! `demo`: builds an example of this repository, and runs it on exchanges that show its effect.
 
 use crate::module::PluginArguments;
 use crate::module::{Module, build};
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     flags: Flags,
 }
 
-/// What shows an example: exchanges, or what a client sends on each of several connections.
+/// The input of a demo: exchanges, or the data that a client sends on each of several connections.
 #[derive(Default)]
 struct Show {
     script: Script,
@@ -41,7 +41,7 @@ fn request(path: &str, headers: &[(&str, &str)]) -> Step {
     Step::Exchange(Box::new(Play { request, ..Play::default() }))
 }
 
-/// The exchanges that show what an example does.
+/// Returns the exchanges that show the effect of an example.
 fn show(example: &str) -> Show {
     let (mut show, plain) = (Show::default(), request("/", &[]));
     let mut set = |configuration: &str, exchanges: Vec<Step>| {
@@ -57,7 +57,7 @@ fn show(example: &str) -> Show {
             r#"{"realm": "demo", "tokens": {"s3cr3t": "alice"}}"#,
             vec![request("/", &[("authorization", "Bearer s3cr3t")]), plain],
         ),
-        // The demo has no clusters to call: it shows what these do then.
+        // The demo has no clusters to call, so it shows the outage.
         "grpc_auth" | "http_auth_async" => set(r#"{"cluster": "authz"}"#, vec![plain]),
         "http_auth_callout" => set(r#"{"cluster": "authz", "on_outage": "deny"}"#, vec![plain]),
         "vm_sharing" => set("x-refused", vec![plain]),
@@ -101,7 +101,7 @@ fn show(example: &str) -> Show {
     show
 }
 
-/// Builds the example, and plays its exchanges, or the one that the flags describe.
+/// Builds the example, and runs its exchanges, or the exchange that the flags describe.
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."));
     let example = &arguments.example;
@@ -112,7 +112,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .collect();
         names.sort_unstable();
-        return Err(Failure::work(format!("there is no example '{example}'; there are: {}", names.join(", "))));
+        return Err(Failure::work(format!("there is no example '{example}'; the examples are: {}", names.join(", "))));
     }
     let module = Module::read(build(&directory)?)?;
     let path = module.path.strip_prefix(root).unwrap_or(&module.path).display();

@@ -1,4 +1,4 @@
-//! The command `proxy-filter`: makes, checks, plays, serves and packages proxy filters.
+//! The command `proxy-filter`: creates, checks, runs, serves and packages proxy filters.
 
 mod completions;
 mod demo;
@@ -17,7 +17,7 @@ use anstream::ColorChoice;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
 
-/// Makes, checks, plays, serves and packages proxy filters for Envoy and other Proxy-Wasm hosts.
+/// Creates, checks, runs, serves and packages proxy filters for Envoy and other Proxy-Wasm hosts.
 ///
 /// MODULE is a .wasm file of any language, or the directory of a cargo package, which is built
 /// first. Without MODULE, the package of the current directory is built.
@@ -50,17 +50,17 @@ enum When {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a project that builds, tests and serves at once.
+    /// Create a project that builds, tests and serves at once.
     New(new::Arguments),
-    /// Play exchanges through a module: from flags or from a script.
+    /// Run exchanges through a module: from flags or from a script.
     Run(run::Arguments),
-    /// Start a module with a configuration, and say whether it accepts it.
+    /// Start a module with a configuration, and report whether it accepts the configuration.
     Validate(validate::Arguments),
     /// List the size, the imports and the exports of a module.
     Inspect(inspect::Arguments),
     /// Print Envoy's `stats_tags` for a metric with labels.
     StatsTags(stats_tags::Arguments),
-    /// Build an example of this repository, and play an exchange that shows what it does.
+    /// Build an example of this repository, and run an exchange that shows its effect.
     Demo(demo::Arguments),
     /// Print the completions for a shell.
     Completions(completions::Arguments),

@@ -1,4 +1,4 @@
-//! Finding the module that a command is about: a file, or a cargo package that is built first.
+//! Finds the module of a command: a file, or a cargo package that is built first.
 
 use crate::output::{Failure, Result, progress};
 use clap::{Args, ValueHint};
@@ -16,13 +16,14 @@ pub(crate) struct ModuleArgument {
     module: Option<PathBuf>,
 }
 
-/// How a plugin is configured.
+/// The configuration of a plugin.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct PluginArguments {
     /// The plugin's configuration, as text.
     #[arg(long, value_name = "TEXT", conflicts_with = "config")]
     pub(crate) config_text: Option<String>,
-    /// A file with the plugin's configuration; a text that begins with `{` is taken as it is.
+    /// A file with the plugin's configuration. A text that begins with `{` is the configuration
+    /// itself.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<String>,
     /// The plugin's `root_id`.
@@ -31,16 +32,16 @@ pub(crate) struct PluginArguments {
 }
 
 impl PluginArguments {
-    /// The file of the configuration, if it comes from one.
+    /// The file of the configuration, if it is in a file.
     pub(crate) fn file(&self) -> Option<&Path> {
         let config = self.config.as_deref()?;
         (!config.trim_start().starts_with('{')).then(|| Path::new(config))
     }
 
-    /// The configuration, `None` without one.
+    /// Returns the configuration; `None` if there is none.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// Fails if the file cannot be read.
     pub(crate) fn read(&self) -> Result<Option<String>> {
         match (&self.config_text, &self.config, self.file()) {
             (Some(text), ..) | (None, Some(text), None) => Ok(Some(text.clone())),
@@ -53,7 +54,7 @@ impl PluginArguments {
     }
 }
 
-/// A module, and where it is.
+/// A module, and its path.
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
     pub(crate) path: PathBuf,
@@ -82,7 +83,7 @@ impl ModuleArgument {
     /// Builds the module if it is a package, and reads it.
     ///
     /// # Errors
-    /// There is no such file or package, or it cannot be built.
+    /// Fails if there is no such file or package, or if it cannot be built.
     pub(crate) fn load(&self) -> Result<Module> {
         let path = self.module.clone().unwrap_or_else(|| PathBuf::from("."));
         if !path.is_dir() {
@@ -98,7 +99,7 @@ pub(crate) fn build(directory: &Path) -> Result<PathBuf> {
     if !manifest.is_file() {
         let found = directory.display();
         return Err(Failure::work(format!(
-            "{found} has no Cargo.toml: name a .wasm file or a package, or make one with `proxy-filter new`"
+            "{found} has no Cargo.toml: name a .wasm file or a package, or create one with `proxy-filter new`"
         )));
     }
     let package = package_of(&manifest)?;
@@ -114,7 +115,7 @@ fn package_of(manifest: &Path) -> Result<String> {
         .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
         .arg(manifest)
         .output()
-        .map_err(|error| Failure::work(format!("cargo did not run: {error}")))?;
+        .map_err(|error| Failure::work(format!("cargo could not be started: {error}")))?;
     if !output.status.success() {
         return Err(Failure::work(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }

@@ -1,4 +1,4 @@
-//! `new`: a project that builds, tests and serves at once.
+//! `new`: creates a project that builds, tests and serves at once.
 
 use crate::output::{Failure, NAME, Result, TITLE, paint, progress};
 use clap::{Args, ValueEnum, ValueHint};
@@ -17,32 +17,32 @@ pub(crate) struct Arguments {
     /// The name of the package, and of its directory.
     #[arg(value_hint = ValueHint::DirPath)]
     name: PathBuf,
-    /// What the filter does to begin with.
+    /// The kind of filter.
     #[arg(long, short, default_value = "headers")]
     template: Template,
     /// A clone of the repository to use, in place of the released version.
     #[arg(long, value_name = "PATH", env = "PROXY_FILTER_SDK", value_hint = ValueHint::DirPath)]
     sdk_path: Option<PathBuf>,
-    /// Do not make a git repository.
+    /// Do not create a git repository.
     #[arg(long)]
     no_git: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Template {
-    /// Gives every response a configured header.
+    /// Adds a configured header to every response.
     Headers,
-    /// Checks bearer tokens, and tells the upstream the user.
+    /// Checks bearer tokens, and sends the user to the upstream.
     Auth,
     /// Replaces a text in response bodies.
     Body,
-    /// Asks an authorization service, with callbacks.
+    /// Calls an authorization service, with callbacks.
     Callout,
-    /// Asks an authorization service, as one async function.
+    /// Calls an authorization service, in one async function.
     Async,
-    /// Judges TCP connections by their first bytes.
+    /// Checks the first bytes of TCP connections.
     Tcp,
-    /// Logs requests as JSON, without a filter.
+    /// Logs requests as JSON; not a filter.
     AccessLog,
 }
 
@@ -88,7 +88,7 @@ impl Template {
     }
 }
 
-/// Why cargo would refuse a name, if it would.
+/// Returns the reason why cargo refuses a name, if it does.
 fn refusal(name: &str) -> Option<&'static str> {
     let mut characters = name.chars();
     let begins = characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
@@ -104,7 +104,7 @@ fn refusal(name: &str) -> Option<&'static str> {
     (reserved.contains(&name) || keywords.contains(&name)).then_some("the name is reserved")
 }
 
-/// The placeholders, and what they become.
+/// Returns the placeholders and their values.
 fn placeholders(name: &str, sdk: Option<&Path>) -> Result<[(&'static str, String); 4]> {
     let from = |part: &str| -> Result<String> {
         match sdk {
@@ -114,7 +114,7 @@ fn placeholders(name: &str, sdk: Option<&Path>) -> Result<[(&'static str, String
                 let found =
                     path.canonicalize().ok().filter(|path| path.join("Cargo.toml").is_file()).ok_or_else(|| {
                         Failure::usage(format!(
-                            "{} is no clone of proxy-filter: it has no {part}/Cargo.toml",
+                            "{} is not a clone of proxy-filter: it has no {part}/Cargo.toml",
                             sdk.display()
                         ))
                     })?;
@@ -130,7 +130,7 @@ fn placeholders(name: &str, sdk: Option<&Path>) -> Result<[(&'static str, String
     ])
 }
 
-/// Makes the project.
+/// Creates the project.
 pub(crate) fn run(arguments: &Arguments) -> Result {
     let directory = &arguments.name;
     let name = directory.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -138,7 +138,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         return Err(Failure::usage(format!("`{name}`: {why}")));
     }
     if directory.read_dir().is_ok_and(|mut entries| entries.next().is_some()) || directory.is_file() {
-        return Err(Failure::work(format!("{} exists already: choose another name", directory.display())));
+        return Err(Failure::work(format!("{} already exists: choose another name", directory.display())));
     }
     let placeholders = placeholders(&name, arguments.sdk_path.as_deref())?;
     for (path, text) in SHARED.iter().copied().chain(arguments.template.files()) {
@@ -157,8 +157,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         (format!("cd {}", directory.display()), "go to the project"),
         ("cargo test".into(), "run its tests, natively and as wasm"),
         match arguments.template {
-            Template::Tcp => ("proxy-filter run --config config.json --send 'PING 1'".into(), "play a connection"),
-            _ => ("proxy-filter run --config config.json".into(), "play an exchange"),
+            Template::Tcp => ("proxy-filter run --config config.json --send 'PING 1'".into(), "run a connection"),
+            _ => ("proxy-filter run --config config.json".into(), "run an exchange"),
         },
     ];
     anstream::println!("\n{}", paint(TITLE, "Next"));
@@ -168,7 +168,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     Ok(())
 }
 
-/// Makes a git repository, unless the project is within one or there is no git.
+/// Creates a git repository, unless the project is within one or git is missing.
 fn git(directory: &Path) {
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");

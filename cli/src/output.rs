@@ -1,4 +1,4 @@
-//! What all subcommands share of their output: styles, tables, failures and exit codes.
+//! Output of all subcommands: styles, tables, failures and exit codes.
 
 use anstyle::{AnsiColor, Style};
 use std::fmt::{self, Display};
@@ -6,27 +6,27 @@ use std::process::ExitCode;
 
 /// A heading.
 pub(crate) const TITLE: Style = Style::new().bold();
-/// What is as it should be.
+/// Success.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
-/// What does not work.
+/// A failure.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// A name to look at.
+/// A name.
 pub(crate) const NAME: Style = AnsiColor::Cyan.on_default();
 
-/// A text in a style.
+/// Formats a text in a style.
 pub(crate) fn paint(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// What a subcommand returns: nothing, or why it failed and with which exit code.
+/// The result of a subcommand: nothing, or a failure with its exit code.
 pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 
-/// Says what the command does now, on the standard error.
+/// Prints the current step of the command to the standard error.
 pub(crate) fn progress(verb: &str, what: impl Display) {
     anstream::eprintln!("{} {what}", paint(GOOD.bold(), format!("{verb:>12}")));
 }
 
-/// Why a subcommand failed.
+/// The failure of a subcommand.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
@@ -44,7 +44,7 @@ impl Failure {
         Self { code: 2, message: message.into() }
     }
 
-    /// The command could not do its work.
+    /// The command could not run.
     pub(crate) fn work(message: impl Into<String>) -> Self {
         Self { code: 3, message: message.into() }
     }
@@ -70,7 +70,7 @@ impl<E: std::error::Error> From<E> for Failure {
     }
 }
 
-/// A number of bytes with thousands separated, as in `16,917`.
+/// Formats a number of bytes with separated thousands, as in `16,917`.
 pub(crate) fn grouped(number: impl TryInto<u64>) -> String {
     let digits = number.try_into().unwrap_or(u64::MAX).to_string();
     let mut text = String::new();

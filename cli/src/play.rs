@@ -1,4 +1,4 @@
-//! Playing a script in the embedded host, or in a real Envoy, and judging what came of it.
+//! Runs a script in the embedded host or in a real Envoy, and checks its expectations.
 
 use crate::output::{Failure, Result};
 use crate::script::{Answer, Broken, Cluster, Expect, Expected, Play, Script, Step};
@@ -6,13 +6,13 @@ use proxy_filter_host::{Host, Outcome, Received, Reply};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// An exchange that was played.
+/// An exchange that was run.
 pub(crate) struct Played {
     pub(crate) name: String,
     pub(crate) exchange: Outcome,
     /// The same exchange without the filter.
     pub(crate) plain: Option<Outcome>,
-    /// Expectations that do not hold.
+    /// Expectations that are not met.
     pub(crate) failures: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ fn reply(answer: &Answer) -> Reply {
     answer.trailers.iter().fold(reply, |reply, (name, value)| reply.trailer(name, value))
 }
 
-/// What differs from what is expected, a line each.
+/// Returns the differences from the expectation, one in each line.
 fn mismatches(message: &Received, expected: &Expected, whose: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (name, value) in [(":method", &expected.method), (":path", &expected.path)] {
@@ -111,7 +111,7 @@ fn judge(exchange: &Outcome, expect: &Expect) -> Vec<String> {
 /// Sets up and starts the plugin of a script.
 ///
 /// # Errors
-/// The plugin refuses its configuration.
+/// Fails if the plugin refuses its configuration.
 pub(crate) fn start(host: &mut Host, script: &Script) -> Result {
     host.root_id(&script.root_id);
     for (name, cluster) in &script.clusters {
@@ -128,7 +128,7 @@ pub(crate) fn start(host: &mut Host, script: &Script) -> Result {
     host.configure(script.configuration()).map_err(|refused| Failure::check(refused.to_string()))
 }
 
-/// Plays one exchange.
+/// Runs one exchange.
 pub(crate) fn exchange(host: &mut Host, script: &Script, play: &Play) -> Outcome {
     let answer = Arc::new(play.upstream.clone().unwrap_or_else(|| script.upstream.clone()));
     host.upstream(move |_| reply(&answer));
@@ -152,10 +152,10 @@ pub(crate) fn exchange(host: &mut Host, script: &Script, play: &Play) -> Outcome
     builder.send()
 }
 
-/// Plays a script, with the exchanges beside it that have no filter.
+/// Runs a script, and each of its exchanges without the filter.
 ///
 /// # Errors
-/// The plugin refuses its configuration.
+/// Fails if the plugin refuses its configuration.
 pub(crate) fn script(host: &mut Host, script: &Script) -> Result<Vec<Played>> {
     start(host, script)?;
     let mut plain = Host::without_module();

@@ -1,4 +1,4 @@
-//! `run`: plays exchanges through a module and shows what it did to them.
+//! `run`: runs exchanges through a module, and shows their changes.
 
 use crate::module::{Module, ModuleArgument, PluginArguments};
 use crate::output::{self, BAD, Failure, GOOD, Result, TITLE, paint};
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
     module: ModuleArgument,
     #[command(flatten)]
     pub(crate) plugin: PluginArguments,
-    /// A YAML file with exchanges and what is expected of them; see below.
+    /// A YAML file with exchanges and their expected results; see below.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "send")]
     script: Option<PathBuf>,
     #[command(flatten)]
@@ -29,8 +29,8 @@ pub(crate) struct Arguments {
     /// Write a page for the browser, in one file.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     html: Option<PathBuf>,
-    /// Play the same in the Envoy that the environment variable ENVOY names, and print what
-    /// differs.
+    /// Run the same exchanges in the Envoy that the environment variable ENVOY names, and print the
+    /// differences.
     #[arg(long)]
     envoy: bool,
 }
@@ -63,10 +63,10 @@ pub(crate) struct Flags {
     /// The body of the upstream's response.
     #[arg(long, value_name = "TEXT", default_value = HELLO, hide_default_value = true)]
     reply_body: String,
-    /// A cluster that the plugin may call, and the status it answers; may be repeated.
+    /// A cluster that the plugin may call, and the status of its responses; may be repeated.
     #[arg(long, value_name = "NAME=STATUS", value_parser = cluster)]
     cluster: Vec<(String, u16)>,
-    /// What a client sends on a TCP connection to an upstream that echoes; may be repeated.
+    /// Data that a client sends on a TCP connection to an upstream that echoes; may be repeated.
     #[arg(long, value_name = "TEXT")]
     send: Vec<String>,
 }
@@ -124,7 +124,7 @@ fn by_name(fields: &[(String, String)]) -> BTreeMap<String, OneOrMore> {
 }
 
 impl Flags {
-    /// The script with the one exchange of the flags.
+    /// Returns the script with the exchange of the flags.
     pub(crate) fn script(&self) -> Script {
         let mut headers = by_name(&self.reply_header);
         headers.entry("content-type".into()).or_insert_with(|| OneOrMore::One("text/plain".into()));
@@ -160,16 +160,16 @@ impl Flags {
             || self.reply_body != HELLO
     }
 
-    /// What a client sends on a TCP connection.
+    /// Returns the data that a client sends on a TCP connection.
     pub(crate) fn sends(&self) -> &[String] {
         &self.send
     }
 }
 
-/// The text coloured; what prints it takes the colours out where they are not wanted.
+/// Colours the text. The output removes the colours where they are not wanted.
 const COLOUR: Colour = Colour::Always;
 
-/// Plays the exchanges and shows them.
+/// Runs the exchanges and prints them.
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     let module = arguments.module.load()?;
     let mut script = match &arguments.script {
@@ -209,7 +209,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     }
 }
 
-/// Shows exchanges for people.
+/// Prints exchanges for people.
 pub(crate) fn show(played: &[Played], violations: &[String]) {
     for (index, Played { name, exchange, plain, failures }) in played.iter().enumerate() {
         if index > 0 {
@@ -218,13 +218,13 @@ pub(crate) fn show(played: &[Played], violations: &[String]) {
         anstream::println!("{}", paint(TITLE, name));
         anstream::print!("{}", exchange.trace(COLOUR));
         if let Some(plain) = plain {
-            anstream::println!("{}", paint(TITLE, "what the filter changed in the request"));
+            anstream::println!("{}", paint(TITLE, "changes of the request"));
             match (plain.upstream(), exchange.upstream()) {
                 (Some(before), Some(after)) => anstream::print!("{}", changes(before, after, COLOUR)),
                 (_, None) => anstream::println!("  it did not reach the upstream"),
                 (None, Some(_)) => anstream::println!("  it reached the upstream"),
             }
-            anstream::println!("{}", paint(TITLE, "what the filter changed in the response"));
+            anstream::println!("{}", paint(TITLE, "changes of the response"));
             anstream::print!("{}", changes(plain.response(), exchange.response(), COLOUR));
         }
         for failure in failures {
@@ -242,7 +242,7 @@ pub(crate) fn show(played: &[Played], violations: &[String]) {
     }
 }
 
-/// Plays a connection to an upstream that echoes.
+/// Runs a connection to an upstream that echoes.
 pub(crate) fn connect(module: &Module, script: &Script, sends: &[String]) -> Result {
     let mut host = Host::for_module(&module.bytes);
     host.root_id(&script.root_id);
@@ -263,14 +263,14 @@ pub(crate) fn connect(module: &Module, script: &Script, sends: &[String]) -> Res
     Ok(())
 }
 
-/// Plays the script in a real Envoy. How many exchanges differ.
+/// Runs the script in a real Envoy. Returns the number of exchanges that differ.
 fn in_envoy(module: &Module, script: &Script, played: &[Played]) -> Result<usize> {
     let mut host = Host::in_envoy(&module.path).map_err(|error| {
         Failure::work(format!(
-            "{error}: set ENVOY to the path of an Envoy; `proxy-filter envoy --help` says how to get one"
+            "{error}: set ENVOY to the path of an Envoy; `proxy-filter envoy --help` explains how to get one"
         ))
     })?;
-    output::progress("Playing", "the same in Envoy");
+    output::progress("Running", "the same exchanges in Envoy");
     play::start(&mut host, script)?;
     let mut differing = 0;
     for (step, played) in script.exchanges.iter().zip(played) {
@@ -280,7 +280,7 @@ fn in_envoy(module: &Module, script: &Script, played: &[Played]) -> Result<usize
         };
         let found = differences(&played.exchange, &theirs);
         if found.is_empty() {
-            anstream::println!("{} {}: Envoy does the same", paint(GOOD, "✓"), played.name);
+            anstream::println!("{} {}: the same in Envoy", paint(GOOD, "✓"), played.name);
         } else {
             differing += 1;
             anstream::println!("{} {}: Envoy differs (- embedded host, + Envoy)", paint(BAD, "✗"), played.name);

@@ -1,7 +1,8 @@
-//! Scripts: what a client sends, what upstream and clusters answer, and what is expected of it.
+//! Scripts: the messages of the client, the responses of the upstream and of clusters, and the
+//! expectations.
 //!
-//! A script is YAML that people who know no Rust can read and write; `docs` of `run --help` has
-//! one.
+//! A script is YAML that can be read and written without knowing Rust. `run --help` shows an
+//! example.
 
 use crate::output::{Failure, Result};
 use serde::Deserialize;
@@ -19,20 +20,20 @@ pub(crate) struct Script {
     pub(crate) root_id: String,
     /// The clusters that the plugin may call.
     pub(crate) clusters: BTreeMap<String, Cluster>,
-    /// How the upstream answers exchanges that do not say it.
+    /// The upstream's response to exchanges that have none of their own.
     pub(crate) upstream: Answer,
     pub(crate) exchanges: Vec<Step>,
 }
 
-/// A cluster: servers that answer, or none.
+/// A cluster: servers that respond, or a failure.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Cluster {
     /// `refuses` or `absent`.
     Broken(Broken),
-    /// The first answer whose condition holds.
+    /// The first response whose condition applies.
     Rules(Vec<Rule>),
-    /// The same answer to every call.
+    /// The same response to every call.
     Answer(Box<Answer>),
 }
 
@@ -45,7 +46,7 @@ pub(crate) enum Broken {
     Absent,
 }
 
-/// An answer, and the calls it is for.
+/// A response, and the calls to which it applies.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rule {
@@ -61,12 +62,12 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: BTreeMap<String, OneOrMore>,
     pub(crate) body: Option<String>,
-    /// The body in pieces.
+    /// The body in chunks.
     pub(crate) chunks: Vec<String>,
     pub(crate) trailers: BTreeMap<String, String>,
-    /// How long the answer takes, as in `300ms` or `2s`.
+    /// The delay of the response, as in `300ms` or `2s`.
     pub(crate) after: Span,
-    /// The connection ends without an answer.
+    /// The connection ends without a response.
     pub(crate) reset: bool,
 }
 
@@ -88,7 +89,7 @@ impl Default for Answer {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Step {
-    /// Time passes between exchanges.
+    /// An amount of time that passes between exchanges.
     Advance(Advance),
     Exchange(Box<Play>),
 }
@@ -109,7 +110,7 @@ pub(crate) struct Play {
     pub(crate) expect: Expect,
 }
 
-/// What the client sends.
+/// The request of the client.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Request {
@@ -138,7 +139,7 @@ impl Default for Request {
     }
 }
 
-/// What is expected of the response, and of what happened on the way.
+/// The expected response, and other expected effects.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Expect {
@@ -149,13 +150,13 @@ pub(crate) struct Expect {
     /// `false`: the request must not reach the upstream.
     pub(crate) reaches_upstream: Option<bool>,
     pub(crate) upstream: Option<Expected>,
-    /// How many calls each cluster receives.
+    /// The number of calls that each cluster receives.
     pub(crate) calls: BTreeMap<String, usize>,
     /// Texts that lines of the log contain.
     pub(crate) logs: Vec<String>,
 }
 
-/// What a message looks like.
+/// The expected content of a message.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Expected {
@@ -210,19 +211,19 @@ impl Script {
     /// Reads a script.
     ///
     /// # Errors
-    /// The file cannot be read, or is no script: the error names the line.
+    /// Fails if the file cannot be read, or is not a script: the error has the line.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let text =
             std::fs::read_to_string(path).map_err(|error| Failure::work(format!("{}: {error}", path.display())))?;
         let script: Self =
             serde_saphyr::from_str(&text).map_err(|error| Failure::check(format!("{}: {error}", path.display())))?;
         if script.exchanges.is_empty() {
-            return Err(Failure::check(format!("{}: `exchanges` is empty: nothing would be played", path.display())));
+            return Err(Failure::check(format!("{}: `exchanges` is empty: nothing would be run", path.display())));
         }
         Ok(script)
     }
 
-    /// The configuration as the plugin reads it.
+    /// Returns the configuration as the plugin reads it.
     pub(crate) fn configuration(&self) -> String {
         match &self.configuration {
             None => String::new(),

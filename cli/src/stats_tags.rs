@@ -1,4 +1,4 @@
-//! `stats-tags`: what Envoy's configuration needs for a metric with labels.
+//! `stats-tags`: the entries of Envoy's configuration for a metric with labels.
 
 use crate::output::Result;
 use clap::Args;
@@ -12,7 +12,7 @@ The entries belong into `stats_config.stats_tags` of Envoy's bootstrap configura
 pub(crate) struct Arguments {
     /// The metric's name.
     name: String,
-    /// The names of its labels, in the order in which the filter gives them.
+    /// The names of its labels, in the order of the filter.
     #[arg(required = true, value_name = "LABEL")]
     labels: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! `validate`: the module itself says whether a configuration is right.
+//! `validate`: starts a module with a configuration, and reports whether the module accepts it.
 
 use crate::module::{Module, ModuleArgument, PluginArguments};
 use crate::output::{self, BAD, Failure, GOOD, Result, paint};
@@ -21,9 +21,9 @@ pub(crate) struct Arguments {
     plugin: PluginArguments,
 }
 
-/// What became of a configuration.
+/// The result for a configuration.
 pub(crate) struct Verdict {
-    /// Why the module refused it; `None` if it did not.
+    /// The reason of the refusal; `None` if the module accepted it.
     pub(crate) refused: Option<String>,
     /// The lines that the module logged: the level, and the text.
     pub(crate) logs: Vec<(&'static str, String)>,

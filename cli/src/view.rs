@@ -4,13 +4,13 @@ use crate::play::Played;
 use proxy_filter_host::{Event, Received};
 use serde_json::{Map, Value, json};
 
-/// The page, which shows exchanges that are a part of it or that `serve` sends.
+/// The page. It shows exchanges that it contains, or that `serve` sends.
 const PAGE: &str = include_str!("page/page.html");
 
-/// How many bytes of a body are shown.
+/// The maximum number of bytes of a body that are shown.
 pub(crate) const SHOWN: usize = 16 * 1024;
 
-/// Bytes as text; what is not UTF-8 is replaced.
+/// Converts bytes to text. Bytes that are not UTF-8 are replaced.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -32,7 +32,7 @@ pub(crate) fn message(message: &Received) -> Value {
     })
 }
 
-/// One thing that happened between host and module.
+/// An event between the host and the module.
 pub(crate) fn event(event: &Event) -> Value {
     match event {
         Event::Callback { name, arguments } => json!({ "kind": "callback", "name": name, "arguments": arguments }),
@@ -43,7 +43,7 @@ pub(crate) fn event(event: &Event) -> Value {
     }
 }
 
-/// An exchange that was played.
+/// An exchange that was run.
 pub(crate) fn played(played: &Played) -> Value {
     let record = played.exchange.record();
     let plain = played.plain.as_ref();
@@ -66,7 +66,7 @@ pub(crate) fn played(played: &Played) -> Value {
     })
 }
 
-/// The page with these exchanges in it. It needs nothing else, and no network.
+/// Returns the page with these exchanges. It needs no other file and no network.
 pub(crate) fn page(title: &str, exchanges: &[Value]) -> String {
     // `</script>` and `<!--` within a text would end the script.
     let data = Value::from(exchanges).to_string().replace('<', "\\u003c");

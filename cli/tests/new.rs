@@ -89,11 +89,11 @@ fn names_that_cargo_refuses_and_directories_in_use_are_refused() {
         assert!(!root.path().join(name).exists(), "{name}");
     }
     ok(&["new", &path("guard")]);
-    assert!(fails(3, &["new", &path("guard")]).contains("exists already"));
-    assert!(fails(2, &["new", &path("other"), "--sdk-path", "/"]).contains("is no clone of proxy-filter"));
+    assert!(fails(3, &["new", &path("guard")]).contains("already exists"));
+    assert!(fails(2, &["new", &path("other"), "--sdk-path", "/"]).contains("is not a clone of proxy-filter"));
 }
 
-/// What `cargo generate` would use: each file that its script names is there.
+/// For `cargo generate`: each file that its script names exists.
 #[test]
 fn the_template_of_cargo_generate_has_the_same_choices() {
     let directory = repository().join("cli/templates");

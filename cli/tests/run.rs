@@ -50,7 +50,7 @@ fn a_script_is_played_and_its_expectations_hold() {
     assert!(text.contains("1000 ms pass"), "{text}");
 }
 
-/// Each expectation, changed to what does not hold, and what the command says then.
+/// Each expectation with a value that is not met, and the message of the command.
 const WRONG: [(&str, &str, &str); 7] = [
     ("expect: { status: 200", "expect: { status: 204", "the status is 200, expected 204"),
     ("body: hello, reaches", "body: bye, reaches", "the body of the response is \"hello\", expected \"bye\""),
@@ -79,7 +79,7 @@ fn a_script_with_a_mistake_is_refused_with_its_place() {
     let module = example("http_auth_callout");
     for (text, message) in [
         ("exchnages: []", "exchnages"),
-        ("exchanges: []", "nothing would be played"),
+        ("exchanges: []", "nothing would be run"),
         ("upstream: { after: 300 }\nexchanges: [{}]", "is not a time"),
     ] {
         let (_directory, path) = script(text);

@@ -1,4 +1,5 @@
-//! AWS event streams (`application/vnd.amazon.eventstream`), as Bedrock and other services send them.
+//! Decodes and encodes AWS event streams (`application/vnd.amazon.eventstream`), as used by Bedrock
+//! and other services.
 //!
 //! ```
 //! use proxy_filter_kit::aws_event_stream::{Decoder, Message, Value};
@@ -51,17 +52,17 @@ pub struct Message {
     pub payload: Vec<u8>,
 }
 
-/// Why a stream is malformed. The decoder cannot find the next message after that.
+/// The fault of a malformed stream. The decoder cannot find the next message after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamError {
     /// A checksum is wrong.
     Checksum,
-    /// Lengths do not fit together.
+    /// The lengths contradict each other.
     Length,
     /// A header is malformed.
     Header,
-    /// A message is larger than the bound.
+    /// A message exceeds the limit.
     TooLarge,
 }
 
@@ -69,9 +70,9 @@ impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Checksum => "a checksum of the event stream is wrong",
-            Self::Length => "the lengths in the event stream do not fit together",
+            Self::Length => "the lengths in the event stream contradict each other",
             Self::Header => "a header in the event stream is malformed",
-            Self::TooLarge => "a message of the event stream is larger than the bound",
+            Self::TooLarge => "a message of the event stream exceeds the limit",
         })
     }
 }
@@ -83,7 +84,7 @@ const PRELUDE: usize = 12;
 const CHECKSUM: usize = 4;
 
 impl Message {
-    /// A message without headers.
+    /// Creates a message without headers.
     pub fn new(payload: impl Into<Vec<u8>>) -> Self {
         Self { headers: Vec::new(), payload: payload.into() }
     }
@@ -95,7 +96,8 @@ impl Message {
         self
     }
 
-    /// Returns the first value of a header that is a string: `:event-type`, `:message-type`, `:exception-type`, `:content-type`.
+    /// Returns the first value of a header that is a string: `:event-type`, `:message-type`,
+    /// `:exception-type`, `:content-type`.
     pub fn string(&self, name: &str) -> Option<&str> {
         self.headers.iter().find_map(|(found, value)| match value {
             Value::String(value) if found == name => Some(value.as_str()),
@@ -103,10 +105,11 @@ impl Message {
         })
     }
 
-    /// Writes the message as it is sent.
+    /// Encodes the message for the wire.
     ///
     /// # Errors
-    /// A name is empty or longer than 255 bytes, a value longer than 32,767, or all together longer than 4 GiB.
+    /// Fails if a name is empty or longer than 255 bytes, a value is longer than 32,767 bytes, or
+    /// the message is longer than 4 GiB.
     pub fn encode(&self) -> Result<Vec<u8>, StreamError> {
         let mut headers = Vec::new();
         for (name, value) in &self.headers {
@@ -125,7 +128,7 @@ impl Message {
         Ok(bytes)
     }
 
-    /// A whole message without its checksum.
+    /// Parses a complete message without its checksum.
     fn decode(bytes: &[u8], headers: usize) -> Option<Self> {
         let (mut rest, payload) = bytes.get(PRELUDE..)?.split_at_checked(headers)?;
         let mut message = Self::new(payload);
@@ -190,9 +193,9 @@ impl Value {
     }
 }
 
-/// Reads messages from chunks, wherever they are cut. A message is reported in the chunk that ends it.
+/// Decodes messages from chunks of any size. A message is reported in the chunk that completes it.
 ///
-/// It keeps at most `max_message` bytes, and a decoded message besides while the closure runs.
+/// Stores at most `max_message` bytes, plus a decoded message while the closure runs.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     max_message: usize,
@@ -201,15 +204,16 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Reads messages of at most so many bytes each.
+    /// Creates a decoder for messages of at most `max_message` bytes each.
     pub const fn new(max_message: usize) -> Self {
         Self { max_message, buffer: Vec::new(), failed: None }
     }
 
-    /// Reads a chunk, and calls the closure for each message that ends in it.
+    /// Decodes a chunk, and calls the closure for each message that it completes.
     ///
     /// # Errors
-    /// The stream is malformed, or a message larger than the bound. Each call after that returns the same error.
+    /// Fails if the stream is malformed, or a message exceeds the limit. Each later call returns
+    /// the same error.
     pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(Message)) -> Result<(), StreamError> {
         if let Some(failed) = self.failed {
             return Err(failed);
@@ -239,12 +243,12 @@ impl Decoder {
         result
     }
 
-    /// Whether the stream is between two messages: at its end it should be.
+    /// Whether the stream is between two messages, as it must be at its end.
     pub fn is_between_messages(&self) -> bool {
         self.buffer.is_empty() && self.failed.is_none()
     }
 
-    /// How many bytes the buffer needs next: those of a prelude, or of a whole message.
+    /// Returns the number of bytes that the buffer needs next: a prelude, or a complete message.
     fn wanted(&self) -> Result<usize, StreamError> {
         let Some((total, headers)) = self.prelude() else { return Ok(PRELUDE) };
         if self.buffer.len() == PRELUDE {
@@ -257,14 +261,14 @@ impl Decoder {
         if total > self.max_message { Err(StreamError::TooLarge) } else { Ok(total) }
     }
 
-    /// The lengths of the whole message and of its headers.
+    /// Returns the lengths of the complete message and of its headers.
     fn prelude(&self) -> Option<(usize, usize)> {
         let prelude = self.buffer.first_chunk::<PRELUDE>()?;
         let number = |bytes: Option<&[u8; 4]>| usize::try_from(u32::from_be_bytes(*bytes?)).ok();
         Some((number(prelude.first_chunk())?, number(prelude.get(4..)?.first_chunk())?))
     }
 
-    /// Checks the checksum at a place, which is that of all before it.
+    /// Verifies the checksum at a position, which covers all bytes before it.
     fn check(&self, at: usize) -> Result<(), StreamError> {
         let (before, after) = self.buffer.split_at_checked(at).ok_or(StreamError::Length)?;
         let expected = crc32fast::hash(before).to_be_bytes();
@@ -310,7 +314,8 @@ mod tests {
             .header("uuid", Value::Uuid([7; 16]))
     }
 
-    /// The vectors that AWS publishes with its decoders: an empty message, one with a header, one with a payload alone.
+    /// The vectors that AWS publishes with its decoders: an empty message, one with a header, and
+    /// one with only a payload.
     #[test]
     fn published_messages_are_read_and_written() {
         let empty = b"\0\0\0\x10\0\0\0\0\x05\xc2\x48\xeb\x7d\x98\xc8\xff";

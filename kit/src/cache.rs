@@ -1,8 +1,8 @@
-//! A cache that is bounded in entries and bytes: entries expire, and the least recently used one
-//! makes room.
+//! A cache with a limit of entries and bytes. Entries expire, and the least recently used entry is
+//! removed first.
 //!
-//! Each VM of a plugin has a cache of its own, without locks. Times are durations since any fixed
-//! point, usually 1970: the filter passes the clock in.
+//! Each VM of a plugin has its own cache, without locks. Times are durations since any fixed point,
+//! usually 1970. The filter passes the current time to each call.
 //!
 //! ```
 //! use proxy_filter_kit::cache::Cache;
@@ -24,15 +24,13 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 /// No slot.
 const NONE: usize = usize::MAX;
 
-/// What an entry takes besides key and value on wasm32, about: links, hash, expiry, and its part of
-/// the table.
+/// The approximate overhead of an entry on wasm32: links, hash, expiry, and its part of the table.
 const OVERHEAD: usize = 48;
 
-/// A bounded cache: see the [module](self).
+/// A cache with limits: see the [module](self).
 ///
-/// A look-up and an insertion take constant time. Of an attacker's keys with equal hashes, each
-/// look-up compares as many as the cache has, at most: keep caches small if clients choose the
-/// keys.
+/// A look-up and an insertion take constant time. If an attacker chooses keys with equal hashes,
+/// each look-up compares up to all keys of the cache. Use a small cache if clients choose the keys.
 pub struct Cache<K, V> {
     max_entries: usize,
     max_bytes: usize,
@@ -57,7 +55,8 @@ struct Slot<K, V> {
 }
 
 impl<K: Hash + Eq, V> Cache<K, V> {
-    /// A cache of so many entries. 0 entries keep nothing. Memory is allocated as entries come.
+    /// Creates a cache of at most `max_entries` entries. With 0 it stores nothing. Memory is
+    /// allocated when entries are inserted.
     pub fn new(max_entries: usize) -> Self {
         Self {
             max_entries,
@@ -72,8 +71,8 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         }
     }
 
-    /// Bounds the sum of what the entries say they take, and the overhead of the cache for each.
-    /// Without a bound, by default.
+    /// Limits the sum of the sizes of the entries, including the cache's overhead for each.
+    /// Defaults to no limit.
     #[must_use]
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = max_bytes;
@@ -81,18 +80,18 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         self
     }
 
-    /// Puts an entry into the cache until `expires`. It counts as the size of its types: for what
-    /// owns memory, use [`insert_sized`](Self::insert_sized).
+    /// Inserts an entry that is valid until `expires`. Its size is that of its types. For values
+    /// that own memory, use [`insert_sized`](Self::insert_sized).
     pub fn insert(&mut self, key: K, value: V, expires: Duration) -> bool {
         self.insert_sized(key, value, 0, expires)
     }
 
-    /// Puts an entry into the cache until `expires`, in place of the one with the same key. `owned`
-    /// is how many bytes key and value own besides their types' sizes: the length of a string or a
-    /// body.
+    /// Inserts an entry that is valid until `expires`, and replaces the entry with the same key.
+    /// `owned` is the number of bytes that key and value own besides the sizes of their types, such
+    /// as the length of a string.
     ///
-    /// Returns whether it was kept. An entry that exceeds the bound alone is not, and makes no
-    /// room; the one with the same key is gone then too.
+    /// Returns whether the entry was stored. An entry that alone exceeds the limit is not stored,
+    /// and does not remove others, but still removes the entry with the same key.
     pub fn insert_sized(&mut self, key: K, value: V, owned: usize, expires: Duration) -> bool {
         self.remove(&key);
         let bytes = owned.saturating_add(size_of::<(K, V)>()).saturating_add(OVERHEAD);
@@ -118,8 +117,7 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         true
     }
 
-    /// Returns the value under a key, unless it has expired, and makes it the most recently used
-    /// one.
+    /// Returns the value of a key unless it has expired, and marks it as the most recently used.
     pub fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q, now: Duration) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -135,8 +133,8 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         Some(value)
     }
 
-    /// Returns the value under a key and when it expires, even if that is past: to serve a stale
-    /// value while a service is down. The order of use stays as it is.
+    /// Returns the value of a key and its expiry, even if it has expired. Use it to serve a stale
+    /// value while a service is down. It does not count as a use.
     pub fn peek<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<(&V, Duration)>
     where
         K: Borrow<Q>,
@@ -145,7 +143,7 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         slot.entry.as_ref().map(|(_, value)| (value, slot.expires))
     }
 
-    /// Takes an entry out of the cache.
+    /// Removes an entry and returns its value.
     pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -153,8 +151,8 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         self.take(self.find(key)?).map(|(_, value)| value)
     }
 
-    /// Removes all that has expired, in time proportional to the number of entries. For a tick;
-    /// nothing needs it.
+    /// Removes all expired entries, in time proportional to the number of entries. Calling it is
+    /// optional, for example on a tick.
     pub fn remove_expired(&mut self, now: Duration) {
         for at in 0..self.slots.len() {
             if self.slots.get(at).is_some_and(|slot| slot.entry.is_some() && slot.expires <= now) {
@@ -163,23 +161,23 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         }
     }
 
-    /// Removes everything.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         let (max_entries, max_bytes) = (self.max_entries, self.max_bytes);
         *self = Self::new(max_entries).max_bytes(max_bytes);
     }
 
-    /// How many entries there are, expired ones included.
+    /// Returns the number of entries, including expired ones.
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Whether there is no entry.
+    /// Whether the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// How many bytes the entries count as.
+    /// Returns the size of all entries in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -216,7 +214,7 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         entry
     }
 
-    /// Makes it the most recently used one.
+    /// Marks an entry as the most recently used.
     fn link(&mut self, at: usize) {
         let before = self.newest;
         if let Some(slot) = self.slots.get_mut(at) {
@@ -274,7 +272,7 @@ mod tests {
         assert_eq!(cache.get("b", at(0)), None);
         assert_eq!((cache.get("a", at(0)).copied(), cache.get("c", at(0)).copied()), (Some(1), Some(3)));
         assert_eq!(cache.peek("a"), Some((&1, at(9))));
-        cache.insert("d", 4, at(9)); // a peek is no use: but get was, of `c` last
+        cache.insert("d", 4, at(9)); // `peek` does not count as a use; the last use was `get` of `c`
         assert_eq!(cache.peek("a"), None);
     }
 
@@ -307,7 +305,7 @@ mod tests {
         assert!(!Cache::new(0).insert(1, 1, at(9)));
     }
 
-    /// The same by searching.
+    /// The same cache, implemented by searching.
     struct Model {
         entries: Vec<(u64, u64, usize, Duration)>,
         max_entries: usize,
@@ -364,7 +362,7 @@ mod tests {
                     }
                 }
                 assert_eq!((cache.len(), cache.bytes()), (model.entries.len(), model.bytes()));
-                assert!(cache.slots.len() <= max_entries + 1, "slots are used again");
+                assert!(cache.slots.len() <= max_entries + 1, "slots are reused");
             }
             cache.clear();
             assert!(cache.is_empty() && cache.bytes() == 0);

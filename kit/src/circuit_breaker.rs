@@ -1,7 +1,7 @@
-//! A circuit breaker: stops calls to a service that fails, and tries again after a while.
+//! A circuit breaker: stops calls to a service that fails, and tries again later.
 //!
-//! Each VM has its own. Times are durations since any fixed point, usually 1970: the filter passes
-//! the clock in.
+//! Each VM has its own breaker. Times are durations since any fixed point, usually 1970. The filter
+//! passes the current time to each call.
 //!
 //! ```
 //! use proxy_filter_kit::circuit_breaker::{CircuitBreaker, Settings};
@@ -21,24 +21,27 @@
 use core::fmt;
 use core::time::Duration;
 
-/// When a breaker opens and closes.
+/// The conditions under which a breaker opens and closes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// So many failures in a row open it; 5 by default. 0 switches this off.
+    /// The number of consecutive failures that opens the breaker. Defaults to 5; 0 disables the
+    /// condition.
     pub consecutive_failures: u32,
-    /// This part of the calls within `window`, from 0 to 1, opens it; 0.5 by default. More than 1
-    /// switches this off.
+    /// The ratio of failed calls within `window`, from 0 to 1, that opens the breaker. Defaults to
+    /// 0.5; more than 1 disables the condition.
     pub failure_ratio: f64,
-    /// So many calls must have ended within `window` before the ratio counts; 20 by default.
+    /// The number of calls that must have ended within `window` before the ratio counts. Defaults
+    /// to 20.
     pub minimum_calls: u32,
-    /// Over which time the ratio is taken; 10 seconds by default. Counts start anew after it.
+    /// The time over which the ratio is counted. Defaults to 10 seconds. The counters then start
+    /// again from 0.
     pub window: Duration,
-    /// How long it stays open; 5 seconds by default. A permit of the half-open state that is not
-    /// reported for as long is taken back.
+    /// The time for which the breaker stays open. Defaults to 5 seconds. A permit of the half-open
+    /// state that is not reported within this time expires.
     pub open_for: Duration,
-    /// How many calls are allowed at once when it is half open, and how many must succeed to close
-    /// it; 1 by default. 0 counts as 1.
+    /// The number of concurrent calls in the half-open state, and of successes that close the
+    /// breaker. Defaults to 1; 0 counts as 1.
     pub probes: u32,
 }
 
@@ -63,23 +66,23 @@ pub enum State {
     Closed,
     /// No call is allowed.
     Open,
-    /// A few calls are allowed, as probes.
+    /// A few calls are allowed as probes.
     HalfOpen,
 }
 
-/// Allows one call; [`report`](CircuitBreaker::report) its result. If the stream ends before the
-/// result, drop the permit.
+/// A permit for one call. Pass its result to [`report`](CircuitBreaker::report). If the stream ends
+/// before the result, drop the permit.
 #[derive(Debug)]
 #[must_use = "report the result of the call"]
 pub struct Permit {
     generation: u64,
 }
 
-/// No call is allowed now.
+/// The error of a call that is not allowed now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Open {
-    /// How long it takes until a call may be allowed.
+    /// The time until a call may be allowed.
     pub retry_after: Duration,
 }
 
@@ -96,7 +99,7 @@ impl std::error::Error for Open {}
 pub struct CircuitBreaker {
     settings: Settings,
     phase: Phase,
-    /// Another after each change of the state: reports of calls that began before are ignored.
+    /// Changes with each change of the state: reports of earlier calls are ignored.
     generation: u64,
 }
 
@@ -108,13 +111,13 @@ enum Phase {
 }
 
 impl CircuitBreaker {
-    /// A closed breaker.
+    /// Creates a closed breaker.
     pub fn new(settings: Settings) -> Self {
         let phase = Phase::Closed { since: Duration::ZERO, calls: 0, failures: 0, in_a_row: 0 };
         Self { settings, phase, generation: 0 }
     }
 
-    /// The state, as the last call to a method left it.
+    /// Returns the state after the last call of a method.
     pub fn state(&self) -> State {
         match self.phase {
             Phase::Closed { .. } => State::Closed,
@@ -123,14 +126,14 @@ impl CircuitBreaker {
         }
     }
 
-    /// Allows a call, or says how long none is allowed.
+    /// Allows a call, or returns the time until one may be allowed.
     ///
     /// # Errors
-    /// The breaker is open, or half open with as many probes in flight as are allowed.
+    /// Fails if the breaker is open, or half open with all probes in flight.
     pub fn allow(&mut self, now: Duration) -> Result<Permit, Open> {
         let open_for = self.settings.open_for;
         if let Phase::Open { until } = self.phase {
-            // If the clock was set back, not longer than a whole pause.
+            // If the clock was set back, the wait is limited to one pause.
             let retry_after = until.saturating_sub(now).min(open_for);
             if !retry_after.is_zero() {
                 self.phase = Phase::Open { until: now.saturating_add(retry_after) };
@@ -145,7 +148,7 @@ impl CircuitBreaker {
                 if !retry_after.is_zero() {
                     return Err(Open { retry_after });
                 }
-                // Probes that are not reported for so long were dropped.
+                // Probes that were not reported within this time were dropped.
                 *allowed = *succeeded;
             }
             *allowed = allowed.saturating_add(1);
@@ -154,8 +157,8 @@ impl CircuitBreaker {
         Ok(Permit { generation: self.generation })
     }
 
-    /// Counts the result of a call that was allowed. Failures are what says that the service is not
-    /// well: a timeout, a reset, a 503. A 404 is a success.
+    /// Records the result of an allowed call. A failure is a result that shows that the service is
+    /// unhealthy: a timeout, a reset, a 503. A 404 is a success.
     #[expect(clippy::needless_pass_by_value, reason = "a permit is reported once")]
     pub fn report(&mut self, permit: Permit, is_success: bool, now: Duration) {
         let Permit { generation } = permit;

@@ -1,6 +1,8 @@
-//! Replaces, masks or removes what a pattern matches while a body passes, also where a match crosses chunks.
+//! Replaces, masks or removes the matches of a pattern in a body, including matches that span
+//! chunks.
 //!
-//! It keeps only the bytes at the end of a chunk in which a match may have begun: fewer than the longest match, whatever the body is.
+//! The editor stores only the bytes at the end of a chunk in which a match may have begun. That is
+//! less than the longest match, for a body of any size.
 //!
 //! ```
 //! use proxy_filter_kit::edit::{Action, Editor, Literals};
@@ -17,49 +19,52 @@ use aho_corasick::{AhoCorasick, Input, MatchKind};
 use core::fmt;
 use core::ops::Range;
 
-/// What a pattern finds in a window of a body.
+/// The result of a search in a window of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Found {
-    /// The first match, whatever follows the window.
+    /// The first match, for any bytes after the window.
     Match(Range<usize>),
-    /// No match begins before this place. What follows the window decides whether one begins at it.
+    /// No match begins before this position. The bytes after the window decide whether one begins
+    /// at it.
     Undecided(usize),
     /// No match begins in the window.
     Nothing,
 }
 
-/// What to look for.
+/// A pattern.
 pub trait Pattern {
-    /// How many bytes the longest match has, with those after it that decide about it. Bounds the memory of the editor.
+    /// The maximum length of a match, in bytes, including bytes after it that decide about it.
+    /// Limits the memory of the editor.
     fn longest(&self) -> usize;
 
-    /// Finds the first match in a window. `before` is the byte before it, `None` at the beginning of the body. At the end of the body,
-    /// nothing follows the window, and nothing is undecided.
+    /// Finds the first match in a window. `before` is the byte before the window, or `None` at the
+    /// beginning of the body. At the end of the body no bytes follow, so the result is never
+    /// undecided.
     fn find(&self, window: &[u8], before: Option<u8>, at_end: bool) -> Found;
 }
 
-/// What becomes of a match.
+/// The replacement of a match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Action {
-    /// It is left out.
+    /// The match is removed.
     Remove,
-    /// Something stands in its place.
+    /// The match is replaced with these bytes.
     Replace(Vec<u8>),
-    /// Each of its bytes is replaced by one, but the last few: the body keeps its length.
+    /// All bytes of the match except the last few are replaced, so the length does not change.
     Mask {
-        /// The byte that stands for each byte.
+        /// The byte that replaces each byte.
         with: u8,
-        /// How many bytes at the end of the match stay.
+        /// The number of bytes at the end of the match that are unchanged.
         keep_last: usize,
     },
 }
 
 /// Edits a body chunk by chunk: see the [module](self).
 ///
-/// The result does not depend on how the body is cut. With a content coding, gzip for example, decode the body before. A body whose
-/// length changes needs its `content-length` removed.
+/// The result does not depend on the boundaries of chunks. Decode a body with a content coding such
+/// as gzip first. Remove `content-length` if the length of the body may change.
 #[derive(Clone, Debug)]
 pub struct Editor<P> {
     pattern: P,
@@ -71,12 +76,13 @@ pub struct Editor<P> {
 }
 
 impl<P: Pattern> Editor<P> {
-    /// An editor for one body.
+    /// Creates an editor for one body.
     pub const fn new(pattern: P, action: Action) -> Self {
         Self { pattern, action, buffer: Vec::new(), before: None, matches: 0 }
     }
 
-    /// Takes a chunk, and returns what can be forwarded. With `end_of_stream` that is everything.
+    /// Processes a chunk, and returns the bytes to forward. With `end_of_stream`, these are all
+    /// remaining bytes.
     pub fn push(&mut self, chunk: &[u8], end_of_stream: bool) -> Vec<u8> {
         self.buffer.extend_from_slice(chunk);
         let mut edited = Vec::with_capacity(self.buffer.len());
@@ -86,7 +92,7 @@ impl<P: Pattern> Editor<P> {
             let found = self.pattern.find(window, self.before, end_of_stream);
             let range = match found {
                 Found::Match(range) if range.start < range.end && range.end <= window.len() => range,
-                // A match that is longer than the pattern says is none: memory has a bound.
+                // A match longer than the pattern's maximum is ignored, because memory is limited.
                 Found::Undecided(start)
                     if !end_of_stream && window.len().saturating_sub(start) >= self.pattern.longest() =>
                 {
@@ -115,12 +121,12 @@ impl<P: Pattern> Editor<P> {
         edited
     }
 
-    /// How many matches there were so far.
+    /// Returns the number of matches so far.
     pub fn matches(&self) -> u64 {
         self.matches
     }
 
-    /// How many bytes wait for the next chunk.
+    /// Returns the number of bytes that are stored until the next chunk.
     pub fn pending(&self) -> usize {
         self.buffer.len()
     }
@@ -140,28 +146,28 @@ impl Action {
     }
 }
 
-/// Texts to look for. Of several that match at one place the longest does.
+/// A set of texts. If several match at one position, the longest is used.
 #[derive(Clone, Debug)]
 pub struct Literals {
     automaton: AhoCorasick,
     longest: usize,
 }
 
-/// Why texts cannot be looked for.
+/// The fault of a set of texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LiteralsError {
-    /// One of them is empty.
+    /// A text is empty.
     Empty,
-    /// They are too many or too long.
+    /// The texts are too many or too long.
     TooLarge,
 }
 
 impl fmt::Display for LiteralsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Empty => "a text to look for is empty",
-            Self::TooLarge => "the texts to look for are too many or too long",
+            Self::Empty => "a text of the pattern is empty",
+            Self::TooLarge => "the texts of the pattern are too many or too long",
         })
     }
 }
@@ -169,15 +175,15 @@ impl fmt::Display for LiteralsError {
 impl std::error::Error for LiteralsError {}
 
 impl Literals {
-    /// Looks for these texts.
+    /// Creates a pattern that matches these texts.
     ///
     /// # Errors
-    /// One is empty, or there are too many.
+    /// Fails if a text is empty, or there are too many.
     pub fn new<T: AsRef<[u8]>>(texts: impl IntoIterator<Item = T>) -> Result<Self, LiteralsError> {
         Self::build(texts, false)
     }
 
-    /// Looks for these texts in any case of ASCII letters.
+    /// Creates a pattern that matches these texts in any case of ASCII letters.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -204,7 +210,7 @@ impl Pattern for Literals {
     }
 
     fn find(&self, window: &[u8], _before: Option<u8>, at_end: bool) -> Found {
-        // From here on, what follows the window may belong to a match.
+        // From this position on, bytes after the window may belong to a match.
         let open = if at_end { window.len() } else { window.len().saturating_sub(self.longest.saturating_sub(1)) };
         match self.automaton.try_find(Input::new(window)) {
             Ok(Some(found)) if found.start() < open || at_end => Found::Match(found.range()),
@@ -214,9 +220,10 @@ impl Pattern for Literals {
     }
 }
 
-/// Numbers of payment cards: 13 to 19 digits whose check digit is right (ISO/IEC 7812, Luhn), with single spaces or hyphens between them or not.
+/// Numbers of payment cards: 13 to 19 digits with a valid check digit (ISO/IEC 7812, Luhn), with or
+/// without single spaces or hyphens between them.
 ///
-/// One in ten numbers of that length at random has a right check digit.
+/// One in ten random numbers of that length has a valid check digit.
 ///
 /// ```
 /// use proxy_filter_kit::edit::{Action, CardNumbers, Editor};

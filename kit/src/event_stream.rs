@@ -1,4 +1,4 @@
-//! Event streams (server-sent events), read and written while they pass.
+//! Event streams (server-sent events): decodes and encodes them chunk by chunk.
 //!
 //! ```
 //! use proxy_filter_kit::event_stream::{Decoder, Event};
@@ -20,31 +20,32 @@ use core::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Event {
-    /// The field `event`; empty if there is none, which means `message`.
+    /// The field `event`; empty if missing, which means `message`.
     pub name: Vec<u8>,
-    /// The lines of `data`, with a line feed between them.
+    /// The lines of `data`, joined with line feeds.
     pub data: Vec<u8>,
-    /// The field `id` of this event or of the last one that had one.
+    /// The field `id` of this event, or the last one before it.
     pub id: Vec<u8>,
     /// The field `retry`, if this event has one.
     pub retry: Option<Duration>,
 }
 
 impl Event {
-    /// An event with data alone.
+    /// Creates an event that has only data.
     pub fn data(data: impl Into<Vec<u8>>) -> Self {
         Self { data: data.into(), ..Self::default() }
     }
 
-    /// Gives it a name.
+    /// Sets the name of the event.
     #[must_use]
     pub fn named(mut self, name: impl Into<Vec<u8>>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Writes the event as it is sent. Line breaks in data make several lines; a name or id with a line break or NUL is left out, because
-    /// it would begin another field. A carriage return in data is read as a line feed.
+    /// Encodes the event for the wire. Line breaks in the data make several lines. A name or id
+    /// with a line break or NUL is left out, because it would begin another field. A carriage
+    /// return in the data becomes a line feed.
     pub fn encode(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(self.data.len().saturating_add(16));
         let is_fine = |value: &[u8]| !value.is_empty() && !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
@@ -68,26 +69,28 @@ impl Event {
     }
 }
 
-/// Reads events from chunks, wherever they are cut. An event is reported in the chunk that ends it.
+/// Decodes events from chunks of any size. An event is reported in the chunk that completes it.
 ///
-/// It keeps at most twice `max_event` bytes, whatever the stream is.
+/// Stores at most twice `max_event` bytes, for any stream.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     max_event: usize,
-    /// The line so far.
+    /// The current line, so far.
     line: Vec<u8>,
     event: Event,
     has_data: bool,
     is_first_line: bool,
-    /// The last byte was a carriage return: a line feed after it ends no other line.
+    /// The last byte was a carriage return. A line feed after it does not end another line.
     after_return: bool,
-    /// The rest of an event that is too large. Whether its current line is empty so far.
+    /// The rest of an event that is too large. The value is whether its current line is empty so
+    /// far.
     skipping: Option<bool>,
     skipped: u64,
 }
 
 impl Decoder {
-    /// Reads a stream whose events have at most so many bytes in all their fields. Larger ones are skipped.
+    /// Creates a decoder for events of at most `max_event` bytes in all their fields. Larger events
+    /// are skipped.
     pub fn new(max_event: usize) -> Self {
         Self {
             max_event,
@@ -101,7 +104,7 @@ impl Decoder {
         }
     }
 
-    /// Reads a chunk, and calls the closure for each event that ends in it.
+    /// Decodes a chunk, and calls the closure for each event that it completes.
     pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(Event)) {
         let mut rest = chunk;
         while let Some(first) = rest.first() {
@@ -121,8 +124,8 @@ impl Decoder {
         }
     }
 
-    /// Returns an event that the end of the stream cut off before its empty line. Browsers ignore it; some services end their last event
-    /// so.
+    /// Returns an event that the stream ended before its empty line. Browsers ignore such an event,
+    /// but some services end their last event so.
     pub fn finish(mut self) -> Option<Event> {
         let mut last = None;
         if !self.line.is_empty() {
@@ -132,7 +135,7 @@ impl Decoder {
         last
     }
 
-    /// How many events were larger than the bound.
+    /// Returns the number of events that exceeded the limit.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -155,7 +158,7 @@ impl Decoder {
     fn reset(&mut self) {
         self.line = Vec::new();
         self.has_data = false;
-        // The last id stays.
+        // The last id is kept.
         self.event = Event { id: core::mem::take(&mut self.event.id), ..Event::default() };
     }
 
@@ -177,7 +180,7 @@ impl Decoder {
         } else {
             self.field(&line);
         }
-        // The memory of the line is used again.
+        // The memory of the line is reused.
         line.clear();
         self.line = line;
     }
@@ -221,7 +224,7 @@ mod tests {
         events
     }
 
-    /// Streams, and their events. The first four are those of the HTML standard, section 9.2.6.
+    /// Streams, and their events. The first four are from the HTML standard, section 9.2.6.
     const STREAMS: [(&str, &[&str]); 16] = [
         ("data: YHOO\ndata: +2\ndata: 10\n\n", &["|YHOO\n+2\n10|"]),
         (
@@ -242,7 +245,7 @@ mod tests {
         ("event: a\nevent: b\ndata: 1\n\ndata: 2\n\n", &["b|1|", "|2|"]),
         ("data: a:b: c\n\n:data: d\n\n", &["|a:b: c|"]),
         ("data: unfinished\n", &[]),
-        // Shapes of four services of language models, made up.
+        // Invented streams in the formats of four services of language models.
         (
             "data: {\"choices\":[{\"delta\":{\"content\":\"Hé\"}}]}\n\ndata: [DONE]\n\n",
             &["|{\"choices\":[{\"delta\":{\"content\":\"Hé\"}}]}|", "|[DONE]|"],

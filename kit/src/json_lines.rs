@@ -1,4 +1,4 @@
-//! JSON lines (NDJSON): one value a line, read while the body passes.
+//! JSON lines (NDJSON): one value in each line, parsed chunk by chunk.
 //!
 //! ```
 //! use proxy_filter_kit::json_lines::Lines;
@@ -12,10 +12,10 @@
 //! assert_eq!(values, [b"{\"a\":1}", b"{\"a\":2}", b"{\"a\":3}"]);
 //! ```
 
-/// Reads lines from chunks, wherever they are cut. A line is reported in the chunk that ends it.
+/// Splits chunks of any size into lines. A line is reported in the chunk that completes it.
 ///
-/// Lines end with LF or CRLF; lines of nothing but spaces are skipped. It keeps at most `max_line` bytes, and none while lines do not cross
-/// chunks.
+/// Lines end with LF or CRLF. Lines of only spaces are skipped. Stores at most `max_line` bytes,
+/// and none while lines do not span chunks.
 #[derive(Clone, Debug)]
 pub struct Lines {
     max_line: usize,
@@ -25,12 +25,12 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Reads lines of at most so many bytes. Longer ones are skipped.
+    /// Creates a reader for lines of at most `max_line` bytes. Longer lines are skipped.
     pub fn new(max_line: usize) -> Self {
         Self { max_line, line: Vec::new(), skipping: false, skipped: 0 }
     }
 
-    /// Reads a chunk, and calls the closure for each line that ends in it, without its end.
+    /// Reads a chunk, and calls the closure for each line that it completes, without the line end.
     pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(&[u8])) {
         let mut parts = chunk.split(|byte| *byte == b'\n').peekable();
         while let Some(part) = parts.next() {
@@ -59,13 +59,14 @@ impl Lines {
         (!line.is_empty() && line.len() <= self.max_line).then(|| line.to_vec())
     }
 
-    /// How many lines were longer than the bound, those that [`finish`](Self::finish) leaves out not counted.
+    /// Returns the number of lines that exceeded the limit, except those that
+    /// [`finish`](Self::finish) drops.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
     fn report(&mut self, line: &[u8], each: &mut impl FnMut(&[u8])) {
-        // The bound does not count the carriage return.
+        // The limit does not include the carriage return.
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > self.max_line {
             self.skipped = self.skipped.saturating_add(1);

@@ -1,12 +1,12 @@
 //! Building blocks of real proxy filters.
 //!
-//! One module a block, each behind a feature of the same name; no feature is on by default. The
-//! blocks take and return bytes and text, so that a filter uses them in callbacks and in async
-//! functions alike, and tests them with plain `cargo test`.
+//! Each block is a module behind a feature of the same name. No feature is on by default. The
+//! blocks take and return bytes and text. A filter can therefore use them in callbacks and in async
+//! functions, and test them with plain `cargo test`.
 //!
-//! - No block panics, whatever bytes a client or a host sends.
-//! - No block keeps more memory than its documentation says.
-//! - No block reads a clock or a source of random numbers: the filter passes them in.
+//! - No block panics, for any bytes of a client or a host.
+//! - No block stores more memory than its documentation says.
+//! - No block reads a clock or a source of random numbers: the filter passes their values.
 //!
 //! ```toml
 //! [dependencies]

@@ -1,4 +1,4 @@
-//! Multipart bodies (`multipart/form-data` and others), read while they pass.
+//! Multipart bodies (`multipart/form-data` and others), parsed chunk by chunk.
 //!
 //! ```
 //! use proxy_filter_kit::multipart::{Event, Reader, boundary};
@@ -23,21 +23,22 @@
 use crate::request::MediaType;
 use core::fmt;
 
-/// Returns the boundary that a `content-type` names, if it is a multipart type.
+/// Returns the boundary in a `content-type`, if it is a multipart type.
 pub fn boundary(content_type: &[u8]) -> Option<Vec<u8>> {
     let media_type = MediaType::parse(content_type)?;
     media_type.kind().eq_ignore_ascii_case(b"multipart").then(|| media_type.parameter("boundary"))?
 }
 
-/// Why a body is not read.
+/// The fault of a body that cannot be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MultipartError {
-    /// The boundary is empty, longer than 70 bytes, ends with a space, or has a character that no boundary has.
+    /// The boundary is empty, longer than 70 bytes, ends with a space, or has a character that
+    /// boundaries must not have.
     Boundary,
-    /// A part's headers are larger than the bound.
+    /// The headers of a part exceed the limit.
     HeadersTooLarge,
-    /// A header has no name, or something else than the end of the line follows a boundary.
+    /// A header has no name, or a boundary is not followed by the end of the line.
     Malformed,
 }
 
@@ -45,7 +46,7 @@ impl fmt::Display for MultipartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Boundary => "the boundary of the multipart body is malformed",
-            Self::HeadersTooLarge => "the headers of a part of the multipart body are larger than the bound",
+            Self::HeadersTooLarge => "the headers of a part of the multipart body exceed the limit",
             Self::Malformed => "the multipart body is malformed",
         })
     }
@@ -62,42 +63,43 @@ pub struct Part {
 }
 
 impl Part {
-    /// Returns the first value of a header, whose name is given in lower case.
+    /// Returns the first value of a header. Pass its name in lower case.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers.iter().find(|(found, _)| found == name.as_bytes()).map(|(_, value)| value.as_slice())
     }
 
-    /// The name of the field in the form.
+    /// Returns the name of the field in the form.
     pub fn name(&self) -> Option<Vec<u8>> {
         self.disposition("name")
     }
 
-    /// The name of the file, as the client sent it: it may be a path, or any bytes.
+    /// Returns the name of the file, as the client sent it. It may be a path, or any bytes.
     ///
-    /// Servers differ in how they read odd names: refuse a part with `filename*` or with several names if a rule depends on the name.
+    /// Servers interpret unusual names differently. Refuse a part with `filename*` or with several
+    /// names if a rule depends on the name.
     pub fn file_name(&self) -> Option<Vec<u8>> {
         self.disposition("filename")
     }
 
     fn disposition(&self, name: &str) -> Option<Vec<u8>> {
         let value = self.header("content-disposition")?;
-        // Its parameters are written as those of a media type.
+        // Its parameters have the syntax of media type parameters.
         let start = value.iter().position(|byte| *byte == b';')?;
         MediaType::parse(&[b"x/x", value.get(start..)?].concat())?.parameter(name)
     }
 }
 
-/// What is read.
+/// An event of the parser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A part begins: all its headers.
+    /// A part begins. The value is all its headers.
     Part(Part),
-    /// Bytes of the part, as soon as they are known to be no boundary.
+    /// Bytes of the part, once they are known not to be a boundary.
     Data(&'a [u8]),
     /// The part has ended.
     PartEnd,
-    /// The last part has ended. What follows is ignored.
+    /// The last part has ended. The rest of the body is ignored.
     End,
 }
 
@@ -111,9 +113,9 @@ enum State {
     Failed(MultipartError),
 }
 
-/// Reads the parts of one body from chunks, wherever they are cut.
+/// Parses the parts of one body from chunks of any size.
 ///
-/// It keeps at most `max_headers` bytes, a boundary, and the chunk while it is read.
+/// Stores at most `max_headers` bytes, a boundary, and the chunk while it is parsed.
 #[derive(Clone, Debug)]
 pub struct Reader {
     /// The boundary with the line break and the hyphens before it.
@@ -124,24 +126,26 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads a body with this boundary. The headers of a part have at most `max_headers` bytes.
+    /// Creates a parser for a body with this boundary. The headers of a part may have at most
+    /// `max_headers` bytes.
     ///
     /// # Errors
-    /// The boundary is malformed.
+    /// Fails if the boundary is malformed.
     pub fn new(boundary: &[u8], max_headers: usize) -> Result<Self, MultipartError> {
         let is_fine = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(byte);
         if boundary.is_empty() || boundary.len() > 70 || boundary.ends_with(b" ") || !boundary.iter().all(is_fine) {
             return Err(MultipartError::Boundary);
         }
         let delimiter = [b"\r\n--", boundary].concat();
-        // The first boundary may begin the body: as if a line ended before it.
+        // The first boundary may be at the beginning of the body, as if a line ended before it.
         Ok(Self { delimiter, max_headers, state: State::Preamble, buffer: b"\r\n".to_vec() })
     }
 
-    /// Reads a chunk, and calls the closure for what it completes.
+    /// Parses a chunk, and calls the closure for each event that it completes.
     ///
     /// # Errors
-    /// The body is malformed or a part's headers are too large. Each call after that returns the same error.
+    /// Fails if the body is malformed, or the headers of a part are too large. Each later call
+    /// returns the same error.
     pub fn push(&mut self, chunk: &[u8], mut each: impl FnMut(Event<'_>)) -> Result<(), MultipartError> {
         let mut buffer = core::mem::take(&mut self.buffer);
         buffer.extend_from_slice(chunk);
@@ -161,12 +165,12 @@ impl Reader {
         result
     }
 
-    /// Whether the last boundary was read. A body that ends before was cut off.
+    /// Whether the last boundary was parsed. A body that ends earlier was truncated.
     pub fn is_complete(&self) -> bool {
         self.state == State::End
     }
 
-    /// Reads what it can, and returns whether there may be more.
+    /// Parses as much as possible, and returns whether there may be more.
     fn step(&mut self, rest: &mut &[u8], each: &mut impl FnMut(Event<'_>)) -> Result<bool, MultipartError> {
         let bytes = *rest;
         match self.state {
@@ -205,7 +209,7 @@ impl Reader {
                     [] | [b'\r' | b'-'] if padding <= self.max_headers => return Ok(false),
                     _ => return Err(MultipartError::Malformed),
                 }
-                // The line break stays: an empty line after it ends the headers.
+                // The line break is kept: an empty line after it ends the headers.
                 *rest = bytes.get(padding..).unwrap_or_default();
             }
             State::Headers => {
@@ -238,7 +242,7 @@ fn part(headers: &[u8]) -> Result<Part, MultipartError> {
         let (line, after) = line.split_at_checked(end).unwrap_or((line, &[]));
         rest = after;
         if let ([b' ' | b'\t', ..], Some((_, value))) = (line, part.headers.last_mut()) {
-            // A header that goes on in the next line.
+            // A header that continues in the next line.
             value.push(b' ');
             value.extend_from_slice(line.trim_ascii());
             continue;
@@ -266,7 +270,7 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where the beginning of what is wanted may stand at the end.
+/// Returns the position at the end where the beginning of the text may be.
 fn partial(bytes: &[u8], wanted: &[u8]) -> usize {
     let first = bytes.len().saturating_sub(wanted.len().saturating_sub(1));
     (first..bytes.len()).find(|at| bytes.get(*at..).is_some_and(|end| wanted.starts_with(end))).unwrap_or(bytes.len())

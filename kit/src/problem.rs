@@ -1,4 +1,4 @@
-//! Errors as JSON that programs read: problem details (RFC 9457).
+//! Errors as JSON for programs: problem details (RFC 9457).
 //!
 //! ```
 //! use proxy_filter_kit::problem::{CONTENT_TYPE, Problem};
@@ -14,41 +14,44 @@ use serde_json::{Map, Value};
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// A problem. Its type is `about:blank` until [`kind`](Self::kind) sets another one.
+/// A problem. Its type is `about:blank` unless [`kind`](Self::kind) sets another one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem(Map<String, Value>);
 
 impl Problem {
-    /// A problem with the status of the response and a short text that is the same for all problems of its kind.
+    /// Creates a problem with the status of the response, and a short text that is the same for all
+    /// problems of its kind.
     pub fn new(status: u16, title: impl Into<String>) -> Self {
         Self(Map::new()).put("status", status).put("title", title.into())
     }
 
-    /// Sets `type`: a URI that names the kind of problem.
+    /// Sets `type`: a URI that identifies the kind of problem.
     #[must_use]
     pub fn kind(self, uri: impl Into<String>) -> Self {
         self.put("type", uri.into())
     }
 
-    /// Sets `detail`: what is wrong with this request. Text of a client is escaped, so that it stays within the JSON string.
+    /// Sets `detail`: the fault of this request. Text of a client is escaped, so that it cannot end
+    /// the JSON string.
     #[must_use]
     pub fn detail(self, detail: impl Into<String>) -> Self {
         self.put("detail", detail.into())
     }
 
-    /// Sets `instance`: a URI that names this occurrence, a request id for example.
+    /// Sets `instance`: a URI that identifies this occurrence, such as a request id.
     #[must_use]
     pub fn instance(self, uri: impl Into<String>) -> Self {
         self.put("instance", uri.into())
     }
 
-    /// Adds a member of one's own. Those of the standard have methods, and are left as they are.
+    /// Adds an extension member. Members of the standard have their own methods, and are not
+    /// changed.
     #[must_use]
     pub fn member(self, name: &str, value: impl Into<Value>) -> Self {
         if ["type", "status", "title", "detail", "instance"].contains(&name) { self } else { self.put(name, value) }
     }
 
-    /// The body of the response.
+    /// Returns the body of the response.
     pub fn to_json(&self) -> String {
         Value::Object(self.0.clone()).to_string()
     }

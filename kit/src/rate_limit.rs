@@ -1,7 +1,8 @@
-//! Rate limits: token buckets and sliding windows, exact over all workers or cheap.
+//! Rate limits: token buckets and sliding windows, either exact over all workers or cheap.
 //!
-//! A limit is arithmetic on one number: the filter keeps that number where it wants. In the SDK's shared data, an update by compare-and-swap
-//! makes the limit exact over all workers of a proxy:
+//! A limit is arithmetic on one number, and the filter chooses where to store that number. In the
+//! SDK's shared data, an update by compare-and-swap makes the limit exact over all workers of a
+//! proxy:
 //!
 //! ```
 //! use proxy_filter_kit::rate_limit::{Taken, TokenBucket};
@@ -25,13 +26,14 @@
 //! assert!(matches!(taken, Taken::Allowed { remaining: 19, .. }));
 //! ```
 //!
-//! [`Reserve`] takes tokens in batches, and touches the shared number once a batch.
+//! [`Reserve`] takes tokens in batches, and updates the shared number once for each batch.
 
 use core::time::Duration;
 
-/// A token bucket: so many tokens a period, and so many at once.
+/// A token bucket: a rate of tokens, and a maximum number at once.
 ///
-/// The state is the time in nanoseconds at which the bucket will be full again (GCRA): 8 bytes a key.
+/// The state is the time in nanoseconds at which the bucket is full again (GCRA): 8 bytes for each
+/// key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenBucket {
     /// Nanoseconds for one token, at least 1.
@@ -39,20 +41,21 @@ pub struct TokenBucket {
     burst: u64,
 }
 
-/// Whether tokens were taken.
+/// The result of taking tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Taken {
-    /// They were.
+    /// The tokens were taken.
     Allowed {
-        /// The new state: store it.
+        /// The new state. Store it.
         state: u64,
-        /// How many tokens are left now.
+        /// The number of remaining tokens.
         remaining: u64,
     },
-    /// They were not; the state stays as it is.
+    /// The tokens were not taken, and the state does not change.
     Denied {
-        /// When there will be enough, if nobody else takes any. `Duration::MAX` for more tokens than the bucket holds.
+        /// The time until there are enough tokens, if no other call takes any. `Duration::MAX` for
+        /// more tokens than the bucket can have.
         retry_after: Duration,
     },
 }
@@ -63,7 +66,7 @@ impl Taken {
         matches!(self, Self::Allowed { .. })
     }
 
-    /// The state to store, if there is a new one.
+    /// Returns the state to store, if it has changed.
     pub const fn state(&self) -> Option<u64> {
         match self {
             Self::Allowed { state, .. } => Some(*state),
@@ -77,22 +80,24 @@ fn nanoseconds(time: Duration) -> u64 {
 }
 
 impl TokenBucket {
-    /// So many tokens a period, and as many at once. 0 tokens count as 1. A token takes at least one nanosecond.
+    /// Creates a bucket with this number of tokens for each period, and the same maximum. 0 tokens
+    /// count as 1. A token takes at least one nanosecond.
     pub fn new(tokens: u64, period: Duration) -> Self {
         let tokens = tokens.max(1);
         Self { interval: (nanoseconds(period) / tokens).max(1), burst: tokens }
     }
 
-    /// Sets how many tokens the bucket holds. 0 counts as 1.
+    /// Sets the maximum number of tokens in the bucket. 0 counts as 1.
     #[must_use]
     pub const fn burst(mut self, burst: u64) -> Self {
         self.burst = if burst == 0 { 1 } else { burst };
         self
     }
 
-    /// Takes tokens at a time since 1970. `None` is a full bucket.
+    /// Takes tokens, at a time since 1970. The state `None` is a full bucket.
     ///
-    /// A clock that is set back gives no tokens; a state far in the future, as after a change of the settings, counts as an empty bucket.
+    /// If the clock is set back, no tokens are added. A state far in the future, as after a change
+    /// of the settings, counts as an empty bucket.
     pub fn take(&self, state: Option<u64>, tokens: u64, now: Duration) -> Taken {
         let now = nanoseconds(now);
         let capacity = self.interval.saturating_mul(self.burst);
@@ -110,16 +115,17 @@ impl TokenBucket {
     }
 }
 
-/// A sliding window: so many in any window of time, estimated from two counters.
+/// A sliding window: a maximum number in any window of time, estimated from two counters.
 ///
-/// The estimate takes the requests of the last window to have come evenly. It is exact for an even load.
+/// The estimate assumes that the requests of the previous window were evenly distributed. It is
+/// exact for an even load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlidingWindow {
     limit: u32,
     window: u64,
 }
 
-/// The state of a [`SlidingWindow`]: 16 bytes a key.
+/// The state of a [`SlidingWindow`]: 16 bytes for each key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Window {
     number: u64,
@@ -128,7 +134,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// The state as bytes, to be stored.
+    /// Returns the state as bytes, to be stored.
     pub fn to_bytes(self) -> [u8; 16] {
         let mut bytes = [0; 16];
         let parts =
@@ -137,7 +143,7 @@ impl Window {
         bytes
     }
 
-    /// The state that was stored.
+    /// Restores a stored state.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
         let number = |from: usize, count: usize| {
             bytes.iter().skip(from).take(count).rev().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte))
@@ -148,12 +154,13 @@ impl Window {
 }
 
 impl SlidingWindow {
-    /// So many in each window. A window takes at least one nanosecond.
+    /// Creates a limit of this number in each window. A window takes at least one nanosecond.
     pub fn new(limit: u32, window: Duration) -> Self {
         Self { limit, window: nanoseconds(window).max(1) }
     }
 
-    /// Counts one at a time since 1970, and returns the new state, or `None` if the limit is reached: then the state stays as it is.
+    /// Counts one request, at a time since 1970. Returns the new state, or `None` if the limit is
+    /// reached: then the state does not change.
     ///
     /// ```
     /// use proxy_filter_kit::rate_limit::{SlidingWindow, Window};
@@ -170,13 +177,13 @@ impl SlidingWindow {
         let now = nanoseconds(now);
         let number = now / self.window;
         let mut state = match number.checked_sub(state.number) {
-            // A clock that was set back stays in the later window.
+            // If the clock was set back, the later window is used.
             None | Some(0) => state,
             Some(1) => Window { number, before: state.current, current: 0 },
             Some(_) => Window { number, before: 0, current: 0 },
         };
         let rest = if state.number > number { self.window } else { self.window.saturating_sub(now % self.window) };
-        // What of the window before is within the last window of time.
+        // The part of the previous window that the sliding window still contains.
         let before = u128::from(state.before) * u128::from(rest) / u128::from(self.window);
         if before + u128::from(state.current) >= u128::from(self.limit) {
             return None;
@@ -186,13 +193,16 @@ impl SlidingWindow {
     }
 }
 
-/// Tokens that one VM has taken from a shared bucket in advance: the shared number is touched once a batch.
+/// Tokens that one VM has taken from a shared bucket in advance. The shared number is updated once
+/// for each batch.
 ///
-/// With `n` VMs and batches of `b`, at most `burst + rate * t + n * b` tokens are used in any time `t`, and at most `(n + 1) * b` tokens lie
-/// unused while a VM denies. Reserved tokens are lost after `keep`. When the bucket has fewer tokens than a batch, a VM takes one, and leaves
-/// the shared number alone until there may be a batch.
+/// With `n` VMs and batches of `b`, at most `burst + rate * t + n * b` tokens are used in any time
+/// `t`. At most `(n + 1) * b` tokens are unused while a VM denies. Reserved tokens expire after
+/// `keep`. If the bucket has fewer tokens than a batch, a VM takes one, and then does not update
+/// the shared number until there may be a batch.
 ///
-/// A batch of a tenth of what one VM uses in a second is cheap and close. It must not be larger than the bucket's burst.
+/// A batch of a tenth of the tokens that one VM uses in a second is cheap and accurate. It must not
+/// be larger than the bucket's burst.
 #[derive(Clone, Copy, Debug)]
 pub struct Reserve {
     batch: u64,
@@ -203,15 +213,17 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// Takes so many tokens at once, and keeps them for so long. 0 counts as 1.
+    /// Sets the size of a batch, and the time after which its tokens expire. A size of 0 counts as
+    /// 1.
     pub fn new(batch: u64, keep: Duration) -> Self {
         Self { batch: batch.max(1), keep, left: 0, until: Duration::ZERO, denied_until: Duration::ZERO }
     }
 
-    /// Takes one token. The closure takes tokens from the shared bucket: it gets their number.
+    /// Takes one token. The closure takes tokens from the shared bucket, and receives their number.
     ///
     /// # Errors
-    /// That of the closure; no token is taken then. How long it takes until there may be a token, as `Ok(Err(…))`.
+    /// Returns the closure's error; then no token is taken. If there is no token, returns
+    /// `Ok(Err(…))` with the time until there may be one.
     pub fn take<E>(
         &mut self,
         now: Duration,
@@ -223,7 +235,7 @@ impl Reserve {
         }
         self.left = 0;
         let wait = self.denied_until.saturating_sub(now);
-        // If the clock was set back, not longer than tokens are kept.
+        // If the clock was set back, the wait is limited to the time for which tokens are kept.
         if !wait.is_zero() && wait <= self.keep {
             return Ok(Err(wait));
         }
@@ -234,7 +246,8 @@ impl Reserve {
             }
             Taken::Denied { retry_after } => retry_after,
         };
-        // Fewer tokens than a batch: one of them, and then a pause until there may be a batch.
+        // There are fewer tokens than a batch. Take one of them, then pause until there may be a
+        // batch.
         let single = shared(1)?;
         let wait = match single {
             Taken::Denied { retry_after } if until_batch > self.keep => retry_after,
@@ -295,7 +308,7 @@ mod tests {
         assert_eq!(future, Taken::Denied { retry_after: Duration::from_secs(1) });
     }
 
-    /// Takes as the shared data of a proxy does.
+    /// Takes tokens as with the shared data of a proxy.
     fn shared(cell: &AtomicU64, bucket: &TokenBucket, tokens: u64, now: Duration) -> Taken {
         let mut taken = Taken::Denied { retry_after: Duration::ZERO };
         let _ = cell.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |state| {
@@ -351,7 +364,7 @@ mod tests {
             })
         };
         assert_eq!(take(&mut reserve, at(0), 5), Ok(Ok(())));
-        assert_eq!(take(&mut reserve, at(51), 100), Ok(Err(Duration::from_millis(49))), "the bucket is left alone");
+        assert_eq!(take(&mut reserve, at(51), 100), Ok(Err(Duration::from_millis(49))), "the bucket is not used");
         assert_eq!(take(&mut reserve, at(101), 100), Ok(Ok(())));
         assert_eq!(take(&mut reserve, at(102), 0), Ok(Ok(())), "a reserved token");
         assert_eq!(take(&mut reserve, at(1101), 0), Ok(Err(Duration::from_millis(100))), "lost");
@@ -374,10 +387,10 @@ mod tests {
                 .count()
         };
         assert_eq!(count(5_900, 20), 10);
-        assert_eq!(count(6_000, 20), 0, "the window before counts whole");
+        assert_eq!(count(6_000, 20), 0, "the previous window counts completely");
         assert_eq!(count(6_500, 20), 5);
         assert_eq!(count(6_900, 20), 4);
-        assert_eq!(count(3_000, 20), 0, "a clock that was set back");
+        assert_eq!(count(3_000, 20), 0, "the clock was set back");
         assert_eq!(count(9_000, 20), 10);
         assert_eq!(SlidingWindow::new(0, Duration::ZERO).count(Window::default(), Duration::MAX), None);
     }

@@ -1,12 +1,12 @@
-//! Retries: when, how often, and how many at all.
+//! Retries of calls: pauses, numbers of attempts, and a budget for all calls.
 //!
-//! [`Backoff`] computes pauses, [`Budget`] bounds retries to a part of the calls, [`retry_after`]
-//! reads what a service asks for, and [`Retry`] runs an async closure with all of them.
+//! [`Backoff`] computes pauses. [`Budget`] limits retries to a part of the calls. [`retry_after`]
+//! parses the pause that a service requests. [`Retry`] runs an async closure with all of them.
 
 use core::time::Duration;
 use std::time::SystemTime;
 
-/// Pauses between attempts: twice as long each time, up to a longest one, with jitter.
+/// Pauses between attempts: each is twice the one before, up to a maximum, with jitter.
 ///
 /// ```
 /// use proxy_filter_kit::retry::Backoff;
@@ -26,19 +26,19 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Sets the pause before the first retry, and the longest one.
+    /// Sets the pause before the first retry, and the maximum.
     pub const fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest }
     }
 
-    /// Returns the pause before a retry without jitter. Retries count from 0.
+    /// Returns the pause before a retry without jitter. Retries are numbered from 0.
     pub fn longest_pause(&self, retry: u32) -> Duration {
         let factor = 1_u32.checked_shl(retry).unwrap_or(u32::MAX);
         self.first.saturating_mul(factor).min(self.longest)
     }
 
-    /// Returns the pause before a retry, between half of the longest pause and all of it, as a
-    /// random number says. Without jitter, all streams that failed together try again together.
+    /// Returns a pause between half of the full pause and the full pause, chosen by a random
+    /// number. Without jitter, all streams that failed together would retry together.
     pub fn pause(&self, retry: u32, random: u64) -> Duration {
         let half = self.longest_pause(retry) / 2;
         let nanoseconds = u64::try_from(half.as_nanos()).unwrap_or(u64::MAX);
@@ -46,10 +46,11 @@ impl Backoff {
     }
 }
 
-/// Bounds retries to a part of the calls: without it, a service that is slow gets a multiple of its
-/// load.
+/// Limits retries to a part of the calls. Without a budget, retries multiply the load of a slow
+/// service.
 ///
-/// Each call pays in, each retry takes out; a few are saved for quiet times.
+/// Each call adds to the budget, and each retry takes from it. A few retries are saved for times
+/// with few calls.
 ///
 /// ```
 /// use proxy_filter_kit::retry::Budget;
@@ -70,19 +71,19 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Allows retries of this part of the calls. `saved` is how many can be saved, and how many
-    /// there are at first; they are not less than what one call pays in.
+    /// Allows retries for this part of the calls. `saved` is the maximum number of saved retries,
+    /// and the number at the beginning. It is at least the amount that one call adds.
     pub fn percent(percent: u32, saved: u32) -> Self {
         let most = saved.saturating_mul(100);
         Self { percent, saved: most, most: most.saturating_add(10_000).max(percent) }
     }
 
-    /// Counts a call that is no retry.
+    /// Records a call that is not a retry.
     pub fn on_call(&mut self) {
         self.saved = self.saved.saturating_add(self.percent).min(self.most);
     }
 
-    /// Takes one retry, if there is one left.
+    /// Takes one retry from the budget, if there is one.
     pub fn take_retry(&mut self) -> bool {
         let left = self.saved.checked_sub(100);
         self.saved = left.unwrap_or(self.saved);
@@ -90,8 +91,7 @@ impl Budget {
     }
 }
 
-/// Reads `retry-after`: seconds, or a date. A date that is past is no pause. `now` is the time of
-/// day.
+/// Parses `retry-after`: seconds, or a date. A past date is no pause. `now` is the time of day.
 ///
 /// ```
 /// use proxy_filter_kit::retry::retry_after;
@@ -112,32 +112,32 @@ pub fn retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
     Some(httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default())
 }
 
-/// Whether a request may be sent again without harm, whatever became of it: the idempotent methods
-/// of RFC 9110.
+/// Whether a request may be repeated safely, whatever the result of the first attempt: the
+/// idempotent methods of RFC 9110.
 pub fn is_idempotent(method: &[u8]) -> bool {
     matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
 }
 
-/// Whether a status says that another attempt may succeed: 408, 425, 429, 500, 502, 503, 504.
+/// Whether a status suggests that another attempt may succeed: 408, 425, 429, 500, 502, 503, 504.
 pub fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// What became of one attempt.
+/// The result of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempt<T> {
-    /// This is the result, good or bad.
+    /// The final result, good or bad.
     Done(T),
-    /// Another attempt may be better; if there is none, this is the result.
+    /// Another attempt may succeed. If there is none, this is the final result.
     Again(T),
-    /// As `Again`, and the service asks for a pause.
+    /// As `Again`, with the pause that the service requests.
     AgainAfter(T, Duration),
 }
 
-/// How often an async closure is tried, and with which pauses.
+/// The number of attempts of an async closure, and the pauses between them.
 ///
-/// It knows no timer: the closure `sleep` awaits the SDK's, for example
-/// `async |pause| Timer::after(pause).await`.
+/// It does not depend on a timer. The closure `sleep` awaits the SDK's timer, for example `async
+/// |pause| Timer::after(pause).await`.
 ///
 /// ```
 /// use proxy_filter_kit::retry::{Attempt, Backoff, Retry};
@@ -166,19 +166,20 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// Sets how many attempts there are at most, the first included; 0 counts as 1.
+    /// Sets the maximum number of attempts, including the first. 0 counts as 1.
     pub const fn new(attempts: u32, backoff: Backoff) -> Self {
         Self { attempts, backoff, longest_asked: Duration::from_secs(10) }
     }
 
-    /// Gives up if a service asks for a longer pause; 10 seconds by default.
+    /// Stops if a service requests a longer pause. Defaults to 10 seconds.
     #[must_use]
     pub const fn longest_asked_pause(mut self, longest: Duration) -> Self {
         self.longest_asked = longest;
         self
     }
 
-    /// Runs the closure until it is done. It gets the number of the attempt, from 0.
+    /// Runs the closure until a result is final. The closure receives the number of the attempt,
+    /// from 0.
     pub async fn run<T>(
         &self,
         mut random: impl FnMut() -> u64,
@@ -246,7 +247,7 @@ mod tests {
         assert!(!none.take_retry());
         let mut idle = Budget::percent(100, 0);
         (0..100_000).for_each(|_| idle.on_call());
-        assert_eq!((0..1000).filter(|_| idle.take_retry()).count(), 100, "what is saved has a bound");
+        assert_eq!((0..1000).filter(|_| idle.take_retry()).count(), 100, "saved retries are limited");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Single flight: streams that need the same thing at the same time wait for one call.
+//! Single flight: streams that need the same result at the same time share one call.
 //!
 //! ```
 //! use proxy_filter_kit::single_flight::SingleFlight;
@@ -24,10 +24,10 @@ use core::task::{Context, Poll, Waker};
 use hashbrown::HashMap;
 use std::rc::Rc;
 
-/// Calls in flight by key: see the [module](self). Nothing is kept when a call has ended: put its
-/// result into a cache for that.
+/// The calls in flight, by key: see the [module](self). No result is stored after a call has ended:
+/// use a cache for that.
 ///
-/// It holds one entry for each key with a call in flight, and a waker for each waiting stream.
+/// It stores one entry for each key with a call in flight, and a waker for each waiting future.
 pub struct SingleFlight<K, V> {
     flights: RefCell<HashMap<K, Rc<Flight<V>>>>,
 }
@@ -42,30 +42,30 @@ struct Flight<V> {
 enum Flying<V> {
     Running,
     Landed(V),
-    /// The future that ran it was dropped.
+    /// The future that ran the call was dropped.
     Dropped,
 }
 
 impl<V> Flight<V> {
     fn end(&self, state: Flying<V>) {
         *self.state.borrow_mut() = state;
-        // No borrow is held while user code runs: a waker may poll at once.
+        // No borrow is active while user code runs: a waker may poll at once.
         let wakers = core::mem::take(&mut *self.wakers.borrow_mut());
         wakers.into_values().for_each(Waker::wake);
     }
 }
 
 impl<K: Hash + Eq + Clone, V: Clone> SingleFlight<K, V> {
-    /// No calls in flight.
+    /// Creates a set without calls in flight.
     pub fn new() -> Self {
         Self { flights: RefCell::new(HashMap::new()) }
     }
 
-    /// Runs the closure, unless it runs already for this key: then this waits for that one's
-    /// result, and drops the closure.
+    /// Runs the closure, unless a call for this key is in flight. In that case it drops the closure
+    /// and waits for the result of that call.
     ///
-    /// If the future that runs it is dropped, because its client disconnects for example, one that
-    /// waits runs its own closure instead. Do not call this for a key within the closure for the
+    /// If the future that runs the call is dropped, for example because its client disconnects,
+    /// another waiting future runs its own closure. Do not call this within the closure for the
     /// same key: it would wait for itself.
     pub async fn run(&self, key: K, call: impl AsyncFnOnce() -> V) -> V {
         loop {
@@ -88,7 +88,7 @@ impl<K: Hash + Eq + Clone, V: Clone> SingleFlight<K, V> {
         }
     }
 
-    /// How many calls are in flight.
+    /// Returns the number of calls in flight.
     pub fn len(&self) -> usize {
         self.flights.borrow().len()
     }
@@ -111,7 +111,7 @@ impl<K, V> fmt::Debug for SingleFlight<K, V> {
     }
 }
 
-/// Ends the flight, also if it is dropped before.
+/// Ends the call, even if it is dropped before.
 struct Pilot<'a, K: Hash + Eq, V> {
     flights: &'a SingleFlight<K, V>,
     key: K,
@@ -133,7 +133,7 @@ impl<K: Hash + Eq, V> Drop for Pilot<'_, K, V> {
     }
 }
 
-/// Waits for the end of a flight. `None` if no caller runs it any more.
+/// Waits for the end of a call. Returns `None` if no future runs it any more.
 struct Wait<V> {
     flight: Rc<Flight<V>>,
     number: u64,
@@ -176,7 +176,7 @@ mod tests {
         }
     }
 
-    /// A future, and how often it was woken.
+    /// A future, and the number of times that it was woken.
     struct Task<'a> {
         future: Pin<Box<dyn Future<Output = u32> + 'a>>,
         woken: Arc<Count>,
@@ -200,7 +200,7 @@ mod tests {
         }
     }
 
-    /// A call whose result comes later.
+    /// A call that completes later.
     #[derive(Default)]
     struct Service {
         calls: Cell<u32>,
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(other.poll(), Some(7));
         assert!(flights.is_empty());
         assert_eq!(service.join(&flights, "a").poll(), Some(7));
-        assert_eq!(service.calls.get(), 3, "results are not kept");
+        assert_eq!(service.calls.get(), 3, "results are not stored");
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! What the tests of several blocks need.
+//! Helpers for the tests of several blocks.
 #![allow(dead_code, reason = "not every combination of features uses all of it")]
 
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
-/// Numbers that look random and are the same in each run.
+/// Numbers that look random, and are the same in each run.
 pub(crate) struct Generator(u64);
 
 impl Generator {
@@ -33,7 +33,7 @@ impl Generator {
     }
 }
 
-/// All ways to cut bytes into two, byte by byte, and some at random.
+/// All ways to split bytes into two, byte by byte, and some random ones.
 pub(crate) fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
     let mut all: Vec<Vec<&[u8]>> = (0..=bytes.len()).map(|at| vec![&bytes[..at], &bytes[at..]]).collect();
     all.push(bytes.chunks(1).collect());
@@ -52,7 +52,7 @@ pub(crate) fn cuts(bytes: &[u8]) -> Vec<Vec<&[u8]>> {
     all
 }
 
-/// Polls a future that does not wait for anything.
+/// Polls a future that must be ready.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut context = Context::from_waker(Waker::noop());
     match pin!(future).poll(&mut context) {

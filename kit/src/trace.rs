@@ -1,4 +1,4 @@
-//! Trace context: `traceparent` (W3C) and `b3`, read and continued.
+//! Trace context: parses and continues `traceparent` (W3C) and `b3`.
 //!
 //! ```
 //! use proxy_filter_kit::trace::TraceContext;
@@ -9,7 +9,7 @@
 //! assert_eq!(parent.child(random).to_traceparent(), "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01");
 //! ```
 
-/// The trace and the span that a request belongs to.
+/// The trace and the span of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TraceContext {
     trace: u128,
@@ -17,7 +17,7 @@ pub struct TraceContext {
     flags: u8,
 }
 
-/// The flag that says that the caller may have recorded the trace.
+/// The flag of a caller that may have recorded the trace.
 const SAMPLED: u8 = 1;
 
 impl TraceContext {
@@ -28,8 +28,8 @@ impl TraceContext {
         Self { trace, span, flags: if is_sampled { SAMPLED } else { 0 } }
     }
 
-    /// Reads `traceparent`. `None` if it is malformed, or there are several: begin a new trace then. Of versions to come, the part that is known
-    /// is read.
+    /// Parses `traceparent`. Returns `None` if it is malformed or repeated: then begin a new trace.
+    /// Of a later version, the known part is used.
     ///
     /// Source: W3C Trace Context, section 3.2.
     pub fn parse(traceparent: &[u8]) -> Option<Self> {
@@ -43,12 +43,13 @@ impl TraceContext {
             return None;
         }
         let (trace, span) = (hex(trace, 32, false)?, hex(span, 16, false)?);
-        // Flags that are not known are not forwarded.
+        // Unknown flags are not forwarded.
         let flags = u8::try_from(flags).ok()? & SAMPLED;
         (trace != 0 && span != 0).then_some(Self { trace, span: u64::try_from(span).ok()?, flags })
     }
 
-    /// Reads `b3` in its single form. `None` if it is malformed, or says only whether to sample. A missing decision is none to sample.
+    /// Parses `b3` in its single form. Returns `None` if it is malformed, or has only a sampling
+    /// decision. Without a decision, the trace is not sampled.
     ///
     /// ```
     /// use proxy_filter_kit::trace::TraceContext;
@@ -74,7 +75,7 @@ impl TraceContext {
         is_fine.then(|| Self::new(trace, span, is_sampled))
     }
 
-    /// The context for a callout or the upstream: the same trace, and a span with a random number of its own.
+    /// Returns the context for a callout or the upstream: the same trace, with a new random span.
     #[must_use]
     pub const fn child(&self, span: u64) -> Self {
         Self { span: if span == 0 { 1 } else { span }, ..*self }
@@ -85,22 +86,22 @@ impl TraceContext {
         self.flags & SAMPLED != 0
     }
 
-    /// The id of the trace: 32 hexadecimal digits.
+    /// Returns the id of the trace: 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace)
     }
 
-    /// The id of the span: 16 hexadecimal digits.
+    /// Returns the id of the span: 16 hexadecimal digits.
     pub fn span_id(&self) -> String {
         format!("{:016x}", self.span)
     }
 
-    /// The value of `traceparent`, in version 00.
+    /// Returns the value of `traceparent`, in version 00.
     pub fn to_traceparent(&self) -> String {
         format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)
     }
 
-    /// The value of `b3`.
+    /// Returns the value of `b3`.
     pub fn to_b3(&self) -> String {
         format!("{:032x}-{:016x}-{}", self.trace, self.span, u8::from(self.is_sampled()))
     }
@@ -118,7 +119,7 @@ mod tests {
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     const SPAN: &str = "b7ad6b7169203331";
 
-    /// What the W3C test suite asks (`test_traceparent_*`).
+    /// The cases of the W3C test suite (`test_traceparent_*`).
     #[test]
     fn traceparent_is_read_as_the_w3c_tests_ask() {
         for (header, expected) in [

@@ -1,11 +1,13 @@
-//! Every block is built as a module for `wasm32-unknown-unknown`: it imports nothing, and its bytes are printed.
+//! Every block is built as a module for `wasm32-unknown-unknown`. The test asserts that it imports
+//! nothing, and prints its size.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// The features, and what a module does with each. `input` are bytes that the compiler does not know.
+/// The features, and the code that each module runs. `input` are bytes that the compiler does not
+/// know.
 const PROBES: [(&str, &str); 15] = [
     (
         "request",
@@ -55,7 +57,7 @@ fn each_feature_has_a_probe() {
     }
 }
 
-/// The module of a feature.
+/// Builds the module of a feature.
 fn build(directory: &Path, feature: &str, probe: &str) -> Vec<u8> {
     let kit = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::create_dir_all(directory.join("src")).unwrap();
@@ -84,7 +86,7 @@ fn build(directory: &Path, feature: &str, probe: &str) -> Vec<u8> {
     fs::read(target.join("wasm32-unknown-unknown/release/probe.wasm")).unwrap()
 }
 
-/// The identifiers of a module's sections.
+/// Returns the identifiers of a module's sections.
 fn sections(module: &[u8]) -> Vec<u8> {
     let mut found = Vec::new();
     let mut rest = &module[8..];
@@ -105,7 +107,7 @@ fn sections(module: &[u8]) -> Vec<u8> {
     found
 }
 
-/// `KIT_FEATURES=jwt,cache` builds these alone.
+/// `KIT_FEATURES=jwt,cache` builds only these features.
 #[test]
 #[ignore = "builds fifteen modules, which takes minutes"]
 fn no_block_imports_anything() {

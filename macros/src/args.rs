@@ -4,16 +4,16 @@ use crate::cursor::Cursor;
 use crate::error::{Error, Faults};
 use proc_macro::{Span, TokenStream, TokenTree};
 
-/// One `name = value`, or a word without a value.
+/// An argument: `name = value`, or a word without a value.
 #[derive(Debug)]
 pub(crate) struct Argument {
     pub(crate) name: String,
-    /// What follows `=`; nothing for a word.
+    /// The tokens after `=`; empty for a word.
     pub(crate) value: Vec<TokenTree>,
 }
 
-/// Reads the arguments of an attribute: `known` are the names of those with a value, `words` those
-/// without, and `usage` says how they are written.
+/// Parses the arguments of an attribute. `known` are the names of arguments with a value, `words`
+/// are those without, and `usage` describes the syntax.
 pub(crate) fn parse(
     tokens: TokenStream,
     known: &[&str],

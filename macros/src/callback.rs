@@ -1,18 +1,18 @@
-//! The traits of a filter, method by method.
+//! The traits of a filter and their methods.
 
-/// What a context can wait for, said in the arguments of its attribute. It stands among the
-/// callbacks of the context: the host calls for it as for them.
+/// A kind of callout, as an argument of an attribute. It is stored among the callbacks of the
+/// context, because the host makes callbacks for it as well.
 #[derive(Debug)]
 pub(crate) struct Capability {
     /// The argument.
     pub(crate) word: &'static str,
-    /// What the context can then wait for: the types of `Declares`, with their generics, which are
-    /// named as no type of the author's is.
+    /// The types of `Declares` for this kind, with their generics. Their names differ from any type
+    /// of the author.
     awaits: &'static [&'static str],
     generics: &'static str,
 }
 
-/// What a context can wait for.
+/// The kinds of callouts that a context can start.
 pub(crate) const CAPABILITIES: &[Capability] = &[
     Capability { word: "http_calls", awaits: &["sdk::HttpCall"], generics: "" },
     Capability { word: "timers", awaits: &["sdk::Timer"], generics: "" },
@@ -27,12 +27,13 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
     WAKES,
 ];
 
-/// The same for what root tasks wait for.
+/// The kinds that root tasks can await.
 const QUEUES: Capability = Capability { word: "queues", awaits: &["sdk::SharedQueue"], generics: "" };
-/// What `#[proxy_filter::filter]` says of the contexts that it generates. Authors do not.
+/// An argument that `#[proxy_filter::filter]` adds to the contexts that it generates. Authors do
+/// not write it.
 const TASKS: Capability = Capability { word: "tasks", awaits: &["sdk::StreamTask"], generics: "" };
 
-/// What it says of filters whose futures may find each other: in a configuration, or because there
+/// An argument for filters whose futures can wake each other: in a configuration, or because there
 /// is a root task.
 const WAKES: Capability = Capability { word: "wakes", awaits: &[], generics: "" };
 
@@ -55,7 +56,7 @@ impl Capability {
         CAPABILITIES.iter().find(|capability| capability.word == word)
     }
 
-    /// What says that the type `#Name` has the capability.
+    /// Returns the impl that gives the type `#Name` the capability.
     pub(crate) fn implementation(&self) -> String {
         let one = |awaits| format!("impl {} sdk::Declares<{awaits}> for #Name {{}}\n", self.generics);
         self.awaits.iter().map(one).collect()
@@ -67,7 +68,7 @@ impl Capability {
     }
 }
 
-/// The expression for the set of these constants of `CallbackSet`.
+/// Returns the expression for the set of these constants of `CallbackSet`.
 pub(crate) fn set(constants: impl Iterator<Item = String>) -> String {
     let unions: Vec<_> = constants.map(|constant| format!(".union(sdk::CallbackSet::{constant})")).collect();
     format!("sdk::CallbackSet::EMPTY{}", unions.concat())
@@ -77,7 +78,7 @@ pub(crate) fn set(constants: impl Iterator<Item = String>) -> String {
 #[derive(Debug)]
 pub(crate) struct Trait {
     pub(crate) name: &'static str,
-    /// The attribute that goes on its impls.
+    /// The attribute for its impls.
     pub(crate) attribute: &'static str,
     pub(crate) methods: &'static [Method],
 }
@@ -86,7 +87,7 @@ pub(crate) struct Trait {
 #[derive(Debug)]
 pub(crate) struct Method {
     pub(crate) name: &'static str,
-    /// Its declaration, with the names that the prelude has.
+    /// Its declaration, with the names of the prelude.
     pub(crate) signature: &'static str,
     /// The names of its arguments after `self`.
     pub(crate) arguments: &'static [&'static str],
@@ -108,18 +109,19 @@ impl Method {
         self.name.to_uppercase()
     }
 
-    /// Whether a context of a request and one of a connection have it alike.
+    /// Whether the contexts of requests and of connections have the same method.
     pub(crate) fn is_of_every_context(&self) -> bool {
         CONTEXT.method(self.name).is_some() && STREAM_CONTEXT.method(self.name).is_some()
     }
 
-    /// The result for a stream of the other kind: an error if the callback decides something.
+    /// Returns the result for a stream of the other kind: an error if the callback returns a
+    /// decision.
     pub(crate) fn result_for_the_other_kind(&self, kind: &str) -> String {
         let output = self.signature.rsplit_once("Result<").map_or("()", |(_, output)| output.trim_end_matches('>'));
         if output == "()" { "Ok(())".to_owned() } else { format!("Err(sdk::wrong_kind::<sdk::{kind}>())") }
     }
 
-    /// Whether the host's events lead to it, so that having it decides what a module exports.
+    /// Whether events of the host call it, so that implementing it affects the exports of a module.
     pub(crate) fn is_callback(&self) -> bool {
         self.name.starts_with("on_")
     }

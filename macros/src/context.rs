@@ -20,7 +20,7 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> T
             if !valid.misfits.is_empty() {
                 output = block.without(&valid.misfits);
             }
-            // Even after a fault: it is reported, and need not lead to others.
+            // Also after a fault: the fault is reported, and should not cause others.
             output.extend(registration(kind, &valid, &capabilities));
         }
     }
@@ -30,7 +30,7 @@ pub(crate) fn expand(kind: Kind, arguments: TokenStream, item: TokenStream) -> T
 
 fn usage(kind: Kind) -> String {
     format!(
-        "expected `{}`, or what the context waits for: `{}({})]`",
+        "expected `{}`, or the kinds of callouts that the context starts: `{}({})]`",
         kind.contract().attribute,
         kind.contract().attribute.trim_end_matches(']'),
         callback::words().join(", ")

@@ -1,8 +1,9 @@
-//! A place in a stream of tokens, and the few parts of Rust's grammar that the macros read.
+//! A position in a stream of tokens, and parsers for the parts of Rust's grammar that the macros
+//! need.
 
 use proc_macro::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
 
-/// Reads tokens one after the other, with any lookahead.
+/// Reads tokens in order, with any lookahead.
 #[derive(Debug, Clone)]
 pub(crate) struct Cursor {
     tokens: Vec<TokenTree>,
@@ -11,20 +12,21 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    /// Reads `tokens`; `end` is where to report that something is missing at their end.
+    /// Creates a cursor over `tokens`. `end` is the location for an error about missing tokens at
+    /// the end.
     pub(crate) fn new(tokens: TokenStream, end: Span) -> Self {
         let mut flat = Vec::new();
         flatten(tokens, &mut flat);
         Self { tokens: flat, at: 0, end }
     }
 
-    /// Reads `tokens`, which are part of what another cursor read.
+    /// Creates a cursor over `tokens`, which are part of another cursor's tokens.
     pub(crate) fn of(tokens: &[TokenTree]) -> Self {
         let end = tokens.last().map_or_else(Span::call_site, TokenTree::span);
         Self { tokens: tokens.to_vec(), at: 0, end }
     }
 
-    /// Reads what is between the delimiters of `group`.
+    /// Creates a cursor over the tokens between the delimiters of `group`.
     pub(crate) fn inside(group: &Group) -> Self {
         Self::new(group.stream(), group.span_close())
     }
@@ -41,7 +43,7 @@ impl Cursor {
         self.tokens.get(self.at.saturating_add(n))
     }
 
-    /// Where the next token is, or the end of the input.
+    /// Returns the location of the next token, or the end of the input.
     pub(crate) fn span(&self) -> Span {
         self.peek().map_or(self.end, TokenTree::span)
     }
@@ -88,19 +90,19 @@ impl Cursor {
         }
     }
 
-    /// Everything that is left.
+    /// Returns all remaining tokens.
     pub(crate) fn rest(&mut self) -> Vec<TokenTree> {
         let rest = self.since(self.at, self.tokens.len());
         self.at = self.tokens.len();
         rest
     }
 
-    /// A mark for [`Self::taken_since`].
+    /// Returns a mark for [`Self::taken_since`].
     pub(crate) fn mark(&self) -> usize {
         self.at
     }
 
-    /// The tokens taken since `mark`.
+    /// Returns the tokens taken since `mark`.
     pub(crate) fn taken_since(&self, mark: usize) -> Vec<TokenTree> {
         self.since(mark, self.at)
     }
@@ -109,7 +111,7 @@ impl Cursor {
         self.tokens.get(start..end).unwrap_or_default().to_vec()
     }
 
-    /// Takes tokens up to the first one, outside of angle brackets, at which `stop` holds.
+    /// Takes tokens up to the first one, outside of angle brackets, for which `stop` returns true.
     pub(crate) fn until(&mut self, stop: impl Fn(&Self) -> bool) -> Vec<TokenTree> {
         let start = self.at;
         let mut depth = 0_usize;
@@ -121,7 +123,7 @@ impl Cursor {
             };
             match punct.as_char() {
                 '<' => depth += 1,
-                // The `>` of `->` and `=>` closes nothing.
+                // The `>` of `->` and `=>` does not close anything.
                 '>' if !arrow => depth = depth.saturating_sub(1),
                 _ => {}
             }
@@ -130,7 +132,7 @@ impl Cursor {
         self.taken_since(start)
     }
 
-    /// The parts between commas, without a part after a trailing comma.
+    /// Returns the parts between commas, without a part after a trailing comma.
     pub(crate) fn comma_separated(mut self) -> Vec<Vec<TokenTree>> {
         let mut parts = Vec::new();
         while !self.is_empty() {
@@ -140,7 +142,7 @@ impl Cursor {
         parts
     }
 
-    /// Takes the `#[…]` that come next.
+    /// Takes all `#[…]` at this position.
     pub(crate) fn attributes(&mut self) -> Vec<Attribute> {
         let mut attributes = Vec::new();
         while self.peek_punct(0, '#') {
@@ -200,7 +202,7 @@ impl Attribute {
         name.map(|name| name.to_string())
     }
 
-    /// Whether the item may be compiled away: `#[cfg(…)]`, also as `#[cfg_attr(…, cfg(…))]`.
+    /// Whether the item may be removed by `#[cfg(…)]` or `#[cfg_attr(…, cfg(…))]`.
     pub(crate) fn is_cfg(&self) -> bool {
         self.is("cfg") || (self.is("cfg_attr") && mentions_cfg(self.content.stream()))
     }
@@ -221,7 +223,7 @@ fn mentions_cfg(tokens: TokenStream) -> bool {
     false
 }
 
-/// Removes the invisible groups that a `macro_rules!` puts around what it captured as `$x:ty` or
+/// Removes the invisible groups that a `macro_rules!` puts around the values of `$x:ty` or
 /// `$x:path`.
 fn flatten(tokens: TokenStream, flat: &mut Vec<TokenTree>) {
     for token in tokens {

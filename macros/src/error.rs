@@ -1,4 +1,4 @@
-//! What is wrong with the author's code, and where.
+//! Faults of the author's code, with their locations.
 
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
@@ -23,14 +23,14 @@ impl Error {
         Self { faults: vec![Fault { start: span, end: span, message: message.into() }] }
     }
 
-    /// A fault that underlines all of `tokens`; the macro call itself if there are none.
+    /// A fault that underlines all of `tokens`, or the macro call itself if there are none.
     pub(crate) fn at(tokens: &[TokenTree], message: impl Into<String>) -> Self {
         let start = tokens.first().map_or_else(Span::call_site, TokenTree::span);
         let end = tokens.last().map_or(start, TokenTree::span);
         Self { faults: vec![Fault { start, end, message: message.into() }] }
     }
 
-    /// The faults as `compile_error!` items.
+    /// Returns the faults as `compile_error!` items.
     pub(crate) fn into_tokens(self) -> TokenStream {
         self.faults.into_iter().flat_map(Fault::into_tokens).collect()
     }
@@ -65,8 +65,8 @@ impl Fault {
     }
 }
 
-/// Faults found so far. Checks go on after the first one, so that an author sees all of them at
-/// once.
+/// The faults found so far. Checks continue after the first fault, so that an author sees all of
+/// them at once.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Vec<Fault>);
 
@@ -79,7 +79,7 @@ impl Faults {
         errors.into_iter().for_each(|error| self.push(error));
     }
 
-    /// Takes the value out of `result`, or keeps its error.
+    /// Takes the value out of `result`, or stores its error.
     pub(crate) fn take<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }

@@ -1,4 +1,4 @@
-//! What a module consists of: the implementations for its filters, its exports and, natively, their
+//! The items of a module: the implementations for its filters, its exports and, natively, their
 //! table.
 
 use crate::callback::{self, Capability, Method, ROOT_CONTEXT, Trait};
@@ -8,19 +8,19 @@ use crate::member::{Listed, Member};
 use crate::quote::{quote, quote_at};
 use proc_macro::{Ident, Span, TokenStream};
 
-/// Part of the message that rustc reports when a crate has two modules.
+/// A part of rustc's message if a crate has two modules.
 const ONE_MODULE: &str = "give_each_root_a_root_id_and_list_all_in_one_proxy_filter_module";
 
-/// The alias of the only root of a module. The author's type keeps its name, in a module that has a
-/// macro of that name: no author chooses this one.
+/// The alias of the only root of a module. The author's type keeps its name, in a module with a
+/// macro of that name, so this name must not be one that an author would choose.
 pub(crate) const ONLY_ROOT: &str = "OnlyRootOfThisProxyFilter";
 
-/// The alias of its stream context, if the filter has no state: also of the expression that makes
-/// it.
+/// The alias of its stream context, if the filter has no state. It is also the alias of the
+/// expression that creates the context.
 const ONLY_CONTEXT: &str = "OnlyContextOfThisProxyFilter";
 
-/// The content of the lookup of a module that consists of `members`: one without `root_id`, or any
-/// number with one.
+/// Returns the content of the lookup of a module that consists of `members`: one without `root_id`,
+/// or any number with one.
 pub(crate) fn expand(members: &[Member]) -> TokenStream {
     let exports = EXPORTS.iter().filter(|export| export.is_needed_in(members));
     let (functions, entries): (String, String) =
@@ -48,14 +48,14 @@ pub(crate) fn expand(members: &[Member]) -> TokenStream {
                     sdk::Module {{ exports: &[{entries}] }}
                 }}
             }}
-            // Natively, nothing need call `module`; the filter is used nevertheless.
+            // Natively, `module` may be unused although the filter is used.
             #[cfg(not(target_family = \"wasm\"))]
             const _: fn() -> sdk::Module = __proxy_filter::module;"
         ),
         &[],
     ));
-    // The exports of two modules would collide when they are linked. This name collides when they
-    // are checked.
+    // Two modules have the same exports, which would be an error of the linker. This name makes it
+    // an error of the compiler.
     let location = members.first().map_or_else(Span::call_site, |member| member.listed.path.span());
     let name = format!("#[doc(hidden)] #[macro_export] macro_rules! {ONE_MODULE} {{ () => {{}} }}");
     output.extend(quote_at(location, &name, &[]));
@@ -75,8 +75,8 @@ const READ_ROOT: &str = "
         ::core::option::Option::None
     }";
 
-/// What the callbacks of a filter without state need: its stream context, and that its values
-/// cannot be distinguished.
+/// Returns the impls that the callbacks of a filter without state need: the stream context, and the
+/// guarantee that its values are equal.
 fn without_state(member: &Member) -> TokenStream {
     let root = &member.filter.root;
     let Maker::Author(Some(context)) = &root.maker else {
@@ -120,7 +120,7 @@ fn is_stateless(location: Span, message: &str) -> TokenStream {
     )
 }
 
-/// What registered filters implement, whatever their module exports.
+/// Returns the impls that every registered filter needs, for any exports of its module.
 pub(crate) fn impls(members: &[Member]) -> TokenStream {
     let mut output = TokenStream::new();
     let mut contexts: Vec<&str> = Vec::new();
@@ -167,7 +167,7 @@ fn new_context(alias: &Ident, filter: &Filter) -> TokenStream {
     )
 }
 
-/// `Root` and `Stream`, the root context and the stream context that stand for those of all
+/// Returns `Root` and `Stream`, the root context and the stream context that represent those of all
 /// `members`.
 fn dispatch(members: &[Member]) -> TokenStream {
     let for_each = |template: &str| -> TokenStream {
@@ -262,7 +262,8 @@ fn dispatch(members: &[Member]) -> TokenStream {
     )
 }
 
-/// What the contexts of requests and of connections have in common, for the enum `Stream`.
+/// Returns the methods that the contexts of requests and of connections share, for the enum
+/// `Stream`.
 fn life(members: &[Member]) -> String {
     let method = |name: &str, reference: &str, more: [&str; 2], output: &str| -> String {
         let [parameters, arguments] = more;
@@ -283,14 +284,14 @@ fn life(members: &[Member]) -> String {
     format!("impl sdk::Life<Self> for Stream {{ {methods} {foreign} {policy} }}")
 }
 
-/// The callbacks of one kind of streams, for the enum `Stream`. Those that every kind has are found
-/// by way of [`life`].
+/// Returns the callbacks of one kind of streams, for the enum `Stream`. [`life`] has those of every
+/// kind.
 fn context_impl(kind: Kind, members: &[Member]) -> String {
     let contract = kind.contract();
     let own: Vec<Member> = members.iter().filter(|member| member.filter.context.kind == kind).cloned().collect();
     let method = |method: &Method| {
-        // The host's configuration can give a module's root the streams of another kind. It says so
-        // with the first of them only.
+        // The host's configuration can give streams of another kind to a module's root. The root
+        // refuses them at their first callback.
         let others = if own.len() < members.len() {
             format!("_ => {},", method.result_for_the_other_kind(kind.name()))
         } else {
@@ -303,12 +304,12 @@ fn context_impl(kind: Kind, members: &[Member]) -> String {
     format!("impl sdk::{} for Stream {{ {methods} }}\n", contract.name)
 }
 
-/// The `method` of the enum `own`, which calls that of the filter in it.
+/// Returns the `method` of the enum `own`, which calls the method of the filter in it.
 fn delegation(contract: &Trait, method: &Method, own: &str, members: &[Member]) -> String {
     delegation_or(contract, method, own, members, "")
 }
 
-/// The same where not every filter of the enum has the method.
+/// The same, if not every filter of the enum has the method.
 fn delegation_or(contract: &Trait, method: &Method, own: &str, members: &[Member], others: &str) -> String {
     let arguments = [&["filter"], method.arguments].concat().join(", ");
     let call = format!("sdk::{}::{}({arguments})", contract.name, method.name);
@@ -320,6 +321,6 @@ fn delegation_or(contract: &Trait, method: &Method, own: &str, members: &[Member
         }
     };
     let arms = members.iter().map(arm).collect::<Vec<_>>().concat();
-    // What passes has no use for the arguments.
+    // A method that does nothing does not use its arguments.
     format!("#[allow(unused_variables)] {} {{ match self {{ {arms} {others} }} }}\n", method.signature)
 }

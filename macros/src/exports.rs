@@ -1,12 +1,12 @@
-//! The functions that a host looks for in a module, and what they call.
+//! The functions that a host looks up in a module, and the SDK's functions that they call.
 
 use crate::filter::{Filter, Kind};
 use crate::member::Member;
 
-/// A function that the host looks for in a module.
+/// A function that the host looks up in a module.
 pub(crate) struct Export {
     pub(crate) name: &'static str,
-    /// How many integers the host passes.
+    /// The number of integers that the host passes.
     arguments: usize,
     returns: bool,
     calls: Calls,
@@ -14,17 +14,17 @@ pub(crate) struct Export {
     pub(crate) refusal: Option<Refusal>,
 }
 
-/// The first callback of every stream of `kind`. The filters of the other kind refuse such streams
-/// there: nothing that a root context can read says which kind of streams the host will give it.
+/// The first callback of every stream of `kind`. Filters of the other kind refuse such streams
+/// there, because a root context cannot read the kind of its future streams.
 pub(crate) struct Refusal {
     kind: Kind,
-    /// The function that refuses for a module without filters of `kind`. If there is none, such a
-    /// module does not export the callback.
+    /// The function that refuses streams in a module without filters of `kind`. Without this
+    /// function, such a module does not export the callback.
     function: Option<&'static str>,
 }
 
 enum Calls {
-    /// The host asks only whether the function exists.
+    /// The host only checks that the function exists.
     Nothing,
     Initialize,
     /// The function of the SDK with the export's name, without `proxy_`.
@@ -35,14 +35,14 @@ enum Needed {
     Always,
     /// Unless the filter has no state.
     ForState,
-    /// As for state, and to forget what the SDK remembers of bodies.
+    /// If the filter has state, or a body callback about which the SDK stores something.
     ForStateOrBodies,
     /// For any of these callbacks of a root, or of a stream context.
     For {
         root: &'static [&'static str],
         context: &'static [&'static str],
     },
-    /// As for `on_start`, and to refuse a `root_id` that the module does not have.
+    /// For `on_start`, and to refuse a `root_id` that the module does not have.
     ForStart,
 }
 
@@ -58,24 +58,24 @@ const fn context(context: &'static [&'static str]) -> Needed {
     Needed::For { root: &[], context }
 }
 
-/// Calls and streams of roots and of stream contexts alike.
+/// Callouts of roots and of stream contexts.
 const fn grpc(words: &'static [&'static str]) -> Needed {
     Needed::For { root: words, context: words }
 }
 
 pub(crate) const FOREIGN: &[&str] = &["on_foreign_function"];
 
-/// In the order of the ABI's specification.
+/// All functions, in the order of the ABI's specification.
 ///
-/// A body can end with the headers or with trailers; the SDK tells a body callback from there that
-/// the stream has ended. So a body callback needs these exports too.
+/// A body can end with the headers or with trailers. The SDK then calls the body callback with the
+/// end of the stream from there. A body callback therefore needs these exports too.
 pub(crate) const EXPORTS: &[Export] = &[
     Export { calls: Calls::Nothing, ..export("proxy_abi_version_0_2_1", 0, false, Needed::Always) },
     Export { calls: Calls::Initialize, ..export("_initialize", 0, false, Needed::Always) },
     export("proxy_on_vm_start", 2, true, Needed::ForStart),
     export("proxy_on_configure", 2, true, root(&["on_configure"])),
     export("proxy_on_context_create", 2, false, Needed::ForState),
-    // Modules for requests only are the many and small ones: they do not pay for this export.
+    // Most modules filter only requests, and are small: they omit this export.
     Export {
         refusal: Some(Refusal { kind: Kind::Tcp, function: None }),
         ..export("proxy_on_new_connection", 1, true, context(&["on_new_connection"]))
@@ -130,7 +130,7 @@ impl Export {
         }
     }
 
-    /// A name for each of its arguments.
+    /// Returns a name for each of its arguments.
     fn names(&self) -> &'static [&'static str] {
         ["a", "b", "c", "d", "e"].get(..self.arguments).unwrap_or_default()
     }
@@ -153,7 +153,7 @@ impl Export {
         }
     }
 
-    /// The function as the host of a wasm module finds it.
+    /// Returns the function as the host of a wasm module finds it.
     pub(crate) fn function(&self, members: &[Member]) -> String {
         let parameters = self.names().iter().map(|name| format!("{name}: u32")).collect::<Vec<_>>().join(", ");
         let output = if self.returns { "-> u32" } else { "" };
@@ -165,7 +165,7 @@ impl Export {
         )
     }
 
-    /// The function as an entry of the table that stands for the exports natively.
+    /// Returns the function as an entry of the table that replaces the exports natively.
     pub(crate) fn entry(&self, members: &[Member]) -> String {
         let rest: &[&str] = if self.arguments < NATIVE_ARGUMENTS { &[".."] } else { &[] };
         let pattern = [self.names(), rest].concat().join(", ");
@@ -174,7 +174,7 @@ impl Export {
     }
 }
 
-/// Whether the only filter of a module has no state: no contexts are kept then.
+/// Whether the only filter of a module has no state: then no contexts are stored.
 pub(crate) fn is_stateless(members: &[Member]) -> bool {
     members.first().is_some_and(|member| member.filter.is_stateless())
 }
@@ -185,5 +185,5 @@ fn kinds(members: &[Member], kind: Kind) -> (bool, bool) {
     (members.iter().any(is), !members.iter().all(is))
 }
 
-/// How many arguments every native export takes.
+/// The number of arguments of every native export.
 const NATIVE_ARGUMENTS: usize = 5;

@@ -1,19 +1,19 @@
 //! Literals that can never be a header field.
 //!
-//! A macro sees tokens, not types: `text.replace(" ", "_")` is no header. So a call with such a
-//! literal stays as it is, and what it returns is looked at by type: it does not compile if that is
-//! the result of a function that takes a field (`FieldLiteral` of the SDK).
+//! A macro sees tokens, not types: `text.replace(" ", "_")` does not set a header. A call with such
+//! a literal therefore remains unchanged, and its result is checked by type. It does not compile if
+//! it is the result of a function that takes a field (`FieldLiteral` of the SDK).
 
 use crate::literal;
 use crate::quote::quote_at;
 use proc_macro::{Delimiter, Group, TokenStream, TokenTree};
 
-/// What the functions take that have this name.
+/// The arguments of the functions with this name.
 struct Call {
     name: &'static str,
-    /// It is called with a path, `HttpCall::get`, and not as a method.
+    /// Whether the function is called with a path, such as `HttpCall::get`, and not as a method.
     is_associated: bool,
-    /// What each argument is. `body.replace(text)` has another number of them.
+    /// The kind of each argument. `body.replace(text)` has another number of arguments.
     arguments: &'static [Argument],
 }
 
@@ -40,7 +40,7 @@ const CALLS: &[Call] = &[
 const PSEUDO_HEADERS: [&[u8]; 6] = [b":method", b":path", b":scheme", b":authority", b":protocol", b":status"];
 
 impl Argument {
-    /// The type in the SDK that says what the literal is not.
+    /// The type in the SDK whose message describes the fault of the literal.
     fn fault(self, bytes: &[u8]) -> Option<&'static str> {
         let is_control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
         match self {
@@ -65,7 +65,7 @@ fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// The item with a check after each call that has such a literal, in its functions.
+/// Returns the item with a check after each call with such a literal, in its functions.
 pub(crate) fn check(item: TokenStream) -> TokenStream {
     let mut output = TokenStream::new();
     let mut is_function = false;
@@ -90,13 +90,13 @@ pub(crate) fn check(item: TokenStream) -> TokenStream {
     output
 }
 
-/// The body of a function with the checks, if there are any.
+/// Returns the body of a function with the checks, if there are any.
 fn body(group: &Group) -> Option<TokenStream> {
     let checked = expression(group.stream())?;
     let import = "use ::proxy_filter::__private::FieldLiteral as _;";
     let mut output = TokenStream::new();
     let mut tokens = checked.into_iter().peekable();
-    // Attributes of the body itself come first.
+    // Attributes of the body itself are first.
     while let Some(TokenTree::Punct(hash)) = tokens.peek().cloned() {
         let mut ahead = tokens.clone();
         ahead.next();
@@ -111,11 +111,11 @@ fn body(group: &Group) -> Option<TokenStream> {
     Some(output)
 }
 
-/// The tokens with the checks, if there are any.
+/// Returns the tokens with the checks, if there are any.
 fn expression(tokens: TokenStream) -> Option<TokenStream> {
     let mut output = TokenStream::new();
     let mut is_changed = false;
-    // What comes before a group in parentheses: `.name` or `::name`.
+    // The tokens before a group in parentheses: `.name` or `::name`.
     let mut before = [const { None }; 2];
     for token in tokens {
         let mut check = None;
@@ -140,7 +140,7 @@ fn expression(tokens: TokenStream) -> Option<TokenStream> {
     is_changed.then_some(output)
 }
 
-/// The function that these two tokens before its arguments call.
+/// Returns the function that these two tokens before its arguments call.
 fn called(before: &[Option<TokenTree>; 2]) -> Option<&'static Call> {
     let [Some(TokenTree::Punct(punct)), Some(TokenTree::Ident(name))] = before else { return None };
     let is_associated = match punct.as_char() {
@@ -153,8 +153,8 @@ fn called(before: &[Option<TokenTree>; 2]) -> Option<&'static Call> {
 }
 
 impl Call {
-    /// What comes after a call with these arguments, if one of them is a literal that it cannot
-    /// take.
+    /// Returns the check after a call with these arguments, if one of them is a literal that it
+    /// cannot take.
     fn check(&self, arguments: &Group) -> Option<TokenStream> {
         let arguments = split(arguments.stream());
         if arguments.len() != self.arguments.len() {
@@ -179,7 +179,7 @@ impl Call {
     }
 }
 
-/// The parts between commas, without one after the last comma.
+/// Returns the parts between commas, without a part after the last comma.
 fn split(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
     let mut parts = vec![Vec::new()];
     for token in tokens {
@@ -194,7 +194,7 @@ fn split(tokens: TokenStream) -> Vec<Vec<TokenTree>> {
     parts
 }
 
-/// The group with other tokens in it, if there are some.
+/// Returns the group with other tokens in it, if there are any.
 fn with(group: Group, inner: Option<TokenStream>) -> Group {
     let Some(inner) = inner else { return group };
     let mut changed = Group::new(group.delimiter(), inner);

@@ -1,8 +1,8 @@
-//! What the macros tell each other about a filter.
+//! The facts about a filter that macros pass to each other.
 //!
-//! A macro sees only its own tokens, yet a module's exports depend on all of its filters. So
-//! `#[context]` and `#[root]` leave what they know in a `macro_rules!` with the name of their type,
-//! which hands it on to [`__export!`](crate::__export):
+//! A macro sees only its own tokens, but a module's exports depend on all of its filters. So
+//! `#[context]` and `#[root]` store their facts in a `macro_rules!` with the name of their type. It
+//! passes them to [`__export!`](crate::__export):
 //!
 //! ```text
 //! #[context]  macro Stamped:  ($then…) => { __export! { $then… context Http { "identity" [on_log] } } }
@@ -15,9 +15,9 @@
 //! __export!   the exports
 //! ```
 //!
-//! Types and macros have separate namespaces, and `use streams::Stamped;` imports from both. So a
-//! macro is found wherever its type is. [`call`] imports it, and gives it a name that helps if
-//! there is none.
+//! Types and macros have separate namespaces, and `use streams::Stamped;` imports both. So a macro
+//! is available wherever its type is. [`call`] imports it, and gives it a name that helps if the
+//! macro does not exist.
 
 use crate::callback::{CONTEXT, STREAM_CONTEXT, Trait};
 use crate::cursor::Cursor;
@@ -26,7 +26,7 @@ use crate::path::Path;
 use crate::quote::{quote, quote_at};
 use proc_macro::{Delimiter, Ident, TokenStream, TokenTree};
 
-/// A root context and the stream context it creates.
+/// A root context, and the stream context that it creates.
 #[derive(Debug, Clone)]
 pub(crate) struct Filter {
     pub(crate) root: Root,
@@ -35,7 +35,7 @@ pub(crate) struct Filter {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
-    /// As its impl names it. Faults of the type are reported there.
+    /// The type as its impl names it, for the location of errors.
     pub(crate) name: Ident,
     pub(crate) identity: String,
     pub(crate) id: Option<StringLiteral>,
@@ -63,12 +63,12 @@ pub(crate) struct Context {
     pub(crate) callbacks: Vec<String>,
 }
 
-/// What a context is the context of.
+/// The kind of stream of a context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// An HTTP stream: it implements `Context`.
+    /// An HTTP stream: the context implements `Context`.
     Http,
-    /// A TCP connection: it implements `StreamContext`.
+    /// A TCP connection: the context implements `StreamContext`.
     Tcp,
 }
 
@@ -92,10 +92,10 @@ impl Kind {
     }
 }
 
-/// The callbacks of a request's context that need no context from an earlier one. `on_create` and
-/// `on_delete` are about its life, and `on_done` comes for root contexts too, which only a table of
-/// contexts tells apart. What a context waits for, which stands among its callbacks, needs it to be
-/// there then.
+/// The callbacks of a request's context that need no state from an earlier callback. `on_create`
+/// and `on_delete` belong to the life of a context. The host also calls `on_done` of root contexts,
+/// and only a table of contexts distinguishes them. A callout, which is stored among the callbacks,
+/// needs its context when it completes.
 const WITHOUT_STATE: [&str; 9] = [
     "on_request_headers",
     "on_request_body",
@@ -108,18 +108,18 @@ const WITHOUT_STATE: [&str; 9] = [
     "on_log",
 ];
 
-/// What is different for two types of one name: where the name is written. Only for comparison with
-/// other identities.
+/// A value that differs for two types of the same name: the location of the name. It is only
+/// compared with other identities.
 pub(crate) fn identity(name: &Ident) -> String {
     format!("{name} {:?}", name.span())
 }
 
-/// A name of generated code that belongs to the type `name`.
+/// Returns a name of generated code that belongs to the type `name`.
 pub(crate) fn hidden_name(name: &Ident) -> String {
     format!("__proxy_filter_{}", name.to_string().trim_start_matches("r#"))
 }
 
-/// Defines the macro that belongs to the type `name`: it hands `facts` on.
+/// Defines the macro that belongs to the type `name`, which passes `facts` on.
 pub(crate) fn macro_of(name: &Ident, facts: TokenStream) -> TokenStream {
     let hidden = hidden_name(name);
     quote(
@@ -133,8 +133,8 @@ pub(crate) fn macro_of(name: &Ident, facts: TokenStream) -> TokenStream {
     )
 }
 
-/// A module `name` with `content`, in which [`Path::import`] works. What `content` makes public
-/// becomes public beside it.
+/// Returns a module `name` with `content`, in which [`Path::import`] works. Public items of
+/// `content` are also public beside the module.
 pub(crate) fn lookup(name: &str, content: TokenStream) -> TokenStream {
     quote(
         &format!(
@@ -152,8 +152,8 @@ pub(crate) fn lookup(name: &str, content: TokenStream) -> TokenStream {
 
 /// Calls the macro of the type at `path`, in a [`lookup`].
 ///
-/// If there is none, rustc says that it cannot find a macro `callbacks_of_Stamped`, and underlines
-/// the path: `what` is `callbacks_of`.
+/// If the macro does not exist, rustc reports that it cannot find a macro `callbacks_of_Stamped`,
+/// and underlines the path. `what` is `callbacks_of`.
 pub(crate) fn call(what: &str, path: &Path, input: TokenStream) -> TokenStream {
     let alias = format!("{what}_{}", path.text().replace("r#", "").replace("::", "_").replace('$', ""));
     let mut output = path.import(&alias);
@@ -162,7 +162,7 @@ pub(crate) fn call(what: &str, path: &Path, input: TokenStream) -> TokenStream {
 }
 
 impl Filter {
-    /// Reads what [`Self::tokens`] wrote.
+    /// Parses the output of [`Self::tokens`].
     pub(crate) fn parse(cursor: &mut Cursor) -> Option<Self> {
         Some(Self { root: Root::parse(cursor)?, context: Context::parse(cursor)? })
     }
@@ -173,7 +173,7 @@ impl Filter {
         tokens
     }
 
-    /// Whether the author wrote any of these callbacks.
+    /// Whether the author has written any of these callbacks.
     pub(crate) fn has(&self, root: &[&str], context: &[&str]) -> bool {
         let any = |written: &[String], names: &[&str]| written.iter().any(|name| names.contains(&name.as_str()));
         any(&self.root.callbacks, root) || any(&self.context.callbacks, context)
@@ -181,10 +181,10 @@ impl Filter {
 
     /// Whether the filter has no state: then the host need not announce its stream contexts.
     ///
-    /// That takes a root context that does nothing and waits for nothing, and is the only one of
-    /// its module; a context of requests that is the same for each; and callbacks that are not
-    /// about its life. The SDK itself remembers something of streams whose bodies the filter looks
-    /// at: those have to be told when they end.
+    /// A filter has no state if its root is the only one of the module, and has no callbacks and no
+    /// callouts. All values of its stream context must be equal, and no callback may belong to the
+    /// context's life. The SDK itself stores something about streams whose bodies the filter reads,
+    /// and must be notified of their end.
     pub(crate) fn is_stateless(&self) -> bool {
         let root = &self.root;
         let keeps_nothing = |callback: &String| WITHOUT_STATE.contains(&callback.as_str());

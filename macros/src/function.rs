@@ -1,7 +1,7 @@
 //! `#[proxy_filter::filter]`: a filter that is one async function.
 //!
-//! It becomes a root context with the function's name in camel case and a stream context, each with
-//! its own attribute, so that it is registered as those that are written by hand.
+//! It becomes a root context with the function's name in camel case, and a stream context. Each has
+//! its own attribute, and is registered like a context that is written by hand.
 
 use crate::args::{self, Argument};
 use crate::callback;
@@ -14,14 +14,14 @@ use crate::quote::{quote, quote_at};
 use proc_macro::{Group, Ident, Literal, Span, TokenStream, TokenTree};
 
 const USAGE: &str = "expected `#[proxy_filter::filter]`, with any of `root_id = \"name\"`, `root_task = function`, `configure = function`, \
-                     `deadline = duration`, `fail_open`, `failure_policy = function`, `response_failure_policy = function`, and what the function waits for in other functions";
+                     `deadline = duration`, `fail_open`, `failure_policy = function`, `response_failure_policy = function`, and the parts and callouts that other functions await for it";
 const EXPECTED: &str = "expected `async fn name(exchange: Exchange) -> Result<()>`, or `Exchange<Config>` with the type of its configuration";
 
-/// A part of the stream that the function may wait for.
+/// A part of the stream that the function may await.
 struct Phase {
-    /// The argument of the attribute that says so.
+    /// The argument of the attribute for it.
     word: &'static str,
-    /// The methods of `Exchange` that wait for it.
+    /// The methods of `Exchange` that await it.
     methods: &'static [&'static str],
     /// Its constant in `Points`.
     constant: &'static str,
@@ -31,7 +31,7 @@ struct Phase {
 const PHASES: &[Phase] = &[
     Phase {
         word: "request_body",
-        // Only a body callback says that a message has ended without trailers.
+        // Only a body callback reports that a message has ended without trailers.
         methods: &["request_body", "request_chunk", "request_chunks", "request_trailers", HELD[0]],
         constant: "REQUEST_BODY",
         callback: "fn on_request_body(&mut self, body: &mut sdk::RequestBody, end_of_stream: bool) -> sdk::Result<sdk::FilterDataStatus> {
@@ -78,14 +78,14 @@ const PHASES: &[Phase] = &[
     },
 ];
 
-/// The methods of `Exchange` that hold headers until the body is here. They look after it with a
-/// timer: not every host gives it.
+/// The methods of `Exchange` that pause headers until the body is complete. They check this with a
+/// timer, because not every host supports it.
 const HELD: [&str; 2] = ["request_headers_with_body", "response_headers_with_body"];
 
-/// Items of queues, for which only root tasks wait.
+/// Items of queues, which only root tasks await.
 const QUEUES: &str = "queues";
 
-/// What a function that names this type or function waits for.
+/// The callouts of a function that names this type or function.
 const WAITS: &[(&str, &str)] = &[
     ("HttpCall", "http_calls"),
     ("Timer", "timers"),
@@ -99,10 +99,10 @@ const WAITS: &[(&str, &str)] = &[
 /// Futures that run independently of their stream: the argument, and the function of the SDK.
 const SPAWN: &str = "spawn";
 
-/// The argument for the time that the function has.
+/// The argument for the maximum time of the function.
 const DEADLINE: &str = "deadline";
 
-/// What a root task is taken to wait for: it is a function elsewhere.
+/// The callouts that a root task is assumed to await: it is a function elsewhere.
 const ROOT_TASKS_WAIT_FOR: [&str; 2] = ["http_calls", "timers"];
 
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -125,13 +125,13 @@ struct AsyncFunction {
     name: Ident,
     /// The type of the configuration, if there is one.
     config: Option<Vec<TokenTree>>,
-    /// Every name in the function.
+    /// All names in the function.
     names: Vec<Name>,
 }
 
 struct Name {
     text: String,
-    /// It comes after a dot: a method or field, such as the `timeout` of an `HttpCall`.
+    /// It follows a dot: a method or field, such as the `timeout` of an `HttpCall`.
     is_member: bool,
 }
 
@@ -184,14 +184,14 @@ impl AsyncFunction {
         arguments.iter().any(|argument| argument.name == word) || has_root_task || is_timed || WAITS.iter().any(named)
     }
 
-    /// The root context and the stream context.
+    /// Returns the root context and the stream context.
     fn filter(&self, arguments: &[Argument]) -> TokenStream {
         let value = |name: &str| -> TokenStream {
             let argument = arguments.iter().find(|argument| argument.name == name);
             argument.into_iter().flat_map(|argument| argument.value.clone()).collect()
         };
         let is_written = |word: &str| arguments.iter().any(|argument| argument.name == word);
-        // An argument of the attribute stands for the method of its name.
+        // An argument of the attribute replaces the method of its name.
         let is_named = |method: &&str| is_written(method) || self.names.iter().any(|name| name.text == **method);
         let named = |phase: &&Phase| phase.methods.iter().any(is_named);
         let phases: Vec<_> = PHASES.iter().filter(|phase| is_written(phase.word) || named(phase)).collect();
@@ -215,7 +215,7 @@ impl AsyncFunction {
         let [root_task, configure] = tasks;
         let is_gated = !configure.is_empty();
         let is_configured = self.config.is_some() || is_gated || !root_task.is_empty();
-        // Without a configuration of their own, streams share nothing that one could be woken by.
+        // Without a configuration, streams share nothing that could wake a future.
         let wakes = if is_configured || spawns { "wakes," } else { "" };
         let config = match &self.config {
             Some(config) => config.iter().cloned().collect(),
@@ -223,7 +223,7 @@ impl AsyncFunction {
         };
         let read =
             if self.config.is_some() { "sdk::read_config(&configuration)?" } else { "{ let _ = configuration; }" };
-        // With a `root_id`, `module!` makes the module.
+        // With a `root_id`, `module!` generates the module.
         let exported = if is_written("root_id") { "" } else { "__proxy_filter" };
         let root_id = if is_written("root_id") { "root_id = #id," } else { "" };
         let on_configure = if is_configured { ON_CONFIGURE.replace("READ", read) } else { String::new() };
@@ -293,14 +293,14 @@ impl AsyncFunction {
     }
 }
 
-/// What follows `sdk::Points::FIRST` in the expression for what the module exports.
+/// Returns the terms after `sdk::Points::FIRST` in the expression for the exports of the module.
 fn points(phases: &[&Phase], waits: &[&str], spawns: bool) -> String {
     let phases = phases.iter().map(|phase| phase.constant.to_owned());
     let words = waits.iter().copied().chain(spawns.then_some(SPAWN)).map(str::to_uppercase);
     phases.chain(words).map(|constant| [".with(sdk::Points::", &constant, ")"].concat()).collect()
 }
 
-/// The deadline as a constant, which is checked where the author wrote it.
+/// Returns the deadline as a constant, which is checked where the author wrote it.
 ///
 /// The author may have a constant with any other name.
 fn limit(deadline: TokenStream) -> TokenStream {
@@ -316,8 +316,8 @@ fn limit(deadline: TokenStream) -> TokenStream {
     )
 }
 
-/// The type of what the root context keeps of its configuration, and the expression that gives it
-/// to a stream: without a configuration all streams share one that says nothing.
+/// Returns the type that the root context stores for its configuration, and the expression that
+/// passes it to a stream. Without a configuration, all streams share an empty one.
 const fn configuration(is_configured: bool) -> (&'static str, &'static str) {
     if is_configured {
         ("::core::option::Option<::std::rc::Rc<#Config>>", "self.config.clone()")
@@ -329,13 +329,13 @@ const fn configuration(is_configured: bool) -> (&'static str, &'static str) {
     }
 }
 
-/// What every filter exports: the future begins with the headers.
+/// The callbacks that every filter exports: the future begins with the headers.
 const ON_REQUEST_HEADERS: &str = "
     fn on_request_headers(&mut self, _: &mut sdk::RequestHeaders, end_of_stream: bool) -> sdk::Result<sdk::FilterHeadersStatus> {
         self.0.on_request_headers(end_of_stream)
     }";
 
-/// The configuration is read, and what belongs to it started.
+/// Reads the configuration, and starts its root task.
 const ON_CONFIGURE: &str = "
     fn on_configure(&mut self, configuration: sdk::Configuration) -> sdk::Result<()> {
         let config: ::std::rc::Rc<#Config> = ::std::rc::Rc::new(READ);
@@ -346,13 +346,13 @@ const ON_CONFIGURE: &str = "
         ::core::result::Result::Ok(())
     }";
 
-/// What runs beside the streams.
+/// Returns the code that runs beside the streams.
 const ROOT_TASK: &str = "self.tasks.push(sdk::RootTask::new(POINTS, #function(::std::rc::Rc::clone(&config))));";
 
-/// What runs before them.
+/// Returns the code that runs before the streams.
 const CONFIGURE: &str = "self.tasks.push(self.gate.open_after(POINTS, #function(::std::rc::Rc::clone(&config))));";
 
-/// The function, after the plugin is ready.
+/// Returns the function, to be run once the plugin is ready.
 const GATED: &str = "{
     let gate = ::core::clone::Clone::clone(&self.gate);
     move |exchange| async move {
@@ -361,13 +361,13 @@ const GATED: &str = "{
     }
 }";
 
-/// The same within a deadline.
+/// Returns the same with a deadline.
 const WITHIN: &str = "{
     let function = THE_FUNCTION;
     move |exchange| sdk::within(__PROXY_FILTER_DEADLINE, #shown, function(exchange))
 }";
 
-/// The type in `Exchange<Type>`.
+/// Returns the type in `Exchange<Type>`.
 fn config(parameter: &[TokenTree]) -> Result<Option<Vec<TokenTree>>> {
     let mut cursor = Cursor::of(parameter);
     cursor.until(|cursor| cursor.peek_keyword("Exchange"));
@@ -393,7 +393,7 @@ fn collect(tokens: TokenStream, names: &mut Vec<Name>) {
     }
 }
 
-/// The name of a type for the name of a function.
+/// Returns the name of a type for the name of a function.
 fn camel_case(name: &str) -> String {
     let mut result = String::new();
     for word in name.trim_start_matches("r#").split('_') {

@@ -1,4 +1,4 @@
-//! An `impl Trait for Type { … }`, as far as the attributes need to understand it.
+//! Parses an `impl Trait for Type { … }`, as far as the attributes need it.
 
 use crate::cursor::{Attribute, Cursor};
 use crate::error::{Error, Result};
@@ -12,7 +12,7 @@ pub(crate) struct ImplBlock {
     header: Vec<TokenTree>,
     body: Group,
     pub(crate) generics: Vec<TokenTree>,
-    /// What is implemented; empty for an inherent impl.
+    /// The trait; empty for an inherent impl.
     pub(crate) trait_path: Vec<TokenTree>,
     pub(crate) self_type: Vec<TokenTree>,
     pub(crate) items: Vec<Item>,
@@ -34,7 +34,7 @@ pub(crate) enum ItemKind {
         name: Ident,
         value: Vec<TokenTree>,
     },
-    /// `path!(…);`, which may stand for any number of items.
+    /// `path!(…);`, which may expand to any number of items.
     MacroCall,
     Other,
 }
@@ -43,17 +43,16 @@ pub(crate) enum ItemKind {
 #[derive(Debug)]
 pub(crate) struct Function {
     pub(crate) name: Ident,
-    /// `const`, `async`, `unsafe`, `extern "C"`: all that is written before `fn`, without the
-    /// visibility.
+    /// `const`, `async`, `unsafe`, `extern "C"`: all tokens before `fn`, without the visibility.
     pub(crate) qualifiers: Vec<TokenTree>,
     pub(crate) generics: Vec<TokenTree>,
     pub(crate) parameters: Group,
-    /// `-> Type`, arrow included.
+    /// `-> Type`, including the arrow.
     pub(crate) output: Vec<TokenTree>,
 }
 
 impl ImplBlock {
-    /// Reads `item`. `expected` says what the attribute goes on, for when `item` is something else.
+    /// Parses `item`. `expected` names the item that the attribute requires, for the error message.
     pub(crate) fn parse(item: TokenStream, expected: &str) -> Result<Self> {
         let mut cursor = Cursor::new(item, Span::call_site());
         let attributes = cursor.attributes();
@@ -80,7 +79,7 @@ impl ImplBlock {
         Ok(Self { attributes, header, body, generics, trait_path, self_type, items })
     }
 
-    /// The functions, each with its attributes.
+    /// Returns the functions, each with its attributes.
     pub(crate) fn functions(&self) -> impl Iterator<Item = (&Item, &Function)> {
         self.items.iter().filter_map(|item| match &item.kind {
             ItemKind::Fn(function) => Some((item, function)),
@@ -88,11 +87,11 @@ impl ImplBlock {
         })
     }
 
-    /// The author's impl without the functions in `misfits`, and these as methods of the type
-    /// itself.
+    /// Returns the author's impl without the functions in `misfits`, which become methods of the
+    /// type itself.
     ///
-    /// So nothing the author wrote is lost (an editor still understands the bodies), and rustc does
-    /// not report again, in its own words, that they do not fit the trait.
+    /// So no code of the author is lost, and an editor still understands the bodies. rustc does not
+    /// report again, in its own words, that they do not match the trait.
     pub(crate) fn without(&self, misfits: &[String]) -> TokenStream {
         let is_misfit = |item: &&Item| match &item.kind {
             ItemKind::Fn(function) => misfits.contains(&function.name.to_string()),
@@ -115,7 +114,8 @@ impl ImplBlock {
 }
 
 impl Function {
-    /// Reads what follows the qualifiers, from `fn` to the body or the semicolon, which are left.
+    /// Parses the tokens after the qualifiers, from `fn` up to the body or the semicolon, which
+    /// remain.
     pub(crate) fn parse(cursor: &mut Cursor, qualifiers: Vec<TokenTree>) -> Option<Self> {
         cursor.keyword("fn")?;
         let name = cursor.ident()?;
@@ -133,7 +133,7 @@ impl Function {
         Cursor::of(parameters).comma_separated().iter().all(is_lifetime)
     }
 
-    /// The parameters, `self` included.
+    /// The parameters, including `self`.
     pub(crate) fn parameters(&self) -> Vec<Vec<TokenTree>> {
         Cursor::inside(&self.parameters).comma_separated()
     }
@@ -146,7 +146,7 @@ pub(crate) fn visibility(cursor: &mut Cursor) {
     }
 }
 
-/// Takes what may be written before `fn`.
+/// Takes the qualifiers before `fn`.
 pub(crate) fn qualifiers(cursor: &mut Cursor) -> Vec<TokenTree> {
     let start = cursor.mark();
     loop {
@@ -175,7 +175,7 @@ fn items(mut cursor: Cursor) -> Vec<Item> {
     items
 }
 
-/// Takes one item, its end included.
+/// Takes one item, including its end.
 fn item_kind(cursor: &mut Cursor) -> ItemKind {
     let qualifiers = qualifiers(cursor);
     let (kind, ends_with_body) = if cursor.peek_keyword("fn") {
@@ -188,7 +188,7 @@ fn item_kind(cursor: &mut Cursor) -> ItemKind {
         let is_call = cursor.peek_punct(0, '!') && !path.is_empty() && qualifiers.is_empty();
         (is_call.then_some(ItemKind::MacroCall), is_call)
     };
-    // A braced group ends a function and a macro call, but is only a part of a constant's value.
+    // A braced group ends a function or a macro call, but is only a part of a constant's value.
     cursor.until(|cursor| cursor.peek_punct(0, ';') || (ends_with_body && is_body(cursor)));
     cursor.token();
     kind.unwrap_or(ItemKind::Other)
@@ -221,7 +221,7 @@ fn is_for(cursor: &Cursor) -> bool {
     cursor.peek_keyword("for") && !higher_ranked
 }
 
-/// Says what the attribute was put on instead of an impl.
+/// Describes the item that has the attribute and is not an impl.
 fn wrong_item(cursor: &mut Cursor, first: usize, expected: &str) -> Error {
     qualifiers(cursor);
     let found = match cursor.token().map(|token| token.to_string()).as_deref() {

@@ -88,7 +88,7 @@ use proc_macro::TokenStream;
 ///
 /// # Several filters in one module
 ///
-/// Each root then has a name, which the host's configuration selects as `root_id`, and [`module!`]
+/// Each root then has a name, which the host's configuration selects as `root_id`. [`module!`]
 /// lists the roots:
 ///
 /// ```

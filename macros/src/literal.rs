@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use proc_macro::TokenTree;
 
-/// A string literal and what it means.
+/// A string literal and its value.
 #[derive(Debug, Clone)]
 pub(crate) struct StringLiteral {
     pub(crate) token: TokenTree,
@@ -11,7 +11,7 @@ pub(crate) struct StringLiteral {
 }
 
 impl StringLiteral {
-    /// Reads `tokens`; `expected` says what should be there.
+    /// Parses `tokens`. `expected` describes the expected literal, for the error message.
     pub(crate) fn parse(tokens: &[TokenTree], expected: &str) -> Result<Self> {
         if let [token @ TokenTree::Literal(literal)] = tokens {
             if let Some(value) = decode(&literal.to_string()) {
@@ -22,7 +22,7 @@ impl StringLiteral {
     }
 }
 
-/// The bytes of a string or a byte string; `None` for any other literal.
+/// Returns the bytes of a string or a byte string; `None` for any other literal.
 pub(crate) fn bytes(literal: &str) -> Option<Vec<u8>> {
     match literal.strip_prefix('b') {
         // Every character of a byte string is a byte.
@@ -31,7 +31,7 @@ pub(crate) fn bytes(literal: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// The value of `"…"` or `r#"…"#`; `None` for any other literal.
+/// Returns the value of `"…"` or `r#"…"#`; `None` for any other literal.
 fn decode(literal: &str) -> Option<String> {
     if let Some(raw) = literal.strip_prefix('r') {
         let raw = raw.trim_matches('#');
@@ -57,7 +57,7 @@ fn decode(literal: &str) -> Option<String> {
                 value.push(char::from_u32(u32::from_str_radix(&digits.replace('_', ""), 16).ok()?)?);
                 chars = after.chars();
             }
-            // A line that goes on: the whitespace before its next character is not part of the
+            // A continued line: the white space before its next character is not part of the
             // string.
             '\n' => chars = chars.as_str().trim_start().chars(),
             itself => value.push(itself),

@@ -1,4 +1,4 @@
-//! What a module consists of: its filters, and the names that their roots have in it.
+//! The filters of a module, and the names of their roots in it.
 
 use crate::cursor::Cursor;
 use crate::filter::{Filter, Maker};
@@ -19,7 +19,7 @@ impl Listed {
         Self { alias: Ident::new(alias, Span::mixed_site()), path }
     }
 
-    /// Reads all of `cursor`.
+    /// Parses all of `cursor`.
     pub(crate) fn parse(mut cursor: Cursor) -> Option<Self> {
         Some(Self { alias: cursor.ident()?, path: Path::parse(&cursor.rest())? })
     }
@@ -48,7 +48,7 @@ impl Member {
         }
     }
 
-    /// Reads what [`Self::tokens`] wrote.
+    /// Parses the output of [`Self::tokens`].
     pub(crate) fn parse(cursor: &mut Cursor) -> Option<Self> {
         let listed = Listed::parse(Cursor::inside(&cursor.group(Delimiter::Brace)?))?;
         Some(Self { listed, filter: Filter::parse(cursor)? })

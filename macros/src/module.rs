@@ -1,5 +1,5 @@
-//! `proxy_filter::module!`, and the steps in which it and `#[proxy_filter::root]` learn about the
-//! filters.
+//! `proxy_filter::module!`, and the steps in which it and `#[proxy_filter::root]` collect the facts
+//! about the filters.
 
 use crate::cursor::Cursor;
 use crate::error::{Error, Faults};
@@ -36,7 +36,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     output
 }
 
-/// `__export!`, which the macros of the types call with what they know.
+/// `__export!`, which the macros of the types call with their facts.
 pub(crate) fn export(input: TokenStream) -> TokenStream {
     let mut cursor = Cursor::new(input, Span::call_site());
     let output = match cursor.ident().map(|step| step.to_string()).as_deref() {
@@ -49,7 +49,7 @@ pub(crate) fn export(input: TokenStream) -> TokenStream {
     })
 }
 
-/// `register root {…} context {…}`: a `#[root]`, which now knows its stream context.
+/// `register root {…} context {…}`: a `#[root]` with the facts about its stream context.
 fn registration(cursor: &mut Cursor) -> Option<TokenStream> {
     let root = Root::parse(cursor)?;
     if let Some(whole) = Root::parse(cursor) {
@@ -73,7 +73,7 @@ pub(crate) fn register(filter: Filter) -> TokenStream {
     output
 }
 
-/// `module { known } { asked } { to ask } root {…} context {…}`: the answer to [`ask_next`].
+/// `module { known } { asked } { to ask } root {…} context {…}`: the result of [`ask_next`].
 fn module(cursor: &mut Cursor) -> Option<TokenStream> {
     let mut known = Cursor::inside(&cursor.group(Delimiter::Brace)?);
     let asked = Listed::parse(Cursor::inside(&cursor.group(Delimiter::Brace)?))?;
@@ -87,7 +87,7 @@ fn module(cursor: &mut Cursor) -> Option<TokenStream> {
     Some(ask_next(&members, &to_ask).unwrap_or_else(|| finish(members)))
 }
 
-/// Asks the macro of the first root in `to_ask` for its filter.
+/// Calls the macro of the first root in `to_ask` for its filter.
 fn ask_next(known: &[Member], to_ask: &[Listed]) -> Option<TokenStream> {
     let (next, rest) = to_ask.split_first()?;
     let known = known.iter().map(Member::tokens).collect();
@@ -122,7 +122,7 @@ fn finish(members: Vec<Member>) -> TokenStream {
         let has_id = |other: &&Member| other.filter.root.id.as_ref().is_some_and(|id| id.value == root_id.value);
         if let Some(other) = distinct.iter().find(has_id) {
             let message = format!(
-                "the root_id {:?} is already that of `{}`: the host could not tell the two apart",
+                "the root_id {:?} is already used by `{}`: the host could not distinguish them",
                 root_id.value,
                 other.listed.path.text()
             );
@@ -130,7 +130,7 @@ fn finish(members: Vec<Member>) -> TokenStream {
         }
         distinct.push(member);
     }
-    // A root without root_id has emitted exports; more of them would only be reported as
+    // A root without root_id has emitted exports. More exports would only be reported as
     // duplicates.
     let mut output = if complete { export::expand(&distinct) } else { export::impls(&distinct) };
     output.extend(faults.into_tokens());

@@ -12,7 +12,7 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// Reads all of `tokens` as a path; `None` if they are anything else.
+    /// Parses all of `tokens` as a path; `None` if they are anything else.
     pub(crate) fn parse(tokens: &[TokenTree]) -> Option<Self> {
         let mut cursor = Cursor::of(tokens);
         let mut segments = Vec::new();
@@ -28,7 +28,7 @@ impl Path {
         }
     }
 
-    /// Reads all of `tokens` as the path of a type, which ends with a name.
+    /// Parses all of `tokens` as the path of a type, which ends with a name.
     pub(crate) fn parse_type(tokens: &[TokenTree]) -> Option<Self> {
         let is_name =
             |segment: &Ident| !["self", "super", "crate", "Self", "_"].contains(&segment.to_string().as_str());
@@ -48,7 +48,7 @@ impl Path {
         self.tokens.iter().cloned().collect()
     }
 
-    /// The same path, as seen from a child of the module in which it was written.
+    /// Returns the same path, as seen from a child of its module.
     pub(crate) fn seen_from_child(&self) -> TokenStream {
         let mut path = self.clone();
         if self.first() == "self" && self.segments.len() > 1 {
@@ -60,17 +60,17 @@ impl Path {
         quote(&format!("{parent}#path"), &[("path", path.stream())])
     }
 
-    /// Imports what is at the path, as seen from the parent module, under the name `alias`.
+    /// Imports the item at the path, as seen from the parent module, under the name `alias`.
     pub(crate) fn import(&self, alias: &str) -> TokenStream {
         quote(&format!("use #path as {alias};"), &[("path", self.seen_from_child())])
     }
 
-    /// Where its last segment is.
+    /// Returns the location of its last segment.
     pub(crate) fn span(&self) -> Span {
         self.segments.last().map_or_else(Span::call_site, Ident::span)
     }
 
-    /// The path as an author would write it.
+    /// Returns the path as an author would write it.
     pub(crate) fn text(&self) -> String {
         let names = self.segments.iter().map(ToString::to_string).collect::<Vec<_>>().join("::");
         if self.is_global() { format!("::{names}") } else { names }

@@ -1,4 +1,4 @@
-//! The arguments of `#[proxy_filter::filter]` that say what an `Err` does.
+//! The arguments of `#[proxy_filter::filter]` for the effect of an `Err`.
 
 use crate::args::Argument;
 use crate::error::{Error, Faults};
@@ -8,7 +8,7 @@ use proc_macro::{Span, TokenStream};
 /// The arguments for the functions that return the failure policy for a configuration.
 pub(crate) const POLICY: &str = "failure_policy";
 pub(crate) const RESPONSE_POLICY: &str = "response_failure_policy";
-/// The argument that says that it is open.
+/// The argument for the open policy.
 pub(crate) const FAIL_OPEN: &str = "fail_open";
 
 /// Reports arguments that contradict each other.
@@ -17,13 +17,13 @@ pub(crate) fn check(arguments: &[Argument], faults: &mut Faults) {
     if let Some(policy) = policy.filter(|_| arguments.iter().any(|argument| argument.name == FAIL_OPEN)) {
         faults.push(Error::at(
             &policy.value,
-            "`fail_open` and `failure_policy` both say what an `Err` does: leave one of them out",
+            "`fail_open` and `failure_policy` both set the failure policy: remove one of them",
         ));
     }
 }
 
-/// The methods of the context that return the failure policies, and whether they depend on the
-/// configuration.
+/// Returns the methods of the context that return the failure policies, and whether they depend on
+/// the configuration.
 pub(crate) fn methods(arguments: &[Argument]) -> (TokenStream, bool) {
     let otherwise = if arguments.iter().any(|argument| argument.name == FAIL_OPEN) { "Open" } else { "Closed" };
     let functions = [POLICY, RESPONSE_POLICY].map(|name| {
@@ -35,9 +35,9 @@ pub(crate) fn methods(arguments: &[Argument]) -> (TokenStream, bool) {
     (methods.collect(), is_configured)
 }
 
-/// The method of the context that returns a failure policy: what the author's function says for the
-/// configuration. Without one, the policy is `otherwise`, and that of the response is the
-/// request's.
+/// Returns the method of the context that returns a failure policy. It calls the author's function
+/// with the configuration. Without that function, the policy is `otherwise`, and the response has
+/// the policy of the request.
 fn failure_policy(method: &str, otherwise: &str, function: TokenStream) -> TokenStream {
     if function.is_empty() && method == RESPONSE_POLICY {
         return TokenStream::new();

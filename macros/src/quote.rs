@@ -1,14 +1,14 @@
-//! A small stand-in for the `quote` crate: a template in Rust syntax with `#name` where the
-//! author's tokens go.
+//! A small replacement for the `quote` crate: a template in Rust syntax with `#name` for the
+//! author's tokens.
 
 use crate::error::Error;
 use proc_macro::{Group, Span, TokenStream, TokenTree};
 
-/// Expands `template`, replacing each `#name` by its value.
+/// Expands `template`, and replaces each `#name` with its value.
 ///
-/// The template's own tokens get [`Span::mixed_site`]: its local variables are invisible to the
-/// author's code, its items are not, and lints see code from another crate's macro. The values keep
-/// their spans, so that rustc's errors about them point at the author's code.
+/// The template's own tokens get [`Span::mixed_site`]. Its local variables are invisible to the
+/// author's code, but its items are visible, and lints treat it as another crate's macro. The
+/// values keep their spans, so rustc's errors about them point at the author's code.
 pub(crate) fn quote(template: &str, values: &[(&str, TokenStream)]) -> TokenStream {
     quote_at(Span::mixed_site(), template, values)
 }

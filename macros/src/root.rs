@@ -12,10 +12,10 @@ use crate::quote::quote;
 use crate::valid::ValidImpl;
 use proc_macro::{Ident, TokenStream, TokenTree};
 
-const USAGE: &str = "expected `#[proxy_filter::root]` or `#[proxy_filter::root(root_id = \"name\")]`, and what the root waits for: \
+const USAGE: &str = "expected `#[proxy_filter::root]` or `#[proxy_filter::root(root_id = \"name\")]`, and the kinds of callouts that the root starts: \
                      `http_calls`, `timers`, `grpc_calls`, `grpc_streams`";
 
-/// Compiles only if `module!` has registered the root. The trait is there for its message.
+/// Compiles only if `module!` has registered the root. The trait exists for its error message.
 const ASSERT_LISTED: &str = "const _: () = {
     #[diagnostic::on_unimplemented(
         message = \"no `proxy_filter::module!` lists the WHAT `{Self}`\",
@@ -46,7 +46,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
             if !valid.misfits.is_empty() {
                 output = block.without(&valid.misfits);
             }
-            // Even after a fault in the impl: it is reported, and need not lead to others.
+            // Also after a fault in the impl: the fault is reported, and should not cause others.
             if let Some(context) = context(&block, &mut faults) {
                 output.extend(if arguments_are_right {
                     registration(&valid, root_id, &capabilities, &context, makes_only(&block, &context))
@@ -63,7 +63,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     output
 }
 
-/// The `root_id`, and what the root waits for.
+/// The `root_id`, and the kinds of callouts of the root.
 fn read(arguments: TokenStream, faults: &mut Faults) -> (Option<StringLiteral>, Vec<&'static Capability>) {
     let arguments = args::parse(arguments, &["root_id"], &callback::all_words(), USAGE, faults);
     let capabilities = arguments.iter().filter_map(|argument| Capability::find(&argument.name)).collect();
@@ -74,13 +74,13 @@ fn read(arguments: TokenStream, faults: &mut Faults) -> (Option<StringLiteral>, 
 pub(crate) fn root_id_of(argument: &Argument, faults: &mut Faults) -> Option<StringLiteral> {
     let root_id = faults.take(StringLiteral::parse(&argument.value, "a string literal: `root_id = \"name\"`"))?;
     if root_id.value.is_empty() {
-        let message = "a root_id cannot be empty; without `root_id`, the only filter of a module answers to any";
+        let message = "a root_id cannot be empty; without `root_id`, the only filter of a module accepts any";
         faults.push(Error::at(&argument.value, message));
     }
     Some(root_id)
 }
 
-/// The type that `type Context` names. That there is one, rustc checks.
+/// Returns the type in `type Context`. rustc checks that there is one.
 fn context(block: &ImplBlock, faults: &mut Faults) -> Option<Path> {
     let value = block.items.iter().find_map(|item| match &item.kind {
         ItemKind::Type { name, value } if name.to_string() == "Context" => Some(value),
@@ -92,7 +92,7 @@ fn context(block: &ImplBlock, faults: &mut Faults) -> Option<Path> {
     faults.take(path.ok_or_else(|| Error::at(value, message)))
 }
 
-/// Whether the body of `new_context` is the path of the context, and nothing else.
+/// Whether the body of `new_context` is only the path of the context.
 fn makes_only(block: &ImplBlock, context: &Path) -> bool {
     let mut makers = block.functions().filter(|(_, function)| function.name.to_string() == "new_context");
     let (Some((item, _)), None) = (makers.next(), makers.next()) else { return false };

@@ -11,7 +11,7 @@ use proc_macro::{Ident, Span, TokenStream, TokenTree};
 use std::env;
 
 const USAGE: &str = "expected `#[proxy_filter_host::test]`, `#[proxy_filter_host::test(module = some::path)]` or \
-                     `#[proxy_filter_host::test(guest = \"name\")]`, and `embedded` for a test that is none of Envoy's";
+                     `#[proxy_filter_host::test(guest = \"name\")]`, and `embedded` for a test that does not run in Envoy";
 const ENVOY: &str = "#[test] #should_panic
     #[ignore = \"needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored\"]
     fn envoy() { run::envoy(&super::#SUBJECT, super::#name) }";
@@ -26,7 +26,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     match (subject, test) {
         (Some(subject), Some(test)) if faults.is_empty() => test.expand(&subject, embedded.is_none()),
         _ => {
-            // The function is no test, but need not be reported as unused either.
+            // The function is not a test, and should not be reported as unused.
             let mut output = quote("#[allow(dead_code)]", &[]);
             output.extend(item);
             output.extend(faults.into_tokens());
@@ -35,11 +35,11 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// What is tested.
+/// The filter under test.
 enum Subject {
     /// The filter whose `__proxy_filter` is in this module.
     Module(TokenStream),
-    /// A wasm module by name, and the same as native code if it is in a module as well.
+    /// A wasm module by name, and its native code if it is also a module of the test.
     Guest(TokenTree, Option<TokenStream>),
 }
 
@@ -64,7 +64,7 @@ impl Subject {
         }
     }
 
-    /// The filter in the library of the package that cargo is building a test of.
+    /// Returns the filter in the library of the package that cargo builds a test of.
     fn of_this_package() -> Result<Self> {
         let package = env::var("CARGO_PKG_NAME").map_err(|_| {
             Error::new(
@@ -73,7 +73,7 @@ impl Subject {
             )
         })?;
         let library = package.replace('-', "_");
-        // An integration test and a binary may have the library's name, without being it.
+        // An integration test and a binary may have the library's name without being the library.
         let other_target = ["CARGO_TARGET_TMPDIR", "CARGO_BIN_NAME"].iter().any(|name| env::var_os(name).is_some());
         let is_library = !other_target && env::var("CARGO_CRATE_NAME").is_ok_and(|name| name == library);
         let path = if is_library { "crate".to_owned() } else { format!("::{library}") };
@@ -106,7 +106,7 @@ impl Subject {
 /// A test function.
 struct Test {
     name: Ident,
-    /// Without the attributes that are of the generated tests.
+    /// Its attributes, without those for the generated tests.
     function: TokenStream,
     should_panic: TokenStream,
     ignore: TokenStream,
@@ -128,10 +128,13 @@ impl Test {
             return wrong(&function.generics, "a test cannot be generic");
         }
         if function.parameters().len() != 1 {
-            return wrong(&[function.parameters.clone().into()], "a test takes the host that runs its filter");
+            return wrong(
+                &[function.parameters.clone().into()],
+                "a test takes one argument: the host that runs its filter",
+            );
         }
         if !function.output.is_empty() {
-            return wrong(&function.output, "a test returns nothing: unwrap what can fail");
+            return wrong(&function.output, "a test returns nothing: unwrap results instead");
         }
         cursor.rest();
         let only = |name: &str| -> TokenStream {
@@ -159,7 +162,8 @@ impl Test {
         let text = self.name.to_string();
         let constant = format!("__SUBJECT_OF_{}", text.trim_start_matches("r#").to_uppercase());
         quote(
-            // The subject is beside the test, where `module = …` means what its author meant.
+            // The path of the filter is outside of the generated module, so that `module = …` is
+            // resolved as the author wrote it.
             &format!(
                 "#[cfg(test)]
                 #function

@@ -1,4 +1,4 @@
-//! Checks of an impl against the trait that its attribute is for.
+//! Checks an impl against the trait of its attribute.
 
 use crate::callback::{CONTEXT, Method, ROOT_CONTEXT, STREAM_CONTEXT, Trait};
 use crate::cursor::Cursor;
@@ -19,10 +19,10 @@ pub(crate) struct ValidImpl {
 }
 
 impl ValidImpl {
-    /// Checks `block`. `None` if it is no impl of `expected` for a type with a name, so that there
-    /// is nothing to go on with.
+    /// Checks `block`. Returns `None` if it is not an impl of `expected` for a type with a name,
+    /// because then nothing else can be checked.
     ///
-    /// What rustc reports well by itself is left to it: unknown and missing items, argument types,
+    /// Faults that rustc reports well are left to it: unknown and missing items, argument types,
     /// return types.
     pub(crate) fn check(block: &ImplBlock, expected: &Trait, faults: &mut Faults) -> Option<Self> {
         faults.take(check_trait(block, expected))?;
@@ -40,7 +40,7 @@ impl ValidImpl {
             }
             for attribute in item.attributes.iter().filter(|attribute| attribute.is_cfg()) {
                 let message = format!(
-                    "`{}` is exported before any `cfg` is looked at: put the `cfg` inside the function",
+                    "`{}` is exported even if its `cfg` is false: put the `cfg` inside the function",
                     method.name
                 );
                 faults.push(Error::at(&attribute.tokens, message));
@@ -48,7 +48,7 @@ impl ValidImpl {
         }
         for item in block.items.iter().filter(|item| matches!(item.kind, ItemKind::MacroCall)) {
             let message = format!(
-                "{} cannot look into this macro call, so the host would not call what it expands to: write callbacks out",
+                "{} cannot see the callbacks in this macro call, so the host would not call them: write them without a macro",
                 expected.attribute
             );
             faults.push(Error::at(&item.tokens, message));
@@ -125,7 +125,7 @@ fn check_signature(method: &Method, function: &Function) -> Result<()> {
     Ok(())
 }
 
-/// How a method takes `self`.
+/// The way in which a method takes `self`.
 enum Receiver {
     Mutable,
     Shared,
@@ -133,7 +133,7 @@ enum Receiver {
 }
 
 impl Receiver {
-    /// Reads a parameter; `None` if it is not `self`.
+    /// Parses a parameter; `None` if it is not `self`.
     fn parse(parameter: &[TokenTree]) -> Option<Self> {
         let mut cursor = Cursor::of(parameter);
         cursor.attributes();
@@ -144,7 +144,7 @@ impl Receiver {
         let mutable = cursor.keyword("mut").is_some();
         cursor.keyword("self")?;
         Some(match (reference, mutable) {
-            // A type is written out, `self: &mut Self`: rustc checks it.
+            // An explicit type, `self: &mut Self`: rustc checks it.
             (false, _) if cursor.peek_punct(0, ':') => Self::Mutable,
             (true, true) => Self::Mutable,
             (true, false) => Self::Shared,

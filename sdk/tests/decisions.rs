@@ -1,4 +1,5 @@
-//! Every public function that returns a decision is in `ui/unused_decisions.rs`, whose golden file shows the warning for each.
+//! Every public function that returns a decision is in `ui/unused_decisions.rs`, whose golden file
+//! shows the warning for each.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use std::collections::BTreeSet;
@@ -43,7 +44,8 @@ fn functions<'a>(code: &'a str, start: &'a str) -> impl Iterator<Item = (&'a str
     code.split(start).skip(1).map(|rest| {
         let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
         let signature = rest.split(['{', ';']).next().unwrap_or_default();
-        // A parameter may be a closure, which returns something as well: the function's own result is the last one.
+        // A parameter may be a closure, which returns something as well: the function's own result
+        // is the last one.
         let signature = signature.split("where").next().unwrap_or_default();
         (name, signature.rsplit_once("->").map_or("", |(_, output)| output.trim()))
     })

@@ -1,4 +1,5 @@
-//! What authors read when they use the macros wrongly, word for word, and unusual ways to use them rightly.
+//! What authors read when they use the macros wrongly, word for word, and unusual ways to use them
+//! rightly.
 //!
 //! `TRYBUILD=overwrite cargo test -p proxy-filter --test ui` writes the messages anew.
 

@@ -1,7 +1,7 @@
-//! Modules that this project did not make, in the text format: what Envoy loads and how it runs
-//! them, and what it refuses.
+//! Modules of other origin, in the text format: which modules Envoy loads, how it runs them, and
+//! which it refuses.
 //!
-//! Each runs in the embedded host and in a real Envoy, which have to agree.
+//! Each test runs in the embedded host and in a real Envoy, which must agree.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Engine, Host};
@@ -11,22 +11,22 @@ const ALLOCATOR: &str = r#"(func (export "malloc") (param i32) (result i32) (i32
 const MARKER: &str = r#"(func (export "proxy_abi_version_0_2_1"))"#;
 const LOG: &str = r#"(import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))"#;
 
-/// A callback of request headers that does this.
+/// A callback of request headers with this body.
 fn request_headers(body: &str) -> String {
     format!(r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) {body} (i32.const 0))"#)
 }
 
-/// A call that logs so many bytes of the memory, from this place.
+/// A call that logs this many bytes of the memory, from this position.
 fn log(place: u32, size: u32) -> String {
     format!("(drop (call $log (i32.const 2) (i32.const {place}) (i32.const {size})))")
 }
 
-/// A module with these fields. Imports come first in a module, so they are given apart.
+/// A module with these fields. Imports must come first in a module, so they are separate.
 fn module(imports: &str, fields: &str) -> String {
     format!("(module {imports} {fields})")
 }
 
-/// A module with a memory, an allocator and the marker, whose callback does this.
+/// A module with a memory, an allocator and the marker, and a callback with this body.
 fn filter(imports: &str, fields: &str, body: &str) -> String {
     module(imports, &[MEMORY, ALLOCATOR, MARKER, fields, &request_headers(body)].join(" "))
 }
@@ -40,7 +40,7 @@ fn bytes(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// What the module logs in a request that passes it.
+/// Returns the log lines of a request that the module forwards.
 fn logs(mut host: Host) -> Vec<String> {
     host.vm_configuration("of the VM");
     host.environment_variable("COLOUR", "blue");
@@ -52,19 +52,19 @@ fn logs(mut host: Host) -> Vec<String> {
     logs
 }
 
-/// Why the host does not load the module.
+/// Returns the reason why the host does not load the module.
 fn refusal(mut host: Host) -> String {
     host.configure("").unwrap_err().to_string()
 }
 
-/// The module traps in a request, which gets a 503 for it.
+/// Asserts that the module traps in a request, which gets a 503.
 fn traps(mut host: Host) {
     host.configure("").unwrap();
     assert_eq!(host.get("/").send().status(), 503);
 }
 
-/// Runs a body with the module in the embedded host, and in a real Envoy. `here` says why an engine
-/// cannot play it.
+/// Runs a body with the module in the embedded host, and in a real Envoy. `here` is the reason why
+/// an engine cannot run it.
 macro_rules! scenarios {
     ($($(#[$doc:meta])* $name:ident: $text:expr, $body:expr $(, wasmi: $why:literal)?;)*) => {$(
         $(#[$doc])*
@@ -106,7 +106,7 @@ macro_rules! scenarios {
     )*};
 }
 
-/// An engine that can play the module, if there is one.
+/// Returns an engine that can run the module, if there is one.
 #[cfg(feature = "envoy")]
 fn engine(any: bool) -> Option<Engine> {
     #[cfg(feature = "wasmtime")]
@@ -125,7 +125,7 @@ fn recursion(depth: u32) -> String {
     filter("", function, &format!("(drop (call $deep (i32.const {depth})))"))
 }
 
-/// The same with sixteen values that each level keeps until the level below is done.
+/// The same with sixteen values that are live at each level.
 fn wide_recursion(depth: u32) -> String {
     let each = |text: fn(u32) -> String| (0..16).map(text).collect::<Vec<_>>().join(" ");
     let locals = each(|index| format!("(local $v{index} i64)"));
@@ -182,7 +182,7 @@ mod proposals {
     }
 }
 
-/// Where the host finds what it reads and writes.
+/// The memory that the host reads and writes.
 mod memory {
     use super::*;
 
@@ -210,7 +210,7 @@ mod memory {
     }
 }
 
-/// How deep functions may call each other.
+/// The maximum depth of calls.
 mod stack {
     use super::*;
 
@@ -222,7 +222,7 @@ mod stack {
     }
 }
 
-/// What runs before there is any context.
+/// The functions that run before a context exists.
 mod initialisation {
     use super::*;
 
@@ -272,8 +272,8 @@ mod versions {
     const FIRST: &str = r#"(func (export "proxy_abi_version_0_1_0"))"#;
     const SECOND: &str = r#"(func (export "proxy_abi_version_0_2_0"))"#;
 
-    /// A module of ABI 0.1.0 that logs its configurations, and calls what later versions do not
-    /// have.
+    /// A module of ABI 0.1.0 that logs its configurations, and calls functions that later versions
+    /// do not have.
     fn first() -> String {
         let imports = [
             LOG,
@@ -322,7 +322,7 @@ mod versions {
     }
 }
 
-/// What a module may import.
+/// The imports that a module may have.
 mod imports {
     use super::*;
 
@@ -362,8 +362,8 @@ mod wasi {
 
     const NAMES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 
-    /// Every function, with its parameters (`w` for 32 bits, `d` for 64) and arguments for which
-    /// Envoy has a certain answer, which is the last number.
+    /// Every function, with its parameters (`w` for 32 bits, `d` for 64), its arguments, and the
+    /// number that Envoy returns for them.
     const FUNCTIONS: [(&str, &str, &[u64], u32); 62] = [
         ("args_get", "ww", &[64, 64], 0),
         ("args_sizes_get", "ww", &[64, 68], 0),
@@ -433,7 +433,7 @@ mod wasi {
         if letter == 'd' { "i64" } else { "i32" }
     }
 
-    /// Calls every function, and traps with a number that says which one answered otherwise.
+    /// Calls every function, and traps with the number of the one that returned another value.
     fn all(module_name: &str) -> String {
         let mut imports = String::new();
         let mut calls = String::new();
@@ -454,7 +454,7 @@ mod wasi {
         filter(&imports, "", &calls)
     }
 
-    /// The module traps at an answer that is not the expected one.
+    /// The module traps if a function returns another value than expected.
     fn answers(mut host: Host) {
         host.environment_variable("COLOUR", "blue");
         host.configure("").unwrap();
@@ -462,7 +462,7 @@ mod wasi {
         assert_eq!(exchange.status(), 200, "{exchange}");
     }
 
-    /// Writes with `fd_write` in one call what is at these places.
+    /// Writes the bytes at these positions in one call of `fd_write`.
     fn write(module_name: &str, file: u32, text: &str, places: &[(u32, u32)]) -> String {
         let numbers = places.iter().flat_map(|(place, size)| [place.to_le_bytes(), size.to_le_bytes()]).flatten();
         let list = numbers.map(|byte| format!("\\{byte:02x}")).collect::<Vec<_>>().concat();
@@ -478,7 +478,7 @@ mod wasi {
         )
     }
 
-    /// Logs its environment, and the start of what is random.
+    /// Logs its environment, and the first random bytes.
     fn environment(module_name: &str) -> String {
         let imports = [
             LOG.to_owned(),
@@ -496,7 +496,7 @@ mod wasi {
         )
     }
 
-    /// Waits for 20 ms as a runtime does: it asks until the time has come.
+    /// Sleeps for 20 ms as a runtime does: it repeats the call until the time has passed.
     fn sleep(module_name: &str) -> String {
         let imports = [
             LOG.to_owned(),
@@ -540,8 +540,7 @@ mod wasi {
         a_module_that_sleeps_wakes: sleep(NAMES[0]), |host| assert_eq!(logs(host), ["awake"]);
     }
 
-    /// What a module may not do with WASI while it starts and while it allocates, for every
-    /// function.
+    /// The functions of WASI that must not be called while a module starts or allocates.
     #[test]
     fn functions_that_may_not_be_called_while_a_module_is_initialised() {
         let forbidden = ["fd_read", "fd_seek", "fd_close", "path_open", "proc_exit", "sched_yield"];

@@ -1,5 +1,4 @@
-//! `docs/api.md` has a row for every host function and every callback, and the items it names
-//! exist.
+//! `docs/api.md` has a row for every host function and every callback, and its items exist.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use std::fs;
@@ -7,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 macro_rules! names {
     ($($name:ident($($parameters:tt)*) -> ($($results:tt)*);)*) => {
-        /// Generated from the list that the SDK and the embedded host are made from.
+        /// Generated from the list that the SDK and the embedded host use.
         const FUNCTIONS: &[&str] = &[$(stringify!($name)),*];
     };
 }
@@ -29,7 +28,7 @@ fn quoted(text: &str, quote: char) -> Vec<&str> {
     text.split(quote).skip(1).step_by(2).collect()
 }
 
-/// The rows under a heading, those of its subheadings included.
+/// The rows under a heading, including those of its subheadings.
 fn rows<'a>(page: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
     let (_, part) = page.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no part `{heading}`"));
     let part = part.split("\n## ").next().unwrap();
@@ -59,9 +58,9 @@ fn every_host_function_has_one_row_and_no_other_row_is_there() {
     assert_eq!(first_column("Host functions"), FUNCTIONS);
 }
 
-/// The callbacks that the embedded host knows, from the table by which it checks the exports of a
-/// module, and those that modules made with the macros export, from the table of the macros. The
-/// ABI version's marker is no callback.
+/// The callbacks that the embedded host knows, from the table that checks the exports of a module.
+/// They include those of modules made with the macros, from the table of the macros. The marker of
+/// the ABI version is not a callback.
 fn callbacks() -> Vec<String> {
     let host = read("tests/src/engine/abi.rs");
     let (_, table) =
@@ -114,8 +113,8 @@ fn has_function(code: &str, name: &str) -> bool {
     })
 }
 
-/// Whether code has a public function of this name outside of any type, its own or one of
-/// `attributes!`, which is given the names of a type and of the function that returns it.
+/// Whether code has a public function of this name outside of any type. It may also come from
+/// `attributes!`, which has the names of a type and of the function that returns it.
 fn has_free_function(code: &str, name: &str) -> bool {
     let generated = code.contains("\nattributes! {") && code.contains(&format!(", {name}, \"{name}\" {{\n"));
     let starts = ["\npub fn", "\npub const fn", "\npub async fn"].map(|start| format!("{start} {name}"));
@@ -126,7 +125,7 @@ fn has_free_function(code: &str, name: &str) -> bool {
 fn is_public(page: &str, name: &str) -> bool {
     let statements = page.split("\npub ").skip(1).filter_map(|rest| rest.split(';').next());
     let mut exports = statements.filter(|statement| statement.starts_with("use ") || statement.starts_with("mod "));
-    // What is named, not where it is.
+    // The names, not their paths.
     exports.any(|statement| statement.rsplit("::").next().is_some_and(|names| has_word(names, name)))
 }
 
@@ -148,9 +147,9 @@ fn exists(item: &str, sources: &[(PathBuf, String)]) -> Result<(), String> {
     };
     for name in segments {
         if owner.is_some() {
-            // A method: in a file that speaks of its type.
+            // A method, in a file that contains its type.
             within.retain(|(_, code)| has_word(code, owner.unwrap_or_default()));
-            // Or one of a macro that has the function's name.
+            // Or a method from a macro with the function's name.
             let is_generated = |code: &str| code.contains(&format!("\n{name}! {{"));
             if !within.iter().any(|(_, code)| has_function(code, name) || is_generated(code)) {
                 return Err(format!("no function `{name}` where `{}` is", owner.unwrap_or_default()));
@@ -167,7 +166,7 @@ fn exists(item: &str, sources: &[(PathBuf, String)]) -> Result<(), String> {
     Ok(())
 }
 
-/// What the Rust column shows that is of the language or of another crate.
+/// Items of the Rust column that belong to the language or to another crate.
 const OTHERS: [&str; 5] = ["Drop", "log", "Continue", "root_id", "proxy_on_memory_allocate"];
 
 #[test]

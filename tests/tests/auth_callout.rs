@@ -1,4 +1,4 @@
-//! One filter written twice: as callbacks, and as one async function. They do the same.
+//! One filter in two forms, with callbacks and as one async function. Both behave the same.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
@@ -38,7 +38,7 @@ fn configure(host: &mut Host, cluster: &str) {
     host.configure(format!(r#"{{ "cluster": "{cluster}", "path": "/check", "timeout_ms": 200 }}"#)).unwrap();
 }
 
-/// A host whose service answers so.
+/// Returns a host whose service responds with this function.
 fn serve(host: &mut Host, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
     host.cluster("authz", answer);
     configure(host, "authz");
@@ -76,7 +76,7 @@ of_both! { "auth_callbacks", "auth_async";
         serve(host, |_| Reply::new(500));
         let exchange = host.get("/").header("authorization", "Bearer t").send();
         assert_eq!((exchange.status(), exchange.upstream()), (503, None), "{exchange}");
-        assert_eq!(exchange.messages(), ["the authorization service is of no help: the call failed: the service responded with 500"]);
+        assert_eq!(exchange.messages(), ["the authorization service is unavailable: the call failed: the service responded with 500"]);
     }
 
     fn an_outage_lets_everybody_in_if_the_operator_says_so(host: &mut Host) {
@@ -150,7 +150,7 @@ of_both! { "auth_callbacks", "auth_async";
     }
 }
 
-/// The shortest form of the filter, in which the README shows it.
+/// The shortest form of the filter, as in the README.
 mod short {
     use super::*;
 
@@ -209,8 +209,8 @@ fn exports(guest: &str) -> Vec<String> {
 
 #[test]
 fn the_time_limit_of_a_call_is_no_timer_of_the_filter() {
-    // An async filter without a configuration: one with a configuration can be woken through it, by
-    // a tick.
+    // An async filter without a configuration. With one, a tick could wake it through the
+    // configuration.
     let both = ["auth_callbacks", "time_limit"].map(exports);
     assert_eq!(both[0], ["proxy_on_http_call_response"]);
     assert_eq!(both[0], both[1]);

@@ -1,4 +1,4 @@
-//! Every point at which an async function can wait, against every way in which its stream can end.
+//! Every await point of an async function, combined with every way in which its stream can end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Event, GrpcStreamReply, Host, Outcome, Reply, build_guest};
@@ -29,7 +29,7 @@ const POINTS: [&str; 17] = [
     "response_trailers",
 ];
 
-/// How a stream ends.
+/// The ways in which a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     WithoutBodies,
@@ -37,18 +37,17 @@ enum End {
     WithTrailers,
     /// The host refuses the request before its filters run.
     RefusedEarly,
-    /// The router answers: there is no route.
+    /// The router replies: there is no route.
     NoRoute,
-    /// The upstream answers when it has the headers: the response comes before the request has
-    /// ended.
+    /// The upstream responds when it has the headers, before the request has ended.
     AnswersEarly,
-    /// A later filter answers when it has the headers.
+    /// A later filter replies when it has the headers.
     ReplyToHeaders,
     ReplyToBody,
     UpstreamResets,
-    /// The upstream closes in the middle of its response.
+    /// The upstream closes the connection in the middle of its response.
     UpstreamCutsOff,
-    /// The client leaves while everybody waits.
+    /// The client disconnects while all futures are pending.
     ClientLeaves,
 }
 
@@ -77,7 +76,7 @@ fn prepare(host: &mut Host, end: End) {
         host.plugin("replier", "");
     }
     host.log_level(proxy_filter::log::LogLevel::Trace);
-    // A client that leaves finds everybody waiting.
+    // When the client disconnects, all futures are pending.
     let after = if end == End::ClientLeaves { ms(290) } else { ms(60) };
     host.cluster("service", move |_| Reply::new(200).body("ok").after(after));
     host.grpc_stream_cluster("talk", |_: &[u8]| GrpcStreamReply::default());
@@ -112,7 +111,7 @@ fn play(host: &mut Host, point: &str, end: End) -> Outcome {
     request.send()
 }
 
-/// What must hold however the stream ended.
+/// Checks the rules that hold for every end of a stream.
 fn check(exchange: &Outcome, what: &str) {
     let count = |line: &str| exchange.messages().iter().filter(|found| **found == line).count();
     let position = |event: &dyn Fn(&Event) -> bool| exchange.record().events.iter().position(event);
@@ -141,7 +140,7 @@ fn at_every_point_a_stream_may_end_in_every_way() {
             let status = exchange.status();
             let expected: &[u16] = match end {
                 End::RefusedEarly => &[400],
-                // Also where a part of the request is awaited that does not come any more.
+                // Also if a part of the request is awaited that never arrives.
                 End::NoRoute => &[404],
                 End::AnswersEarly => &[200],
                 End::ReplyToHeaders | End::ReplyToBody => &[418],
@@ -162,7 +161,7 @@ fn at_every_point_a_stream_may_end_in_every_way() {
     }
 }
 
-/// A sample that is played in Envoy as well: the points at which most can go wrong.
+/// A sample that also runs in Envoy: the most difficult points.
 macro_rules! sample {
     ($($name:ident: $point:literal, $end:ident;)*) => {
         $(#[proxy_filter_host::test(guest = "await_points")]

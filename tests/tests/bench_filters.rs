@@ -25,13 +25,14 @@ fn host(maker: &str, filter: &str) -> Host {
     host
 }
 
-/// All that somebody outside of the proxy can see of an exchange.
+/// Returns everything of an exchange that is visible outside of the proxy.
 fn visible(exchange: &Outcome) -> String {
     let logs: Vec<_> = exchange.logs().iter().map(|line| (line.level, line.message.clone())).collect();
     format!("{:#?}\n{:#?}\n{logs:#?}", exchange.response(), exchange.upstream())
 }
 
-/// Plays one exchange through the filter of each maker; what is seen, if it is the same.
+/// Runs one exchange through the filter of each maker, and returns the visible result if it is the
+/// same.
 fn play(filter: &str, exchange: impl Fn(&mut Host) -> Outcome) -> Outcome {
     let [floor, ours, peer] = MAKERS.map(|maker| exchange(&mut host(maker, filter)));
     assert_eq!(visible(&floor), visible(&ours), "{filter}: by hand and on this SDK");

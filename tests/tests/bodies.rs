@@ -1,5 +1,5 @@
-//! What a filter can do with bodies and trailers, seen by client and upstream: the same in the
-//! embedded host and in Envoy.
+//! Edits of bodies and trailers, as the client and the upstream see them: the same in the embedded
+//! host and in Envoy.
 
 use proxy_filter_host::{Host, Reply};
 

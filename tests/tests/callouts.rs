@@ -1,4 +1,4 @@
-//! HTTP calls of a filter, and what becomes of the messages that wait for them.
+//! HTTP calls of a filter, and the messages that are paused for them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome, Received, Reply, build_guest};
@@ -9,7 +9,7 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A host whose cluster `service` answers so.
+/// Returns a host whose cluster `service` responds with this function.
 fn serve(host: &mut Host, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
     host.cluster("service", answer);
     host.cluster_without_hosts("empty");
@@ -17,7 +17,7 @@ fn serve(host: &mut Host, answer: impl Fn(&Received) -> Reply + Send + Sync + 's
     host.configure("").unwrap();
 }
 
-/// What the filter told the upstream about the answer.
+/// Returns the header in which the filter reported the response.
 fn answer(exchange: &Outcome) -> String {
     let upstream = exchange.upstream().unwrap_or_else(|| panic!("nothing reached the upstream: {exchange}"));
     upstream.header("x-answer").unwrap_or_default().to_string()
@@ -214,8 +214,8 @@ fn the_root_calls_while_it_is_configured(mut host: Host) {
     assert_eq!(later.messages(), ["the root got 200: /from-the-root"], "{later}");
 }
 
-/// Calls whose clients leave before the answer, and how many pages of memory the module has before
-/// and after them.
+/// Makes calls whose clients disconnect before the response. Returns the module's pages of memory
+/// before and after them.
 fn abort(calls: usize) -> (u64, u64) {
     let path = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some("callouts")).unwrap();
     let mut host = Host::for_module(&std::fs::read(path).unwrap());
@@ -224,7 +224,7 @@ fn abort(calls: usize) -> (u64, u64) {
         for number in 1..=count {
             let exchange = host.get("/request/late").disconnect_after(ms(10)).send();
             assert_eq!(exchange.status(), 0, "{exchange}");
-            // Some answers come while others are under way.
+            // Some responses arrive while other calls are in flight.
             if number % 7 == 0 {
                 let _ = host.advance(ms(100));
             }
@@ -238,8 +238,8 @@ fn abort(calls: usize) -> (u64, u64) {
     (before, pages(&mut host))
 }
 
-/// Two thousand calls, or as many as the environment variable `ABORTED_CALLS` says: with
-/// `cargo test --profile bench`, a million take a few minutes.
+/// Two thousand calls, or the number in the environment variable `ABORTED_CALLS`. With `cargo test
+/// --profile bench`, a million take a few minutes.
 #[test]
 fn calls_that_are_aborted_leave_nothing_in_the_modules_memory() {
     let calls = std::env::var("ABORTED_CALLS").map_or(2000, |calls| calls.parse().unwrap());

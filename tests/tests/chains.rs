@@ -1,5 +1,5 @@
-//! Filters of one chain that hold parts of a message, one after the other and at the same time:
-//! each as if it were alone.
+//! Filters of one chain that pause parts of a message, one after the other and at the same time.
+//! Each behaves as if it were alone.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome, Reply, build_guest};
@@ -10,7 +10,7 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// Two filters, `a` and `b`, which wait for clusters that answer after these times.
+/// Two filters, `a` and `b`, which call clusters that respond after these times.
 fn two(host: &mut Host, a: u64, b: u64) {
     host.cluster("for-a", move |_| Reply::new(200).after(ms(a)));
     host.cluster("for-b", move |_| Reply::new(200).after(ms(b)));
@@ -26,12 +26,12 @@ fn post(host: &mut Host, a: &str, b: &str) -> Outcome {
 const HOLDS: [&str; 6] =
     ["request-headers", "request-buffer", "request-body", "response-headers", "response-buffer", "response-body"];
 
-/// What the upstream and the client have got.
+/// Returns the bodies that the upstream and the client received.
 fn bodies(exchange: &Outcome) -> (String, String) {
     (exchange.upstream().unwrap().text(), exchange.response().text())
 }
 
-/// The name if the part is held.
+/// Returns the name if the part is paused.
 fn when(name: &'static str, held: &str, parts: &[&str]) -> &'static str {
     if parts.contains(&held) { name } else { "" }
 }
@@ -193,7 +193,7 @@ fn trailers_added_to_a_body_that_nobody_holds_are_told_once(mut host: Host) {
 #[proxy_filter_host::test(guest = "chain")]
 fn a_response_body_that_is_buffered_is_lost_if_a_filter_before_adds_trailers(mut host: Host) {
     two(&mut host, 20, 20);
-    // A response passes `b` first.
+    // A response reaches `b` first.
     let exchange = post(&mut host, "response-buffer", "response-add");
     let response = exchange.response();
     assert_eq!((response.status(), response.text().as_str(), response.complete), (200, "", false), "{exchange}");

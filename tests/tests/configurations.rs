@@ -1,5 +1,5 @@
-//! Text that cannot be sent is refused when an example is configured, with the path of the field:
-//! for every field of every example.
+//! A configuration with text that cannot be sent is refused, with the path of the field: for every
+//! field of every example.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::{Host, build_guest};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A configuration of each example that names something which is sent, with every such field.
+/// A configuration of each example that contains text for messages, with every such field.
 fn configurations() -> BTreeMap<&'static str, Value> {
     let check = json!({ "cluster": "authz", "path": "/check", "headers": ["authorization", "cookie"] });
     BTreeMap::from([
@@ -35,7 +35,7 @@ fn configurations() -> BTreeMap<&'static str, Value> {
     ])
 }
 
-/// The types of `proxy_filter::configured`, with text that each refuses.
+/// The types of `proxy_filter::configured`, with texts that each refuses.
 const TYPES: [(&str, &[&str]); 5] = [
     ("HeaderName", &["", "x y", "x:y", "x\r\ny", "x\ty", "é", ":path", "x\0"]),
     ("HeaderText", &["a\r\nb", "a\0b", "a\x7fb", "a\x1bb"]),
@@ -44,8 +44,8 @@ const TYPES: [(&str, &[&str]); 5] = [
     ("Authority", &["", "a b", "a\r\nb", "ä"]),
 ];
 
-/// Fields of configurations that are text and never sent as it is: they are compared, compiled,
-/// encoded, or keys.
+/// Fields of configurations with text that is never sent unchanged: it is compared, compiled,
+/// encoded, or a key.
 const NEVER_SENT: [&str; 11] = [
     "access_logger quiet",
     "body_transform remove",
@@ -69,14 +69,13 @@ fn names_in(directory: &Path) -> Vec<String> {
     entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
 
-/// The fields of the types that configurations of an example are read into, with the types that
-/// they have.
+/// Returns the fields of the types for the configuration of an example, with their types.
 fn fields(example: &str) -> Vec<(String, String)> {
     let directory = root().join("examples").join(example).join("src");
     let text: String =
         names_in(&directory).iter().map(|name| fs::read_to_string(directory.join(name)).unwrap()).collect();
     let mut fields = Vec::new();
-    // What services and clients send has fields that nobody here knows.
+    // Messages of services and clients may have any fields.
     for part in text.split("#[serde(deny_unknown_fields)]\n").skip(1) {
         let (_, part) = part.split_once("struct ").unwrap();
         let (body, _) = part.split_once("\n}").unwrap();
@@ -88,8 +87,8 @@ fn fields(example: &str) -> Vec<(String, String)> {
     fields
 }
 
-/// The texts of a value, each with its path as messages write it and the name of the field that it
-/// belongs to.
+/// Returns the texts of a value, each with its path as in error messages, and the name of its
+/// field.
 fn texts(value: &Value, path: &str, field: &str, found: &mut Vec<(String, String, String)>) {
     match value {
         Value::String(_) => found.push((path.to_owned(), field.to_owned(), String::new())),
@@ -144,7 +143,7 @@ fn every_text_in_a_configuration_has_a_type_that_says_whether_it_can_be_sent() {
     let examples = names_in(&root().join("examples"));
     assert!(examples.len() > 20, "{examples:?}");
     for example in examples {
-        // Its configuration is patterns of a language of its own.
+        // Its configuration consists of patterns in another language.
         let fields = if example == "waf" { Vec::new() } else { fields(&example) };
         let configuration = configurations().remove(example.as_str()).unwrap_or_default();
         let mut leaves = Vec::new();

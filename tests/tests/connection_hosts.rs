@@ -1,5 +1,5 @@
-//! Connections in hosts that do not do what Envoy does: that enter the module again during a host
-//! call, use ids of their own, or lack something.
+//! Connections in hosts that differ from Envoy: they make reentrant calls, choose other ids, or
+//! lack functions.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations, reason = "this is a test")]
@@ -74,7 +74,7 @@ mod filter {
     }
 }
 
-/// Does something during the first `proxy_set_buffer_bytes`, and cannot replace a part of a buffer.
+/// Runs a closure during the first `proxy_set_buffer_bytes`, and cannot replace a part of a buffer.
 struct Odd {
     during: Cell<Option<fn()>>,
 }
@@ -102,7 +102,7 @@ fn module() -> proxy_filter::__private::Module {
     filter::__proxy_filter::module()
 }
 
-/// Starts the plugin in a host that does something during a host call, and lets a client connect.
+/// Starts the plugin in a host that runs a closure during a host call, and opens a connection.
 fn connect(during: fn()) -> Installed {
     let installed = Installed::new(Rc::new(Odd { during: Cell::new(Some(during)) }));
     start(module());

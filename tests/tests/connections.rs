@@ -1,5 +1,5 @@
 //! TCP connections through a filter. Each test runs in the embedded host and, with
-//! `--include-ignored`, in a real Envoy, which has to do the same.
+//! `--include-ignored`, in a real Envoy, with the same result.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
@@ -151,7 +151,7 @@ fn a_direction_that_is_held_to_its_end_does_not_keep_the_connection_open(mut hos
     assert_eq!(connection.client().end, DirectionState::Closed, "{connection}");
 }
 
-/// How much comes at once differs, so only what both sides see is compared.
+/// The sizes of chunks differ between hosts, so only the whole data is compared.
 #[proxy_filter_host::test(guest = "connections")]
 fn a_host_reads_no_more_when_a_filter_holds_more_than_the_buffer_limit(mut host: Host) {
     host.log_level(LogLevel::Info);
@@ -284,7 +284,7 @@ fn a_panic_ends_the_vm_and_the_connection(mut host: Host) {
     assert_eq!(connection.upstream(), None, "{connection}");
 }
 
-/// How much comes at once differs, so only what both sides see is compared.
+/// The sizes of chunks differ between hosts, so only the whole data is compared.
 #[proxy_filter_host::test(guest = "connections")]
 fn a_mebibyte_passes_both_ways(mut host: Host) {
     host.log_level(LogLevel::Info);
@@ -365,7 +365,7 @@ fn a_module_of_connections_only_refuses_requests_and_says_where_it_belongs(mut h
     assert!(exchange.messages()[0].contains("before `envoy.filters.network.tcp_proxy`"), "{exchange}");
 }
 
-/// The other filter of the module sees nothing of a connection but its end.
+/// The other filter of the module sees only the end of a connection.
 #[proxy_filter_host::test(guest = "two_kinds_late")]
 fn a_connection_is_refused_even_if_no_filter_sees_its_data(mut host: Host) {
     host.root_id("requests");

@@ -8,7 +8,7 @@ use std::time::Duration;
 #[path = "../guests/examples/contention.rs"]
 mod guest;
 
-/// What was said about an update, and the value then.
+/// Returns the result of an update, and the value after it.
 fn ask(host: &mut Host, path: &str) -> (String, String) {
     let exchange = host.get(path).send();
     let upstream = exchange.upstream().unwrap();

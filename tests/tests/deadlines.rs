@@ -1,4 +1,4 @@
-//! Functions that have a deadline.
+//! Functions with a deadline.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter::log::LogLevel;
@@ -13,9 +13,9 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A host whose upstream, and a service besides, take so long.
+/// Returns a host whose upstream and service respond after these times.
 fn start(host: &mut Host, root_id: &str, upstream: u64, service: u64) {
-    // The ticks are not at the same times in a real Envoy; what comes of them is the same.
+    // In a real Envoy, ticks are at other times, with the same effects.
     host.log_level(LogLevel::Info);
     host.root_id(root_id);
     host.cluster("service", move |_: &Received| Reply::new(200).after(ms(service)));

@@ -1,5 +1,5 @@
-//! A denial is a denial in every callback, in every completion, in every way, under every failure
-//! policy.
+//! A denial is effective in every callback, in every completion, in every form, and under every
+//! failure policy.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter::log::LogLevel;
@@ -8,13 +8,12 @@ use proxy_filter_host::{Host, Outcome, Reply};
 #[path = "../guests/examples/denials.rs"]
 mod guest;
 
-/// The ways to deny, and the status that the client gets while no response headers were sent; 0 for
-/// a reset.
+/// The forms of a denial, and the status that the client gets before response headers were sent; 0
+/// for a reset.
 const WAYS: [(&str, u16); 6] =
     [("reply", 403), ("bad-reply", 403), ("odd-reply", 500), ("error", 403), ("cause", 403), ("close", 0)];
 
-/// The places where no response headers were sent, and whether the upstream has got the request
-/// there.
+/// The places before response headers were sent, and whether the upstream has received the request.
 const BEFORE: [(&str, bool); 7] = [
     ("request-headers", false),
     ("held-request-headers", false),
@@ -25,7 +24,7 @@ const BEFORE: [(&str, bool); 7] = [
     ("held-response-headers", true),
 ];
 
-/// The places where they were.
+/// The places after response headers were sent.
 const AFTER: [&str; 2] = ["response-body", "response-trailers"];
 
 fn start(host: &mut Host, root_id: &str) {
@@ -39,12 +38,12 @@ fn send(host: &mut Host, place: &str, way: &str) -> Outcome {
     host.post(&format!("/{place}/{way}")).chunks(["data"]).trailer("x-t", "1").send()
 }
 
-/// The levels of the lines that the SDK wrote, apart from the timers'.
+/// The levels of the SDK's log lines, without those of timers.
 fn levels(exchange: &Outcome) -> Vec<LogLevel> {
     exchange.logs().iter().map(|line| line.level).collect()
 }
 
-/// Denies everywhere in every way.
+/// Denies at every place in every form.
 fn deny_everywhere(host: &mut Host, is_function: bool) {
     for (way, status) in WAYS {
         for (place, is_forwarded) in BEFORE {
@@ -120,7 +119,7 @@ fn a_completion_that_holds_nothing_denies_with_an_error(mut host: Host) {
             assert_eq!((exchange.status(), exchange.upstream().is_none()), (403, true), "{way}: {exchange}");
             assert_eq!(levels(&exchange), lines, "{way}: {exchange}");
         }
-        // A failure there is only logged: what holds the stream decides about it.
+        // A failure in this callback is only logged: the pending callout decides about the stream.
         let exchange = send(&mut host, "free-completion", "fail");
         assert_eq!((exchange.status(), levels(&exchange)), (200, vec![LogLevel::Error]), "{exchange}");
     }
@@ -155,8 +154,8 @@ fn a_failure_that_is_no_denial_follows_the_policy(mut host: Host) {
     }
 }
 
-/// What the client gets for errors that carry no reply, under the closed policy; 200 for a response
-/// that is cut off.
+/// The status for errors without a reply, under the closed policy; 200 for a response that is
+/// truncated.
 #[proxy_filter_host::test(guest = "denials", module = guest)]
 fn an_error_without_a_reply_has_the_status_that_it_deserves(mut host: Host) {
     start(&mut host, "function");
@@ -198,7 +197,7 @@ fn the_configuration_chooses_the_failure_policy_of_each_side(mut host: Host) {
                 let exchange = send(&mut host, place, "fail");
                 let status = if policy == "open" { 200 } else { 500 };
                 assert_eq!(exchange.status(), status, "{root_id}, {request}, {response}, {place}: {exchange}");
-                // A denial is one whatever the policy is.
+                // A denial does not depend on the policy.
                 assert_eq!(send(&mut host, place, "error").status(), 403, "{root_id}, {request}, {response}, {place}");
             }
         }

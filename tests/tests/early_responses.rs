@@ -1,4 +1,4 @@
-//! Responses that begin before the request has ended, while the request goes on.
+//! Responses that begin before the request has ended, while the request continues.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome, Reply};
@@ -14,7 +14,7 @@ fn upload(host: &mut Host, path: &str) -> Outcome {
     exchange
 }
 
-/// What the upstream has received of the request, and whether it was all.
+/// Returns the part of the request that the upstream received, and whether it was complete.
 fn received(exchange: &Outcome) -> (String, bool) {
     let upstream = exchange.upstream().unwrap_or_else(|| panic!("nothing reached the upstream: {exchange}"));
     (upstream.text(), upstream.complete)
@@ -27,7 +27,7 @@ fn nothing_that_a_function_has_not_seen_is_forwarded_after_an_early_response(mut
         ("/early-chunks", "ab"),
         ("/early-stream", "ab"),
         ("/early-body", ""),
-        // It has let the chunk before the response pass unseen.
+        // The function has forwarded the chunk before the response without reading it.
         ("/early-trailers", "ab"),
     ] {
         let exchange = upload(&mut host, path);
@@ -74,8 +74,7 @@ fn a_function_that_awaits_nothing_of_the_response_reads_the_request_to_its_end(m
     assert_eq!(received(&exchange), ("abcdef".to_owned(), true), "{exchange}");
 }
 
-/// The client sends `ping` when it may speak the other protocol, and the upstream `pong` after
-/// that.
+/// The client sends `ping` once it may use the other protocol, and the upstream then sends `pong`.
 fn chat(host: &mut Host, path: &str) -> Outcome {
     host.upgrades(&["websocket"]);
     host.allow_on_headers_stop_iteration(true);

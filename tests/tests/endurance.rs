@@ -1,10 +1,9 @@
-//! Streams that die while the filter waits for something leave nothing behind: the memory of the
-//! module does not grow.
+//! Streams that end while callouts are pending leave nothing behind: the memory of the module does
+//! not grow.
 //!
-//! A host of a few lines drives the module, because a million streams take the embedded host too
-//! long. With the interpreter, which every `cargo test` has, there are fewer of them; with the
-//! compiler it is as many as promised:
-//! `cargo test -p proxy-filter-host --features wasmtime --test endurance`.
+//! A minimal host runs the module, because the embedded host takes too long for a million streams.
+//! The interpreter, which every `cargo test` has, runs fewer streams. The compiler runs the
+//! promised number: `cargo test -p proxy-filter-host --features wasmtime --test endurance`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::build_guest;
@@ -13,46 +12,46 @@ use std::path::Path;
 
 /// The root context.
 const ROOT: u32 = 1;
-/// How many streams are alive at the same time.
+/// The number of concurrent streams.
 const ALIVE: usize = 20;
-/// The status of a key that is not there.
+/// The status of a key that does not exist.
 const NOT_FOUND: i32 = 1;
 
-/// What the host knows, and what it tells the module.
+/// The state of the host.
 struct Facts {
     path: &'static str,
     configuration: &'static str,
     /// The token of the last call or gRPC stream.
     token: u32,
-    /// How many gRPC calls and streams the module has cancelled.
+    /// The number of gRPC calls and streams that the module has cancelled.
     cancelled: u32,
     nanoseconds: u64,
     /// The period of the tick; 0 if there is none.
     period: u32,
     errors: Vec<String>,
-    /// How many local replies the module has sent.
+    /// The number of local replies of the module.
     replies: u32,
 }
 
-/// What a host function has at hand: the facts, and the module's memory and allocator once it is
-/// loaded.
+/// The state that host functions use: that of the host, and the module's memory and allocator once
+/// it is loaded.
 struct State<Memory, Function> {
     facts: Facts,
     exports: Option<(Memory, Function)>,
 }
 
-/// A module on an engine. The two engines have nearly the same interface, and no trait in common.
+/// A module on an engine. The two engines have similar interfaces without a common trait.
 macro_rules! driver {
     ($name:ident: $engine:ident, $instantiate:ident) => {
         struct $name {
             store: $engine::Store<State<$engine::Memory, $engine::Func>>,
             instance: $engine::Instance,
-            /// Exports that have been looked up, and how many results they have.
+            /// Exports that have been looked up, and the numbers of their results.
             exports: HashMap<&'static str, Option<($engine::Func, usize)>>,
         }
 
         impl $name {
-            /// Loads and configures a guest. It is told that each request has this path.
+            /// Loads and configures a guest. Each request has this path.
             fn start(guest: &str, configuration: &'static str, path: &'static str) -> Self {
                 let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
                 let module = build_guest(directory, "proxy-filter-guests", Some(guest)).unwrap();
@@ -94,8 +93,7 @@ macro_rules! driver {
                 host
             }
 
-            /// The host functions that these guests cannot do without. Every other one succeeds and
-            /// does nothing.
+            /// The host functions that these guests require. All others succeed without an effect.
             fn host(
                 name: &str,
                 caller: &mut $engine::Caller<'_, State<$engine::Memory, $engine::Func>>,
@@ -132,7 +130,7 @@ macro_rules! driver {
                         buffer(caller, 3, path.as_bytes());
                     }
                     "proxy_get_header_map_value" => return NOT_FOUND,
-                    // The root id, for the module that has several.
+                    // The root id, for a module with several roots.
                     "proxy_get_property" => buffer(caller, 2, b"closed"),
                     // The plugin's configuration.
                     "proxy_get_buffer_bytes" => {
@@ -153,7 +151,7 @@ macro_rules! driver {
                     "proxy_http_call" | "proxy_grpc_call" | "proxy_grpc_stream" => {
                         caller.data_mut().facts.token += 4;
                         let token = caller.data().facts.token.to_le_bytes();
-                        // The last argument is where it goes.
+                        // The last argument is the pointer for the result.
                         out(caller, arguments.len() - 1, &token);
                     }
                     "proxy_send_local_response" => caller.data_mut().facts.replies += 1,
@@ -163,7 +161,8 @@ macro_rules! driver {
                 0
             }
 
-            /// Enters a callback; 0 if the module does not have it, or it returns nothing.
+            /// Calls a callback. Returns 0 if the module does not have it, or if it returns
+            /// nothing.
             fn call(&mut self, name: &'static str, arguments: &[u32]) -> i32 {
                 let Self { store, instance, exports } = self;
                 let look_up = || {
@@ -215,14 +214,14 @@ driver!(Wasmi: wasmi, instantiate_and_start);
 #[cfg(feature = "wasmtime")]
 driver!(Wasmtime: wasmtime, instantiate);
 
-/// A stream that waits.
+/// A paused stream.
 struct Waiting {
     id: u32,
-    /// The tokens of what it waits for.
+    /// The tokens of its callouts.
     tokens: Vec<u32>,
 }
 
-/// Opens a stream, and sees that its request waits.
+/// Opens a stream, and asserts that its request is paused.
 fn open(host: &mut impl Driver, id: u32) -> Waiting {
     let before = host.facts().token;
     host.call("proxy_on_context_create", &[id, ROOT]);
@@ -231,7 +230,7 @@ fn open(host: &mut impl Driver, id: u32) -> Waiting {
     Waiting { id, tokens }
 }
 
-/// The client has gone. What was asked for comes afterwards, or never.
+/// The client has disconnected. Its callouts complete afterwards, or never.
 fn end(host: &mut impl Driver, Waiting { id, tokens }: &Waiting) {
     host.call("proxy_on_log", &[*id]);
     host.call("proxy_on_done", &[*id]);
@@ -243,7 +242,8 @@ fn end(host: &mut impl Driver, Waiting { id, tokens }: &Waiting) {
     }
 }
 
-/// So many streams die while they wait. The pages of memory after the warm-up, and in the end.
+/// Runs this many streams that end with pending callouts. Returns the pages of memory after the
+/// warm-up, and at the end.
 fn play(host: &mut impl Driver, warm_up: u32, streams: u32) -> (u64, u64) {
     let mut alive = VecDeque::new();
     let mut warm = 0;
@@ -263,7 +263,7 @@ fn play(host: &mut impl Driver, warm_up: u32, streams: u32) -> (u64, u64) {
     for waiting in alive {
         end(host, &waiting);
     }
-    // What a guest says while it is dropped.
+    // The log line of a guest that is dropped.
     let gone = |line: &String| line == "gone";
     assert!(host.facts().errors.iter().all(gone), "{:?}", host.facts().errors.iter().find(|line| !gone(line)));
     (warm, host.pages())
@@ -274,7 +274,7 @@ fn assert_no_growth(host: &mut impl Driver, warm_up: u32, streams: u32) {
     assert_eq!(warm, after, "pages of 64 KiB after {warm_up} streams, and after {streams}");
 }
 
-/// So that the tests below can fail.
+/// Shows that the tests below can fail.
 #[test]
 fn streams_that_live_do_take_memory() {
     let mut host = Wasmi::start("callouts", "", "/request/1");
@@ -318,9 +318,9 @@ fn no_more_than_a_thousand_streams_wait_for_a_plugin_to_be_ready() {
     let refusal = "on_request_headers of context 1002 failed: too many streams wait for the plugin to be ready; the client gets a 500";
     assert_eq!(host.facts().errors, [refusal]);
     host.call("proxy_on_http_call_response", &[ROOT, fetch, 1, 0, 0]);
-    // This host's answer is none, so the plugin cannot be made ready: it says so, and every stream
-    // is refused, at once. The SDK writes at most 30 lines for each 512 streams, and one of the
-    // plugin itself.
+    // This host never responds, so the plugin does not become ready: the plugin logs that, and
+    // refuses every stream at once. The SDK writes at most 30 lines for each 512 streams, and the
+    // plugin itself one.
     assert_eq!(host.facts().replies, 1_001, "one reply for each stream");
     let errors = &host.facts().errors;
     let refused =
@@ -328,8 +328,8 @@ fn no_more_than_a_thousand_streams_wait_for_a_plugin_to_be_ready() {
     assert_eq!((errors.len(), refused.count()), (61, 59), "{:?}", errors.last());
 }
 
-/// A call, a gRPC stream and a timer: each stream's function is dropped once, its gRPC stream
-/// cancelled, and nothing comes to it later.
+/// A call, a gRPC stream and a timer. Each stream's function is dropped once, its gRPC stream is
+/// cancelled, and no completion reaches it later.
 fn assert_that_all_is_given_up(host: &mut impl Driver, warm_up: u32, streams: u32) {
     assert_no_growth(host, warm_up, streams);
     let facts = host.facts();

@@ -1,5 +1,5 @@
-//! Every host function of ABI 0.2.1 is called by a module that runs in both hosts, which have to
-//! answer alike.
+//! Every host function of ABI 0.2.1 is called by a module that runs in both hosts, with the same
+//! results.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Event, Host, Outcome, Reply};
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 macro_rules! names {
     ($($name:ident($($parameters:tt)*) -> ($($results:tt)*);)*) => {
-        /// Generated from the list that the SDK and the embedded host are made from.
+        /// Generated from the list that the SDK and the embedded host use.
         const FUNCTIONS: &[&str] = &[$(stringify!($name)),*];
     };
 }

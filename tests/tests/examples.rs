@@ -1,5 +1,5 @@
-//! What a reader copies works: the files of the examples, the filter in the README, and every
-//! command and path in a page.
+//! Everything that a reader copies works: the files of the examples, the filter in the README, and
+//! every command and path in a page.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 #[path = "support/example.rs"]
@@ -14,8 +14,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A directory of this process, deleted on drop. Outside of the repository, whose workspace would
-/// claim a package in it.
+/// A directory of this process, deleted on drop. It is outside of the repository, whose workspace
+/// would otherwise include a package in it.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -61,7 +61,7 @@ fn every_example_has_a_readme_a_bootstrap_and_tests() {
 /// They change with every commit: `cargo costs` prints them.
 #[test]
 fn no_readme_of_an_example_says_how_many_bytes_its_module_has() {
-    // No module is as small as the limits that pages name.
+    // No module is smaller than the limits in pages.
     let is_size = |word: &str| word.contains(',') && word.bytes().filter(u8::is_ascii_digit).count() > 4;
     for example in examples() {
         let readme = read(&root().join("examples").join(&example).join("README.md"));
@@ -102,11 +102,12 @@ fn every_configuration_is_accepted_by_its_filter() {
 #[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
 fn envoy_accepts_every_bootstrap() {
     let envoy = PathBuf::from(std::env::var_os("ENVOY").expect("ENVOY names an Envoy"));
-    // A name is looked up on PATH; a path starts where the test does, which Envoy does not.
+    // A name is looked up in PATH. A path is relative to the test's directory, which differs from
+    // Envoy's.
     let envoy = if envoy.components().count() > 1 { std::path::absolute(envoy).unwrap() } else { envoy };
     for example in examples() {
-        // Paths in a bootstrap start where Envoy does. The modules may be in another target
-        // directory than the repository's own.
+        // Paths in a bootstrap are relative to Envoy's directory. The modules may be in another
+        // target directory than the repository's.
         let scratch = Scratch::new(&example);
         scratch.write(&module_path(&example), fs::read(build_guest(&root(), &example, None).unwrap()).unwrap());
         let log = scratch.0.join("log");
@@ -134,7 +135,7 @@ fn envoy_accepts_every_bootstrap() {
     }
 }
 
-/// The block that follows a line with the file's name, as in the README: `` `src/lib.rs`: ``.
+/// Returns the block after a line with the file's name, as in the README: `` `src/lib.rs`: ``.
 fn file_in_readme(readme: &str, name: &str) -> String {
     let (_, rest) = readme.split_once(&format!("\n`{name}`:\n")).unwrap_or_else(|| panic!("no {name} in the README"));
     let (fence, rest) = rest.trim_start().split_once('\n').unwrap();
@@ -149,14 +150,14 @@ fn the_filter_in_the_readme_is_a_package_outside_of_this_repository_and_passes_i
     for name in ["Cargo.toml", "src/lib.rs", "src/tests.rs"] {
         scratch.write(name, file_in_readme(&readme, name));
     }
-    // The packages come from here, and everything else is what this repository has already.
+    // The packages are those of this repository, with the versions of its lock file.
     let package = |name: &str, directory: &str| format!("{name} = {{ path = {:?} }}\n", root().join(directory));
     let ours = [
         package("proxy-filter", "sdk"),
         package("proxy-filter-macros", "macros"),
         package("proxy-filter-host", "tests"),
     ];
-    // As this workspace builds them, so that the dependencies are there already.
+    // The same profile as this workspace, so that the dependencies are already built.
     let manifest = read(&root().join("Cargo.toml"));
     let profiles = manifest.split("\n\n").filter(|part| part.lines().any(|line| line.starts_with("[profile.dev")));
     let profiles = profiles.collect::<Vec<_>>().join("\n");
@@ -185,7 +186,7 @@ fn the_filter_in_the_readme_is_a_package_outside_of_this_repository_and_passes_i
     Host::for_module(&fs::read(module).unwrap()).configure(plugin.configuration).unwrap();
 }
 
-/// That one is built, tested and measured.
+/// This test builds, tests and measures that package.
 #[test]
 fn the_filter_as_one_function_in_the_readme_is_the_bench_filter() {
     let source = read(&root().join("bench/filters/ours/examples/auth_async.rs"));
@@ -217,7 +218,7 @@ fn every_feature_is_on_the_crate_page() {
     }
 }
 
-/// Every page people read.
+/// Returns every page for readers.
 fn pages() -> Vec<PathBuf> {
     let documents = names_in(&root().join("docs")).into_iter().map(|name| root().join("docs").join(name));
     let examples = examples().into_iter().map(|example| root().join("examples").join(example).join("README.md"));
@@ -238,8 +239,8 @@ fn every_link_to_a_file_leads_to_one() {
     }
 }
 
-/// The commands of a page: the lines of its `sh` blocks, those after `$ ` in its `console` blocks,
-/// and what starts with `cargo ` in a line of text.
+/// Returns the commands of a page: the lines of its `sh` blocks, those after `$ ` in its `console`
+/// blocks, and code that starts with `cargo ` in a line of text.
 fn commands(page: &str) -> Vec<String> {
     let mut commands = Vec::new();
     for (index, part) in page.split("```").enumerate() {

@@ -90,7 +90,7 @@ fn two_calls_are_awaited_together(mut host: Host) {
 #[proxy_filter_host::test(guest = "exchanges")]
 fn two_hundred_calls_are_awaited_together(mut host: Host) {
     host.log_level(proxy_filter::log::LogLevel::Info);
-    // The answers come in another order than the calls were made in.
+    // The responses arrive in another order than the calls.
     serve(&mut host, |path| {
         let number: u64 = path.trim_start_matches('/').parse().unwrap_or_default();
         Reply::new(200).body(path).after(ms(number * 37 % 20 * 10))
@@ -159,7 +159,7 @@ fn trailers_are_awaited_and_edited(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "exchanges")]
 fn no_piece_is_given_twice_however_slowly_they_are_taken(mut host: Host) {
-    // Which of them come together is a matter of time.
+    // The chunks that arrive together depend on time.
     host.log_level(proxy_filter::log::LogLevel::Info);
     serve(&mut host, |_| Reply::new(200));
     let exchange = host.post("/slowly").chunks(["ab", "cd", "ef", "gh"]).send();
@@ -230,7 +230,7 @@ fn a_body_that_was_forwarded_is_refused_and_not_empty(mut host: Host) {
             let [refused, _] = exchange.messages()[..] else { panic!("{exchange}") };
             assert_eq!(refused, "refused: WrongPhase", "{path}: {exchange}");
         }
-        // The same without a body: a filter cannot know what comes.
+        // The same without a body: a filter cannot know the rest of the message.
         let exchange = host.get(path).send();
         assert_eq!(exchange.messages(), ["refused: WrongPhase", "dropped: the function"], "{path}: {exchange}");
     }
@@ -321,8 +321,8 @@ fn a_request_that_is_refused_before_the_filters_has_a_function_that_never_runs(m
 
 #[proxy_filter_host::test(guest = "woken")]
 fn a_function_that_is_dropped_wakes_what_waits_for_it(mut host: Host) {
-    // Whether the tick comes before the exchange counts as over is not the same in both hosts; with
-    // workers, that is not compared.
+    // The hosts differ in whether a tick comes before the end of the exchange. With workers, this
+    // is not compared.
     host.workers(1);
     host.cluster("service", |_: &Received| Reply::new(200).after(ms(300)));
     host.configure("{}").unwrap();

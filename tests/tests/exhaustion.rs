@@ -1,4 +1,4 @@
-//! What exhausts a module is refused, or leaves a line that names it.
+//! Input that exhausts a module is refused, or the log names the cause.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, MetadataSource, Outcome, build_guest};
@@ -11,7 +11,7 @@ fn module() -> Vec<u8> {
     std::fs::read(module.unwrap()).unwrap()
 }
 
-/// What the filter told the upstream.
+/// Returns the filter's report to the upstream.
 fn got(exchange: &Outcome) -> String {
     let upstream = exchange.upstream().unwrap_or_else(|| panic!("nothing reached the upstream: {exchange}"));
     upstream.header("x-got").unwrap_or_default().to_string()
@@ -21,8 +21,8 @@ fn nested(open: &str, inside: &str, close: &str, depth: usize) -> String {
     format!("{}{inside}{}", open.repeat(depth), close.repeat(depth))
 }
 
-/// A way to nest: the member of the configuration, what opens a level, what is inside, and what
-/// closes one.
+/// A way to nest: the member of the configuration, the text that opens a level, the inner text, and
+/// the text that closes a level.
 type Shape = (&'static str, &'static str, &'static str, &'static str);
 
 const SHAPES: [Shape; 10] = [
@@ -115,14 +115,14 @@ fn a_stack_overflow_is_named_in_the_trace() {
     assert!(trace.contains("-zstack-size"), "{trace}");
 }
 
-/// How many of these requests left a line, and what the lines say.
+/// Returns the number of these requests that caused a log line, and the lines.
 fn flood(host: &mut Host, path: &str, requests: usize) -> Vec<String> {
     (0..requests)
         .flat_map(|_| host.get(path).send().messages().into_iter().map(str::to_owned).collect::<Vec<_>>())
         .collect()
 }
 
-// How fast requests come is the machine's affair in Envoy, where time is real.
+// In Envoy, time is real, and the rate of requests depends on the machine.
 #[proxy_filter_host::test(guest = "exhaustion", embedded)]
 fn a_client_cannot_write_a_line_with_each_request(mut host: Host) {
     host.configure(json!({})).unwrap();

@@ -1,4 +1,4 @@
-//! What a test prints when it fails, and what a host does for tools.
+//! The output of a failing test, and the host's output for tools.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Reply};
@@ -7,12 +7,12 @@ use std::process::Command;
 /// The variable with which the tests below fail.
 const FAIL: &str = "PROXY_FILTER_FAIL";
 
-/// Whether this process was started to fail.
+/// Whether this process was started in order to fail.
 fn is_to_fail() -> bool {
     std::env::var_os(FAIL).is_some()
 }
 
-/// Runs one of the tests below that fail, and returns what it prints.
+/// Runs one of the failing tests below, and returns its output.
 fn output_of(test: &str) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let output = command.args(["--exact", test, "--nocapture"]).env(FAIL, "1").output().unwrap();

@@ -1,5 +1,4 @@
-//! What functions that take a field do with every byte, and what of it comes onto the wire, in each
-//! host.
+//! Functions that take a field, with every byte, and the resulting bytes on the wire, in each host.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome, Received, Reply};

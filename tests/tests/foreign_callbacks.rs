@@ -1,4 +1,4 @@
-//! Foreign functions that call the module back: `on_foreign_function`.
+//! Foreign functions that make a callback: `on_foreign_function`.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{ForeignReply, Host, Outcome, Subject};
@@ -11,7 +11,7 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A host whose function `back` calls back at once, and `later` in 200 and 400 ms.
+/// Returns a host whose function `back` makes a callback at once, and `later` after 200 and 400 ms.
 fn add_functions(host: &mut Host) {
     host.foreign_function("back", |argument| {
         ForeignReply::new("four").calls_back(7, "").calls_back(8, [argument, b"!"].concat())

@@ -1,4 +1,4 @@
-//! Futures that run at once, and futures that outlive the stream that spawned them.
+//! Concurrent futures, and futures that outlive the stream that spawned them.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome, Received, Reply};
@@ -14,7 +14,7 @@ const fn ms(milliseconds: u64) -> Duration {
 fn start(host: &mut Host) {
     host.cluster("service", |call: &Received| {
         let path = call.header(":path").unwrap_or_default().to_string();
-        // In the other order than they are joined, and one after the other in a real host.
+        // In another order than they are joined in, with clear delays in a real host.
         let delay = match path.as_str() {
             "/slow" => 2000,
             "/a" => 300,
@@ -55,7 +55,7 @@ fn parts_of_an_exchange_are_joined_with_timers(mut host: Host) {
     assert_eq!(outcome.response().header("x-answer"), Some("both".into()), "{outcome}");
 }
 
-/// What is logged while and after a request, without the contexts.
+/// Returns the log lines during and after a request, without the contexts.
 fn messages(outcome: &Outcome) -> Vec<String> {
     outcome.messages().into_iter().map(str::to_owned).collect()
 }

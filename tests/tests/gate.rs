@@ -1,4 +1,4 @@
-//! Streams wait for a plugin that has to be made ready: so many, and so long.
+//! Streams are paused until the plugin is ready, with limits of number and time.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::log::LogLevel;
@@ -13,9 +13,9 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A host whose service says what its path says.
+/// Returns a host whose service responds with the text of its path.
 fn start(host: &mut Host, root_id: &str, path: &str, tries: u32) {
-    // Each VM of a real Envoy says by itself, at a time of its own, that it cannot be made ready.
+    // Each VM of a real Envoy reports at another time that it cannot become ready.
     host.log_level(LogLevel::Critical);
     host.root_id(root_id);
     host.cluster("service", |call: &Received| match &*call.header(":path").unwrap_or_default() {
@@ -63,7 +63,7 @@ fn embedded() -> Host {
     Host::for_module(&std::fs::read(build_guest(directory, "proxy-filter-guests", Some("gate")).unwrap()).unwrap())
 }
 
-/// This takes ten seconds, which only the embedded host has.
+/// This takes ten seconds, so it runs only in the embedded host.
 #[test]
 fn a_stream_waits_for_ten_seconds_and_no_longer() {
     for (root_id, status) in [("closed", 500), ("open", 200)] {
@@ -83,18 +83,18 @@ fn a_stream_waits_for_ten_seconds_and_no_longer() {
     }
 }
 
-/// Each VM asks once more, after a pause that is twice as long each time.
+/// Each VM repeats the call after a pause that doubles each time.
 #[test]
 fn what_fails_is_tried_again_after_a_pause() {
     let mut host = embedded();
     start(&mut host, "closed", "/busy", 4);
     let made = |host: &mut Host, by: u64| host.advance(ms(by)).calls("service").len();
-    // While it is configured, and after 20, 60 and 140 ms.
+    // During the configuration, and after 20, 60 and 140 ms.
     assert_eq!((made(&mut host, 10), made(&mut host, 30), made(&mut host, 30)), (0, 1, 1));
     assert_eq!((made(&mut host, 50), made(&mut host, 40), made(&mut host, 1000)), (0, 1, 0));
 }
 
-/// A thousand may wait at a time. Those that have left do not count.
+/// At most a thousand streams may be paused at a time. Streams that have ended do not count.
 #[test]
 fn a_stream_that_leaves_gives_its_place_to_another() {
     let mut host = embedded();

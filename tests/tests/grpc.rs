@@ -1,4 +1,4 @@
-//! gRPC calls and streams of a filter, and what becomes of the messages that wait for them.
+//! gRPC calls and streams of a filter, and the messages that are paused for them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::{GrpcStreamReply, Host, Outcome, Received, Reply};
@@ -8,7 +8,7 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A message with this text as its first field; the default of the field is not written.
+/// A message with this text as its first field. An empty text is not encoded.
 fn text(text: &str) -> Vec<u8> {
     let length = u8::try_from(text.len()).unwrap();
     if text.is_empty() { Vec::new() } else { [&[0x0a, length], text.as_bytes()].concat() }
@@ -18,8 +18,8 @@ fn path(call: &Received) -> String {
     call.header(":path").unwrap_or_default().to_string()
 }
 
-/// A host whose cluster `service` answers calls so, and whose cluster `talk` echoes what it does
-/// not know.
+/// Returns a host whose cluster `service` responds to calls with this function, and whose cluster
+/// `talk` echoes unknown messages.
 fn serve(host: &mut Host, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
     host.grpc_cluster("service", answer);
     host.grpc_stream_cluster("talk", |message| {
@@ -31,13 +31,13 @@ fn serve(host: &mut Host, answer: impl Fn(&Received) -> Reply + Send + Sync + 's
     });
     host.cluster_without_hosts("empty");
     host.cluster_refusing_connections("down");
-    // What lets requests go on whose streams have had their time.
+    // Resumes the requests of streams whose time is over.
     host.cluster("clock", |_call| Reply::new(200).after(ms(400)));
     host.cluster("http", |_call| Reply::new(200).body("hello"));
     host.configure("").unwrap();
 }
 
-/// What the filter told the upstream.
+/// Returns the filter's report to the upstream.
 fn answer(exchange: &Outcome) -> String {
     let upstream = exchange.upstream().unwrap_or_else(|| panic!("nothing reached the upstream: {exchange}"));
     upstream.header("x-answer").unwrap_or_default().to_string()
@@ -133,7 +133,7 @@ fn only_a_service_that_is_down_is_an_outage(mut host: Host) {
         },
     });
     let codes = (1..=17).map(|code| (format!("/call/Code{code}"), code == 4 || code == 14));
-    // Envoy makes `UNAVAILABLE` of 429, as gRPC says.
+    // Envoy converts 429 to `UNAVAILABLE`, as gRPC specifies.
     let statuses = [400, 401, 403, 404, 413, 414, 429, 431, 502, 503, 504]
         .map(|status| (format!("/call/Http{status}"), status > 500 || status == 429));
     let others = [
@@ -169,7 +169,7 @@ fn a_call_that_cannot_be_made_is_completed_at_once(mut host: Host) {
     for (path, why) in [
         ("/cluster/unknown", "UNAVAILABLE (14): the gRPC call failed: no such cluster, or no healthy upstream"),
         ("/cluster/empty", "UNAVAILABLE (14): the gRPC call failed: no such cluster, or no healthy upstream"),
-        // As a bare name, Envoy would abort on this one.
+        // With this bare name, Envoy would abort.
         ("/cluster/authz_svc", "UNAVAILABLE (14): the gRPC call failed: no such cluster, or no healthy upstream"),
         ("/cluster/", "INTERNAL (13): a gRPC call needs the name of a cluster"),
         ("/zero", "INTERNAL (13): the timeout of a gRPC call must be longer than 0"),
@@ -433,7 +433,7 @@ fn the_messages_of_a_stream_can_be_awaited(mut host: Host) {
 fn the_end_of_a_stream_is_awaited_too(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(""));
     let exchange = host.get("/stream").send();
-    // A value is shown with its backslashes doubled.
+    // A value is printed with doubled backslashes.
     let expected = "\\\\x0a\\\\x03one; \\\\x0a\\\\x03bye; the gRPC call failed: NOT_FOUND (5): gone: 50% über";
     assert_eq!(answer(&exchange), expected, "{exchange}");
 }

@@ -1,5 +1,5 @@
-//! Parts of a stream that a filter of callbacks holds until the next message of a gRPC stream has
-//! come.
+//! A filter with callbacks pauses parts of a stream until the next message of a gRPC stream
+//! arrives.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::{Event, GrpcStreamReply, Host, Reply};

@@ -1,9 +1,9 @@
-//! What becomes of a local reply to a gRPC request: the same in the embedded host and in Envoy.
+//! Local replies to gRPC requests: the same in the embedded host and in Envoy.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome};
 
-/// The answer to a request of this content type that asks for a reply.
+/// Returns the response to a request of this content type that gets a local reply.
 fn answer(host: &mut Host, content_type: &str, headers: &[(&str, &str)]) -> Outcome {
     let mut request = host.post("/pkg.Service/Method").http2().header("content-type", content_type);
     for (name, value) in headers {

@@ -1,5 +1,5 @@
-//! Functions that hold headers until they have seen the body, where the host lets them, and where
-//! it does not.
+//! Functions that pause headers until they have seen the body, in hosts that allow it and in hosts
+//! that do not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::log::LogLevel;
@@ -14,7 +14,7 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// A host that gives bodies while the headers are held, or does not.
+/// Returns a host that does, or does not, call body callbacks while the headers are paused.
 fn start(host: &mut Host, allowed: bool) {
     host.log_level(LogLevel::Info);
     host.allow_on_headers_stop_iteration(allowed);
@@ -151,8 +151,8 @@ fn a_response_that_the_host_does_not_give_ends_with_an_error_too(mut host: Host)
     assert!(exchange.messages()[0].contains("if `allow_on_headers_stop_iteration: true` is not"), "{exchange}");
 }
 
-/// A body without bytes shows nothing while it is held back: this takes half a minute, which only
-/// the embedded host has.
+/// No callback shows a paused body without bytes. This takes half a minute, so it runs only in the
+/// embedded host.
 #[test]
 fn a_body_that_never_begins_is_not_waited_for_for_ever() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,10 +1,10 @@
-//! What the embedded host says about modules that no SDK would make: hand-written ones.
+//! Violations that the embedded host reports for hand-written modules that no SDK would generate.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::Host;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A module with these callbacks, in the text format.
+/// Returns a module with these callbacks, in the text format.
 fn module(imports: &str, callbacks: &str) -> Vec<u8> {
     let text = format!(
         r#"(module
@@ -88,7 +88,7 @@ fn a_host_call_in_the_start_section_is_a_violation() {
 
 #[test]
 fn a_grpc_service_that_names_nothing_is_a_violation() {
-    // The second is the name of a cluster, and happens to be an encoded message.
+    // The second is the name of a cluster, and also a valid encoded message.
     for (name, size) in [("", 0), ("authz_svc", 9)] {
         for (function, zeros, parameters) in [("proxy_grpc_call", 10, 12), ("proxy_grpc_stream", 7, 9)] {
             let imports = format!(
@@ -105,8 +105,8 @@ fn a_grpc_service_that_names_nothing_is_a_violation() {
     }
 }
 
-/// Envoy crashes in each of these: it calls `on_log` again without end, or uses a stream that is
-/// gone.
+/// The Envoy process crashes in each of these cases: it calls `on_log` repeatedly without end, or
+/// uses a stream that no longer exists.
 #[test]
 fn a_reply_or_a_reset_at_the_end_of_a_stream_is_a_violation() {
     let zeros = "(i32.const 0)".repeat(6);

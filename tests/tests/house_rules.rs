@@ -1,4 +1,5 @@
-//! Rules of the source that no compiler checks: the layers of the SDK, and where unsafe code is.
+//! Rules of the source that no compiler checks: the layers of the SDK, and the places of unsafe
+//! code.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
@@ -26,20 +27,20 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The code of a file: no comments, no unit tests.
+/// Returns the code of a file without comments and unit tests.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// The folders of the SDK from the bottom up: each names only itself and those before it.
+/// The folders of the SDK from the bottom up: each imports only itself and those before it.
 const LAYERS: [&str; 16] = [
     "abi", "sys", "current", "log", "error", "fields", "host", "engine", "callout", "http", "tcp", "plugin",
     "exchange", "future", "dispatch", "exports",
 ];
 
-/// What makes up the public API from the layers, and a test of all of it.
+/// The files that export the public API of the layers, and a test of all of it.
 const FACE: [&str; 4] = ["lib", "prelude", "__private", "field_matrix"];
 
 #[test]
@@ -56,7 +57,7 @@ fn dependencies_of_the_sdk_point_one_way() {
         let code = code(&path);
         for (index, _) in code.match_indices("crate::") {
             let name: String = code[index + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            // Macros are in the crate's root wherever they are defined, and `$crate` is in the author's crate.
+            // Macros are in the crate's root for any file, and `$crate` is the author's crate.
             let is_macro = code[index + 7 + name.len()..].starts_with('!') || name.starts_with("__");
             if !is_macro && !code[..index].ends_with('$') {
                 let other = layer(&name).unwrap_or_else(|| panic!("{file} names crate::{name}, which is in no layer"));
@@ -112,14 +113,14 @@ fn imports_that_point_up_are_found() {
     assert_eq!(graph.upward(&["b", "lib"]), ["a.rs is in no layer"]);
 }
 
-/// The page that explains the layers, and the ways through them.
+/// The page that explains the layers, and the paths through them.
 const ARCHITECTURE: &str = "docs/architecture.md";
 
 fn architecture() -> String {
     fs::read_to_string(root().join(ARCHITECTURE)).unwrap_or_else(|error| panic!("{ARCHITECTURE}: {error}"))
 }
 
-/// What is between backticks in a line.
+/// Returns the text between backticks in a line.
 fn code_spans(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
@@ -199,7 +200,7 @@ fn every_file_and_item_on_the_page_of_the_architecture_exists() {
                 files += 1;
             }
         }
-        // A step of a way: its file, and the items in it, up to the colon.
+        // A step of a path: its file, and its items, up to the colon.
         let is_step = line.split_once(". `").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
         if is_step {
             let (head, _) = line.split_once("`: ").unwrap_or_else(|| panic!("a step without a colon: {line}"));
@@ -228,12 +229,12 @@ fn unsafe_code_is_in_sys_only_and_every_block_says_why() {
             let code = code(&path);
             let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
             let in_sys = path.starts_with(root().join("sdk/src/sys"));
-            // The macros write `#[unsafe(no_mangle)]` into the code they generate.
+            // The macros write `#[unsafe(no_mangle)]` into generated code.
             let generated = code.matches("#[unsafe(no_mangle)]").count();
             let count = words.filter(|word| *word == "unsafe").count();
             // `macros` also reads the keyword in an author's code, in strings.
             let reads_keyword = code.matches("\"unsafe\"").count();
-            // No code: a message to an author.
+            // Not code, but a message to an author.
             let prose = code.matches("unsafe code").count();
             assert!(
                 in_sys || count == generated + reads_keyword + prose,
@@ -262,7 +263,8 @@ fn no_two_files_import_each_other() {
     assert!(report.is_empty(), "these import each other:{report}");
 }
 
-/// Prints the figures and the picture of every source folder: `cargo test -p proxy-filter-host --test house_rules figures -- --nocapture`.
+/// Prints the figures and the picture of every source folder: `cargo test -p proxy-filter-host
+/// --test house_rules figures -- --nocapture`.
 #[test]
 fn figures_of_the_source_folders_are_printed() {
     for part in ONE_WAY {

@@ -1,5 +1,5 @@
-//! Public keys of every form and kind: what Envoy's `verify_signature` takes, and the embedded host
-//! with it.
+//! Public keys of every format and kind: the embedded host accepts the same keys as Envoy's
+//! `verify_signature`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::Host;
@@ -33,7 +33,7 @@ fn case(name: &str, key: impl AsRef<[u8]>, is_der: bool, signature: &[u8]) -> Va
     json!({ "name": name, "is_der": is_der, "key": key.as_ref(), "text": "hello", "signature": signature, "hash": "sha256" })
 }
 
-/// What the guest logs of these.
+/// Returns the guest's log lines about these keys.
 fn verdicts(host: &mut Host, cases: Vec<Value>) -> Vec<String> {
     host.configure(Value::Array(cases)).unwrap();
     host.start_logs().into_iter().map(|line| line.message).collect()

@@ -1,6 +1,6 @@
-//! Filters in other languages than Rust for `wasm32-unknown-unknown`, built here by the compilers
-//! of those languages: `modules/README.md` says what they do. In a real Envoy they do the same as
-//! in the embedded host.
+//! Filters in C, C++, Go, AssemblyScript and Rust for WASI, built by the compilers of those
+//! languages. `modules/README.md` describes them. They behave the same in a real Envoy and in the
+//! embedded host.
 //!
 //! The compilers are those in `target/toolchains`, which `.ci/run tests` installs. Without them,
 //! the tests with `--include-ignored` fail.
@@ -22,7 +22,7 @@ fn sources(language: &str) -> PathBuf {
     here().join("modules").join(language)
 }
 
-/// A tool of `target/toolchains`. It is a failure that there is none: nothing is passed over.
+/// Returns a tool of `target/toolchains`. A missing tool fails the test.
 fn tool(path: &str) -> PathBuf {
     let tool = here().parent().unwrap().join("target/toolchains").join(path);
     assert!(tool.exists(), "NOT RUN: there is no {}. `.ci/run tests` installs it", tool.display());
@@ -94,7 +94,7 @@ fn rust() -> PathBuf {
     })
 }
 
-/// What every one of the filters does.
+/// Asserts the behaviour that all of the filters share.
 fn greets(mut host: Host, language: &str) {
     host.environment_variable("GREETING", "hello");
     host.configure("blue").unwrap();
@@ -110,7 +110,7 @@ fn greets(mut host: Host, language: &str) {
     assert_eq!(host.get("/").header("x-name", "Bob").send().status(), 200);
 }
 
-/// The failure of each language's own: the client gets a 503, and nothing of the VM runs any more.
+/// The specific failure of each language. The client gets a 503, and nothing else of the VM runs.
 fn fails(mut host: Host, last_words: &str) {
     host.configure("blue").unwrap();
     let outcome = host.get("/fail").send();

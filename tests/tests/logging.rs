@@ -1,4 +1,4 @@
-//! Logging: the host's level is followed, and a line below it costs nothing.
+//! Logging: the SDK follows the host's level, and does not format a line below it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations, reason = "this is a test")]

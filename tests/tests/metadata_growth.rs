@@ -1,16 +1,16 @@
-//! What reading metadata costs: with twice as many keys, hardly more than twice as much, in
-//! whatever order the host sends them.
+//! The cost of reading metadata: twice as many keys cost hardly more than twice as much, in any
+//! order of the keys.
 //!
-//! Hosts send the keys of a map in any order, and the client has a say in some: the JWT filter of
-//! Envoy notes the claims of a token. The instructions are counted by the interpreter, a copy by
-//! its bytes.
+//! Hosts send the keys of a map in any order, and clients can influence some of them: Envoy's JWT
+//! filter stores the claims of a token. The interpreter counts the instructions; a copy counts its
+//! bytes.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::build_guest;
 use std::path::Path;
 use wasmi::{Caller, Config, CustomFuelCosts, Engine, Extern, Func, Linker, Memory, Module, Store, Val};
 
-/// What the host answers to every property, and what the guest logged.
+/// The value that the host returns for every property, and the log lines of the guest.
 #[derive(Default)]
 struct State {
     metadata: Vec<u8>,
@@ -22,7 +22,7 @@ fn write(caller: &mut Caller<'_, State>, pointer: &Val, bytes: &[u8]) {
     memory.write(caller, pointer.i32().unwrap().cast_unsigned() as usize, bytes).unwrap();
 }
 
-/// A host function, by name. Those that a request does not need succeed and do nothing.
+/// Adds a host function by name. Functions that a request does not need succeed without an effect.
 fn host(name: &str, caller: &mut Caller<'_, State>, arguments: &[Val]) {
     match name {
         "proxy_get_property" => {
@@ -46,7 +46,7 @@ fn host(name: &str, caller: &mut Caller<'_, State>, arguments: &[Val]) {
     }
 }
 
-/// What one request costs with this metadata, and what the guest logs.
+/// Returns the cost of one request with this metadata, and the log lines of the guest.
 fn cost(module: &[u8], metadata: Vec<u8>) -> (u64, Vec<String>) {
     let mut config = Config::default();
     config.consume_fuel(true);
@@ -111,7 +111,7 @@ fn metadata(keys: impl Iterator<Item = String>) -> Vec<u8> {
     field(1, &[field(1, b"ns"), field(2, &fields)].concat())
 }
 
-/// The key of a place among so many.
+/// Returns the key at a position.
 type Order = fn(u32, u32) -> u32;
 
 #[test]

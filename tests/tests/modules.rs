@@ -1,13 +1,13 @@
-//! A module imports and exports what its filter uses, and nothing else.
+//! A module imports and exports only the functions that its filter uses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{ModuleReport, build_guest};
 use std::path::Path;
 
-/// What every module exports: the ABI version, the allocator and the start.
+/// The exports of every module: the ABI version, the allocator and the start.
 const ALWAYS: [&str; 3] = ["_initialize", "proxy_abi_version_0_2_1", "proxy_on_memory_allocate"];
 
-/// The life of contexts, which a filter without state is not told of.
+/// The callbacks of a context's life, which a filter without state does not export.
 const LIFE: [&str; 2] = ["proxy_on_context_create", "proxy_on_delete"];
 
 fn report(package: &str, guest: Option<&str>) -> ModuleReport {
@@ -167,7 +167,7 @@ fn metrics_and_the_clock_take_a_host_function_each_verb() {
         "proxy_get_header_map_value",
         "proxy_log",
     ];
-    // Whether a reply can be ruled out is up to the optimiser.
+    // Whether the optimiser can remove the reply varies.
     let found: Vec<_> =
         report.imports.iter().filter(|name| *name != "env.proxy_send_local_response").cloned().collect();
     assert_eq!(found, imports(&functions), "{report}");
@@ -211,7 +211,7 @@ fn every_callback_of_a_connection_has_its_export() {
         "proxy_on_log",
         "proxy_on_tick",
         "proxy_on_http_call_response",
-        // It refuses requests.
+        // This export refuses requests.
         "proxy_on_request_headers",
     ];
     assert_eq!(report.exports, exports(&callbacks), "{report}");
@@ -225,7 +225,7 @@ fn filters_of_requests_and_of_connections_in_one_module_export_the_union() {
         "proxy_on_response_headers",
         "proxy_on_upstream_data",
         "proxy_on_log",
-        // Each kind of filter refuses the streams of the other in their first callback.
+        // Each kind of filter refuses the streams of the other kind in their first callback.
         "proxy_on_request_headers",
         "proxy_on_new_connection",
     ];

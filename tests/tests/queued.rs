@@ -1,4 +1,5 @@
-//! What is there already when it is waited for takes no stack: guests are built with 48 KiB of it.
+//! A message that has already arrived needs no stack when it is awaited: guests are built with 48
+//! KiB of stack.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{GrpcStreamReply, Host};
@@ -34,14 +35,14 @@ fn check(mut host: Host, times: u32) {
     }
 }
 
-/// A tenth of these have overflowed the stack when each completion ran inside of the one before.
+/// A tenth of these overflowed the stack when completions ran inside of each other.
 #[proxy_filter_host::test(guest = "queued")]
 fn thousands_of_messages_and_refusals_take_no_stack(host: Host) {
     check(host, 3000);
 }
 
-/// The first message is there when the body callback waits for it: what the completion of the last
-/// one lets go, the callback does.
+/// The first message has arrived when the body callback pauses for it. The callback then forwards
+/// the part itself, instead of the last completion.
 #[proxy_filter_host::test(guest = "queued")]
 fn what_a_callback_holds_goes_on_with_the_last_that_is_there(mut host: Host) {
     start(&mut host, "callbacks");

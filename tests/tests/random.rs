@@ -1,5 +1,4 @@
-//! Random bytes: where they come from in the three hosts, how many at once, and what is built on
-//! them.
+//! Random bytes: their source in the three hosts, the maximum at once, and libraries that use them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome};
@@ -20,7 +19,7 @@ fn bytes_of_every_number_are_filled(mut host: Host) {
     }
 }
 
-/// What the upstream got.
+/// Returns the values that the upstream received.
 fn shown(exchange: &Outcome) -> [String; 2] {
     let upstream = exchange.upstream().unwrap();
     ["x-sum", "x-number"].map(|name| upstream.header(name).unwrap().to_string())
@@ -43,7 +42,7 @@ fn a_seed_makes_the_same_bytes_natively_and_as_wasm(mut host: Host) {
     assert_eq!(show(Some(0)), unseeded, "a host that starts again begins again");
 }
 
-/// What the seed 0 makes, so that natively and as wasm it is the same.
+/// The values of the seed 0, which are the same natively and as wasm.
 const UNSEEDED: [&str; 4] = ["4d4691c037901d2d", "516f790f3e9ec5ae", "e81be4a3b31621f9", "228633cf04f9bb3f"];
 
 #[proxy_filter_host::test(guest = "random", embedded)]
@@ -54,8 +53,9 @@ fn each_vm_has_bytes_of_its_own(mut host: Host) {
     assert!(first.iter().all(|text| !second.contains(text)), "{first:?} {second:?}");
 }
 
-/// A module that calls `random_get` of this WASI module while it is configured, with a pointer and
-/// a size, and is refused unless the number of the error is this. In its allocator it calls it too.
+/// Returns a module that calls `random_get` of this WASI module with a pointer and a size in its
+/// configuration. The host refuses it unless the function returns this number. The module's
+/// allocator also calls the function.
 fn module(wasi: &str, pointer: u32, size: u32, error: u32) -> Vec<u8> {
     let text = format!(
         r#"(module
@@ -72,7 +72,7 @@ fn module(wasi: &str, pointer: u32, size: u32, error: u32) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// Pointers and sizes, and what `random_get` answers.
+/// Pointers and sizes, and the results of `random_get`.
 const ANSWERS: [(u32, u32, u32); 8] = [
     (0, 0, 0),
     (0, 65_536, 0),
@@ -110,8 +110,8 @@ fn in_envoy_the_host_function_answers_as_wasi_says() {
     }
 }
 
-/// A directory of this process, deleted on drop. Outside of the repository, whose workspace would
-/// claim a package in it.
+/// A directory of this process, deleted on drop. It is outside of the repository, whose workspace
+/// would otherwise include a package in it.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -128,7 +128,8 @@ impl Drop for Scratch {
     }
 }
 
-/// The block after this one of the page of `proxy_filter::random`, without the comment signs.
+/// Returns the block after this one on the page of `proxy_filter::random`, without the comment
+/// marks.
 fn block(page: &str, after: &str) -> String {
     let (_, rest) = page.split_once(after).unwrap_or_else(|| panic!("no {after} in the page"));
     let (_, rest) = rest.split_once("//! ```toml\n").unwrap();
@@ -136,7 +137,7 @@ fn block(page: &str, after: &str) -> String {
     block.split_inclusive('\n').map(|line| line.strip_prefix("//! ").unwrap_or("\n")).collect()
 }
 
-/// Builds a filter that uses `uuid` and `rand` as the page of `proxy_filter::random` says.
+/// Builds a filter that uses `uuid` and `rand` as the page of `proxy_filter::random` shows.
 fn identifiers(scratch: &Scratch) -> PathBuf {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let page = fs::read_to_string(repository.join("sdk/src/host/random.rs")).unwrap();
@@ -158,7 +159,7 @@ fn identifiers(scratch: &Scratch) -> PathBuf {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, contents).unwrap();
     }
-    // One place for all runs: what the package needs is built once.
+    // One directory for all runs, so that the dependencies are built once.
     let target = repository.join("target/identifiers");
     let mut cargo = Command::new(env!("CARGO"));
     cargo

@@ -1,5 +1,4 @@
-//! HTTP callouts as the host plays them, seen by a module that makes any host call: what an SDK is
-//! built on.
+//! HTTP callouts of the host, from a module that can make any host call: the foundation of an SDK.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Reply};
@@ -9,7 +8,7 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// Stops the request until the answer is there, shows the answer, and goes on.
+/// Pauses the request until the response arrives, logs the response, and resumes the request.
 const ASK: &str = "call authz /check 1000; return 1";
 const SHOW: &str = "status; pairs 6; pairs 7; buffer 4; stream; continue 0";
 
@@ -94,7 +93,7 @@ fn an_answer_that_is_cut_off_is_no_answer_and_has_a_status(mut host: Host) {
         assert_eq!(exchange.status(), 200, "{exchange}");
         assert!(exchange.messages().contains(&"status 11 reset"), "{exchange}");
     }
-    // The code stays.
+    // The code does not change.
     let exchange = host.get("/").header("x-request-headers", ASK).header("x-answer", SHOW).send();
     assert!(exchange.messages().contains(&"status 11 "), "{exchange}");
 }

@@ -1,4 +1,5 @@
-//! Fields that are not valid HTTP, from a module that makes any host call: what Envoy refuses and what it sends.
+//! Fields that are not valid HTTP, from a module that can make any host call: Envoy refuses some
+//! and sends others.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Reply, build_guest};
@@ -6,7 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
-/// A byte of each class: controls that have an escape in JSON and others, separators, and what is beyond ASCII.
+/// A byte of each class: controls with and without an escape in JSON, separators, and bytes beyond
+/// ASCII.
 const BYTES: [u8; 22] = [
     0, 1, 8, b'\t', b'\n', 0x0b, 0x0c, b'\r', 0x1b, b' ', b'!', b'"', b'(', b',', b'/', b':', b';', b'=', b'\\', b'~',
     0x7f, 0x80,
@@ -108,7 +110,8 @@ fn the_host_of_a_callout_is_joined_to_its_authority_and_a_tunnel_is_refused(mut 
     assert!(exchange.messages()[1].ends_with("missing required header: :protocol"), "{exchange}");
 }
 
-/// What the embedded host says about a filter that does this to every exchange.
+/// Returns the violations that the embedded host reports for a filter that does this in every
+/// exchange.
 fn violations(list: &str, script: &str) -> String {
     let module = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some("script")).unwrap();
     let mut host = Host::for_module(&std::fs::read(module).unwrap());
@@ -116,13 +119,13 @@ fn violations(list: &str, script: &str) -> String {
     host.configure("").unwrap();
     let _ = host.post("/").chunks(["data"]).trailer("x-t", "1").header(list, script).send();
     let violations = host.violations().join("\n");
-    // Dropping the host fails a test whose filter broke a rule.
+    // Dropping the host fails a test whose filter has violated a rule.
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(host)));
     assert_eq!(dropped.is_err(), !violations.is_empty());
     violations
 }
 
-/// Envoy writes these as they are: no client, upstream or test could make sense of them.
+/// Envoy writes these fields unchanged: no client, upstream or test could interpret them.
 #[test]
 fn fields_that_envoy_writes_although_they_are_not_valid_break_a_rule() {
     for (list, script) in [

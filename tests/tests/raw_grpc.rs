@@ -1,4 +1,4 @@
-//! gRPC as the host plays it, seen by a module that makes any host call: what an SDK is built on.
+//! gRPC of the host, from a module that can make any host call: the foundation of an SDK.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{__private, GrpcStreamReply, Host, Outcome, Reply, Subject};
@@ -8,7 +8,7 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// Stops the request, does this, and goes on when a call or stream has ended.
+/// Pauses the request, makes this call, and resumes the request when a call or stream has ended.
 fn ask(host: &mut Host, script: &str) -> Outcome {
     host.get("/")
         .header("x-request-headers", format!("{script}; return 1"))
@@ -104,7 +104,7 @@ fn the_service_is_a_message_or_the_name_of_a_cluster(mut host: Host) {
     assert_eq!(told(&ask(&mut host, "named echo Check 1000 x")), [MESSAGE]);
     let exchange = ask(&mut host, "named nowhere Check 1000 x");
     assert!(told(&exchange).is_empty(), "{exchange}");
-    // The end of what failed at once is told with a token that nobody knows, after the callback.
+    // After the callback, the host reports the end of the failed call with an unknown token.
     for script in ["grpc nowhere Check 1000 x", "grpc empty Check 1000 x", "open nowhere Talk"] {
         let exchange = ask(&mut host, script);
         assert_eq!(told(&exchange), [CLOSE], "{exchange}");
@@ -187,8 +187,8 @@ fn a_stream_is_answered_when_all_of_it_has_come(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "script")]
 fn what_is_cancelled_is_never_told(mut host: Host) {
-    // Each calls a cluster of its own: a connection that a cancelled call has opened would take the
-    // next call at once.
+    // Each calls its own cluster: a connection from a cancelled call would serve the next call at
+    // once.
     for cluster in ["cancelled", "closed"] {
         host.grpc_cluster(cluster, |_call| Reply::grpc("x").after(ms(200)));
     }
@@ -271,7 +271,7 @@ fn answers_of_calls_come_in_the_order_of_their_times(mut host: Host) {
     assert_eq!(exchange.messages(), ["buffer: 5 bytes: first", "buffer: 6 bytes: second"], "{exchange}");
 }
 
-/// A module of plain functions, as the SDK makes them from a filter.
+/// A module of plain functions, as the SDK generates them from a filter.
 mod plain {
     use proxy_filter::__private::Module;
     use proxy_filter::sys;
@@ -282,8 +282,8 @@ mod plain {
     fn on_request_headers(_arguments: [u32; 5]) -> u32 {
         sys::proxy_set_effective_context(1).unwrap();
         let opened = sys::proxy_grpc_stream(EMPTY, b"pkg.Service", b"Talk", b"");
-        // The callbacks inside had contexts of their own: this one's is what it was, the root,
-        // which has no headers.
+        // The inner callbacks had their own contexts. The context of this one is unchanged: the
+        // root, which has no headers.
         let path = sys::proxy_get_header_map_value(0, b":path");
         sys::proxy_log(2, format!("opened: {opened:?}, path: {path:?}").as_bytes()).unwrap();
         0

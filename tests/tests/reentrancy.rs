@@ -1,5 +1,4 @@
-//! A host may enter the module again during a host call. Nothing traps, and no context is entered
-//! twice at once.
+//! Reentrant callbacks during a host call do not trap, and no context is entered twice at once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations, reason = "this is a test")]
@@ -72,13 +71,13 @@ mod filter {
 
     impl Drop for Stream {
         fn drop(&mut self) {
-            // A destructor may call the host.
+            // A destructor may make host calls.
             log::error!("stream {} is gone", self.number);
         }
     }
 }
 
-/// Enters the module again during `proxy_add_header_map_value`, once, and during a log line.
+/// Makes one reentrant call during `proxy_add_header_map_value`, and one during a log line.
 struct Reentrant {
     during: Cell<Option<fn()>>,
 }

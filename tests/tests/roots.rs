@@ -1,5 +1,4 @@
-//! The life of root contexts: new configurations, an end that takes its time, and several plugins
-//! in one VM.
+//! The life of root contexts: new configurations, a delayed end, and several plugins in one VM.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome, Reply};
@@ -210,7 +209,7 @@ fn an_access_logger_takes_a_new_configuration(mut host: Host) {
     assert_eq!(exchange.messages(), ["b logs /x 200 via_upstream"], "{exchange}");
 }
 
-/// The streams of a filter called `a` that closes them in each of its callbacks.
+/// Runs streams of a filter called `a` that resets them in each of its callbacks.
 fn closes(mut host: Host, http2: bool) {
     host.configure("a").unwrap();
     host.upstream(|_| Reply::new(200).chunks(["body"]).trailer("x-t", "1"));

@@ -1,10 +1,10 @@
-//! What a filter can do, seen by client, upstream and log reader: the same in the embedded host and
-//! in Envoy.
+//! The effects of a filter, as the client, the upstream and the log show them: the same in the
+//! embedded host and in Envoy.
 
 use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Host, Received, Reply};
 
-/// The messages of the start without the callbacks' context.
+/// Returns the log lines of the start, without the contexts.
 fn start_messages(host: &Host) -> Vec<String> {
     host.start_logs().into_iter().map(|line| line.message).collect()
 }
@@ -362,8 +362,8 @@ fn one_header_is_one_host_call(mut host: Host) {
     assert_eq!(exchange.response().header("x-by"), Some("proxy-filter".into()), "{exchange}");
 }
 
-/// What was buffered before a body callback failed is forwarded with the rest: nothing of it is in
-/// reach at the end.
+/// The data that was buffered before a body callback failed is forwarded with the rest. It is not
+/// available at the end.
 #[proxy_filter_host::test(guest = "by_path")]
 fn nothing_is_buffered_after_a_body_callback_that_failed_under_the_open_policy(mut host: Host) {
     let exchange = host.post("/open-buffered-fail").chunks(["a", "b"]).trailer("x-t", "1").send();

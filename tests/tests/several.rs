@@ -1,5 +1,5 @@
-//! Several filters in one module: whatever each of them uses, each event comes once, to the right
-//! filter and context.
+//! Several filters in one module. Each event reaches the right filter and context once, for any
+//! features that the filters use.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{GrpcStreamReply, Host, Received, Reply};
@@ -13,13 +13,14 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// What a root context can use, and how often each comes in a second and a bit.
+/// The features that a root context can use, and how often each occurs in slightly more than a
+/// second.
 const ROOT: [(&str, u32); 7] =
     [("tick", 10), ("interval", 10), ("timer", 1), ("http", 1), ("grpc", 1), ("talk", 1), ("queue", 1)];
-/// What a stream can wait for.
+/// The events that a stream can await.
 const STREAM: [&str; 4] = ["timer", "http", "grpc", "talk"];
 
-/// What the filter is configured with: what its root context uses. An async function has no
+/// The configuration of the filter: the features of its root context. An async function has no
 /// `on_tick`.
 fn configuration(filter: &str, uses: &str) -> String {
     match (filter, uses) {
@@ -29,19 +30,19 @@ fn configuration(filter: &str, uses: &str) -> String {
     }
 }
 
-/// Serves what the filters ask.
+/// Serves the callouts of the filters.
 fn serve(host: &mut Host) {
     host.cluster("service", |_: &Received| Reply::new(200).after(ms(20)));
     host.grpc_cluster("grpc", |_: &Received| Reply::grpc(b"").after(ms(20)));
     host.grpc_stream_cluster("talk", |_: &[u8]| GrpcStreamReply::from(vec![vec![]]).after(ms(20)));
 }
 
-/// What has happened since the last report.
+/// Returns the events since the last report.
 fn report(host: &mut Host) -> BTreeMap<String, u32> {
     report_at_most(host, u32::MAX)
 }
 
-/// The same; what has happened more often is counted so often.
+/// The same, with at most this count for each event.
 fn report_at_most(host: &mut Host, most: u32) -> BTreeMap<String, u32> {
     let exchange = host.get("/report").header("x-at-most", most.to_string()).send();
     let text = exchange.response().text();
@@ -53,8 +54,8 @@ fn event(filter: &str, context: &str, kind: &str) -> String {
     format!("{filter} {context} {kind}")
 }
 
-/// The root context of one filter uses one thing after the other; those of all others use the same
-/// all the time.
+/// The root context of one filter uses one feature after the other. The root contexts of the others
+/// use the same feature all the time.
 fn root_contexts(host: &mut Host, [one, others @ ..]: [&str; 3], also: &str) {
     serve(host);
     host.root_id(one);
@@ -73,7 +74,7 @@ fn root_contexts(host: &mut Host, [one, others @ ..]: [&str; 3], also: &str) {
     }
 }
 
-/// Each filter is the one that changes, beside others that use this.
+/// Each filter in turn changes its feature, while the others use this one.
 macro_rules! beside {
     ($($also:ident)*) => {
         $(mod $also {
@@ -99,8 +100,8 @@ macro_rules! beside {
 
 beside! { tick interval timer http grpc talk queue }
 
-/// What streams of all filters wait for, one after the other, while all root contexts use
-/// everything.
+/// The streams of all filters await one event after the other, while all root contexts use all
+/// features.
 fn streams(host: &mut Host) {
     serve(host);
     host.root_id("first");
@@ -134,20 +135,21 @@ fn whatever_streams_wait_for_each_event_comes_once_and_about_its_own_context(mut
 
 #[proxy_filter_host::test(guest = "several", module = guest)]
 fn a_sample_of_them_in_every_host(mut host: Host) {
-    // What VMs log while they start comes in another order each time.
+    // The log lines of starting VMs are in another order each time.
     host.workers(1);
     serve(&mut host);
     host.root_id("first");
     host.plugin("second", "interval http");
     host.plugin("third", configuration("third", "interval timer grpc talk"));
-    // Which VM of a real host is told of items is up to their order: queues are in the other tests.
+    // In a real host, the VM that receives items depends on their order. The other tests cover
+    // queues.
     host.configure("tick timer http grpc talk").unwrap();
     let path = "/sample";
     let waits = host.get(path).header("x-first", "timer").header("x-second", "talk").header("x-third", "grpc");
     let exchange = waits.send();
     assert_eq!(exchange.status(), 200, "{exchange}");
     host.advance(ms(1000));
-    // A real host takes a moment more.
+    // A real host needs slightly more time.
     let found = report_at_most(&mut host, 8);
     let once = [
         ("first", "root", &["timer", "http", "grpc", "talk"][..]),

@@ -1,5 +1,5 @@
-//! A future that several streams wait for is no stream's own: whichever of them ends, it goes on
-//! for the others.
+//! A future that several streams await belongs to none of them. If one of the streams ends, the
+//! others still get the result.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::{GrpcStreamReply, Host, Outcome, Received, Reply};
@@ -12,7 +12,7 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// What is waited for, what comes of it, and the cluster whose calls are counted.
+/// The awaited event, its result, and the cluster whose calls are counted.
 const KINDS: [(&str, &str, &str); 4] =
     [("/timer", "1", ""), ("/http", "200", "service"), ("/grpc", "2", "grpc"), ("/talk", "3", "")];
 
@@ -33,7 +33,7 @@ fn the_stream_that_started_it_may_end_first(mut host: Host) {
     ends_first(&mut host, &KINDS[..3]);
 }
 
-/// A real host shows a gRPC stream in both exchanges.
+/// A real host records a gRPC stream in both exchanges.
 #[proxy_filter_host::test(guest = "shared_futures", module = guest, embedded)]
 fn so_may_the_stream_that_connected_it(mut host: Host) {
     start(&mut host, false);
@@ -52,8 +52,8 @@ fn ends_first(host: &mut Host, kinds: &[(&str, &str, &str)]) {
     }
 }
 
-/// The root context that started it is gone, and the host's calls with it: they are made again, and
-/// a timer goes on.
+/// The root context that started the future has ended, and the host's calls with it. The calls are
+/// repeated, and a timer continues.
 #[proxy_filter_host::test(guest = "shared_futures", module = guest, embedded)]
 fn the_root_context_that_started_it_may_end_first(mut host: Host) {
     for (kind, got, _) in KINDS {
@@ -71,21 +71,21 @@ fn the_root_context_that_started_it_may_end_first(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "shared_futures", module = guest)]
 fn all_who_still_wait_are_woken_when_the_first_poller_leaves(mut host: Host) {
-    // Ticks are not at the same times in a real Envoy; with workers, that is not compared.
+    // In a real Envoy, ticks are at other times. With workers, they are not compared.
     host.workers(1);
     start(&mut host, false);
     all_are_woken(&mut host, &KINDS[..1]);
 }
 
-/// Of exchanges that overlap, a real host shows the call in another one.
+/// If exchanges overlap, a real host records the call in another one.
 #[proxy_filter_host::test(guest = "shared_futures", module = guest, embedded)]
 fn all_who_still_wait_for_a_call_are_woken(mut host: Host) {
     start(&mut host, false);
     all_are_woken(&mut host, &KINDS[1..]);
 }
 
-/// Three streams wait at once: one has started it and leaves, one is before its response, one holds
-/// its request.
+/// Three streams await the future. One has started it and ends, one is before its response, and the
+/// request of one is paused.
 fn all_are_woken(host: &mut Host, kinds: &[(&str, &str, &str)]) {
     for (kind, got, _) in kinds.iter().copied() {
         let (mut beside, mut last) = (None, None);

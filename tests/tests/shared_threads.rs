@@ -1,4 +1,4 @@
-//! Shared values under threads that write them at once, as Envoy's workers do.
+//! Shared values that threads write at the same time, as Envoy's workers do.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
@@ -13,7 +13,7 @@ use std::thread;
 const THREADS: u64 = 4;
 const UPDATES: u64 = 500;
 
-/// The values of all threads, with the number of the write that made each, and the number of
+/// The values of all threads, with the number of the write that stored each, and the number of
 /// writes.
 type Values = (HashMap<Vec<u8>, (Vec<u8>, u32)>, u32);
 
@@ -36,7 +36,7 @@ impl HostFunctions for Store {
     }
 }
 
-/// Runs the same code in as many VMs, at once, and returns what each returned.
+/// Runs the same code in this many VMs at the same time, and returns all results.
 fn in_threads<T: Send + 'static>(store: &Store, body: impl Fn() -> T + Clone + Send + 'static) -> Vec<T> {
     let start = Arc::new(Barrier::new(usize::try_from(THREADS).unwrap()));
     let threads: Vec<_> = (0..THREADS)
@@ -52,8 +52,8 @@ fn in_threads<T: Send + 'static>(store: &Store, body: impl Fn() -> T + Clone + S
     threads.into_iter().map(|thread| thread.join().unwrap()).collect()
 }
 
-/// Updates until it is done. Threads that do nothing else can keep one from it for as long as the
-/// system lets them; nothing is written then.
+/// Repeats the update until it succeeds. The system's scheduling can delay it for any time while
+/// other threads write; nothing is written then.
 fn insist<T>(update: impl Fn() -> proxy_filter::Result<T>) -> T {
     loop {
         match update() {

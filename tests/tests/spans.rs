@@ -1,4 +1,4 @@
-//! How long filter state lives: with a request, or with the client's connection.
+//! The life of filter state: that of a request, or of the client's connection.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Host, build_guest};
@@ -15,7 +15,7 @@ fn state_of_every_span_is_set_and_read(mut host: Host) {
     assert_eq!(exchange.response().header("x-found"), Some(expected.into()), "{exchange}");
 }
 
-/// The values of `x-found` that requests of one connection get.
+/// Returns the values of `x-found` for requests of one connection.
 fn found(listener: SocketAddr, requests: usize) -> Vec<String> {
     let mut stream = TcpStream::connect(listener).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

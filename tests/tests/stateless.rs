@@ -1,5 +1,5 @@
-//! A filter without state is not entered for the life of its streams, and is for its streams what
-//! any other filter is.
+//! The host does not enter a filter without state for the life of its streams. For its streams,
+//! such a filter behaves like any other.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 #![allow(missing_docs, unreachable_pub, missing_debug_implementations, reason = "this is a test")]
@@ -77,7 +77,7 @@ fn a_panic_is_logged_with_its_callback_and_stream(mut host: Host) {
 #[path = "../guests/examples/stateless.rs"]
 mod guest;
 
-/// A host that has one path, and enters the module again while a header is being added.
+/// A host that has one path, and makes a reentrant call while a header is being added.
 struct Fake {
     level_reads: Cell<u32>,
     lines: RefCell<Vec<String>>,
@@ -134,7 +134,8 @@ fn a_stream_entered_again_during_its_own_callback_is_served() {
 #[test]
 fn streams_of_several_plugins_in_one_vm_are_served_alike() {
     let (host, _installed) = host(None);
-    // The host has given 1 and 2 to root contexts, and tells of neither: there is nobody to tell.
+    // The host has assigned 1 and 2 to root contexts. It announces neither, because the module
+    // exports no callback for it.
     for id in [3, 4, u32::MAX, 3] {
         assert_eq!(request(id), 0);
     }

@@ -1,4 +1,4 @@
-//! A filter of bodies without state: what the SDK remembers of a stream begins with its first
+//! A filter of bodies without state. The SDK stores nothing about a stream before its first
 //! callback.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
@@ -56,8 +56,8 @@ fn an_error_in_the_response_body_resets_the_stream(mut host: Host) {
 #[path = "../guests/examples/stateless_body.rs"]
 mod guest;
 
-/// A host whose first request alone has `x-edit`, and which enters the module again while that
-/// one's headers are edited.
+/// A host that makes a reentrant call while the headers of its first request are edited. Only that
+/// request has `x-edit`.
 struct Fake {
     lines: RefCell<Vec<String>>,
     has_edit: Cell<bool>,
@@ -98,7 +98,7 @@ fn callback(name: &str, arguments: &[u32]) -> u32 {
 fn a_stream_deleted_during_its_own_callback_leaves_nothing_to_another() {
     let (host, _installed) = host(|| {
         callback("proxy_on_delete", &[2]);
-        // Would reuse what is remembered of stream 2 if that had been given back already.
+        // Would reuse the state of stream 2 if that had been dropped already.
         callback("proxy_on_request_headers", &[3, 1, 0]);
     });
     callback("proxy_on_request_headers", &[2, 1, 0]);

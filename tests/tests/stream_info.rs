@@ -1,5 +1,5 @@
-//! What the host knows about a stream, read and noted with types: the same in the embedded host and
-//! in Envoy.
+//! The host's data about a stream, read and stored with types: the same in the embedded host and in
+//! Envoy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter_host::{Host, MetadataSource, ModuleReport, Outcome, Reply, build_guest};
@@ -14,7 +14,7 @@ fn expect(exchange: &Outcome, lines: &[&str]) {
     }
 }
 
-/// Metadata beside everything that can have some, with each kind of value beside the route.
+/// Metadata at every place that can have it, and each kind of value at the route.
 fn with_metadata(mut host: Host) -> Host {
     let route = json!({
         "example.route": {
@@ -43,7 +43,7 @@ fn with_metadata(mut host: Host) -> Host {
     host
 }
 
-/// What the guest logged in one phase.
+/// Returns the guest's log lines of one phase.
 fn phase<'a>(exchange: &'a Outcome, name: &str) -> Vec<&'a str> {
     let title = format!("--- {name}");
     let lines = exchange.messages().into_iter();

@@ -8,7 +8,8 @@ use std::time::Duration;
 #[path = "../guests/examples/streams.rs"]
 mod guest;
 
-/// A host with a service that says what it is asked, after as many milliseconds as that says.
+/// Returns a host with a service that responds with its path, after the number of milliseconds in
+/// it.
 fn start(host: &mut Host) {
     host.log_level(LogLevel::Info);
     host.cluster("service", |call: &Received| {

@@ -1,5 +1,5 @@
-//! Every host status from every host function: no trap, and the stream is refused or goes on as the
-//! policy says.
+//! Every host status from every host function. Nothing traps, and the stream is refused or
+//! forwarded according to the policy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter::metric::{Counter, CounterVec, Gauge};
@@ -15,7 +15,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Calls every host function the SDK has a wrapper for, and goes on after a refusal.
+/// Calls every host function that the SDK wraps, and continues after a refusal.
 mod filter {
     use super::*;
 
@@ -31,7 +31,7 @@ mod filter {
         stream: Option<GrpcSender<GrpcBytes>>,
     }
 
-    /// Whatever comes is read.
+    /// Reads all input.
     fn told(_: &mut Root, event: GrpcEvent<'_, GrpcBytes>) -> Result<()> {
         match event {
             GrpcEvent::InitialMetadata(metadata) | GrpcEvent::TrailingMetadata(metadata) => {
@@ -174,7 +174,7 @@ mod filter {
     }
 }
 
-/// Answers one function with one status, and the others with `Ok`.
+/// Returns one status from one function, and `Ok` from the others.
 struct Refusing {
     function: &'static str,
     status: Option<Status>,
@@ -204,8 +204,8 @@ macro_rules! refusing {
 
 proxy_filter::__for_each_host_function!(refusing);
 
-/// Runs the whole life of a plugin and a stream; returns the functions that were called and what
-/// each callback returned.
+/// Runs the whole life of a plugin and a stream. Returns the functions that were called, and the
+/// result of each callback.
 fn live(function: &'static str, status: u32) -> (Vec<&'static str>, Vec<(&'static str, u32)>) {
     let host = Rc::new(Refusing { function, status: Status::from_raw(status), calls: RefCell::new(Vec::new()) });
     sys::install(Some(Rc::clone(&host) as Rc<dyn HostFunctions>));
@@ -230,7 +230,7 @@ fn live(function: &'static str, status: u32) -> (Vec<&'static str>, Vec<(&'stati
             call(export, [2, size, 0, 0, 0]);
         }
         if name == "headers" {
-            // The call of the stream, before a callback of the stream ends it.
+            // The call of the stream, before a callback ends the stream.
             call("proxy_on_grpc_receive", [1, 0, 3, 0, 0]);
         }
     }

@@ -1,4 +1,4 @@
-//! Timers that are shorter than a host can count, and longer.
+//! Timers that are shorter or longer than a host can count.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::Host;
@@ -26,7 +26,7 @@ fn a_timer_for_ever_keeps_no_other_from_its_time(mut host: Host) {
     assert_eq!((exchange.status(), exchange.messages()), (200, vec!["1000000 ns are over"]), "{exchange}");
 }
 
-/// No Envoy is asked to run for so long.
+/// This takes too long for a real Envoy.
 #[proxy_filter_host::test(guest = "timers", module = guest, embedded)]
 fn a_timer_beyond_the_49_days_of_a_host_comes_when_it_is_due(mut host: Host) {
     host.configure(120 * DAY).unwrap();
@@ -36,15 +36,15 @@ fn a_timer_beyond_the_49_days_of_a_host_comes_when_it_is_due(mut host: Host) {
     assert_eq!(exchange.messages(), [expected], "{exchange}");
 }
 
-/// Times at which a wall clock is set, in milliseconds since the plugin started, and by how many
-/// seconds.
+/// Times at which the wall clock is set, in milliseconds since the plugin started, and the
+/// difference in seconds.
 fn settings() -> impl Iterator<Item = (u64, i64)> {
     let steps = [-1_000_000_000, -3_600, -30, -2, 10, 3_600, 1_000_000_000];
     steps.into_iter().flat_map(|step| [0, 500, 3_000, 5_500, 9_500].map(|at| (at, step)))
 }
 
-/// What a plugin logs within 20 seconds, with the times in milliseconds, if the clock is set while
-/// it runs.
+/// Returns a plugin's log lines within 20 seconds, with the times in milliseconds, while the clock
+/// is set.
 fn logged(host: &mut Host, configuration: &str, at: u64, step: i64) -> Vec<(u64, String)> {
     const STEP: u64 = 500;
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
@@ -87,8 +87,8 @@ fn a_clock_that_is_set_moves_no_tick_of_a_root_task(mut host: Host) {
     }
 }
 
-/// During which of many requests a timer of the root context is over, if the clock is set before
-/// the fiftieth.
+/// Returns the number of the request during which a root context's timer completes, if the clock is
+/// set before the fiftieth.
 fn over_during(host: &mut Host, step: i64) -> u32 {
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let by = Duration::from_secs(step.unsigned_abs());

@@ -1,5 +1,5 @@
-//! Upgraded connections (WebSocket) through a filter that is one async function: both directions,
-//! refusals, and what comes after them.
+//! Upgraded connections (WebSocket) through an async function: both directions, refusals, and their
+//! effects.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::log::LogLevel;
@@ -28,7 +28,7 @@ fn chat(host: &mut Host, path: &str) -> Outcome {
     host.get(path).upgrade("websocket").chunks(["ping", "peng"]).send()
 }
 
-/// The filters that look at the headers only, or at nothing, forward every byte of both directions.
+/// The filters that read only headers, or nothing, forward every byte of both directions.
 #[proxy_filter_host::test(guest = "upgrades", module = guest)]
 fn an_upgraded_connection_is_forwarded_in_both_directions(mut host: Host) {
     start(&mut host);
@@ -56,7 +56,7 @@ fn an_upgrade_is_refused_before_the_upstream_sees_it(mut host: Host) {
     }
 }
 
-/// The upstream may decline: then the response is one as any other, with a body that ends.
+/// The upstream may decline. The response is then an ordinary one, with a body that ends.
 #[proxy_filter_host::test(guest = "upgrades", module = guest)]
 fn an_upgrade_that_the_upstream_declines_is_a_plain_exchange(mut host: Host) {
     start(&mut host);

@@ -1,5 +1,5 @@
-//! The trace says what a stream waits for that has not ended, whether its filter has callbacks or
-//! is one async function.
+//! The trace names the pending callouts of a stream that has not ended, for filters with callbacks
+//! and for async functions.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter_host::{GrpcStreamReply, Host, Outcome, Received, Reply, build_guest};
@@ -16,7 +16,7 @@ fn host(guest: &str) -> Host {
     Host::for_module(&std::fs::read(build_guest(directory, "proxy-filter-guests", Some(guest)).unwrap()).unwrap())
 }
 
-/// What the trace says of the only stream that had not ended.
+/// Returns the trace's line about the only stream that had not ended.
 fn waits(exchange: &Outcome) -> Vec<String> {
     let [waits] = exchange.record().waiting.as_slice() else { panic!("one stream: {exchange}") };
     for line in waits.lines() {
@@ -161,11 +161,11 @@ fn streams_that_are_under_way_are_told_beside_others() {
     assert!(host.waiting().is_empty());
 }
 
-/// Says to this very program that it shall fail.
+/// Makes this process fail.
 const FAIL: &str = "WAITING_TEST_SHALL_FAIL";
 
-/// The host is dropped by a test that fails while a stream is under way: it says so on standard
-/// error.
+/// A failing test drops the host while a stream is active. The host then prints the pending
+/// callouts to standard error.
 #[test]
 fn a_failing_test_names_the_streams_that_have_not_ended() {
     let mut host = host("exchanges");

@@ -1,5 +1,5 @@
-//! Streams that wake each other: what one wakes in its callback runs a tick later, without an event
-//! of its own.
+//! Streams that wake each other: a future that another stream's callback wakes runs at the next
+//! tick, without an event of its own.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome};
@@ -8,7 +8,7 @@ use std::time::Duration;
 #[path = "../guests/examples/wakes_configuration.rs"]
 mod configuration;
 
-/// A stream waits for its response and for another stream, which comes first.
+/// A stream awaits its response and another stream, which ends first.
 fn play(host: &mut Host) -> Outcome {
     let waits = host.get("/waits").before_response(|host| {
         assert_eq!(host.get("/wakes").send().status(), 200);
@@ -18,8 +18,8 @@ fn play(host: &mut Host) -> Outcome {
 }
 
 fn runs_before_its_response(mut host: Host) {
-    // Whether the tick comes before the other stream ends is not the same in both hosts; with
-    // workers, that is not compared.
+    // The hosts differ in whether the tick comes before the end of the other stream. With workers,
+    // this is not compared.
     host.workers(1);
     host.configure("{}").unwrap();
     for _ in 0..2 {

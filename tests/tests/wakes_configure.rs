@@ -1,5 +1,5 @@
-//! A `configure` that is woken by a timer, a tick or a call of its own, or by another plugin, in a
-//! module of several filters.
+//! A `configure` function that its own timer, tick or call wakes, or another plugin, in a module of
+//! several filters.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::{Host, Outcome, Received, Reply};
@@ -8,8 +8,8 @@ use std::time::Duration;
 #[path = "../guests/examples/wakes_configure.rs"]
 mod guest;
 
-/// What a plugin waits for until it is ready. `other` waits for the first of the others that is
-/// ready.
+/// The events that a plugin awaits until it is ready. `other` awaits the first of the others that
+/// is ready.
 const WAITS: [&str; 6] = ["", "timer", "ticks", "call", "limit", "other"];
 
 fn start(host: &mut Host, [first, second, third]: [&str; 3]) {
@@ -23,7 +23,7 @@ fn start(host: &mut Host, [first, second, third]: [&str; 3]) {
     host.configure(waits(first)).unwrap();
 }
 
-/// What the plugins that made the request ready waited for.
+/// Returns the events that the plugins awaited before they forwarded the request.
 fn check(outcome: &Outcome, waits: [&str; 3]) {
     assert_eq!(outcome.status(), 200, "{waits:?}: {outcome}");
     for (name, what) in ["x-first", "x-second", "x-third"].into_iter().zip(waits) {
@@ -31,8 +31,8 @@ fn check(outcome: &Outcome, waits: [&str; 3]) {
     }
 }
 
-/// Each filter waits for each of these, beside others that wait for each of these: at once, and
-/// after it was ready.
+/// Each filter awaits each of these events, while others await each of them: at once, and after it
+/// was ready.
 macro_rules! first_waits_for {
     ($($name:ident $waits:literal)*) => {
         $(#[proxy_filter_host::test(guest = "wakes_configure", module = guest, embedded)]
@@ -62,7 +62,7 @@ first_waits_for! {
     beside_one_that_waits_for_another "other"
 }
 
-/// Nothing happens in the host but the tick.
+/// The host makes no callback except the tick.
 #[proxy_filter_host::test(guest = "wakes_configure", module = guest, embedded)]
 fn a_plugin_gets_ready_without_a_stream(mut host: Host) {
     for what in ["timer", "ticks", "limit"] {

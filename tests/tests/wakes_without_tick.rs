@@ -1,5 +1,5 @@
-//! What a stream wakes in a module without a tick waits for an event of its own, and the log says
-//! so.
+//! In a module without a tick, a woken future runs at the next event of its stream, and the log
+//! reports that.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
 use proxy_filter_host::Host;

@@ -1,5 +1,5 @@
-//! Several VMs of one plugin: the canary, the main thread's and the workers'. They run at the same
-//! time in a real Envoy, so what is asserted holds in any order.
+//! Several VMs of one plugin: the canary, the main-thread VM and the workers. In a real Envoy they
+//! run at the same time, so the assertions hold in any order.
 
 use proxy_filter_host::{Host, VmRole};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Tasks of this repository that are more than one call of cargo. `.cargo/config.toml` has an alias
-//! for each.
+//! Tasks of this repository that need more than one call of cargo. `.cargo/config.toml` has an
+//! alias for each.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};

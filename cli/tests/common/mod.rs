@@ -1,10 +1,10 @@
-//! What the tests of the command share: running it, and modules to run it on.
+//! Helpers of the command's tests: running the command, and modules to run it on.
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, reason = "each test file uses a part of this")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The command, with no colours unless a test asks for them.
+/// Returns the command, without colours unless a test enables them.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_proxy-filter"));
     for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PROXY_FILTER_SDK", "ENVOY"] {
@@ -25,7 +25,7 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Runs the command, which must succeed, and returns what it printed.
+/// Runs the command, which must succeed, and returns its output.
 #[track_caller]
 pub(crate) fn ok(arguments: &[&str]) -> String {
     let output = run(arguments);
@@ -33,7 +33,7 @@ pub(crate) fn ok(arguments: &[&str]) -> String {
     stdout(&output)
 }
 
-/// Runs the command, which must fail with this exit code, and returns all that it printed.
+/// Runs the command, which must fail with this exit code, and returns all its output.
 #[track_caller]
 pub(crate) fn fails(code: i32, arguments: &[&str]) -> String {
     let output = run(arguments);
@@ -46,7 +46,7 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
 
-/// The module of an example of the repository, built if need be.
+/// Returns the module of an example of the repository, built if necessary.
 pub(crate) fn example(name: &str) -> String {
     let directory = repository().join("examples").join(name);
     let built = proxy_filter_host::build_guest(&directory, name, None);

@@ -1,4 +1,4 @@
-//! Logs the requests of a listener as JSON, one line each, without being a filter.
+//! Logs the requests of a listener as JSON, one line for each. The plugin is not a filter.
 
 #[cfg(test)]
 mod tests;
@@ -14,12 +14,12 @@ static LOGGED: CounterVec<1> = CounterVec::new("access_logged", ["class"], 10);
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Paths that begin with one of these are not logged if the answer was good.
+    /// Paths that begin with one of these are not logged if the response was 2xx or 3xx.
     #[serde(default)]
     quiet: Vec<String>,
 }
 
-/// The plugin. An access logger has no context for a stream: its root context logs.
+/// The plugin. An access logger has no stream contexts: its root context logs.
 #[derive(Debug, Default)]
 pub struct Root {
     config: Config,
@@ -47,7 +47,7 @@ impl RootContext for Root {
         let method = log.request_headers().get(":method")?.unwrap_or_default();
         let path = log.request_headers().get(":path")?.unwrap_or_default();
         let details = stream_info::response().code_details()?.unwrap_or_default();
-        // 0 for a request that had no answer: the client left, or the stream was reset.
+        // 0 for a request without a response: the client disconnected, or the stream was reset.
         let status = log.response_headers().get(":status")?.unwrap_or_default();
         let status = status.to_str().ok().and_then(|status| status.parse().ok()).unwrap_or(0);
         LOGGED.increment([class(status)], 1)?;
@@ -71,7 +71,7 @@ impl RootContext for Root {
     }
 }
 
-/// The class of a status, as a label of few values.
+/// The class of a status, as a label with few values.
 fn class(status: u16) -> &'static str {
     match status {
         0 => "none",
@@ -83,7 +83,7 @@ fn class(status: u16) -> &'static str {
     }
 }
 
-/// Nothing makes one as long as the plugin is an access logger.
+/// Never created while the plugin is an access logger.
 #[derive(Debug)]
 pub struct NoStream;
 

@@ -1,13 +1,13 @@
-//! Removes fields from each line of a JSON Lines response (`application/x-ndjson`), as the lines
+//! Removes fields from each line of a JSON Lines response (`application/x-ndjson`) while the lines
 //! are forwarded.
 //!
 //! ```json
 //! {"remove": ["email", "phone"], "longest_line": 65536}
 //! ```
 //!
-//! A chunk of the body ends anywhere. The filter keeps what follows the last line end until the
-//! rest of that line comes: no more than a line and a chunk are in memory, however long the body
-//! is.
+//! A chunk of the body may end within a line. The filter stores the bytes after the last line end
+//! until the rest of that line arrives. So at most a line and a chunk are in memory, for a body of
+//! any length.
 
 mod lines;
 #[cfg(test)]
@@ -20,16 +20,16 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// The fields that no client receives.
+    /// The fields that are removed.
     remove: Vec<String>,
     /// The media type of the responses that are edited.
     #[serde(default)]
     content_type: ContentType,
-    /// The bytes that a line may have; a response with a longer one is cut off.
+    /// The maximum length of a line, in bytes. A response ends before a longer line.
     #[serde(default = "sixty_four_kilobytes")]
     longest_line: usize,
 }
@@ -68,7 +68,7 @@ impl TryFrom<String> for ContentType {
 }
 
 impl ContentType {
-    /// Whether a response is of this type. Of a repeated `content-type`, one value is enough.
+    /// Whether a response is of this type. If `content-type` is repeated, one such value suffices.
     fn is_of(&self, response: &ResponseHeaders) -> Result<bool> {
         let value = response.get("content-type")?.unwrap_or_default();
         Ok(value.split(|byte| *byte == b',').filter_map(MediaType::parse).any(|media| match self.0.as_str() {
@@ -83,8 +83,7 @@ impl ContentType {
 async fn body_transform(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let mut head = false;
-    // Fails if a filter before this one has replied. There is no request then, and the reply is
-    // edited.
+    // Fails if an earlier filter has replied. Then there is no request, and the reply is edited.
     if let Ok(request) = exchange.request_headers().await {
         ask_for_whole_lines(request)?;
         head = request.method()?.is_some_and(|method| method == "HEAD");
@@ -116,13 +115,13 @@ async fn body_transform(mut exchange: Exchange<Config>) -> Result<()> {
         exchange.response_body_end()?.append(rest)?;
     }
     if let Some(trailers) = exchange.response_trailers().await? {
-        // Digests may come here as well.
+        // Trailers may contain digests as well.
         trailers.allow_body_edits()?;
     }
     Ok(())
 }
 
-/// Lines can be edited in a body that is not compressed, and that no range cuts.
+/// Requests a whole body without compression, because only such lines can be edited.
 fn ask_for_whole_lines(request: &mut RequestHeaders) -> Result<()> {
     request.replace("accept-encoding", "identity")?;
     for name in ["range", "if-range", "a-im"] {
@@ -131,18 +130,19 @@ fn ask_for_whole_lines(request: &mut RequestHeaders) -> Result<()> {
     Ok(())
 }
 
-/// Whether the upstream has compressed the body, or sends a part of it.
+/// Whether the body is compressed, or is only a part.
 fn is_unreadable(response: &ResponseHeaders, status: u16) -> Result<bool> {
     let part = matches!(status, 206 | 226) || response.get("content-range")?.is_some();
     Ok(part || !response.content_codings()?.is_empty())
 }
 
-/// A line without the fields. One that is not a JSON object is an error: it may contain the fields.
+/// Returns a line without the fields. A line that is not a JSON object is an error, because it may
+/// contain the fields.
 fn without(line: &[u8], fields: &[String]) -> Result<Vec<u8>> {
     if line.trim_ascii().is_empty() {
         return Ok(line.to_vec());
     }
-    // What stays, stays as it is: a number of twenty digits, for example.
+    // The remaining values are unchanged: a number of twenty digits, for example.
     let mut object: BTreeMap<String, Box<RawValue>> = serde_json::from_slice(line)?;
     for field in fields {
         object.remove(field);

@@ -1,8 +1,8 @@
-//! Lines in a body that comes in chunks.
+//! Lines of a body that arrives in chunks.
 
 use proxy_filter::prelude::*;
 
-/// A line whose end has not come.
+/// The state of a line whose end has not arrived.
 #[derive(Debug)]
 pub(crate) struct Lines {
     partial: Vec<u8>,
@@ -16,7 +16,7 @@ impl Lines {
         Self { partial: Vec::new(), longest, at_start: true }
     }
 
-    /// The lines that end in this chunk, edited. The rest of it is kept until the next one.
+    /// Returns the lines that end in this chunk, edited. The rest is stored until the next chunk.
     pub(crate) fn push(&mut self, chunk: &[u8], edit: impl Fn(&[u8]) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
         let mut edited = Vec::with_capacity(chunk.len());
         for part in chunk.split_inclusive(|byte| *byte == b'\n') {
@@ -32,7 +32,7 @@ impl Lines {
         Ok(edited)
     }
 
-    /// The last line, edited, if the body does not end with a line end.
+    /// Returns the last line, edited, if the body does not end with a line end.
     pub(crate) fn finish(mut self, edit: impl Fn(&[u8]) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
         if self.partial.is_empty() { Ok(Vec::new()) } else { self.take_line(&edit) }
     }
@@ -40,7 +40,7 @@ impl Lines {
     fn take_line(&mut self, edit: impl Fn(&[u8]) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
         let mut line = self.partial.strip_suffix(b"\n").unwrap_or(&self.partial);
         if self.at_start {
-            // JSON has no byte-order mark, but some servers write one.
+            // JSON has no byte-order mark, but some servers send one.
             line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
         }
         let edited = edit(line)?;

@@ -1,12 +1,12 @@
-//! Serves signed URLs: a CEL expression says which requests need a signature, and Envoy's
-//! cryptography checks it.
+//! Serves signed URLs. A CEL expression selects the requests that need a signature, and Envoy's
+//! cryptography verifies it.
 //!
 //! ```json
 //! {"when": "request.path.startsWith('/files/')", "public_key": "-----BEGIN PUBLIC KEY-----…"}
 //! ```
 //!
-//! A signed URL ends in `expires=<seconds since 1970>&signature=<hex>`; what is signed is the path
-//! before `&signature=`.
+//! A signed URL ends in `expires=<seconds since 1970>&signature=<hex>`. The path before
+//! `&signature=` is signed.
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -28,10 +28,10 @@ struct Config {
     public_key: String,
 }
 
-/// What the streams need.
+/// The configuration in the form that streams use.
 #[derive(Debug)]
 struct Guard {
-    /// None if this host has no expressions.
+    /// `None` if the host has no expressions.
     when: Option<Expression>,
     public_key: String,
 }
@@ -39,7 +39,7 @@ struct Guard {
 /// The plugin.
 #[derive(Debug, Default)]
 pub struct Root {
-    /// There is one as soon as there are streams: a plugin whose configuration is refused has none.
+    /// `None` only before `on_configure`: a refused plugin has no streams.
     guard: Option<Rc<Guard>>,
 }
 
@@ -57,10 +57,10 @@ impl RootContext for Root {
             }
             Err(error) => return Err(error),
         };
-        // Said here, once: clients choose how often there is a signature to check.
+        // Logged here, once, because clients choose how many signatures are checked.
         let probe = foreign::verify_signature("sha256", Key::Pem(&public_key), "", []);
         if probe.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-            log::error!("this host cannot check signatures: it has no function `verify_signature`");
+            log::error!("this host cannot verify signatures: it has no function `verify_signature`");
         }
         self.guard = Some(Rc::new(Guard { when, public_key }));
         Ok(())
@@ -77,7 +77,7 @@ pub struct Stream {
     guard: Option<Rc<Guard>>,
 }
 
-/// Why a request does not pass.
+/// The reason why a request is refused.
 enum Refusal {
     Unsigned,
     Expired,
@@ -87,8 +87,8 @@ enum Refusal {
 }
 
 impl Guard {
-    /// Whether the request of this callback needs a signature. If that cannot be known, it does: an
-    /// attribute is missing, for example.
+    /// Whether the request of this callback needs a signature. If the expression fails, for example
+    /// because an attribute is missing, the request needs a signature.
     fn applies(&self) -> bool {
         self.when.as_ref().is_none_or(|when| when.matches().map_or(true, Match::is_true))
     }
@@ -124,7 +124,7 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// The bytes that hexadecimal digits stand for.
+/// Decodes hexadecimal digits.
 fn hex(digits: &str) -> Option<Vec<u8>> {
     let digits: Vec<u32> = digits.chars().map(|digit| digit.to_digit(16)).collect::<Option<_>>()?;
     let byte = |pair: &[u32]| match *pair {
@@ -151,9 +151,9 @@ impl Context for Stream {
             Some(Refusal::Expired) => (403, "this link has expired\n", "expired"),
             Some(Refusal::Forged(why)) => {
                 log::info!("a bad signature: {why}");
-                (403, "this signature is not ours\n", "bad_signature")
+                (403, "this signature is not valid\n", "bad_signature")
             }
-            Some(Refusal::Unknown) => (503, "signatures cannot be checked here\n", "no_signatures"),
+            Some(Refusal::Unknown) => (503, "signatures cannot be verified\n", "no_signatures"),
         };
         request.reply(LocalReply::new(status).details(details).body(body))
     }

@@ -47,16 +47,16 @@ fn signed_requests_pass_and_others_do_not(mut host: Host) {
         ("/public".to_owned(), 200, None),
         (signed(PATH, SIGNATURE), 200, None),
         (PATH.to_owned(), 403, Some("this needs a signature\n")),
-        (signed(PATH, ""), 403, Some("this signature is not ours\n")),
+        (signed(PATH, ""), 403, Some("this signature is not valid\n")),
         (signed(PATH, "0g"), 403, Some("this needs a signature\n")),
         (signed(PATH, "012"), 403, Some("this needs a signature\n")),
-        (signed(PATH, &"0".repeat(20_000)), 403, Some("this signature is not ours\n")),
+        (signed(PATH, &"0".repeat(20_000)), 403, Some("this signature is not valid\n")),
         (signed("/files/report?expires=-1", SIGNATURE), 403, Some("this needs a signature\n")),
         (signed("/files/report?expires=99999999999999999999", SIGNATURE), 403, Some("this needs a signature\n")),
         (signed(&format!("{PATH}&signature=00"), SIGNATURE), 403, Some("this needs a signature\n")),
         (format!("{PATH}&Signature={SIGNATURE}"), 403, Some("this needs a signature\n")),
-        (signed(PATH, OLD_SIGNATURE), 403, Some("this signature is not ours\n")),
-        (signed(&PATH.replace("report", "secret"), SIGNATURE), 403, Some("this signature is not ours\n")),
+        (signed(PATH, OLD_SIGNATURE), 403, Some("this signature is not valid\n")),
+        (signed(&PATH.replace("report", "secret"), SIGNATURE), 403, Some("this signature is not valid\n")),
         (signed(OLD_PATH, OLD_SIGNATURE), 403, Some("this link has expired\n")),
     ] {
         let exchange = host.get(&path).send();
@@ -89,12 +89,12 @@ fn a_host_without_expressions_and_signatures_lets_nothing_through_and_says_why(m
     }
     configure(&mut host, "false");
     let start = host.start_logs();
-    for expected in ["this host has no CEL expressions", "this host cannot check signatures"] {
+    for expected in ["this host has no CEL expressions", "this host cannot verify signatures"] {
         assert!(start.iter().any(|line| line.message.contains(expected)), "{start:?}");
     }
     assert_eq!(host.get("/public").send().status(), 403);
     assert_eq!(host.get(&signed(OLD_PATH, OLD_SIGNATURE)).send().response().text(), "this link has expired\n");
     let exchange = host.get(&signed(PATH, SIGNATURE)).send();
-    assert_eq!((exchange.status(), exchange.response().text().as_str()), (503, "signatures cannot be checked here\n"));
+    assert_eq!((exchange.status(), exchange.response().text().as_str()), (503, "signatures cannot be verified\n"));
     assert!(exchange.messages().is_empty(), "a client chooses how often: {exchange}");
 }

@@ -1,13 +1,13 @@
-//! The part of Envoy's external authorization protocol that this filter needs,
-//! `envoy.service.auth.v3`. Written by hand from the `.proto` files, with their numbers: a message
-//! with fewer fields is compatible on the wire, and its code is smaller.
+//! The messages of Envoy's external authorization protocol, `envoy.service.auth.v3`, that this
+//! filter uses. They are written by hand with the numbers of the `.proto` files. A message with
+//! fewer fields is compatible on the wire, and its code is smaller.
 
 use std::collections::BTreeMap;
 
 proxy_filter::grpc_client! {
     /// Decides about requests.
     pub struct Authorization = "envoy.service.auth.v3.Authorization" {
-        /// Whether a request may pass.
+        /// Whether a request is allowed.
         rpc check = "Check"(CheckRequest) -> CheckResponse;
     }
 }
@@ -15,15 +15,15 @@ proxy_filter::grpc_client! {
 /// The request to the authorization service.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct CheckRequest {
-    /// About the request.
+    /// The attributes of the request.
     #[prost(message, optional, tag = "1")]
     pub attributes: Option<AttributeContext>,
 }
 
-/// What is known about the request.
+/// The request that is checked.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct AttributeContext {
-    /// As it is on the wire.
+    /// The request on the wire.
     #[prost(message, optional, tag = "4")]
     pub request: Option<Request>,
 }
@@ -56,10 +56,10 @@ pub struct HttpRequest {
 /// The decision.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct CheckResponse {
-    /// OK lets the request pass.
+    /// OK allows the request.
     #[prost(message, optional, tag = "1")]
     pub status: Option<Status>,
-    /// What to do besides.
+    /// The effects of the decision.
     #[prost(oneof = "HttpResponse", tags = "2, 3")]
     pub http_response: Option<HttpResponse>,
 }
@@ -72,27 +72,27 @@ pub struct Status {
     pub code: i32,
 }
 
-/// What to do with the request.
+/// The changes or the response.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum HttpResponse {
-    /// Answer it.
+    /// Deny, with this response.
     #[prost(message, tag = "2")]
     Denied(DeniedHttpResponse),
-    /// Let it pass.
+    /// Allow, with these changes.
     #[prost(message, tag = "3")]
     Ok(OkHttpResponse),
 }
 
-/// How a refused request is answered.
+/// The response to a denied request.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct DeniedHttpResponse {
-    /// 403 unless given.
+    /// Default 403.
     #[prost(message, optional, tag = "1")]
     pub status: Option<HttpStatus>,
-    /// Headers of the answer.
+    /// Headers of the response.
     #[prost(message, repeated, tag = "2")]
     pub headers: Vec<HeaderValueOption>,
-    /// The answer's body.
+    /// The body of the response.
     #[prost(string, tag = "3")]
     pub body: String,
 }
@@ -105,13 +105,13 @@ pub struct HttpStatus {
     pub code: i32,
 }
 
-/// How a request that may pass is changed.
+/// Changes of an allowed request.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct OkHttpResponse {
     /// Headers for the upstream.
     #[prost(message, repeated, tag = "2")]
     pub headers: Vec<HeaderValueOption>,
-    /// Headers that the upstream shall not see.
+    /// Headers that are removed before the request is forwarded.
     #[prost(string, repeated, tag = "5")]
     pub headers_to_remove: Vec<String>,
 }

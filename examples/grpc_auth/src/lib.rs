@@ -1,5 +1,5 @@
-//! Asks an external authorization service whether a request may pass, over gRPC and in Envoy's own
-//! protocol: a service for Envoy's `ext_authz` filter does.
+//! Calls an external authorization service over gRPC for each request. The protocol is Envoy's own,
+//! so a service for Envoy's `ext_authz` filter works unchanged.
 //!
 //! ```json
 //! {"cluster": "authz", "timeout_ms": 200}
@@ -24,16 +24,16 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     /// The cluster of the authorization service.
     cluster: ClusterName,
-    /// How long a request waits for the decision.
+    /// The maximum time for the decision, in milliseconds.
     #[serde(default = "default_timeout")]
     timeout_ms: u32,
-    /// Lets requests pass when there is no decision.
+    /// Whether requests are forwarded while the service is down.
     #[serde(default)]
     fail_open: bool,
 }
@@ -45,7 +45,7 @@ const fn default_timeout() -> u32 {
 /// The plugin.
 #[derive(Debug, Default)]
 pub struct Root {
-    /// There is one as soon as there are streams: a plugin whose configuration is refused has none.
+    /// `None` only before `on_configure`: a refused plugin has no streams.
     config: Option<Rc<Config>>,
 }
 
@@ -92,10 +92,11 @@ impl Context for Stream {
     }
 }
 
-/// The answer without a decision. A client can provoke all that is no outage: it never passes.
+/// Replies to a request without a decision. A client can provoke any failure that is not an outage,
+/// so such a request is never forwarded.
 fn no_decision(why: &GrpcError) -> LocalReply {
     match why.code() {
-        // The service does not take the question.
+        // The service rejects the call.
         GrpcCode::INVALID_ARGUMENT
         | GrpcCode::PERMISSION_DENIED
         | GrpcCode::RESOURCE_EXHAUSTED
@@ -110,8 +111,8 @@ fn no_decision(why: &GrpcError) -> LocalReply {
     }
 }
 
-/// Builds the request to the service. A text field of a message cannot have bytes that are not
-/// UTF-8: they are replaced.
+/// Builds the request to the service. Bytes that are not UTF-8 are replaced, because the message
+/// contains text.
 fn question(request: &RequestHeaders) -> Result<CheckRequest> {
     let mut headers = BTreeMap::<String, String>::new();
     for (name, value) in &request.pairs()? {
@@ -127,14 +128,14 @@ fn question(request: &RequestHeaders) -> Result<CheckRequest> {
     Ok(CheckRequest { attributes: Some(AttributeContext { request: Some(Request { http: Some(http) }) }) })
 }
 
-/// Does what the service says.
+/// Applies the decision of the service.
 fn apply(decision: CheckResponse, request: &mut RequestHeaders) -> Result<FilterHeadersStatus> {
-    // No status is the status 0: messages leave out what is 0.
+    // A missing status is the status 0: messages leave out zeros.
     let allowed = decision.status.is_none_or(|status| status.code == 0);
     match decision.http_response {
         Some(HttpResponse::Ok(ok)) if allowed => match change(ok, request) {
             Ok(()) => Ok(FilterHeadersStatus::Continue),
-            // Without a change that the service asks for, the request is not the one that may pass.
+            // Without these changes, this is not the request that the service has allowed.
             Err(why) => {
                 log::warn_limited!("the service's headers cannot be set: {why}");
                 request.reply(LocalReply::new(503).details("ext_authz_error"))
@@ -154,7 +155,7 @@ fn apply(decision: CheckResponse, request: &mut RequestHeaders) -> Result<Filter
     }
 }
 
-/// Changes the headers as the service says.
+/// Applies the header changes of the service.
 fn change(ok: OkHttpResponse, request: &mut RequestHeaders) -> Result<()> {
     for name in ok.headers_to_remove {
         request.remove(name)?;

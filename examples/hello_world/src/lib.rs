@@ -1,5 +1,5 @@
-//! The smallest filter that shows both contexts: the root context says hello when the plugin
-//! starts, a stream context when a request arrives.
+//! The smallest filter with both contexts. The root context logs a line when the plugin starts, and
+//! a stream context for each request.
 
 #[cfg(test)]
 mod tests;

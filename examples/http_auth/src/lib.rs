@@ -1,5 +1,5 @@
-//! Lets requests with a known bearer token pass, and tells the upstream who it is; answers others
-//! with 401 or 403.
+//! Forwards requests with a known bearer token, and sends the user to the upstream. Other requests
+//! get 401 or 403.
 //!
 //! ```json
 //! {"realm": "api", "tokens": {"s3cr3t": "alice"}}
@@ -15,13 +15,13 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// What `www-authenticate` says.
+    /// The realm in `www-authenticate`.
     realm: Option<HeaderText>,
-    /// Users by token.
+    /// Users by their tokens.
     tokens: HashMap<String, HeaderText>,
 }
 
@@ -36,7 +36,7 @@ impl RootContext for Root {
     type Context = Stream;
 
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        // Text that no header can have is refused here, once, rather than with each request.
+        // A value that no header can contain is refused here once, and does not fail each request.
         self.config = Rc::new(configuration.json()?);
         Ok(())
     }
@@ -53,16 +53,15 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The user a token belongs to. Looks at every token, so that the time it takes says nothing
-    /// about them.
+    /// Returns the user of a token. Compares all tokens, so that the time does not depend on them.
     fn user(&self, token: &[u8]) -> Option<&HeaderText> {
         let tokens = self.config.tokens.iter();
         tokens.fold(None, |found, (known, user)| if same(known.as_bytes(), token) { Some(user) } else { found })
     }
 }
 
-/// The token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110, section
-/// 11.4).
+/// Returns the token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110,
+/// section 11.4).
 fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = authorization.split_at_checked(6)?;
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
@@ -70,12 +69,12 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer").then_some(token)
 }
 
-/// A quoted string (RFC 9110, section 5.6.4).
+/// Encodes a quoted string (RFC 9110, section 5.6.4).
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Compares in a time that depends on the lengths only.
+/// Compares in a time that depends only on the lengths.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }

@@ -1,4 +1,5 @@
-//! Asks an authorization service about every request. What it says decides; what happens while it is down, the configuration says.
+//! Calls an authorization service for every request. The response decides about the request. The
+//! configuration decides while the service is down.
 //!
 //! ```json
 //! {"cluster": "authz", "path": "/check", "timeout_ms": 200, "on_outage": "deny"}
@@ -15,25 +16,26 @@ use serde::Deserialize;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     /// The cluster of the authorization service.
     cluster: ClusterName,
-    /// What is asked for there; `/check` by default.
+    /// The path of the call; default `/check`.
     path: Option<RequestPath>,
-    /// How long a request waits for the answer.
+    /// The maximum time for the response, in milliseconds.
     #[serde(default = "timeout")]
     timeout_ms: u64,
-    /// The headers that the service is shown. Those about the message, `content-length` for example, are left out whatever this says.
+    /// The request headers that the service receives. Headers about the message, for example
+    /// `content-length`, are never sent.
     #[serde(default = "authorization")]
     headers: Vec<HeaderName>,
-    /// The most bytes of a request that the service is shown. Some services close the connection if it is too much for them, and look as if
-    /// they were down.
+    /// The maximum number of bytes that the service receives of a request. Some services close the
+    /// connection if a request is too large for them, which looks like an outage.
     #[serde(default = "seven_kib")]
     max_bytes: usize,
-    /// What happens to a request about which nobody can be asked.
+    /// The policy while the service is down.
     #[serde(default)]
     on_outage: Outage,
 }
@@ -46,7 +48,7 @@ fn authorization() -> Vec<HeaderName> {
     HeaderName::new("authorization").into_iter().collect()
 }
 
-/// Most services take 8 KiB, with what Envoy adds.
+/// Most services accept 8 KiB, including the headers that Envoy adds.
 const fn seven_kib() -> usize {
     7 * 1024
 }
@@ -54,17 +56,17 @@ const fn seven_kib() -> usize {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Outage {
-    /// 503.
+    /// The client gets 503.
     #[default]
     Deny,
-    /// It passes, without a user.
+    /// The request is forwarded without a user.
     Allow,
 }
 
 /// The plugin.
 #[derive(Debug, Default)]
 pub struct Root {
-    /// There is one as soon as there are streams: a plugin whose configuration is refused has none.
+    /// `None` only before `on_configure`: a refused plugin has no streams.
     config: Option<Rc<Config>>,
 }
 
@@ -96,22 +98,22 @@ impl Context for Stream {
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
         let Some(config) = self.config.clone() else { return Err(Error::other("not configured")) };
-        // Nobody but the authorization service says who the user is.
+        // Only the authorization service names the user.
         request.remove("x-user")?;
         let Some(call) = question(&config, request)? else {
             return request.reply(LocalReply::new(431).details("authz_too_long").body("too long\n"));
         };
-        // The request waits. Should the client leave meanwhile, the closure is dropped and never runs.
+        // The request is paused. If the client disconnects, the closure is dropped and never runs.
         request.pause_for(self, call, move |_, request, answer| decide(config.on_outage, request, answer))
     }
 }
 
-/// What the service is asked: none if it is too long.
+/// Builds the call to the service. `None` if it would be too large.
 fn question(config: &Config, request: &RequestHeaders) -> Result<Option<HttpCall>> {
     let (method, path) = (request.method()?.unwrap_or_default(), request.path()?.unwrap_or_default());
     let fields = request.pairs()?;
     let is_shown = |name: &[u8]| config.headers.iter().any(|shown| shown.as_bytes().eq_ignore_ascii_case(name));
-    // Every value, as the upstream gets them: the service decides which one counts.
+    // All values, as the upstream gets them: the service decides which one counts.
     let shown = fields.iter().filter(|(name, _)| is_shown(name));
     let bytes: usize = shown.clone().map(|(name, value)| name.len() + value.len()).sum();
     let bytes = bytes + method.len() + path.len();
@@ -123,7 +125,8 @@ fn question(config: &Config, request: &RequestHeaders) -> Result<Option<HttpCall
     Ok((bytes <= config.max_bytes).then_some(call))
 }
 
-/// What the answer of the authorization service, or its absence, means for the request. What a client can provoke is no outage.
+/// Applies the result of the call to the request. A failure that a client can provoke is not an
+/// outage.
 fn decide(
     on_outage: Outage,
     request: &mut RequestHeaders,
@@ -138,15 +141,15 @@ fn decide(
         }
         Ok(answer) if matches!(answer.status(), 401 | 403) => request.reply(refusal(answer)?),
         Ok(answer) => {
-            log::info!("the authorization service answered {}", answer.status());
+            log::info!("the authorization service responded with {}", answer.status());
             request.reply(LocalReply::new(403).details("authz_denied"))
         }
         Err(CalloutError::Refused(why)) => {
-            log::info!("the authorization service was not asked: {why}");
+            log::info!("the authorization service was not called: {why}");
             request.reply(LocalReply::new(403).details("authz_not_asked"))
         }
         Err(CalloutError::Outage(why)) => {
-            log::warn_limited!("the authorization service is of no help: {why}");
+            log::warn_limited!("the authorization service is unavailable: {why}");
             match on_outage {
                 Outage::Allow => Ok(FilterHeadersStatus::Continue),
                 Outage::Deny => request.reply(
@@ -160,7 +163,8 @@ fn decide(
     }
 }
 
-/// The service's refusal, as the client gets it: its status, its challenges, its body and what that is.
+/// Returns the service's refusal for the client: its status, challenges and body, with the type and
+/// the encoding of the body.
 fn refusal(answer: &HttpCallResponse<InHost>) -> Result<LocalReply> {
     let fields = answer.headers()?;
     let relayed = fields.iter().filter(|(name, _)| RELAYED.contains(name));

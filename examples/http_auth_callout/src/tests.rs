@@ -74,7 +74,7 @@ fn an_outage_denies_if_the_operator_says_so(mut host: Host) {
         assert_eq!(exchange.response().header("retry-after"), Some("1".into()), "{exchange}");
         seen.push((exchange.status(), exchange.messages().concat()));
     }
-    assert!(seen.iter().all(|(status, why)| *status == 503 && why.contains("is of no help: ")), "{seen:?}");
+    assert!(seen.iter().all(|(status, why)| *status == 503 && why.contains("is unavailable: ")), "{seen:?}");
     assert!(seen[3].1.ends_with("responded with 500"), "{seen:?}");
 }
 
@@ -108,7 +108,8 @@ fn what_a_client_can_provoke_is_no_outage(mut host: Host) {
             };
             assert_eq!(exchange.status(), expected, "{status}: {exchange}");
             assert_eq!(exchange.upstream().is_some(), expected == 200, "{status}: {exchange}");
-            let at_info = exchange.messages().iter().any(|line| line.starts_with("the authorization service answered"));
+            let at_info =
+                exchange.messages().iter().any(|line| line.starts_with("the authorization service responded with"));
             assert_eq!(at_info, status < 500, "{status}: {exchange}");
         }
     }

@@ -1,38 +1,38 @@
-//! Card numbers in a body that comes in chunks.
+//! Card numbers in a body that arrives in chunks.
 
 use proxy_filter::prelude::*;
 
 /// Runs of digits of these lengths are card numbers.
 const CARD_DIGITS: core::ops::RangeInclusive<usize> = 13..=19;
-/// The last digits stay.
+/// The number of last digits that are not redacted.
 const SHOWN_DIGITS: usize = 4;
-/// The host buffers chunks up to this length: beyond it, `Cards` keeps the digits at the end
+/// The host buffers chunks up to this length. Above it, `Cards` stores the digits at the end
 /// itself.
 const MOST_BUFFERED: usize = 64 * 1024;
-/// Text in UTF-16 and UTF-32 shows within so many bytes.
+/// The number of bytes that suffice to detect UTF-16 and UTF-32.
 const START: usize = 4;
 
-/// What to do with the bytes that the host shows.
+/// The decision about the visible bytes.
 pub(crate) enum Step {
-    /// Buffer them until the next chunk: the digits at the end may go on there.
+    /// Buffer them until the next chunk, because the digits at the end may continue there.
     Buffer,
-    /// Forward this in their place.
+    /// Forward these bytes instead.
     Forward(Vec<u8>),
 }
 
-/// How far a body is.
+/// The state of a body.
 #[derive(Debug, Default)]
 pub(crate) struct Cards {
     /// The start of the body has been seen.
     started: bool,
-    /// Digits between what was forwarded and what the host shows.
+    /// Stored digits between the forwarded and the visible bytes.
     open: Vec<u8>,
-    /// What was forwarded ends with a run of digits that is too long for a number.
+    /// The forwarded bytes end with a run of digits that is too long for a number.
     in_long_run: bool,
 }
 
 impl Cards {
-    /// Takes the bytes that the host shows: what it has buffered, and a chunk.
+    /// Processes the visible bytes: those that the host has buffered, and a chunk.
     pub(crate) fn push(&mut self, visible: &[u8], end_of_stream: bool) -> Result<Step> {
         if !self.started {
             if visible.len() < START && !end_of_stream {
@@ -54,7 +54,7 @@ impl Cards {
         Ok(Step::Forward(redacted))
     }
 
-    /// How many digits at the end may be the start of a number.
+    /// Returns the number of digits at the end that may be the start of a card number.
     fn open_digits(&self, text: &[u8]) -> usize {
         match digits_at_end(text) {
             run if run > *CARD_DIGITS.end() || self.in_long_run && run == text.len() => 0,
@@ -63,8 +63,8 @@ impl Cards {
     }
 }
 
-/// Replaces the hidden digits by stars. Digits at the start may belong to a run that is too long
-/// for a number.
+/// Replaces the hidden digits with stars. Digits at the start may belong to a run that is too long
+/// for a card number.
 pub(crate) fn redact(text: &[u8], in_long_run: bool) -> Vec<u8> {
     let mut redacted = Vec::with_capacity(text.len());
     for run in text.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {
@@ -85,8 +85,8 @@ fn digits_at_end(text: &[u8]) -> usize {
     text.iter().rev().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
-/// Whether a body starts as text with more than one byte for each digit: with a byte-order mark of
-/// UTF-16 or UTF-32, or with two ASCII characters in UTF-16.
+/// Whether a body starts as text with several bytes for each digit. It then has a byte-order mark
+/// of UTF-16 or UTF-32, or two ASCII characters in UTF-16.
 fn is_wide(text: &[u8]) -> bool {
     match text {
         [0xfe, 0xff, ..] | [0xff, 0xfe, ..] | [0, 0, 0xfe, 0xff, ..] => true,

@@ -1,9 +1,8 @@
-//! Redacts what looks like a card number in responses: all digits of a run of 13 to 19 but the last
-//! four.
+//! Redacts card numbers in responses: all but the last four digits of each run of 13 to 19 digits.
 //!
-//! Chunks are forwarded as they come, so that a body of any length passes in little memory and the
-//! events of a stream are not delayed. A body that cannot be read is refused before anything of it
-//! reaches the client: one that is compressed, a part of one, or one in UTF-16.
+//! Chunks are forwarded as they arrive. A body of any length therefore needs little memory, and the
+//! events of a stream are not delayed. A body that cannot be read is refused before any of it
+//! reaches the client: a compressed body, a part of a body, or UTF-16.
 
 mod cards;
 mod readable;
@@ -29,16 +28,16 @@ impl RootContext for Root {
 /// One request and its response.
 #[derive(Debug)]
 pub struct Stream {
-    /// The request asks for a tunnel.
+    /// The request opens a tunnel.
     connect: bool,
-    /// The response is redacted.
+    /// `Some` if the response is redacted.
     cards: Option<Cards>,
 }
 
 #[proxy_filter::context]
 impl Context for Stream {
     fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
-        // A number can be found in a body that is not compressed, and that no range cuts.
+        // Numbers can only be found in a whole body without compression.
         request.replace("accept-encoding", "identity")?;
         for name in ["range", "if-range", "a-im"] {
             request.remove(name)?;
@@ -58,7 +57,7 @@ impl Context for Stream {
         if tunnel || !readable::may_be_text(media.as_ref()) {
             return Ok(FilterHeadersStatus::Continue);
         }
-        // A message that ends with its headers has no body to read, but may describe that of GET.
+        // A message that ends with its headers has no body, but may describe the body of a GET.
         let obstacle = if end_of_stream { None } else { readable::obstacle(response, status, media.as_ref())? };
         if let Some(why) = obstacle {
             return response.reply(LocalReply::new(502).details(why).body("the response cannot be inspected\n"));
@@ -77,7 +76,7 @@ impl Context for Stream {
         let Some(cards) = &mut self.cards else { return Ok(FilterDataStatus::Continue) };
         let visible = body.to_bytes()?;
         match cards.push(&visible, end_of_stream)? {
-            // The next callback sees this chunk again, and the next one after it.
+            // The next callback sees this chunk again, followed by the next one.
             Step::Buffer => return Ok(FilterDataStatus::StopIterationAndBuffer),
             Step::Forward(redacted) if redacted != visible => body.replace(redacted)?,
             Step::Forward(_) => {}
@@ -87,7 +86,7 @@ impl Context for Stream {
 
     fn on_response_trailers(&mut self, trailers: &mut ResponseTrailers) -> Result<FilterTrailersStatus> {
         if self.cards.is_some() {
-            // Digests may come here as well.
+            // Trailers may contain digests as well.
             trailers.allow_body_edits()?;
         }
         Ok(FilterTrailersStatus::Continue)

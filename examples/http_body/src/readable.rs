@@ -1,9 +1,9 @@
-//! Which bodies may contain numbers, and in which of them they cannot be found.
+//! The bodies that may contain numbers, and those of them in which numbers cannot be found.
 
 use proxy_filter::fields::MediaType;
 use proxy_filter::prelude::*;
 
-/// Types whose bodies are no text. All others are inspected.
+/// Types whose bodies are not text. All others are inspected.
 const BINARY: [&str; 4] = ["image/", "audio/", "video/", "font/"];
 const BINARY_APPLICATIONS: [&str; 11] =
     ["octet-stream", "pdf", "zip", "gzip", "x-gzip", "x-tar", "wasm", "protobuf", "x-protobuf", "cbor", "msgpack"];
@@ -11,7 +11,7 @@ const BINARY_APPLICATIONS: [&str; 11] =
 const CHARSETS: [&str; 11] =
     ["utf-8", "utf8", "us-ascii", "ascii", "iso-8859-", "latin", "windows-", "koi8-", "euc-", "gb", "shift_jis"];
 
-/// Whether a client may take the body for text. It may if there is no type, or more than one.
+/// Whether a client may read the body as text. Without a type, or with several, it may.
 pub(crate) fn may_be_text(media: Option<&MediaType>) -> bool {
     let Some(media) = media else { return true };
     let essence = media.essence();
@@ -22,14 +22,14 @@ pub(crate) fn may_be_text(media: Option<&MediaType>) -> bool {
     !binary || matches!(media.suffix(), Some("xml" | "json"))
 }
 
-/// Why numbers cannot be found in this body.
+/// Returns the reason why numbers cannot be found in this body.
 pub(crate) fn obstacle(
     response: &ResponseHeaders,
     status: u16,
     media: Option<&MediaType>,
 ) -> Result<Option<&'static str>> {
     let ranges = media.is_some_and(|media| media.essence() == "multipart/byteranges");
-    // A 416 names a range and has none.
+    // A 416 has a `content-range` but no part of the resource.
     let part = matches!(status, 206 | 226) || status != 416 && response.get("content-range")?.is_some();
     let charset = media.and_then(|media| media.parameter("charset")).unwrap_or("utf-8").to_ascii_lowercase();
     Ok(if !response.content_codings()?.is_empty() {

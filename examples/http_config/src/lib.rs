@@ -1,4 +1,4 @@
-//! Adds the response headers that its configuration asks for:
+//! Adds the response headers of its configuration:
 //!
 //! ```json
 //! {"headers": [{"name": "x-team", "value": "edge"}], "mode": "replace"}
@@ -13,7 +13,7 @@ use proxy_filter::prelude::*;
 use serde::Deserialize;
 use std::rc::Rc;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -29,7 +29,7 @@ struct Header {
     value: HeaderText,
 }
 
-/// What to do about a header that is there already.
+/// The treatment of existing headers of the same name.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
@@ -38,8 +38,8 @@ enum Mode {
     Replace,
 }
 
-/// Whether a field says how a message is sent. With another value, the client could not read the
-/// response.
+/// Whether a field describes the transmission of a message. With another value, the client could
+/// not read the response.
 fn is_of_the_message(name: &str) -> bool {
     let fields = ["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
     fields.iter().any(|field| name.eq_ignore_ascii_case(field))
@@ -56,7 +56,7 @@ impl RootContext for Root {
     type Context = Stream;
 
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        // An `Err` refuses the configuration, and the host's log says which field is wrong.
+        // An `Err` refuses the configuration, and the host's log has the path of the bad field.
         let config: Config = configuration.json()?;
         if let Some(index) = config.headers.iter().position(|header| is_of_the_message(&header.name)) {
             return Err(Error::other(format_args!("headers[{index}].name: Envoy writes this field itself")));

@@ -1,5 +1,5 @@
-//! Logs the headers of every request and response, answers `/hello` itself, and stamps every
-//! response.
+//! Logs the headers of every request and response, replies to `/hello` itself, and adds a header to
+//! every response.
 
 #[cfg(test)]
 mod tests;

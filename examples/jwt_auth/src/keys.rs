@@ -1,4 +1,4 @@
-//! The issuer's public keys: a JWKS (RFC 7517), fetched and fetched again.
+//! The issuer's public keys: a JWKS (RFC 7517) that is fetched periodically.
 
 use crate::token::decode;
 use futures_util::lock::Mutex;
@@ -14,18 +14,19 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-/// Where the keys are.
+/// The location of the keys.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Jwks {
     cluster: ClusterName,
     path: RequestPath,
-    /// What the request for them says in `host`; the name of the cluster by default.
+    /// The `host` of the call; default the name of the cluster.
     authority: Option<Authority>,
-    /// How often they are fetched.
+    /// The time between two fetches, in seconds.
     #[serde(default = "five_minutes")]
     pub(crate) refresh_s: u32,
-    /// How long after that at the least because of a token with an unknown key. Anybody can make up such tokens.
+    /// The minimum time between two fetches, in seconds, if a token has an unknown key. Any client
+    /// can invent such tokens.
     #[serde(default = "ten_seconds")]
     pause_s: u32,
 }
@@ -38,7 +39,7 @@ const fn ten_seconds() -> u32 {
     10
 }
 
-/// A public key, and how signatures are made with it.
+/// A public key and its algorithm.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) id: Option<String>,
@@ -51,11 +52,11 @@ pub(crate) enum Public {
     Rs256(PublicKey),
 }
 
-/// The keys as they are now.
+/// The current keys.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     current: RefCell<Rc<[Key]>>,
-    /// When they were fetched last, successfully or not. Locked while they are.
+    /// The time of the last fetch, successful or not. Locked during a fetch.
     fetched: Mutex<Option<SystemTime>>,
 }
 
@@ -72,8 +73,8 @@ impl Keys {
         result
     }
 
-    /// Fetches the keys, unless that was done a short time ago: whether there may be other keys than when this was called. Requests that
-    /// come here together wait for one call.
+    /// Fetches the keys, unless the last fetch was a short time ago. Concurrent calls wait for one
+    /// fetch. Returns whether the keys may have changed since this call.
     pub(crate) async fn refresh(&self, jwks: &Jwks) -> Result<bool> {
         let asked = clock::now()?;
         let mut fetched = self.fetched.lock().await;
@@ -84,7 +85,7 @@ impl Keys {
             return Ok(last >= asked);
         }
         if let Err(why) = self.replace(jwks).await {
-            log::warn!("the keys stay as they are: {why}");
+            log::warn!("the keys could not be updated: {why}");
         }
         *fetched = Some(clock::now()?);
         Ok(true)
@@ -95,7 +96,10 @@ impl Keys {
             HttpCall::get(&jwks.cluster, &jwks.path).authority(jwks.authority.as_deref().unwrap_or(&jwks.cluster));
         let answer = call.await?;
         if answer.status() != 200 {
-            return Err(Error::other(format_args!("the JWKS was answered with {}", answer.status())));
+            return Err(Error::other(format_args!(
+                "the response to the JWKS request has the status {}",
+                answer.status()
+            )));
         }
         let keys = keys(&answer.body()?)?;
         if keys.is_empty() {
@@ -106,8 +110,8 @@ impl Keys {
     }
 }
 
-/// The keys in a JWKS with which signatures are verified here. An entry that is anything else is ignored (RFC 7517, section 5), and
-/// never takes the others down: each one is read by itself.
+/// Reads the keys of a JWKS whose algorithms this filter knows. Any other entry is ignored (RFC
+/// 7517, section 5). Each entry is read separately, so a bad entry does not affect the others.
 pub(crate) fn keys(jwks: &[u8]) -> Result<Vec<Key>> {
     let text = String::from_utf8_lossy(jwks);
     let set: JwkSet<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}'))?; // a byte-order mark
@@ -121,14 +125,14 @@ struct JwkSet<'a> {
     keys: Vec<&'a RawValue>,
 }
 
-/// A key as the issuer publishes it. Others than those that are known here may have other fields.
+/// A key as the issuer publishes it. Keys of other types may have other members.
 #[derive(Deserialize)]
 struct Jwk {
     kid: Option<String>,
     kty: String,
     alg: Option<String>,
     r#use: Option<String>,
-    // What a key of the one type needs, a key of the other may have with any meaning.
+    // The same member may have any meaning in a key of another type.
     #[serde(default, deserialize_with = "text")]
     crv: Option<String>,
     #[serde(default, deserialize_with = "text")]
@@ -141,14 +145,14 @@ struct Jwk {
     e: Option<String>,
 }
 
-/// A member that is text; of any other type, it counts as missing.
+/// A member with text. A member of another type counts as missing.
 fn text<'de, D: Deserializer<'de>>(member: D) -> Result<Option<String>, D::Error> {
     let member = <&RawValue>::deserialize(member)?;
     Ok(serde_json::from_str(member.get()).ok())
 }
 
 impl Jwk {
-    /// The key, if it is one with which signatures are verified here.
+    /// Returns the key, if this filter knows its type.
     fn key(self) -> Option<Key> {
         let is_for = |alg: &str| self.alg.as_ref().is_none_or(|found| found == alg);
         if self.r#use.as_ref().is_some_and(|found| found != "sig") {

@@ -1,5 +1,5 @@
-//! Lets requests with a valid JSON Web Token pass, and tells the upstream whose it is. The keys
-//! come from a JWKS and are kept fresh.
+//! Forwards requests with a valid JSON Web Token, and sends its subject to the upstream. The keys
+//! come from a JWKS that is fetched periodically.
 //!
 //! ```json
 //! {"jwks": {"cluster": "idp", "path": "/jwks.json"}, "issuer": "https://idp.example", "audience": "api"}
@@ -19,20 +19,20 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use token::{Claims, Refusal, Token};
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// Where the keys are.
+    /// The location of the keys.
     jwks: Jwks,
-    /// Who must have issued a token.
+    /// The required issuer of a token.
     issuer: String,
-    /// For whom it must have been issued.
+    /// The required audience of a token.
     audience: String,
-    /// By how much the clocks of issuer and proxy may differ.
+    /// The accepted difference between the clocks of the issuer and the proxy, in seconds.
     #[serde(default = "minute")]
     leeway_s: u32,
-    /// The keys themselves, for all streams.
+    /// The keys, shared by all streams.
     #[serde(skip)]
     keys: Keys,
 }
@@ -45,7 +45,7 @@ const fn minute() -> u32 {
 async fn jwt_auth(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let request = exchange.request_headers().await?;
-    request.remove("x-subject")?; // nobody but this filter says whose the token is
+    request.remove("x-subject")?; // only this filter may set the subject
     let authorization = request.get("authorization")?.unwrap_or_default();
     match check(&config, &authorization).await? {
         Ok(claims) => {
@@ -59,14 +59,14 @@ async fn jwt_auth(mut exchange: Exchange<Config>) -> Result<()> {
     }
 }
 
-/// Who sent this `authorization`, or why it is not believed.
+/// Returns the verified claims of an `authorization`, or the reason of the refusal.
 async fn check(config: &Config, authorization: &[u8]) -> Result<Result<Claims, Refusal>> {
     let token = match Token::parse(authorization) {
         Ok(token) => token,
         Err(refusal) => return Ok(Err(refusal)),
     };
     let mut verified = token.verify(&config.keys.current());
-    // The issuer may use a key that it did not have when the keys were fetched.
+    // The issuer may use a newer key than those of the last fetch.
     if matches!(verified, Err(Refusal::UnknownKey | Refusal::NoKeys)) && config.keys.refresh(&config.jwks).await? {
         verified = token.verify(&config.keys.current());
     }
@@ -75,8 +75,8 @@ async fn check(config: &Config, authorization: &[u8]) -> Result<Result<Claims, R
     Ok(verified.and_then(|()| token.claims(&config.issuer, &config.audience, now, leeway)))
 }
 
-/// Before the first request. Without keys the plugin starts as well: requests look for them again,
-/// a few seconds later.
+/// Runs before the first request. The plugin starts without keys too: requests then start a fetch
+/// again a few seconds later.
 async fn fetch_keys(config: Rc<Config>) -> Result<()> {
     let fetched = retry(4, Duration::from_millis(100), async || config.keys.fetch(&config.jwks).await).await;
     if let Err(why) = fetched {
@@ -85,13 +85,13 @@ async fn fetch_keys(config: Rc<Config>) -> Result<()> {
     Ok(())
 }
 
-/// All the time.
+/// Runs until the plugin ends.
 async fn refresh_keys(config: Rc<Config>) -> Result<()> {
     let mut ticks = Interval::new(Duration::from_secs(config.jwks.refresh_s.into())).ticks()?;
     loop {
         ticks.tick().await?;
         if let Err(why) = config.keys.fetch(&config.jwks).await {
-            log::warn!("the keys stay as they are: {why}");
+            log::warn!("the keys could not be updated: {why}");
         }
     }
 }

@@ -183,7 +183,7 @@ fn a_token_cannot_choose_how_it_is_checked(mut host: Host) {
     for alg in ["none", "None", "HS256", "ES384", ""] {
         for signature in [&b""[..], b"x"] {
             let token = token(&json!({ "alg": alg, "kid": "ec1" }), &claims(), |_| signature.to_vec());
-            assert_refused(&mut host, &token, "its kind is not accepted");
+            assert_refused(&mut host, &token, "its algorithm is not accepted");
         }
     }
 }
@@ -209,7 +209,7 @@ fn a_signature_that_is_wrong_is_refused() {
     let of_another_kind = token(&json!({ "alg": "RS256", "kid": "ec1" }), &claims(), sign);
     assert_eq!(why(&of_another_kind), "its signature is wrong");
     let critical = token(&json!({ "alg": "ES256", "kid": "ec1", "crit": ["exp"] }), &claims(), sign);
-    assert_eq!(why(&critical), "its kind is not accepted");
+    assert_eq!(why(&critical), "its algorithm is not accepted");
     let nameless = token(&json!({ "alg": "ES256" }), &claims(), sign);
     assert_eq!(result(&nameless, 1000).unwrap(), "alice", "it may be any key's");
 }
@@ -217,9 +217,9 @@ fn a_signature_that_is_wrong_is_refused() {
 #[test]
 fn the_claims_have_to_fit() {
     for (claims, expected) in [
-        (but("iss", "https://other.example"), "it is somebody else's"),
-        (but("aud", "other"), "it is for somebody else"),
-        (but("aud", json!([])), "it is for somebody else"),
+        (but("iss", "https://other.example"), "it has another issuer"),
+        (but("aud", "other"), "it has another audience"),
+        (but("aud", json!([])), "it has another audience"),
         (but("exp", 1), "it has expired"),
         (but("nbf", LATER), "it is not valid yet"),
         (without("exp"), "a claim is missing"),
@@ -358,7 +358,7 @@ fn a_key_without_a_name_goes_with_each_token() {
     };
     for keys in [&[nameless.clone()][..], &[ec_jwk(2), nameless.clone()], &[nameless.clone(), ec_jwk(2)]] {
         assert_eq!(verify(keys, &es256(1, &claims())), Ok(()));
-        assert_eq!(verify(keys, &es256(3, &claims())), Err("its key is not known"), "there may be a new one");
+        assert_eq!(verify(keys, &es256(3, &claims())), Err("its key is unknown"), "there may be a new one");
     }
     let sign = |text: &[u8]| Signer::<Signature>::sign(&ec(3), text).to_vec();
     let named = token(&json!({ "alg": "ES256", "kid": "ec2" }), &claims(), sign);
@@ -370,7 +370,7 @@ fn a_subject_that_cannot_be_a_header_is_refused() {
     for byte in 0..0x80 {
         let subject = format!("al{}ice", char::from(byte));
         let expected = if byte != b'\t' && byte.is_ascii_control() {
-            Err("its subject cannot be a header")
+            Err("its subject cannot be sent in a header")
         } else {
             Ok(subject.clone())
         };
@@ -383,7 +383,7 @@ fn a_subject_that_cannot_be_a_header_is_refused() {
 fn a_subject_that_would_end_the_header_is_refused(mut host: Host) {
     publish(&mut host, &[both]);
     for subject in ["alice\r\nx-admin: 1", "alice\u{1}"] {
-        assert_refused(&mut host, &es256(1, &but("sub", subject)), "its subject cannot be a header");
+        assert_refused(&mut host, &es256(1, &but("sub", subject)), "its subject cannot be sent in a header");
     }
 }
 
@@ -426,12 +426,12 @@ fn a_new_key_is_fetched_when_a_token_names_it(mut host: Host) {
     let is_rotated = Arc::clone(&rotated);
     host.cluster("idp", move |_| jwks(&[ec_jwk(if is_rotated.load(Ordering::SeqCst) { 2 } else { 1 })]));
     configure(&mut host, &json!({ "pause_s": 2 }));
-    assert_refused(&mut host, &es256(2, &claims()), "its key is not known");
+    assert_refused(&mut host, &es256(2, &claims()), "its key is unknown");
     rotated.store(true, Ordering::SeqCst);
-    assert_refused(&mut host, &es256(2, &claims()), "its key is not known"); // fetched too short a time ago
+    assert_refused(&mut host, &es256(2, &claims()), "its key is unknown"); // fetched too short a time ago
     host.advance(Duration::from_millis(2500));
     assert_passes(&mut host, &es256(2, &claims()));
-    assert_refused(&mut host, &es256(1, &claims()), "its key is not known");
+    assert_refused(&mut host, &es256(1, &claims()), "its key is unknown");
 }
 
 #[proxy_filter_host::test]

@@ -10,16 +10,16 @@ use rsa::sha2::{Digest, Sha256};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Why a token is not believed.
+/// The reason why a token is refused.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// There is none.
+    /// The request has no token.
     Missing,
-    /// No known key has the name that it says, and none without a name has signed it.
+    /// No key has the name in the token, and no key without a name has signed it.
     UnknownKey,
-    /// It is wrong in another way.
+    /// Another fault.
     Invalid(&'static str),
-    /// No keys are known at all.
+    /// No keys have been fetched.
     NoKeys,
 }
 
@@ -27,9 +27,9 @@ impl Refusal {
     pub(crate) const fn reason(&self) -> &'static str {
         match self {
             Self::Missing => "a token is needed",
-            Self::UnknownKey => "its key is not known",
+            Self::UnknownKey => "its key is unknown",
             Self::Invalid(why) => why,
-            Self::NoKeys => "no keys to check it with",
+            Self::NoKeys => "no keys to verify it with",
         }
     }
 
@@ -44,11 +44,11 @@ impl Refusal {
     }
 }
 
-/// A token of which nothing is believed yet.
+/// A token that is not verified.
 #[derive(Debug)]
 pub(crate) struct Token<'a> {
     header: Header,
-    /// Header and claims, as they were signed.
+    /// Header and claims: the signed bytes.
     signed: &'a [u8],
     claims: Vec<u8>,
     signature: Vec<u8>,
@@ -58,11 +58,11 @@ pub(crate) struct Token<'a> {
 struct Header {
     alg: String,
     kid: Option<String>,
-    /// What must be understood. Nothing is, here.
+    /// Extensions that the recipient must understand. This filter understands none.
     crit: Option<Vec<String>>,
 }
 
-/// What a token that is believed says.
+/// The claims of a verified token.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Claims {
     #[serde(rename = "sub")]
@@ -84,13 +84,13 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// Base64 as JOSE has it.
+/// Decodes base64 as used in JOSE.
 pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Base64UrlUnpadded::decode_vec(core::str::from_utf8(text).ok()?).ok()
 }
 
-/// The token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110, section
-/// 11.4).
+/// Returns the token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110,
+/// section 11.4).
 fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = authorization.split_at_checked(6)?;
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
@@ -98,14 +98,14 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer").then_some(token)
 }
 
-/// Whether a header can tell this to the upstream. Control characters would end the header, or have
-/// the host refuse it.
+/// Whether a header can contain this text. Control characters would end the header, or the host
+/// would refuse it.
 fn can_be_a_header(text: &str) -> bool {
     text.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control())
 }
 
 impl<'a> Token<'a> {
-    /// The token in `Bearer …`.
+    /// Parses the token in `Bearer …`.
     pub(crate) fn parse(authorization: &'a [u8]) -> Result<Self, Refusal> {
         let token = bearer(authorization).ok_or(Refusal::Missing)?;
         Self::split(token).ok_or(Refusal::Invalid("it is malformed"))
@@ -120,17 +120,16 @@ impl<'a> Token<'a> {
         Some(Self { header, signed, claims: decode(claims)?, signature: decode(signature)? })
     }
 
-    /// Checks who signed it. A key is used with its own algorithm only, whatever the token says:
-    /// `none`, for example.
+    /// Verifies the signature. A key is used only with its own algorithm, whatever algorithm the
+    /// token names (`none`, for example).
     pub(crate) fn verify(&self, keys: &[Key]) -> Result<(), Refusal> {
         if !matches!(self.header.alg.as_str(), "ES256" | "RS256") || self.header.crit.is_some() {
-            return Err(Refusal::Invalid("its kind is not accepted"));
+            return Err(Refusal::Invalid("its algorithm is not accepted"));
         }
         if keys.is_empty() {
             return Err(Refusal::NoKeys);
         }
-        // A name says which key to use, and no more: a token or a key without one goes with all
-        // others.
+        // A name only selects a key. A token or a key without a name is combined with all others.
         let kid = self.header.kid.as_deref();
         let mut meant = keys.iter().filter(|key| kid.is_none() || key.id.is_none() || key.id.as_deref() == kid);
         let is_valid = |key: &Key| match (&key.public, self.header.alg.as_str()) {
@@ -151,7 +150,7 @@ impl<'a> Token<'a> {
         }
     }
 
-    /// What it says, for a token that was verified.
+    /// Returns the claims of a verified token.
     pub(crate) fn claims(
         &self,
         issuer: &str,
@@ -167,15 +166,15 @@ impl<'a> Token<'a> {
         };
         let (now, leeway) = (now.as_secs_f64(), leeway.as_secs_f64());
         if claims.issuer != issuer {
-            Err(Refusal::Invalid("it is somebody else's"))
+            Err(Refusal::Invalid("it has another issuer"))
         } else if !is_for_us {
-            Err(Refusal::Invalid("it is for somebody else"))
+            Err(Refusal::Invalid("it has another audience"))
         } else if now >= claims.expiry + leeway {
             Err(Refusal::Invalid("it has expired"))
         } else if now + leeway < claims.not_before {
             Err(Refusal::Invalid("it is not valid yet"))
         } else if !can_be_a_header(&claims.subject) {
-            Err(Refusal::Invalid("its subject cannot be a header"))
+            Err(Refusal::Invalid("its subject cannot be sent in a header"))
         } else {
             Ok(claims)
         }

@@ -9,9 +9,9 @@ use proxy_filter::metric::{CounterVec, Gauge, Histogram};
 use proxy_filter::prelude::*;
 use std::time::SystemTime;
 
-/// In Envoy `wasmcustom.metrics_responses.method.GET.status.200`, or with the tags of README.md
-/// `metrics_responses{method="GET",status="200"}`. What clients make up beyond 50 combinations is
-/// counted as `other`.
+/// In Envoy this is `wasmcustom.metrics_responses.method.GET.status.200`, or with the tags of
+/// README.md `metrics_responses{method="GET",status="200"}`. Clients can invent methods, so
+/// combinations beyond 50 are counted as `other`.
 static RESPONSES: CounterVec<2> = CounterVec::new("metrics_responses", ["method", "status"], 50);
 static IN_FLIGHT: Gauge = Gauge::new("metrics_in_flight");
 static LATENCY: Histogram = Histogram::new("metrics_latency_ms");
@@ -25,7 +25,7 @@ impl RootContext for Root {
     type Context = Stream;
 
     fn on_configure(&mut self, _configuration: Configuration) -> Result<()> {
-        // From now on they are shown, with 0. A histogram is shown once it has a value.
+        // Envoy now shows them with the value 0. It shows a histogram once it has a value.
         IN_FLIGHT.define()
     }
 
@@ -37,7 +37,7 @@ impl RootContext for Root {
 /// One request and its response.
 #[derive(Debug)]
 pub struct Stream {
-    /// When its headers came, if they did: Envoy refuses some requests before its filters run.
+    /// The time of the request headers. `None` if Envoy refused the request before its filters ran.
     started: Option<SystemTime>,
 }
 
@@ -64,7 +64,7 @@ impl Context for Stream {
     }
 
     fn failure_policy(&self) -> FailurePolicy {
-        // No client is refused because it could not be counted.
+        // A failure to count does not fail a request.
         FailurePolicy::Open
     }
 }

@@ -1,4 +1,4 @@
-//! What is known about tokens, and until when.
+//! A cache of facts about tokens, with expiry times.
 
 use super::Introspection;
 use sha2::{Digest, Sha256};
@@ -6,26 +6,25 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::SystemTime;
 
-/// So many tokens are remembered at most. Anybody can make some up.
+/// The maximum number of cached tokens. Clients can invent tokens.
 pub(crate) const CAPACITY: usize = 1000;
 
-/// What is known about a token with a longer subject is not remembered: so the whole cache stays
-/// below 2 MiB.
+/// The maximum length of a cached subject, in bytes. It limits the whole cache to less than 2 MiB.
 pub(crate) const LONGEST_SUBJECT: usize = 1024;
 
-/// By the hash of a token: as long for each, and no token stays in memory.
+/// By the hash of a token: all keys have the same length, and no token stays in memory.
 #[derive(Default)]
 pub(crate) struct Cache(RefCell<HashMap<[u8; 32], (Introspection, SystemTime)>>);
 
 impl Cache {
-    /// What is known about a token now.
+    /// Returns the cached fact about a token, unless it has expired.
     pub(crate) fn get(&self, token: &[u8], now: SystemTime) -> Option<Introspection> {
         let known = self.0.borrow();
         known.get(&key(token)).filter(|(_, until)| now < *until).map(|(found, _)| found.clone())
     }
 
-    /// Remembers something. What is over makes room, then tokens that are not active, then all
-    /// others.
+    /// Caches a fact. If the cache is full, expired facts are removed first, then those about
+    /// tokens that are not active, then all others.
     pub(crate) fn insert(&self, token: &[u8], found: Introspection, now: SystemTime, until: SystemTime) {
         if found.subject.len() > LONGEST_SUBJECT {
             return;

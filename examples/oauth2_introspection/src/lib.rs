@@ -1,4 +1,5 @@
-//! Asks the authorization server about each bearer token (RFC 7662), and remembers what it says until the token expires.
+//! Calls the authorization server for each bearer token (RFC 7662), and caches its response until
+//! the token expires.
 //!
 //! ```json
 //! {"cluster": "idp", "path": "/introspect", "client_id": "gateway", "client_secret": "s3cr3t", "scope": "orders"}
@@ -19,7 +20,7 @@ use serde::Deserialize;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -27,16 +28,16 @@ struct Config {
     cluster: ClusterName,
     /// Its introspection endpoint.
     path: RequestPath,
-    /// Who asks.
+    /// The credentials of this filter.
     client_id: String,
     client_secret: String,
-    /// What a token must be good for, if anything.
+    /// The word that a token's scope must contain, if any.
     #[serde(default)]
     scope: Option<String>,
-    /// The longest time for which an answer is remembered: a token that is revoked is good for as long.
+    /// The maximum time in the cache, in seconds. A revoked token remains valid for that time.
     #[serde(default = "minute")]
     ttl_s: u32,
-    /// What was answered lately, to all streams.
+    /// Cached results, shared by all streams.
     #[serde(skip)]
     cache: Cache,
 }
@@ -45,17 +46,17 @@ const fn minute() -> u32 {
     60
 }
 
-/// The longest token about which anybody is asked.
+/// The maximum length of a token that is sent to the server.
 const LONGEST_TOKEN: usize = 8192;
 
 #[proxy_filter::filter(http_calls)]
 async fn oauth2_introspection(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let request = exchange.request_headers().await?;
-    request.remove("x-subject")?; // nobody but this filter says whose the token is
+    request.remove("x-subject")?; // only this filter may set the subject
     let authorization = match request.get_single("authorization") {
         Err(error) if error.kind() == ErrorKind::Repeated => {
-            return exchange.reply(refusal(400, "invalid_request")); // the upstream might believe the other one
+            return exchange.reply(refusal(400, "invalid_request")); // the upstream might use the other one
         }
         authorization => authorization?.unwrap_or_default(),
     };
@@ -63,7 +64,7 @@ async fn oauth2_introspection(mut exchange: Exchange<Config>) -> Result<()> {
         return exchange.reply(LocalReply::new(401).header("www-authenticate", "Bearer").details("no_token"));
     };
     if token.len() > LONGEST_TOKEN || !token.iter().all(u8::is_ascii_graphic) {
-        return exchange.reply(refusal(401, "invalid_token")); // no server made it
+        return exchange.reply(refusal(401, "invalid_token")); // no server issues such a token
     }
     let found = match config.cache.get(token, clock::now()?) {
         Some(found) => Ok(found),
@@ -80,7 +81,8 @@ async fn oauth2_introspection(mut exchange: Exchange<Config>) -> Result<()> {
     }
 }
 
-/// The token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110, section 11.4).
+/// Returns the token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110,
+/// section 11.4).
 fn bearer(authorization: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = authorization.split_at_checked(6)?;
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
@@ -92,7 +94,7 @@ fn refusal(status: u16, error: &'static str) -> LocalReply {
     LocalReply::new(status).header("www-authenticate", format!("Bearer error=\"{error}\"")).details(error)
 }
 
-/// Asks about a token, and remembers the answer until the token expires.
+/// Calls the server for a token, and caches the result until the token expires.
 async fn introspect(config: &Config, token: &[u8]) -> Result<Introspection> {
     let credentials = [form(config.client_id.as_bytes()), form(config.client_secret.as_bytes())].join(":");
     let answer = HttpCall::post(&config.cluster, &config.path)
@@ -104,9 +106,9 @@ async fn introspect(config: &Config, token: &[u8]) -> Result<Introspection> {
         .await?;
     match answer.status() {
         200 => {}
-        // The server cannot read what the client calls a token.
+        // The server cannot read the token.
         400 | 413 => return Ok(Introspection::default()),
-        status => return Err(Error::other(format_args!("the authorization server answered {status}"))),
+        status => return Err(Error::other(format_args!("the authorization server responded with {status}"))),
     }
     let now = clock::now()?;
     let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -116,13 +118,13 @@ async fn introspect(config: &Config, token: &[u8]) -> Result<Introspection> {
     Ok(found)
 }
 
-/// Bytes as a form has them.
+/// Encodes bytes for a form.
 fn form(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for byte in bytes {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(char::from(*byte)),
-            // Text has room for everything.
+            // Writing to a `String` does not fail.
             _ => drop(write!(text, "%{byte:02X}")),
         }
     }

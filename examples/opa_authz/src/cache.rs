@@ -1,4 +1,4 @@
-//! Answers that are good for a while, and fetched once for all who want them at the same time.
+//! Cached decisions that concurrent requests share.
 
 use futures_util::lock::Mutex;
 use proxy_filter::{Error, Result};
@@ -8,14 +8,14 @@ use std::hash::Hash;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-/// So many answers are remembered at most.
+/// The maximum number of cached decisions.
 pub(crate) const CAPACITY: usize = 1000;
 
-/// An answer, or why there is none, and when it came. Locked while it is fetched: the lock is what
-/// others wait at.
+/// A decision or a failure, with its time. It is locked during a fetch: concurrent requests wait
+/// for the lock.
 type Place<V> = Rc<Mutex<Option<(Result<V, String>, SystemTime)>>>;
 
-/// A map of answers by question.
+/// Decisions by their inputs.
 #[derive(Debug)]
 pub(crate) struct Cache<K, V>(RefCell<HashMap<K, Place<V>>>);
 
@@ -54,7 +54,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Cache<K, V> {
     fn place(&self, key: K, ttl: Duration, now: SystemTime) -> Place<V> {
         let mut places = self.0.borrow_mut();
         if places.len() >= CAPACITY && !places.contains_key(&key) {
-            // Expired decisions are removed first, and then all for which no stream waits.
+            // Expired decisions are removed first, and then all that no pending stream needs.
             places.retain(|_, place| place.try_lock().is_none_or(|answer| is_good(answer.as_ref(), ttl, now)));
             if places.len() >= CAPACITY {
                 places.retain(|_, place| place.try_lock().is_none());
@@ -73,7 +73,7 @@ fn is_good<V>(answer: Option<&(Result<V, String>, SystemTime)>, ttl: Duration, n
     matches!(answer, Some((Ok(_), since)) if is_fresh(*since, ttl, now))
 }
 
-/// A clock that was set back makes everything old.
+/// If the clock was set back, all decisions are stale.
 fn is_fresh(since: SystemTime, ttl: Duration, now: SystemTime) -> bool {
     now.duration_since(since).is_ok_and(|age| age < ttl)
 }

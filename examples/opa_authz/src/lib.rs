@@ -1,4 +1,4 @@
-//! Asks an Open Policy Agent whether each request may pass, and remembers what it says for a while.
+//! Calls an Open Policy Agent for each request, and caches its decisions.
 //!
 //! ```json
 //! {"cluster": "opa", "path": "/v1/data/http/allow", "ttl_s": 5}
@@ -16,18 +16,18 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     /// The cluster of the agent.
     cluster: ClusterName,
-    /// The document of its data API that says `true` or `false`.
+    /// The document of its data API with the value `true` or `false`.
     path: RequestPath,
-    /// How long an answer is good for.
+    /// The time for which a decision is valid, in seconds.
     #[serde(default = "five")]
     ttl_s: u32,
-    /// What was answered lately, to all streams.
+    /// Cached decisions, shared by all streams.
     #[serde(skip)]
     cache: Cache<[u8; 32], bool>,
 }
@@ -36,7 +36,7 @@ const fn five() -> u32 {
     5
 }
 
-/// The question to the agent: what the policy decides on, and all it gets to see.
+/// The input of the policy.
 #[derive(Serialize)]
 struct Query<'a> {
     input: Input<'a>,
@@ -49,21 +49,23 @@ struct Input<'a> {
     authorization: Option<&'a str>,
 }
 
-/// The longest question. Requests keep theirs while they wait.
+/// The maximum length of an input. Paused requests store theirs.
 const LONGEST: usize = 16 * 1024;
 
-/// `timers`: a request that leaves lets the next one ask, which runs at a tick.
+/// `timers`: if a calling request ends, the next one makes the call at a tick.
 #[proxy_filter::filter(http_calls, timers)]
 async fn opa_authz(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let request = exchange.request_headers().await?;
     let Some(question) = question(request)? else {
-        return exchange.reply(LocalReply::new(400).details("opa_no_text").body("not for a policy\n"));
+        return exchange.reply(
+            LocalReply::new(400).details("opa_no_text").body("the policy accepts only text and one authorization\n"),
+        );
     };
     if question.len() > LONGEST {
         return exchange.reply(LocalReply::new(431).details("opa_too_long").body("too long\n"));
     }
-    // As long for each question: what is remembered is bounded in bytes.
+    // All keys have the same length, so the cache is limited in bytes.
     let key = Sha256::digest(&question).into();
     let ttl = Duration::from_secs(config.ttl_s.into());
     match config.cache.get(key, ttl, clock::now, async || ask(&config, question).await).await {
@@ -76,8 +78,8 @@ async fn opa_authz(mut exchange: Exchange<Config>) -> Result<()> {
     }
 }
 
-/// What the agent is asked. Policies decide on text and on one `authorization`, while the upstream gets all there are: a request with several
-/// or with bytes that are not UTF-8 has no question.
+/// Builds the input. Policies decide about text and about one `authorization`, while the upstream
+/// gets all values. `None` for a request with several, or with bytes that are not UTF-8.
 fn question(request: &RequestHeaders) -> Result<Option<Vec<u8>>> {
     let (method, path) = (request.method()?.unwrap_or_default(), request.path()?.unwrap_or_default());
     let authorization = match request.get_single("authorization") {
@@ -91,7 +93,7 @@ fn question(request: &RequestHeaders) -> Result<Option<Vec<u8>>> {
     Ok(Some(serde_json::to_vec(&Query { input: Input { method, path, authorization } })?))
 }
 
-/// The agent's decision. A policy that is not defined has none, and denies.
+/// Returns the agent's decision. A policy that is not defined denies.
 async fn ask(config: &Config, question: Vec<u8>) -> Result<bool> {
     #[derive(Deserialize)]
     struct Decision {
@@ -108,13 +110,13 @@ async fn ask(config: &Config, question: Vec<u8>) -> Result<bool> {
             let decision: Decision = serde_json::from_slice(&answer.body()?).map_err(|_| Error::other(NO_DECISION))?;
             Ok(decision.result)
         }
-        // The agent does not take the question, which is the client's.
+        // The agent rejects the input, which a client can choose.
         status @ 400..=499 => {
-            log::info!("the agent answered {status}");
+            log::info!("the agent responded with {status}");
             Ok(false)
         }
-        status => Err(Error::other(format_args!("the agent answered {status}"))),
+        status => Err(Error::other(format_args!("the agent responded with {status}"))),
     }
 }
 
-const NO_DECISION: &str = "the agent's answer is neither true nor false";
+const NO_DECISION: &str = "the agent's response is neither true nor false";

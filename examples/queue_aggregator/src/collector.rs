@@ -1,4 +1,4 @@
-//! The service: it sums up what all workers report.
+//! The service: it adds the reports of all workers.
 
 use crate::{QUEUE, Report};
 use proxy_filter::metric::{Counter, Gauge};
@@ -29,7 +29,7 @@ struct Config {
 /// The plugin with the `root_id` `collector`.
 #[derive(Debug, Default)]
 pub struct Collector {
-    /// Requests, and how many of them failed, by host.
+    /// The numbers of requests and of failed requests, by host.
     hosts: BTreeMap<String, (u64, u64)>,
 }
 

@@ -12,12 +12,12 @@ mod reporter;
 /// The name of the queue. It belongs to the `vm_id`, which both plugins have.
 const QUEUE: &str = "queue_aggregator.requests";
 
-/// What is reported of a request.
+/// The report about a request.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Report {
-    /// The host it was for.
+    /// The host of the request.
     host: String,
-    /// The status of the response, 0 if there was none.
+    /// The status of the response; 0 if there was none.
     status: u16,
 }
 

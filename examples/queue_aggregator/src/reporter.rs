@@ -4,9 +4,9 @@ use crate::{QUEUE, Report};
 use proxy_filter::prelude::*;
 use proxy_filter::shared_data::Json;
 
-/// As much of a host as is reported: a name has at most 253 characters, and then there may be a
-/// port. The host keeps reports until they are collected, and the collector keeps hosts until the
-/// next summary, so clients may not choose how much that is.
+/// The number of reported bytes of a host: a name has at most 253 characters, and a port may
+/// follow. The host stores reports until the collector reads them, and the collector stores hosts
+/// until the next summary. This limit ensures that clients do not choose the size.
 const LONGEST_HOST: usize = 260;
 
 /// The plugin with the `root_id` `reporter`.
@@ -29,10 +29,9 @@ pub struct Reported;
 #[proxy_filter::context]
 impl Context for Reported {
     fn on_log(&mut self, log: &LogContext) -> Result<()> {
-        // Not found once and for all: the collector may start later than this worker, and be
-        // restarted.
+        // Looked up each time: the collector may start later than this worker, and may restart.
         let Some(queue) = SharedQueue::resolve("", QUEUE)? else {
-            log::debug!("nobody collects");
+            log::debug!("no collector has registered the queue");
             return Ok(());
         };
         let mut host = log.request_headers().get(":authority")?.unwrap_or_default().into_bytes();

@@ -1,4 +1,4 @@
-//! Lets a number of requests through in each window of time, counted over all workers of Envoy.
+//! Forwards a limited number of requests in each time window, counted over all workers of Envoy.
 //!
 //! ```json
 //! {"limit": 100, "window_seconds": 60, "by": "x-api-key"}
@@ -18,27 +18,26 @@ use std::rc::Rc;
 use std::time::SystemTime;
 use window::Window;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// How many requests pass in a window.
+    /// The number of requests that are forwarded in a window.
     limit: u32,
-    /// How long a window is.
+    /// The length of a window, in seconds.
     window_seconds: u32,
-    /// The header that tells clients apart. Without one, all requests are counted together.
+    /// The header that identifies clients. Without it, all requests are counted together.
     by: Option<HeaderName>,
     /// Plugins with different names count separately.
     #[serde(default)]
     name: String,
-    /// Whether responses say what is left.
+    /// Whether responses contain the remaining number of requests.
     #[serde(default)]
     announce: bool,
 }
 
-/// How many counters there are for clients. A key of shared data is never removed, so that a key
-/// for each client would let clients fill the host's memory. Two clients with the same counter
-/// share its limit.
+/// The number of counters for clients. A key of shared data is never removed: with a key for each
+/// client, clients could fill the host's memory. Two clients with the same counter share its limit.
 const COUNTERS: u64 = 4096;
 
 /// The plugin.
@@ -72,21 +71,22 @@ pub struct Stream {
     verdict: Option<Verdict>,
 }
 
-/// What became of a request.
+/// The result for a request.
 #[derive(Clone, Copy, Debug)]
 struct Verdict {
-    /// The window it was counted in.
+    /// The window of the request.
     window: Window,
     passes: bool,
 }
 
 impl Config {
-    /// The counter of a client.
+    /// Returns the counter of a client.
     ///
     /// # Errors
     /// [`Repeated`](ErrorKind::Repeated) for a request that says more than once whose it is. The
-    /// upstream gets all values: with a counter for the first, or for all of them together, a
-    /// client would get a new counter for each value that it adds.
+    /// [`Repeated`](ErrorKind::Repeated) if the request repeats the header that identifies clients.
+    /// The upstream gets all values. With a counter for the first value or for all together, a
+    /// client would get a new counter with each added value.
     fn counter(&self, request: &RequestHeaders) -> Result<SharedCell<Window>> {
         let Some(header) = &self.by else { return Ok(SharedCell::named(format!("rate_limit/{}", self.name))) };
         let mut hasher = DefaultHasher::new();
@@ -94,10 +94,10 @@ impl Config {
         Ok(SharedCell::named(format!("rate_limit/{}/{}", self.name, hasher.finish() % COUNTERS)))
     }
 
-    /// Counts one request, if it may pass.
+    /// Counts a request, unless the limit is reached.
     fn count(&self, counter: &SharedCell<Window>, now: u64) -> Result<Verdict> {
         let mut window = Window::default();
-        // Runs again if another worker was faster: then it sees what that one has counted.
+        // Runs again if another worker was faster, with that worker's count.
         let after = counter.update_if(|before| {
             window = before.unwrap_or_default().at(now);
             (window.used < self.limit).then(|| window.with_one_more())
@@ -139,7 +139,7 @@ impl Context for Stream {
         response: &mut ResponseHeaders,
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
-        // The filter's own 429 comes along here too.
+        // Also runs for the filter's own 429.
         if let Some(Verdict { window, .. }) = self.verdict.filter(|_| self.config.announce) {
             response.replace("x-ratelimit-limit", self.config.limit.to_string())?;
             response.replace("x-ratelimit-remaining", self.config.limit.saturating_sub(window.used).to_string())?;

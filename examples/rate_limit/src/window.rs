@@ -1,9 +1,9 @@
-//! [`Window`]: what the workers share.
+//! [`Window`]: the value that workers share.
 
 use proxy_filter::shared_data::SharedValue;
 use proxy_filter::{Error, Result};
 
-/// A window of time, and how many requests have passed in it.
+/// A time window, and the number of requests in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Window {
     /// Windows are numbered since 1970.
@@ -12,11 +12,11 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The window to count in at a time in the window with this number.
+    /// Returns the window for a request in the window with this number.
     ///
-    /// A worker that read the clock just before the window ended may come late, after another has
-    /// begun the next: it counts in that one. Further back the clock has been set back, and what
-    /// was counted in the future says nothing.
+    /// A worker that read the clock just before the end of a window may be late. If another worker
+    /// has begun the next window, the request counts in that one. If the stored number is further
+    /// ahead, the clock was set back, and the stored count is ignored.
     pub(crate) const fn at(self, now: u64) -> Self {
         if now == self.number || now + 1 == self.number { self } else { Self { number: now, used: 0 } }
     }
@@ -36,7 +36,7 @@ impl SharedValue for Window {
             Some((number, used)) => {
                 Ok(Self { number: u64::from_le_bytes(number.try_into()?), used: u32::from_le_bytes(used.try_into()?) })
             }
-            None => Err(Error::other("the shared bytes are no window")),
+            None => Err(Error::other("the shared bytes are not a window")),
         }
     }
 }

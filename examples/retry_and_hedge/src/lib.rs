@@ -1,5 +1,6 @@
-//! Tells the upstream in `x-location` where the client is. Two clusters know it: the second is asked when the first one is slow, the first
-//! good answer wins, and when both fail they are asked again, after a pause.
+//! Sends the client's location to the upstream, in `x-location`. Two clusters know it. The second
+//! is called if the first is slow, and the first good response wins. If both fail, the calls are
+//! repeated after a pause.
 //!
 //! ```json
 //! {"path": "/locate", "first": "near", "second": "far", "hedge_ms": 100, "tries": 3, "pause_ms": 50, "limit_ms": 1000}
@@ -17,26 +18,27 @@ use serde::Deserialize;
 use std::pin::pin;
 use std::time::Duration;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// What the clusters are asked for.
+    /// The path of the calls.
     path: RequestPath,
-    /// The cluster that is asked first.
+    /// The cluster that is called first.
     first: ClusterName,
-    /// The other one.
+    /// The other cluster.
     second: ClusterName,
-    /// The first one has so long before the second is asked as well.
+    /// The time after which the second cluster is called too, in milliseconds.
     #[serde(default = "milliseconds::<100>")]
     hedge_ms: u64,
-    /// So often they are asked at most.
+    /// The maximum number of attempts.
     #[serde(default = "three")]
     tries: u32,
-    /// The pause before they are asked again; twice as long each time.
+    /// The pause before the second attempt, in milliseconds. It doubles each time.
     #[serde(default = "milliseconds::<50>")]
     pause_ms: u64,
-    /// A request waits so long for all of it, and goes on without a location then.
+    /// The maximum time for all attempts, in milliseconds. The request is then forwarded without a
+    /// location.
     #[serde(default = "milliseconds::<1000>")]
     limit_ms: u64,
 }
@@ -69,19 +71,20 @@ async fn retry_and_hedge(mut exchange: Exchange<Config>) -> Result<()> {
     }
 }
 
-/// The location in an answer's text, which may end in a newline, as files do. With control characters it would end the header, or have the
-/// host refuse it; a long one is a page about an error, and the upstream may refuse the request for it.
+/// Returns the location in a response's text, which may end in a newline. Control characters would
+/// end the header, or the host would refuse it. A long text is probably an error page, and the
+/// upstream may refuse the request for its length.
 fn location(answer: &[u8]) -> Result<Vec<u8>> {
     let text = answer.trim_ascii();
     let is_short = (1..=LONGEST_LOCATION).contains(&text.len());
     if is_short && text.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control()) {
         Ok(text.to_vec())
     } else {
-        Err(Error::other(format_args!("an answer of {} bytes cannot be a header", answer.len())))
+        Err(Error::other(format_args!("a response of {} bytes cannot be sent in a header", answer.len())))
     }
 }
 
-/// The first good answer of the two clusters.
+/// Returns the first good response of the two clusters.
 async fn hedge(config: &Config, client: &[u8]) -> Result<Vec<u8>> {
     let first = pin!(ask(&config.first, config, client));
     let late = Timer::after(Duration::from_millis(config.hedge_ms));
@@ -91,7 +94,7 @@ async fn hedge(config: &Config, client: &[u8]) -> Result<Vec<u8>> {
         Either::Right((elapsed, first)) => {
             elapsed?;
             let second = pin!(ask(&config.second, config, client));
-            // The other answer concerns nobody.
+            // The other call is cancelled.
             Ok(select_ok([first, second]).await?.0)
         }
     }
@@ -103,6 +106,6 @@ async fn ask(cluster: &ClusterName, config: &Config, client: &[u8]) -> Result<Ve
     let answer = call.await?;
     match answer.status() {
         200 => answer.into_body(),
-        status => Err(Error::other(format_args!("{cluster} answered {status}"))),
+        status => Err(Error::other(format_args!("{cluster} responded with {status}"))),
     }
 }

@@ -1,5 +1,5 @@
-//! Does what the metadata of the request's route says, so that operators steer the filter where
-//! they write their routes.
+//! Applies settings from the metadata of the request's route, so that operators configure the
+//! filter beside their routes.
 //!
 //! ```yaml
 //! metadata:
@@ -21,13 +21,13 @@ use std::collections::BTreeMap;
 /// The namespace of this filter's metadata.
 const NAMESPACE: &str = "com.example.route";
 
-/// What is written beside a route. All of it is optional.
+/// The settings of a route. All are optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Settings {
-    /// The methods that the route accepts; every method if there are none.
+    /// The methods that the route accepts. Default all.
     methods: Vec<String>,
-    /// Whether requests are answered with 503 instead.
+    /// Whether all requests get 503.
     maintenance: bool,
     /// Headers for each response.
     response_headers: BTreeMap<String, String>,
@@ -49,7 +49,7 @@ impl RootContext for Root {
 /// One request and its response.
 #[derive(Debug, Default)]
 pub struct Stream {
-    /// Those of the route that was chosen when the request came.
+    /// The settings of the route that was selected for the request.
     settings: Settings,
 }
 
@@ -60,8 +60,8 @@ impl Context for Stream {
         request: &mut RequestHeaders,
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
-        // A mistake in the metadata is an error that names the field; it fails the requests of that
-        // route only.
+        // A mistake in the metadata is an error with the path of the field. It fails only the
+        // requests of that route.
         self.settings = metadata::route().json(NAMESPACE)?.unwrap_or_default();
         let Settings { methods, maintenance, .. } = &self.settings;
         if *maintenance {

@@ -1,5 +1,5 @@
-//! Lets TCP clients pass whose first bytes are one of the configured prefixes, and closes the
-//! connections of others before the upstream has seen a byte of them.
+//! Forwards the data of TCP clients whose first bytes are one of the configured prefixes. It closes
+//! other connections before the upstream gets a byte of them.
 //!
 //! ```json
 //! {"prefixes": ["PING ", "ECHO "]}
@@ -14,20 +14,20 @@ use proxy_filter::stream_info;
 use serde::Deserialize;
 use std::rc::Rc;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// What a client may begin with.
+    /// The allowed first bytes of a client.
     prefixes: Vec<String>,
 }
 
-/// What is known of a client that has sent these bytes.
+/// The decision about the first bytes of a client.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Allowed,
     Refused,
-    /// They are the beginning of a prefix.
+    /// The bytes are the beginning of a prefix.
     Undecided,
 }
 
@@ -43,7 +43,7 @@ impl Config {
         }
     }
 
-    /// How many bytes decide.
+    /// Returns the length of the longest prefix.
     fn longest(&self) -> usize {
         self.prefixes.iter().map(String::len).max().unwrap_or(0)
     }
@@ -62,7 +62,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
         let config: Config = configuration.json()?;
         if config.prefixes.is_empty() || config.prefixes.iter().any(String::is_empty) {
-            return Err(Error::other("prefixes: needs at least one, and none that is empty"));
+            return Err(Error::other("prefixes: at least one prefix is required, and none may be empty"));
         }
         self.config = Rc::new(config);
         Ok(())
@@ -89,9 +89,9 @@ impl StreamContext for Connection {
         let start = data.bytes(0, self.config.longest())?;
         match self.config.judge(&start) {
             Verdict::Allowed => self.allowed = true,
-            // Never more than the longest prefix: what is longer than that is decided.
+            // At most the longest prefix: with more bytes, the decision is made.
             Verdict::Undecided if !end_of_stream => return Ok(NetworkFilterStatus::StopIteration),
-            // A client that leaves without a word has done nothing wrong: a health check, perhaps.
+            // A client that disconnects without data is allowed: it may be a health check.
             Verdict::Undecided if start.is_empty() => {}
             Verdict::Undecided | Verdict::Refused => {
                 let client = stream_info::source().address()?.and_then(|address| address.ip());

@@ -68,7 +68,7 @@ fn a_configuration_that_allows_nothing_or_everything_is_refused(mut host: Host) 
     host.tcp();
     for prefixes in [json!([]), json!(["PING", ""])] {
         let refused = host.configure(json!({ "prefixes": prefixes })).unwrap_err();
-        assert!(refused.to_string().contains("needs at least one"), "{refused}");
+        assert!(refused.to_string().contains("at least one prefix is required"), "{refused}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `guard` refuses requests whose path begins with one of its configuration's lines.
+//! `guard` refuses requests whose path begins with a line of its configuration.
 
 use crate::REFUSED;
 use proxy_filter::configured::RequestPath;
@@ -18,7 +18,7 @@ impl RootContext for Guard {
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
         let text = String::from_utf8(configuration.bytes()?)?;
         let lines = text.lines().filter(|line| !line.is_empty());
-        // A prefix that no path has would guard nothing.
+        // A prefix without `/` would match no path.
         self.prefixes = lines.map(RequestPath::new).collect::<Result<_>>()?;
         Ok(())
     }

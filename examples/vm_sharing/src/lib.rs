@@ -1,5 +1,5 @@
-//! Two filters of one module in one VM: `guard` refuses requests, `stamp` says in each response how
-//! many were refused.
+//! Two filters of one module in one VM. `guard` refuses requests, and `stamp` adds their number to
+//! each response.
 
 #[cfg(test)]
 mod tests;
@@ -10,8 +10,8 @@ mod stamp;
 use std::cell::Cell;
 
 thread_local! {
-    /// Both filters see it, because plugins with the same `vm_config` share a VM, and with it its
-    /// memory. Each of Envoy's workers has a VM of its own, and so a number of its own.
+    /// Both filters see it, because plugins with the same `vm_config` share a VM and its memory.
+    /// Each of Envoy's workers has its own VM, and so its own number.
     static REFUSED: Cell<u64> = const { Cell::new(0) };
 }
 

@@ -1,5 +1,5 @@
-//! `stamp` adds a header, named by its configuration, with the number of requests that `guard` has
-//! refused.
+//! `stamp` adds a header with the number of requests that `guard` has refused. Its configuration is
+//! the name of the header.
 
 use crate::REFUSED;
 use proxy_filter::configured::HeaderName;
@@ -43,7 +43,7 @@ impl Context for Stamped {
     }
 
     fn failure_policy(&self) -> FailurePolicy {
-        // A response without the stamp is better than none.
+        // A failure to set the header does not fail the response.
         FailurePolicy::Open
     }
 }

@@ -1,4 +1,4 @@
-//! What the operator configures.
+//! The configuration.
 
 use crate::scan::Rules;
 use proxy_filter::fields::MediaType;
@@ -14,7 +14,7 @@ pub(crate) struct Config {
     pub(crate) largest_request_body: usize,
 }
 
-/// The configuration as it is written.
+/// The configuration as JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {
@@ -45,7 +45,8 @@ impl TryFrom<Text> for Config {
     }
 }
 
-/// Whether ASCII characters are themselves in a body of this type, perhaps with zeros between them.
+/// Whether ASCII characters have their own byte in a body of this type, possibly with zeros between
+/// them.
 pub(crate) fn is_readable(media: Option<&MediaType>) -> bool {
     const CHARSETS: [&str; 12] = [
         "utf-8",

@@ -1,13 +1,13 @@
-//! Undoes the ways in which text is written so that a pattern does not show. Each decoder takes a
-//! byte at a time and keeps a few, so that it does not matter where a body is cut into chunks.
+//! Decoders for the encodings that can hide a pattern. Each decoder reads a byte at a time and
+//! stores a few, so that the ends of chunks do not matter.
 
-/// One way to write text differently, undone.
+/// A decoder.
 pub(crate) trait Decode {
-    /// Takes a byte, and adds what is known now to `out`.
+    /// Reads a byte, and appends the bytes that are decoded now to `out`.
     fn push(&mut self, byte: u8, out: &mut Vec<u8>);
 }
 
-/// `%2e`, `%u002e`, and `+` for a space. What has been encoded several times is decoded as often.
+/// `%2e`, `%u002e`, and `+` for a space. Repeated encodings are decoded repeatedly.
 #[derive(Debug, Default)]
 pub(crate) struct Percent {
     /// The start of an escape.
@@ -33,7 +33,7 @@ impl Decode for Percent {
                 let wide = self.pending.len() > 3;
                 self.pending.clear();
                 match u8::try_from(unit) {
-                    // Perhaps the start of another escape.
+                    // May be the start of another escape.
                     Ok(b'%') => self.pending.push(b'%'),
                     Ok(byte) if !wide => out.push(byte),
                     _ => push_unit(unit, out),
@@ -81,8 +81,8 @@ impl Decode for Backslash {
     }
 }
 
-/// Comments of SQL, `/* … */`, as a space. `/*!50000 … */`, which a server executes, loses its
-/// marks only.
+/// Comments of SQL, `/* … */`, become a space. A server executes the text in `/*!50000 … */`, so
+/// only its marks are removed.
 #[derive(Debug, Default)]
 pub(crate) struct Comments {
     state: Comment,
@@ -134,8 +134,9 @@ impl Decode for Comments {
     }
 }
 
-/// What is the same to many readers: upper and lower case, all white space, overlong and fullwidth
-/// characters. Zeros and characters without a width are dropped, so that UTF-16 reads like ASCII.
+/// Maps text that many readers treat as equal to the same bytes: upper and lower case, all white
+/// space, overlong and fullwidth characters. Zeros and characters without a width are dropped, so
+/// that UTF-16 reads like ASCII.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fold {
     /// The start of a character of several bytes.
@@ -158,7 +159,7 @@ impl Decode for Fold {
             Some(_) => 4,
         };
         if byte & 0xc0 != 0x80 {
-            // No character: its bytes stand for themselves.
+            // The bytes are not a character, and are used separately.
             for byte in core::mem::take(&mut self.pending) {
                 self.emit(byte, out);
             }
@@ -215,7 +216,8 @@ impl Fold {
     }
 }
 
-/// All bytes through one decoder. What it still keeps at the end is no escape, and is dropped.
+/// Returns all bytes through one decoder. Bytes that it still stores at the end are not an escape,
+/// and are dropped.
 pub(crate) fn decoded(decoder: &mut dyn Decode, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     for byte in bytes {
@@ -224,13 +226,13 @@ pub(crate) fn decoded(decoder: &mut dyn Decode, bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The number that hexadecimal digits write: at most four of them.
+/// Returns the number in at most four hexadecimal digits.
 fn number(digits: &[u8]) -> u16 {
     let digits = digits.iter().filter_map(|digit| char::from(*digit).to_digit(16));
     digits.fold(0, |number, digit| number << 4 | u16::try_from(digit).unwrap_or_default())
 }
 
-/// A UTF-16 unit as UTF-8. Half a pair is no character.
+/// Appends a UTF-16 unit as UTF-8. Half of a pair is not a character.
 fn push_unit(unit: u16, out: &mut Vec<u8>) {
     let character = char::from_u32(unit.into()).unwrap_or('\u{fffd}');
     out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());

@@ -4,8 +4,8 @@ use crate::scan::Rules;
 use proxy_filter::fields::Pairs;
 use std::collections::BTreeMap;
 
-/// The rule whose pattern is in a field. Repeated fields are joined, as the upstream may do it: a
-/// pattern may be spread over them.
+/// Returns the rule whose pattern is in a field. Repeated fields are joined, as the upstream may
+/// do, because a pattern may be spread over them.
 pub(crate) fn find<'a>(rules: &'a Rules, fields: &Pairs) -> Option<&'a str> {
     let mut joined: BTreeMap<&[u8], Vec<u8>> = BTreeMap::new();
     for (name, value) in fields {

@@ -1,5 +1,5 @@
 //! A web application firewall: refuses requests and responses that contain a configured pattern, in
-//! any of the ways in which it may be written.
+//! several encodings.
 //!
 //! ```json
 //! {
@@ -9,8 +9,8 @@
 //! }
 //! ```
 //!
-//! Bodies are scanned chunk by chunk: a chunk is forwarded once it has been scanned, and no pattern
-//! is forwarded whole. What cannot be scanned is refused.
+//! Bodies are scanned chunk by chunk. A chunk is forwarded once it has been scanned, and no pattern
+//! is forwarded whole. Messages that cannot be scanned are refused.
 
 mod config;
 mod decode;
@@ -28,9 +28,8 @@ async fn waf(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let mut head = false;
     match inspect_request(&mut exchange, &config, &mut head).await {
-        // The upstream, Envoy or another filter has responded before the request ended. Nothing
-        // more of the request is forwarded, because this function awaited it. The response is
-        // inspected.
+        // The upstream, Envoy or another filter has responded before the request ended. The rest of
+        // the request is dropped, because this function awaited it. The response is inspected.
         Err(error) if error.kind() == ErrorKind::EarlyResponse => {}
         result => result?,
     }
@@ -42,7 +41,7 @@ async fn inspect_request(exchange: &mut Exchange<Config>, config: &Config, head:
     let request = exchange.request_headers().await?;
     let method = request.method()?.unwrap_or_default();
     *head = method == "HEAD";
-    // What follows is no body that could be scanned.
+    // The bytes that follow are not a body, and cannot be scanned.
     if method == "CONNECT" || request.get("upgrade")?.is_some() {
         return Err(refusal(403, "upgrade").into());
     }
@@ -51,7 +50,7 @@ async fn inspect_request(exchange: &mut Exchange<Config>, config: &Config, head:
     }
     refuse_if_found(403, fields::find(rules, &request.pairs()?))?;
     refuse_if_found(403, rules.find(&scan::resolved(&request.path()?.unwrap_or_default())))?;
-    // So that the response can be scanned: whole, and without a coding.
+    // Requests a whole response without compression, so that it can be scanned.
     request.replace("accept-encoding", "identity")?;
     for name in ["range", "if-range", "a-im"] {
         request.remove(name)?;
@@ -72,7 +71,7 @@ async fn inspect_request(exchange: &mut Exchange<Config>, config: &Config, head:
     }
 }
 
-/// Once the headers of the response have been sent, a refusal resets the stream.
+/// Inspects the response. Once its headers have been sent, a refusal resets the stream.
 async fn inspect_response(exchange: &mut Exchange<Config>, config: &Config, head: bool) -> Result<()> {
     let rules = &config.response;
     let response = exchange.response_headers().await?;
@@ -93,7 +92,7 @@ async fn inspect_response(exchange: &mut Exchange<Config>, config: &Config, head
     }
 }
 
-/// Whether a response is encoded, a part of one, or no longer HTTP.
+/// Whether a response is encoded, partial, or no longer HTTP.
 fn is_unreadable(response: &ResponseHeaders, status: u16) -> Result<bool> {
     let media = response.media_type()?;
     let ranges = media.as_ref().is_some_and(|media| media.essence() == "multipart/byteranges");
@@ -108,7 +107,7 @@ fn refuse_if_found(status: u16, rule: Option<&str>) -> Result<()> {
     }
 }
 
-/// The client learns nothing about the rules: their names are for the access log.
+/// The client gets no name of a rule: the names are for the access log.
 fn refusal(status: u16, rule: &str) -> LocalReply {
     LocalReply::new(status).details(format!("waf_{rule}")).body("refused\n")
 }

@@ -1,11 +1,11 @@
-//! Finds patterns in text that comes in chunks, in everything that it may mean.
+//! Finds patterns in text that arrives in chunks, in all its encodings.
 
 use crate::decode::{Backslash, Comments, Decode, Fold, Percent, decoded};
 use aho_corasick::automaton::{Automaton, StateID};
 use aho_corasick::{Anchored, nfa::contiguous::NFA};
 use std::collections::BTreeMap;
 
-/// Patterns, found all at once.
+/// Patterns that are searched together.
 #[derive(Debug)]
 pub(crate) struct Rules {
     names: Vec<String>,
@@ -29,20 +29,20 @@ impl Rules {
         Ok(Self { names, patterns })
     }
 
-    /// The rule whose pattern is in a whole text.
+    /// Returns the rule whose pattern is in a complete text.
     pub(crate) fn find(&self, text: &[u8]) -> Option<&str> {
         let mut scanner = Scanner::new(self);
         scanner.push(text).or_else(|| scanner.finish())
     }
 }
 
-/// What a text may mean: what undoes it, and the bytes without which it is the same as the plain
-/// text.
+/// A way to decode a text: the bytes without which it does not differ from the plain text, and its
+/// decoders.
 type View = (&'static [u8], fn() -> Vec<Box<dyn Decode>>);
 
 const VIEWS: [View; 5] = [
     (b"%+", || vec![percent()]),
-    // `%%32%65` is `%2e` when it has been decoded once.
+    // `%%32%65` is `%2e` after one decoding.
     (b"%", || vec![percent(), percent()]),
     (b"%+/*", || vec![percent(), comments()]),
     (b"\\", || vec![backslash()]),
@@ -62,11 +62,11 @@ fn comments() -> Box<dyn Decode> {
     Box::new(Comments::default())
 }
 
-/// A text that is scanned as it comes. Its memory does not grow with the text.
+/// Scans a text that arrives in parts. Its memory does not grow with the text.
 pub(crate) struct Scanner<'a> {
     rules: &'a Rules,
     plain: Progress,
-    /// The text as the views see it, once they differ.
+    /// The decoded texts, once they differ from the plain text.
     decoded: [Option<Decoded>; VIEWS.len()],
 }
 
@@ -75,7 +75,7 @@ struct Decoded {
     progress: Progress,
 }
 
-/// How far a text, and the patterns in it, are.
+/// The state of a text and of the search in it.
 #[derive(Clone)]
 struct Progress {
     fold: Fold,
@@ -87,12 +87,12 @@ const PART: usize = 4096;
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(rules: &'a Rules) -> Self {
-        // Only an anchored search may have no start.
+        // Only an anchored search can fail here.
         let state = rules.patterns.start_state(Anchored::No).unwrap_or_default();
         Self { rules, plain: Progress { fold: Fold::default(), state }, decoded: Default::default() }
     }
 
-    /// Scans the next part of the text: the name of the rule that is found.
+    /// Scans the next part of the text. Returns the name of the rule that matches.
     pub(crate) fn push(&mut self, text: &[u8]) -> Option<&'a str> {
         text.chunks(PART).find_map(|part| self.push_part(part))
     }
@@ -114,7 +114,7 @@ impl<'a> Scanner<'a> {
         None
     }
 
-    /// Scans what may be an escape that the text does not finish.
+    /// Scans bytes that may be an incomplete escape.
     pub(crate) fn finish(&mut self) -> Option<&'a str> {
         self.push(b"\n\n")
     }
@@ -138,8 +138,8 @@ impl Progress {
     }
 }
 
-/// The path of a request target, as a server may resolve it: decoded, without parameters (`;a=b`),
-/// empty segments, `.` and `..`.
+/// Returns the path of a request target as a server may resolve it: decoded, without parameters
+/// (`;a=b`), empty segments, `.` and `..`.
 pub(crate) fn resolved(target: &[u8]) -> Vec<u8> {
     let path = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
     let path = [&mut Percent::default(), &mut Percent::default()]

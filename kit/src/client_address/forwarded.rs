@@ -2,37 +2,36 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Who forwarded a request, or received it.
+/// A node that forwarded or received a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Node {
-    /// An address, and the port where it was given. An obfuscated port (`:_x`) is left out.
+    /// An address, and the port if present. An obfuscated port (`:_x`) is dropped.
     Address(IpAddr, Option<u16>),
     /// `unknown`.
     Unknown,
-    /// A name that a proxy made up: `_hidden`.
+    /// An obfuscated name: `_hidden`.
     Obfuscated(String),
 }
 
-/// What one proxy wrote.
+/// The parameters that one proxy added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Forwarded {
-    /// Who sent the request to the proxy.
+    /// The node that sent the request to the proxy.
     pub r#for: Option<Node>,
-    /// Where the proxy received the request.
+    /// The interface of the proxy that received the request.
     pub by: Option<Node>,
     /// The `host` header that the proxy received.
     pub host: Option<Vec<u8>>,
-    /// The scheme with which the request was sent: `http`, `https`.
+    /// The scheme of the request: `http`, `https`.
     pub proto: Option<Vec<u8>>,
 }
 
-/// Reads a `forwarded` header: what each proxy wrote, the one next to the client first. `None` if
-/// any part is malformed, or an element has a parameter twice. Unknown parameters are skipped.
+/// Parses a `forwarded` header. The element next to the client is the first. Returns `None` if any
+/// part is malformed, or an element has a parameter twice. Unknown parameters are skipped.
 ///
-/// A client can send this header: believe the elements at the end only, one for each proxy that is
-/// trusted.
+/// A client can send this header. Trust only the elements at the end, one for each trusted proxy.
 ///
 /// ```
 /// use proxy_filter_kit::client_address::{Node, forwarded};
@@ -81,7 +80,7 @@ pub fn forwarded(header: &[u8]) -> Option<Vec<Forwarded>> {
     }
 }
 
-/// A name, a value, and what follows them.
+/// Returns a name, a value, and the rest.
 fn pair(text: &[u8]) -> Option<(&[u8], Vec<u8>, &[u8])> {
     let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
     let end = text.iter().position(|byte| !is_token(byte)).filter(|end| *end > 0)?;
@@ -98,7 +97,7 @@ fn pair(text: &[u8]) -> Option<(&[u8], Vec<u8>, &[u8])> {
             }
         }
     }
-    // More than a token: ports and IPv6 addresses that proxies forget to quote.
+    // More characters than a token has: ports, and IPv6 addresses that proxies send without quotes.
     let is_value = |byte: &u8| is_token(byte) || b":[]".contains(byte);
     let end = rest.iter().position(|byte| !is_value(byte)).unwrap_or(rest.len());
     let (value, rest) = rest.split_at_checked(end)?;
@@ -123,7 +122,7 @@ fn node(value: &[u8]) -> Option<Node> {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
     if let Ok(address) = text.parse::<Ipv6Addr>() {
-        return Some(Node::Address(address.into(), None)); // without the brackets that the RFC demands
+        return Some(Node::Address(address.into(), None)); // without the brackets that the RFC requires
     }
     let (name, port) = if let Some(inner) = text.strip_prefix('[') {
         let (address, port) = inner.split_once(']')?;

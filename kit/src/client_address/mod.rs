@@ -1,7 +1,7 @@
 //! The address of the client behind trusted proxies, and sets of networks.
 //!
-//! A client can write anything into `x-forwarded-for` and `forwarded`. Only what a trusted proxy
-//! added counts: the addresses at the end of the list, one for each trusted hop.
+//! A client can write any value into `x-forwarded-for` and `forwarded`. Only the addresses that
+//! trusted proxies added are reliable: those at the end of the list, one for each trusted hop.
 //!
 //! ```
 //! use proxy_filter_kit::client_address::{NetworkSet, TrustedProxies};

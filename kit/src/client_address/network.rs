@@ -5,10 +5,10 @@ use core::net::{IpAddr, Ipv6Addr};
 use core::str::FromStr;
 use hashbrown::{HashMap, hash_map::Entry};
 
-/// A network: an address and the length of its prefix. `10.0.0.0/8`, `2001:db8::/32`, or one
-/// address alone.
+/// A network: an address and the length of its prefix, such as `10.0.0.0/8` or `2001:db8::/32`, or
+/// a single address.
 ///
-/// Bits after the prefix are ignored, as Envoy does. An IPv4-mapped IPv6 network
+/// Bits after the prefix are ignored, as in Envoy. An IPv4-mapped IPv6 network
 /// (`::ffff:10.0.0.0/104`) is the IPv4 network.
 ///
 /// ```
@@ -23,11 +23,11 @@ use hashbrown::{HashMap, hash_map::Entry};
 pub struct Network {
     /// IPv6, with IPv4 mapped into it: one table serves both.
     bits: u128,
-    /// Of `bits`: 96 more than what is written for IPv4.
+    /// The length within `bits`: for IPv4, 96 more than in the text.
     prefix: u8,
 }
 
-/// Why a text is not a network.
+/// The fault of a text that is not a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NetworkError {
@@ -48,7 +48,7 @@ impl fmt::Display for NetworkError {
 
 impl std::error::Error for NetworkError {}
 
-/// The bits before which IPv4 addresses stand.
+/// The number of bits before an IPv4 address.
 const MAPPED: u8 = 96;
 
 fn bits(address: IpAddr) -> u128 {
@@ -59,7 +59,7 @@ fn bits(address: IpAddr) -> u128 {
 }
 
 const fn mask(prefix: u8) -> u128 {
-    // A shift by all bits is not defined: `/0` has no bits.
+    // Shifting by all bits is not defined: `/0` has no bits.
     match u128::MAX.checked_shl(128 - prefix as u32) {
         Some(mask) => mask,
         None => 0,
@@ -67,10 +67,10 @@ const fn mask(prefix: u8) -> u128 {
 }
 
 impl Network {
-    /// A network of an address and the length of its prefix, in bits.
+    /// Creates a network from an address and the length of its prefix in bits.
     ///
     /// # Errors
-    /// The prefix is longer than the address.
+    /// Fails if the prefix is longer than the address.
     pub fn new(address: IpAddr, prefix: u8) -> Result<Self, NetworkError> {
         let (longest, before) = if address.is_ipv4() { (32, MAPPED) } else { (128, 0) };
         if prefix > longest {
@@ -121,12 +121,12 @@ impl fmt::Debug for Network {
     }
 }
 
-/// A table from networks to values, in which the most specific network wins: a country, a tenant, a
-/// rule for an address.
+/// A table from networks to values, in which the most specific network applies: a country, a
+/// tenant, a rule for an address.
 ///
-/// A look-up takes one hash probe for each length of prefix in the table, 129 at most, however many
-/// networks there are. An entry takes about 24 bytes and the value: 100,000 networks without a
-/// value 4 MB.
+/// A look-up takes one hash probe for each length of prefix in the table, at most 129, for any
+/// number of networks. An entry needs about 24 bytes plus the value: 100,000 networks without
+/// values need 4 MB.
 ///
 /// ```
 /// use proxy_filter_kit::client_address::NetworkMap;
@@ -141,17 +141,17 @@ impl fmt::Debug for Network {
 #[derive(Clone)]
 pub struct NetworkMap<T> {
     networks: HashMap<Network, T>,
-    /// How many networks have this prefix, the longest first.
+    /// The number of networks with each prefix length, the longest first.
     prefixes: Vec<(u8, usize)>,
 }
 
 impl<T> NetworkMap<T> {
-    /// An empty table.
+    /// Creates an empty table.
     pub fn new() -> Self {
         Self { networks: HashMap::new(), prefixes: Vec::new() }
     }
 
-    /// Puts a network into the table, and returns its value before.
+    /// Inserts a network, and returns its previous value.
     pub fn insert(&mut self, network: Network, value: T) -> Option<T> {
         match self.networks.entry(network) {
             Entry::Occupied(mut entry) => Some(entry.insert(value)),
@@ -168,7 +168,7 @@ impl<T> NetworkMap<T> {
         }
     }
 
-    /// Takes a network out of the table, and returns its value.
+    /// Removes a network, and returns its value.
     pub fn remove(&mut self, network: Network) -> Option<T> {
         let value = self.networks.remove(&network)?;
         self.prefixes.retain_mut(|(prefix, count)| {
@@ -178,7 +178,7 @@ impl<T> NetworkMap<T> {
         Some(value)
     }
 
-    /// Returns the value of the most specific network that has the address.
+    /// Returns the value of the most specific network that contains the address.
     pub fn get(&self, address: IpAddr) -> Option<&T> {
         let bits = bits(address);
         self.prefixes
@@ -186,12 +186,12 @@ impl<T> NetworkMap<T> {
             .find_map(|(prefix, _)| self.networks.get(&Network { bits: bits & mask(*prefix), prefix: *prefix }))
     }
 
-    /// How many networks the table has.
+    /// Returns the number of networks.
     pub fn len(&self) -> usize {
         self.networks.len()
     }
 
-    /// Whether the table has no network.
+    /// Whether the table is empty.
     pub fn is_empty(&self) -> bool {
         self.networks.is_empty()
     }
@@ -225,8 +225,8 @@ impl<T> FromIterator<(Network, T)> for NetworkMap<T> {
     }
 }
 
-/// A set of networks: allowed and denied addresses, trusted proxies. See [`NetworkMap`] for what it
-/// costs.
+/// A set of networks: allowed and denied addresses, trusted proxies. [`NetworkMap`] describes its
+/// cost.
 ///
 /// ```
 /// use proxy_filter_kit::client_address::NetworkSet;
@@ -241,10 +241,10 @@ impl<T> FromIterator<(Network, T)> for NetworkMap<T> {
 pub struct NetworkSet(NetworkMap<()>);
 
 impl NetworkSet {
-    /// Reads a list with one network a line; `#` begins a comment.
+    /// Parses a list with one network in each line. `#` begins a comment.
     ///
     /// # Errors
-    /// The number of the first line that is not a network, from 1, and why.
+    /// Fails with the number of the first line that is not a network, from 1, and the fault.
     pub fn parse(list: &str) -> Result<Self, (usize, NetworkError)> {
         let mut set = Self::default();
         for (index, line) in list.lines().enumerate() {
@@ -261,17 +261,17 @@ impl NetworkSet {
         self.0.insert(network, ());
     }
 
-    /// Whether an address is in one of the networks.
+    /// Whether a network of the set contains the address.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.get(address).is_some()
     }
 
-    /// How many networks the set has.
+    /// Returns the number of networks.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether the set has no network.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

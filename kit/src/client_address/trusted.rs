@@ -1,10 +1,10 @@
-//! Which address of `x-forwarded-for` is the client's.
+//! Finds the client's address in `x-forwarded-for`.
 
 use super::forwarded::{Node, forwarded};
 use super::network::NetworkSet;
 use core::net::{IpAddr, SocketAddr};
 
-/// The proxies between this one and the clients whose words are believed.
+/// The trusted proxies between this proxy and the clients.
 ///
 /// Addresses are compared as [`NetworkSet`] does: an IPv4-mapped IPv6 address is an IPv4 address,
 /// and is returned as one.
@@ -18,26 +18,27 @@ enum Trust {
 }
 
 impl TrustedProxies {
-    /// Trusts so many proxies, wherever they are. With 0, the client is the peer of the connection.
-    /// This is Envoy's `xff_num_trusted_hops`, but for the address of a peer: Envoy has appended
-    /// that to `x-forwarded-for` before a filter sees it, if `use_remote_address` is on.
+    /// Trusts this number of proxies, with any addresses. With 0, the client is the peer of the
+    /// connection. This is Envoy's `xff_num_trusted_hops`, with one difference: if
+    /// `use_remote_address` is on, Envoy has already appended the peer's address to
+    /// `x-forwarded-for` before a filter runs.
     ///
-    /// If a client can reach this proxy around one of them, it can choose its address.
+    /// If a client can bypass one of the proxies, it can choose its address.
     pub const fn hops(count: usize) -> Self {
         Self(Trust::Hops(count))
     }
 
-    /// Trusts proxies in these networks: the client is the first address, from the end, that is in
-    /// none of them.
+    /// Trusts proxies in these networks. The client is the last address of the list that is in none
+    /// of them.
     pub const fn networks(networks: NetworkSet) -> Self {
         Self(Trust::Networks(networks))
     }
 
-    /// Returns the client's address. `peer` is the other end of the connection, without what is in
-    /// the header; the values of all `x-forwarded-for` headers follow, in their order.
+    /// Returns the client's address. `peer` is the address of the connection's other end. The
+    /// values of all `x-forwarded-for` headers follow, in their order.
     ///
-    /// An element that is not an address ends the search: the proxy that added it is the last that
-    /// is known, and its address is returned.
+    /// An element that is not an address ends the search. The result is then the address of the
+    /// proxy that added it.
     ///
     /// ```
     /// use proxy_filter_kit::client_address::TrustedProxies;
@@ -52,8 +53,8 @@ impl TrustedProxies {
         self.search(peer, elements.map(parse_address))
     }
 
-    /// [`client`](Self::client), with the values of all `forwarded` headers (RFC 7239) instead.
-    /// `unknown` and obfuscated nodes end the search, and so does a malformed element.
+    /// As [`client`](Self::client), with the values of all `forwarded` headers (RFC 7239).
+    /// `unknown`, obfuscated nodes and malformed elements end the search.
     ///
     /// ```
     /// use proxy_filter_kit::client_address::TrustedProxies;
@@ -66,8 +67,8 @@ impl TrustedProxies {
     pub fn client_forwarded(&self, peer: IpAddr, values: &[&[u8]]) -> IpAddr {
         let mut nodes: Vec<Option<IpAddr>> = Vec::new();
         for value in values {
-            // A header that is malformed anywhere says nothing: an unclosed quote swallows what a
-            // proxy added after it.
+            // A malformed header is not used at all: an unclosed quote hides everything that a
+            // later proxy added.
             match forwarded(value) {
                 Some(elements) => nodes.extend(elements.into_iter().map(|element| match element.r#for {
                     Some(Node::Address(address, _)) => Some(address.to_canonical()),
@@ -96,7 +97,8 @@ impl TrustedProxies {
     }
 }
 
-/// Reads an address as proxies write it: with or without port and brackets, with spaces around it.
+/// Parses an address as proxies write it: with or without port and brackets, and with surrounding
+/// spaces.
 ///
 /// ```
 /// use proxy_filter_kit::client_address::parse_address;

@@ -5,7 +5,7 @@ use core::time::Duration;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// What a token says. Claims that have no field stand in `others`.
+/// The claims of a token. Claims without a field are in `others`.
 ///
 /// ```
 /// use proxy_filter_kit::jwt::Claims;
@@ -23,7 +23,7 @@ pub struct Claims {
     /// `iss`.
     #[serde(rename = "iss", default)]
     pub issuer: Option<String>,
-    /// `sub`. It may have any characters: check it before it becomes a header.
+    /// `sub`. It may have any characters. Check it before it is sent in a header.
     #[serde(rename = "sub", default)]
     pub subject: Option<String>,
     /// `aud`: one or several.
@@ -59,15 +59,17 @@ fn one_or_several<'de, D: Deserializer<'de>>(claim: D) -> Result<Vec<String>, D:
     })
 }
 
-/// A date: a number of seconds, with a fraction or not. One before 1970 is 1970; one that is too large for the type the largest.
+/// A date: a number of seconds, with or without a fraction. A date before 1970 becomes 1970, and a
+/// date that is too large becomes the maximum.
 fn date<'de, D: Deserializer<'de>>(claim: D) -> Result<Option<Duration>, D::Error> {
     let seconds = f64::deserialize(claim)?;
     Ok(Some(if seconds > 0.0 { Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX) } else { Duration::ZERO }))
 }
 
-/// Which claims are accepted: who issued a token, for whom, and when it is valid.
+/// The rules for claims: the issuer, the audience, and the time for which a token is valid.
 ///
-/// By default a token must have an issuer, an audience and an expiry, and clocks may differ by a minute.
+/// By default a token must have an issuer, an audience and an expiry, and clocks may differ by a
+/// minute.
 #[derive(Clone, Debug)]
 pub struct Rules {
     issuer: Option<String>,
@@ -76,13 +78,13 @@ pub struct Rules {
     expiry_is_required: bool,
 }
 
-/// Why claims are refused.
+/// The reason why claims are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClaimError {
     /// The issuer is missing or another one.
     Issuer,
-    /// The audience is missing or others.
+    /// The audience is missing or another one.
     Audience,
     /// The token does not expire.
     NoExpiry,
@@ -117,21 +119,21 @@ impl Rules {
         }
     }
 
-    /// Accepts any issuer that the keys belong to.
+    /// Accepts any issuer whose keys are in the set.
     #[must_use]
     pub fn any_issuer(mut self) -> Self {
         self.issuer = None;
         self
     }
 
-    /// Sets by how much the clocks of issuer and proxy may differ.
+    /// Sets the accepted difference between the clocks of issuer and proxy.
     #[must_use]
     pub const fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
         self
     }
 
-    /// Accepts tokens that never expire.
+    /// Accepts tokens without an expiry.
     #[must_use]
     pub const fn without_expiry(mut self) -> Self {
         self.expiry_is_required = false;
@@ -141,7 +143,7 @@ impl Rules {
     /// Checks claims at a time since 1970.
     ///
     /// # Errors
-    /// The first rule that is broken.
+    /// Fails with the first rule that is violated.
     pub fn check(&self, claims: &Claims, now: Duration) -> Result<(), ClaimError> {
         if self.issuer.is_some() && self.issuer != claims.issuer {
             return Err(ClaimError::Issuer);

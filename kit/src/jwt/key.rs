@@ -1,4 +1,4 @@
-//! Keys, and sets of them.
+//! Keys and key sets.
 
 use super::decode;
 use core::fmt;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-/// How a token is signed.
+/// The algorithm of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "their names are those of RFC 7518 and 8037")]
@@ -32,7 +32,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// The algorithm with this name; `None` for others, `none` among them.
+    /// Returns the algorithm with this name; `None` for others, including `none`.
     pub fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "HS256" => Self::HS256,
@@ -52,11 +52,11 @@ impl Algorithm {
     }
 }
 
-/// A key with which signatures are verified.
+/// A key that verifies signatures.
 #[derive(Clone)]
 pub struct Key {
     pub(super) id: Option<String>,
-    /// The only algorithm for which the key is, if it says so.
+    /// The only algorithm of the key, if it names one.
     only: Option<Algorithm>,
     material: Material,
 }
@@ -94,8 +94,9 @@ fn rsa<S: SignatureScheme>(key: &rsa::PublicKey, scheme: S, hashed: &[u8], signa
 }
 
 impl Key {
-    /// A secret of HMAC, shared with the issuer. It is for the algorithms whose hash is no longer than it: 32 bytes for HS256, 48 for HS384, 64 for
-    /// HS512. `None` for fewer than 32 bytes, which can be guessed from one token.
+    /// Creates an HMAC secret that is shared with the issuer. It is for the algorithms whose hash
+    /// is not longer than the secret: 32 bytes for HS256, 48 for HS384, 64 for HS512. Returns
+    /// `None` for fewer than 32 bytes, because they can be guessed from one token.
     ///
     /// Source: RFC 7518, section 3.2.
     pub fn secret(id: Option<String>, secret: impl Into<Vec<u8>>) -> Option<Self> {
@@ -103,7 +104,8 @@ impl Key {
         (secret.len() >= 32).then_some(Self { id, only: None, material: Material::Secret(secret) })
     }
 
-    /// Reads one key as JSON (a JWK): public keys, and secrets (`oct`) too. `None` for a key of another kind or use, or that is malformed.
+    /// Parses one key as JSON (a JWK): a public key or a secret (`oct`). Returns `None` if the key
+    /// has another kind or use, or is malformed.
     pub fn from_jwk(json: &[u8]) -> Option<Self> {
         serde_json::from_slice::<Jwk>(json).ok()?.key(true)
     }
@@ -128,7 +130,7 @@ impl Key {
         }
     }
 
-    /// Whether a signature of these bytes is by this key.
+    /// Whether this key has signed these bytes.
     pub fn verify(&self, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
         if !self.is_for(algorithm) {
             return false;
@@ -166,13 +168,13 @@ impl Key {
     }
 }
 
-/// A set of keys: the issuer's JWKS, or keys of one's own.
+/// A set of keys: the issuer's JWKS, or your own keys.
 #[derive(Clone, Debug, Default)]
 pub struct Jwks {
     pub(super) keys: Vec<Key>,
 }
 
-/// The text is not a set of keys: not an object with the array `keys`.
+/// The text is not a set of keys, which is an object with the array `keys`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JwksError;
@@ -186,15 +188,18 @@ impl fmt::Display for JwksError {
 impl std::error::Error for JwksError {}
 
 impl Jwks {
-    /// How many keys are kept of a set.
+    /// The maximum number of keys in a set.
     pub const MAX_KEYS: usize = 100;
 
-    /// Reads a set of public keys. An entry that is of another kind or use, or malformed, is skipped and takes no other down (RFC 7517, section 5).
-    /// Secrets (`oct`) are skipped: who publishes them has none. A byte-order mark before the set is skipped, and bytes that are not UTF-8 only spoil the
-    /// entry in which they are. At most [`MAX_KEYS`](Self::MAX_KEYS) keys are kept.
+    /// Parses a set of public keys. An entry that has another kind or use, or is malformed, is
+    /// skipped without an effect on others (RFC 7517, section 5). Secrets (`oct`) are skipped,
+    /// because a published secret is not secret. A byte-order mark before the set is skipped. Bytes
+    /// that are not UTF-8 invalidate only their entry. At most [`MAX_KEYS`](Self::MAX_KEYS) keys
+    /// are stored.
     ///
     /// # Errors
-    /// The text is not a set of keys. A set of which no key can be used is none: see [`is_empty`](Self::is_empty).
+    /// Fails if the text is not a set of keys. A set without usable keys is not an error: see
+    /// [`is_empty`](Self::is_empty).
     pub fn parse(json: &[u8]) -> Result<Self, JwksError> {
         let text = String::from_utf8_lossy(json);
         let set: JwkSet<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|_| JwksError)?;
@@ -202,12 +207,12 @@ impl Jwks {
         Ok(Self { keys: entries.filter_map(|entry| entry.key(false)).take(Self::MAX_KEYS).collect() })
     }
 
-    /// How many keys the set has.
+    /// Returns the number of keys.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether the set has no key.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
@@ -225,7 +230,8 @@ struct JwkSet<'a> {
     keys: Vec<&'a RawValue>,
 }
 
-/// A key as it is published. Kinds that are not known here may have other members, and any member any type.
+/// A key as it is published. A key of an unknown kind may have other members, and any member may
+/// have any type.
 #[derive(Deserialize)]
 struct Jwk {
     kid: Option<String>,
@@ -233,7 +239,7 @@ struct Jwk {
     alg: Option<String>,
     r#use: Option<String>,
     key_ops: Option<Vec<String>>,
-    // What a key of one kind needs may be anything in a key of another.
+    // The same member may have any meaning in a key of another kind.
     #[serde(default, deserialize_with = "text")]
     crv: Option<String>,
     #[serde(default, deserialize_with = "text")]
@@ -248,7 +254,7 @@ struct Jwk {
     k: Option<String>,
 }
 
-/// A member that is text; of any other type, it counts as missing.
+/// A member with text. A member of another type counts as missing.
 fn text<'de, D: Deserializer<'de>>(member: D) -> Result<Option<String>, D::Error> {
     let member = Box::<RawValue>::deserialize(member)?;
     Ok(serde_json::from_str(member.get()).ok())
@@ -258,7 +264,7 @@ impl Jwk {
     fn key(self, with_secrets: bool) -> Option<Key> {
         let is_for_verifying = self.r#use.as_deref().is_none_or(|used| used == "sig")
             && self.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
-        // A key for an algorithm that is not known here is for none that is.
+        // A key for an unknown algorithm is not used for a known one.
         let only = match &self.alg {
             Some(name) => Some(Algorithm::from_name(name)?),
             None => None,
@@ -275,7 +281,7 @@ impl Jwk {
             }
             ("OKP", Some("Ed25519")) => {
                 let key = ed25519::VerifyingKey::from_bytes(&coordinate(bytes(&self.x)?)?).ok()?;
-                // With a weak key, a signature is valid for many messages.
+                // With a weak key, one signature is valid for many messages.
                 Material::Ed25519(Some(key).filter(|key| !key.is_weak())?)
             }
             ("RSA", _) => {

@@ -1,4 +1,4 @@
-//! JSON Web Tokens: signatures, keys, claims, and a cache of tokens that were verified.
+//! JSON Web Tokens: signatures, keys, claims, and a cache of verified tokens.
 //!
 //! ```
 //! use proxy_filter_kit::jwt::{Claims, Jwks, Rules, TokenCache};
@@ -20,9 +20,9 @@
 //! # assert!(subject(b"a.b.c", &Jwks::parse(br#"{"keys":[]}"#).unwrap(), &mut cache, Duration::ZERO).is_err());
 //! ```
 //!
-//! A key is used with its own algorithms only, whatever a token says: `none` is no algorithm, a public key is never a secret of HMAC.
-//! Accepted are HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, and
-//! `EdDSA` with Ed25519.
+//! A key is used only with its own algorithms, whatever algorithm a token names. `none` is not an
+//! algorithm, and a public key is never an HMAC secret. HS256, HS384, HS512, RS256, RS384, RS512,
+//! PS256, PS384, PS512, ES256, ES384, and `EdDSA` with Ed25519 are accepted.
 //!
 //! Source: RFC 7515, 7517, 7518, 7519, 8037, and the advice of RFC 8725.
 
@@ -38,7 +38,7 @@ pub use token::{Header, TokenError, Verified};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 
-/// Base64 as JOSE has it: without padding, and with no bits left over.
+/// Base64 as used in JOSE: without padding, and without extra bits at the end.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Base64UrlUnpadded::decode_vec(core::str::from_utf8(text).ok()?).ok()
 }

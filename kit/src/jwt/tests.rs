@@ -1,4 +1,4 @@
-//! The vectors of the standards, and what must not be believed.
+//! The vectors of the standards, and tokens that must be refused.
 
 use super::vectors::{ED25519, PAYLOAD, VECTORS};
 use super::*;
@@ -53,7 +53,7 @@ fn a_changed_byte_is_noticed() {
     }
 }
 
-/// A random source that is not.
+/// A random source with fixed output.
 struct Zeros;
 
 impl rsa::rand_core::TryRng for Zeros {
@@ -75,7 +75,7 @@ impl rsa::rand_core::TryRng for Zeros {
 
 impl rsa::rand_core::TryCryptoRng for Zeros {}
 
-/// An algorithm, its name, the key, and how it signs.
+/// An algorithm, its name, its key, and its signing function.
 type Signer = (Algorithm, &'static str, Value, Box<dyn Fn(&[u8]) -> Vec<u8>>);
 
 fn mac<D: hmac::KeyInit + hmac::Mac>(text: &[u8]) -> Vec<u8> {
@@ -146,13 +146,13 @@ fn a_key_is_used_with_its_own_algorithms_only() {
             if other == name {
                 continue;
             }
-            // The header lies about the algorithm.
+            // The header names another algorithm.
             let lie = token(&json!({ "alg": other }), &json!({}), sign);
             assert_eq!(keys.verify(lie.as_bytes()).unwrap_err(), TokenError::Signature, "{name} as {other}");
             if other_jwk != jwk {
                 assert!(set(&other_jwk.to_string()).verify(good.as_bytes()).is_err(), "{name} by a key for {other}");
             }
-            // A key that is for one algorithm is for no other of its kind.
+            // A key for one algorithm is not used for another of its kind.
             let mut only = jwk.clone();
             only["alg"] = json!(other);
             let narrowed = Key::from_jwk(only.to_string().as_bytes());
@@ -230,7 +230,8 @@ fn a_name_says_which_key_to_use() {
     assert_eq!(verify(vec![], "b"), Err(TokenError::UnknownKey));
 }
 
-/// Entries of a set that are of no use, or odd: each kind of key with each member missing or of each JSON type, and what is no key.
+/// Entries of a set that cannot be used, or are unusual. They are each kind of key with each member
+/// missing or of each JSON type, and values that are not keys.
 fn odd_entries() -> Vec<String> {
     let values = [
         json!(null),
@@ -273,7 +274,7 @@ fn an_odd_entry_takes_no_other_down() {
             let keys =
                 Jwks::parse(format!("\u{feff}{{\"keys\":[{}],\"x\":null}}", entries.join(",")).as_bytes()).unwrap();
             assert!(keys.verify(token.as_bytes()).is_ok(), "{odd}");
-            assert!(!keys.keys.iter().any(|key| key.is_for(Algorithm::HS256)), "a published secret is none");
+            assert!(!keys.keys.iter().any(|key| key.is_for(Algorithm::HS256)), "a published secret is not used");
         }
     }
     for text in ["", "[]", "{}", "{\"keys\":1}", "<html>"] {

@@ -6,12 +6,13 @@ use core::fmt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// How long a token may be.
+/// The maximum length of a token in bytes.
 const MAX_TOKEN: usize = 16 * 1024;
-/// How many keys are tried for a token that names none: each takes a verification.
+/// The maximum number of keys that are tried for a token without a name: each try is a
+/// verification.
 const MAX_TRIED: usize = 4;
 
-/// What the header of a token says.
+/// The header of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Header {
@@ -23,7 +24,7 @@ pub struct Header {
     pub kind: Option<String>,
 }
 
-/// A token whose signature was verified. Its claims are still to be checked: see [`Rules`](super::Rules).
+/// A token whose signature was verified. Check its claims with [`Rules`](super::Rules).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Verified {
@@ -33,20 +34,22 @@ pub struct Verified {
     pub payload: Vec<u8>,
 }
 
-/// Why a token is refused.
+/// The reason why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// It is not three parts of base64 with a JSON object as the first, or it is longer than 16 KiB.
+    /// It does not have three parts of base64 with a JSON object in the first, or it is longer than
+    /// 16 KiB.
     Malformed,
-    /// Its algorithm is `none` or another one that is not accepted, or it demands an extension (`crit`).
+    /// Its algorithm is `none` or another one that is not accepted, or it requires an extension
+    /// (`crit`).
     Unsupported,
-    /// It names a key that is not in the set. The issuer may have a new one: fetch the set again, but not more often than every few
-    /// seconds, because anybody can make up such tokens.
+    /// It names a key that is not in the set. The issuer may have a new one: fetch the set again,
+    /// but only once in several seconds, because any client can invent such tokens.
     UnknownKey,
-    /// Its signature is not by the key that it names, or by none if it names none.
+    /// The named key has not signed it, or no key has signed it if it names none.
     Signature,
-    /// Its payload is not JSON of the type that is asked for.
+    /// Its payload is not JSON of the requested type.
     Payload,
 }
 
@@ -55,7 +58,7 @@ impl fmt::Display for TokenError {
         f.write_str(match self {
             Self::Malformed => "the token is malformed",
             Self::Unsupported => "the token's algorithm is not accepted",
-            Self::UnknownKey => "the token's key is not known",
+            Self::UnknownKey => "the token's key is unknown",
             Self::Signature => "the token's signature is wrong",
             Self::Payload => "a claim of the token is missing or malformed",
         })
@@ -75,11 +78,11 @@ struct RawHeader {
 impl Jwks {
     /// Verifies the signature of a token.
     ///
-    /// A name says which key to use, and no more: a key without a name goes with each token. For a token without a name, the first four keys for
-    /// its algorithm are tried.
+    /// A name only selects a key. A key without a name is tried for each token. For a token without
+    /// a name, the first four keys for its algorithm are tried.
     ///
     /// # Errors
-    /// The token is refused.
+    /// Fails if the token is refused.
     pub fn verify(&self, token: &[u8]) -> Result<Verified, TokenError> {
         let mut parts = token.split(|byte| *byte == b'.');
         let (Some(header), Some(payload), Some(signature), None) =
@@ -110,10 +113,10 @@ impl Jwks {
 }
 
 impl Verified {
-    /// Reads the payload: as [`Claims`](super::Claims), or as a type with claims of one's own.
+    /// Parses the payload: as [`Claims`](super::Claims), or as your own type.
     ///
     /// # Errors
-    /// The payload is not JSON of this type.
+    /// Fails if the payload is not JSON of this type.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, TokenError> {
         serde_json::from_slice(&self.payload).map_err(|_| TokenError::Payload)
     }

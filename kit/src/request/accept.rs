@@ -3,12 +3,12 @@
 use super::media_type::MediaType;
 use super::token::{is_token, split_unquoted, trim, unquote, weight};
 
-/// Returns the index of the offer that the client prefers, or `None` if it accepts none: reply with
-/// 406, or ignore what it said.
+/// Returns the index of the offer that the client prefers. Returns `None` if the client accepts
+/// none: reply with 406, or ignore the header.
 ///
-/// The most specific range that matches an offer gives its weight. Among equal weights the first
-/// offer wins. A header that is missing or empty accepts everything; a malformed range is ignored,
-/// and so is a malformed weight.
+/// The weight of an offer is that of the most specific range that matches it. Among equal weights
+/// the first offer is chosen. A missing or empty header accepts everything. Malformed ranges and
+/// weights are ignored.
 ///
 /// ```
 /// use proxy_filter_kit::request::negotiate_media_type;
@@ -24,8 +24,8 @@ pub fn negotiate_media_type(accept: &[u8], offers: &[&str]) -> Option<usize> {
     best(offers, |offer| media_weight(accept, offer))
 }
 
-/// Returns the index of the content coding that the client prefers, or `None` if it accepts none of
-/// them: send the body without one.
+/// Returns the index of the content coding that the client prefers. Returns `None` if the client
+/// accepts none of them: send the body without a coding.
 ///
 /// ```
 /// use proxy_filter_kit::request::negotiate_encoding;
@@ -39,7 +39,7 @@ pub fn negotiate_encoding(accept_encoding: &[u8], offers: &[&str]) -> Option<usi
     best(offers, |offer| encoding_weight(accept_encoding, offer))
 }
 
-/// Whether a content coding is accepted. `identity` is, unless the header excludes it.
+/// Whether a content coding is accepted. `identity` is accepted unless the header excludes it.
 ///
 /// Source: RFC 9110, section 12.5.3.
 pub fn accepts_encoding(accept_encoding: &[u8], coding: &str) -> bool {
@@ -48,14 +48,14 @@ pub fn accepts_encoding(accept_encoding: &[u8], coding: &str) -> bool {
 
 fn best(offers: &[&str], weight: impl Fn(&str) -> u16) -> Option<usize> {
     let weighed = offers.iter().enumerate().map(|(index, offer)| (weight(offer), index));
-    // Of equal weights the first.
+    // The first one of equal weights.
     weighed
         .filter(|(weight, _)| *weight > 0)
         .max_by_key(|(weight, index)| (*weight, usize::MAX - index))
         .map(|(_, i)| i)
 }
 
-/// The elements of a list, each with its weight and the parameters before it.
+/// Iterates over the elements of a list, each with its weight and the parameters before it.
 fn elements(header: &[u8]) -> impl Iterator<Item = (&[u8], u16)> {
     split_unquoted(header, b',').map(trim).filter(|element| !element.is_empty()).filter_map(|element| {
         let q = split_unquoted(element, b';').skip(1).map(trim).find_map(|parameter| match parameter {
@@ -72,11 +72,11 @@ fn media_weight(accept: &[u8], offer: &str) -> u16 {
     }
     let Some(offer) = MediaType::parse(offer.as_bytes()) else { return 0 };
     let matches = elements(accept).filter_map(|(range, weight)| Some((specificity(range, &offer)?, weight)));
-    // Of equally specific ranges the heaviest.
+    // The largest weight of equally specific ranges.
     matches.max().map_or(0, |(_, weight)| weight)
 }
 
-/// How closely a range describes an offer; `None` if it does not.
+/// Returns how specifically a range describes an offer; `None` if it does not match.
 fn specificity(range: &[u8], offer: &MediaType<'_>) -> Option<usize> {
     let range_type = MediaType::parse(range)?;
     let same = |one: &[u8], other: &[u8]| one.eq_ignore_ascii_case(other);

@@ -1,14 +1,14 @@
-//! Cookies: read, removed, and set (RFC 6265).
+//! Cookies: parsed, removed, and set (RFC 6265).
 
 use super::token::{is_token, trim};
 use core::fmt::{self, Write as _};
 use std::time::{Duration, SystemTime};
 
-/// Iterates over names and values of a `cookie` header.
+/// Iterates over the names and values of a `cookie` header.
 ///
-/// Values are as they were sent, with the quotes that some servers put around them. A part without
-/// `=` is skipped. If a request has several `cookie` headers, hosts join them; read each one
-/// otherwise.
+/// Values are as they were sent, including the quotes that some servers put around them. A part
+/// without `=` is skipped. If a request has several `cookie` headers, some hosts join them;
+/// otherwise read each one.
 ///
 /// ```
 /// use proxy_filter_kit::request::cookies;
@@ -26,17 +26,17 @@ pub fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Returns the value of a cookie: the first one of this name, which is the one with the longest
-/// path. Names are compared with their case.
+/// Returns the value of a cookie: the first one of this name, which has the longest path. Names are
+/// compared with their case.
 ///
-/// A client can send cookies that no server set. Trust only what is signed, or names nothing but a
-/// session.
+/// A client can send cookies that no server has set. Trust only signed values, or values that only
+/// identify a session.
 pub fn cookie(header: &[u8], name: impl AsRef<[u8]>) -> Option<&[u8]> {
     cookies(header).find(|(found, _)| *found == name.as_ref()).map(|(_, value)| value)
 }
 
-/// Returns the `cookie` header without a cookie, or `None` if nothing is left: remove the header
-/// then. Others stay byte for byte.
+/// Returns the `cookie` header without a cookie. Returns `None` if no cookie remains: then remove
+/// the header. Other cookies keep their exact bytes.
 ///
 /// ```
 /// use proxy_filter_kit::request::remove_cookie;
@@ -50,19 +50,19 @@ pub fn remove_cookie(header: &[u8], name: impl AsRef<[u8]>) -> Option<Vec<u8>> {
     (!kept.is_empty()).then(|| kept.join(&b"; "[..]))
 }
 
-/// With which requests of other sites a browser sends a cookie.
+/// The requests from other sites with which a browser sends a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// With none.
+    /// None.
     Strict,
-    /// When a user follows a link.
+    /// Only when a user follows a link.
     Lax,
-    /// With all. Browsers demand [`SetCookie::insecure`] not to be used.
+    /// All. Browsers then require that [`SetCookie::insecure`] is not used.
     None,
 }
 
-/// Why a `set-cookie` is not built.
+/// The reason why a `set-cookie` cannot be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CookieError {
@@ -71,12 +71,11 @@ pub enum CookieError {
     /// The value has a control character, a space, a quote, a comma, a semicolon, a backslash, or a
     /// byte that is not ASCII.
     Value,
-    /// Path or domain has a control character or a semicolon, or the path does not begin with a
-    /// slash.
+    /// The path or the domain has a control character or a semicolon, or the path does not begin
+    /// with a slash.
     Attribute,
-    /// The name begins with `__Host-` or `__Secure-`, or `SameSite=None` or `Partitioned` is set,
-    /// and browsers would ignore the cookie: these need `Secure`, and `__Host-` the path `/` and no
-    /// domain.
+    /// Browsers would ignore the cookie. A name with `__Host-` or `__Secure-`, `SameSite=None` and
+    /// `Partitioned` require `Secure`. `__Host-` also requires the path `/` and no domain.
     Prefix,
 }
 
@@ -85,9 +84,9 @@ impl fmt::Display for CookieError {
         f.write_str(match self {
             Self::Name => "the name of the cookie is not a token",
             Self::Value => {
-                "the value of the cookie has a character that cookies must not have: encode it, as base64 for example"
+                "the value of the cookie has a character that cookies must not have: encode it, for example as base64"
             }
-            Self::Attribute => "path or domain of the cookie is malformed",
+            Self::Attribute => "the path or the domain of the cookie is malformed",
             Self::Prefix => {
                 "browsers would ignore the cookie: it needs Secure, and with __Host- the path / and no domain"
             }
@@ -142,7 +141,7 @@ pub struct SetCookie<'a> {
 }
 
 impl<'a> SetCookie<'a> {
-    /// A cookie for the session of the browser.
+    /// Creates a cookie for the session of the browser.
     pub const fn new(name: &'a str, value: &'a str) -> Self {
         Self {
             name,
@@ -158,7 +157,7 @@ impl<'a> SetCookie<'a> {
         }
     }
 
-    /// Removes a cookie from the browser. Path and domain must be those with which it was set.
+    /// Removes a cookie from the browser. Use the same path and domain as when it was set.
     pub const fn removal(name: &'a str) -> Self {
         let mut cookie = Self::new(name, "");
         cookie.max_age = Some(Duration::ZERO);
@@ -166,68 +165,69 @@ impl<'a> SetCookie<'a> {
         cookie
     }
 
-    /// Sets the path; `/` by default.
+    /// Sets the path. Defaults to `/`.
     #[must_use]
     pub const fn path(mut self, path: &'a str) -> Self {
         self.path = path;
         self
     }
 
-    /// Sends the cookie to this domain and all below it; by default only to the host that set it.
+    /// Sends the cookie to this domain and its subdomains. Defaults to only the host that has set
+    /// it.
     #[must_use]
     pub const fn domain(mut self, domain: &'a str) -> Self {
         self.domain = Some(domain);
         self
     }
 
-    /// Keeps the cookie for so long, in whole seconds, rounded down.
+    /// Sets the lifetime of the cookie, rounded down to whole seconds.
     #[must_use]
     pub const fn max_age(mut self, age: Duration) -> Self {
         self.max_age = Some(age);
         self
     }
 
-    /// Keeps the cookie until a time. [`max_age`](Self::max_age) needs no clock and wins where both
-    /// are set.
+    /// Sets the time at which the cookie expires. [`max_age`](Self::max_age) needs no clock, and
+    /// applies if both are set.
     #[must_use]
     pub const fn expires(mut self, time: SystemTime) -> Self {
         self.expires = Some(time);
         self
     }
 
-    /// Sends the cookie over connections without TLS as well. For tests.
+    /// Also sends the cookie over connections without TLS. Use it in tests.
     #[must_use]
     pub const fn insecure(mut self) -> Self {
         self.secure = false;
         self
     }
 
-    /// Lets scripts of the page read the cookie.
+    /// Allows scripts of the page to read the cookie.
     #[must_use]
     pub const fn script_readable(mut self) -> Self {
         self.http_only = false;
         self
     }
 
-    /// Keeps one cookie for each top-level site, for embedded content.
+    /// Stores one cookie for each top-level site, for embedded content.
     #[must_use]
     pub const fn partitioned(mut self) -> Self {
         self.partitioned = true;
         self
     }
 
-    /// Sets with which requests of other sites the cookie is sent.
+    /// Sets the requests from other sites with which the cookie is sent.
     #[must_use]
     pub const fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Returns the value of the header `set-cookie`. Add it, do not replace: each cookie has a
-    /// header of its own.
+    /// Returns the value of the header `set-cookie`. Add this header instead of replacing it: each
+    /// cookie has its own header.
     ///
     /// # Errors
-    /// A part would break the header or be ignored by browsers.
+    /// Fails if a part would break the header, or if browsers would ignore the cookie.
     pub fn build(&self) -> Result<String, CookieError> {
         let is_value = |byte: u8| matches!(byte, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e);
         let is_attribute = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b';');
@@ -250,7 +250,7 @@ impl<'a> SetCookie<'a> {
             return Err(CookieError::Prefix);
         }
         let mut header = format!("{}={}; Path={}", self.name, self.value, self.path);
-        // Writing to a string does not fail.
+        // Writing to a `String` does not fail.
         if let Some(domain) = self.domain {
             let _ = write!(header, "; Domain={domain}");
         }
@@ -279,7 +279,7 @@ impl<'a> SetCookie<'a> {
     }
 }
 
-/// The date as headers have it. `httpdate` panics before 1970 and after 9999.
+/// Formats the date for a header. `httpdate` panics before 1970 and after 9999.
 fn http_date(time: SystemTime) -> Option<httpdate::HttpDate> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     (since.as_secs() < 253_402_300_800).then(|| SystemTime::UNIX_EPOCH.checked_add(since).map(Into::into)).flatten()

@@ -4,11 +4,11 @@ use super::token::{is_token, trim};
 use base64ct::{Base64, Base64Unpadded, Encoding};
 use subtle::ConstantTimeEq;
 
-/// Compares two secrets in a time that depends on their lengths only.
+/// Compares two secrets in a time that depends only on their lengths.
 ///
-/// `==` returns at the first byte that differs, and its time tells a client how much it has
-/// guessed. Secrets of different lengths are unequal at once: store hashes if the length is a
-/// secret as well.
+/// `==` returns at the first byte that differs, so its time tells a client how many bytes of a
+/// guess are right. Secrets of different lengths are unequal at once. If the length is secret too,
+/// store hashes.
 ///
 /// ```
 /// use proxy_filter_kit::request::secret_eq;
@@ -20,7 +20,7 @@ pub fn secret_eq(one: impl AsRef<[u8]>, other: impl AsRef<[u8]>) -> bool {
     one.as_ref().ct_eq(other.as_ref()).into()
 }
 
-/// The value of `authorization`: a scheme, and what follows.
+/// The value of `authorization`: a scheme, and the rest.
 ///
 /// ```
 /// use proxy_filter_kit::request::Credentials;
@@ -44,7 +44,8 @@ pub struct Credentials<'a> {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Basic {
-    /// The user's name, without a colon. Any bytes: what a log or a header gets must be checked.
+    /// The user's name, without a colon. It may have any bytes: check it before it is logged or
+    /// sent in a header.
     pub user: Vec<u8>,
     /// The password. Compare it with [`secret_eq`].
     pub password: Vec<u8>,
@@ -64,8 +65,8 @@ impl core::fmt::Debug for Basic {
 }
 
 impl<'a> Credentials<'a> {
-    /// Reads a scheme, one or more spaces, and the rest; `None` if there is no scheme or nothing
-    /// after it.
+    /// Parses a scheme, one or more spaces, and the rest. Returns `None` if the scheme or the rest
+    /// is missing.
     pub fn parse(authorization: &'a [u8]) -> Option<Self> {
         let space = authorization.iter().position(|byte| *byte == b' ')?;
         let (scheme, rest) = authorization.split_at_checked(space)?;
@@ -73,12 +74,12 @@ impl<'a> Credentials<'a> {
         (is_token(scheme) && !value.is_empty()).then_some(Self { scheme, value })
     }
 
-    /// The scheme as it was sent, in any case.
+    /// Returns the scheme as it was sent, in any case.
     pub fn scheme(&self) -> &'a [u8] {
         self.scheme
     }
 
-    /// What follows the scheme, without spaces around it.
+    /// Returns the rest after the scheme, without spaces around it.
     pub fn value(&self) -> &'a [u8] {
         self.value
     }
@@ -88,7 +89,8 @@ impl<'a> Credentials<'a> {
         self.scheme.eq_ignore_ascii_case(scheme.as_bytes())
     }
 
-    /// The token of the scheme `Bearer`; `None` for another scheme, or for bytes that no token has.
+    /// Returns the token of the scheme `Bearer`. Returns `None` for another scheme, or if a byte is
+    /// not valid in a token.
     ///
     /// Source: RFC 6750, section 2.1.
     pub fn bearer(&self) -> Option<&'a [u8]> {
@@ -96,8 +98,8 @@ impl<'a> Credentials<'a> {
         (self.is("Bearer") && self.value.iter().all(is_b64token)).then_some(self.value)
     }
 
-    /// User and password of the scheme `Basic`; `None` for another scheme, malformed base64, a
-    /// missing colon, or control characters. Padding may be missing.
+    /// Returns the user and the password of the scheme `Basic`. Returns `None` for another scheme,
+    /// malformed base64, a missing colon, or control characters. Padding may be missing.
     ///
     /// Source: RFC 7617, section 2.
     pub fn basic(&self) -> Option<Basic> {

@@ -22,7 +22,7 @@ pub struct MediaType<'a> {
 }
 
 impl<'a> MediaType<'a> {
-    /// Reads a media type; `None` if type or subtype is not a token.
+    /// Parses a media type. Returns `None` if the type or the subtype is not a token.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
         let (essence, parameters) = value.split_at_checked(end)?;
@@ -31,22 +31,22 @@ impl<'a> MediaType<'a> {
         (is_token(kind) && is_token(subtype)).then_some(Self { kind, subtype, parameters })
     }
 
-    /// The type, as it was sent: `text` of `text/html`.
+    /// Returns the type as it was sent: `text` of `text/html`.
     pub fn kind(&self) -> &'a [u8] {
         self.kind
     }
 
-    /// The subtype, as it was sent: `html` of `text/html`.
+    /// Returns the subtype as it was sent: `html` of `text/html`.
     pub fn subtype(&self) -> &'a [u8] {
         self.subtype
     }
 
-    /// Whether type and subtype are these, in any case.
+    /// Whether the type and the subtype are these, in any case.
     pub fn is(&self, kind: &str, subtype: &str) -> bool {
         self.kind.eq_ignore_ascii_case(kind.as_bytes()) && self.subtype.eq_ignore_ascii_case(subtype.as_bytes())
     }
 
-    /// The suffix of the subtype: `json` of `application/problem+json`.
+    /// Returns the suffix of the subtype: `json` of `application/problem+json`.
     pub fn suffix(&self) -> Option<&'a [u8]> {
         let plus = self.subtype.iter().rposition(|byte| *byte == b'+')?;
         self.subtype.get(plus.checked_add(1)?..)
@@ -69,14 +69,14 @@ impl<'a> MediaType<'a> {
             || self.suffix().is_some_and(|suffix| suffix.eq_ignore_ascii_case(name))
     }
 
-    /// Whether the body is a form: `application/x-www-form-urlencoded`. Read it with
+    /// Whether the body is a form: `application/x-www-form-urlencoded`. Parse it with
     /// [`Query::parse`](super::Query::parse).
     pub fn is_form(&self) -> bool {
         self.is("application", "x-www-form-urlencoded")
     }
 
-    /// Iterates over names and values of the parameters, without quotes. Malformed ones are
-    /// skipped.
+    /// Iterates over the names and values of the parameters, without quotes. Malformed parameters
+    /// are skipped.
     pub fn parameters(&self) -> impl Iterator<Item = (&'a [u8], Vec<u8>)> + use<'a> {
         split_unquoted(self.parameters, b';').filter_map(|parameter| {
             let mut parts = trim(parameter).splitn(2, |byte| *byte == b'=');

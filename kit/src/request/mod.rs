@@ -1,6 +1,7 @@
-//! What a request says: path, query parameters, cookies, media types, `accept`, credentials.
+//! Parses the parts of a request: path, query parameters, cookies, media types, `accept`,
+//! credentials.
 //!
-//! Everything takes bytes as the host gives them, and none of it fails for bytes that are not text.
+//! All functions accept the bytes of the host. None fails because bytes are not text.
 //!
 //! ```
 //! use proxy_filter_kit::request::{bearer, cookie, path, Query};

@@ -1,11 +1,11 @@
-//! The path of a request, and its normalisation as a step of its own.
+//! The path of a request, and its normalisation as a separate step.
 
 use super::percent::{escape, is_unreserved, push_escape};
 use core::fmt;
 
 /// Returns the path of a request target (`:path`) without query and fragment.
 ///
-/// The path is as the client sent it: compare it only after [`Normalisation`].
+/// The path is as the client sent it. Compare it only after [`Normalisation`].
 ///
 /// ```
 /// use proxy_filter_kit::request::path;
@@ -17,8 +17,8 @@ pub fn path(target: &[u8]) -> &[u8] {
     target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
 }
 
-/// Iterates over the segments of a path, without the first slash: `/a//b/` has `a`, an empty one,
-/// `b`, and an empty one.
+/// Iterates over the segments of a path, without the first slash. `/a//b/` has `a`, an empty
+/// segment, `b`, and an empty segment.
 ///
 /// ```
 /// use proxy_filter_kit::request::{path_segments, percent_decode};
@@ -32,20 +32,20 @@ pub fn path_segments(target: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.strip_prefix(b"/").unwrap_or(path).split(|byte| *byte == b'/')
 }
 
-/// What becomes of `%2F` and `%5C`, which some servers read as slashes.
+/// The treatment of `%2F` and `%5C`, which some servers read as slashes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EscapedSlashes {
-    /// The path is refused. The default: the only choice that is safe whatever the upstream does.
+    /// The path is refused. The default, because it is safe for every upstream.
     #[default]
     Refuse,
-    /// They stay escaped, as RFC 3986 says. For upstreams that do not decode them.
+    /// They stay escaped, as in RFC 3986. For upstreams that do not decode them.
     Keep,
     /// They become slashes, before dot segments are removed. For upstreams that decode them.
     Decode,
 }
 
-/// Why a path is refused.
+/// The reason why a path is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PathError {
@@ -78,16 +78,16 @@ impl fmt::Display for PathError {
 
 impl std::error::Error for PathError {}
 
-/// Brings paths that mean the same into one form, so that a rule for `/admin` cannot be evaded by
-/// `/%61dmin` or `/x/../admin`.
+/// Converts equivalent paths to one form, so that `/%61dmin` or `/x/../admin` cannot evade a rule
+/// for `/admin`.
 ///
-/// Always: escapes of unreserved characters are decoded once, others are written in upper case, dot
-/// segments are removed (an escaped dot is a dot), and a path that has no single meaning is
-/// refused. Normalising the result again changes nothing.
+/// It always decodes escapes of unreserved characters once, writes other escapes in upper case, and
+/// removes dot segments (an escaped dot is a dot). It refuses a path without a unique meaning.
+/// Normalising the result again does not change it.
 ///
-/// Decide by the normalised path and forward the same path: if upstream and filter see different
-/// paths, the filter protects nothing. What Envoy's own `normalize_path` and `merge_slashes` do
-/// comes before a filter, where they are on.
+/// Decide by the normalised path and forward the same path. If the upstream sees another path than
+/// the filter, the filter protects nothing. Envoy's own `normalize_path` and `merge_slashes`, if
+/// they are on, are applied before a filter runs.
 ///
 /// ```
 /// use proxy_filter_kit::request::{EscapedSlashes, Normalisation, PathError, path};
@@ -110,26 +110,27 @@ pub struct Normalisation {
 }
 
 impl Normalisation {
-    /// The strictest: escaped slashes and backslashes are refused, repeated slashes stay.
+    /// The strictest setting: escaped slashes and backslashes are refused, and repeated slashes are
+    /// kept.
     pub const fn new() -> Self {
         Self { merge_slashes: false, backslashes: false, escaped_slashes: EscapedSlashes::Refuse }
     }
 
-    /// Makes one slash of several in a row. For upstreams that do the same.
+    /// Merges repeated slashes. For upstreams that do the same.
     #[must_use]
     pub const fn merge_slashes(mut self) -> Self {
         self.merge_slashes = true;
         self
     }
 
-    /// Reads `\` as `/`. For upstreams on Windows; without this a backslash is refused.
+    /// Reads `\` as `/`. For upstreams on Windows. Otherwise a backslash is refused.
     #[must_use]
     pub const fn backslashes_as_slashes(mut self) -> Self {
         self.backslashes = true;
         self
     }
 
-    /// Sets what becomes of `%2F` and `%5C`.
+    /// Sets the treatment of `%2F` and `%5C`.
     #[must_use]
     pub const fn escaped_slashes(mut self, escaped_slashes: EscapedSlashes) -> Self {
         self.escaped_slashes = escaped_slashes;
@@ -140,7 +141,7 @@ impl Normalisation {
     /// escaped.
     ///
     /// # Errors
-    /// The path has no single meaning. Reply with 400.
+    /// Fails if the path has no unique meaning. Reply with 400.
     pub fn normalise(&self, path: &[u8]) -> Result<String, PathError> {
         let text = self.escapes(path)?;
         self.dot_segments(&text)
@@ -157,7 +158,7 @@ impl Normalisation {
                 (value, rest) = escape(after).ok_or(PathError::MalformedEscape)?;
             }
             match value {
-                // An escaped space is data; other control characters are never meant.
+                // An escaped space is data. Other control characters have no legitimate use.
                 b' ' if escaped => text.push_str("%20"),
                 ..=b' ' | 0x7f => return Err(PathError::ControlCharacter),
                 b'/' | b'\\' if escaped => match self.escaped_slashes {

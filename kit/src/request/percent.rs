@@ -2,20 +2,20 @@
 
 use std::borrow::Cow;
 
-/// What [`percent_decode`] found.
+/// The result of [`percent_decode`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PercentDecode<'a> {
     /// The decoded bytes. They may be any bytes: NUL, a slash, bytes that are not UTF-8.
     pub bytes: Cow<'a, [u8]>,
-    /// Whether a `%` was not followed by two hexadecimal digits. Such a `%` stands in `bytes` as it
-    /// was.
+    /// Whether a `%` was not followed by two hexadecimal digits. Such a `%` is unchanged in
+    /// `bytes`.
     pub malformed: bool,
 }
 
-/// Decodes `%XX`, once. A `+` stays a `+`: query parameters have [`Query`](super::Query).
+/// Decodes `%XX` once. A `+` is unchanged; for query parameters, use [`Query`](super::Query).
 ///
-/// Decode one segment of a path at a time: after decoding, an escaped slash cannot be told from a
+/// Decode one segment of a path at a time: after decoding, an escaped slash does not differ from a
 /// real one.
 ///
 /// ```
@@ -35,7 +35,8 @@ pub fn percent_decode(bytes: &[u8]) -> PercentDecode<'_> {
     PercentDecode { bytes: Cow::Owned(decoded), malformed }
 }
 
-/// Encodes every byte but the unreserved ones of RFC 3986: letters, digits, `-`, `.`, `_` and `~`.
+/// Encodes every byte except the unreserved ones of RFC 3986: letters, digits, `-`, `.`, `_` and
+/// `~`.
 ///
 /// ```
 /// use proxy_filter_kit::request::percent_encode;
@@ -52,7 +53,7 @@ pub fn percent_encode(bytes: &[u8]) -> String {
     encoded
 }
 
-/// Decodes, and says whether an escape was malformed.
+/// Decodes, and returns whether an escape was malformed.
 pub(super) fn decode(bytes: &[u8], plus_is_space: bool) -> (Vec<u8>, bool) {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut malformed = false;
@@ -74,7 +75,7 @@ pub(super) fn decode(bytes: &[u8], plus_is_space: bool) -> (Vec<u8>, bool) {
     (decoded, malformed)
 }
 
-/// The value of the two digits after a `%`, and what follows them.
+/// Returns the value of the two digits after a `%`, and the rest.
 pub(super) fn escape(after: &[u8]) -> Option<(u8, &[u8])> {
     let (digits, rest) = after.split_first_chunk::<2>()?;
     let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));

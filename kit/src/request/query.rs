@@ -1,12 +1,12 @@
-//! Query parameters, read and edited.
+//! Reads and edits query parameters.
 
 use super::percent::{decode, push_escape};
 use std::borrow::Cow;
 
 /// The query parameters of a request target.
 ///
-/// Names and values are decoded as forms are: `%XX`, and `+` for a space. A malformed escape stays
-/// as it is.
+/// Names and values are decoded as in forms: `%XX`, and `+` for a space. A malformed escape is
+/// unchanged.
 ///
 /// ```
 /// use proxy_filter_kit::request::Query;
@@ -23,17 +23,17 @@ use std::borrow::Cow;
 pub struct Query<'a>(Option<&'a [u8]>);
 
 impl<'a> Query<'a> {
-    /// The parameters of a request target (`:path`); none if it has no `?`.
+    /// Returns the parameters of a request target (`:path`); none if it has no `?`.
     pub fn of(target: &'a [u8]) -> Self {
         Self(split(target).1)
     }
 
-    /// The parameters of a query alone, or of a form in a body.
+    /// Returns the parameters of a query without a path, or of a form in a body.
     pub fn parse(query: &'a [u8]) -> Self {
         Self(Some(query))
     }
 
-    /// The query as it was sent, without `?`.
+    /// Returns the query as it was sent, without `?`.
     pub fn as_bytes(&self) -> Option<&'a [u8]> {
         self.0
     }
@@ -46,8 +46,9 @@ impl<'a> Query<'a> {
         })
     }
 
-    /// Returns the first value of a parameter. Servers differ in which of several they take: a
-    /// filter that decides by one should refuse a request in which [`all`](Self::all) finds more.
+    /// Returns the first value of a parameter. Servers differ in the value that they use if there
+    /// are several. A filter that decides by one value should refuse a request in which
+    /// [`all`](Self::all) finds more.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<Cow<'a, [u8]>> {
         self.all(name).next()
     }
@@ -58,8 +59,8 @@ impl<'a> Query<'a> {
     }
 }
 
-/// A request target whose query parameters change. Parameters that are not changed stay byte for
-/// byte as they were.
+/// A request target whose query parameters can be edited. Parameters that are not edited keep their
+/// exact bytes.
 ///
 /// ```
 /// use proxy_filter_kit::request::QueryEdit;
@@ -78,13 +79,14 @@ pub struct QueryEdit<'a> {
 }
 
 impl<'a> QueryEdit<'a> {
-    /// Begins with a request target (`:path`).
+    /// Creates an editor for a request target (`:path`).
     pub fn new(target: &'a [u8]) -> Self {
         let (path, query, fragment) = split(target);
         Self { path, fragment, parameters: parameters(query).map(Cow::Borrowed).collect() }
     }
 
-    /// Keeps the parameters for which the closure returns true. It gets decoded names and values.
+    /// Keeps the parameters for which the closure returns true. The closure receives decoded names
+    /// and values.
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> &mut Self {
         self.parameters.retain(|parameter| {
             let (name, value) = name_and_value(parameter);
@@ -98,7 +100,7 @@ impl<'a> QueryEdit<'a> {
         self.retain(|found, _| found != name.as_ref())
     }
 
-    /// Gives the parameter one value: in the place of its first one, or at the end.
+    /// Sets the only value of a parameter: at the position of its first value, or at the end.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Self {
         let (name, mut new) = (name.as_ref(), Some(encode(name.as_ref(), value.as_ref())));
         self.parameters.retain_mut(|parameter| {
@@ -111,19 +113,19 @@ impl<'a> QueryEdit<'a> {
         self
     }
 
-    /// Adds a parameter at the end, whether there is one of this name or not.
+    /// Adds a parameter at the end, even if it already exists.
     pub fn append(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> &mut Self {
         self.parameters.push(Cow::Owned(encode(name.as_ref(), value.as_ref())));
         self
     }
 
-    /// Sorts parameters by their bytes, stable: for a cache key.
+    /// Sorts the parameters by their bytes, in a stable order, for example for a cache key.
     pub fn sort(&mut self) -> &mut Self {
         self.parameters.sort_by(|one, other| name_and_value(one).0.cmp(name_and_value(other).0));
         self
     }
 
-    /// Returns the request target. Without parameters it has no `?`.
+    /// Returns the request target. It has no `?` if there are no parameters.
     pub fn finish(&self) -> Vec<u8> {
         let mut target = self.path.to_vec();
         let mut before = b'?';
@@ -137,7 +139,7 @@ impl<'a> QueryEdit<'a> {
     }
 }
 
-/// Path, query, and the fragment with its `#`.
+/// Returns the path, the query, and the fragment with its `#`.
 fn split(target: &[u8]) -> (&[u8], Option<&[u8]>, &[u8]) {
     let end = target.iter().position(|byte| *byte == b'#').unwrap_or(target.len());
     let (target, fragment) = target.split_at_checked(end).unwrap_or((target, &[]));
@@ -166,7 +168,7 @@ fn encode(name: &[u8], value: &[u8]) -> Vec<u8> {
     let mut text = super::percent_encode(name);
     text.push('=');
     for byte in value {
-        // What a query may have as it is, and no parser reads as a separator.
+        // Characters that may be unescaped in a query, and that no parser reads as a separator.
         if super::percent::is_unreserved(*byte) || matches!(byte, b'/' | b':' | b'@' | b',') {
             text.push(char::from(*byte));
         } else {

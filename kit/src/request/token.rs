@@ -1,11 +1,11 @@
-//! What header values are made of (RFC 9110, section 5.6).
+//! The syntax of header values (RFC 9110, section 5.6).
 
-/// A token: what names of headers, parameters and cookies consist of.
+/// Whether this is a token: names of headers, parameters and cookies are tokens.
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// Without spaces and tabs at both ends.
+/// Returns the value without spaces and tabs at both ends.
 pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
@@ -28,7 +28,7 @@ pub(super) fn split_unquoted(bytes: &[u8], separator: u8) -> impl Iterator<Item 
     })
 }
 
-/// The value of a token or a quoted string; `None` if it is neither.
+/// Returns the value of a token or a quoted string; `None` if it is neither.
 pub(super) fn unquote(value: &[u8]) -> Option<Vec<u8>> {
     let Some(inner) = value.strip_prefix(b"\"") else {
         return is_token(value).then(|| value.to_vec());
@@ -44,7 +44,7 @@ pub(super) fn unquote(value: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// A weight of `q=`, in thousandths; `None` if it is malformed.
+/// Returns a weight of `q=`, in thousandths; `None` if it is malformed.
 pub(super) fn weight(value: &[u8]) -> Option<u16> {
     let (whole, digits) = match value {
         [whole] => (whole, &[][..]),

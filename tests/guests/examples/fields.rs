@@ -1,4 +1,5 @@
-//! Gives every byte, in a name and in a value, to the function that the path of the request names, and logs which were taken.
+//! Gives every byte, in a name and in a value, to the function that the path of the request names,
+//! and logs which were taken.
 
 use proxy_filter::prelude::*;
 use proxy_filter::{callout::HttpCallResponse, grpc::GrpcBytes};

@@ -1,4 +1,5 @@
-//! Decides about headers when it has seen the body. What it does is what the path of the request says.
+//! Decides about headers when it has seen the body. What it does is what the path of the request
+//! says.
 
 use proxy_filter::prelude::*;
 use std::time::Duration;

@@ -1,9 +1,12 @@
-//! Makes the host calls that the headers of the request list, one list for each callback: a guest for what no SDK would do.
+//! Makes the host calls that the headers of the request list, one list for each callback: a guest
+//! for what no SDK would do.
 //!
-//! `x-request-headers: call authz /check 1000; return 1` calls and stops; `x-answer: stream; continue 0` continues the stream when the
-//! answer is there; `add 0 a%20b 1` adds a field, bytes of which are given in hexadecimal digits. What a callback of the root context does for no stream is listed in the configuration, a line each:
-//! `tick: call authz /tick 0`. A line `every request-headers: pairs 0` is a list for that callback of
-//! every stream, before the one of the request.
+//! `x-request-headers: call authz /check 1000; return 1` calls and stops; `x-answer: stream;
+//! continue 0` continues the stream when the answer is there; `add 0 a%20b 1` adds a field, bytes
+//! of which are given in hexadecimal digits. What a callback of the root context does for no stream
+//! is listed in the configuration, a line each: `tick: call authz /tick 0`. A line `every
+//! request-headers: pairs 0` is a list for that callback of every stream, before the one of the
+//! request.
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "exports without the SDK, which would not make these calls")]
 #![allow(clippy::missing_panics_doc, missing_docs, clippy::must_use_candidate, reason = "nobody links this")]
@@ -14,7 +17,8 @@ use std::collections::HashMap;
 
 #[derive(Default)]
 struct State {
-    /// The lists of each stream, by the name of the callback. Those of the root are the configuration's.
+    /// The lists of each stream, by the name of the callback. Those of the root are the
+    /// configuration's.
     scripts: HashMap<u32, HashMap<String, String>>,
     /// The context that each callout belongs to.
     owners: HashMap<u32, u32>,

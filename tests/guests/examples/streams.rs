@@ -1,4 +1,5 @@
-//! Streams and combinators of the crate `futures`, as they are. What the filter does is what the path of the request says.
+//! Streams and combinators of the crate `futures`, as they are. What the filter does is what the
+//! path of the request says.
 
 use futures::future::{Either, join, join_all, select};
 use futures::stream::{self, FuturesUnordered, StreamExt as _, TryStreamExt as _};

@@ -1,4 +1,4 @@
-//! What a filter makes of a message, and what Envoy makes of that.
+//! Edits of messages by a filter, and their effect in Envoy.
 
 use super::row::{Row, get, post};
 use proxy_filter_host::{Protocol, Reply};
@@ -6,8 +6,8 @@ use proxy_filter_host::{Protocol, Reply};
 /// Commands that change how a body is framed, or whether there may be one.
 const OF_BODIES: [&str; 7] = [":method", "encoding", "upgrade", "expect", "set ", "add 1 ", "add 3 "];
 
-/// The row without a body and with one in chunks; with one that has a length, if the edit concerns
-/// that.
+/// Returns the row without a body and with a body in chunks. If the edit concerns the length, also
+/// the row with a body that has one.
 fn shapes(name: &str, callback: &str, commands: &str) -> Vec<Row> {
     let mut rows = vec![
         get(name),

@@ -1,6 +1,7 @@
-//! What Envoy's codecs and its connection manager do to messages, before and after the filters. Each
-//! table is played in the embedded host and in Envoy over HTTP/1 and HTTP/2, and compared: callbacks,
-//! headers that the filter saw, what the upstream received, what the client received, access logs.
+//! The effects of Envoy's codecs and connection manager on messages, before and after the filters.
+//! Each table runs in the embedded host and in Envoy over HTTP/1 and HTTP/2. The test compares
+//! callbacks, the headers that the filter saw, the messages that the upstream and the client
+//! received, and access logs.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 #![allow(clippy::too_many_lines, reason = "these are tables")]
 

@@ -3,9 +3,9 @@
 use super::row::{Row, get, post};
 use proxy_filter_host::{Body, Protocol, Reply};
 
-/// What the host says of a field.
+/// The host's message about a field.
 const NOT_VALID: &str = "which is not valid HTTP";
-/// What the host says of a status.
+/// The host's message about a status.
 const NOT_FINAL: &str = "which is none of a final response";
 
 fn html() -> Reply {

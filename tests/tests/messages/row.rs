@@ -1,9 +1,9 @@
-//! One message of a table: what a client sends, what a filter does to it, and what the upstream
-//! answers.
+//! One message of a table: the client's request, the edits of the filter, and the upstream's
+//! response.
 
 use proxy_filter_host::{Body, Fields, Host, NotPlayed, Outcome, Protocol, Reply};
 
-/// What the guest `script` logs of each stream.
+/// The log line of the guest `script` for each stream.
 const CONFIGURATION: &str = "\
 every request-headers: pairs 0
 every request-body: buffer 0
@@ -27,9 +27,9 @@ pub(crate) struct Row {
     reply: Reply,
     only: Option<Protocol>,
     early: bool,
-    /// A rule that the filter breaks, over this protocol or both.
+    /// A rule that the filter violates, over this protocol or both.
     breaks: Option<(Option<Protocol>, &'static str)>,
-    /// The embedded host does not play it over HTTP/1.
+    /// The embedded host does not run it over HTTP/1.
     not_played: bool,
 }
 
@@ -99,37 +99,37 @@ impl Row {
         Self { reply, ..self }
     }
 
-    /// What the guest does in a callback.
+    /// Adds an action of the guest in a callback.
     pub(crate) fn does(self, callback: &str, commands: &str) -> Self {
         self.header(format!("x-{callback}"), commands)
     }
 
-    /// Over this protocol only.
+    /// Runs it only over this protocol.
     pub(crate) fn only(self, protocol: Protocol) -> Self {
         Self { only: Some(protocol), ..self }
     }
 
-    /// The upstream answers when it has the headers.
+    /// The upstream responds when it has the headers.
     pub(crate) fn early_response(self) -> Self {
         Self { early: true, ..self }
     }
 
-    /// The filter breaks this rule.
+    /// The filter violates this rule.
     pub(crate) fn breaks(self, rule: &'static str) -> Self {
         Self { breaks: Some((None, rule)), ..self }
     }
 
-    /// The filter breaks this rule over one protocol.
+    /// The filter violates this rule over one protocol.
     pub(crate) fn breaks_over(self, protocol: Protocol, rule: &'static str) -> Self {
         Self { breaks: Some((Some(protocol), rule)), ..self }
     }
 
-    /// The embedded host does not play it over HTTP/1.
+    /// The embedded host does not run it over HTTP/1.
     pub(crate) fn not_played(self) -> Self {
         Self { not_played: true, ..self }
     }
 
-    /// The rule that the filter breaks.
+    /// Returns the rule that the filter violates.
     fn broken_rule(&self, protocol: Protocol) -> Option<&'static str> {
         let (of, rule) = self.breaks?;
         of.is_none_or(|of| of == protocol).then_some(rule)
@@ -165,12 +165,12 @@ fn start(host: &mut Host) {
     host.configure(CONFIGURATION).unwrap();
 }
 
-/// The rows of a protocol.
+/// Returns the rows of a protocol.
 fn of(rows: Vec<Row>, protocol: Protocol) -> impl Iterator<Item = Row> {
     rows.into_iter().filter(move |row| row.only.is_none_or(|only| only == protocol))
 }
 
-/// Plays each row over a protocol. What differs between the hosts fails the test.
+/// Runs each row over a protocol. A difference between the hosts fails the test.
 pub(crate) fn play(mut host: Host, rows: Vec<Row>, protocol: Protocol) {
     start(&mut host);
     let is_played = |row: &Row| row.broken_rule(protocol).is_none() && !row.is_not_played(protocol);
@@ -180,7 +180,7 @@ pub(crate) fn play(mut host: Host, rows: Vec<Row>, protocol: Protocol) {
     }
 }
 
-/// Plays the rows that are not the same in Envoy: the embedded host says why.
+/// Runs the rows that differ in Envoy: the embedded host reports the reason.
 pub(crate) fn refuse(mut host: Host, rows: &dyn Fn() -> Vec<Row>) {
     start(&mut host);
     host.expect_violation("");

@@ -1,5 +1,5 @@
-//! Stamps requests with a UUID, and with a number below 1,000 from `rand`. `random.rs` makes a
-//! package of it.
+//! Adds a UUID, and a number below 1,000 from `rand`, to requests. `random.rs` builds a package
+//! from this file.
 
 use proxy_filter::prelude::*;
 use rand::RngExt;

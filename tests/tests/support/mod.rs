@@ -1,10 +1,10 @@
-//! A native filter driven by hand, for what no host does in order.
+//! A native filter that the test calls directly, for orders of events that no host produces.
 
 use proxy_filter::__private::Module;
 use proxy_filter::sys::{self, HostFunctions};
 use std::rc::Rc;
 
-/// Makes `host` answer this thread's host functions until the value is dropped.
+/// Makes `host` serve this thread's host functions until the value is dropped.
 pub struct Installed;
 
 impl Installed {

@@ -1,14 +1,14 @@
-//! Which files of a crate import which.
+//! The imports between the files of a crate.
 //!
-//! # What counts as an import
+//! # Definition of an import
 //! - A path in code, in a private `use` or in a macro's arguments: an import of the file that
 //!   defines the item. Re-exports (`pub use`) are followed, through `mod.rs` and `lib.rs` as well.
 //! - A macro of the crate: an import of the file that defines it.
-//! - An inherent `impl Type` outside of the type's own file: an import of the type's file. It is an
-//!   import the other way as well, unless it is in the folder of the type's module and the type's
-//!   file calls none of its methods: one object in two files is a circle.
+//! - An inherent `impl Type` outside of the type's own file imports the type's file. It is also an
+//!   import in the other direction, unless it is in the folder of the type's module and the type's
+//!   file calls none of its methods. So one object in two files is a circle.
 //!
-//! `mod child;`, a `pub use` and the name of a module are no imports. Unit tests are left out.
+//! `mod child;`, a `pub use` and the name of a module are not imports. Unit tests are ignored.
 
 #![allow(clippy::indexing_slicing, clippy::single_match_else, reason = "a test reads sources: its indices are its own")]
 
@@ -26,16 +26,16 @@ pub(crate) struct SourceGraph {
     pub(crate) imports: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// What is printed of a graph.
+/// The figures of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Figures {
     pub(crate) files: usize,
     /// Groups of files that import each other, directly or through others.
     pub(crate) circles: usize,
     pub(crate) files_in_circles: usize,
-    /// Imports that close a circle on a walk along the imports.
+    /// The imports that close a circle in a walk along the imports.
     pub(crate) upward_imports: usize,
-    /// The files of the folder that has most.
+    /// The number of files in the largest folder.
     pub(crate) largest_folder: usize,
 }
 
@@ -60,11 +60,11 @@ struct Module {
     /// The name of its file.
     file: String,
     parent: Option<usize>,
-    /// Modules have names of their own: a function may be called as one is.
+    /// Modules are separate from functions, which may have the same name.
     modules: BTreeMap<String, usize>,
     names: BTreeMap<String, Name>,
     globs: Vec<Vec<String>>,
-    /// The paths it mentions.
+    /// The paths in it.
     paths: BTreeSet<Vec<String>>,
     /// The methods that are called in it.
     calls: BTreeSet<String>,
@@ -94,12 +94,12 @@ impl SourceGraph {
         graph
     }
 
-    /// Groups of files of which each imports, directly or through others, all of its group.
+    /// Groups of files in which each file imports, directly or through others, all others.
     pub(crate) fn circles(&self) -> Vec<Vec<String>> {
         circles(&self.imports)
     }
 
-    /// The same for folders, and the files beside them.
+    /// The same for folders and the files beside them.
     pub(crate) fn circles_of_folders(&self) -> Vec<Vec<String>> {
         let mut all = Vec::new();
         let folders: BTreeSet<&str> = self.imports.keys().map(|file| folder_of(file)).collect();
@@ -122,7 +122,7 @@ impl SourceGraph {
         all
     }
 
-    /// The imports between these files or folders, one a line.
+    /// Returns the imports between these files or folders, one in each line.
     pub(crate) fn imports_within(&self, circle: &[String]) -> String {
         let node = |file: &str| {
             circle
@@ -154,7 +154,8 @@ impl SourceGraph {
         }
     }
 
-    /// The imports between the folders and files directly in the folder, as a picture for Markdown.
+    /// Returns the imports between the folders and files directly in the folder, as a picture for
+    /// Markdown.
     pub(crate) fn mermaid(&self) -> String {
         let node = |file: &str| top_of(file).to_owned();
         let mut edges = BTreeSet::new();
@@ -184,8 +185,8 @@ impl SourceGraph {
         found
     }
 
-    /// The imports between these folders and files, from the top down, as a picture for Markdown. An import that longer ways
-    /// of arrows imply has no arrow of its own.
+    /// Returns the imports between these folders and files, from the top down, as a picture for
+    /// Markdown. An import that other arrows imply has no arrow.
     pub(crate) fn layers(&self, layers: &[&str]) -> String {
         let layer = |file: &str| layers.iter().position(|layer| *layer == top_of(file));
         let mut below = vec![BTreeSet::new(); layers.len()];
@@ -312,7 +313,7 @@ impl Crate {
             Item::Macro(item) => {
                 if let Some(name) = &item.ident {
                     self.macros.insert(name.to_string(), file.clone());
-                    // Its body is code of where it is used; the rest of it is scanned below.
+                    // Its body is code of the call site. The rest is scanned below.
                 }
             }
             Item::Impl(item) if item.trait_.is_none() => {
@@ -349,7 +350,8 @@ impl Crate {
         self.modules[index].modules.insert(name, child);
     }
 
-    /// The file that defines what a path names; `None` for a module and for what is not of the crate.
+    /// Returns the file that defines the item at a path. Returns `None` for a module, and for an
+    /// item of another crate.
     fn resolve(&self, from: usize, path: &[String], depth: usize) -> Option<String> {
         match self.find(from, path, depth)? {
             Found::Item(file) => Some(file),
@@ -358,7 +360,7 @@ impl Crate {
     }
 
     fn find(&self, from: usize, path: &[String], depth: usize) -> Option<Found> {
-        // Imports that name each other in a circle end here.
+        // Imports that refer to each other in a circle end here.
         let depth = depth.checked_sub(1)?;
         let (first, rest) = path.split_first()?;
         let next = match first.as_str() {
@@ -393,7 +395,7 @@ impl Crate {
         }
         match self.modules[module].names.get(name) {
             Some(Name::Item(file)) => return Some(Found::Item(file.clone())),
-            // `use name::…` of another crate names itself.
+            // `use name::…` of another crate refers to itself.
             Some(Name::Import(path)) if path[0] == name && path.len() == 1 => return None,
             Some(Name::Import(path)) => return self.find(module, path, depth),
             None => {}
@@ -451,7 +453,7 @@ enum Found {
     Module(usize),
 }
 
-/// The leaves of a `use`: a path, and the name it gets; none for a glob.
+/// Returns the leaves of a `use`: a path, and its new name; no name for a glob.
 fn flatten(tree: &UseTree, prefix: &mut Vec<String>, leaves: &mut Vec<(Vec<String>, Option<String>)>) {
     let leaf = |prefix: &[String], name: String, alias: String| {
         if name == "self" {
@@ -474,7 +476,7 @@ fn flatten(tree: &UseTree, prefix: &mut Vec<String>, leaves: &mut Vec<(Vec<Strin
     }
 }
 
-/// Collects paths and called methods, in the arguments of macros as well.
+/// Collects paths and called methods, also in the arguments of macros.
 fn scan(tokens: TokenStream, paths: &mut BTreeSet<Vec<String>>, calls: &mut BTreeSet<String>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let is = |index: usize, character: char| matches!(tokens.get(index), Some(TokenTree::Punct(punct)) if punct.as_char() == character);
@@ -499,7 +501,7 @@ fn scan(tokens: TokenStream, paths: &mut BTreeSet<Vec<String>>, calls: &mut BTre
                     last.push('!');
                 }
                 if method {
-                    // A field is no call.
+                    // A field is not a call.
                     let called = matches!(tokens.get(index + 1), Some(TokenTree::Group(_))) || is(index + 1, ':');
                     if called {
                         calls.insert(path.swap_remove(0));
@@ -514,7 +516,7 @@ fn scan(tokens: TokenStream, paths: &mut BTreeSet<Vec<String>>, calls: &mut BTre
     }
 }
 
-/// The strongly connected parts that have more than one node.
+/// Returns the strongly connected components with more than one node.
 fn circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<String>> {
     let reach: BTreeMap<&String, BTreeSet<&String>> =
         imports.keys().map(|file| (file, reachable(imports, file))).collect();
@@ -545,7 +547,7 @@ fn reachable<'a>(imports: &'a BTreeMap<String, BTreeSet<String>>, from: &'a Stri
     reached
 }
 
-/// How many imports lead back to a file that is being walked from.
+/// Returns the number of imports that lead back to a file on the current walk.
 fn back_edges(imports: &BTreeMap<String, BTreeSet<String>>) -> usize {
     fn walk<'a>(
         imports: &'a BTreeMap<String, BTreeSet<String>>,

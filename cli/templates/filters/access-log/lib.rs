@@ -1,4 +1,4 @@
-//! Logs the requests of a listener as JSON, one line each, without being a filter.
+//! Logs the requests of a listener as JSON, one line for each. The plugin is not a filter.
 
 #[cfg(test)]
 mod tests;
@@ -7,7 +7,7 @@ use proxy_filter::log;
 use proxy_filter::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -16,7 +16,7 @@ struct Config {
     quiet: Vec<String>,
 }
 
-/// The plugin. An access logger has no context for a stream: its root context logs.
+/// The plugin. An access logger has no stream contexts: its root context logs.
 #[derive(Debug, Default)]
 pub struct Root {
     config: Config,
@@ -42,7 +42,7 @@ impl RootContext for Root {
     fn on_log(&mut self, log: &LogContext) -> Result<()> {
         let request = |name| log.request_headers().get(name);
         let (method, path) = (request(":method")?.unwrap_or_default(), request(":path")?.unwrap_or_default());
-        // 0 for a request that had no response: the client disconnected, or the stream was reset.
+        // 0 for a request without a response: the client disconnected, or the stream was reset.
         let status = log.response_headers().get(":status")?.unwrap_or_default();
         let status = status.to_str().ok().and_then(|status| status.parse().ok()).unwrap_or(0);
         let quiet = self.config.quiet.iter().any(|prefix| path.starts_with(prefix.as_bytes()));
@@ -63,7 +63,7 @@ impl RootContext for Root {
     }
 }
 
-/// Envoy makes no stream for an access logger.
+/// Envoy creates no stream contexts for an access logger.
 #[derive(Debug)]
 pub struct NoStream;
 

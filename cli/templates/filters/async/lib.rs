@@ -1,4 +1,5 @@
-//! Asks an authorization service about every request, as one async function. What cannot be asked is refused.
+//! Calls an authorization service for every request, in one async function. A request is refused if
+//! the call fails.
 
 #[cfg(test)]
 mod tests;
@@ -8,7 +9,7 @@ use proxy_filter::prelude::*;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -22,12 +23,12 @@ struct Config {
 async fn authorize(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let request = exchange.request_headers().await?;
-    // Only the service says who the user is.
+    // Only the authorization service names the user.
     request.remove("x-user")?;
     let call = HttpCall::get(&config.cluster, &config.path)
         .header("authorization", request.get("authorization")?.unwrap_or_default())
         .timeout(Duration::from_millis(config.timeout_ms));
-    // The request is paused meanwhile. If the client disconnects, the function is dropped here.
+    // The request is paused. If the client disconnects, the future is dropped here.
     match call.await.and_then(HttpCallResponse::outage_for_status) {
         Ok(response) if response.status() == 200 => {
             response.header("x-user")?.map_or(Ok(()), |user| request.replace("x-user", user))

@@ -1,4 +1,4 @@
-//! Lets requests with a known bearer token pass, and tells the upstream whose it is.
+//! Forwards requests with a known bearer token, and sends the user to the upstream.
 
 #[cfg(test)]
 mod tests;
@@ -8,13 +8,13 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// The realm in the challenge, which names what clients authenticate for.
+    /// The realm in the challenge.
     realm: String,
-    /// The tokens, and the users that they belong to.
+    /// Users by their tokens.
     tokens: BTreeMap<String, String>,
 }
 
@@ -47,7 +47,7 @@ pub struct Stream {
 #[proxy_filter::context]
 impl Context for Stream {
     fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
-        // No client says itself who it is.
+        // Only this filter may set the user.
         request.remove("x-user")?;
         let header = request.get("authorization")?.unwrap_or_default();
         let token = header.to_str().ok().and_then(|header| header.strip_prefix("Bearer "));

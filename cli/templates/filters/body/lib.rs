@@ -7,7 +7,7 @@ use proxy_filter::prelude::*;
 use serde::Deserialize;
 use std::rc::Rc;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -48,7 +48,7 @@ pub struct Stream {
 #[proxy_filter::context]
 impl Context for Stream {
     fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
-        // Nothing can be found in a compressed body, or in a part of one.
+        // A text can only be found in a whole body without compression.
         request.replace("accept-encoding", "identity")?;
         request.remove("range")?;
         Ok(FilterHeadersStatus::Continue)
@@ -64,7 +64,8 @@ impl Context for Stream {
 
     fn on_response_body(&mut self, body: &mut ResponseBody, end_of_stream: bool) -> Result<FilterDataStatus> {
         if !end_of_stream {
-            // Envoy buffers, and the next callback sees all of it: at most 1 MiB by default.
+            // Envoy buffers the body, and the next callback sees all of it: at most 1 MiB by
+            // default.
             return Ok(FilterDataStatus::Pause);
         }
         let bytes = body.to_bytes()?;

@@ -1,4 +1,4 @@
-//! Asks an authorization service about every request. What cannot be asked is refused.
+//! Calls an authorization service for every request. A request is refused if the call fails.
 
 #[cfg(test)]
 mod tests;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
@@ -48,7 +48,7 @@ pub struct Stream {
 #[proxy_filter::context(http_calls)]
 impl Context for Stream {
     fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
-        // Only the service says who the user is.
+        // Only the authorization service names the user.
         request.remove("x-user")?;
         let call = HttpCall::get(&self.config.cluster, &self.config.path)
             .header("authorization", request.get("authorization")?.unwrap_or_default())
@@ -57,7 +57,7 @@ impl Context for Stream {
     }
 }
 
-/// What the response of the service, or its absence, means for the request.
+/// Applies the result of the call to the request.
 fn decide(
     request: &mut RequestHeaders,
     response: Result<&HttpCallResponse<InHost>, CalloutError>,

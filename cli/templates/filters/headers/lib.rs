@@ -1,4 +1,4 @@
-//! Gives every response the header that the operator has configured.
+//! Adds a configured header to every response.
 
 #[cfg(test)]
 mod tests;
@@ -7,7 +7,7 @@ use proxy_filter::prelude::*;
 use serde::Deserialize;
 use std::rc::Rc;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {

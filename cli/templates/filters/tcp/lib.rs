@@ -1,4 +1,5 @@
-//! Lets TCP clients pass whose first bytes are a configured prefix, and closes the others' connections.
+//! Forwards the data of TCP clients whose first bytes are a configured prefix, and closes other
+//! connections.
 
 #[cfg(test)]
 mod tests;
@@ -7,11 +8,11 @@ use proxy_filter::prelude::*;
 use serde::Deserialize;
 use std::rc::Rc;
 
-/// What the operator configures.
+/// The configuration.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    /// What a client may begin with.
+    /// The allowed first bytes of a client.
     prefixes: Vec<String>,
 }
 
@@ -28,7 +29,7 @@ impl RootContext for Root {
     fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
         let config: Config = configuration.json()?;
         if config.prefixes.is_empty() || config.prefixes.iter().any(String::is_empty) {
-            return Err(Error::other("prefixes: needs at least one, and none that is empty"));
+            return Err(Error::other("prefixes: at least one prefix is required, and none may be empty"));
         }
         self.config = Rc::new(config);
         Ok(())
@@ -60,7 +61,7 @@ impl StreamContext for Connection {
             return Ok(NetworkFilterStatus::Continue);
         }
         if prefixes.any(|prefix| prefix.starts_with(&start)) && !end_of_stream {
-            // Too short to decide: the next callback sees these bytes and those that follow.
+            // Too short to decide. The next callback sees these bytes followed by new ones.
             return Ok(NetworkFilterStatus::Pause);
         }
         Ok(NetworkFilterStatus::Close)
