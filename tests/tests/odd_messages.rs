@@ -1,0 +1,318 @@
+//! Odd but legal messages: repeated fields, bytes beyond ASCII, empty and large values, messages
+//! without a body or with nothing but trailers, early responses. No example traps or answers 500,
+//! and none forwards a request that it refuses in its plain form.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
+
+#[path = "support/example.rs"]
+mod example;
+
+use example::{bootstrap, examples, root, services};
+use proxy_filter::log::LogLevel;
+use proxy_filter_host::{Body, Host, MetadataSource, Outcome, Reply, build_guest};
+use serde_json::json;
+use std::fs;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+type Field = (&'static str, Vec<u8>);
+
+/// The headers on which an example decides, or that it sets, removes or reads.
+const HEADERS: [&str; 20] = [
+    "authorization",
+    "cookie",
+    "x-api-key",
+    "x-user",
+    "x-subject",
+    "x-location",
+    "x-forwarded-for",
+    "content-type",
+    "content-encoding",
+    "accept-encoding",
+    "range",
+    "if-range",
+    "te",
+    "host",
+    "expect",
+    "origin",
+    "referer",
+    "user-agent",
+    "traceparent",
+    "x-odd",
+];
+
+fn values() -> [Vec<u8>; 6] {
+    let beyond_ascii = (0x80..=0xff).collect();
+    [vec![], vec![0x80], vec![0xff, 0xfe], beyond_ascii, b"a\tb, c; d=\"e".to_vec(), vec![b'v'; 9_000]]
+}
+
+/// What makes a request odd. The method, the path and the fields of the plain request stay.
+#[derive(Clone, Debug, Default)]
+struct Form {
+    before: Vec<Field>,
+    after: Vec<Field>,
+    body: Option<Body>,
+    trailers: Vec<Field>,
+    http2: bool,
+    early: bool,
+    without_authority: bool,
+}
+
+fn forms() -> Vec<Form> {
+    let mut forms = Vec::new();
+    for name in HEADERS {
+        for value in values() {
+            let field = (name, value);
+            let once = vec![field.clone()];
+            let places = [
+                Form { after: once.clone(), ..Form::default() },
+                Form { before: once, ..Form::default() },
+                Form { after: vec![field.clone(), field], ..Form::default() },
+            ];
+            // Those that say who asks are tried in each place.
+            let is_of_client = ["authorization", "x-api-key"].contains(&name);
+            let first = forms.len() % places.len();
+            for place in
+                places.into_iter().skip(if is_of_client { 0 } else { first }).take(if is_of_client { 3 } else { 1 })
+            {
+                forms.push(Form { http2: forms.len().is_multiple_of(2), ..place });
+            }
+        }
+    }
+    for http2 in [false, true] {
+        let plain = Form { http2, ..Form::default() };
+        let body = |chunks: &[&[u8]]| Some(Body::Chunked(chunks.iter().map(|chunk| chunk.to_vec()).collect()));
+        forms.push(plain.clone());
+        forms.push(Form { without_authority: true, ..plain.clone() });
+        // The headers do not end the request, and nothing comes after them.
+        forms.push(Form { body: body(&[]), ..plain.clone() });
+        forms.push(Form { body: body(&[b"", b""]), ..plain.clone() });
+        forms.push(Form { body: body(&[b"\0\xff", b"\x80"]), ..plain.clone() });
+        forms.push(Form { trailers: vec![("x-odd", vec![0xff])], ..plain.clone() });
+        forms.push(Form { body: body(&[b"data"]), trailers: vec![("authorization", vec![])], ..plain.clone() });
+    }
+    forms.push(Form { body: Some(Body::from("never sent")), early: true, ..Form::default() });
+    forms
+}
+
+/// A request whose oddities are added to it.
+struct Plain {
+    method: &'static str,
+    path: &'static str,
+    headers: Vec<Field>,
+}
+
+fn plain_requests() -> Vec<Plain> {
+    let with = |path, authorization: &str| Plain {
+        method: "GET",
+        path,
+        headers: vec![("authorization", authorization.as_bytes().to_vec())],
+    };
+    let without = |method, path| Plain { method, path, headers: Vec::new() };
+    vec![
+        without("GET", "/"),
+        with("/", "Bearer s3cr3t"),
+        with("/files/a?expires=1&signature=00", "Bearer wrong"),
+        with("/admin/?q=union%20select", "Basic Og=="),
+        without("POST", "/admin/secret"),
+        without("HEAD", "/files/"),
+        without("OPTIONS", "/hello"),
+        without("DELETE", "//..;/%00/%ff?&&=%"),
+    ]
+}
+
+fn send(host: &mut Host, plain: &Plain, form: &Form) -> Option<Outcome> {
+    let mut request = host.request(plain.method, plain.path);
+    for (name, value) in form.before.iter().chain(&plain.headers).chain(&form.after) {
+        request = request.header(name, value);
+    }
+    for (name, value) in &form.trailers {
+        request = request.trailer(name, value);
+    }
+    match form.body.clone() {
+        Some(Body::Chunked(chunks)) => request = request.chunks(chunks),
+        Some(body) => request = request.body(body),
+        None => {}
+    }
+    request = if form.without_authority { request.without_authority() } else { request };
+    request = if form.http2 { request.http2() } else { request };
+    request = if form.early { request.early_response() } else { request };
+    request.try_send().ok()
+}
+
+/// What the services of an example say about every request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Services {
+    Allow,
+    Deny,
+}
+
+fn answer(services: Services) -> Reply {
+    let is_allowed = services == Services::Allow;
+    let body = json!({ "active": is_allowed, "sub": "alice", "result": is_allowed, "keys": [] });
+    Reply::new(if is_allowed { 200 } else { 403 }).header("x-user", "alice").body(body.to_string())
+}
+
+/// The configuration with which an example refuses more than with that of its bootstrap.
+fn configuration(example: &str, written: String, of_services: Services) -> String {
+    match (example, of_services) {
+        ("rate_limit", Services::Deny) => json!({ "limit": 0, "window_seconds": 10, "by": "x-api-key" }).to_string(),
+        ("rate_limit", Services::Allow) => {
+            json!({ "limit": 1_000_000, "window_seconds": 10, "by": "x-api-key", "announce": true }).to_string()
+        }
+        _ => written,
+    }
+}
+
+/// An example as its bootstrap has it. `None` if it is no filter of requests.
+fn start(example: &str, of_services: Services) -> Option<Host> {
+    let module = fs::read(build_guest(&root(), example, None).unwrap()).unwrap();
+    let mut host = Host::for_module(&module);
+    host.log_level(LogLevel::Warn);
+    for (cluster, is_grpc) in services(example) {
+        if is_grpc {
+            // In `CheckResponse`, the status is the first field, and its code is its first field.
+            let denied = move |_: &_| {
+                Reply::grpc(if of_services == Services::Allow { &b""[..] } else { &[0x0a, 0x02, 0x08, 0x07] })
+            };
+            host.grpc_cluster(&cluster, denied);
+        } else {
+            host.cluster(&cluster, move |_| answer(of_services));
+        }
+    }
+    host.metadata(MetadataSource::Route, json!({ "com.example.route": { "methods": ["GET", "HEAD"] } }));
+    let mut plugins = bootstrap(example).into_iter();
+    let first = plugins.next().unwrap();
+    host.root_id(&first.root_id);
+    for plugin in plugins {
+        match plugin.kind.as_str() {
+            "envoy.bootstrap.wasm" => host.singleton_service(&plugin.root_id, plugin.configuration),
+            _ => host.plugin(&plugin.root_id, plugin.configuration),
+        }
+    }
+    match first.kind.as_str() {
+        "envoy.filters.network.wasm" => return None,
+        "envoy.access_loggers.wasm" => host.access_logger(),
+        _ => {}
+    }
+    let configured = host.configure(configuration(example, first.configuration, of_services));
+    configured.unwrap_or_else(|refused| panic!("{example}: {refused}"));
+    Some(host)
+}
+
+/// What is wrong with an outcome, whatever the request was.
+fn fault(outcome: &Outcome) -> Option<&'static str> {
+    match outcome.status() {
+        500 => Some("it answers 500"),
+        0 | 503 if outcome.to_string().contains("the VM failed") => Some("it traps"),
+        _ => None,
+    }
+}
+
+/// Each form with two of the plain requests, in turn.
+fn pairs<'a>(plain: &'a [Plain], forms: &'a [Form]) -> impl Iterator<Item = (&'a Plain, &'a Form)> {
+    let second = plain.iter().cycle().skip(plain.len() / 2 + 1);
+    let both = plain.iter().cycle().zip(second).zip(forms);
+    both.flat_map(|((first, second), form)| [(first, form), (second, form)])
+}
+
+/// Runs a check of each example, on two threads: the faults found.
+fn for_each_example(check: impl Fn(&str) -> Vec<String> + Sync) {
+    let (examples, next, faults) = (examples(), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(example) = examples.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = check(example);
+                    faults.lock().unwrap().extend(found.into_iter().map(|fault| format!("{example}: {fault}")));
+                }
+            });
+        }
+    });
+    let faults = faults.into_inner().unwrap();
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn no_odd_request_makes_an_example_trap_or_answer_500() {
+    let forms = forms();
+    for_each_example(|example| {
+        let Some(mut host) = start(example, Services::Allow) else { return Vec::new() };
+        let mut faults = Vec::new();
+        let plain_requests = plain_requests();
+        for (plain, form) in pairs(&plain_requests, &forms) {
+            let Some(outcome) = send(&mut host, plain, form) else { continue };
+            if let Some(fault) = fault(&outcome) {
+                faults.push(format!("{} {}: {fault}: {form:?}", plain.method, plain.path));
+            }
+        }
+        faults
+    });
+}
+
+#[test]
+fn no_odd_form_of_a_refused_request_is_forwarded() {
+    let forms = forms();
+    let refused = AtomicUsize::new(0);
+    for_each_example(|example| {
+        let Some(mut host) = start(example, Services::Deny) else { return Vec::new() };
+        let mut faults = Vec::new();
+        let mut is_refused = |plain: &Plain| send(&mut host, plain, &Form::default()).unwrap().upstream().is_none();
+        let plain_requests: Vec<Plain> = plain_requests().into_iter().filter(|plain| is_refused(plain)).collect();
+        refused.fetch_add(plain_requests.len(), Ordering::Relaxed);
+        for (plain, form) in pairs(&plain_requests, &forms) {
+            let Some(outcome) = send(&mut host, plain, form) else { continue };
+            let is_forwarded = outcome.upstream().is_some();
+            if let Some(fault) = fault(&outcome).or(is_forwarded.then_some("it is forwarded")) {
+                faults.push(format!("{} {}: {fault}: {form:?}", plain.method, plain.path));
+            }
+        }
+        faults
+    });
+    assert!(refused.into_inner() >= 40, "plain requests are refused");
+}
+
+/// Responses of the upstream: each status with each odd field and each way to have a body or none.
+fn responses() -> Vec<Reply> {
+    let names = ["content-type", "content-encoding", "etag", "set-cookie", "location", "www-authenticate", "x-refused"];
+    let fields = names.into_iter().flat_map(|name| values().map(|value| (name, value)));
+    let statuses = [200, 204, 304, 206, 404, 103, 503];
+    let text = "{\"email\":\"a\",\"n\":1}\n";
+    let mut replies = Vec::new();
+    for (number, (name, value)) in fields.enumerate() {
+        let reply = Reply::new(statuses[number % statuses.len()]).header(name, &value).header(name, value);
+        let bodies = [
+            reply.clone(),
+            reply.clone().body(text),
+            reply.clone().chunks([&b""[..]; 0]),
+            reply.clone().chunks(["", text, ""]),
+            reply.clone().trailer("x-odd", [0xff]),
+            reply.clone().chunks(["4111 1111", "\u{feff}"]).trailer("etag", ""),
+            reply.clone().body("half").cut_off(),
+        ];
+        replies.extend(bodies.into_iter().skip(number % 2).step_by(2));
+    }
+    replies.push(Reply::reset());
+    replies
+}
+
+#[test]
+fn no_odd_response_makes_an_example_trap_or_answer_500() {
+    let responses = responses();
+    for_each_example(|example| {
+        let Some(mut host) = start(example, Services::Allow) else { return Vec::new() };
+        let mut faults = Vec::new();
+        for (number, reply) in responses.iter().enumerate() {
+            let answer = reply.clone();
+            host.upstream(move |_| answer.clone());
+            let method = ["GET", "HEAD"][usize::from(number.is_multiple_of(5))];
+            let plain = Plain { method, path: "/", headers: vec![("authorization", b"Bearer s3cr3t".to_vec())] };
+            let form = Form { http2: number.is_multiple_of(3), ..Form::default() };
+            let Some(outcome) = send(&mut host, &plain, &form) else { continue };
+            if let Some(fault) = fault(&outcome) {
+                faults.push(format!("{method}, HTTP/2: {}: {fault}: {reply:?}", form.http2));
+            }
+        }
+        faults
+    });
+}
