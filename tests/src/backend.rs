@@ -156,7 +156,7 @@ pub(crate) trait Backend {
     /// Lets time pass: what the plugin does on its own meanwhile.
     fn advance(&mut self, by: Duration) -> Record;
 
-    /// Sets the wall clock to this time since 1970. Nobody sets that of a real Envoy.
+    /// Sets the wall clock to this time since 1970. A real Envoy has no such clock.
     fn clock(&mut self, time: Duration);
 
     /// The value of a counter or gauge of the plugin's, `None` if there is none.

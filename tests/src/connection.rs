@@ -29,7 +29,7 @@ impl Connection {
         Self { record, client, upstream, refused: None }
     }
 
-    /// The plugin did not start: nobody connected.
+    /// The plugin did not start: the client did not connect.
     pub(crate) fn refused(refused: ConfigureError) -> Self {
         Self { refused: Some(refused), ..Self::new(ConnectionRecord::default()) }
     }

@@ -94,7 +94,7 @@ fn run(directory: &Path, arguments: &[String], environment: &[(&str, &str)]) -> 
     Ok(messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-/// Builds modules as cargo is told to and returns cargo's messages about them.
+/// Builds modules with these arguments of cargo and returns its messages about them.
 ///
 /// # Errors
 /// cargo's own error output; or what to do where a target cannot be added.

@@ -1,4 +1,5 @@
-//! The embedded host of `proxy-filter`: it runs a filter's tests natively, as compiled wasm, and in a real Envoy.
+//! The embedded host of `proxy-filter`: it runs a filter's tests natively, as compiled wasm, and in
+//! a real Envoy.
 //!
 //! ```
 //! use proxy_filter_host::{Host, Reply};
@@ -14,16 +15,18 @@
 //! # }
 //! ```
 //!
-//! A test says what the client sends and what the upstream answers, and asserts what both of them saw. It does not say which host
-//! calls the filter makes, so that a filter can be changed without changing its tests. [`test`] makes three tests of it:
+//! A test says what the client sends and what the upstream answers, and asserts what both of them
+//! saw. It does not say which host calls the filter makes, so that a filter can be changed without
+//! changing its tests. [`test`] makes three tests of it:
 //!
 //! * `native` runs the filter as ordinary code of the test, under a debugger, coverage or Miri;
 //! * `wasm` compiles the filter for `wasm32-unknown-unknown` and runs the module;
-//! * `envoy` does the same in a real Envoy, and fails if anything differs from the embedded host: status, headers, body, trailers, what
-//!   the upstream saw, log lines, callbacks and host calls in order. It needs an Envoy, and is ignored without
-//!   `--include-ignored`.
+//! * `envoy` does the same in a real Envoy, and fails if anything differs from the embedded host:
+//!   status, headers, body, trailers, what the upstream saw, log lines, callbacks and host calls in
+//!   order. It needs an Envoy, and is ignored without `--include-ignored`.
 //!
-//! What a filter calls is a part of the test as well: clusters with servers that answer now, later, in part or not at all.
+//! What a filter calls is a part of the test as well: clusters with servers that answer now, later,
+//! in part or not at all.
 //!
 //! ```
 //! use proxy_filter_host::{Host, Reply};
@@ -38,12 +41,13 @@
 //! # }
 //! ```
 //!
-//! In the embedded host this takes no time: its clock goes on to whatever comes next. In a real Envoy what comes at the same time comes in
-//! any order, so give answers, and the upstream's response, times that are well apart ([`Reply::after`]) where the order matters.
-//! A filter of TCP connections is tested with [`Host::connect`], which plays a connection step by step.
+//! In the embedded host this takes no time: its clock goes on to whatever comes next. In a real
+//! Envoy what comes at the same time comes in any order, so give answers, and the upstream's
+//! response, times that are well apart ([`Reply::after`]) where the order matters. A filter of TCP
+//! connections is tested with [`Host::connect`], which plays a connection step by step.
 //!
-//! When a [`Host`] is dropped it fails the test if the filter broke a rule that Envoy does not report but suffers from, for example a wrong
-//! `content-length`.
+//! When a [`Host`] is dropped it fails the test if the filter broke a rule that Envoy does not
+//! report but suffers from, for example a wrong `content-length`.
 
 mod backend;
 mod base64;

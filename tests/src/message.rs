@@ -26,7 +26,8 @@ pub enum Body {
     Absent,
     /// One piece of known length: announced with `content-length`.
     Sized(Vec<u8>),
-    /// Pieces sent one after the other with pauses between them: `transfer-encoding: chunked` in HTTP/1, DATA frames in HTTP/2.
+    /// Pieces sent one after the other with pauses between them: `transfer-encoding: chunked` in
+    /// HTTP/1, DATA frames in HTTP/2.
     Chunked(Vec<Vec<u8>>),
 }
 
@@ -177,16 +178,19 @@ pub struct Reply {
     pub(crate) metadata: Fields,
 }
 
-/// A message as the other side received it: the request at the upstream, the response at the client.
+/// A message as the other side received it: the request at the upstream, the response at the
+/// client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Received {
-    /// Pseudo-headers first (`:method`, `:path`, `:scheme`, `:authority`; `:status`), then the fields in the order received, names in lower case.
+    /// Pseudo-headers first (`:method`, `:path`, `:scheme`, `:authority`; `:status`), then the
+    /// fields in the order received, names in lower case.
     pub headers: Fields,
     /// The whole body.
     pub body: Vec<u8>,
     /// The trailers.
     pub trailers: Fields,
-    /// Whether the message ended as its framing says. False: the stream was reset or the connection closed before the end.
+    /// Whether the message ended as its framing says. False: the stream was reset or the connection
+    /// closed before the end.
     pub complete: bool,
 }
 
@@ -257,8 +261,9 @@ impl Reply {
         }
     }
 
-    /// Adds an entry to a METADATA frame of HTTP/2, which the upstream sends after the headers. It needs [`Host::allow_metadata`](crate::Host::allow_metadata)
-    /// and an [HTTP/2](crate::RequestBuilder::http2) exchange.
+    /// Adds an entry to a METADATA frame of HTTP/2, which the upstream sends after the headers. It
+    /// needs [`Host::allow_metadata`](crate::Host::allow_metadata) and an
+    /// [HTTP/2](crate::RequestBuilder::http2) exchange.
     #[must_use]
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.metadata.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
@@ -277,10 +282,12 @@ impl Reply {
         reply
     }
 
-    /// Answers this much later: at once in the embedded host, whose clock goes on meanwhile, and truly in a real Envoy.
+    /// Answers this much later: at once in the embedded host, whose clock goes on meanwhile, and
+    /// truly in a real Envoy.
     ///
-    /// Answers to requests that are under way at the same time come in the order of their times. Give them times that are
-    /// well apart, for example 100 ms, so that they come in the same order in a real Envoy.
+    /// Responses to requests that are in flight at the same time come in the order of their times.
+    /// Give them times that are well apart, for example 100 ms, so that they come in the same order
+    /// in a real Envoy.
     ///
     /// ```
     /// # use proxy_filter_host::{Host, Reply};
@@ -294,8 +301,8 @@ impl Reply {
         self
     }
 
-    /// Closes the connection after the headers and the body given, before the message ends: the `content-length` is one byte more than
-    /// is sent, or a body in pieces has no end.
+    /// Closes the connection after the headers and the body given, before the message ends: the
+    /// `content-length` is one byte more than is sent, or a body in pieces has no end.
     ///
     /// ```
     /// # use proxy_filter_host::{Host, Reply};
@@ -337,8 +344,8 @@ impl Reply {
         self
     }
 
-    /// A gRPC response: one message, and the status OK. [`header`](Self::header) adds initial and [`trailer`](Self::trailer) trailing
-    /// metadata.
+    /// A gRPC response: one message, and the status OK. [`header`](Self::header) adds initial and
+    /// [`trailer`](Self::trailer) trailing metadata.
     ///
     /// ```
     /// # use proxy_filter_host::{Host, Reply};

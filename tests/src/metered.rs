@@ -1,4 +1,5 @@
-//! [`Metered`]: a plugin in the embedded host, with its instructions, callbacks and host calls counted.
+//! [`Metered`]: a plugin in the embedded host, with its instructions, callbacks and host calls
+//! counted.
 
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::cluster::{Cluster, Endpoint};

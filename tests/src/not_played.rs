@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Why the embedded host does not play an exchange: what Envoy does then depends on time, or on what
-/// other programs do. A real Envoy plays all of them.
+/// Why the embedded host does not play an exchange: what Envoy does then depends on time, or on
+/// what other programs do. A real Envoy plays all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotPlayed {

@@ -6,7 +6,8 @@ use crate::record::{Event, LogLine, Record, VmRole};
 use crate::trace::{self, Colour};
 use std::fmt;
 
-/// One request and what became of it. Printing it shows the trace of callbacks, host calls and log lines.
+/// One request and what became of it. Printing it shows the trace of callbacks, host calls and log
+/// lines.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     record: Record,
@@ -44,7 +45,8 @@ impl Outcome {
 
     /// What a cluster received during this exchange, in order. Empty if nothing came.
     ///
-    /// In a real Envoy every VM of the plugin does what `on_configure` and `on_tick` do; the calls made there come several times.
+    /// In a real Envoy every VM of the plugin does what `on_configure` and `on_tick` do; the calls
+    /// made there come several times.
     #[must_use]
     pub fn calls(&self, cluster: &str) -> Vec<Received> {
         self.record.calls.get(cluster).cloned().unwrap_or_default()
@@ -62,24 +64,26 @@ impl Outcome {
         self.logs().into_iter().map(|line| line.message.as_str()).collect()
     }
 
-    /// The callbacks the host entered, by export name. In a real Envoy only while the log level is trace.
+    /// The callbacks the host entered, by export name. In a real Envoy only while the log level is
+    /// trace.
     #[must_use]
     pub fn callbacks(&self) -> Vec<&str> {
         self.record.events.iter().filter_map(Event::callback).collect()
     }
 
-    /// The texts of the lines that another VM of the plugin logged meanwhile, if the host has [several](crate::Host::workers) or a
-    /// [singleton service](crate::Host::singleton_service).
+    /// The texts of the lines that another VM of the plugin logged meanwhile, if the host has
+    /// [several](crate::Host::workers) or a [singleton service](crate::Host::singleton_service).
     ///
-    /// [`messages`](Self::messages) are those of the VM that served the request; where no request was served, as in [`Host::advance`](crate::Host::advance),
-    /// those of each VM are here.
+    /// [`messages`](Self::messages) are those of the VM that served the request; where no request
+    /// was served, as in [`Host::advance`](crate::Host::advance), those of each VM are here.
     #[must_use]
     pub fn messages_of(&self, of: VmRole) -> Vec<&str> {
         let events = self.record.elsewhere.iter().filter(|(found, _)| *found == of).flat_map(|(_, events)| events);
         events.filter_map(Event::log_line).map(|line| line.message.as_str()).collect()
     }
 
-    /// The texts of the lines that any VM logged during this exchange: first those of the VM that served it.
+    /// The texts of the lines that any VM logged during this exchange: first those of the VM that
+    /// served it.
     #[must_use]
     pub fn messages_of_all(&self) -> Vec<&str> {
         let elsewhere = self.record.elsewhere.iter().flat_map(|(_, events)| events);

@@ -29,9 +29,11 @@ pub enum Event {
         /// The status it returned.
         status: u32,
     },
-    /// The module wrote a line to the host's log (this also is a host call, but is not listed as one).
+    /// The module wrote a line to the host's log (this also is a host call, but is not listed as
+    /// one).
     Log(LogLine),
-    /// The module trapped, and nothing runs in its VM any more. Only the embedded host tells; Envoy has a line of its own in its log.
+    /// The module trapped, and nothing runs in its VM any more. Only the embedded host tells; Envoy
+    /// has a line of its own in its log.
     Trapped {
         /// The trap, and what it means: a stack overflow, for example.
         why: String,
@@ -41,11 +43,13 @@ pub enum Event {
 /// Which of the VMs of a plugin: see [`Host::workers`](crate::Host::workers).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VmRole {
-    /// The trial of a configuration: the plugin is started in it, and the VM thrown away without a word.
+    /// The trial of a configuration: the plugin is started in it, and the VM thrown away without a
+    /// word.
     Canary,
     /// The main thread: the plugin ticks there, and serves no request.
     Main,
-    /// A worker thread, counted from 0. In a real Envoy they are counted in the order in which the plugin started on them.
+    /// A worker thread, counted from 0. In a real Envoy they are counted in the order in which the
+    /// plugin started on them.
     Worker(usize),
 }
 
@@ -65,18 +69,20 @@ pub struct Record {
     pub response: Option<Received>,
     /// What the upstream received; `None` when nothing reached it.
     pub upstream: Option<Received>,
-    /// What the clusters that the plugin calls received, in order, by the name of the cluster. One that received nothing is not listed.
+    /// What the clusters that the plugin calls received, in order, by the name of the cluster. One
+    /// that received nothing is not listed.
     pub calls: BTreeMap<String, Vec<Received>>,
     /// Callbacks, host calls and log lines, in order.
     pub events: Vec<Event>,
-    /// What the plugin's other VMs did meanwhile, if the test has [several](crate::Host::workers). In a real Envoy the time at which they do it
-    /// is not certain.
+    /// What the plugin's other VMs did meanwhile, if the test has [several](crate::Host::workers).
+    /// In a real Envoy the time at which they do it is not certain.
     pub elsewhere: Vec<(VmRole, Vec<Event>)>,
-    /// What streams that had not ended waited for: this one, if its client left, at that time; others, which are under way
-    /// [meanwhile](crate::RequestBuilder::before_response), at the end of this exchange. Only the embedded host knows.
+    /// What streams that had not ended waited for: this one, if its client disconnected, then;
+    /// others, which are in flight [meanwhile](crate::RequestBuilder::before_response), at the end
+    /// of this exchange. Only the embedded host knows.
     pub waiting: Vec<String>,
-    /// Why the exchange could not be played, for example because Envoy crashed. `None` in every exchange that went its way,
-    /// however it ended for the client.
+    /// Why the exchange could not be played, for example because Envoy crashed. `None` in every
+    /// exchange that went its way, however it ended for the client.
     pub failure: Option<String>,
     /// Why the embedded host did not play the exchange.
     pub not_played: Option<NotPlayed>,

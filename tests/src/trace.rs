@@ -76,7 +76,7 @@ pub(crate) fn render_connection(record: &ConnectionRecord, colour: Colour) -> St
     text
 }
 
-/// What one side received in a moment. Its end is told once: what it was before is passed on.
+/// What one side received in a step. Its end is written once: what it was before is passed on.
 fn heard(text: &mut String, who: &str, heard: &ReceivedBytes, before: DirectionState) -> DirectionState {
     if !heard.bytes.is_empty() {
         let shown = heard.bytes.get(..heard.bytes.len().min(200)).unwrap_or_default();

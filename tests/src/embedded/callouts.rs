@@ -1,7 +1,7 @@
-//! The HTTP callouts that are under way, and what each cluster has received.
+//! The HTTP callouts that are pending, and what each cluster has received.
 
 use super::fields::{Kind, Map};
-use super::under_way::UnderWay;
+use super::pending::PendingCall;
 use crate::cluster::Endpoint;
 use crate::message::Received;
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub(super) const REFUSED: &str =
 pub(crate) struct Callouts {
     /// How many tokens have been given.
     pub(super) tokens: u32,
-    /// Callouts that are under way, in the order in which they were made.
+    /// Pending callouts, in the order in which they were made.
     pub(super) pending: Vec<Callout>,
     /// The response whose callback runs.
     pub(crate) response: Option<Response>,
@@ -42,7 +42,7 @@ pub(crate) struct Response {
     pub(crate) trailers: Option<Map>,
 }
 
-/// A request that is under way.
+/// A request that is in flight.
 #[derive(Debug)]
 pub(super) struct Callout {
     pub(super) root: u32,
@@ -100,11 +100,11 @@ impl Callouts {
         self.pending.iter().filter_map(|callout| callout.end.as_ref().map(|(at, _)| *at)).min()
     }
 
-    /// The callouts that are under way, in words.
-    pub(super) fn under_way(&self) -> Vec<UnderWay> {
+    /// The callouts that are pending, in words.
+    pub(super) fn pending_calls(&self) -> Vec<PendingCall> {
         let one = |callout: &Callout| {
             let part = |name| callout.request.header(name).unwrap_or_default();
-            UnderWay {
+            PendingCall {
                 context: callout.context,
                 what: format!(
                     "HTTP call {} to `{}`, {} {}",
@@ -121,7 +121,7 @@ impl Callouts {
         self.pending.iter().map(one).collect()
     }
 
-    /// A callout that nobody has answered yet.
+    /// A callout without a response.
     pub(super) fn unanswered(&mut self) -> Option<&mut Callout> {
         self.pending.iter_mut().find(|callout| callout.end.is_none())
     }

@@ -1,5 +1,5 @@
-//! What comes to the root context by itself, in the order of its time: ticks, and what comes back
-//! of HTTP callouts and gRPC.
+//! What the root context is called for between the messages of streams, in the order of its time:
+//! ticks, and the results of HTTP callouts and gRPC.
 
 use super::callouts::End;
 use super::fields::Map;

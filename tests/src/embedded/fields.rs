@@ -110,7 +110,8 @@ impl Map {
         self.fields.insert(place, (key, value));
     }
 
-    /// Gives a field exactly this value. It comes to the end, or to the end of the pseudo-headers, wherever it was before.
+    /// Gives a field exactly this value. It comes to the end, or to the end of the pseudo-headers,
+    /// wherever it was before.
     pub(crate) fn replace(&mut self, name: &[u8], value: &[u8]) {
         let key = self.key(name);
         self.remove(&key);
@@ -138,7 +139,8 @@ impl Map {
     }
 }
 
-/// The most pairs and bytes Envoy takes from a module; beyond that it takes none at all, without an error.
+/// The most pairs and bytes Envoy takes from a module; beyond that it takes none at all, without an
+/// error.
 const MAX_PAIRS: usize = 1024;
 const MAX_BYTES: usize = 1024 * 1024;
 
@@ -160,7 +162,8 @@ pub(crate) fn encode(fields: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// Decodes a map from the module as Envoy does: whatever is wrong with the bytes makes it empty, and nobody is told.
+/// Decodes a map from the module as Envoy does: whatever is wrong with the bytes makes it empty,
+/// without an error.
 pub(crate) fn decode(bytes: &[u8]) -> Fields {
     decode_exactly(bytes).unwrap_or_default()
 }

@@ -62,8 +62,8 @@ impl Functions {
         }
     }
 
-    /// Notes that a callback begins: it acts on its own context. What it acted on before is to be
-    /// given back.
+    /// Notes that a callback begins: it acts on its own context. Returns what it acted
+    /// on before, for [`Self::leave`].
     pub(crate) fn enter(&self, name: &str, arguments: &[u32]) -> (u32, u32) {
         let mut state = self.state();
         let outer = (state.current, state.effective);

@@ -1,4 +1,4 @@
-//! What comes back on a gRPC stream, made from what a server answers or from why none did.
+//! The callbacks of a gRPC stream, made from a server's response or from why there is none.
 
 use super::fields::{Kind, Map};
 use super::info::grpc_status;
@@ -6,7 +6,7 @@ use super::wire;
 use crate::grpc;
 use crate::message::{Protocol, Reply};
 
-/// What the module is told of a gRPC call or stream, one callback each.
+/// What happens on a gRPC call or stream, one callback each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Happening {
     Initial(Map),
@@ -57,7 +57,7 @@ impl Failure {
         }
     }
 
-    /// What the module is told of a stream. Envoy answers in place of the server.
+    /// The callbacks about a stream. Envoy responds in place of the server.
     pub(super) fn happenings(self) -> Vec<Happening> {
         let (message, details) = self.texts();
         let mut map = Map::new(Kind::Response);
@@ -103,7 +103,7 @@ pub(super) fn status(code: u32, message: &str) -> [Happening; 2] {
     end(Map::from_fields(Kind::Trailers, &grpc::status(code, message)))
 }
 
-/// What a server answers as the module is told of it.
+/// A server's response as callbacks of the module.
 pub(super) fn of(reply: &Reply) -> Vec<Happening> {
     let nothing = || Map::new(Kind::Trailers);
     if reply.reset {
@@ -135,7 +135,7 @@ pub(super) fn of(reply: &Reply) -> Vec<Happening> {
     happenings
 }
 
-/// What the module is told of a call: its last message, or why there is none.
+/// The callback about a call: its last message, or why there is none.
 pub(super) fn of_call(happenings: Vec<Happening>) -> Option<Happening> {
     let mut message = None;
     for happening in happenings {

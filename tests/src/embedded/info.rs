@@ -22,7 +22,7 @@ pub(crate) struct Info {
     pub(crate) started: u64,
     /// Bytes of the request's body that have arrived.
     pub(crate) received: u64,
-    /// Bytes of the response's body that have gone on.
+    /// Bytes of the response's body that were forwarded.
     pub(crate) sent: u64,
     /// Status of the response and why it is that.
     pub(crate) code: Option<(u32, Vec<u8>)>,
@@ -33,8 +33,8 @@ pub(crate) struct Info {
     /// The request has reached the upstream.
     pub(crate) upstream: bool,
     pub(crate) whose: Whose,
-    /// The filter never let the request's headers go: Envoy lets it read them to the end of the
-    /// stream.
+    /// The filters never forwarded the request's headers: Envoy keeps them readable to the end of
+    /// the stream.
     pub(crate) held: bool,
     /// The client has connected over IPv6.
     pub(crate) ipv6: bool,

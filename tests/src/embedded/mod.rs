@@ -1,4 +1,5 @@
-//! The embedded host: the life of a plugin, of HTTP streams and of TCP connections, as Envoy 1.40 plays it.
+//! The embedded host: the life of a plugin, of HTTP streams and of TCP connections, as Envoy 1.40
+//! plays it.
 
 pub(crate) mod abi;
 mod access;
@@ -28,6 +29,7 @@ mod metadata;
 mod meter;
 mod metric;
 mod older;
+mod pending;
 mod process;
 mod property;
 mod protobuf;
@@ -42,7 +44,6 @@ mod signature;
 mod state;
 mod stream;
 mod tcp;
-mod under_way;
 mod valid;
 mod vm;
 mod waiting;
@@ -129,7 +130,7 @@ impl Embedded {
         self.wall.map(|wall| running.unwrap_or(wall))
     }
 
-    /// Tries a configuration in a VM that is thrown away, without a word to the module. What it did.
+    /// Tries a configuration in a canary VM, which ends without a callback. What it did.
     fn try_out(&mut self, process: &Process, settings: &Settings) -> Result<Vec<Event>, ConfigureError> {
         let canary = self.boot(process, VmRole::Canary, settings)?;
         let events = canary.events();
@@ -137,7 +138,7 @@ impl Embedded {
         Ok(events)
     }
 
-    /// Keeps what is to be known of a VM that ends.
+    /// Keeps the violations of a VM that ends.
     fn retire(&mut self, machine: &Machine) {
         self.violations.append(&mut machine.functions.state().violations);
     }
@@ -181,10 +182,11 @@ impl Embedded {
         self.index_of(self.worker % self.settings.workers.max(1))
     }
 
-    /// Lets all VMs come to the same time, and tells those that have registered queues of their items.
+    /// Lets all VMs come to the same time, and notifies those that have registered queues of
+    /// their items.
     fn catch_up(&mut self) {
         let now = self.machines.iter().map(|machine| machine.functions.state().clock.now()).max().unwrap_or_default();
-        // What one VM is told may make items for another.
+        // A callback in one VM may enqueue items for another.
         for _ in 0..self.machines.len() {
             for machine in &mut self.machines {
                 machine.catch_up(now);
@@ -219,13 +221,14 @@ impl Embedded {
 
 #[cfg(feature = "wasmtime")]
 impl Embedded {
-    /// What the module has done since this was last asked.
+    /// What the module has done since the last call.
     pub(crate) fn take_counts(&mut self) -> meter::Counts {
         self.machines.first_mut().map(|machine| machine.vm.take_counts()).unwrap_or_default()
     }
 
-    /// Begins streams that stay as they are: alive, and not called any more. A module that is not told of their creation hears of them
-    /// by their response's headers, of which it can read nothing.
+    /// Begins streams that stay as they are: alive, and not called any more. If the module has no
+    /// callback for their creation, they begin with their response's headers, which are not
+    /// available.
     pub(crate) fn create_streams(&mut self, count: u32, is_told: bool) {
         let Some(machine) = self.machines.first_mut() else { return };
         for _ in 0..count {
@@ -289,7 +292,7 @@ impl Backend for Embedded {
 
     fn begin(&mut self, request: &Request, answer: &Answer) -> bool {
         let index = self.next_worker();
-        // What happened before belongs to nobody.
+        // What happened before belongs to no exchange.
         let mut before = self.record(index);
         before.calls.clear();
         let Some(machine) = self.machines.get_mut(index) else { return false };

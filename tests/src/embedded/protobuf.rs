@@ -32,7 +32,7 @@ pub(super) fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, Field<'_>)>> {
                 take(&mut bytes, 4)?;
                 Field::Fixed
             }
-            // Groups, which nobody writes any more, and what is no wire type.
+            // Groups, which are obsolete, and what is no wire type.
             _ => return None,
         };
         fields.push((number, value));

@@ -128,7 +128,7 @@ pub(super) fn send(state: &mut State, token: u32, message: &[u8], end_of_stream:
         return Err(Status::BAD_ARGUMENT);
     }
     let rpc = state.rpcs.find(token).ok_or(Status::NOT_FOUND)?;
-    // After the end of either half it is dropped, and nobody is told.
+    // After the end of either half it is dropped, without an error.
     if !rpc.request.complete && !rpc.told {
         rpc.request.body.extend(grpc::frame(message));
         rpc.unanswered.push_back(message.to_vec());
@@ -154,7 +154,7 @@ pub(super) fn close(state: &mut State, token: u32) -> Result<(), Status> {
     Ok(())
 }
 
-/// `proxy_grpc_cancel`: nothing is told any more.
+/// `proxy_grpc_cancel`: no callback follows.
 pub(super) fn cancel(state: &mut State, token: u32) -> Result<(), Status> {
     if kind(token) != CALL && kind(token) != STREAM {
         return Err(Status::BAD_ARGUMENT);
@@ -225,7 +225,8 @@ pub(super) fn next_due(state: &mut State) -> Option<Callback> {
     Some(begin(state, root, token, happening))
 }
 
-/// The callback about the next call that failed at once. It comes when the callback that made the call is over.
+/// The callback about the next call that failed at once. It comes when the callback that made the
+/// call is over.
 pub(super) fn next_failed(state: &mut State) -> Option<Callback> {
     let (root, token, happening) = state.rpcs.failed.pop_front()?;
     Some(begin(state, root, token, happening))
@@ -242,7 +243,7 @@ fn begin(state: &mut State, root: u32, token: u32, happening: Happening) -> Call
 }
 
 impl Callback {
-    /// Whether the module is called: a root context that is gone is told of nothing.
+    /// Whether the module is called: a root context that is deleted is not.
     pub(super) fn is_wanted(&self, state: &State) -> bool {
         state.roots.contains(self.root)
     }

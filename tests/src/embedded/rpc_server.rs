@@ -16,7 +16,7 @@ enum Work {
     Reply(GrpcStreamAnswer, Vec<u8>),
 }
 
-/// Lets the servers do all that is to be done.
+/// Lets the servers do all that is due.
 pub(super) fn work(functions: &Functions) {
     loop {
         let (token, work) = {

@@ -1,8 +1,8 @@
-//! The gRPC calls and streams that are under way.
+//! The gRPC calls and streams that are in flight.
 
 use super::fields::Map;
 use super::happening::Happening;
-use super::under_way::UnderWay;
+use super::pending::PendingCall;
 use crate::cluster::Endpoint;
 use crate::message::Received;
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ pub(crate) struct Rpcs {
     pub(crate) message: Option<Vec<u8>>,
     /// Callbacks that run inside of the host function that runs now.
     pub(super) inside: Vec<(u32, u32, Happening)>,
-    /// Calls that failed at once, whose end is told after the running callback.
+    /// Calls that failed at once: their callback comes after the running one.
     pub(super) failed: VecDeque<(u32, u32, Happening)>,
 }
 
@@ -84,14 +84,14 @@ impl Rpc {
 }
 
 impl Rpcs {
-    /// When the module is told of something next.
+    /// When the next callback is due.
     pub(super) fn due(&self) -> Option<Duration> {
         self.open.iter().filter_map(|rpc| rpc.outbox.front().map(|(at, _)| *at)).min()
     }
 
-    /// The calls and streams that are under way, in words.
-    pub(super) fn under_way(&self) -> impl Iterator<Item = UnderWay> + '_ {
-        self.open.iter().filter(|rpc| !rpc.told).map(|rpc| UnderWay {
+    /// The calls and streams that are in flight, in words.
+    pub(super) fn pending_calls(&self) -> impl Iterator<Item = PendingCall> + '_ {
+        self.open.iter().filter(|rpc| !rpc.told).map(|rpc| PendingCall {
             context: rpc.context,
             what: format!(
                 "gRPC {} {} to `{}`, {}",

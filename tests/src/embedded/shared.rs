@@ -41,7 +41,7 @@ impl Data {
     }
 }
 
-/// Who is told of a queue's items: a VM by its number, and a root context in it.
+/// What is notified of a queue's items: a VM by its number, and a root context in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Registrant {
     pub(crate) vm: usize,

@@ -46,12 +46,12 @@ pub(crate) enum Phase {
     Delete,
 }
 
-/// Something of a message that a filter can reach only in some phases.
+/// Something of a message that is available only in some phases.
 #[derive(Clone, Debug)]
 pub(crate) struct Gated<T> {
-    /// What the host has, whether a filter can reach it or not.
+    /// What the host has, available or not.
     pub(crate) value: Option<T>,
-    /// The contexts that can reach it.
+    /// The contexts to which it is available.
     readers: Vec<u32>,
 }
 
@@ -60,38 +60,38 @@ impl<T> Gated<T> {
         Self { value: None, readers: Vec::new() }
     }
 
-    /// Puts something in, out of everyone's reach.
+    /// Puts something in that is not available.
     pub(crate) fn put(&mut self, value: T) {
         *self = Self { value: Some(value), readers: Vec::new() };
     }
 
-    /// Puts something in and lets a context reach it.
+    /// Puts something in that is available to one context.
     pub(crate) fn show(&mut self, value: T, reader: u32) {
         *self = Self { value: Some(value), readers: vec![reader] };
     }
 
-    /// Lets a context reach what is there.
+    /// Makes it available to a context.
     pub(crate) fn show_to(&mut self, reader: u32) {
         self.hide_from(reader);
         self.readers.push(reader);
     }
 
-    /// Puts it out of a context's reach.
+    /// Makes it unavailable to a context.
     pub(crate) fn hide_from(&mut self, reader: u32) {
         self.readers.retain(|other| *other != reader);
     }
 
-    /// Puts it out of everyone's reach.
+    /// Makes it unavailable.
     pub(crate) fn close(&mut self) {
         self.readers.clear();
     }
 
-    /// Whether any context can reach it.
+    /// Whether it is available to any context.
     pub(crate) fn is_in_reach(&self) -> bool {
         !self.readers.is_empty()
     }
 
-    /// Takes it out; nobody can reach it any more.
+    /// Takes it out; it is not available any more.
     pub(crate) fn take(&mut self) -> Option<T> {
         self.close();
         self.value.take()
@@ -116,18 +116,18 @@ pub(crate) struct Side {
     pub(crate) body: Gated<Vec<u8>>,
     /// The contexts for which `proxy_continue_stream` was called for this side.
     pub(crate) continued: Vec<u32>,
-    /// The body that a filter sees is what the host holds for it.
+    /// The body that a filter sees is what the host buffers for it.
     pub(crate) holds_body: bool,
-    /// The headers have gone on.
+    /// The headers were forwarded.
     pub(crate) gone: bool,
     /// All of the message has come from its sender.
     pub(super) arrived: bool,
     /// When all filters had forwarded a part of it, the last time.
     pub(super) forwarded_at: Option<Duration>,
-    /// The callbacks that hold the message, of each filter one.
+    /// The callbacks that paused the message, of each filter one.
     pub(super) held: Vec<Hold>,
-    /// The headers as they went on, where the module can still reach, and in vain change, what the
-    /// host keeps.
+    /// The headers as they were forwarded, where the module can still read, and in vain change,
+    /// what the host keeps.
     pub(crate) sent: Option<Map>,
 }
 
@@ -147,21 +147,21 @@ impl Side {
         }
     }
 
-    /// Takes the headers out, as they went on if they did.
+    /// Takes the headers out, as they were forwarded if they were.
     pub(crate) fn take_headers(&mut self) -> Option<Map> {
         let kept = self.headers.take();
         self.sent.take().or(kept)
     }
 
-    /// Puts everything out of the module's reach.
+    /// Makes everything unavailable.
     pub(crate) fn close(&mut self) {
         self.headers.close();
         self.trailers.close();
         self.body.close();
     }
 
-    /// A context continues the message. Only a body that the host holds stays within its reach
-    /// until it goes on.
+    /// A context continues the message. Only a body that the host buffers stays available to it
+    /// until it is forwarded.
     pub(crate) fn continued_by(&mut self, context: u32) {
         self.held.retain(|hold| hold.filter != context);
         self.headers.hide_from(context);
@@ -187,7 +187,7 @@ impl Flows {
     }
 }
 
-/// An answer the module gives itself.
+/// A local reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LocalReply {
     pub(crate) status: u32,
@@ -267,7 +267,7 @@ impl Stream {
         self.filters.iter().find(|filter| filter.id == context)
     }
 
-    /// A callback has returned: it holds its message, or lets it go.
+    /// A callback has returned: it pauses its message, or forwards it.
     pub(super) fn returned(&mut self, callback: &str, filter: u32, raw: u32, now: Duration) {
         let headers = matches!(self.phase, Phase::RequestHeaders | Phase::ResponseHeaders);
         let side = match message(self.phase) {
@@ -284,13 +284,13 @@ impl Stream {
         }
     }
 
-    /// Whether what a context has under way may wake this stream.
+    /// Whether a pending call of a context may wake this stream.
     pub(super) fn is_woken_by(&self, context: u32) -> bool {
         self.filters.iter().any(|filter| filter.id == context || filter.root == context)
     }
 }
 
-/// A callback that held a message.
+/// A callback that paused a message.
 #[derive(Clone, Debug)]
 pub(crate) struct Hold {
     pub(super) callback: String,

@@ -4,7 +4,7 @@ use super::fields::Map;
 use crate::message::{Protocol, Request};
 
 /// Why Envoy's router does not send a request with these headers: the text that the client, or the
-/// module that made the call, is told. Measured on Envoy 1.40 with every byte.
+/// module that made the call, gets. Measured on Envoy 1.40 with every byte.
 pub(super) fn refusal(map: &Map) -> Option<Vec<u8>> {
     let missing = match map.get(b":method") {
         None => Some(":method"),

@@ -1,11 +1,12 @@
 //! What streams that have not ended wait for, in words.
 //!
-//! The host knows which callback held a message, and which calls and ticks of the module are under
-//! way: enough to see why a stream stands still, whether it has callbacks or is one async function.
+//! The host knows which callback paused a message, and which calls and ticks of the module are
+//! pending: enough to see why a stream stands still, whether it has callbacks or is one async
+//! function.
 
+use super::pending::PendingCall;
 use super::state::State;
 use super::stream::{Hold, Stream};
-use super::under_way::UnderWay;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -33,10 +34,10 @@ pub(super) fn waits(state: &State, stream: &Stream, now: Duration) -> String {
         let ago = span(now.saturating_sub(since));
         let _ = write!(text, "\n  its {message} is held since {callback} of context {filter}, {ago} ago");
     }
-    let mut under_way = state.callouts.under_way();
-    under_way.extend(state.rpcs.under_way());
-    under_way.retain(|call| stream.is_woken_by(call.context));
-    for UnderWay { what, made, timeout, due: next, .. } in &under_way {
+    let mut calls = state.callouts.pending_calls();
+    calls.extend(state.rpcs.pending_calls());
+    calls.retain(|call| stream.is_woken_by(call.context));
+    for PendingCall { what, made, timeout, due: next, .. } in &calls {
         let timeout = timeout.map_or("no timeout".into(), |timeout| format!("timeout {}", span(timeout)));
         let made = span(now.saturating_sub(*made));
         let _ = write!(text, "\n  {what}, made {made} ago, {timeout}: {}", due(*next, now));
@@ -46,7 +47,7 @@ pub(super) fn waits(state: &State, stream: &Stream, now: Duration) -> String {
         let _ = write!(text, "\n  the tick of root context {root}, every {}: {}", span(*period), due(Some(*next), now));
     }
     if held {
-        if under_way.is_empty() && ticks.is_empty() {
+        if calls.is_empty() && ticks.is_empty() {
             text.push_str("\n  nothing is under way that could let it go on");
         }
     } else if stream.response_started {

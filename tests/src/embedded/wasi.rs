@@ -67,7 +67,7 @@ const FUNCTIONS: [Function; 45] = [
     ("fd_pwrite", "wwwdw", |call| call.write(4)),
     ("fd_fdstat_get", "ww", |call| {
         call.open(0)?;
-        // It may be written. Where the answer does not fit, nobody says so.
+        // It may be written. A result that does not fit is no error.
         let mut status = [0; 24];
         if let Some(rights) = status.get_mut(8) {
             *rights = 64;

@@ -1,4 +1,5 @@
-//! Messages on their way between client, module and upstream: what Envoy changes when it takes them from the wire or puts them there.
+//! Messages on their way between client, module and upstream: what Envoy changes when it takes them
+//! from the wire or puts them there.
 
 use super::fields::{Kind, Map};
 use super::info::grpc_status;
@@ -67,7 +68,8 @@ pub(crate) fn routed(map: &Map) -> Map {
     routed
 }
 
-/// The request as the upstream receives it. `only_headers`: over HTTP/1, the message ends with them.
+/// The request as the upstream receives it. `only_headers`: over HTTP/1, the message ends with
+/// them.
 pub(crate) fn upstream(
     routed: &Map,
     body: &[u8],
@@ -210,7 +212,7 @@ pub(crate) fn client(
     }
 }
 
-/// What Envoy answers when the upstream's connection ends before a response.
+/// The local reply when the upstream's connection ends before a response.
 pub(crate) fn upstream_reset() -> LocalReply {
     plain(
         503,
@@ -219,7 +221,7 @@ pub(crate) fn upstream_reset() -> LocalReply {
     )
 }
 
-/// What Envoy answers when the upstream breaks the rules of its protocol.
+/// The local reply when the upstream breaks the rules of its protocol.
 pub(crate) fn upstream_protocol_error() -> LocalReply {
     plain(
         502,
@@ -228,7 +230,7 @@ pub(crate) fn upstream_protocol_error() -> LocalReply {
     )
 }
 
-/// What Envoy answers when the upstream resets the stream.
+/// The local reply when the upstream resets the stream.
 pub(crate) fn upstream_remote_reset() -> LocalReply {
     plain(
         503,
@@ -237,22 +239,22 @@ pub(crate) fn upstream_remote_reset() -> LocalReply {
     )
 }
 
-/// What Envoy answers when no route matches.
+/// The local reply when no route matches.
 pub(crate) fn no_route() -> LocalReply {
     plain(404, "route_not_found", "")
 }
 
-/// What Envoy answers when the router does not send a request.
+/// The local reply when the router does not send a request.
 pub(crate) fn refused(why: Vec<u8>) -> LocalReply {
     LocalReply { details: valid::details(&why), body: why, ..plain(503, "", "") }
 }
 
-/// What Envoy answers when more of a request is to be buffered than it may.
+/// The local reply when more of a request would be buffered than the limit allows.
 pub(crate) fn payload_too_large() -> LocalReply {
     plain(413, "request_payload_too_large", "Payload Too Large")
 }
 
-/// What Envoy answers when the module's VM has failed.
+/// The local reply when the module's VM has failed.
 pub(crate) fn failed() -> LocalReply {
     plain(503, "wasm_fail_stream", "")
 }

@@ -69,12 +69,12 @@ pub(crate) trait Instance {
     fn exports(&self, name: &str) -> bool;
     /// Calls an export with `i32` arguments. `None` for an export without a result.
     fn call(&mut self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Trap>;
-    /// The instructions executed since the module was loaded; 0 where nobody counts.
+    /// The instructions executed since the module was loaded; 0 if they are not counted.
     #[cfg(feature = "wasmtime")]
     fn instructions(&self) -> u64 {
         0
     }
-    /// The pages of its memory, 64 KiB each; 0 where nobody counts.
+    /// The pages of its memory, 64 KiB each; 0 if they are not counted.
     fn pages(&self) -> u64 {
         0
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// Statistic: streams that are under way.
+/// Statistic: streams that are in flight.
 pub(super) const ACTIVE_REQUESTS: &str = "http.ingress.downstream_rq_active";
 /// Statistic: connections of clients that are open.
 pub(super) const ACTIVE_CONNECTIONS: &str = "listener.ingress.downstream_cx_active";
@@ -140,7 +140,7 @@ fn network_filters(settings: &Settings, module: &Path) -> Value {
     filters.into()
 }
 
-/// A port where nobody listens.
+/// A port without a listener.
 const CLOSED: u16 = 1;
 
 /// A cluster that the module calls.

@@ -61,8 +61,7 @@ pub(super) fn serve(mut wire: Wire, pace: Pace, visit: &Visit) {
     channel.wire.drain();
 }
 
-/// Waits until a request begins. Nobody waits for a client that has connected and does not send
-/// one.
+/// Waits until a request begins. A client that connects and sends none is not waited for.
 fn wait_for_headers(channel: &mut Channel, visit: &Visit) {
     let mut listen = |limit| while !channel.has_headers && !channel.ended && channel.step(limit).is_ok() {};
     listen(SOON);

@@ -78,7 +78,7 @@ impl Journal {
         let mut state = self.lock();
         let events = std::mem::take(&mut state.events);
         let main = state.mains.last_mut().map(std::mem::take).unwrap_or_default();
-        // A module that is not told of the beginning of a stream is told of its messages.
+        // A module without a callback for the beginning of a stream has callbacks for its messages.
         let serves = |event: &Event| match event {
             Event::Callback { name, arguments } if name == "proxy_on_context_create" => arguments.last() != Some(&0),
             Event::Callback { name, .. } => {

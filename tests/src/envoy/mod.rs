@@ -1,8 +1,10 @@
-//! The module in a real Envoy: an Envoy process between a client and an upstream that are written here.
+//! The module in a real Envoy: an Envoy process between a client and an upstream that are written
+//! here.
 //!
-//! Client and upstream write and read the exact bytes of HTTP/1.1 and HTTP/2, because a scenario may consist in a header that
-//! no HTTP library would send. Everything else a record holds is read from Envoy's own log: at [`LogLevel::Trace`] Envoy
-//! tells each callback, each result and each host call; at other levels a record has the guest's log lines only.
+//! Client and upstream write and read the exact bytes of HTTP/1.1 and HTTP/2, because a scenario
+//! may consist in a header that no HTTP library would send. Everything else a record holds is read
+//! from Envoy's own log: at [`LogLevel::Trace`] Envoy tells each callback, each result and each
+//! host call; at other levels a record has the guest's log lines only.
 //!
 //! [`LogLevel::Trace`]: proxy_filter::log::LogLevel::Trace
 
@@ -47,7 +49,8 @@ pub(crate) struct Envoy {
 }
 
 impl Envoy {
-    /// A backend for the compiled module, with the Envoy that the environment variable `ENVOY` names.
+    /// A backend for the compiled module, with the Envoy that the environment variable `ENVOY`
+    /// names.
     pub(crate) fn new(module: &Path) -> io::Result<Self> {
         let binary = binary::find()?;
         Ok(Self { binary, module: std::path::absolute(module)?, running: None, started_elsewhere: Vec::new() })
@@ -163,8 +166,8 @@ impl Backend for Envoy {
     }
 }
 
-/// Whether the log tells of the beginning and the end of each stream: whether the module's bytes contain the names of these exports, which
-/// is how they would be stored.
+/// Whether the log tells of the beginning and the end of each stream: whether the module's bytes
+/// contain the names of these exports, which is how they would be stored.
 fn exports_life_of_streams(module: &[u8]) -> bool {
     let contains = |name: &[u8]| module.windows(name.len()).any(|window| window == name);
     contains(b"proxy_on_context_create") && contains(b"proxy_on_delete")

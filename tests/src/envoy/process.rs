@@ -169,7 +169,7 @@ impl Process {
     }
 }
 
-/// Holds the child's standard input until it is let go or has lived too long.
+/// Keeps the child's standard input until it is dropped or has lived too long.
 fn leash<T: Send + 'static>(stdin: T) -> Sender<()> {
     let (leash, end) = channel::<()>();
     std::thread::spawn(move || {

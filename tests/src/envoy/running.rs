@@ -30,7 +30,7 @@ pub(super) const SETTLE: Duration = Duration::from_millis(30);
 /// drained.
 pub(super) const END_OF_ROOT: Duration = Duration::from_secs(3);
 
-/// An exchange under way, with its client on a thread of its own.
+/// An exchange in flight, with its client on a thread of its own.
 pub(super) struct Held {
     client: JoinHandle<io::Result<Option<Received>>>,
     /// Dropping it lets the upstream answer.
@@ -48,7 +48,7 @@ pub(super) fn held_back(answer: &Answer, reached: Sender<()>, gate: Receiver<()>
     let answer = Arc::clone(answer);
     let (reached, gate) = (Mutex::new(reached), Mutex::new(gate));
     Arc::new(move |request| {
-        // Nobody listens any more if the test is over.
+        // The receiver is gone if the test is over.
         let _ = reached.lock().unwrap_or_else(PoisonError::into_inner).send(());
         let _ = gate.lock().unwrap_or_else(PoisonError::into_inner).recv();
         answer(request)

@@ -58,7 +58,7 @@ struct Side {
 #[derive(Default)]
 struct Inbox {
     heard: ReceivedBytes,
-    /// This side has let go of the connection.
+    /// This side has closed the connection.
     closed: bool,
 }
 

@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 
-/// A server that answers as it is told and keeps what it received.
+/// A server that responds as the test says and keeps what it received.
 pub(super) struct Upstream {
     address: SocketAddr,
     state: Arc<Mutex<State>>,

@@ -73,7 +73,7 @@ impl Visit {
         }
     }
 
-    /// Does something that takes its time: nobody has to wait for it.
+    /// Does something that takes its time, without waiting for it.
     pub(super) fn wait<T>(&self, body: impl FnOnce() -> T) -> T {
         lock(&self.state).waiting += 1;
         let result = body();

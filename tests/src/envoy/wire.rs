@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// The longest wait for the other side to send or to take something. A stream that a filter paused
 /// for ever ends here.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
-/// The pause before each piece of a body, long enough for Envoy to hand it to the filter by itself,
+/// The pause before each chunk of a body, long enough for Envoy to hand it to the filter by itself,
 /// and for the head to reach the upstream.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 

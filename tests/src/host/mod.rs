@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-/// What a test does while an exchange is under way.
+/// What a test does while an exchange is in flight.
 pub(crate) type BeforeResponse<'a> = Box<dyn FnOnce(&mut Host) + 'a>;
 
 /// All that happened in one life of a plugin.
@@ -40,7 +40,8 @@ pub(crate) struct Transcript {
 
 /// A host with one plugin, ready for a test.
 ///
-/// Settings are made first; [`configure`](Self::configure) starts the plugin, or the first exchange does with an empty configuration.
+/// Settings are made first; [`configure`](Self::configure) starts the plugin, or the first exchange
+/// does with an empty configuration.
 pub struct Host {
     backend: Box<dyn Backend>,
     settings: Settings,
@@ -107,8 +108,9 @@ impl Host {
         Self::new(Box::new(crate::embedded::Embedded::new(crate::embedded::Guest::Wasm(module.into(), engine))))
     }
 
-    /// A host that is a real Envoy, the one the environment variable `ENVOY` names, with the module in this file: for what the embedded host
-    /// does not have. Tests that run in both hosts get theirs from [`test`](macro@crate::test).
+    /// A host that is a real Envoy, the one the environment variable `ENVOY` names, with the module
+    /// in this file: for what the embedded host does not have. Tests that run in both hosts get
+    /// theirs from [`test`](macro@crate::test).
     ///
     /// # Errors
     /// There is no Envoy.
@@ -128,10 +130,12 @@ impl Host {
         self.observer = Some(Box::new(observer));
     }
 
-    /// Starts the plugin with a configuration: JSON or any text. A plugin that runs already is ended first.
+    /// Starts the plugin with a configuration: JSON or any text. A plugin that runs already is
+    /// ended first.
     ///
     /// # Errors
-    /// The plugin refused it, or the module cannot be loaded. The error shows what the plugin logged.
+    /// The plugin refused it, or the module cannot be loaded. The error shows what the plugin
+    /// logged.
     pub fn configure(&mut self, configuration: impl fmt::Display) -> Result<(), ConfigureError> {
         if self.started {
             self.backend.stop();
@@ -140,11 +144,12 @@ impl Host {
         self.start()
     }
 
-    /// Gives the plugin a new configuration while it runs, as an update of the listener does. With several [plugins](Self::plugin) it is
-    /// the first one's.
+    /// Gives the plugin a new configuration while it runs, as an update of the listener does. With
+    /// several [plugins](Self::plugin) it is the first one's.
     ///
-    /// A new root context is created, started and configured in each VM. New streams go to it; those that are under way
-    /// ([`before_response`](RequestBuilder::before_response)) stay with the old one. The old one is done when its last stream is over.
+    /// A new root context is created, started and configured in each VM. New streams go to it;
+    /// those that are in flight ([`before_response`](RequestBuilder::before_response)) stay with
+    /// the old one. The old one is done when its last stream has ended.
     ///
     /// # Errors
     /// The plugin refused it. The old configuration stays.
@@ -260,7 +265,7 @@ impl Host {
             "the exchange could not be played: {}",
             record.failure.as_deref().unwrap_or_default()
         );
-        // Nobody asks a tool's host for them, and a tool may send many.
+        // A tool does not read them, and may send many.
         if self.observer.is_some() {
             self.transcript.exchanges.push(record.clone());
         }
@@ -268,16 +273,20 @@ impl Host {
         Outcome::new(record)
     }
 
-    /// Lets time pass while no request is under way, and returns what the plugin did meanwhile: its ticks, and the items it was told of.
+    /// Lets time pass while no request is in flight, and returns what the plugin did meanwhile:
+    /// its ticks, and the items that it was notified of.
     ///
-    /// The embedded host's clock stands still otherwise, so that a test knows what time it is; this moves it on, in no time. In an exchange
-    /// it goes on by 50 ms before each part of a message but the first, and while somebody waits. A real Envoy's clock goes all the time,
-    /// and there this waits as long as it says. So a test that shall be the same in both has its filter end
-    /// its ticks by itself, or leaves a good part of a period between the last tick and the end: in Envoy the next period begins when a tick
-    /// is over.
+    /// The embedded host's clock stands still otherwise, so that a test knows what time it is. This
+    /// method moves it on, and takes no time. In an exchange the clock moves on by 50 ms before
+    /// each part of a message but the first, and while a filter, the client or the upstream waits.
     ///
-    /// In Envoy every VM of the plugin ticks; what the one on the worker thread does is what is returned. With [`workers`](Self::workers), each
-    /// VM's part is what [`Outcome::messages_of`] returns.
+    /// In a real Envoy this method waits for that time. There the next period of a tick begins when
+    /// a tick is over. A test that must be equal in both hosts has a filter that stops its ticks
+    /// itself, or leaves a good part of a period between the last tick and the end.
+    ///
+    /// In Envoy every VM of the plugin ticks; what the one on the worker thread does is what is
+    /// returned. With [`workers`](Self::workers), each VM's part is what [`Outcome::messages_of`]
+    /// returns.
     pub fn advance(&mut self, by: Duration) -> Outcome {
         if !self.started
             && let Err(refused) = self.start()
@@ -288,9 +297,10 @@ impl Host {
         self.note(record)
     }
 
-    /// Sets the wall clock of the embedded host, back or ahead, as an operator or NTP may do at any time: what
-    /// [`clock::now`](proxy_filter::clock::now) says, and the time of later requests. Pending calls, ticks and timeouts go by another clock, as they
-    /// do in Envoy. From there the clock goes on as [`advance`](Self::advance) says.
+    /// Sets the wall clock of the embedded host, back or ahead, as an operator or NTP may do at any
+    /// time: what [`clock::now`](proxy_filter::clock::now) says, and the time of later requests.
+    /// Pending calls, ticks and timeouts go by another clock, as they do in Envoy. From there the
+    /// clock goes on as [`advance`](Self::advance) says.
     ///
     /// ```
     /// # use proxy_filter_host::Host;
@@ -307,17 +317,18 @@ impl Host {
         self.backend.clock(time.duration_since(SystemTime::UNIX_EPOCH).expect("a host's clock begins in 1970"));
     }
 
-    /// The value of a counter or gauge, by the name the filter gives it; `None` if there is none. A histogram has no single value.
+    /// The value of a counter or gauge, by the name the filter gives it; `None` if there is none. A
+    /// histogram has no single value.
     ///
-    /// With labels, the name is as in `responses.method.GET.status.200`. In Envoy it is the sum over all VMs of the plugin: what `on_start` and
-    /// `on_configure` count is there several times.
+    /// With labels, the name is as in `responses.method.GET.status.200`. In Envoy it is the sum
+    /// over all VMs of the plugin: what `on_start` and `on_configure` count is there several times.
     #[must_use]
     pub fn metric(&mut self, name: &str) -> Option<u64> {
         self.backend.metric(name)
     }
 
     /// What the plugin keeps now: the memory of its VMs, and what the host keeps for them. `None` in
-    /// a real Envoy, which does not tell.
+    /// a real Envoy, which does not report it.
     ///
     /// A test that sends many different values can assert that what is kept for them has a limit.
     ///
@@ -338,8 +349,9 @@ impl Host {
         self.backend.usage()
     }
 
-    /// Where a real Envoy listens, for a test that brings clients of its own, many at the same time for example. `None` in the embedded host,
-    /// and before the plugin has started. The upstream answers these clients as it answered the last [exchange](Self::request).
+    /// Where a real Envoy listens, for a test that brings clients of its own, many at the same time
+    /// for example. `None` in the embedded host, and before the plugin has started. The upstream
+    /// answers these clients as it answered the last [exchange](Self::request).
     #[must_use]
     pub fn listener(&self) -> Option<SocketAddr> {
         self.backend.listener()
@@ -352,7 +364,8 @@ impl Host {
         events.iter().filter_map(Event::log_line).cloned().collect()
     }
 
-    /// What the plugin logged in one of its VMs while it started, if there are [several](Self::workers).
+    /// What the plugin logged in one of its VMs while it started, if there are
+    /// [several](Self::workers).
     #[must_use]
     pub fn start_logs_of(&self, of: VmRole) -> Vec<LogLine> {
         if of == VmRole::Worker(0) {
@@ -363,17 +376,18 @@ impl Host {
     }
 
     /// What each stream waits for that has not ended, at this time: those whose test does something
-    /// [meanwhile](RequestBuilder::before_response). A text for people, of several lines for each stream: which callback holds what of it, and
-    /// which calls and ticks of the plugin are under way. A real Envoy does not tell.
+    /// [meanwhile](RequestBuilder::before_response). A text for people, of several lines for each
+    /// stream: which callback paused what of it, and which calls and ticks of the plugin are
+    /// pending. A real Envoy does not report it.
     ///
-    /// Of a stream whose client left, the [trace](Outcome::trace) says it.
+    /// Of a stream whose client disconnected, the [trace](Outcome::trace) says it.
     #[must_use]
     pub fn waiting(&self) -> Vec<String> {
         self.backend.waiting()
     }
 
-    /// Expects the filter to break a rule of the host: violations that contain this text do not fail
-    /// the test. [`violations`](Self::violations) has them nevertheless.
+    /// Expects the filter to break a rule of the host: violations that contain this text do not
+    /// fail the test. [`violations`](Self::violations) has them nevertheless.
     pub fn expect_violation(&mut self, text: impl Into<String>) {
         self.expected_violations.push(text.into());
     }

@@ -58,8 +58,8 @@ impl<'a> RequestBuilder<'a> {
         self
     }
 
-    /// Adds an entry to a METADATA frame of HTTP/2, which the client sends after the headers. It needs [`Host::allow_metadata`] and
-    /// [`http2`](Self::http2).
+    /// Adds an entry to a METADATA frame of HTTP/2, which the client sends after the headers. It
+    /// needs [`Host::allow_metadata`] and [`http2`](Self::http2).
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.request.metadata.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
         self
@@ -71,15 +71,16 @@ impl<'a> RequestBuilder<'a> {
         self
     }
 
-    /// The client closes the connection so long after it has sent everything, unless it has the whole response by then. Otherwise it
-    /// waits five seconds for each part of the response.
+    /// The client closes the connection so long after it has sent everything, unless it has the
+    /// whole response by then. Otherwise it waits five seconds for each part of the response.
     pub const fn disconnect_after(mut self, patience: Duration) -> Self {
         self.request.disconnect_after = Some(patience);
         self
     }
 
-    /// The upstream answers when it has the headers, while the body is still to come: the client sends none of it before it has the response, and
-    /// Envoy ends the stream then. Which request it was, the upstream sees as one that is not complete.
+    /// The upstream answers when it has the headers, while the body is still to come: the client
+    /// sends none of it before it has the response, and Envoy ends the stream then. Which request
+    /// it was, the upstream sees as one that is not complete.
     ///
     /// For HTTP/1.1, and a request with a body or trailers.
     ///
@@ -130,7 +131,8 @@ impl<'a> RequestBuilder<'a> {
         self.header("connection", "Upgrade").header("upgrade", protocol).response_after_chunks(0)
     }
 
-    /// The worker that serves the request, counted from 0, if the host has [several](Host::workers); otherwise they take turns.
+    /// The worker that serves the request, counted from 0, if the host has
+    /// [several](Host::workers); otherwise they take turns.
     ///
     /// A real Envoy gives the connection to a worker of its own choice, and this does nothing.
     pub const fn on_worker(mut self, worker: usize) -> Self {
@@ -139,9 +141,11 @@ impl<'a> RequestBuilder<'a> {
     }
 
     /// What happens while the upstream has the request and has not answered yet: other exchanges, a
-    /// [new configuration](Host::reconfigure), time that passes. It does not run if the request never reaches the upstream.
+    /// [new configuration](Host::reconfigure), time that passes. It does not run if the request
+    /// never reaches the upstream.
     ///
-    /// In the embedded host all of it happens in the same VM, and time stands still for the stream that waits.
+    /// In the embedded host all of it happens in the same VM, and time stands still for the stream
+    /// that waits.
     ///
     /// ```
     /// # use proxy_filter_host::Host;

@@ -58,9 +58,9 @@ impl Host {
     /// after the other ends. The first filter is that of [`root_id`](Self::root_id) and
     /// [`configure`](Self::configure).
     ///
-    /// Each filter may hold parts of a message. Envoy has one buffer for all of them: a filter that
-    /// continues a message lets go what a filter before it holds of the body as well. The embedded
-    /// host says so when it is dropped.
+    /// Each filter may pause parts of a message. Envoy has one buffer for all of them: a filter
+    /// that continues a message also forwards what is buffered of the body for a filter before it.
+    /// The embedded host says so when it is dropped.
     ///
     /// ```
     /// # use proxy_filter_host::Host;
@@ -88,7 +88,8 @@ impl Host {
 
     /// Adds a plugin that runs once, on the main thread: a singleton service
     /// (`envoy.bootstrap.wasm`). It is another root context of the same module with the same
-    /// `vm_id`, and filters nothing: it ticks, and is told of the items of the queues it registers.
+    /// `vm_id`, and filters nothing: it ticks, and is notified of the items of the queues it
+    /// registers.
     ///
     /// What it logs is that of [`VmRole::Main`](crate::VmRole::Main).
     ///
@@ -115,7 +116,7 @@ impl Host {
     ///
     /// Without it there is one worker, and a test sees nothing of other VMs. With it, requests go
     /// to the workers in turn, or where [`on_worker`](crate::RequestBuilder::on_worker) says; the
-    /// VM that registered a queue last is told of its items.
+    /// VM that registered a queue last is notified of its items.
     ///
     /// The threads of a real Envoy run at the same time, and it chooses the worker. So a test with
     /// workers is compared only by what client and upstream see; what it asserts itself, about

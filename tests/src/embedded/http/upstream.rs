@@ -65,7 +65,8 @@ impl Upstream {
         });
     }
 
-    /// The request ends early. If its headers were forwarded, the upstream has received a part of it.
+    /// The request ends early. If its headers were forwarded, the upstream has received a part of
+    /// it.
     pub(super) fn abandon(&mut self, contexts: &Contexts<'_>, request: &Request, body: &[u8]) {
         let sent = contexts.with_stream(|stream| stream.info.upstream && stream.request.gone);
         let headers = contexts.with_side(Which::Request, |side| side.headers.value.clone());

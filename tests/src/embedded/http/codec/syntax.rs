@@ -39,7 +39,8 @@ pub(super) fn trim(text: &[u8]) -> &[u8] {
 
 /// The fields of a head as Envoy's parser of HTTP/1 finds them, or why it finds none.
 ///
-/// A line that begins with a blank continues the one before it. The bytes of line ends are taken out.
+/// A line that begins with a blank continues the one before it. The bytes of line ends are taken
+/// out.
 pub(super) fn parse(block: &[u8]) -> Result<Fields, &'static str> {
     let mut lines: Vec<Vec<u8>> = Vec::new();
     for line in block.split_inclusive(|byte| *byte == b'\n') {

@@ -1,15 +1,15 @@
-//! A call of the module that is under way, in words.
+//! A pending call of the module, in words.
 
 use std::time::Duration;
 
-/// A call that is under way.
-pub(super) struct UnderWay {
+/// A call that is pending.
+pub(super) struct PendingCall {
     /// The context that made it: a stream's, or a root context.
     pub(super) context: u32,
-    /// What it is, and whom it asks.
+    /// What it is, and the service it calls.
     pub(super) what: String,
     pub(super) made: Duration,
     pub(super) timeout: Option<Duration>,
-    /// When the module is told of something next, as far as that is known.
+    /// When its next callback is due, as far as that is known.
     pub(super) due: Option<Duration>,
 }
