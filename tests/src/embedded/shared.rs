@@ -87,7 +87,7 @@ impl Queues {
         lock(&self.0).items.get_mut(&id).ok_or(Status::NOT_FOUND)?.pop_front().ok_or(Status::EMPTY)
     }
 
-    /// The bytes of all items that nobody has taken yet.
+    /// The bytes of all items that no filter has taken yet.
     pub(crate) fn bytes(&self) -> usize {
         lock(&self.0).items.values().flatten().map(Vec::len).sum()
     }

@@ -327,8 +327,8 @@ impl Host {
         self.backend.metric(name)
     }
 
-    /// What the plugin keeps now: the memory of its VMs, and what the host keeps for them. `None` in
-    /// a real Envoy, which does not report it.
+    /// What the plugin keeps now: the memory of its VMs, and what the host keeps for them. `None`
+    /// in a real Envoy, which does not report it.
     ///
     /// A test that sends many different values can assert that what is kept for them has a limit.
     ///
