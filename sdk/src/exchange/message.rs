@@ -45,6 +45,9 @@ macro_rules! message {
         $(#[$body_doc])*
         #[inline]
         pub async fn $body(&mut self, limit: usize) -> Result<&mut $Body> {
+            if let Part::$Body(body) = &self.part {
+                self.stage.progress(Point::$body_point).note_end(body, true);
+            }
             let length = self.stage.whole(Point::$body_point, limit).await?;
             self.note_lengths();
             self.part = Part::$Body($Body::new(length, edits(self.stage.progress(Point::$body_point), self.$length)));
@@ -56,7 +59,8 @@ macro_rules! message {
         pub async fn $chunk(&mut self) -> Result<Option<&mut $Body>> {
             // What the filter made of the piece before it, and all before that.
             if let Part::$Body(body) | Part::$Held(_, body) = &self.part {
-                self.stage.progress(Point::$body_point).note_end(body.end());
+                let progress = self.stage.progress(Point::$body_point);
+                progress.note_end(body, progress.trails.get());
             }
             let Some((start, length)) = self.stage.piece(Point::$body_point).await? else { return Ok(None) };
             self.note_lengths();
@@ -90,6 +94,9 @@ macro_rules! message {
                 part => part,
             };
             let progress = self.stage.progress(Point::$body_point);
+            if let Part::$Body(body) = &self.part {
+                progress.note_end(body, progress.trails.get());
+            }
             if !self.stage.is_at_end(Point::$body_point)? {
                 self.part = Part::$Body($Body::new(0, Edits::Impossible));
             } else if progress.fresh.get() {

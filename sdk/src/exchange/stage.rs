@@ -6,6 +6,7 @@ use crate::engine::point::{Point, Points};
 use crate::error::denial::Denial;
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
+use crate::http::body::Body;
 use core::future::poll_fn;
 use core::task::Poll;
 use std::cell::Cell;
@@ -88,10 +89,19 @@ impl Progress {
 
     /// Records where the last chunk ends after the future's edits. A chunk that was forwarded while
     /// the future waited for the next one is no part of what is visible.
+    ///
+    /// `measures` if the size may be the one from before the edits: the callback of trailers, unlike
+    /// one with data, does not say how much is buffered.
     #[inline]
-    pub(crate) fn note_end(&self, end: usize) {
-        if self.seen.get() > 0 {
-            self.seen.set(end);
+    pub(crate) fn note_end(&self, body: &Body, measures: bool) {
+        let seen = self.seen.get();
+        if seen == 0 {
+            return;
+        }
+        let end = body.end();
+        self.seen.set(end);
+        if measures && end != seen {
+            self.size.set(body.measure());
         }
     }
 

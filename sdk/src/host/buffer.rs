@@ -57,6 +57,13 @@ impl Buffer {
             .map_err(|status| Error::host("proxy_get_buffer_bytes", status))
     }
 
+    /// How long what the host keeps is now.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn measure(&self) -> usize {
+        sys::proxy_get_buffer_bytes(self.kind.raw(), 0, u32::MAX).map_or(0, |bytes| bytes.len())
+    }
+
     /// Puts `bytes` in the place of everything.
     #[inline]
     pub(crate) fn replace(&mut self, bytes: &[u8]) -> Result<()> {

@@ -164,6 +164,11 @@ impl Body {
         self.buffer.end()
     }
 
+    /// Returns the number of bytes that the host keeps now, those of other chunks included.
+    pub(crate) fn measure(&self) -> usize {
+        self.buffer.measure()
+    }
+
     /// Returns whether the forwarded headers may announce a length, which the body must keep.
     pub(crate) fn has_announced_length(&self) -> bool {
         self.edits == Edits::SameLength

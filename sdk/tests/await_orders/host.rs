@@ -41,6 +41,8 @@ pub(crate) struct Side {
     pub(crate) end_forwarded: bool,
     /// What the filter sees of the body.
     visible: Vec<u8>,
+    /// The bytes that came for that, before the filter edited them.
+    original: Vec<u8>,
     /// The host adds to that what comes next.
     buffers: bool,
     /// Bytes that stay buffered though the filter has dropped what came after them.
@@ -83,7 +85,8 @@ impl Side {
     fn forward_all(&mut self) {
         self.headers_forwarded = self.begun;
         self.forwarded.append(&mut self.kept);
-        self.forwarded.append(&mut self.visible);
+        self.forwarded.append(&mut self.original);
+        self.visible.clear();
         self.end_forwarded = self.ended;
         (self.buffers, self.paused) = (false, false);
     }
@@ -166,6 +169,20 @@ impl HostFunctions for Functions {
                 _ => Err(Status::NOT_FOUND),
             }
         })
+    }
+
+    fn proxy_remove_header_map_value(&self, _: u32, _: &[u8]) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn proxy_set_buffer_bytes(&self, buffer: u32, start: u32, length: u32, bytes: &[u8]) -> Result<(), Status> {
+        with(|state| {
+            let which = if buffer == 0 { Which::Request } else { Which::Response };
+            let visible = &mut state.truth.side_mut(which).visible;
+            assert!(start == 0 && length as usize >= visible.len(), "an edit replaces what is visible");
+            *visible = bytes.to_vec();
+        });
+        Ok(())
     }
 
     fn proxy_continue_stream(&self, stream: u32) -> Result<(), Status> {
@@ -260,8 +277,10 @@ impl Host {
                 Event::Data(bytes, end) => {
                     if !side.buffers {
                         side.visible.clear();
+                        side.original.clear();
                     }
                     side.visible.extend_from_slice(bytes);
+                    side.original.extend_from_slice(bytes);
                     side.delivered.extend_from_slice(bytes);
                     side.ended = end;
                 }
@@ -284,7 +303,8 @@ impl Host {
                 (Event::Data(..), 1) => side.buffers = true,
                 // What was buffered before stays; otherwise it is dropped.
                 (Event::Data(..), _) if side.buffers => {
-                    side.kept.append(&mut side.visible);
+                    side.kept.append(&mut side.original);
+                    side.visible.clear();
                     side.buffers = false;
                 }
                 (Event::Data(..), _) => side.visible.clear(),

@@ -84,6 +84,8 @@ thread_local! {
     pub(crate) static SCRIPT: RefCell<Vec<Step>> = const { RefCell::new(Vec::new()) };
     /// Whether a function that gets an error takes the next step; otherwise it returns the error.
     pub(crate) static GOES_ON: Cell<bool> = const { Cell::new(false) };
+    /// What a function writes into each chunk, after it has read it.
+    pub(crate) static EDIT: Cell<Option<&'static [u8]>> = const { Cell::new(None) };
     pub(crate) static NOTES: RefCell<Vec<Note>> = const { RefCell::new(Vec::new()) };
     pub(crate) static RETURNED: Cell<Returned> = const { Cell::new(Returned::NotYet) };
 }
@@ -135,13 +137,27 @@ async fn play(exchange: &mut Exchange) -> Result<()> {
     Ok(())
 }
 
+/// Reads a chunk, and edits it if it can be edited.
+fn read(chunk: &mut Body) -> Result<Vec<u8>> {
+    let bytes = chunk.to_bytes()?;
+    if let Some(edit) = EDIT.get() {
+        // A chunk that came while an earlier one was paused cannot be edited.
+        let _ = chunk.replace(edit);
+    }
+    Ok(bytes)
+}
+
 macro_rules! message {
     ($name:ident, $Which:ident: $headers:ident, $held:ident, $body:ident, $chunk:ident, $chunks:ident, $end:ident, $trailers:ident) => {
         async fn $name(exchange: &mut Exchange, part: Part) -> Result<Got> {
             let step = Step::Part(Which::$Which, part);
             Ok(match part {
                 Part::Headers => {
-                    exchange.$headers().await?.get("x-known")?;
+                    let headers = exchange.$headers().await?;
+                    headers.get("x-known")?;
+                    if EDIT.get().is_some() {
+                        headers.remove("content-length")?;
+                    }
                     Got::Headers
                 }
                 Part::HeadersWithBody => {
@@ -151,12 +167,12 @@ macro_rules! message {
                 }
                 Part::Body => Got::Whole(exchange.$body(100).await?.to_bytes()?),
                 Part::Chunk => match exchange.$chunk().await? {
-                    Some(chunk) => Got::Chunk(chunk.to_bytes()?),
+                    Some(chunk) => Got::Chunk(read(chunk)?),
                     None => Got::End,
                 },
                 Part::Chunks => {
                     while let Some(chunk) = exchange.$chunk().await? {
-                        note(step, Got::Chunk(chunk.to_bytes()?));
+                        note(step, Got::Chunk(read(chunk)?));
                     }
                     Got::End
                 }
