@@ -66,6 +66,38 @@ fn a_local_reply_is_sent_with_the_headers_that_are_valid(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "fields")]
+fn edits_over_http2_take_what_is_valid_and_it_is_sent(mut host: Host) {
+    host.upstream(|_request| Reply::new(200).body("hi"));
+    host.configure("").unwrap();
+    let exchange = host.get("/request").http2().send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    check_log(&exchange);
+    check_values(exchange.upstream().unwrap());
+    let exchange = host.get("/response").http2().send();
+    assert_eq!(exchange.status(), 200, "{exchange}");
+    check_log(&exchange);
+    check_values(exchange.response());
+    let exchange = host.get("/reply").http2().send();
+    assert_eq!(exchange.status(), 403, "{exchange}");
+    check_values(exchange.response());
+}
+
+/// No route of the host accepts CONNECT: its own response is what the filter edits.
+#[proxy_filter_host::test(guest = "fields")]
+fn edits_of_a_connect_request_and_of_its_response_take_what_is_valid(mut host: Host) {
+    host.configure("").unwrap();
+    let exchange = host.request("CONNECT", "example.com:80").header("x-path", "/request").send();
+    check_log(&exchange);
+    assert!(exchange.upstream().is_none(), "{exchange}");
+    let exchange = host.request("CONNECT", "example.com:80").header("x-path", "/response").send();
+    check_log(&exchange);
+    check_values(exchange.response());
+    let exchange = host.request("CONNECT", "example.com:80").header("x-path", "/reply").send();
+    assert_eq!(exchange.status(), 403, "{exchange}");
+    check_values(exchange.response());
+}
+
+#[proxy_filter_host::test(guest = "fields")]
 fn a_call_that_is_not_valid_is_refused_and_another_is_made(mut host: Host) {
     host.cluster("service", |_call| Reply::new(200));
     host.grpc_cluster("grpc", |_call| Reply::grpc(b""));

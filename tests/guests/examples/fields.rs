@@ -45,11 +45,12 @@ fn called(what: &str, answer: core::result::Result<HttpCallResponse, CalloutErro
     }
 }
 
-/// Does what the path says.
+/// Does what the path says, or the header `x-path` of a CONNECT request.
 #[proxy_filter::filter(http_calls, grpc_calls)]
 async fn fields(mut exchange: Exchange) -> Result<()> {
     let request = exchange.request_headers().await?;
-    let path = request.path()?.unwrap_or_default().to_string();
+    // A CONNECT request has no path.
+    let path = request.path()?.or(request.get("x-path")?).unwrap_or_default().to_string();
     match path.as_str() {
         "/request" => edit(request),
         "/copy" => {
