@@ -1,4 +1,4 @@
-//! What a filter costs: bytes, callbacks, host calls, instructions and memory, each beside the
+//! The costs of filters: bytes, callbacks, host calls, instructions and memory, each beside the
 //! peer's and the floor's.
 //!
 //! The behaviours of `FILTERS` exist three times, as packages under `bench/filters`: on this SDK,
@@ -21,22 +21,21 @@ pub mod table;
 
 use std::fmt;
 
-/// What the bench filters do: the names of the modules without their prefix.
+/// The behaviours of the bench filters: the names of the modules without their prefix.
 ///
 /// * `noop` is registered and implements nothing;
 /// * `add_header` adds one response header;
-/// * `check_auth` takes the bearer token out of `authorization` and hands it on as `x-user`, or
-///   answers with 401;
+/// * `check_auth` moves the bearer token from `authorization` to `x-user`, or replies with 401;
 /// * `body_rewrite` drops `content-length`, buffers the response's body and replaces it;
 /// * `dump_headers` logs every request and response header at info;
-/// * `auth_callout` asks a service about every request, and hands on the user it names, or answers
-///   with 403;
+/// * `auth_callout` calls a service for every request, and sends the user to the upstream, or
+///   replies with 403;
 /// * `auth_async` does the same as one async function; the floor's and the peer's are
 ///   `auth_callout` again.
 pub const FILTERS: [&str; 7] =
     ["noop", "add_header", "check_auth", "body_rewrite", "dump_headers", "auth_callout", "auth_async"];
 
-/// Who made a bench filter.
+/// The maker of a bench filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Maker {
     /// An expert by hand, against the raw ABI and without the standard library.
@@ -88,7 +87,7 @@ impl fmt::Display for Maker {
     }
 }
 
-/// A measurement that could not be made, and why.
+/// The reason why a measurement failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(String);
 

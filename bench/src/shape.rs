@@ -1,8 +1,8 @@
 //! The exchange everything is measured with: a browser's `POST` and a page.
 //!
-//! A filter sees 13 request fields (pseudo-headers and what the host adds included), 8 response
-//! fields, 256 bytes of request body and 512 of response body, each in one piece that ends its
-//! message: eight callbacks for a module that exports them all.
+//! A filter sees 13 request fields (including pseudo-headers and those that the host adds), 8
+//! response fields, 256 bytes of request body and 512 of response body. Each body is one chunk that
+//! ends its message: eight callbacks for a module that exports all.
 
 use proxy_filter_host::{Protocol, Received, Reply, Request};
 
@@ -56,7 +56,7 @@ pub(crate) fn request() -> Request {
     REQUEST_HEADERS.iter().fold(request, |request, (name, value)| request.header(*name, *value))
 }
 
-/// What the service answers that `auth_callout` and `auth_async` call.
+/// The response of the service that `auth_callout` and `auth_async` call.
 pub(crate) fn authz(call: &Received) -> Reply {
     match call.header("authorization") {
         Some(_) => Reply::new(200).header("x-user", "alice").header("content-type", "text/plain"),

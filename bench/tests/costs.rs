@@ -1,4 +1,4 @@
-//! What a filter costs does not get worse, and stays within its limits.
+//! The costs of filters do not grow, and stay within their limits.
 #![cfg(feature = "wasmtime")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
@@ -75,14 +75,14 @@ fn the_host_enters_only_the_callbacks_a_filter_implements() {
     let callbacks = |filter| table().costs(filter, Maker::Ours, Profile::Workspace).unwrap().callbacks;
     assert_eq!(callbacks("noop"), 0);
     assert_eq!(callbacks("add_header"), 1);
-    // The end of its stream is told besides: something is remembered of the body.
+    // The SDK stores something about the body, so the end of its stream is a callback too.
     assert_eq!(callbacks("body_rewrite"), 3);
 }
 
 #[test]
 fn a_request_costs_the_same_among_a_hundred_thousand_streams_as_alone() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // The others remember nothing of a stream.
+    // The SDK stores nothing about the streams of the others.
     for filter in ["kept_noop", "kept_add_header", "kept_check_auth", "body_rewrite"] {
         let path = build_guest(directory, "proxy-filter-bench-ours", Some(&format!("ours_{filter}"))).unwrap();
         let module = std::fs::read(path).unwrap();

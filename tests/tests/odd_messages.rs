@@ -69,7 +69,7 @@ fn forms() -> Vec<Form> {
                 Form { before: once, ..Form::default() },
                 Form { after: vec![field.clone(), field], ..Form::default() },
             ];
-            // Those that say who asks are tried in each place.
+            // Fields that identify the client are tried in each place.
             let is_of_client = ["authorization", "x-api-key"].contains(&name);
             let first = forms.len() % places.len();
             for place in

@@ -1,5 +1,5 @@
 //! Envoy's configuration: a listener for each variant, no upstream, and a service that filters may
-//! ask, which is a listener of the same Envoy.
+//! call, which is a listener of the same Envoy.
 
 use super::variant::Variant;
 use crate::build::Modules;
@@ -7,7 +7,8 @@ use crate::{Failure, shape};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The configuration with these listeners, each once. The socket is where the service is found.
+/// Returns the configuration with these listeners, each once. The socket is the address of the
+/// service.
 pub(super) fn json(modules: &Modules, variants: &[(&str, Variant)], socket: &Path) -> Result<Value, Failure> {
     let mut listeners = vec![service(socket)];
     for (filter, variant) in variants {
@@ -42,8 +43,8 @@ fn listener(name: &str, address: &Value, routes: &Value, filters: &[Value]) -> V
     })
 }
 
-/// The service that `auth_callout` and `auth_async` ask: it knows everyone. Its work is in the CPU
-/// time of every filter that asks it, and the same in each.
+/// The service that `auth_callout` and `auth_async` call: it knows every token. Its work is in the
+/// CPU time of every filter that calls it, and is the same in each.
 fn service(socket: &Path) -> Value {
     let routes = json!({ "name": SERVICE, "virtual_hosts": [{
         "name": "all", "domains": ["*"],
@@ -56,7 +57,7 @@ fn service(socket: &Path) -> Value {
     listener(SERVICE, &json!({ "pipe": { "path": socket } }), &routes, &[router()])
 }
 
-/// Where filters find it.
+/// The address for the filters.
 fn cluster(socket: &Path) -> Value {
     json!({
         "name": SERVICE,
@@ -68,8 +69,8 @@ fn cluster(socket: &Path) -> Value {
 
 const SERVICE: &str = "authz";
 
-/// The filter under test, then one that waits for the whole request: the answer would otherwise
-/// come before the request's body.
+/// The filter under test, then one that pauses until the request is complete: the response would
+/// otherwise come before the request's body.
 fn filters(modules: &Modules, name: &str, filter: &str, variant: Variant) -> Result<Vec<Value>, Failure> {
     let mut filters = Vec::new();
     if let Variant::Filter(maker) = variant {
@@ -100,8 +101,8 @@ fn router() -> Value {
     })
 }
 
-/// Answers with the response of [`shape`]: Envoy adds `:status` and `content-length`, and one
-/// header more makes them eight.
+/// Responds as [`shape`] says: Envoy adds `:status` and `content-length`, and one more header makes
+/// eight.
 fn routes() -> Value {
     let more = [("x-frame-options", "DENY")];
     let headers: Vec<Value> = shape::RESPONSE_HEADERS

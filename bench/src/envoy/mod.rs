@@ -1,12 +1,12 @@
-//! What a filter adds to a real Envoy: CPU time, throughput, latency and memory, without a filter,
-//! by hand, on this SDK and on the peer.
+//! The cost that a filter adds to a real Envoy in CPU time, throughput, latency and memory: without
+//! a filter, by hand, on this SDK and on the peer.
 //!
-//! One Envoy serves every variant at once, each on a listener of its own, and answers itself (a
-//! direct response passes through the filters as an upstream's does). The load goes to one listener
-//! after the other in short bursts, round after round, so that what disturbs the machine disturbs
-//! all of them; the CPU time of the Envoy process over a burst, divided by its requests, is the
-//! figure. What is compared is the difference to the bursts without a filter; for filters that ask
-//! a service, which without a filter nobody does, the one to the bursts with the filter by hand.
+//! One Envoy serves every variant at once, each on its own listener, and replies itself. A direct
+//! response passes through the filters like an upstream's. The load goes to one listener after the
+//! other in short bursts, round after round, so that a disturbance of the machine affects all of
+//! them. The figure is the CPU time of the Envoy process over a burst, divided by its requests. The
+//! baseline is the bursts without a filter. For filters that call a service, it is the bursts with
+//! the filter by hand, because without a filter no service is called.
 
 mod bootstrap;
 mod burst;
@@ -25,14 +25,14 @@ use series::Series;
 use std::time::{Duration, Instant};
 use variant::Variant;
 
-/// What to measure, and how long.
+/// The measurement, and its duration.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The filters.
     pub filters: Vec<&'static str>,
     /// Worker threads of Envoy; measured one after the other.
     pub workers: Vec<u32>,
-    /// How long all of it takes, roughly.
+    /// The approximate duration of all measurements.
     pub time: Duration,
 }
 

@@ -1,5 +1,5 @@
-//! Which requests need a signature, and which signatures are good, and what becomes of the filter
-//! in a host without CEL and signatures.
+//! The requests that need a signature, the valid signatures, and the behaviour in a host without
+//! CEL and signatures.
 
 use proxy_filter::Status;
 use proxy_filter_host::{ForeignReply, Host};

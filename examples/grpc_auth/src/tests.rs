@@ -1,4 +1,4 @@
-//! What the service is asked, and what becomes of requests.
+//! The calls of the service, and their effect on requests.
 
 use super::ext_authz::*;
 use prost::Message;
@@ -6,13 +6,13 @@ use proxy_filter_host::{Host, Received, Reply};
 use serde_json::json;
 use std::time::Duration;
 
-/// The service decides so.
+/// Responds with this decision.
 fn decide(host: &mut Host, decide: impl Fn(HttpRequest) -> CheckResponse + Send + Sync + 'static) {
     host.grpc_cluster("authz", move |call| Reply::grpc(decide(asked(call)).encode_to_vec()));
     host.configure(json!({ "cluster": "authz" })).unwrap();
 }
 
-/// What the service was asked.
+/// Returns the request that the service received.
 fn asked(call: &Received) -> HttpRequest {
     let question = CheckRequest::decode(call.grpc_messages()[0].as_slice()).unwrap();
     question.attributes.unwrap().request.unwrap().http.unwrap()
@@ -95,7 +95,7 @@ fn it_passes_if_the_operator_wants_so(mut host: Host) {
     assert_eq!(host.get("/").send().status(), 200);
 }
 
-/// The service answers with each of these codes.
+/// The service responds with each of these codes.
 fn assert_codes(host: &mut Host, fail_open: bool, codes: impl IntoIterator<Item = u32>, expected: fn(u32) -> u16) {
     host.grpc_cluster("authz", |call| {
         let code = asked(call).path[1..].parse().unwrap();
@@ -141,7 +141,7 @@ fn an_answer_that_is_no_decision_never_passes(mut host: Host) {
     assert_eq!(host.get("/").send().status(), 503);
 }
 
-/// What the service says is text: any, of any length.
+/// The service may send any text of any length.
 #[proxy_filter_host::test]
 fn a_request_does_not_pass_without_the_headers_that_the_service_sets(mut host: Host) {
     decide(&mut host, |request| {

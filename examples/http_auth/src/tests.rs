@@ -1,4 +1,4 @@
-//! Who gets in, and what the upstream learns.
+//! The requests that are forwarded, and the user that the upstream receives.
 
 use proxy_filter_host::Host;
 use serde_json::json;

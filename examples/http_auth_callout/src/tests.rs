@@ -1,10 +1,10 @@
-//! Who gets in, and what an outage of the authorization service means.
+//! The requests that are forwarded, and the effect of an outage of the authorization service.
 
 use proxy_filter_host::{Host, Received, Reply};
 use serde_json::json;
 use std::time::Duration;
 
-/// Knows alice. Everybody else has to say who they are, and mallory is not welcome.
+/// Knows alice, refuses mallory, and challenges all others.
 fn authorize(call: &Received) -> Reply {
     match call.header("authorization").unwrap_or_default().to_string().as_str() {
         "Bearer alice" => Reply::new(200).header("x-user", "alice"),
@@ -51,7 +51,7 @@ fn a_body_waits_with_its_request(mut host: Host) {
     assert_eq!(exchange.upstream().unwrap().text(), "one two", "{exchange}");
 }
 
-/// A service that is down, in each of the ways a service can be.
+/// The kinds of outages of a service.
 fn outages(host: &mut Host) {
     host.cluster("authz", |call| match call.header("x-original-path").unwrap_or_default().to_string().as_str() {
         "/slow" => authorize(call).after(Duration::from_millis(900)),
@@ -89,8 +89,8 @@ fn an_outage_lets_pass_without_a_user_if_the_operator_says_so(mut host: Host) {
     }
 }
 
-/// Every kind of status but 200, 401 and 403, whatever the policy for outages: only those from 500
-/// are one.
+/// Every class of status except 200, 401 and 403, under both policies: only those from 500 are
+/// outages.
 #[proxy_filter_host::test]
 fn what_a_client_can_provoke_is_no_outage(mut host: Host) {
     host.cluster("authz", |call| Reply::new(call.header("x-original-path").unwrap().to_string()[1..].parse().unwrap()));
@@ -147,8 +147,8 @@ fn the_service_sees_every_authorization(mut host: Host) {
     assert_eq!(exchange.status(), 200, "{exchange}");
 }
 
-/// A service that waits for the body of which `content-length` tells would be down for as long as a
-/// client likes.
+/// A service that awaits the body of this `content-length` would be blocked for as long as a client
+/// chooses.
 #[proxy_filter_host::test]
 fn the_service_sees_the_headers_that_are_configured_and_none_about_the_message(mut host: Host) {
     host.cluster("authz", |_| Reply::new(200));

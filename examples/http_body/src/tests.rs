@@ -1,4 +1,4 @@
-//! Bodies in all the ways they come.
+//! Bodies in all their forms.
 
 use super::cards::{Cards, Step, redact};
 use proxy_filter_host::{Host, Outcome, Reply};
@@ -154,7 +154,7 @@ fn fields_that_describe_the_original_body_are_removed(mut host: Host) {
     }
 }
 
-/// What becomes of a response with a body.
+/// The result for a response with a body.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
     Redacted,
@@ -162,7 +162,7 @@ enum Fate {
     Refused,
 }
 
-/// Types, and what becomes of their bodies if these can be read.
+/// Types, and the result for their bodies if these can be read.
 const TYPES: [(Option<&str>, Fate); 27] = [
     (None, Fate::Redacted),
     (Some("text/plain"), Fate::Redacted),

@@ -84,7 +84,7 @@ fn known(keys_in_set: &[Value]) -> Vec<Key> {
     keys(json!({ "keys": keys_in_set }).to_string().as_bytes()).unwrap()
 }
 
-/// What becomes of a token at a time, in seconds.
+/// Returns the result for a token at a time, in seconds.
 fn result(authorization: &str, now: u64) -> Result<String, Refusal> {
     let token = Token::parse(authorization.as_bytes())?;
     token.verify(&known(&[ec_jwk(1), rsa_jwk()]))?;

@@ -136,7 +136,7 @@ fn a_question_that_the_agent_does_not_take_is_a_refusal(mut host: Host) {
     }
 }
 
-/// What a cache is asked, with a clock and an agent that the test has in its hands.
+/// A cache whose clock and agent the test controls.
 #[derive(Default)]
 struct World {
     cache: Cache<u32, u32>,

@@ -1,4 +1,4 @@
-//! Who passes, and what workers count together.
+//! The requests that are forwarded, and the count of all workers together.
 
 use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Host, Outcome, Reply, build_guest};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// So long that no test sees the end of a window.
+/// Long enough that no test sees the end of a window.
 const LONG: u32 = 1_000_000_000;
 
 fn statuses(host: &mut Host, requests: usize) -> Vec<u16> {

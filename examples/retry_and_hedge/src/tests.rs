@@ -1,4 +1,4 @@
-//! Who is asked, and whose answer wins.
+//! The clusters that are called, and the response that is used.
 
 use super::location;
 use proxy_filter::log::LogLevel;
@@ -13,7 +13,7 @@ const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
-/// Sends a request. Each cluster answers as its function says, given the number of the call.
+/// Sends a request. Each cluster responds as its function returns, given the number of the call.
 fn send(host: &mut Host, near: Answer, far: Answer) -> Outcome {
     // The ticks under all these times are not the same in a real Envoy; what is seen of them is.
     host.log_level(LogLevel::Info);
@@ -27,7 +27,7 @@ fn send(host: &mut Host, near: Answer, far: Answer) -> Outcome {
     host.get("/").header("x-location", "moon").send()
 }
 
-/// The location that the upstream was told, and how often each cluster was asked.
+/// Returns the location that the upstream received, and the number of calls of each cluster.
 fn outcome(exchange: &Outcome) -> (Option<String>, usize, usize) {
     let location = exchange.upstream().unwrap().header("x-location").map(|value| value.to_string());
     (location, exchange.calls("near").len(), exchange.calls("far").len())

@@ -1,4 +1,4 @@
-//! Who gets through, and what the upstream sees of the others.
+//! The connections that are forwarded, and the data that the upstream receives of the others.
 
 use crate::Config;
 use crate::Verdict::{Allowed, Refused, Undecided};

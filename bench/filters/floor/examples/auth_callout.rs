@@ -1,4 +1,4 @@
-//! Asks a service about every request: a user for the upstream, or 403.
+//! Calls a service for every request: a user for the upstream, or 403.
 #![cfg_attr(target_family = "wasm", no_std)]
 #![cfg(target_family = "wasm")]
 #![allow(unsafe_code, reason = "the exports of a module are named without mangling")]
@@ -6,7 +6,7 @@
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use proxy_filter_bench_floor::{self as by_hand, REQUEST_HEADERS, RESPONSE_OF_CALL, STOP};
 
-/// The streams that wait for an answer, by the number of their call. More than these at once
+/// The streams with a call in flight, by the number of their call. If there are more, they
 /// overwrite each other.
 static WAITING: [AtomicU32; 256] = [const { AtomicU32::new(0) }; 256];
 

@@ -17,15 +17,15 @@ use core::ptr::null_mut;
 use core::slice;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// What a callback returns to let the message go on.
+/// The return value that forwards the message.
 pub const CONTINUE: u32 = 0;
-/// What a callback returns to keep it.
+/// The return value that pauses the message.
 pub const STOP: u32 = 1;
 /// The map of the request's headers.
 pub const REQUEST_HEADERS: u32 = 0;
 /// The map of the response's headers.
 pub const RESPONSE_HEADERS: u32 = 2;
-/// The map of the headers that answer a call.
+/// The map of the headers of a call's response.
 pub const RESPONSE_OF_CALL: u32 = 6;
 
 const OK: u32 = 0;
@@ -106,8 +106,7 @@ fn base() -> usize {
     (&raw const __heap_base).addr()
 }
 
-/// Gives up everything that was allocated. The first thing a callback does that lets the host
-/// allocate.
+/// Frees everything that was allocated. A callback that lets the host allocate calls this first.
 ///
 /// That is safe as long as no such callback runs inside another and none keeps what it got: these
 /// filters have one, or two of which neither makes the host enter the module.
@@ -228,13 +227,13 @@ pub fn act_on(id: u32) {
     unsafe { proxy_set_effective_context(id) };
 }
 
-/// Lets the request go on.
+/// Resumes the request.
 pub fn continue_request() {
     // SAFETY: an integer is passed.
     unsafe { proxy_continue_stream(0) };
 }
 
-/// Answers the client. `headers` is an encoded map.
+/// Sends a local reply. `headers` is an encoded map.
 pub fn reply(status: u32, headers: &[u8], body: &str) {
     // SAFETY: the pointers come from live slices.
     unsafe {

@@ -1,4 +1,4 @@
-//! Asks a service about every request: a user for the upstream, or 403. As one async function.
+//! Calls a service for every request, in one async function: a user for the upstream, or 403.
 
 use proxy_filter::prelude::*;
 

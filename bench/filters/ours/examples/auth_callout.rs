@@ -1,4 +1,4 @@
-//! Asks a service about every request: a user for the upstream, or 403.
+//! Calls a service for every request: a user for the upstream, or 403.
 
 use proxy_filter::prelude::*;
 
