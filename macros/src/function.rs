@@ -4,6 +4,7 @@
 //! its own attribute, and is registered like a context that is written by hand.
 
 use crate::args::{self, Argument};
+use crate::awaits::{self, Unseen};
 use crate::callback;
 use crate::cursor::Cursor;
 use crate::error::{Error, Faults, Result};
@@ -11,7 +12,7 @@ use crate::filter;
 use crate::impl_block::{self, Function};
 use crate::policy::{self, FAIL_OPEN, POLICY, RESPONSE_POLICY};
 use crate::quote::{quote, quote_at};
-use proc_macro::{Group, Ident, Literal, Span, TokenStream, TokenTree};
+use proc_macro::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
 
 const USAGE: &str = "expected `#[proxy_filter::filter]`, with any of `root_id = \"name\"`, `root_task = function`, `configure = function`, \
                      `deadline = duration`, `fail_open`, `failure_policy = function`, `response_failure_policy = function`, and the parts and callouts that other functions await for it";
@@ -71,8 +72,8 @@ const PHASES: &[Phase] = &[
         }",
     },
     Phase {
-        word: "finished",
-        methods: &["finished"],
+        word: "log_context",
+        methods: &["log_context"],
         constant: "FINISHED",
         callback: "fn on_log(&mut self, _: &sdk::LogContext) -> sdk::Result<()> { self.0.on_log() }",
     },
@@ -81,6 +82,10 @@ const PHASES: &[Phase] = &[
 /// The methods of `Exchange` that pause headers until the body is complete. They check this with a
 /// timer, because not every host supports it.
 const HELD: [&str; 2] = ["request_headers_with_body", "response_headers_with_body"];
+
+/// The methods of `Exchange` that need no further export.
+const METHODS: [&str; 7] =
+    ["request_headers", "request_body_end", "response_body_end", "config", "forward_request", "reply", "close_stream"];
 
 /// Items of queues, which only root tasks await.
 const QUEUES: &str = "queues";
@@ -127,6 +132,8 @@ struct AsyncFunction {
     config: Option<Vec<TokenTree>>,
     /// All names in the function.
     names: Vec<Name>,
+    /// What it awaits elsewhere.
+    unseen: Unseen,
 }
 
 struct Name {
@@ -169,7 +176,26 @@ impl AsyncFunction {
         if function.output.is_empty() {
             return Err(Error::at(&name, format!("`{}` has no return type\n{EXPECTED}", function.name)));
         }
-        Ok(Self { config: config(exchange)?, name: function.name, names })
+        let mut methods = METHODS.to_vec();
+        methods.extend(PHASES.iter().flat_map(|phase| phase.methods));
+        let exchange_name = variable(exchange);
+        let unseen =
+            cursor.group(Delimiter::Brace).map(|body| awaits::unseen(&body, exchange_name.as_deref(), &methods));
+        Ok(Self { config: config(exchange)?, name: function.name, names, unseen: unseen.unwrap_or_default() })
+    }
+
+    /// Whether the function may wait for callouts of this kind in functions that the macro cannot
+    /// see into. If the attribute names any kind, it names all of them.
+    fn may_wait_for(&self, word: &str, arguments: &[Argument]) -> bool {
+        let is_named = |argument: &Argument| callback::words().contains(&argument.name.as_str());
+        let is_available = cfg!(feature = "grpc") || !word.starts_with("grpc");
+        self.unseen.callouts && is_available && !arguments.iter().any(is_named)
+    }
+
+    /// The same for the parts of the stream.
+    fn may_wait_for_parts(&self, arguments: &[Argument]) -> bool {
+        let is_named = |argument: &Argument| PHASES.iter().any(|phase| phase.word == argument.name);
+        self.unseen.parts && !arguments.iter().any(is_named)
     }
 
     fn waits_for(&self, word: &str, arguments: &[Argument]) -> bool {
@@ -181,7 +207,21 @@ impl AsyncFunction {
         let is_timed = word == "timers"
             && (arguments.iter().any(|argument| argument.name == DEADLINE)
                 || self.names.iter().any(|name| HELD.contains(&name.text.as_str())));
-        arguments.iter().any(|argument| argument.name == word) || has_root_task || is_timed || WAITS.iter().any(named)
+        arguments.iter().any(|argument| argument.name == word)
+            || has_root_task
+            || is_timed
+            || WAITS.iter().any(named)
+            || self.may_wait_for(word, arguments)
+    }
+
+    /// The parts of the stream that the function may wait for.
+    fn phases(&self, arguments: &[Argument]) -> Vec<&'static Phase> {
+        let hands_on = self.may_wait_for_parts(arguments);
+        // An argument of the attribute stands for the method of its name.
+        let is_written = |word: &str| arguments.iter().any(|argument| argument.name == word);
+        let is_named = |method: &&str| is_written(method) || self.names.iter().any(|name| name.text == **method);
+        let is_awaited = |phase: &&Phase| hands_on || is_written(phase.word) || phase.methods.iter().any(is_named);
+        PHASES.iter().filter(is_awaited).collect()
     }
 
     /// Returns the root context and the stream context.
@@ -191,10 +231,7 @@ impl AsyncFunction {
             argument.into_iter().flat_map(|argument| argument.value.clone()).collect()
         };
         let is_written = |word: &str| arguments.iter().any(|argument| argument.name == word);
-        // An argument of the attribute replaces the method of its name.
-        let is_named = |method: &&str| is_written(method) || self.names.iter().any(|name| name.text == **method);
-        let named = |phase: &&Phase| phase.methods.iter().any(is_named);
-        let phases: Vec<_> = PHASES.iter().filter(|phase| is_written(phase.word) || named(phase)).collect();
+        let phases = self.phases(arguments);
         let mut waits: Vec<_> = callback::words().into_iter().filter(|word| self.waits_for(word, arguments)).collect();
         if is_written(QUEUES) {
             waits.push(QUEUES);
@@ -366,6 +403,14 @@ const WITHIN: &str = "{
     let function = THE_FUNCTION;
     move |exchange| sdk::within(__PROXY_FILTER_DEADLINE, #shown, function(exchange))
 }";
+
+/// The name in `mut name: Exchange`.
+fn variable(parameter: &[TokenTree]) -> Option<String> {
+    let mut cursor = Cursor::of(parameter);
+    cursor.attributes();
+    cursor.keyword("mut");
+    cursor.ident().map(|name| name.to_string())
+}
 
 /// Returns the type in `Exchange<Type>`.
 fn config(parameter: &[TokenTree]) -> Result<Option<Vec<TokenTree>>> {

@@ -33,7 +33,7 @@ impl Point {
             Self::ResponseHeaders => "response_headers",
             Self::ResponseBody => "response_body",
             Self::ResponseTrailers => "response_trailers",
-            Self::Log => "finished",
+            Self::Log => "log_context",
         }
     }
 
