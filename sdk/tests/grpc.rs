@@ -296,7 +296,7 @@ fn a_call_without_an_answer_says_why() {
         (
             14,
             "upstream request timeout{response_timeout}",
-            "DEADLINE_EXCEEDED (4) the gRPC call failed: no answer in time",
+            "DEADLINE_EXCEEDED (4) the gRPC call failed: no response in time",
         ),
         (14, "\u{e9}{x}", "UNAVAILABLE (14) the gRPC call failed: UNAVAILABLE (14): \u{e9}{x}"),
     ]) {
@@ -311,7 +311,7 @@ fn an_answer_that_is_another_message_is_an_error() {
     let fake = start();
     stream(2, false);
     receive(&fake, 5, "!");
-    assert_eq!(all_that_ran(), ["call 0: INTERNAL (13) the gRPC call failed: malformed answer: not a text"]);
+    assert_eq!(all_that_ran(), ["call 0: INTERNAL (13) the gRPC call failed: malformed response: not a text"]);
     stream(3, false);
     receive(&fake, 13, "");
     assert_eq!(all_that_ran(), ["call 0: "], "an empty message is a message");
@@ -471,7 +471,7 @@ fn a_message_that_is_another_ends_the_stream() {
     let fake = start();
     stream(2, true);
     receive(&fake, 6, "!");
-    assert_eq!(all_that_ran(), ["closed: the gRPC call failed: malformed answer: not a text"]);
+    assert_eq!(all_that_ran(), ["closed: the gRPC call failed: malformed response: not a text"]);
     assert_eq!((HANDLERS.get(), fake.asked.take()), (0, vec!["cancel 6".to_owned()]));
 }
 

@@ -57,9 +57,9 @@ fn a_service_that_does_not_answer_is_an_error_that_says_why(mut host: Host) {
         _ => Reply::new(200).body("half of it").cut_off(),
     });
     for (path, why) in [
-        ("/request/slow", "no answer: the call failed: no answer in time"),
+        ("/request/slow", "no answer: the call failed: no response in time"),
         ("/request/reset", "no answer: upstream connect error or disconnect/reset before headers"),
-        ("/request/cut", "no answer: the call failed: the answer was cut off"),
+        ("/request/cut", "no answer: the call failed: the response was cut off"),
         ("/down", "remote connection failure"),
     ] {
         let exchange = host.get(path).send();

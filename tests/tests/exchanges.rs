@@ -61,9 +61,9 @@ fn whatever_becomes_of_a_call_its_await_says_so(mut host: Host) {
         _ => Reply::new(503).body("our own"),
     });
     for (path, expected) in [
-        ("/ask/service/slow", "no answer: the call failed: no answer in time"),
+        ("/ask/service/slow", "no answer: the call failed: no response in time"),
         ("/ask/service/reset", "no answer: upstream connect error or disconnect/reset before headers"),
-        ("/ask/service/cut", "no answer: the call failed: the answer was cut off"),
+        ("/ask/service/cut", "no answer: the call failed: the response was cut off"),
         ("/ask/service/large", "200 with 10485760 bytes"),
         ("/ask/service/none", "204 with 0 bytes"),
         ("/ask/service/busy", "503 with 7 bytes"),

@@ -99,7 +99,7 @@ fn a_service_that_does_not_answer_is_an_error_that_says_why(mut host: Host) {
         _ => Reply::new(503),
     });
     for (path, expected) in [
-        ("/call/Slow", "DEADLINE_EXCEEDED (4): the gRPC call failed: no answer in time"),
+        ("/call/Slow", "DEADLINE_EXCEEDED (4): the gRPC call failed: no response in time"),
         (
             "/call/Reset",
             "UNAVAILABLE (14): the gRPC call failed: UNAVAILABLE (14): upstream connect error or disconnect/reset before headers",
@@ -160,7 +160,7 @@ fn only_a_service_that_is_down_is_an_outage(mut host: Host) {
 fn an_answer_that_is_another_message_is_malformed(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(b"\x0a\x05ab"));
     let exchange = host.get("/call/Ask").send();
-    assert!(answer(&exchange).starts_with("INTERNAL (13): the gRPC call failed: malformed answer: "), "{exchange}");
+    assert!(answer(&exchange).starts_with("INTERNAL (13): the gRPC call failed: malformed response: "), "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
@@ -367,7 +367,7 @@ fn a_message_that_is_another_ends_the_stream(mut host: Host) {
     host.configure("").unwrap();
     let exchange = host.get("/once/other").send();
     let answer = answer(&exchange);
-    assert!(answer.contains("[good]; closed: INTERNAL (13): the gRPC call failed: malformed answer: "), "{exchange}");
+    assert!(answer.contains("[good]; closed: INTERNAL (13): the gRPC call failed: malformed response: "), "{exchange}");
     assert!(!answer.contains("late]"), "{exchange}");
     assert!(!told(&exchange).contains(&"close"), "{exchange}");
 }

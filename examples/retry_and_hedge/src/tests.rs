@@ -139,7 +139,7 @@ fn the_request_goes_on_without_an_answer_in_the_end(mut host: Host) {
 fn the_request_goes_on_when_its_time_is_over(mut host: Host) {
     let exchange = send(&mut host, |_| found("here").after(ms(550)), |_| found("there").after(ms(500)));
     assert_eq!(outcome(&exchange), (None, 1, 1), "{exchange}");
-    assert_eq!(exchange.messages(), ["no location: the time for this is over"]);
+    assert_eq!(exchange.messages(), ["no location: the time limit has elapsed"]);
 }
 
 #[proxy_filter_host::test]

@@ -1,4 +1,4 @@
-//! Cancelling what contexts wait for.
+//! Cancelling the callouts of a context.
 
 #[cfg(feature = "grpc")]
 use crate::callout::grpc::{arrival::Arrival, call::GrpcCall, message::GrpcBytes, streams::Handler};
@@ -7,7 +7,8 @@ use crate::callout::registry::Kind;
 use crate::callout::timer::Timer;
 use crate::engine::callbacks::CallbackSet;
 
-/// Cancels the callouts of a context that is gone; `awaits` says what it can wait for.
+/// Cancels the callouts of a deleted context. `awaits` names the kinds of callouts that it can
+/// start.
 #[inline]
 pub(crate) fn callouts_of(awaits: CallbackSet, owner: u32) {
     if awaits.are_only_futures() {

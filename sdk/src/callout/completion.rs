@@ -1,4 +1,4 @@
-//! [`Callout`]: what a filter can wait for, and what happens when it completes.
+//! [`Callout`]: an operation that completes later, and its completion.
 
 use crate::engine::held::Part;
 use crate::engine::message_state::MessageState;
@@ -7,19 +7,22 @@ use crate::error::denial::Raw;
 use core::any::Any;
 use core::fmt;
 
-/// Something a filter starts and waits for: an [`HttpCall`](crate::callout::HttpCall), a [`GrpcCall`](crate::grpc::GrpcCall), the next message of a gRPC stream
-/// ([`GrpcDuplex::receive`](crate::grpc::GrpcDuplex::receive)), or a [`Timer`](crate::timer::Timer).
+/// An operation that a filter starts and that completes later: an
+/// [`HttpCall`](crate::callout::HttpCall), a [`GrpcCall`](crate::grpc::GrpcCall), the next message
+/// of a gRPC stream ([`GrpcDuplex::receive`](crate::grpc::GrpcDuplex::receive)), or a
+/// [`Timer`](crate::timer::Timer).
 ///
 /// Only this crate implements it.
 pub trait Callout: Sized + 'static {
     /// What the completion receives.
     type Response<'a>;
 
-    /// What it is known by while it is under way: the number under which the host, or the SDK, will tell the response, at least.
+    /// Identifies the callout while it is in flight. It contains at least the number with which the
+    /// host, or the SDK, reports the completion.
     #[doc(hidden)]
     type Started: 'static;
 
-    /// Starts it; or gives the response, if there is one already.
+    /// Starts the callout. Returns the response instead if the callout completed at once.
     #[doc(hidden)]
     fn start(self) -> core::result::Result<Self::Started, Self::Response<'static>>;
 
@@ -27,14 +30,16 @@ pub trait Callout: Sized + 'static {
     #[doc(hidden)]
     fn wait(started: Self::Started, context_id: u32, waiting: Completion<Self>);
 
-    /// Remembers what the running context does with an response that is there already, after the completion that runs.
+    /// Stores the completion of a callout that completed at once. It runs after the completion that
+    /// is running now.
     #[doc(hidden)]
     fn is_ready(waiting: Completion<Self>, response: Self::Response<'static>);
 }
 
-/// What to do with an response. Completions know the type of their context; what keeps them does not.
+/// The completion of a callout. A completion knows the type of its context; the registry that
+/// stores it does not.
 pub enum Completion<A: Callout> {
-    /// The completion of a held part of a stream.
+    /// The completion of a callout that pauses a part of a stream.
     Message(Part, Box<OnMessage<A>>),
     /// Any other.
     Context(Box<OnContext<A>>),
@@ -48,7 +53,8 @@ impl<A: Callout> fmt::Debug for Completion<A> {
 
 #[cfg(feature = "grpc")]
 impl<A: Callout> Completion<A> {
-    /// The same for another callout, of whose responses `make` makes those that are waited for.
+    /// Converts this completion into the completion of another callout. `make` converts the
+    /// response of that callout into the response that this completion expects.
     #[inline]
     pub(crate) fn after<B, X: 'static, Y>(self, make: impl FnOnce(Y) -> X + 'static) -> Completion<B>
     where

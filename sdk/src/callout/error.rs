@@ -8,12 +8,16 @@ use core::fmt;
 ///
 /// The two variants are what a filter decides on, so that a `match` names both:
 ///
-/// * [`Outage`](Self::Outage): the service is down. A filter may have a policy for that, "allow" for example.
-/// * [`Refused`](Self::Refused): the call was never made. A client can provoke that, with a header that makes the call too large for
-///   example. Never treat it as an outage: every client could choose the policy for outages.
+/// * [`Outage`](Self::Outage): the service is down. A filter may have a policy for outages, such as
+///   "allow".
+/// * [`Refused`](Self::Refused): the call was not made. A client can provoke this, for example with
+///   a header that makes the call too large. Never treat it as an outage: any client could then
+///   choose the outage policy.
 ///
-/// A response is not an error, whatever its status. [`outage_for_status`](crate::callout::HttpCallResponse::outage_for_status) turns a response with
-/// a status of 500 to 599 into an outage, which leaves success and refusals:
+/// A response is not an error, whatever its status.
+/// [`outage_for_status`](crate::callout::HttpCallResponse::outage_for_status) turns a response with
+/// a status of 500 to 599 into an outage. The remaining cases are success and denial by the
+/// service:
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -32,10 +36,10 @@ use core::fmt;
 /// # }
 /// ```
 ///
-/// | Seen | Is | Outage |
+/// | Event | Result | Outage |
 /// |---|---|---|
 /// | the call is too large, or has a field that is not valid | `Refused`, kind [`TooLarge`](ErrorKind::TooLarge) or [`InvalidInput`](ErrorKind::InvalidInput) | no |
-/// | the host does not let this module make calls | `Refused`, kind [`Unimplemented`](ErrorKind::Unimplemented) or [`Refused`](ErrorKind::Refused) | no |
+/// | the host does not allow this module to make calls | `Refused`, kind [`Unimplemented`](ErrorKind::Unimplemented) or [`Refused`](ErrorKind::Refused) | no |
 /// | a response with a status below 500 | a response | no |
 /// | a response with a status of 500 to 599 | a response; [`Outage::Status`] after `outage_for_status` | yes |
 /// | the cluster is not in the host's configuration | [`Outage::UnknownCluster`] | yes |
@@ -44,20 +48,24 @@ use core::fmt;
 /// | no connection, or it was closed before a response: Envoy's own 503 | [`Outage::Unavailable`] | yes |
 /// | the connection was closed within the response, or the response is larger than Envoy's limit | [`Outage::Reset`] | yes |
 ///
-/// Envoy's own 503 and 504 are told from those of a service by `x-envoy-upstream-service-time`, which Envoy adds to what came from a
-/// service.
+/// The SDK distinguishes Envoy's own 503 and 504 from those of a service by the header
+/// `x-envoy-upstream-service-time`. Envoy adds that header to every response that a service sent.
 ///
-/// `response?` in a completion makes a `Refused` the [`Error`] inside, and an `Outage` an error of kind [`Callout`](ErrorKind::Callout).
-/// The failure policy of the stream applies to both.
+/// In a completion, `response?` turns a `Refused` into the [`Error`] inside, and an `Outage` into
+/// an error of kind [`Callout`](ErrorKind::Callout). The failure policy of the stream applies to
+/// both.
 ///
-/// Two things no host can tell. A service that closes the connection, or answers with 500 or 501, because of what the client has sent
-/// looks like a service that is down: give it no method and no more bytes of the client's than it needs.
+/// The host cannot detect one kind of false outage. A client may send data that makes the service
+/// close the connection, or respond with 500 or 501. This looks like a service that is down. Never
+/// let the client choose the method of the call, and pass only the bytes that the service needs.
 #[derive(Debug)]
-// Not `#[non_exhaustive]`: a match on an outage policy names both cases, and no wildcard joins them.
+// Not `#[non_exhaustive]`: a match on an outage policy names both cases, and needs no wildcard.
 pub enum CalloutError {
-    /// The call was not made, or its response cannot be read, for the reason inside. Not an outage: a client can provoke it.
+    /// The call was not made, or its response cannot be read, for the reason inside. This is not an
+    /// outage: a client can provoke it.
     Refused(Error),
-    /// The service is down. The host's configuration, the network or the service is at fault, and not what the client has sent.
+    /// The service is down. The cause is the host's configuration, the network or the service, not
+    /// the data that the client sent.
     Outage(Outage),
 }
 
@@ -65,22 +73,26 @@ pub enum CalloutError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outage {
-    /// The host has no cluster of this name. This is a mistake in a configuration, or the cluster is not there yet.
+    /// The host has no cluster of this name: a mistake in a configuration, or the cluster is not
+    /// loaded yet.
     UnknownCluster,
     /// The cluster has no host that can be used, or a limit of the cluster is reached.
     NoHealthyUpstream,
     /// There was no response in time.
     Timeout,
-    /// The service could not be reached, or closed the connection without a response: the host's words for it.
+    /// The service could not be reached, or closed the connection without a response. Contains the
+    /// host's message.
     Unavailable(Box<str>),
     /// The response was cut off, or is too large for the host.
     Reset,
-    /// The service responded with this status, 500 to 599: see [`outage_for_status`](crate::callout::HttpCallResponse::outage_for_status).
+    /// The service sent a response with this status, 500 to 599. See
+    /// [`outage_for_status`](crate::callout::HttpCallResponse::outage_for_status).
     Status(u16),
 }
 
 impl CalloutError {
-    /// Whether the service is down. A call that was not made is no outage, because a client can provoke it.
+    /// Returns whether the service is down. A call that was not made is not an outage, because a
+    /// client can provoke it.
     ///
     /// ```
     /// use proxy_filter::{callout::{CalloutError, Outage}, Error};
@@ -92,7 +104,7 @@ impl CalloutError {
     }
 }
 
-/// Whether a response with this status says that the service is down.
+/// Returns whether a response with this status means that the service is down.
 pub(crate) const fn is_outage(status: u16) -> bool {
     matches!(status, 500..=599)
 }
@@ -156,14 +168,14 @@ impl From<Outage> for Error {
 const STATUS: &str = "the call failed: the service responded with ";
 
 impl Outage {
-    /// What there is to say about an outage that brings no words of its own.
+    /// The message of an outage that has no message of its own.
     const fn text(&self) -> &'static str {
         match self {
             Self::UnknownCluster => "the call failed: the host has no such cluster",
             Self::NoHealthyUpstream => "the call failed: no healthy upstream",
-            Self::Timeout => "the call failed: no answer in time",
+            Self::Timeout => "the call failed: no response in time",
             Self::Unavailable(_) => "the call failed: the service could not be reached",
-            Self::Reset => "the call failed: the answer was cut off",
+            Self::Reset => "the call failed: the response was cut off",
             Self::Status(_) => STATUS,
         }
     }
@@ -176,14 +188,14 @@ mod tests {
     use crate::error::kind::ErrorKind;
 
     #[test]
-    fn a_status_of_500_to_599_is_an_outage_and_no_other_is() {
+    fn only_a_status_of_500_to_599_is_an_outage() {
         for status in 0..=u16::MAX {
             assert_eq!(is_outage(status), (500..600).contains(&status), "{status}");
         }
     }
 
     #[test]
-    fn a_call_that_was_not_made_is_no_outage_whatever_the_reason() {
+    fn a_call_that_was_not_made_is_not_an_outage() {
         for kind in [
             ErrorKind::InvalidInput,
             ErrorKind::TooLarge,
@@ -199,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn every_outage_is_one_and_says_why() {
+    fn every_outage_reports_its_reason() {
         for outage in [
             Outage::UnknownCluster,
             Outage::NoHealthyUpstream,

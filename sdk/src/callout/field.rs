@@ -1,4 +1,4 @@
-//! Fields that say how a message is transported. Those of a callout follow from the call itself.
+//! Fields that control how a message is transported. The call itself determines those of a callout.
 
 use crate::abi::field::check_field;
 
@@ -21,11 +21,12 @@ const AUTHORITY: &str = "give a callout its `host` with `authority`";
 const CONNECTION: &str = "leave fields of one connection out of a callout, as `headers_from` does";
 const CONTROL: &str = "the host obeys this field of a callout: use `timeout` or `timer::retry`";
 
-/// What to use in place of a field that the host would obey, or that it sets itself; none for all
-/// others.
+/// Returns what to use in place of a field that the host would obey or sets itself. Returns `None`
+/// for all other fields.
 #[inline(never)]
 pub(crate) fn instead(name: &[u8]) -> Option<&'static str> {
-    /// Names, each with the number of bytes that the name of a field has after it: none, or any.
+    /// Each entry: the start of a name, the number of bytes that may follow it (0 or any), and what
+    /// to use instead.
     const FIELDS: &[(&str, usize, &str)] = &[
         ("host", 0, AUTHORITY),
         ("content-length", 0, LENGTH),
@@ -53,8 +54,7 @@ pub(crate) fn instead(name: &[u8]) -> Option<&'static str> {
     FIELDS.iter().find(|(field, after, _)| is_meant(field, *after)).map(|(.., instead)| *instead)
 }
 
-/// Whether a field is one of those of one hop, which a request to another service does not take
-/// over.
+/// Returns whether a field belongs to one hop, so that a call must not copy it from a request.
 pub(crate) fn is_of_one_hop(name: &[u8], nominated: &[Vec<u8>]) -> bool {
     name.first() == Some(&b':')
         || instead(name).is_some()
@@ -70,8 +70,8 @@ pub(crate) fn nominated(connection: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 mod tests {
     use super::*;
 
-    /// What Envoy's router obeys, from its documentation, and what says where a message ends and
-    /// whose it is.
+    /// Fields that Envoy's router obeys, according to its documentation, and fields that frame a
+    /// message.
     pub(crate) const RESERVED: &[&str] = &[
         "content-length",
         "transfer-encoding",
@@ -99,7 +99,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_the_host_would_obey_is_reserved_in_any_case_of_letters() {
+    fn fields_that_the_host_obeys_are_reserved_in_any_letter_case() {
         for name in RESERVED {
             for name in [(*name).to_owned(), name.to_uppercase()] {
                 assert!(check_callout_field(name.as_bytes(), b"1").is_err(), "{name}");
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_may_be_told_is_not_reserved() {
+    fn other_fields_are_not_reserved() {
         for name in [
             "x-envoy-external-address",
             "x-envoy-original-path",

@@ -7,10 +7,10 @@ use crate::error::Error;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
-/// A callout as a future; made by `.await`, or by [`into_future`](IntoFuture::into_future) for combinators such as
-/// `join`.
+/// A callout as a future. Made by `.await`, or by [`into_future`](IntoFuture::into_future) for
+/// combinators such as `join`.
 ///
-/// The callout starts when the future is polled for the first time. If the future is dropped, the callout is cancelled.
+/// The callout starts when the future is first polled. Dropping the future cancels the callout.
 #[must_use = "a callout does nothing unless it is awaited"]
 pub struct CalloutFuture<A: AwaitableCallout>(State<A>);
 
@@ -85,11 +85,11 @@ impl<A: AwaitableCallout> Future for CalloutFuture<A> {
     }
 }
 
-/// What a future waits for. Dropping it cancels the callout.
+/// The callout that a future waits for. Dropping it cancels the callout.
 pub(crate) struct InFlight<K: Kind>(Ticket<K>);
 
 impl<K: Kind> InFlight<K> {
-    /// Waits for what completes under this number.
+    /// Registers a future for the callout with this number.
     #[inline]
     pub(crate) fn expect(number: u32, waker: &Waker) -> Option<Self> {
         K::registry(|registry| Self(registry.expect(number, waker)))
@@ -104,7 +104,8 @@ impl<K: Kind> InFlight<K> {
 impl<K: Kind> Drop for InFlight<K> {
     #[inline]
     fn drop(&mut self) {
-        // Contexts alive at the end of a native thread are dropped when there may be no registry any more.
+        // The thread-local registry may already be destroyed when a native thread ends with live
+        // contexts.
         let _ = K::registry(|registry| registry.give_back(self.0));
     }
 }

@@ -1,8 +1,9 @@
 //! Calls to other services, and what all callouts have in common.
 //!
-//! A callout starts now and completes later. [`HttpCall`] is one, and so are
-//! [`GrpcCall`](crate::grpc::GrpcCall), the next message of a [`GrpcStream`](crate::grpc::GrpcStream),
-//! and [`Timer`](crate::timer::Timer). There are three ways to handle its completion:
+//! A callout starts now and completes later. The callouts are [`HttpCall`],
+//! [`GrpcCall`](crate::grpc::GrpcCall), the next message of a
+//! [`GrpcStream`](crate::grpc::GrpcStream), and [`Timer`](crate::timer::Timer). A completion is
+//! handled in one of three ways:
 //!
 //! | Way | Function | For |
 //! |---|---|---|
@@ -14,9 +15,9 @@
 //! that it does not need: `#[proxy_filter::context(http_calls)]`. The compiler names the argument
 //! that is missing ([`Declares`]).
 //!
-//! A callout ends with the stream that started it. [`CalloutError`] says why one failed, and
-//! whether a client can cause it ([`Refused`](CalloutError::Refused)) or the service is down
-//! ([`Outage`](CalloutError::Outage)).
+//! A callout ends with the stream that started it. [`CalloutError`] reports why a callout failed.
+//! It distinguishes failures that a client can cause ([`Refused`](CalloutError::Refused)) from a
+//! service that is down ([`Outage`](CalloutError::Outage)).
 
 pub(crate) mod cancel;
 pub(crate) mod completion;

@@ -26,11 +26,12 @@ pub(crate) trait Status: Sized {
     /// The part stays until the stream is continued.
     const PAUSE: Self;
 
-    /// What the host is told.
+    /// The status as the host receives it.
     fn into_raw(self) -> Raw;
 }
 
-/// Starts a callout and pauses the part until it completes; runs the completion now if it did already.
+/// Starts a callout and pauses the part until the callout completes. If it completed at once, runs
+/// the completion now.
 #[inline]
 pub(crate) fn pause<C, A, P, F>(part: &mut P, context: &mut C, callout: A, then: F) -> Result<P::Status>
 where
@@ -62,19 +63,21 @@ macro_rules! pause_for {
         $(impl $handle {
             /// Pauses this part of the stream, and all after it, until `callout` completes.
             ///
-            /// Return the status that this returns. `then` runs when the callout completes: with the context (`context`
-            /// is `self` in a callback), with this handle as it is then, and with the response. It returns what the
-            /// callback would return: `Continue` resumes the stream, a reply ends it, and another pause keeps it
-            /// paused. If the callout cannot be started, `then` runs at once; inside of another completion, it runs
-            /// after that one.
+            /// The callback must return the status that this method returns.
             ///
-            /// Several callouts may pause the same part: return the status of the last. The first completion that
-            /// returns `Continue` resumes the stream, and the others are cancelled. They are cancelled too if the
-            /// stream ends first.
+            /// `then` runs when the callout completes. It receives the context (`self` of the
+            /// callback), this handle in its current state, and the response. It returns what the
+            /// callback would return: `Continue` resumes the stream, a local reply ends it, and
+            /// another pause keeps it paused. If the callout cannot be started, `then` runs at
+            /// once; inside another completion, it runs after that completion.
+            ///
+            /// Several callouts may pause the same part: return the status of the last one. The
+            /// first completion that returns `Continue` resumes the stream and cancels the others.
+            /// They are also cancelled if the stream ends first.
             ///
             /// # Errors
-            /// What `then` returns when it runs at once. An `Err` it returns later is handled by the failure policy,
-            /// as an `Err` of the callback is.
+            /// Fails with the error of `then` when `then` runs at once. The failure policy handles
+            /// an `Err` that `then` returns later, as it handles an `Err` of the callback.
             pub fn pause_for<C, A, F>(&mut self, context: &mut C, callout: A, then: F) -> Result<$status>
             where
                 C: Declares<A>,

@@ -1,15 +1,16 @@
-//! Completions that have their answer when something is to be waited for: they run one after the other, not inside of each other.
+//! Completions of callouts that completed at once. They run one after the other, not nested.
 
 use crate::callout::completion::{Callout, Completion};
 use crate::current;
 use std::cell::Cell;
 
 thread_local! {
-    /// A completion runs: one that is ready meanwhile runs after it.
+    /// Set while a completion runs. A completion that becomes ready in the meantime runs after it.
     static RUNS: Cell<bool> = const { Cell::new(false) };
     /// Some may be ready.
     static ANY: Cell<bool> = const { Cell::new(false) };
-    /// A callback of a stream is about to return: what is let go meanwhile goes on with its result.
+    /// Set while a callback of a stream is about to return. A message that is forwarded in the
+    /// meantime is forwarded by the callback's result.
     static RETURNING: Cell<Returning> = const { Cell::new(Returning::No) };
 }
 
@@ -39,11 +40,12 @@ pub(crate) fn note() {
 enum Returning {
     No,
     Yes,
-    /// It is, and the message that it held goes on.
+    /// The callback is about to return, and forwards the message that it paused.
     Forwards,
 }
 
-/// A completion lets a message go. Whether the callback that is about to return does so.
+/// Called when a completion forwards a message. Returns whether the callback that is about to
+/// return forwards it.
 #[inline]
 pub(crate) fn is_let_go_by_callback() -> bool {
     let returns = RETURNING.get() != Returning::No;
@@ -59,7 +61,8 @@ pub(crate) fn is_any() -> bool {
     ANY.get()
 }
 
-/// Has a completion of the running context run when its answer is there, or after the one that runs.
+/// Registers a completion of the running context. It runs when the callout completes, or after the
+/// running completion if the callout completed at once.
 #[inline]
 pub(crate) fn wait<A: Callout>(started: Result<A::Started, A::Response<'static>>, completion: Completion<A>) {
     match started {
@@ -71,8 +74,8 @@ pub(crate) fn wait<A: Callout>(started: Result<A::Started, A::Response<'static>>
     }
 }
 
-/// Marks that a callback of a stream is about to return while `body` runs completions; whether one of them forwards the message that
-/// the callback paused.
+/// Runs `body`, which runs completions, while a callback of a stream is about to return. Returns
+/// whether a completion forwards the message that the callback paused.
 pub(crate) fn before_return(body: impl FnOnce()) -> bool {
     let outer = RETURNING.replace(Returning::Yes);
     body();

@@ -1,4 +1,4 @@
-//! What is in flight, by the number under which the host or the SDK completes it.
+//! The callouts in flight, by the number with which the host or the SDK reports their completion.
 
 use crate::current;
 use crate::engine::edit::edit;
@@ -8,18 +8,19 @@ use crate::sys::table::{Entry, Table, key};
 use core::task::Waker;
 use std::cell::Cell;
 
-/// A kind of callout: what completes it, and what waits for that.
+/// A kind of callout: the types of its results and completions.
 pub trait Kind: 'static {
     /// What a context runs when it completes.
     type Completion: 'static;
-    /// What the host says when it completes. It may be good only while the host's callback runs.
+    /// What the host reports on completion. It may be valid only while the host's callback runs.
     type Arrived: 'static;
     /// What a future returns.
     type Output: 'static;
     /// A completion with its response, which was there when the callout was started.
     type Ready: 'static;
 
-    /// The registry of the running module; none at the end of a native thread.
+    /// Calls `body` with the registry of the running module. Returns `None` at the end of a native
+    /// thread.
     fn registry<T>(body: impl FnOnce(&Registry<Self>) -> T) -> Option<T>
     where
         Self: Sized;
@@ -27,18 +28,18 @@ pub trait Kind: 'static {
     /// What a future returns, copied while the host has it.
     fn copy(arrived: Self::Arrived) -> Self::Output;
 
-    /// Tells the host that nothing waits any more.
+    /// Cancels the call in the host.
     #[inline]
     fn cancel(number: u32) {
         let _ = number;
     }
 }
 
-/// The callouts of one kind that are in flight: each with the completion of a context, or with a future.
+/// The callouts of one kind in flight. Each belongs to a completion of a context, or to a future.
 ///
-/// Completions are dropped with their context, and a future drops its own callout: nothing is kept until a response
-/// arrives that nothing waits for. Slots are used again, so that a module that has seen its busiest moment allocates no
-/// more of them.
+/// A deleted context drops its completions, and a dropped future drops its callout. The registry
+/// therefore keeps no callout that has lost its owner. Slots are reused: the registry allocates no
+/// more slots than the largest number of callouts in flight.
 pub struct Registry<K: Kind> {
     slots: Table<Slot<K>>,
     /// The first callout of each context, by the context's id.
@@ -46,7 +47,7 @@ pub struct Registry<K: Kind> {
     ready: Cell<Option<Box<Ready<K>>>>,
 }
 
-/// The owner of what no context waits for but a future. No host counts so far.
+/// The owner of a callout that only a future waits for. No host assigns a context id this large.
 pub(crate) const NOBODY: u32 = u32::MAX;
 
 thread_local! {
@@ -61,29 +62,29 @@ pub(crate) fn next_number() -> u32 {
     number
 }
 
-/// The first of a context's callouts; each knows the next.
+/// The first callout of a context. Each callout links to the next.
 type Chain<K> = Cell<Option<Ticket<K>>>;
 
-/// A callout in flight. A future keeps it until it is dropped.
+/// A callout in flight. A future owns it until the future is dropped.
 pub(crate) type Ticket<K> = Shared<Entry<Slot<K>>>;
 
 pub(crate) struct Slot<K: Kind> {
     number: Cell<u32>,
-    /// The context whose completion it is; [`NOBODY`] for a future.
+    /// The context that owns the completion; [`NOBODY`] for a future.
     owner: Cell<u32>,
-    /// The root context that the host completes it on, in modules where that matters.
+    /// The root context on which the host completes the callout. Set only in modules that need it.
     root: Cell<u32>,
     /// The registry has it: it is in flight, and no other callout has its number.
     listed: Cell<bool>,
     state: Cell<State<K>>,
-    /// The task of the future; 0 if it is not known, and there is a waker.
+    /// The task of the future. If it is 0, the task is unknown and `waker` is set.
     task: Cell<u32>,
     waker: Cell<Option<Waker>>,
     next: Chain<K>,
 }
 
 enum State<K: Kind> {
-    /// A future waits, or nothing does any more.
+    /// A future is pending, or the slot is unused.
     Empty,
     Completion(K::Completion),
     /// The host has what the future returns.
@@ -97,7 +98,7 @@ struct Ready<K: Kind> {
     next: Option<Box<Self>>,
 }
 
-/// What waits for a callout that has completed.
+/// The owner of a completed callout.
 pub(crate) enum Taken<K: Kind> {
     /// The context, and its completion.
     Completion(u32, K::Completion),
@@ -109,7 +110,8 @@ impl<K: Kind> Registry<K> {
         Self { slots: Table::new(), owners: Table::new(), ready: Cell::new(None) }
     }
 
-    /// Adds a callout that a completion of a context waits for. A host that uses a number again means the new one.
+    /// Adds a callout with the completion of a context. If the host reuses a number, the number
+    /// means the new callout.
     pub(crate) fn insert(&self, number: u32, owner: u32, completion: K::Completion) {
         drop(self.take(number));
         let slot = self.slot(number, owner);
@@ -124,7 +126,7 @@ impl<K: Kind> Registry<K> {
         slot.next.set(chain.replace(Some(slot)));
     }
 
-    /// Adds a callout that a future waits for, whose waker is woken when it completes.
+    /// Adds a callout with a future. `waker` is woken when the callout completes.
     pub(crate) fn expect(&self, number: u32, waker: &Waker) -> Ticket<K> {
         if let Some(old) = self.slots.remove(key(number)) {
             // Its future, or its context, still has the slot.
@@ -166,7 +168,7 @@ impl<K: Kind> Registry<K> {
         })
     }
 
-    /// Takes out a callout that has completed, in a module whose callouts all have futures.
+    /// Removes a completed callout, in a module that uses only futures.
     #[inline]
     pub(crate) fn take_future(&self, number: u32) -> Option<Ticket<K>> {
         let slot = self.slots.remove(key(number))?;
@@ -187,10 +189,11 @@ impl<K: Kind> Registry<K> {
         }
     }
 
-    /// Cancels every callout of a context that is gone.
+    /// Cancels every callout of a deleted context.
     #[inline(never)]
     pub(crate) fn cancel_all(&self, owner: u32) {
-        // One by one: dropping a completion runs code of the author's, which may start another callout.
+        // One at a time: dropping a completion runs code of the filter author, which may start
+        // another callout.
         while let Some(slot) = self.owners.get(owner).and_then(|chain| chain.get()) {
             self.unlink(owner, slot);
             if slot.listed.take() {
@@ -201,13 +204,14 @@ impl<K: Kind> Registry<K> {
             self.slots.recycle(slot);
             match state {
                 State::Completion(completion) => drop(completion),
-                // A context has nothing else: its code need not be in the module.
+                // A context owns only completions. Forgetting the other states keeps their drop
+                // code out of the module.
                 other => core::mem::forget(other),
             }
         }
     }
 
-    /// A future is dropped: nothing uses its ticket after this.
+    /// Releases the ticket of a dropped future. The ticket must not be used afterwards.
     pub(crate) fn give_back(&self, ticket: Ticket<K>) {
         if ticket.listed.take() {
             self.slots.remove(key(ticket.number.get()));
@@ -222,8 +226,8 @@ impl<K: Kind> Registry<K> {
         drop(waker);
     }
 
-    /// A root context is gone, and with it what the host does for it: takes out one of the callouts that the host would
-    /// complete on it, and that no context waits for but a future.
+    /// Removes one callout that the host would have completed on this deleted root context and that
+    /// only a future waits for.
     #[cold]
     pub(crate) fn take_abandoned(&self, root: u32) -> Option<Taken<K>> {
         let is_meant = |slot: &Slot<K>| slot.listed.get() && slot.owner.get() == NOBODY && slot.root.get() == root;
@@ -234,7 +238,7 @@ impl<K: Kind> Registry<K> {
     pub(crate) fn add_ready(&self, completion: K::Ready) {
         let new = Box::new(Ready { completion, owner: current::context_id(), next: None });
         edit(&self.ready, |first| {
-            // There are few at a time: the last is found by way of the others.
+            // The list is short, so the last entry is found by walking it.
             let mut place = first;
             while let Some(ready) = place {
                 place = &mut ready.next;
@@ -292,14 +296,15 @@ impl<K: Kind> Slot<K> {
         }
     }
 
-    /// Sets the state of a slot that is empty: nothing has to be dropped.
+    /// Sets the state of an empty slot. The previous state needs no drop.
     #[inline]
     fn put(&self, state: State<K>) {
         core::mem::forget(self.state.replace(state));
     }
 
-    /// Notes what is woken. A future may be polled by another task than before, of another root context even, whose host
-    /// functions would not find the response: then it is copied before that task runs.
+    /// Records the waker. If another task polls the future than before, that task may belong to
+    /// another root context. Its host functions could not read the response, so the response is
+    /// copied before that task runs.
     #[inline(never)]
     fn wait(&self, waker: &Waker, is_first: bool) {
         let task = executor::task_of(waker);
@@ -311,8 +316,8 @@ impl<K: Kind> Slot<K> {
         }
     }
 
-    /// The callout has completed. Returns the task to run now, for which [`keep`](Self::keep) follows when it has run.
-    /// Without one the output is kept and the waker woken.
+    /// Completes the callout. Returns the task to run now; the caller calls [`keep`](Self::keep)
+    /// after it has run. Without a task, stores the output and wakes the waker.
     pub(crate) fn complete(&self, arrived: K::Arrived) -> Option<u32> {
         let task = self.task.get();
         if task != 0 {
@@ -333,8 +338,8 @@ impl<K: Kind> Slot<K> {
         }
     }
 
-    /// Keeps what arrived under this number, if the future has not taken it: the host has it no longer. `before` runs
-    /// before it is copied.
+    /// Copies the response of this number if the future has not taken it: the host is about to
+    /// release it. `before` runs before the copy.
     pub(crate) fn keep(&self, number: u32, before: impl FnOnce()) {
         if self.number.get() == number {
             match self.state.replace(State::Empty) {
@@ -446,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_used_again_is_the_new_callout() {
+    fn a_reused_number_means_the_new_callout() {
         with(|words| words.insert(4, 1, Rc::new("old")));
         with(|words| words.insert(4, 2, Rc::new("new")));
         with(|words| words.cancel_all(1));
@@ -460,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_context_owns_is_dropped_when_its_number_is_used_again() {
+    fn a_completion_without_owner_is_dropped_when_its_number_is_reused() {
         let alive = Rc::new(());
         for _ in 0..3 {
             with(|words| words.insert(4, NOBODY, Rc::<()>::clone(&alive)));
@@ -501,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_future_took_while_the_host_had_it_is_kept() {
+    fn a_response_that_no_future_took_is_copied() {
         let ticket = with(|words| words.expect(4, Waker::noop()));
         ticket.task.set(1);
         let Some(Taken::Future(slot)) = with(|words| words.take(4)) else { panic!() };
@@ -515,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_is_used_again_has_nothing_of_the_one_before() {
+    fn a_reused_slot_keeps_no_state() {
         let ticket = with(|words| words.expect(1, Waker::noop()));
         assert!(completes(1, "first"));
         with(|words| words.give_back(ticket));
@@ -523,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn callouts_of_a_root_that_is_gone_are_those_that_futures_wait_for() {
+    fn callouts_of_a_deleted_root_are_those_of_futures() {
         with(|words| words.insert(1, 7, Rc::new(())));
         let ticket = with(|words| words.expect(2, Waker::noop()));
         let Some(Taken::Future(found)) = with(|words| words.take_abandoned(0)) else { panic!() };
@@ -535,7 +540,7 @@ mod tests {
     }
 
     #[test]
-    fn completions_that_are_ready_run_in_their_order() {
+    fn ready_completions_run_in_order() {
         for number in 0..5 {
             with(|words| words.add_ready(number));
         }

@@ -5,7 +5,7 @@ use crate::callout::ready;
 use crate::engine::callbacks::Declares;
 use crate::error::Result;
 
-/// Starts a callout without holding anything.
+/// Starts a callout without pausing a message.
 pub(crate) fn send<C, A, F>(context: &mut C, callout: A, then: F) -> Result<()>
 where
     C: Declares<A>,

@@ -1,4 +1,4 @@
-//! Messages of gRPC streams that are waited for.
+//! Pending receives of messages of gRPC streams.
 
 use crate::callout::completion::{Callout, Completion};
 use crate::callout::registry::{Kind, Registry};
@@ -8,7 +8,8 @@ thread_local! {
     static WAITING: Registry<Arrival> = const { Registry::new() };
 }
 
-/// That a message, or the end, has come. What waits takes it out of the stream's inbox.
+/// The notification that a message, or the end of the stream, has arrived. The completion or future
+/// then reads the stream's inbox.
 pub(crate) struct Arrival(Infallible);
 
 impl Kind for Arrival {

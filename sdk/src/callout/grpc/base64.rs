@@ -1,6 +1,6 @@
 //! Base64 (RFC 4648), as gRPC carries binary metadata.
 
-/// The bytes behind a text; `None` if it is none. Servers may leave the padding out.
+/// Decodes base64, with or without padding. Returns `None` if the text is not base64.
 #[inline]
 pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut digits = text;
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base64_is_refused() {
+    fn text_that_is_not_base64_is_refused() {
         for text in ["Z", "Zm9vY", "Z===", "Zm9v====", "Zm 9", "Zm=v", "\u{ff}Zm9v", "Zm-_"] {
             assert_eq!(decode(text.as_bytes()), None, "{text}");
         }

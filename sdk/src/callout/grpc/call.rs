@@ -12,10 +12,11 @@ use core::time::Duration;
 /// A gRPC call with one message in each direction ("unary"), which the host makes for the filter.
 /// `Reply` is the type of the response.
 ///
-/// There are three ways to use it, as for an [`HttpCall`](crate::callout::HttpCall):
+/// A filter can use it in three ways, as an [`HttpCall`](crate::callout::HttpCall):
 ///
 /// * **Pause the message**:
-///   [`request.pause_for(self, call, |stream, request, answer| …)`](crate::RequestHeaders::pause_for),
+///   [`request.pause_for(self, call, |stream, request, answer|
+///   …)`](crate::RequestHeaders::pause_for),
 ///   and the same for the response, bodies and trailers.
 /// * **Send it, and continue**: [`call.send(self, |context, answer| …)`](Self::send).
 /// * **Await it**, in a filter that is one async function: `call.await?`. Dropping the future
@@ -84,7 +85,7 @@ use core::time::Duration;
 /// ```
 ///
 /// Envoy does not pass the metadata of the response. If the filter needs it, open a
-/// [`GrpcStream`](crate::grpc::GrpcStream), send one message and close it: for the service, there is no
+/// [`GrpcStream`](crate::grpc::GrpcStream), send one message and close it. The service sees no
 /// difference.
 ///
 /// The cluster must use HTTP/2, in Envoy's configuration:
@@ -122,7 +123,7 @@ impl<Reply> GrpcCall<Reply> {
     /// Adds metadata. Call it again with the same name to add a second value.
     ///
     /// If a name ends in `-bin`, the value may have any bytes: pass them unencoded, Envoy encodes
-    /// them as base64. The call fails when it is made if there are more than 1,024 fields, or if a
+    /// them as base64. The call fails when it is made if it has more than 1,024 fields, or if a
     /// field is one of these:
     ///
     /// * not valid HTTP ([`HeaderMap`](crate::HeaderMap#what-may-be-written) has the rules);
@@ -139,10 +140,10 @@ impl<Reply> GrpcCall<Reply> {
     /// days), default 5 seconds. It is rounded up to milliseconds. With another value, the call
     /// fails when it is made; for hosts, 0 would mean that the time has already elapsed.
     ///
-    /// The server also receives it, as `grpc-timeout`. Either side may end the call: Envoy with
+    /// The server receives the timeout as `grpc-timeout`. Either side may end the call: Envoy with
     /// [`GrpcOutage::Timeout`](crate::grpc::GrpcOutage::Timeout), a server with the status
-    /// [`DEADLINE_EXCEEDED`](crate::grpc::GrpcCode::DEADLINE_EXCEEDED). [`GrpcError::code`] returns that
-    /// code for both.
+    /// [`DEADLINE_EXCEEDED`](crate::grpc::GrpcCode::DEADLINE_EXCEEDED). [`GrpcError::code`] returns
+    /// that code for both.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match milliseconds(timeout) {
             Some(timeout) => self.0.timeout = timeout,
@@ -182,11 +183,13 @@ impl<Reply> fmt::Debug for GrpcCall<Reply> {
 }
 
 impl<Reply: GrpcMessage> GrpcCall<Reply> {
-    /// Makes the call and goes on. `then` runs when the answer is there, or at once if the call cannot be made, and not at all if the
-    /// context is gone first: the call is cancelled then.
+    /// Sends the call and returns without pausing the stream. `then` runs when the call completes,
+    /// or at once if the call cannot be made. If the context is deleted first, the call is
+    /// cancelled and `then` does not run.
     ///
-    /// In any callback of a stream or a root context; `context` is `self` there. Nothing of a stream is in reach of the completion: it
-    /// does not know which part of it there is then. [`pause_for`](crate::RequestHeaders::pause_for) does.
+    /// May be called in any callback of a stream or a root context. `context` is `self` of the
+    /// callback. The completion has no handle of the stream, because the state of the stream is not
+    /// known then. To get a handle, use [`pause_for`](crate::RequestHeaders::pause_for).
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -207,7 +210,8 @@ impl<Reply: GrpcMessage> GrpcCall<Reply> {
     /// ```
     ///
     /// # Errors
-    /// What `then` returns when it runs at once. An `Err` it returns later is logged, and nothing else happens.
+    /// Fails with the error of `then` when `then` runs at once. An `Err` that `then` returns later
+    /// is only logged.
     pub fn send<C, F>(self, context: &mut C, then: F) -> crate::error::Result<()>
     where
         C: Declares<Self>,
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_would_be_misread_is_not_made() {
+    fn a_call_with_an_invalid_part_is_not_made() {
         let to = |cluster, service, method| GrpcCall::new(cluster, service, method, &GrpcBytes::default());
         for call in [
             to("", "pkg.Service", "Method"),

@@ -16,7 +16,7 @@ thread_local! {
     static CALLS: Registry<GrpcCall<GrpcBytes>> = const { Registry::new() };
 }
 
-/// The calls of every type of message: the bytes are decoded for what waits.
+/// The calls of every type of message. The completion or future decodes the bytes.
 impl Kind for GrpcCall<GrpcBytes> {
     type Completion = Completion<Self>;
     type Arrived = Result<GrpcBytes, GrpcError>;

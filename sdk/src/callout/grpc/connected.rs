@@ -13,9 +13,11 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// An open [`GrpcStream`](crate::grpc::GrpcStream) whose messages are taken one by one. Dropping it cancels the stream.
+/// An open [`GrpcStream`](crate::grpc::GrpcStream) whose messages are received one by one. Dropping
+/// it cancels the stream.
 ///
-/// A filter that is one async function [connects](crate::grpc::GrpcStream::connect) it, and awaits what comes:
+/// A filter that is one async function [connects](crate::grpc::GrpcStream::connect) the stream and
+/// awaits the messages:
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -35,8 +37,9 @@ use std::rc::Rc;
 /// # fn main() {}
 /// ```
 ///
-/// A filter of callbacks [connects](crate::grpc::GrpcStream::connect_in) it as well, and holds a part of the HTTP stream until a message is there. What
-/// waits for a message keeps the stream, so that this one is over when the request is decided:
+/// A filter of callbacks [connects](crate::grpc::GrpcStream::connect_in) the stream too, and pauses
+/// a part of the HTTP stream until a message arrives. A pending receive keeps the gRPC stream open.
+/// In this example the stream is therefore cancelled when the request is decided:
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -60,12 +63,13 @@ use std::rc::Rc;
 /// # fn main() {}
 /// ```
 ///
-/// A context that keeps it goes on with it: it sends the next part of the message and waits again, in the same completion or in another callback.
-/// A stream has no timeout: hold the same part [for a `Timer`](crate::timer::Timer) as well.
+/// A context that stores the handle can continue to use the stream. It can send another message and
+/// wait again, in the same completion or in another callback. A stream has no timeout: also pause
+/// the part for a [`Timer`](crate::timer::Timer).
 pub struct GrpcDuplex<Sent, Received> {
     open: Rc<GrpcSender<Sent>>,
     inbox: Rc<Inbox<Received>>,
-    /// A future waits for the next message.
+    /// The pending receive of a future.
     waits: Option<InFlight<Arrival>>,
 }
 
@@ -93,18 +97,20 @@ impl<Sent, Received> GrpcDuplex<Sent, Received> {
         self.open.close()
     }
 
-    /// The next message as something to wait for in callbacks: hand it to `pause_for` of a part of the stream. The completion gets what
-    /// [`next`](Self::next) returns.
+    /// Returns a callout for the next message. Pass it to `pause_for` of a part of the stream. The
+    /// completion receives what [`next`](Self::next) returns.
     ///
-    /// It is there at once if the message has come already. It keeps the stream open as long as it waits; of several, the one that was made first
-    /// gets the first message. Messages that nobody waits for are kept.
+    /// If a message has already arrived, the callout completes at once. A pending receive keeps the
+    /// stream open. If there are several, the first receive gets the first message. Messages
+    /// without a pending receive are buffered.
     pub fn receive(&self) -> GrpcReceive<Sent, Received> {
         GrpcReceive { open: Rc::clone(&self.open), inbox: Rc::clone(&self.inbox) }
     }
 
-    /// The next message, when it is there; `None` when the stream has ended with the status OK, or after the error with which it ended.
+    /// Waits for the next message. Returns `None` if the stream ended with the status OK, or after
+    /// the error that ended the stream.
     ///
-    /// Metadata is not told here: [`open`](crate::grpc::GrpcStream::open) has it.
+    /// Metadata is not reported here: use [`open`](crate::grpc::GrpcStream::open) for it.
     pub async fn next(&mut self) -> Option<core::result::Result<Received, GrpcError>> {
         poll_fn(|context| self.poll_message(context)).await
     }
@@ -122,7 +128,7 @@ impl<Sent, Received> GrpcDuplex<Sent, Received> {
             }
             match &self.waits {
                 None => self.waits = InFlight::expect(self.inbox.wait(), context.waker()),
-                // What came was another waiter's.
+                // Another receive took the message.
                 Some(waits) if waits.poll(context.waker()).is_some() => {
                     self.waits = None;
                     continue;
@@ -157,12 +163,12 @@ impl<Sent, Received> GrpcReceive<Sent, Received> {
         &self.inbox
     }
 
-    /// Whether a message is there, or none will come.
+    /// Returns whether a message has arrived, or the stream has ended.
     pub(crate) fn has_come(&self) -> bool {
         self.inbox.has_message() || self.open.is_over()
     }
 
-    /// The message, if there is one.
+    /// Takes the first message, if any.
     pub(crate) fn take(&self) -> Option<core::result::Result<Received, GrpcError>> {
         self.inbox.pop()
     }
@@ -174,18 +180,18 @@ impl<Sent, Received> fmt::Debug for GrpcReceive<Sent, Received> {
     }
 }
 
-/// What has come and nobody has awaited yet.
+/// The messages that have arrived and that no receive has taken.
 pub(crate) struct Inbox<Received> {
     messages: Cell<VecDeque<core::result::Result<Received, GrpcError>>>,
-    /// Nothing more will come.
+    /// No further message will arrive.
     over: Cell<bool>,
-    /// The numbers of completions that wait.
+    /// The numbers of pending completions.
     waiting: Cell<VecDeque<u32>>,
 }
 
-/// Something that completions wait for.
+/// A source of events that completions wait for.
 pub(crate) trait Arrivals {
-    /// The number of one that waits for what is there, or in vain.
+    /// Returns the number of a completion that can run: a message has arrived, or none will.
     fn next(&self) -> Option<u32>;
 }
 
@@ -201,14 +207,14 @@ impl<Received> Inbox<Received> {
         Rc::new(Self { messages: Cell::default(), over: Cell::new(false), waiting: Cell::default() })
     }
 
-    /// A number for what waits for the next message.
+    /// Returns a number for a receive of the next message.
     pub(crate) fn wait(&self) -> u32 {
         let number = next_number();
         edit(&self.waiting, |waiting| waiting.push_back(number));
         number
     }
 
-    /// Takes what came, and wakes who waits for it.
+    /// Stores a message and wakes the pending receive.
     pub(crate) fn take(&self, event: GrpcEvent<'_, Received>) {
         self.over.set(self.over.get() || matches!(event, GrpcEvent::Closed(_)));
         match event {
@@ -231,7 +237,8 @@ impl<Received> Inbox<Received> {
     }
 }
 
-/// The messages, each as [`next`](GrpcDuplex::next) returns it, and the error with which the stream ended, if it did.
+/// Yields each message as [`next`](GrpcDuplex::next) returns it, and the error that ended the
+/// stream, if any.
 #[cfg(feature = "futures")]
 impl<Sent, Received> futures_core::Stream for GrpcDuplex<Sent, Received> {
     type Item = Result<Received, GrpcError>;

@@ -5,14 +5,14 @@ use crate::error::kind::ErrorKind;
 use crate::log::line::Line;
 use core::fmt;
 
-/// Why there is no answer to a gRPC call, or why a gRPC stream ended.
+/// Why a gRPC call has no response, or why a gRPC stream ended.
 ///
 /// `answer?` in a completion makes it an [`Error`] of kind [`Callout`](ErrorKind::Callout), for
 /// which the stream's failure policy applies.
 ///
-/// The variants are what a filter decides on, so that a `match` names all of them. Only
-/// [`Outage`](Self::Outage) says that the service is down; a client can provoke each of the others,
-/// so none of them is a case for a policy such as "allow on outage":
+/// The variants are the cases that a filter decides on, so a `match` names all of them. Only
+/// [`Outage`](Self::Outage) means that the service is down. A client can provoke each of the
+/// others, so do not apply a policy such as "allow on outage" to them:
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -33,13 +33,13 @@ use core::fmt;
 /// | the service responded with something that is not the expected message | `Malformed` | no |
 /// | a status other than OK, `UNAVAILABLE` and `DEADLINE_EXCEEDED` | `Status` | no |
 /// | the status `UNAVAILABLE` or `DEADLINE_EXCEEDED`: of the service, or of Envoy because there is no connection | [`GrpcOutage::Status`] | yes |
-/// | the connection was closed within the response: Envoy's own words, with the status `INTERNAL` | [`GrpcOutage::Status`] | yes |
+/// | the connection was closed within the response: Envoy's own message, with the status `INTERNAL` | [`GrpcOutage::Status`] | yes |
 /// | no response in time: Envoy's own words | [`GrpcOutage::Timeout`] | yes |
-/// | the cluster is not in the configuration, has no host that can be used or has reached a limit, or the configuration does not allow the module gRPC: Envoy answers all alike | [`GrpcOutage::NoUpstream`] | yes |
+/// | the cluster is not in the configuration, has no host that can be used or has reached a limit, or the configuration does not allow gRPC to the module: Envoy reports the same error for all | [`GrpcOutage::NoUpstream`] | yes |
 ///
-/// `INTERNAL` and `UNKNOWN` are refusals, because a client can provoke them: Envoy makes `INTERNAL`
-/// of an HTTP 400 and `UNKNOWN` of 413, 431 and most others that come in the place of gRPC, and
-/// gRPC servers answer messages that they cannot read with `INTERNAL`.
+/// `INTERNAL` and `UNKNOWN` are refusals, because a client can provoke them. Envoy converts an HTTP
+/// 400 that is not gRPC to `INTERNAL`, and 413, 431 and most other statuses to `UNKNOWN`. gRPC
+/// servers respond with `INTERNAL` to messages that they cannot read.
 #[derive(Debug)]
 // Not `#[non_exhaustive]`: a match on an outage policy names all cases, and no wildcard joins them.
 pub enum GrpcError {
@@ -60,7 +60,7 @@ pub enum GrpcError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GrpcOutage {
-    /// There is no such cluster, or no host in it that can be used.
+    /// The host has no such cluster, or the cluster has no host that can be used.
     NoUpstream,
     /// There was no response in time.
     Timeout,
@@ -70,7 +70,7 @@ pub enum GrpcOutage {
     Status(GrpcStatus),
 }
 
-/// What Envoy's messages about its own timeouts end with. What a server says ends differently.
+/// How Envoy's messages about its own timeouts end. Messages of a server end differently.
 const TIMED_OUT: [&str; 2] = ["{response_timeout}", "response_timeout"];
 /// What Envoy's message begins with when the connection was closed within a response. Its code is
 /// `INTERNAL`.
@@ -91,7 +91,7 @@ impl GrpcError {
         Self::Refused(Error::refused(kind, why))
     }
 
-    /// What the host tells of the end.
+    /// Converts the status that the host reports at the end of a call or stream.
     #[inline]
     pub(crate) fn ended(code: u32, message: &[u8]) -> Self {
         let status = GrpcStatus::new(code, message);
@@ -117,7 +117,7 @@ impl GrpcError {
         matches!(self, Self::Outage(_))
     }
 
-    /// The status, unless there is none: the call was not made, or there was no response.
+    /// Returns the status, or `None` if the call was not made or got no response.
     pub const fn status(&self) -> Option<&GrpcStatus> {
         match self {
             Self::Status(status) | Self::Outage(GrpcOutage::Status(status)) => Some(status),
@@ -125,14 +125,14 @@ impl GrpcError {
         }
     }
 
-    /// What a root context that is gone leaves to those who wait for what it started.
+    /// The error of a callout that was started on a root context that was then deleted.
     #[cold]
     pub(crate) fn abandoned() -> Self {
         const UNAVAILABLE: u32 = 14;
-        Self::ended(UNAVAILABLE, b"the root context that started it is gone")
+        Self::ended(UNAVAILABLE, b"the root context that started it was deleted")
     }
 
-    /// The code that says the most about it: that of the status, and for what has none
+    /// Returns the most specific code: the code of the status, or else
     /// [`UNAVAILABLE`](GrpcCode::UNAVAILABLE), [`DEADLINE_EXCEEDED`](GrpcCode::DEADLINE_EXCEEDED)
     /// or [`INTERNAL`](GrpcCode::INTERNAL).
     ///
@@ -155,7 +155,7 @@ impl GrpcError {
 }
 
 const NO_UPSTREAM: &str = "the gRPC call failed: no such cluster, or no healthy upstream";
-const TIMEOUT: &str = "the gRPC call failed: no answer in time";
+const TIMEOUT: &str = "the gRPC call failed: no response in time";
 
 impl fmt::Display for GrpcError {
     #[inline]
@@ -168,7 +168,7 @@ impl fmt::Display for GrpcError {
 }
 
 impl GrpcError {
-    /// What there is to say, put together without the formatting machinery.
+    /// Builds the message without the formatting machinery, which would make the module larger.
     #[inline]
     fn text(&self) -> String {
         match self {
@@ -177,7 +177,7 @@ impl GrpcError {
             Self::Malformed(error) => {
                 let mut line = Line::new();
                 error.write_to(&mut line);
-                ["the gRPC call failed: malformed answer: ", &String::from_utf8_lossy(line.as_bytes())].concat()
+                ["the gRPC call failed: malformed response: ", &String::from_utf8_lossy(line.as_bytes())].concat()
             }
             Self::Status(status) => failed(status),
         }
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn envoys_timeouts_are_told_from_what_a_server_says() {
+    fn timeouts_of_envoy_differ_from_messages_of_a_server() {
         let timeouts = [(14, "upstream request timeout{response_timeout}"), (13, "response_timeout")];
         for (code, message) in timeouts {
             let error = GrpcError::ended(code, message.as_bytes());
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_was_cut_off_is_an_outage_unless_a_server_says_so() {
+    fn a_cut_off_response_is_an_outage_unless_a_server_sent_the_status() {
         let cut_off = GrpcError::ended(13, b"upstream_reset_after_response_started{remote_reset}");
         assert!(cut_off.is_outage(), "{cut_off:?}");
         let told = GrpcError::ended(13, b"upstream_reset_after_response_started{via_upstream}");
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_not_made_is_no_outage_unless_there_is_nobody_to_call() {
+    fn a_call_that_was_not_made_is_an_outage_only_without_an_upstream() {
         for status in (1..=20).filter_map(Status::from_raw) {
             let error = GrpcError::not_started("proxy_grpc_call", status);
             assert_eq!(error.is_outage(), status == Status::INTERNAL_FAILURE, "{error:?}");
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_what_happened() {
+    fn an_error_reports_its_cause() {
         let error = Error::from(GrpcError::ended(7, b"not you{via_upstream}"));
         assert_eq!(error.to_string(), "the gRPC call failed: PERMISSION_DENIED (7): not you");
         assert_eq!(error.kind(), ErrorKind::Callout);

@@ -1,6 +1,6 @@
 use crate::error::Result;
 
-/// A message of a gRPC service: what goes onto the wire, and what comes from there.
+/// A message of a gRPC service, which can be encoded to and decoded from bytes.
 ///
 /// Every message of the crate `prost` is one, generated or written by hand:
 ///

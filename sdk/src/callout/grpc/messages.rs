@@ -1,4 +1,4 @@
-//! Messages of gRPC streams that callbacks and futures wait for, one at a time.
+//! Receiving messages of gRPC streams one at a time, in callbacks and futures.
 
 use crate::callout::completion::{Callout, Completion};
 use crate::callout::grpc::arrival::Arrival;
@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 thread_local! {
-    /// The inboxes into which something has come while the handler of the stream ran.
+    /// The inboxes that got a message while the handler of the stream ran.
     static ARRIVED: Cell<Vec<Rc<dyn Arrivals>>> = const { Cell::new(Vec::new()) };
 }
 
@@ -39,17 +39,18 @@ impl<Sent: 'static, Received: GrpcMessage> Callout for GrpcReceive<Sent, Receive
     }
 
     fn wait((number, next): Self::Started, context_id: u32, completion: Completion<Self>) {
-        // The completion has the stream: it lives as long as something waits.
+        // The completion owns the stream, which stays open while a receive is pending.
         Arrival::wait(number, context_id, completion.after(move |()| next.take()));
     }
 }
 
-/// Something has come into this inbox.
+/// Records that a message, or the end, has arrived in this inbox.
 pub(crate) fn arrived<Received: 'static>(inbox: &Rc<Inbox<Received>>) {
     ARRIVED.with(|cell| edit(cell, |arrived| arrived.push(Rc::<Inbox<Received>>::clone(inbox))));
 }
 
-/// Runs `complete` with the number of each that waits for something that has arrived. Returns whether it was in flight.
+/// Runs `complete` with the number of each completion whose message has arrived. `complete` returns
+/// whether it was in flight.
 pub(crate) fn deliver(mut complete: impl FnMut(u32)) {
     for inbox in ARRIVED.take() {
         while let Some(number) = inbox.next() {

@@ -7,9 +7,9 @@ use core::ops::Deref;
 
 /// Initial or trailing metadata of a gRPC stream, while its event is handled.
 ///
-/// It is what came as HTTP headers or trailers: `:status`, `content-type`, `grpc-status` and
-/// `grpc-message` are in it as the server sent them. The host keeps it; what is read is copied from
-/// there.
+/// It contains the HTTP headers or trailers as the server sent them, including `:status`,
+/// `content-type`, `grpc-status` and `grpc-message`. The host stores them, and each method copies
+/// what it returns.
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
@@ -31,14 +31,14 @@ impl GrpcMetadata {
     pub(crate) const INITIAL: Self = Self(HeaderMap::new(MapType::GRPC_INITIAL_METADATA));
     pub(crate) const TRAILING: Self = Self(HeaderMap::new(MapType::GRPC_TRAILING_METADATA));
 
-    /// The first value of a field whose name ends in `-bin`. It is base64 on the wire, and Envoy
-    /// hands it out so.
+    /// Returns the first value of a field whose name ends in `-bin`, decoded. Such a value is
+    /// base64 on the wire, and Envoy does not decode it.
     ///
     /// # Errors
     /// [`Malformed`](ErrorKind::Malformed) if the value is not base64, or a refusal of the host.
     pub fn get_binary(&self, name: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>> {
         let Some(value) = self.0.get(name)? else { return Ok(None) };
-        // Several values may come in one field.
+        // One field may contain several values.
         let first = value.split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
         let malformed = || Error::refused(ErrorKind::Malformed, "binary metadata that is not base64");
         base64::decode(first).ok_or_else(malformed).map(Some)

@@ -1,4 +1,4 @@
-//! gRPC streams that are open: what arrives on them, and what is sent.
+//! Open gRPC streams: the events that arrive, and the messages that are sent.
 
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::GrpcMessage;
@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 /// An event of a gRPC stream.
 ///
-/// The order is: initial metadata, messages, trailing metadata, the end. Envoy reports initial and
+/// The order is: initial metadata, messages, trailing metadata, closed. Envoy reports initial and
 /// trailing metadata of every stream, which are empty if the service sent none. If a response is
 /// only a status, all metadata is trailing.
 #[derive(Debug)]
@@ -24,12 +24,13 @@ pub enum GrpcEvent<'a, Received> {
     Message(Received),
     /// The service has sent its trailing metadata.
     TrailingMetadata(&'a GrpcMetadata),
-    /// The stream has ended, with the status OK or for this reason. It is the last event, and comes
-    /// once. If the filter cancelled the stream, it does not come.
+    /// The stream has ended, with the status OK or for this reason. This is the last event, and is
+    /// reported once. It is not reported if the filter cancelled the stream.
     Closed(Result<(), GrpcError>),
 }
 
-/// An open [`GrpcStream`](crate::grpc::GrpcStream): the filter's side. Dropping it cancels the stream.
+/// The sending side of an open [`GrpcStream`](crate::grpc::GrpcStream). Dropping it cancels the
+/// stream.
 ///
 /// It can be used in any callback of the module, also of other contexts than the one that opened
 /// it.
@@ -74,8 +75,8 @@ impl<Sent> GrpcSender<Sent> {
             .map_err(|status| Error::host("proxy_grpc_send", status))
     }
 
-    /// Ends the filter's side: there are no more messages to send. Messages of the service still
-    /// arrive. A second call, or a call after the end of the stream, has no effect.
+    /// Ends the filter's side of the stream: the filter sends no further messages. Messages of the
+    /// service still arrive. A second call, or a call after the end of the stream, has no effect.
     ///
     /// # Errors
     /// An error status of the host.
@@ -127,8 +128,8 @@ impl Life {
         self.over.get()
     }
 
-    /// Records that the host has reported the end. The host still knows the stream until the
-    /// filter's side has ended too.
+    /// Records that the host has reported the end. The host keeps the stream until the filter's
+    /// side has ended too.
     #[inline]
     pub(crate) fn end(&self) {
         if !self.over.replace(true) && !self.closed.replace(true) {

@@ -9,8 +9,9 @@ use crate::error::kind::ErrorKind;
 /// What calls and streams have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// `GrpcService { envoy_grpc { cluster_name } }`, always. Of a bare name, Envoy tries whether
-    /// it is such a message, and aborts if it is one that names nothing; some names are.
+    /// Always an encoded `GrpcService { envoy_grpc { cluster_name } }`. Envoy tries to parse a bare
+    /// name as such a message, and aborts if that succeeds without a cluster name. Some names can
+    /// be parsed so.
     pub(crate) upstream: Vec<u8>,
     pub(crate) service: Vec<u8>,
     pub(crate) method: Vec<u8>,
@@ -61,7 +62,7 @@ impl Request {
         self.mistake = self.mistake.or(pushed.err());
     }
 
-    /// The metadata as hosts read it, unless there is a mistake.
+    /// Returns the encoded metadata, or the first mistake.
     #[inline]
     pub(crate) fn check(&mut self) -> Result<Vec<u8>, GrpcError> {
         match self.mistake {
@@ -82,8 +83,8 @@ fn is_binary(name: &[u8]) -> bool {
     name.last_chunk::<4>().is_some_and(|end| end.eq_ignore_ascii_case(b"-bin"))
 }
 
-/// Whether Envoy would read the field as its own: it would go to another path, say, or not be gRPC
-/// any more.
+/// Returns whether Envoy would use the field itself. For example, `:path` would change the path,
+/// and `content-type` would make the call no longer gRPC.
 #[inline]
 fn is_reserved(name: &[u8]) -> bool {
     name.first() == Some(&b':')

@@ -3,7 +3,7 @@ use core::fmt;
 
 /// The code of a gRPC status.
 ///
-/// It is a number with names, not an enum: a server may send any number, and every number is kept.
+/// It is a number with names, not an enum, because a server may send any number.
 ///
 /// ```
 /// use proxy_filter::grpc::GrpcCode;
@@ -125,10 +125,10 @@ impl fmt::Debug for GrpcCode {
 
 /// How a gRPC call or stream ended: a code, and a message for people.
 ///
-/// Envoy appends to the message where it comes from: `not you{via_upstream}` is what a server said,
-/// and anything else is Envoy's own words. It hands a server's message out as it is on the wire,
-/// percent-encoded. [`message`](Self::message) is without that mark, and decoded;
-/// [`is_from_server`](Self::is_from_server) says whether it was there.
+/// Envoy appends the origin to the message: `not you{via_upstream}` is a message of a server, and
+/// any other message is Envoy's own. It passes a server's message as it is on the wire,
+/// percent-encoded. [`message`](Self::message) returns it decoded and without that suffix.
+/// [`is_from_server`](Self::is_from_server) returns whether it had the suffix.
 ///
 /// Source: ABI 0.2.1, `proxy_on_grpc_close` and `proxy_get_status`; Envoy 1.40,
 /// `Grpc::AsyncStreamImpl`.
@@ -143,7 +143,7 @@ pub struct GrpcStatus {
 const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
 impl GrpcStatus {
-    /// A status as the host tells it.
+    /// Creates a status from the code and message that the host reports.
     #[inline]
     pub(crate) fn new(code: u32, told: &[u8]) -> Self {
         let code = GrpcCode(code);
@@ -168,13 +168,13 @@ impl GrpcStatus {
         self.code
     }
 
-    /// What the server says about it, or Envoy; may be empty.
+    /// Returns the message of the server or of Envoy. It may be empty.
     pub const fn message(&self) -> &str {
         &self.message
     }
 
-    /// Whether a server sent the status. Otherwise Envoy made it, because no server did. Other
-    /// hosts do not say: then it is false.
+    /// Returns whether a server sent the status. Otherwise Envoy made it, because no server sent
+    /// one. Always false on other hosts, which do not report the origin.
     pub const fn is_from_server(&self) -> bool {
         self.from_server
     }
@@ -192,7 +192,7 @@ fn text(bytes: &[u8]) -> Box<str> {
     String::from_utf8_lossy(bytes).into()
 }
 
-/// A `%` without two hexadecimal digits stands for itself, as gRPC wants it.
+/// A `%` without two hexadecimal digits is kept, as gRPC requires.
 #[inline]
 fn percent_decode(mut text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -224,7 +224,7 @@ mod tests {
     use crate::callout::grpc::status::GrpcStatus;
 
     #[test]
-    fn a_message_of_a_server_is_told_from_envoys_own() {
+    fn messages_of_a_server_differ_from_messages_of_envoy() {
         for (told, message, from_server) in [
             ("not you{via_upstream}", "not you", true),
             ("50%25 %C3%BCber %zz %4{via_upstream}", "50% über %zz %4", true),

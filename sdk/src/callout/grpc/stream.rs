@@ -21,11 +21,11 @@ use std::rc::Rc;
 /// filter. `Sent` is the type of the filter's messages, `Received` that of the service's. It also
 /// works for methods that stream in one direction.
 ///
-/// There are three ways to use it:
+/// A filter can use it in three ways:
 ///
 /// * [`open`](Self::open) takes a handler for events, and returns a handle to send messages.
 /// * [`connect_in`](Self::connect_in) opens a stream whose messages are received one by one. Each
-///   can pause a part of an HTTP stream.
+///   receive can pause a part of an HTTP stream.
 /// * [`connect`](Self::connect) opens a stream whose messages are awaited, in a filter that is one
 ///   async function.
 ///
@@ -132,11 +132,11 @@ impl<Sent, Received> GrpcStream<Sent, Received> {
         self
     }
 
-    /// Asks the host to open the stream.
+    /// Opens the stream in the host.
     ///
     /// If the stream fails at once, Envoy makes reentrant calls for its first events during this
-    /// host function, with a number that it has not returned yet, and then returns an error. The
-    /// error is the only result that is reported.
+    /// host function. These calls use a number that the function has not returned yet. The function
+    /// then returns an error, which is the only result that the SDK reports.
     pub(crate) fn start(mut self) -> Result<Rc<Life>, GrpcError> {
         let metadata = self.0.check()?;
         let Request { upstream, service, method, .. } = &*self.0;
@@ -159,15 +159,18 @@ impl<Sent, Received> fmt::Debug for GrpcStream<Sent, Received> {
 }
 
 impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
-    /// Opens the stream. `on_event` runs for everything that comes on it, in this context (`context` is `self` in a callback).
+    /// Opens the stream. `on_event` runs for every event of the stream, in this context (`context`
+    /// is `self` of the callback).
     ///
-    /// In any callback of a stream or a root context. Nothing of an HTTP stream is in reach of the handler but its context: to hold a part of it,
-    /// [`connect_in`](Self::connect_in). An `Err` it returns is
-    /// logged, and the gRPC stream goes on.
+    /// May be called in any callback of a stream or a root context. The handler has the context,
+    /// but no handle of the HTTP stream. To pause a part of the HTTP stream, use
+    /// [`connect_in`](Self::connect_in). An `Err` of the handler is logged, and the gRPC stream
+    /// continues.
     ///
     /// # Errors
-    /// Why the stream cannot be opened; the handler is dropped and hears nothing. A service that cannot be reached is another matter as long
-    /// as the host tries: the handler is told of it with [`Closed`](GrpcEvent::Closed).
+    /// Fails if the stream cannot be opened; the handler is then dropped and gets no event. If the
+    /// host cannot reach the service later, this method succeeds and the handler gets
+    /// [`Closed`](GrpcEvent::Closed).
     pub fn open<C: Declares<Self>>(
         self,
         context: &mut C,
@@ -181,13 +184,14 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
         })
     }
 
-    /// Opens the stream in a filter that is one async function, which awaits what comes.
+    /// Opens the stream in a filter that is one async function, which awaits the messages.
     ///
-    /// The filter's attribute exports the callbacks of streams if the function names `GrpcStream`; for a stream that is connected in another function,
-    /// write `#[proxy_filter::filter(grpc_streams)]`.
+    /// The filter's attribute exports the callbacks of streams if the function names `GrpcStream`.
+    /// For a stream that is connected in another function, write
+    /// `#[proxy_filter::filter(grpc_streams)]`.
     ///
     /// # Errors
-    /// Why the stream cannot be opened: as [`open`](Self::open), or because the filter is none that awaits.
+    /// Fails as [`open`](Self::open) does, or if the filter is not an async function.
     pub fn connect(self) -> Result<GrpcDuplex<Sent, Received>, GrpcError> {
         if !declared::is_declared(Points::GRPC_STREAMS) {
             return Err(GrpcError::Refused(declared::undeclared("grpc_streams")));
@@ -195,8 +199,8 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
         self.collect()
     }
 
-    /// Opens the stream in a filter of callbacks, which takes one message after the other: with
-    /// [`receive`](GrpcDuplex::receive), which can hold a part of an HTTP stream until a message is there.
+    /// Opens the stream in a filter of callbacks that receives one message at a time.
+    /// [`receive`](GrpcDuplex::receive) can pause a part of an HTTP stream until a message arrives.
     ///
     /// In any callback of a stream or a root context; `context` is `self` there.
     ///
@@ -207,11 +211,11 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
         self.collect()
     }
 
-    /// Opens a stream whose messages are kept until they are asked for.
+    /// Opens a stream whose messages are buffered until they are received.
     fn collect(self) -> Result<GrpcDuplex<Sent, Received>, GrpcError> {
         let inbox = Inbox::new();
         let own = Rc::clone(&inbox);
-        // Whoever has the handle has the stream: the context that opened it may be gone before.
+        // The handle owns the stream: the context that opened it may be deleted earlier.
         let open = self.handle(NOBODY, move |_, event| {
             own.take(event);
             messages::arrived(&own);
@@ -220,7 +224,7 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
         Ok(GrpcDuplex::new(open, inbox))
     }
 
-    /// Opens the stream for a context, or for nobody.
+    /// Opens the stream for a context, or without an owner.
     fn handle(
         self,
         owner: u32,

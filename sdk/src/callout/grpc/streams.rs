@@ -13,7 +13,8 @@ thread_local! {
     static STREAMS: Registry<Handler> = const { Registry::new() };
 }
 
-/// What runs for each event of a stream. Dropping it cancels the stream. While it runs, it is nowhere else.
+/// The handler of the events of a stream. Dropping it cancels the stream. While it runs, the
+/// registry does not contain it.
 pub(crate) struct Handler {
     pub(crate) life: Rc<Life>,
     pub(crate) handle: Box<Handle>,
@@ -45,7 +46,8 @@ impl Kind for Handler {
     }
 }
 
-/// A root context is gone, and its streams with it: what still has one that no context handles gets its end.
+/// Closes the streams of a deleted root context that no context handles, so that their handles see
+/// the end.
 #[cold]
 pub(crate) fn abandon(root: u32) {
     while let Some(Taken::Completion(_, mut handler)) = STREAMS.with(|streams| streams.take_abandoned(root)) {
@@ -71,7 +73,8 @@ pub(crate) fn wait(owner: u32, handler: Handler) {
 impl<Sent> Drop for GrpcSender<Sent> {
     fn drop(&mut self) {
         self.life().cancel();
-        // Contexts that are alive at the end of a native thread are dropped when there may be no table any more.
+        // The thread-local registry may already be destroyed when a native thread ends with live
+        // contexts.
         drop(STREAMS.try_with(|streams| streams.take(self.life().token)));
     }
 }

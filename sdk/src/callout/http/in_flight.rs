@@ -89,11 +89,14 @@ impl IntoFuture for HttpCall {
 }
 
 impl HttpCall {
-    /// Makes the call and goes on. `then` runs when the answer is there, or at once if the call cannot be made (after the completion that runs, if
-    /// this is called in one), and not at all if the context is gone first.
+    /// Sends the call and returns without pausing the stream. `then` runs when the call completes.
+    /// If the call cannot be made, `then` runs at once; inside another completion, it runs after
+    /// that completion. If the context is deleted first, the call is cancelled and `then` does not
+    /// run.
     ///
-    /// In any callback of a stream or a root context; `context` is `self` there. Nothing of a stream is in reach of the completion: it
-    /// does not know which part of it there is then. [`pause_for`](crate::RequestHeaders::pause_for) does.
+    /// May be called in any callback of a stream or a root context. `context` is `self` of the
+    /// callback. The completion has no handle of the stream, because the state of the stream is not
+    /// known then. To get a handle, use [`pause_for`](crate::RequestHeaders::pause_for).
     ///
     /// ```
     /// use proxy_filter::prelude::*;
@@ -129,7 +132,8 @@ impl HttpCall {
     /// ```
     ///
     /// # Errors
-    /// What `then` returns when it runs at once. An `Err` it returns later is logged, and nothing else happens.
+    /// Fails with the error of `then` when `then` runs at once. An `Err` that `then` returns later
+    /// is only logged.
     pub fn send<C, F>(self, context: &mut C, then: F) -> error::Result<()>
     where
         C: Declares<Self>,

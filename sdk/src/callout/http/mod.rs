@@ -1,4 +1,4 @@
-//! [`HttpCall`]: a request to another service, and [`HttpCallResponse`], its answer.
+//! [`HttpCall`], a request to another service, and [`HttpCallResponse`].
 
 pub(crate) mod in_flight;
 pub(crate) mod response;
@@ -17,19 +17,27 @@ use core::time::Duration;
 
 /// A request to another service, made by the host on behalf of the filter ("HTTP callout").
 ///
-/// It goes to a cluster of the host's configuration, not to an address. The host answers later, in a callback of its own. There are two ways to wait:
+/// The request is sent to a cluster of the host's configuration, not to an address. The host
+/// reports the response later, in a separate callback. A filter of callbacks can wait in two ways:
 ///
-/// * **Hold the message**: [`request.pause_for(self, call, |stream, request, answer| …)`](crate::RequestHeaders::pause_for), and the same for
-///   response, bodies and trailers. It returns the status that holds the message. The completion gets the context, the handle of what is held and
-///   the answer, and returns what the callback would: `Continue` lets the message go on, a reply ends the stream, `Pause` waits for another
-///   answer.
-/// * **Go on**: [`call.send(self, |context, answer| …)`](Self::send), in any callback of a stream or of the root context.
+/// * **Pause the message**:
+///   [`request.pause_for(self, call, |stream, request, answer|
+///   …)`](crate::RequestHeaders::pause_for),
+///   and the same for the response, bodies and trailers. It returns the status that pauses the
+///   message. The completion receives the context, the handle of the paused part and the response.
+///   It returns what the callback would return: `Continue` resumes the stream, a local reply ends
+///   it, and `Pause` waits for another callout.
+/// * **Continue**: [`call.send(self, |context, answer| …)`](Self::send), in any callback of a
+///   stream or a root context.
 ///
-/// Any number of calls may be under way for one stream, and they are answered in any order. Whatever becomes of a call, its completion runs at most
-/// once: at once with the refusal if the call cannot be made; not at all if the stream is over first, or if what it held has gone on.
+/// Any number of calls may be in flight for one stream. They complete in any order, and each
+/// completion runs at most once. If the call cannot be made, the completion runs at once with the
+/// refusal. If the stream ends first, or the part that it paused was already forwarded, the
+/// completion does not run.
 ///
-/// The context says in its attribute that it waits: `#[proxy_filter::context(http_calls)]`, or `#[proxy_filter::root(http_calls)]` for the root
-/// context. That makes the module export `proxy_on_http_call_response`; without it such a call does not compile.
+/// The attribute of the context must name it: `#[proxy_filter::context(http_calls)]`, or
+/// `#[proxy_filter::root(http_calls)]` for the root context. The module then exports
+/// `proxy_on_http_call_response`. Without the argument, the call does not compile.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -59,9 +67,10 @@ use core::time::Duration;
 /// # fn main() {}
 /// ```
 ///
-/// Envoy sends no trailers with such a request, so none can be given here.
+/// Envoy sends no trailers with such a request, so the builder has no method for them.
 ///
-/// Source: context API, "HTTP Call API"; ABI 0.2.1, `proxy_http_call`; Envoy 1.40, `Context::httpCall`.
+/// Source: context API, "HTTP Call API"; ABI 0.2.1, `proxy_http_call`; Envoy 1.40,
+/// `Context::httpCall`.
 #[doc(alias = "proxy_http_call")]
 #[doc(alias = "httpCall")]
 #[doc(alias = "dispatch_http_call")]
@@ -82,7 +91,7 @@ struct Inner {
     timeout: u32,
     /// The first mistake made while building, so that the builder can be chained.
     mistake: Option<&'static str>,
-    /// Why the authority is none, as long as no other is given.
+    /// Why the cluster's name is not a valid authority. Cleared when an authority is given.
     bad_authority: Option<&'static str>,
 }
 
@@ -90,7 +99,7 @@ const TOO_MANY: &str = "more headers in an HTTP call than hosts accept (1,024, 1
 const TIMEOUT: &str = "the timeout of a call must be longer than 0 and at most 2147483647 milliseconds, 24 days";
 /// In milliseconds: Envoy takes a longer one for a negative number.
 const LONGEST: u32 = i32::MAX.unsigned_abs();
-/// The timeout of a call that says nothing else, over gRPC as well; in milliseconds.
+/// The default timeout of a call, in milliseconds. Used for gRPC calls too.
 pub(crate) const DEFAULT_TIMEOUT: u32 = 5000;
 
 impl HttpCall {
@@ -99,15 +108,16 @@ impl HttpCall {
         Self::new(cluster, "GET", path)
     }
 
-    /// A `POST` to a path of a cluster. [`body`](Self::body) gives what is posted.
+    /// Creates a `POST` to a path of a cluster. [`body`](Self::body) sets the data to post.
     pub fn post(cluster: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Self {
         Self::new(cluster, "POST", path)
     }
 
     /// A call with any method.
     ///
-    /// The method is a token, as `GET` is, and not `CONNECT`. The path is `*`, or begins with `/` and has no spaces and no control bytes: what a
-    /// client has sent needs percent-encoding first. Anything else is an error when the call is made.
+    /// The method is a token such as `GET`, and not `CONNECT`. The path is `*`, or begins with `/`
+    /// and has no spaces and no control bytes. Percent-encode data of a client first. With any
+    /// other value, the call fails when it is made.
     pub fn new(cluster: impl AsRef<[u8]>, method: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> Self {
         Self::build(cluster.as_ref(), method.as_ref(), path.as_ref())
     }
@@ -115,7 +125,7 @@ impl HttpCall {
     #[inline(never)]
     fn build(cluster: &[u8], method: &[u8], path: &[u8]) -> Self {
         let checked = match method {
-            b"CONNECT" => Err("a call cannot be a tunnel: `CONNECT` is no method for it"),
+            b"CONNECT" => Err("a call cannot use the method `CONNECT`, which opens a tunnel"),
             _ => check_method(method),
         };
         Self(Box::new(Inner {
@@ -136,25 +146,27 @@ impl HttpCall {
 
     /// Adds a header. Call it again with the same name for a second value.
     ///
-    /// A field that is not valid HTTP ([`HeaderMap`](crate::HeaderMap#what-may-be-written) has the rules), a pseudo-header and more than 1,024
-    /// headers are errors when the call is made. So are fields that the host would obey, or sets itself:
+    /// The call fails when it is made if it has more than 1,024 headers, or if a header is a
+    /// pseudo-header or not valid HTTP ([`HeaderMap`](crate::HeaderMap#what-may-be-written) has the
+    /// rules). It also fails for fields that the host would obey, or sets itself:
     ///
     /// | | use |
     /// |---|---|
     /// | `host` | [`authority`](Self::authority) |
-    /// | `content-length`, `transfer-encoding` | [`body`](Self::body): with a length and no body, the service would wait for bytes that never come |
+    /// | `content-length`, `transfer-encoding` | [`body`](Self::body): with a length and no body, the service would wait for bytes that never arrive |
     /// | `x-envoy-…` about timeouts and retries | [`timeout`](Self::timeout), [`timer::retry`](crate::timer::retry) |
     /// | `connection`, `upgrade`, `te`, `expect`, `keep-alive`, `proxy-connection`, `http2-settings` | nothing: they belong to one connection |
     ///
-    /// To show a service the headers of a request, use [`headers_from`](Self::headers_from), which leaves these out. Envoy adds headers of its own
-    /// that begin with `x-envoy-`.
+    /// To pass the headers of a request to a service, use [`headers_from`](Self::headers_from),
+    /// which omits these fields. Envoy adds its own headers, which begin with `x-envoy-`.
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.0.field(name.as_ref(), value.as_ref());
         self
     }
 
-    /// Adds the end-to-end headers of a request: all but pseudo-headers, what [`header`](Self::header) refuses because the host sets it, and what
-    /// `connection` names.
+    /// Adds the end-to-end headers of a request. Omits pseudo-headers, fields that
+    /// [`header`](Self::header) refuses because the host sets them, and fields that `connection`
+    /// names.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -164,7 +176,8 @@ impl HttpCall {
     /// }
     /// ```
     ///
-    /// It takes any list of pairs, so that a filter can leave out more: `request.pairs()?.iter().filter(|(name, _)| *name != b"cookie")`.
+    /// It accepts any list of pairs, so a filter can omit more:
+    /// `request.pairs()?.iter().filter(|(name, _)| *name != b"cookie")`.
     pub fn headers_from<'a, I>(mut self, pairs: I) -> Self
     where
         I: IntoIterator<Item = (&'a [u8], &'a [u8])> + Clone,
@@ -185,8 +198,9 @@ impl HttpCall {
         self
     }
 
-    /// How long to wait for the whole answer: longer than 0, at most `i32::MAX` milliseconds (24 days), and 5 seconds unless given. Hosts count
-    /// milliseconds; a part of one counts as one. Another value is an error when the call is made.
+    /// Sets the maximum time for the whole response: more than 0, at most `i32::MAX` milliseconds
+    /// (24 days), default 5 seconds. It is rounded up to milliseconds. With another value, the call
+    /// fails when it is made.
     #[inline]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match milliseconds(timeout) {
@@ -196,7 +210,7 @@ impl HttpCall {
         self
     }
 
-    /// Hands the call to the host: the number under which it will answer.
+    /// Makes the call in the host. Returns the number with which the host reports the response.
     #[inline(never)]
     pub(crate) fn start(mut self) -> Result<u32, CalloutError> {
         let call = &mut *self.0;
@@ -219,7 +233,7 @@ impl Inner {
     #[inline(never)]
     fn field(&mut self, name: &[u8], value: &[u8]) {
         let checked = match name.first() {
-            Some(b':') => Err("a pseudo-header of an HTTP call is given by `new`, `get`, `post` or `authority`"),
+            Some(b':') => Err("set a pseudo-header of an HTTP call with `new`, `get`, `post` or `authority`"),
             _ => check_callout_field(name, value),
         };
         self.mistake = self.mistake.or(checked.err());
@@ -256,14 +270,14 @@ fn refused(kind: ErrorKind, why: &'static str) -> CalloutError {
 #[cold]
 fn not_started(status: Status) -> CalloutError {
     match status {
-        // What else Envoy answers so to has been checked.
+        // The checks above exclude Envoy's other reasons for this status.
         Status::BAD_ARGUMENT => Outage::UnknownCluster.into(),
         Status::INTERNAL_FAILURE => Outage::NoHealthyUpstream.into(),
         status => CalloutError::Refused(Error::host("proxy_http_call", status)),
     }
 }
 
-/// A timeout as hosts count it, rounded up; none if it is out of range.
+/// Returns the timeout in milliseconds, rounded up, or `None` if it is out of range.
 #[inline]
 pub(crate) fn milliseconds(timeout: Duration) -> Option<u32> {
     timer::milliseconds(timeout).filter(|all| (1..=LONGEST).contains(all))
@@ -281,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_would_be_misread_is_not_made() {
+    fn a_call_with_an_invalid_part_is_not_made() {
         let get = || HttpCall::get("c", "/");
         for call in [
             HttpCall::get("c", ""),
@@ -308,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_millisecond_counts_as_one() {
+    fn periods_are_rounded_up_to_1_ms() {
         for (timeout, expected) in [
             (Duration::from_nanos(1), Some(1)),
             (Duration::from_micros(1001), Some(2)),

@@ -13,9 +13,10 @@ use std::borrow::Cow;
 
 /// The response to an [`HttpCall`](crate::callout::HttpCall).
 ///
-/// A completion borrows it while the host has it: what is read is copied from the host, and what is not read costs
-/// nothing. An `.await` returns a copy of the whole response, which may be kept. Both have the same methods, so that
-/// code that reads a response can move from a completion to an `.await`.
+/// A completion borrows the response while the host owns it. Each method copies from the host what
+/// it returns, so unread parts cost nothing. An `.await` returns a copy of the whole response,
+/// which may be stored. Both have the same methods, so code that reads a response can move from a
+/// completion to an `.await`.
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
@@ -39,8 +40,8 @@ pub struct HttpCallResponse<S = Copied> {
     source: S,
 }
 
-/// Where a response is read from: [`InHost`] in completions, [`Copied`] after an `.await`. Only this crate implements
-/// it.
+/// The source of a response: [`InHost`] in completions, [`Copied`] after an `.await`. Only this
+/// crate implements it.
 pub trait ResponseSource: sealed::Source {}
 
 /// A response that the host has: it is read in the host's callback.
@@ -54,8 +55,8 @@ pub struct InHost {
 #[derive(Clone, Debug)]
 pub struct Copied {
     headers: Pairs,
-    /// Most responses of authorization services have no body: `rest` is boxed, so that the value that an `.await`
-    /// passes on is small.
+    /// Most responses of authorization services have no body. `rest` is boxed so that the value
+    /// that an `.await` returns is small.
     rest: Option<Box<Rest>>,
 }
 
@@ -156,7 +157,8 @@ impl HttpCallResponse<InHost> {
         Self { status: status.map_or(0, |status| number(&status)), source }
     }
 
-    /// The response, unless there is none: it was cut off, or the host made it in the place of a service that sent none.
+    /// Returns the response, or an outage if the response was cut off or the host made it because
+    /// the service sent none.
     #[inline]
     pub(crate) fn check(&self) -> Result<&Self, CalloutError> {
         match self.status {
@@ -207,15 +209,17 @@ impl<S: ResponseSource> HttpCallResponse<S> {
         self.status
     }
 
-    /// Whether the status says that the service is down: 500 to 599. Any other is the service's decision.
+    /// Returns whether the status, 500 to 599, means that the service is down. Any other status is
+    /// a decision of the service.
     pub const fn is_outage(&self) -> bool {
         is_outage(self.status)
     }
 
-    /// Returns the response, borrowed or owned, unless its status says that the service is down: 500 to 599.
+    /// Returns the response, borrowed or owned. Fails with an outage if its status, 500 to 599,
+    /// means that the service is down.
     ///
-    /// What is left as `Ok` is success or a refusal; a completion tells three cases apart, and so does a function that
-    /// awaits the call:
+    /// The remaining `Ok` responses are success and denial. A completion distinguishes three cases,
+    /// and so does a function that awaits the call:
     ///
     /// ```
     /// use proxy_filter::prelude::*;
@@ -246,7 +250,7 @@ impl<S: ResponseSource> HttpCallResponse<S> {
     /// The first value of a header. Repeated headers are in [`headers`](Self::headers).
     ///
     /// # Errors
-    /// A refusal of the host; none if the call was awaited.
+    /// Fails if the host refuses the read. Does not fail if the call was awaited.
     pub fn header(&self, name: impl AsRef<[u8]>) -> Result<Option<HeaderValue>> {
         self.source.header(name.as_ref())
     }
@@ -254,7 +258,7 @@ impl<S: ResponseSource> HttpCallResponse<S> {
     /// All headers, `:status` among them.
     ///
     /// # Errors
-    /// A refusal of the host; none if the call was awaited.
+    /// Fails if the host refuses the read. Does not fail if the call was awaited.
     pub fn headers(&self) -> Result<Pairs> {
         self.source.headers()
     }
@@ -267,7 +271,8 @@ impl<S: ResponseSource> HttpCallResponse<S> {
     /// The whole body.
     ///
     /// # Errors
-    /// A refusal of the host, if the module is out of memory for example; none if the call was awaited.
+    /// Fails if the host refuses the read, for example because the module is out of memory. Does
+    /// not fail if the call was awaited.
     #[inline]
     pub fn body(&self) -> Result<Cow<'_, [u8]>> {
         self.source.body()
@@ -291,10 +296,10 @@ impl<S: ResponseSource> HttpCallResponse<S> {
         crate::host::json::from_slice(&self.body()?)
     }
 
-    /// The trailers; empty if the service sent none.
+    /// Returns the trailers, which are empty if the service sent none.
     ///
     /// # Errors
-    /// A refusal of the host; none if the call was awaited.
+    /// Fails if the host refuses the read. Does not fail if the call was awaited.
     pub fn trailers(&self) -> Result<Pairs> {
         self.source.trailers()
     }
@@ -303,18 +308,19 @@ impl<S: ResponseSource> HttpCallResponse<S> {
 /// Envoy marks every response that a service sent with this header.
 const FROM_A_SERVICE: &str = "x-envoy-upstream-service-time";
 
-/// Whether the host makes such a response itself, when the service sends none.
+/// Returns whether the host itself may make a response with this status because the service sent
+/// none.
 const fn may_be_the_hosts(status: u16) -> bool {
     matches!(status, 503 | 504)
 }
 
-/// What the host's own response means; its body says why.
+/// Converts a response that the host made itself. Its body contains the reason.
 #[cold]
 fn no_response(status: u16, why: &[u8]) -> Outage {
     if status == 504 {
         return Outage::Timeout;
     }
-    Outage::Unavailable(plain_text(why).unwrap_or("the host says why in words that cannot be printed").into())
+    Outage::Unavailable(plain_text(why).unwrap_or("the host's message is not printable").into())
 }
 
 #[inline]

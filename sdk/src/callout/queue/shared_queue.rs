@@ -22,10 +22,10 @@ use std::cell::Cell;
 /// last VM with its `vm_id` ends, and only the host's memory limits its length.
 ///
 /// Envoy notifies only the VM that registered the queue **last**, on its thread. Every VM of a
-/// plugin runs `on_configure`, first on the main thread and then on each worker, so if all of them
-/// register the queue, some worker is notified. To have one consumer, register the queue in a
-/// plugin that runs once: a singleton Wasm service (`envoy.bootstrap.wasm`). Filters on the workers
-/// resolve the queue by the `vm_id` of the service.
+/// plugin runs `on_configure`, first on the main thread and then on each worker. If all of them
+/// register the queue, an arbitrary worker is notified. To have one consumer, register the queue in
+/// a plugin that runs once: a singleton Wasm service (`envoy.bootstrap.wasm`). Filters on the
+/// workers resolve the queue by the `vm_id` of the service.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -199,8 +199,8 @@ impl SharedQueue {
     /// Returns the items one by one, until the queue is empty or the host returns an error.
     ///
     /// If other threads enqueue items as fast as this iterator dequeues them, it does not end:
-    /// limit it with [`take`](Iterator::take). The host notifies the VM of every item, so none is
-    /// lost.
+    /// limit it with [`take`](Iterator::take). The host notifies the VM of every item, so no item
+    /// is lost.
     pub const fn drain(&self) -> Drain {
         Drain { queue: *self, refused: false }
     }
@@ -231,11 +231,11 @@ impl Iterator for Drain {
 
 thread_local! {
     static WAITING: Registry<Item> = const { Registry::new() };
-    /// The queues for whose items futures wait, each with the number of what waits.
+    /// The queues whose items futures wait for, each with the number of the waiting future.
     static QUEUES: Cell<Vec<(u32, u32)>> = const { Cell::new(Vec::new()) };
 }
 
-/// That an item was enqueued. What waits takes it out of the queue.
+/// The notification that an item was enqueued. The future then dequeues the item.
 pub(crate) struct Item(Infallible);
 
 impl Kind for Item {
@@ -253,14 +253,14 @@ impl Kind for Item {
     fn copy((): ()) {}
 }
 
-/// The numbers of those that wait for an item of this queue.
+/// Returns the numbers of the futures that wait for an item of this queue.
 pub(crate) fn waiting_for(queue: u32) -> Vec<u32> {
     let (woken, others) = QUEUES.take().into_iter().partition::<Vec<_>, _>(|(other, _)| *other == queue);
     QUEUES.set(others);
     woken.into_iter().map(|(_, number)| number).collect()
 }
 
-/// Takes an item out of a queue; otherwise waits for one.
+/// Dequeues an item, or registers the future for the next notification.
 fn poll_item(queue: SharedQueue, waits: &mut Option<InFlight<Item>>, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
     if !declared::is_declared(Points::QUEUES) {
         return Poll::Ready(Err(declared::undeclared("queues")));
@@ -269,11 +269,11 @@ fn poll_item(queue: SharedQueue, waits: &mut Option<InFlight<Item>>, context: &C
         *waits = None;
         return Poll::Ready(item);
     }
-    // An item that another has taken: the next one is waited for.
+    // Another consumer dequeued the item: wait for the next notification.
     if waits.as_ref().is_none_or(|waits| waits.poll(context.waker()).is_some()) {
         let number = next_number();
         let mut queues = QUEUES.take();
-        // Those that wait no more are forgotten here.
+        // Removes the futures that were dropped.
         queues.retain(|(_, number)| WAITING.with(|waiting| waiting.contains(*number)));
         queues.push((queue.id(), number));
         QUEUES.set(queues);
@@ -283,10 +283,11 @@ fn poll_item(queue: SharedQueue, waits: &mut Option<InFlight<Item>>, context: &C
 }
 
 impl SharedQueue {
-    /// Waits for an item and takes it out. For root tasks: `#[proxy_filter::filter(root_task = …, queues)]`.
+    /// Waits for an item and dequeues it. For root tasks:
+    /// `#[proxy_filter::filter(root_task = …, queues)]`.
     ///
-    /// The host tells of items only the VM that [registered](Self::register) the queue last: others wait in vain, and may use
-    /// [`dequeue`](Self::dequeue) from time to time.
+    /// The host notifies only the VM that [registered](Self::register) the queue last. In other VMs
+    /// this future never completes; call [`dequeue`](Self::dequeue) periodically there.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -301,13 +302,14 @@ impl SharedQueue {
     /// ```
     ///
     /// # Errors
-    /// Those of [`dequeue`](Self::dequeue); [`WrongPhase`](crate::ErrorKind::WrongPhase) if the attribute does not say `queues`.
+    /// Fails as [`dequeue`](Self::dequeue) does, and with
+    /// [`WrongPhase`](crate::ErrorKind::WrongPhase) if the attribute does not name `queues`.
     pub async fn receive(&self) -> Result<Vec<u8>> {
         let mut waits = None;
         poll_fn(|context| poll_item(*self, &mut waits, context)).await
     }
 
-    /// The items as a stream of the crate `futures`; its end never comes. With the feature `futures`.
+    /// Returns the items as an endless stream of the crate `futures`. Needs the feature `futures`.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -329,7 +331,7 @@ impl SharedQueue {
     }
 }
 
-/// The items of a [`SharedQueue`] as they come; made by [`SharedQueue::items`].
+/// The stream of the items of a [`SharedQueue`]. Made by [`SharedQueue::items`].
 #[cfg(feature = "futures")]
 #[derive(Debug)]
 #[must_use = "items are taken out as the stream is polled"]

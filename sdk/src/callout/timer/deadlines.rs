@@ -16,12 +16,11 @@ pub(crate) struct Deadlines {
     clock: Cell<Clock>,
 }
 
-/// A time that is never set back. The ABI has only the host's wall clock, which an operator or NTP
-/// may set; the ticks come by another clock of the host, so that they show what the wall clock
-/// hides.
+/// A clock that never goes back. The ABI has only the host's wall clock, which an operator or NTP
+/// may set. The host's ticks use a monotonic clock, so they reveal changes of the wall clock.
 #[derive(Clone, Copy)]
 struct Clock {
-    /// What the wall clock said last.
+    /// The last reading of the wall clock.
     wall: u64,
     now: u64,
 }
@@ -30,16 +29,16 @@ struct Clock {
 struct Root {
     id: u32,
     due: BinaryHeap<Reverse<(u64, u32)>>,
-    /// The time the tick is set for; none after it came.
+    /// The time for which the tick is set; `None` after the tick.
     armed: Option<u64>,
     /// The period of `on_tick`, and when it is due next.
     period: Option<(u64, u64)>,
 }
 
-/// A tick is never so late. A wall clock that has gone further was set ahead.
+/// A tick is never this late. If the wall clock advanced further, it was set ahead.
 const LATEST: u64 = 5_000 * NANOSECONDS;
-/// A tick is never so early. (Envoy counts a period from when it began to work off what had
-/// happened.) A wall clock that has gone less far was set back.
+/// A tick is never this early. (Envoy counts a period from the start of its event loop's
+/// iteration.) If the wall clock advanced less, it was set back.
 const EARLIEST: u64 = 1_000 * NANOSECONDS;
 
 /// Up to this many timers, those that were given up are not looked for.
@@ -50,14 +49,14 @@ impl Deadlines {
         Self { roots: Cell::new(Vec::new()), clock: Cell::new(Clock { wall: 0, now: 0 }) }
     }
 
-    /// The time, when the host's wall clock says this.
+    /// Returns the time for this reading of the wall clock.
     #[inline]
     pub(crate) fn now(&self, wall: u64) -> u64 {
         self.read(wall).0
     }
 
-    /// The time, and whether the wall clock was not set since it was last read, as far as that
-    /// shows. If it was, nobody knows how much time has passed, and none is counted.
+    /// Returns the time, and whether the wall clock was not set since its last reading, as far as
+    /// this can be detected. If it was set, the elapsed time is unknown and is counted as zero.
     fn read(&self, wall: u64) -> (u64, bool) {
         let roots = self.roots.take();
         let next_tick = roots.iter().filter_map(|root| root.armed).min();
@@ -71,8 +70,9 @@ impl Deadlines {
         (clock.now, now.is_some())
     }
 
-    /// Adds a timer. `is_alive` says which numbers are still waited for: the others are dropped now
-    /// and then, so that timers that are given up long before their time do not pile up.
+    /// Adds a timer. `is_alive` returns whether a timer is still pending. Cancelled timers are
+    /// removed from time to time, so that timers that are cancelled long before their time do not
+    /// accumulate.
     pub(crate) fn add(&self, root: u32, due: u64, number: u32, is_alive: impl Fn(u32) -> bool) {
         self.with(root, |root| {
             if root.due.len() >= FEW && root.due.len() == root.due.capacity() {
@@ -95,8 +95,8 @@ impl Deadlines {
         })
     }
 
-    /// The host's tick came: it has to be set again. The time, when the host's wall clock says
-    /// this: at least the one the tick was set for.
+    /// Records the host's tick, which must then be set again. Returns the time for this reading of
+    /// the wall clock: at least the time for which the tick was set.
     #[inline]
     pub(crate) fn tick(&self, root: u32, wall: u64) -> u64 {
         let (now, steady) = self.read(wall);
@@ -121,8 +121,8 @@ impl Deadlines {
         self.with(root, |root| root.period.is_some_and(|(_, due)| due <= now))
     }
 
-    /// An `on_tick` that was due at `told` is over: the next one is due one period from now, unless
-    /// it has set another.
+    /// Ends an `on_tick` that was due at `told`. The next one is due one period from now, unless
+    /// the callback set another period.
     #[inline]
     pub(crate) fn end_tick(&self, root: u32, told: u64, now: u64) {
         self.with(root, |root| {
@@ -134,8 +134,8 @@ impl Deadlines {
         });
     }
 
-    /// The period to set the host's tick to, in milliseconds, if it has to be set: 0 if nothing is
-    /// waited for.
+    /// Returns the period to set for the host's tick, in milliseconds, if it must change. The
+    /// period is 0 if no timer is pending.
     pub(crate) fn arm(&self, root: u32, now: u64, is_alive: impl Fn(u32) -> bool) -> Option<u32> {
         self.with(root, |root| {
             while root.due.peek().is_some_and(|Reverse((_, number))| !is_alive(*number)) {
@@ -143,21 +143,21 @@ impl Deadlines {
             }
             let timer = root.due.peek().map(|Reverse((due, _))| *due);
             let next = [timer, root.period.map(|(_, due)| due)].into_iter().flatten().min();
-            // A tick that comes too early does no harm: timers that were given up need not be told
-            // to the host.
+            // A tick that is too early does no harm, so the host's tick is not set again for a
+            // cancelled timer.
             if next == root.armed && next.is_some() {
                 return None;
             }
             let left = next.map_or(0, |due| due.saturating_sub(now).div_ceil(NANOSECONDS).max(1));
             let period = u32::try_from(left).unwrap_or(u32::MAX);
-            // What a host cannot count is waited for in several steps.
+            // A time beyond the host's range is reached in several steps.
             root.armed = next.map(|due| due.min(now.saturating_add(u64::from(period) * NANOSECONDS)));
             Some(period)
         })
     }
 
-    /// The root context is gone. Timers that something else still waits for come up on the tick of
-    /// `heir`, another root context: whether there are some.
+    /// Removes a deleted root context. Its pending timers move to the tick of `heir`, another root
+    /// context. Returns whether there were any.
     pub(crate) fn forget(&self, root: u32, heir: Option<u32>, is_alive: impl Fn(u32) -> bool) -> bool {
         let gone = edit(&self.roots, |roots| {
             let position = roots.iter().position(|other| other.id == root)?;
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tick_stops_when_nothing_is_waited_for() {
+    fn the_tick_stops_without_pending_timers() {
         let deadlines = Deadlines::new();
         deadlines.add(1, 10 * MS, 1, all);
         deadlines.arm(1, 0, all);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_a_millisecond_and_forever_is_what_a_host_can_count() {
+    fn delays_are_at_least_1_ms_and_at_most_the_range_of_the_host() {
         let deadlines = Deadlines::new();
         deadlines.add(1, 1, 1, all);
         assert_eq!(deadlines.arm(1, 0, all), Some(1));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn timers_of_a_root_that_is_gone_come_up_on_the_tick_of_another_if_they_are_waited_for() {
+    fn pending_timers_of_a_deleted_root_move_to_another_root() {
         let deadlines = Deadlines::new();
         for number in 0..4 {
             deadlines.add(1, 10 * MS, number, all);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_that_the_tick_itself_sets_begins_when_it_is_set() {
+    fn a_period_set_in_the_tick_begins_when_it_is_set() {
         let deadlines = Deadlines::new();
         deadlines.set_period(1, 0, 10);
         deadlines.set_period(1, 11 * MS, 20);
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn timers_that_were_given_up_do_not_pile_up() {
+    fn cancelled_timers_do_not_accumulate() {
         let deadlines = Deadlines::new();
         for number in 0..100_000 {
             deadlines.add(1, u64::MAX, number, |alive| alive > number - 10);
@@ -321,13 +321,13 @@ mod tests {
             self.deadlines.now(self.wall)
         }
 
-        /// Starts a timer. The period that is set for it, if one is.
+        /// Starts a timer. Returns the period that this sets, if any.
         fn start(&self, number: u32, milliseconds: u64) -> Option<u32> {
             self.deadlines.add(1, self.now() + milliseconds * MS, number, all);
             self.deadlines.arm(1, self.now(), all)
         }
 
-        /// The tick comes. What is due, and the next period.
+        /// Runs a tick. Returns the timers that are due and the next period.
         fn tick(&self) -> (Vec<u32>, Option<u32>) {
             let now = self.deadlines.tick(1, self.wall);
             (std::iter::from_fn(|| self.deadlines.pop(1, now)).collect(), self.deadlines.arm(1, self.now(), all))
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_moves_no_timer_that_is_pending() {
+    fn setting_the_clock_moves_no_pending_timer() {
         for (step, before) in settings() {
             let mut host = Wall::new();
             assert_eq!((host.start(1, 1_000), host.start(2, 3_000)), (Some(1_000), None));
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_that_is_started_after_the_clock_was_set_is_due_after_its_own_time() {
+    fn a_timer_started_after_the_clock_was_set_is_due_on_time() {
         for (step, before) in settings() {
             let mut host = Wall::new();
             assert_eq!(host.start(1, 1_000), Some(1_000));
@@ -363,7 +363,8 @@ mod tests {
             assert_eq!(host.start(2, 20), Some(20), "{step} {before}");
             host.wall += 20 * MS;
             let (due, period) = host.tick();
-            // What passed between the last look at the clock and the moment it was set is nobody's.
+            // The time between the last reading of the clock and the change of the clock is not
+            // counted.
             let left = 980 - if step > 0 || before.cast_signed() + step < 0 { 0 } else { before };
             assert_eq!((due, period), (vec![2], u32::try_from(left).ok()), "{step} {before}");
         }

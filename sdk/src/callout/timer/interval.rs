@@ -17,17 +17,17 @@ use core::time::Duration;
 use std::cell::Cell;
 
 thread_local! {
-    /// The interval whose closure runs; 0 once it was cancelled.
+    /// The interval whose closure runs; 0 after it was cancelled.
     static RUNNING: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Something to do again and again.
 ///
-/// [`run`](Self::run) calls a closure each time the period is over, in the context that started it,
-/// until that context is gone or [`RunningInterval::cancel`] ends it. When the module was busy for
-/// several periods, the closure runs once, and the next time a period later.
+/// [`run`](Self::run) calls a closure once each period, in the context that started it. It stops
+/// when that context is deleted or [`RunningInterval::cancel`] is called. If the module was busy
+/// for several periods, the closure runs once, and then one period later.
 ///
-/// The context says in its attribute that it waits: `#[proxy_filter::root(timers)]` or
+/// The attribute of the context must name timers: `#[proxy_filter::root(timers)]` or
 /// `#[proxy_filter::context(timers)]`.
 ///
 /// ```
@@ -100,20 +100,21 @@ pub struct RunningInterval {
 
 type Wait = <Timer as IntoFuture>::IntoFuture;
 
-/// The times at which an [`Interval`] is over, to be awaited one after the other; made by [`Interval::ticks`].
+/// The ticks of an [`Interval`], awaited one after the other. Made by [`Interval::ticks`].
 ///
 /// With the feature `futures` it is a stream of the crate `futures`.
 #[derive(Debug)]
 pub struct Ticks {
     period: u64,
-    /// None before the first.
+    /// `None` before the first tick.
     next: Option<u64>,
-    /// The wait for it, unless it is over.
+    /// The pending timer; `None` after it completed.
     wait: Option<Wait>,
 }
 
 impl Interval {
-    /// The interval for a root task: each [`tick`](Ticks::tick) waits for the end of the next period.
+    /// Returns the ticks of the interval, for a root task. Each [`tick`](Ticks::tick) waits for the
+    /// end of the next period.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -137,8 +138,8 @@ impl Interval {
 }
 
 impl Ticks {
-    /// Waits until the period is over. One that is over already when this is called is not made up for; one that was waited for in vain, because the
-    /// future was dropped, is waited for again.
+    /// Waits for the end of the period. Periods that ended before this call are skipped. If the
+    /// future is dropped, the next call waits for the same tick.
     ///
     /// # Errors
     /// A refusal of the host.
@@ -182,12 +183,15 @@ impl futures_core::Stream for Ticks {
 }
 
 impl Interval {
-    /// Runs `each` whenever the period is over, in this context (`context` is `self` in a callback).
+    /// Runs `each` at the end of every period, in this context (`context` is `self` of the
+    /// callback).
     ///
-    /// In any callback of a stream or a root context. Nothing of a stream is in reach of the closure.
+    /// May be called in any callback of a stream or a root context. No handle of the stream is
+    /// available in the closure.
     ///
     /// # Errors
-    /// [`InvalidInput`](crate::ErrorKind::InvalidInput) for a period of 0, or a refusal of the host. An `Err` of `each` is logged, and the interval goes on.
+    /// Fails with [`InvalidInput`](crate::ErrorKind::InvalidInput) for a period of 0, or if the
+    /// host refuses the timer. An `Err` of `each` is logged, and the interval continues.
     pub fn run<C: Declares<Timer>>(
         self,
         context: &mut C,
@@ -203,7 +207,7 @@ impl Interval {
     }
 }
 
-/// Waits for the next time, and then for the one after it.
+/// Waits for the next tick, runs the closure and repeats.
 fn repeat<C: 'static>(
     number: u32,
     context_id: u32,

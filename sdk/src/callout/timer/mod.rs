@@ -1,8 +1,9 @@
 //! Time that passes: [`Timer`], [`Interval`], and the host's tick under them.
 //!
-//! A host gives each root context one periodic call, the tick. [`Timer`] and [`Interval`] share it out: any number of them run at once, for the
-//! root context and for streams. A filter that needs no more than the one call implements [`RootContext::on_tick`](crate::RootContext::on_tick) and
-//! uses [`set_tick_period`]. The two go together, in one filter and in several filters of one module.
+//! A host calls each root context periodically: the tick. [`Timer`] and [`Interval`] share this
+//! tick. Any number of them run at once, for root contexts and streams. A filter that needs only
+//! one periodic call implements [`RootContext::on_tick`](crate::RootContext::on_tick) and calls
+//! [`set_tick_period`]. Both can be combined, in one filter and in several filters of one module.
 
 pub(crate) mod deadlines;
 pub(crate) mod interval;
@@ -19,12 +20,14 @@ use crate::error::{Error, Result};
 use crate::sys;
 use core::time::Duration;
 
-/// A time to wait, once.
+/// A timer that completes once, after a delay.
 ///
-/// [`run`](Self::run) calls a closure after it, and `pause_for` of a part of a stream holds that part meanwhile. Any number of timers run at the same time, in
-/// root contexts and streams. A stream that ends takes its timers along.
+/// [`run`](Self::run) calls a closure after the delay. `pause_for` of a part of a stream pauses
+/// that part for the delay. Any number of timers run at the same time, in root contexts and
+/// streams. The timers of a stream are cancelled when the stream ends.
 ///
-/// The context says in its attribute that it waits: `#[proxy_filter::context(timers)]` or `#[proxy_filter::root(timers)]`.
+/// The attribute of the context must name timers: `#[proxy_filter::context(timers)]` or
+/// `#[proxy_filter::root(timers)]`.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -49,13 +52,17 @@ use core::time::Duration;
 /// # fn main() {}
 /// ```
 ///
-/// Hosts count milliseconds: a part of one counts as one, and Envoy counts from when it began to work off the events of a moment, so that a
-/// timer may come a few of them early. A time beyond what a host can count (49 days) is waited for in several steps.
+/// Delays are rounded up to milliseconds. Envoy counts a delay from the start of its event loop's
+/// iteration, so a timer may complete a few milliseconds early. A delay beyond the host's range (49
+/// days) is reached in several steps.
 ///
-/// The clock of this ABI is the host's wall clock. Setting it does not move timers: the SDK compares it with the host's ticks, which come by
-/// another clock. Two limits remain. If a shorter timer starts after the clock was set and before the next tick, the longer ones come late, by
-/// at most the time since the SDK last read the clock. And a step that a late or early tick could explain is not noticed: less than a second
-/// back, or ahead by no more than until 5 seconds after the next tick.
+/// This ABI provides only the host's wall clock. Setting that clock does not move timers: the SDK
+/// compares it with the host's ticks, which use a monotonic clock. Two limits remain:
+///
+/// * If a shorter timer starts after the clock was set and before the next tick, longer timers
+///   complete late. The delay is at most the time since the SDK last read the clock.
+/// * The SDK does not detect a change that a late or early tick could explain: less than 1 second
+///   back, or ahead to no more than 5 seconds after the next tick.
 ///
 /// Source: ABI 0.2.1, `proxy_set_tick_period_milliseconds` and `proxy_on_tick`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +72,8 @@ pub struct Timer {
 }
 
 impl Timer {
-    /// A timer for this long from when it is started. Zero waits for the next tick, a millisecond or so.
+    /// Creates a timer with this delay, counted from its start. A delay of zero completes at the
+    /// next tick, after about 1 ms.
     pub const fn after(delay: Duration) -> Self {
         Self { delay }
     }

@@ -8,7 +8,7 @@ use std::cell::Cell;
 type SetPeriod = fn(u32) -> Result<()>;
 
 thread_local! {
-    /// What does so in a module whose timers have the same tick of the host.
+    /// Sets the period instead in a module whose timers share the host's tick.
     static SHARED: Cell<Option<SetPeriod>> = const { Cell::new(None) };
 }
 
@@ -20,15 +20,15 @@ pub(crate) fn share_tick(set_period: SetPeriod) {
 /// Has the host call [`RootContext::on_tick`](crate::RootContext::on_tick) again and again, with
 /// this time between the end of one call and the next. Zero stops it.
 ///
-/// Hosts count milliseconds: a part of one counts as one, so that no period but zero stops the
-/// tick. The longest period is `u32::MAX` milliseconds, 49 days. A root context has one tick;
-/// setting the period replaces the one before, and the first call comes one period from now. Set
-/// while a stream is served, it is the tick of that stream's root context. Timers and intervals of
-/// the same module do not change the period: the SDK shares the host's tick between them.
+/// The period is rounded up to milliseconds, so that only zero stops the tick. The longest period
+/// is `u32::MAX` milliseconds, 49 days. A root context has one tick. Setting the period replaces
+/// the previous one, and the next call is one period from now. In a callback of a stream, this sets
+/// the tick of the stream's root context. Timers and intervals of the same module do not change the
+/// period: the SDK shares the host's tick between them.
 ///
-/// Works in every callback. Set it in [`on_configure`](crate::RootContext::on_configure) for a tick
-/// that lasts as long as the plugin. It runs in each VM then: in Envoy once for each worker thread,
-/// and once on the main thread, where there are no streams.
+/// May be called in every callback. Call it in [`on_configure`](crate::RootContext::on_configure)
+/// for a tick that lasts as long as the plugin. The tick then runs in each VM. Envoy has one VM for
+/// each worker thread and one on the main thread, which serves no streams.
 ///
 /// ```
 /// use proxy_filter::prelude::*;
@@ -67,8 +67,8 @@ pub(crate) fn share_tick(set_period: SetPeriod) {
 /// ```
 ///
 /// # Errors
-/// [`InvalidInput`](ErrorKind::InvalidInput) for a period above `u32::MAX` milliseconds; the host
-/// is not asked then.
+/// Fails with [`InvalidInput`](ErrorKind::InvalidInput) for a period above `u32::MAX` milliseconds,
+/// without calling the host.
 ///
 /// Source: ABI 0.2.1, `proxy_set_tick_period_milliseconds`; Envoy 1.40, `Wasm::setTimerPeriod`.
 #[doc(alias = "proxy_set_tick_period_milliseconds")]
@@ -95,7 +95,7 @@ fn too_long() -> Error {
     Error::refused(ErrorKind::InvalidInput, "a tick period cannot be longer than 4294967295 milliseconds, 49 days")
 }
 
-/// A time as hosts count it, rounded up; none if they cannot.
+/// Returns the period in milliseconds, rounded up, or `None` if it is out of range.
 #[inline]
 pub(crate) fn milliseconds(period: Duration) -> Option<u32> {
     let whole = period.as_secs().checked_mul(1000)?;
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_a_millisecond_counts_as_one() {
+    fn periods_are_rounded_up_to_1_ms() {
         for (period, expected) in [
             (Duration::ZERO, Some(0)),
             (Duration::from_nanos(1), Some(1)),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_no_host_can_count_is_refused_before_the_host_is_asked() {
+    fn a_period_out_of_range_is_refused_without_a_host_call() {
         let error = set_tick_period(Duration::from_secs(60 * 86_400)).unwrap_err();
         assert_eq!((error.kind(), error.host_function()), (ErrorKind::InvalidInput, None));
     }

@@ -1,4 +1,5 @@
-//! Time in filters that are async functions: [`timeout`], [`retry`], and the ticks of an [`Interval`].
+//! Time in filters that are async functions: [`timeout`], [`retry`], and the ticks of an
+//! [`Interval`].
 
 use crate::callout::timer::Timer;
 use crate::error::kind::ErrorKind;
@@ -8,7 +9,7 @@ use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
 
-/// Waits for a future, but not longer than this. The future is dropped when the time is over.
+/// Waits for a future for at most the time `limit`, and then drops the future.
 ///
 /// In filters that are async functions, and in their root tasks.
 ///
@@ -23,7 +24,8 @@ use core::time::Duration;
 /// ```
 ///
 /// # Errors
-/// [`Timeout`](ErrorKind::Timeout) when the time is over; a refusal of the host, which then cannot say when that is.
+/// Fails with [`Timeout`](ErrorKind::Timeout) when the time has elapsed, or if the host refuses the
+/// timer.
 pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output> {
     let mut future = pin!(future);
     let mut timer = pin!(Timer::after(limit).into_future());
@@ -38,11 +40,11 @@ pub async fn timeout<F: Future>(limit: Duration, future: F) -> Result<F::Output>
 
 #[cold]
 fn elapsed_error() -> Error {
-    Error::refused(ErrorKind::Timeout, "the time for this is over")
+    Error::refused(ErrorKind::Timeout, "the time limit has elapsed")
 }
 
-/// Tries something until it succeeds: so many times at most, with a pause in between that is `pause` long at first and twice as long each time,
-/// up to a minute.
+/// Calls `body` until it succeeds, at most `times` times. The first pause between two attempts has
+/// the length `pause`. Each further pause is twice as long as the previous one, up to 1 minute.
 ///
 /// In filters that are async functions, and in their root tasks.
 ///
@@ -56,7 +58,7 @@ fn elapsed_error() -> Error {
 /// ```
 ///
 /// # Errors
-/// The last failure; a refusal of the host to wait.
+/// Fails with the error of the last attempt, or if the host refuses the timer.
 pub async fn retry<T>(times: u32, pause: Duration, mut body: impl AsyncFnMut() -> Result<T>) -> Result<T> {
     let mut pause = pause;
     let mut left = times;

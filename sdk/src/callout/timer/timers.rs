@@ -16,7 +16,7 @@ thread_local! {
     static TIMERS: Registry<Timer> = const { Registry::new() };
 }
 
-/// The number of the timer that nothing waits for: its tick runs what was woken.
+/// The number of a timer without a completion. Its tick polls the tasks that were woken.
 const SOON: u32 = 0;
 
 impl Kind for Timer {
@@ -97,13 +97,13 @@ fn is_alive(number: u32) -> bool {
     number == SOON || TIMERS.with(|timers| timers.contains(number))
 }
 
-/// Has the timer's time come up on the tick of the running context's root.
+/// Sets a timer on the tick of the running context's root.
 #[inline]
 pub(crate) fn set(number: u32, due: u64) -> Result<()> {
     let root = current::root_id();
     DEADLINES.with(|deadlines| {
         deadlines.add(root, due, number, is_alive);
-        // The new one is not waited for yet, and counts all the same.
+        // The new timer is not in the registry yet, and must be counted.
         arm(deadlines, root, |other| other == number || is_alive(other))
     })
 }
@@ -125,13 +125,14 @@ fn arm(deadlines: &Deadlines, root: u32, is_alive: impl Fn(u32) -> bool) -> Resu
     }
 }
 
-/// Has the tick of the running context's root come soon.
+/// Sets the tick of the running context's root to the next possible time.
 #[inline]
 pub(crate) fn soon() -> Result<()> {
     set(SOON, timer::now()?.saturating_add(1))
 }
 
-/// A root context is gone, and its tick with it. What futures of others still wait for comes up on the tick of `heir`.
+/// Removes a deleted root context and its tick. Timers that futures of other contexts wait for move
+/// to the tick of `heir`.
 #[cold]
 pub(crate) fn forget_root(root: u32, heir: Option<u32>) {
     DEADLINES.with(|deadlines| {
@@ -144,13 +145,14 @@ pub(crate) fn forget_root(root: u32, heir: Option<u32>) {
     });
 }
 
-/// The shared tick of a root context came: runs `complete` for each timer that is due, then `tick` if `on_tick` is due.
+/// Handles the shared tick of a root context. Runs `complete` for each timer that is due, then
+/// `tick` if `on_tick` is due.
 pub(crate) fn run_due(root: u32, mut complete: impl FnMut(u32), tick: Option<impl FnOnce()>) {
-    // Without a clock no timer can run: the host has said so to each that started.
+    // Without a clock no timer can run. Starting a timer has already failed with the host's error.
     let Ok(wall) = timer::wall_clock() else { return };
     DEADLINES.with(|deadlines| {
         let now = deadlines.tick(root, wall);
-        // All of them first: those that are started meanwhile are for the next tick.
+        // Collect first: timers that start while these run complete at the next tick.
         let due: Vec<u32> = std::iter::from_fn(|| deadlines.pop(root, now)).collect();
         for number in due {
             complete(number);
@@ -165,10 +167,11 @@ pub(crate) fn run_due(root: u32, mut complete: impl FnMut(u32), tick: Option<imp
 }
 
 impl Timer {
-    /// Runs `then` when the time is over, in this context (`context` is `self` in a callback); not at all if the context is gone first.
+    /// Runs `then` after the delay, in this context (`context` is `self` of the callback). If the
+    /// context is deleted first, the timer is cancelled and `then` does not run.
     ///
-    /// In any callback of a stream or a root context. Nothing of a stream is in reach of the closure; `pause_for` of a part of a stream is for
-    /// that.
+    /// May be called in any callback of a stream or a root context. No handle of the stream is
+    /// available in the closure. To get a handle, use `pause_for` of a part of the stream.
     ///
     /// ```
     /// # use proxy_filter::prelude::*;
@@ -188,7 +191,8 @@ impl Timer {
     /// ```
     ///
     /// # Errors
-    /// A refusal of the host; `then` does not run then. An `Err` of `then` is logged, and nothing else happens.
+    /// Fails if the host refuses the timer; `then` does not run then. An `Err` of `then` is only
+    /// logged.
     pub fn run<C: Declares<Self>>(
         self,
         context: &mut C,
