@@ -132,7 +132,7 @@ fn assert_locations(host: &mut Host, cases: Vec<(Vec<u8>, Option<Vec<u8>>)>) {
 fn the_request_goes_on_without_an_answer_in_the_end(mut host: Host) {
     let exchange = send(&mut host, |_| Reply::new(500), |_| Reply::new(404));
     assert_eq!(outcome(&exchange), (None, 3, 3), "{exchange}");
-    assert_eq!(exchange.messages(), ["no location: far answered 404"]);
+    assert_eq!(exchange.messages(), ["no location: far responded with 404"]);
 }
 
 #[proxy_filter_host::test]
