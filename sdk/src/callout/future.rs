@@ -40,6 +40,7 @@ pub trait AwaitableCallout: Callout<Started = u32> + Unpin {
     #[doc(hidden)]
     type Kind: Kind;
 
+    /// What the module must export, and the error without that.
     #[doc(hidden)]
     const DECLARED: (Points, &'static str);
 

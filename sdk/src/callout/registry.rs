@@ -219,8 +219,11 @@ impl<K: Kind> Registry<K> {
         }
         let (state, waker) = (ticket.state.replace(State::Empty), ticket.waker.take());
         self.slots.recycle(ticket);
-        if let State::Completion(never) = state {
-            core::mem::forget(never);
+        match state {
+            State::Arrived(arrived) => drop(arrived),
+            State::Output(output) => drop(output),
+            // A future has no completion: its code need not be in the module.
+            other => core::mem::forget(other),
         }
         // Last: dropping a waker may run code of the author's.
         drop(waker);

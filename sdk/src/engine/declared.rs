@@ -1,9 +1,8 @@
 //! Which callbacks the module of the running async function exports.
 
-pub(crate) use crate::engine::point::Points;
+pub(crate) use crate::engine::point::{Points, not_exported};
 use crate::error::Error;
 use crate::error::kind::ErrorKind;
-use crate::log::line::Line;
 use std::cell::Cell;
 
 thread_local! {
@@ -29,13 +28,8 @@ pub(crate) fn points() -> Points {
     DECLARED.get()
 }
 
+/// Creates the error of a future that awaits what the module does not export: [`not_exported`].
 #[cold]
-#[inline]
-pub(crate) fn undeclared(name: &str) -> Error {
-    let mut line = Line::new();
-    for part in ["the module does not export what `", name, "` waits for: write `#[proxy_filter::filter(", name, ")]`"]
-    {
-        line.push(part);
-    }
-    Error::text(ErrorKind::WrongPhase, line.as_str().into())
+pub(crate) fn undeclared(why: &'static str) -> Error {
+    Error::refused(ErrorKind::WrongPhase, why)
 }

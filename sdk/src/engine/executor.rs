@@ -150,6 +150,12 @@ pub(crate) fn is_any_woken() -> bool {
     ANY_WOKEN.get() && woken(|woken| !woken.is_empty()).unwrap_or_default()
 }
 
+/// Fills a cell that is empty: nothing has to be dropped, and no code for it is in the module.
+#[inline]
+fn fill<T>(cell: &Cell<Option<T>>, value: T) {
+    core::mem::forget(cell.replace(Some(value)));
+}
+
 impl<T, D: Clone> Executor<T, D> {
     pub(crate) const fn new() -> Self {
         Self { places: RefCell::new(Vec::new()), idle: Cell::new(None) }
@@ -167,8 +173,8 @@ impl<T, D: Clone> Executor<T, D> {
         let data = data(task.data.take());
         let future = future(&data);
         task.owner.set(owner);
-        task.data.set(Some(data));
-        task.future.set(Some(future));
+        fill(&task.data, data);
+        fill(&task.future, future);
         task
     }
 
@@ -200,7 +206,7 @@ impl<T, D: Clone> Executor<T, D> {
     pub(crate) fn find(&self, number: u32) -> Option<Found<T, D>> {
         let task = *self.places.try_borrow().ok()?.get((number as usize).checked_sub(1)?)?;
         let data = task.data.take()?;
-        task.data.set(Some(data.clone()));
+        fill(&task.data, data.clone());
         Some((task, task.owner.get(), data))
     }
 
@@ -217,12 +223,12 @@ impl<T, D: Clone> Executor<T, D> {
         let result = future.as_mut().poll(&mut Context::from_waker(&waker));
         RUNNING.set(outer);
         task.runs.set(false);
-        task.waker.set(Some((number, waker)));
+        fill(&task.waker, (number, waker));
         if task.removed.take() {
             // The place was kept until now, so that no other task got it.
             self.recycle(task);
         } else if result.is_pending() {
-            task.future.set(Some(future));
+            fill(&task.future, future);
         }
         Some(result)
     }
@@ -247,7 +253,7 @@ impl<T, D: Clone> Executor<T, D> {
         take_woken(task.number);
         if let Some((number, waker)) = task.waker.take() {
             if Arc::strong_count(&number) == OWN {
-                task.waker.set(Some((number, waker)));
+                fill(&task.waker, (number, waker));
             } else {
                 // What somebody has kept wakes nobody any more.
                 number.0.store(0, Ordering::Relaxed);

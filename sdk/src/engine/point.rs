@@ -1,5 +1,15 @@
 //! The points of a stream's life, and those at which the host calls the module.
 
+/// Why something with this name cannot be awaited. Each is one text of the module: code that joins
+/// the parts would be longer than most modules' texts.
+macro_rules! not_exported {
+    ($name:literal) => {
+        concat!("the module does not export what `", $name, "` waits for: write `#[proxy_filter::filter(", $name, ")]`")
+    };
+}
+
+pub(crate) use not_exported;
+
 /// A point of a stream's life, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Point {
@@ -24,16 +34,17 @@ impl Point {
         matches!(self, Self::RequestHeaders | Self::ResponseHeaders)
     }
 
-    /// The method of `Exchange` that waits for it, which is also the argument of the attribute.
-    pub(crate) const fn name(self) -> &'static str {
+    /// Why it cannot be awaited in a module that does not export its callback. The method of
+    /// `Exchange` that waits for it is also the argument of the attribute.
+    pub(crate) const fn not_exported(self) -> &'static str {
         match self {
-            Self::Created | Self::RequestHeaders => "request_headers",
-            Self::RequestBody => "request_body",
-            Self::RequestTrailers => "request_trailers",
-            Self::ResponseHeaders => "response_headers",
-            Self::ResponseBody => "response_body",
-            Self::ResponseTrailers => "response_trailers",
-            Self::Log => "log_context",
+            Self::Created | Self::RequestHeaders => not_exported!("request_headers"),
+            Self::RequestBody => not_exported!("request_body"),
+            Self::RequestTrailers => not_exported!("request_trailers"),
+            Self::ResponseHeaders => not_exported!("response_headers"),
+            Self::ResponseBody => not_exported!("response_body"),
+            Self::ResponseTrailers => not_exported!("response_trailers"),
+            Self::Log => not_exported!("log_context"),
         }
     }
 

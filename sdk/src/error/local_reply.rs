@@ -8,6 +8,7 @@ use crate::current;
 use crate::log;
 use crate::log::line::{Line, plain_text};
 use crate::sys;
+use crate::sys::owned::{Owned, Release};
 use std::borrow::Cow;
 
 /// A response to the client from the filter, instead of the upstream's.
@@ -56,7 +57,7 @@ use std::borrow::Cow;
 #[must_use = "a reply is sent only if it is returned: `return request.reply(reply)`"]
 pub struct LocalReply(
     /// One pointer, so that moving a reply needs almost no code in a filter.
-    Box<Inner>,
+    Owned<Inner>,
 );
 
 #[derive(Clone, Debug)]
@@ -66,6 +67,14 @@ struct Inner {
     headers: Builder,
     body: Vec<u8>,
     grpc_status: i32,
+}
+
+impl Release for Inner {
+    #[cold]
+    #[inline(never)]
+    fn release(content: Box<Self>) {
+        drop(content);
+    }
 }
 
 const BAD_STATUS: &str = "a status that is not between 200 and 599: 500 is sent";
@@ -81,7 +90,7 @@ impl LocalReply {
         if !is_valid {
             warn(b"", BAD_STATUS);
         }
-        Self(Box::new(Inner {
+        Self(Owned::new(Inner {
             status: if is_valid { status } else { 500 },
             details: Cow::Borrowed(""),
             headers: Builder::new(),
@@ -143,13 +152,15 @@ impl LocalReply {
     /// # Errors
     /// An error status of the host.
     pub(crate) fn send(self) -> Result<(), Status> {
-        let Inner { status, details, headers, body, grpc_status } = *self.0;
+        let mut reply = self.0;
+        let headers = core::mem::take(&mut reply.headers).finish();
+        let Inner { status, details, body, grpc_status, .. } = &*reply;
         let mut body = body.as_slice();
         if matches!(status, 204 | 304) && !body.is_empty() {
             body = &[];
             warn(b"", NO_BODY);
         }
-        sys::proxy_send_local_response(u32::from(status), details.as_bytes(), body, &headers.finish(), grpc_status)
+        sys::proxy_send_local_response(u32::from(*status), details.as_bytes(), body, &headers, *grpc_status)
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) use crate::error::kind::ErrorKind;
 use crate::error::local_reply::LocalReply;
 use crate::log;
 use crate::log::line::Line;
+use crate::sys::owned::{Owned, Release};
 use core::fmt;
 
 /// `Result` with this crate's [`Error`].
@@ -71,7 +72,7 @@ pub type Result<T, E = Error> = core::result::Result<T, E>;
 pub struct Error(
     /// One pointer: a `Result` stays in registers, and callbacks that do not fail pay nothing for
     /// errors.
-    Box<Inner>,
+    Owned<Inner>,
 );
 
 struct Inner {
@@ -79,6 +80,14 @@ struct Inner {
     /// The HTTP status for the client.
     status: u16,
     why: Why,
+}
+
+impl Release for Inner {
+    #[cold]
+    #[inline(never)]
+    fn release(content: Box<Self>) {
+        drop(content);
+    }
 }
 
 enum Why {
@@ -181,7 +190,7 @@ impl Error {
     #[cold]
     #[inline(never)]
     fn new(kind: ErrorKind, status: u16, why: Why) -> Self {
-        Self(Box::new(Inner { kind, status, why }))
+        Self(Owned::new(Inner { kind, status, why }))
     }
 
     /// Creates the error for a status of a host function whose object is available in some phases
@@ -221,7 +230,7 @@ impl Error {
 
     /// Writes what `Display` would, without `core::fmt`.
     pub(crate) fn write_to(&self, line: &mut Line) {
-        match &self.0.why {
+        let rest = match &self.0.why {
             Why::Host { function, status } => {
                 line.push(function);
                 line.push(" answered ");
@@ -231,12 +240,13 @@ impl Error {
                     line.push("status ");
                     line.push_number(status.raw());
                 }
-                line.push(self.0.kind.advice());
+                self.0.kind.advice()
             }
-            Why::Refused(why) => line.push(why),
-            Why::Message(message) => line.push(message),
-            Why::Denied(denied) => denied.write_to(line),
-        }
+            Why::Refused(why) => why,
+            Why::Message(message) => message,
+            Why::Denied(denied) => return denied.write_to(line),
+        };
+        line.push(rest);
     }
 }
 

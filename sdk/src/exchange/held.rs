@@ -4,7 +4,7 @@ use crate::abi::map_type::MapType;
 use crate::abi::status::Status;
 use crate::callout::timer::Timer;
 use crate::current::{self, Callback};
-use crate::engine::declared;
+use crate::engine::declared::{self, not_exported};
 use crate::engine::edit::edit;
 use crate::engine::point::{Point, Points};
 use crate::error::kind::ErrorKind;
@@ -70,7 +70,7 @@ pub(super) async fn held(stage: &Stage, headers: Point, body: Point, limit: usiz
         return Ok(0);
     }
     if !declared::is_declared(Points::TIMERS) {
-        return Err(declared::undeclared("timers"));
+        return Err(declared::undeclared(not_exported!("timers")));
     }
     // Only the result of this callback decides about the body.
     if ![Callback::REQUEST_HEADERS, Callback::RESPONSE_HEADERS].contains(&current::callback()) {

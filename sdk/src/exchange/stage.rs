@@ -293,7 +293,7 @@ impl Stage {
     /// Returns an error if the module does not export the callback of this point.
     #[inline]
     pub(crate) fn declared(&self, point: Point) -> Result<()> {
-        if self.points.has(point.bit()) { Ok(()) } else { Err(undeclared(point.name())) }
+        if self.points.has(point.bit()) { Ok(()) } else { Err(undeclared(point.not_exported())) }
     }
 
     pub(crate) const fn points(&self) -> Points {

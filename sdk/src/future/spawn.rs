@@ -1,7 +1,7 @@
 //! Futures that run independently of the stream that started them.
 
 use crate::current::{self, Callback};
-use crate::engine::declared::{self, Points};
+use crate::engine::declared::{self, Points, not_exported};
 use crate::engine::edit::edit;
 use crate::engine::executor;
 use crate::error::Result;
@@ -55,7 +55,7 @@ thread_local! {
 /// `#[proxy_filter::filter(spawn)]`.
 pub fn spawn(future: impl Future<Output = Result<()>> + 'static) -> Result<()> {
     if !declared::is_declared(Points::SPAWN) {
-        return Err(declared::undeclared("spawn"));
+        return Err(declared::undeclared(not_exported!("spawn")));
     }
     let root = current::root_id();
     let (task, start) = RootTask::of(root, declared::points(), async {

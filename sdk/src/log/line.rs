@@ -42,23 +42,11 @@ impl Line {
 
     #[inline(never)]
     pub(crate) fn push_number(&mut self, number: u32) {
-        let mut digits = [0; 10];
-        let mut left = number;
-        let mut start = digits.len();
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + (left % 10) as u8;
-            left /= 10;
-            start -= 1;
-            if left == 0 {
-                break;
-            }
+        // As deep as the number has digits.
+        if number > 9 {
+            self.push_number(number / 10);
         }
-        self.push_bytes(digits.get(start..).unwrap_or_default());
-    }
-
-    /// Returns the line if it is printable ASCII, and otherwise an empty text.
-    pub(crate) fn as_str(&self) -> &str {
-        plain_text(self.as_bytes()).unwrap_or_default()
+        self.push_bytes(&[b'0' + (number % 10) as u8]);
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

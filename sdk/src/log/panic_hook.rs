@@ -23,11 +23,11 @@ fn report(info: &PanicHookInfo<'_>) {
     }
     line.push(": ");
     let payload = info.payload();
-    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(message), _) => line.push(message),
-        (_, Some(message)) => line.push(message),
-        _ => line.push("no message"),
-    }
+    line.push(match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(message), _) => message,
+        (_, Some(message)) => message,
+        _ => "no message",
+    });
     log::write(LogLevel::Critical, line.as_bytes());
 }
 

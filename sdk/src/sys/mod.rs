@@ -1,5 +1,6 @@
 //! The host functions, and the only unsafe code of the crate: what calls them, what adopts their
-//! memory, a conversion of text, and the index that tables of all types share.
+//! memory, a conversion of text, a box with one destructor, and the index that tables of all types
+//! share.
 //!
 //! [`for_each_host_function`](crate::__for_each_host_function) is the one list. From it come the
 //! wasm imports with their safe wrappers (`wasm.rs`), the same functions on other targets, where a
@@ -15,6 +16,8 @@ pub(crate) mod getrandom;
 pub(crate) mod list;
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
+#[allow(unsafe_code, reason = "a destructor that takes its content by value")]
+pub(crate) mod owned;
 #[allow(unsafe_code, reason = "one index serves tables of all types")]
 pub(crate) mod table;
 #[allow(unsafe_code, reason = "a conversion the standard library has only unchecked or twice as slow")]

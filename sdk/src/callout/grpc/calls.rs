@@ -7,7 +7,7 @@ use crate::callout::grpc::call::GrpcCall;
 use crate::callout::grpc::error::GrpcError;
 use crate::callout::grpc::message::{GrpcBytes, GrpcMessage};
 use crate::callout::registry::{Kind, Registry};
-use crate::engine::point::Points;
+use crate::engine::point::{Points, not_exported};
 use crate::error::{Error, Result};
 use crate::host::buffer;
 use crate::sys;
@@ -64,7 +64,7 @@ impl<Reply: GrpcMessage> AwaitableCallout for GrpcCall<Reply> {
     type Output = Result<Reply, GrpcError>;
     type Kind = GrpcCall<GrpcBytes>;
 
-    const DECLARED: (Points, &'static str) = (Points::GRPC_CALLS, "grpc_calls");
+    const DECLARED: (Points, &'static str) = (Points::GRPC_CALLS, not_exported!("grpc_calls"));
 
     fn output(output: Result<GrpcBytes, GrpcError>) -> Self::Output {
         decode(output)

@@ -8,7 +8,7 @@ use crate::callout::grpc::streams::{Handler, wait};
 use crate::callout::registry::NOBODY;
 use crate::current;
 use crate::engine::callbacks::Declares;
-use crate::engine::declared;
+use crate::engine::declared::{self, not_exported};
 use crate::engine::point::Points;
 use crate::error::Result;
 use crate::sys;
@@ -194,7 +194,7 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
     /// Fails as [`open`](Self::open) does, or if the filter is not an async function.
     pub fn connect(self) -> Result<GrpcDuplex<Sent, Received>, GrpcError> {
         if !declared::is_declared(Points::GRPC_STREAMS) {
-            return Err(GrpcError::Refused(declared::undeclared("grpc_streams")));
+            return Err(GrpcError::Refused(declared::undeclared(not_exported!("grpc_streams"))));
         }
         self.collect()
     }

@@ -8,7 +8,7 @@ use crate::callout::http::response::{HttpCallResponse, InHost};
 use crate::callout::registry::{Kind, Registry};
 use crate::callout::start;
 use crate::engine::callbacks::Declares;
-use crate::engine::point::Points;
+use crate::engine::point::{Points, not_exported};
 use crate::error::{self, Error};
 
 thread_local! {
@@ -60,7 +60,7 @@ impl AwaitableCallout for HttpCall {
     type Output = Result<HttpCallResponse, CalloutError>;
     type Kind = Self;
 
-    const DECLARED: (Points, &'static str) = (Points::HTTP_CALLS, "http_calls");
+    const DECLARED: (Points, &'static str) = (Points::HTTP_CALLS, not_exported!("http_calls"));
 
     #[inline]
     fn output(output: Self::Output) -> Self::Output {

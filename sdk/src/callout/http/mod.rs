@@ -13,6 +13,7 @@ use crate::callout::timer;
 use crate::error::Error;
 use crate::error::kind::ErrorKind;
 use crate::sys;
+use crate::sys::owned::{Owned, Release};
 use core::time::Duration;
 
 /// A request to another service, made by the host on behalf of the filter ("HTTP callout").
@@ -78,7 +79,7 @@ use core::time::Duration;
 #[must_use = "a callout does nothing unless it is sent, awaited or paused for"]
 pub struct HttpCall(
     /// One pointer, so that passing a call on costs a filter no code.
-    Box<Inner>,
+    Owned<Inner>,
 );
 
 #[derive(Clone, Debug)]
@@ -93,6 +94,13 @@ struct Inner {
     mistake: Option<&'static str>,
     /// Why the cluster's name is not a valid authority. Cleared when an authority is given.
     bad_authority: Option<&'static str>,
+}
+
+impl Release for Inner {
+    #[inline(never)]
+    fn release(content: Box<Self>) {
+        drop(content);
+    }
 }
 
 const TOO_MANY: &str = "more headers in an HTTP call than hosts accept (1,024, 1 MiB)";
@@ -128,7 +136,7 @@ impl HttpCall {
             b"CONNECT" => Err("a call cannot use the method `CONNECT`, which opens a tunnel"),
             _ => check_method(method),
         };
-        Self(Box::new(Inner {
+        Self(Owned::new(Inner {
             headers: RequestBuilder::new(cluster, method, path),
             cluster: None,
             body: Vec::new(),

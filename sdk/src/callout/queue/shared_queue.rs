@@ -3,7 +3,7 @@
 use crate::abi::status::Status;
 use crate::callout::future::InFlight;
 use crate::callout::registry::{Kind, Registry, next_number};
-use crate::engine::declared;
+use crate::engine::declared::{self, not_exported};
 use crate::engine::point::Points;
 use crate::error::{Error, Result};
 use crate::host::shared_data::value::SharedValue;
@@ -263,7 +263,7 @@ pub(crate) fn waiting_for(queue: u32) -> Vec<u32> {
 /// Dequeues an item, or registers the future for the next notification.
 fn poll_item(queue: SharedQueue, waits: &mut Option<InFlight<Item>>, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
     if !declared::is_declared(Points::QUEUES) {
-        return Poll::Ready(Err(declared::undeclared("queues")));
+        return Poll::Ready(Err(declared::undeclared(not_exported!("queues"))));
     }
     if let Some(item) = queue.dequeue().transpose() {
         *waits = None;

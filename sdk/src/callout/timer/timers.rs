@@ -9,7 +9,7 @@ use crate::callout::timer::{self, Timer};
 use crate::current;
 use crate::engine::callbacks::Declares;
 use crate::engine::effective;
-use crate::engine::point::Points;
+use crate::engine::point::{Points, not_exported};
 use crate::error::{Error, Result};
 
 thread_local! {
@@ -64,7 +64,7 @@ impl AwaitableCallout for Timer {
     type Output = Result<()>;
     type Kind = Self;
 
-    const DECLARED: (Points, &'static str) = (Points::TIMERS, "timers");
+    const DECLARED: (Points, &'static str) = (Points::TIMERS, not_exported!("timers"));
 
     #[inline]
     fn output(output: Result<()>) -> Result<()> {
