@@ -15,6 +15,10 @@ use std::cell::Cell;
 /// while a context's own code runs. Entries are used again, so that a module that has seen its
 /// busiest moment allocates no more of them.
 ///
+/// With a `HashTable` of the crate `hashbrown` in the place of the chains, and the same hash, modules
+/// are larger and slower: `auth_callout` of the bench filters has 33,617 bytes instead of 30,071,
+/// and needs 3,573 instructions for a request instead of 3,424 (hashbrown 0.17, Rust 1.95).
+///
 /// A module has up to six tables. What does not depend on the type of the entries is [`Index`], of
 /// which a module has one copy: 600 bytes for each further table less.
 pub(crate) struct Table<T: 'static> {
