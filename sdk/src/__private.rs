@@ -14,6 +14,8 @@ pub use crate::exports;
 pub use crate::exports::field_literal::{
     AnyCall, FieldCall, FieldLiteral, FieldName, FieldValue, RequestMethod, RequestPath,
 };
+#[cfg(not(target_family = "wasm"))]
+pub use crate::exports::handles::Handle;
 pub use crate::exports::module::initialize;
 #[cfg(not(target_family = "wasm"))]
 pub use crate::exports::module::{Export, Module};

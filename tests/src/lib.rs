@@ -62,6 +62,7 @@ mod fixture;
 mod foreign;
 mod grpc;
 mod guest;
+pub mod handles;
 mod host;
 mod message;
 #[cfg(feature = "wasmtime")]

@@ -68,7 +68,7 @@ fn dependencies_of_the_sdk_point_one_way() {
 }
 
 /// The folders and files of the mock host from the bottom up.
-const HOST_LAYERS: [&str; 22] = [
+const HOST_LAYERS: [&str; 23] = [
     "base64",
     "grpc",
     "not_played",
@@ -84,6 +84,7 @@ const HOST_LAYERS: [&str; 22] = [
     "backend",
     "trace",
     "embedded",
+    "handles",
     "envoy",
     "connection",
     "outcome",

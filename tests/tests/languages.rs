@@ -1,4 +1,4 @@
-//! Filters in C, C++, Go, AssemblyScript and Rust for WASI, built by the compilers of those
+//! Filters in C, C++, Go, `AssemblyScript` and Rust for WASI, built by the compilers of those
 //! languages. `modules/README.md` describes them. They behave the same in a real Envoy and in the
 //! embedded host.
 //!

@@ -5,6 +5,8 @@ pub(crate) mod context;
 pub(crate) mod field_literal;
 #[cfg(feature = "grpc")]
 pub(crate) mod grpc;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) mod handles;
 pub(crate) mod http;
 pub(crate) mod http_call;
 pub(crate) mod module;

@@ -82,3 +82,13 @@ pub(super) fn buffer(state: &mut State, buffer: u32) -> Result<Vec<u8>> {
         _ => Err(Status::BAD_ARGUMENT),
     }
 }
+
+/// The edits of a buffer that Envoy accepts: at its beginning, or at its end.
+pub(crate) fn edit(buffer: &mut Vec<u8>, start: usize, size: usize, bytes: &[u8]) -> Result<()> {
+    match (start, size) {
+        (0, size) => drop(buffer.splice(..size.min(buffer.len()), bytes.iter().copied())),
+        (start, _) if start >= buffer.len() => buffer.extend_from_slice(bytes),
+        _ => return Err(Status::BAD_ARGUMENT),
+    }
+    Ok(())
+}

@@ -176,14 +176,7 @@ impl HostFunctions for Functions {
         }
         let stream = state.stream().ok_or(Status::BAD_ARGUMENT)?;
         let body = access::body(stream, buffer_type).ok_or(Status::BAD_ARGUMENT)?;
-        let (start, size) = (start as usize, size as usize);
-        match (start, size) {
-            (0, 0) => drop(body.splice(..0, bytes.iter().copied())),
-            (0, size) => drop(body.splice(..size.min(body.len()), bytes.iter().copied())),
-            (start, _) if start >= body.len() => body.extend_from_slice(bytes),
-            _ => return Err(Status::BAD_ARGUMENT),
-        }
-        Ok(())
+        access::edit(body, start as usize, size as usize, bytes)
     }
 
     fn proxy_get_buffer_status(&self, buffer_type: u32) -> Result<(u32, u32)> {

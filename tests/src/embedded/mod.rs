@@ -2,7 +2,7 @@
 //! plays it.
 
 pub(crate) mod abi;
-mod access;
+pub(crate) mod access;
 mod attribute;
 mod backs;
 mod callout;
@@ -15,7 +15,7 @@ mod emscripten;
 mod event;
 #[cfg(feature = "expressions")]
 mod expression;
-mod fields;
+pub(crate) mod fields;
 mod flags;
 mod foreign;
 mod functions;
