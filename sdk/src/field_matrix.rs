@@ -286,7 +286,7 @@ const NO_FIELDS: &[&str] = &[
 ];
 
 #[test]
-fn every_function_with_every_byte_in_every_place_refuses_what_is_no_field() {
+fn every_function_refuses_invalid_fields_with_every_byte_at_every_position() {
     let host = Rc::new(Recorder::default());
     sys::install(Some(host.clone()));
     for row in ROWS {

@@ -191,7 +191,7 @@ fn absent_malformed_and_refused_are_three_things() {
     with(&bad, || {
         let error = stream_info::response().code().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Malformed);
-        assert_eq!(error.to_string(), "the host's value of response.code is not encoded as Envoy does");
+        assert_eq!(error.to_string(), "the host's value of response.code is not encoded as Envoy encodes it");
         assert_eq!(kind(stream_info::source().port()), ErrorKind::Malformed);
         assert_eq!(kind(stream_info::request().time()), ErrorKind::Malformed);
         assert_eq!(kind(stream_info::request().duration()), ErrorKind::Malformed);

@@ -112,7 +112,7 @@ fn a_last_line_without_an_end_before_trailers_is_cut_off(mut host: Host) {
     assert_eq!(exchange.response().text(), EDITED, "{exchange}");
     assert!(!exchange.response().complete, "{exchange}");
     let [message] = exchange.messages()[..] else { panic!("{exchange}") };
-    assert!(message.contains("the body was forwarded before its trailers came"), "{exchange}");
+    assert!(message.contains("the body was forwarded before its trailers arrived"), "{exchange}");
 }
 
 #[proxy_filter_host::test]

@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn the_values_of_pseudo_headers_have_rules_of_their_own() {
+    fn values_of_pseudo_headers_have_separate_rules() {
         let request =
             |name: &str, value: &[u8]| check_field_of(MapType::REQUEST_HEADERS, name.as_bytes(), value).is_ok();
         let status = |value: &[u8]| check_field_of(MapType::RESPONSE_HEADERS, b":status", value).is_ok();

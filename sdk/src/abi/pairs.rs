@@ -162,7 +162,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_map_comes_back_as_it_went_in() {
+    fn an_encoded_map_decodes_to_the_same_pairs() {
         let pairs: [(&[u8], &[u8]); 4] = [(b"a", b""), (b"", b"x"), (b"\xff\0", b"\r\n\0"), (b"a", b"again")];
         let bytes = encode(&pairs);
         assert_eq!(bytes.len(), 4 + pairs.iter().map(|(n, v)| 10 + n.len() + v.len()).sum::<usize>());
@@ -199,7 +199,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_envoy_would_wipe_is_refused() {
+    fn maps_that_envoy_would_clear_are_refused() {
         let mut builder = Builder::new();
         for _ in 0..MAX_PAIRS {
             builder.push(b"n", b"v").unwrap();

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_messages_are_read_back() {
         let long = vec![7; 300];
         let message = Message::new().bytes(1, b"name").number(2, 1).number(3, u64::MAX).bytes(4, &long).finish();
         let fields = Fields::new(&message);

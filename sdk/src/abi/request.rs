@@ -124,12 +124,12 @@ mod tests {
     use crate::abi::pairs::tests::encode;
 
     #[test]
-    fn the_texts_begin_behind_the_room() {
+    fn the_texts_begin_after_the_reserved_space() {
         assert_eq!(START.find(':'), Some(ROOM));
     }
 
     #[test]
-    fn a_request_is_encoded_as_any_map() {
+    fn a_request_is_encoded_like_other_maps() {
         for count in 0..100_usize {
             let texts: Vec<_> = (0..count).map(|at| (vec![b'n'; at % 7 + 1], vec![b'v'; at * at % 311])).collect();
             let mut pairs: Vec<(&[u8], &[u8])> = vec![(b":authority", b"a"), (b":method", b"GET"), (b":path", b"/p")];
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_envoy_would_wipe_is_refused() {
+    fn a_request_that_envoy_would_clear_is_refused() {
         let request = |pairs| {
             let mut request = RequestBuilder::new(b"a", b"GET", b"/");
             for _ in 0..pairs {

@@ -1,4 +1,4 @@
-//! What has completed, on its way to the completion or the future that waits for it.
+//! Delivers completed callouts to their completion or future.
 
 #[cfg(feature = "grpc")]
 use crate::callout::grpc::arrival::Arrival;
@@ -23,8 +23,9 @@ use crate::engine::callbacks::CallbackSet;
 use crate::engine::effective;
 use crate::plugin::registration::NewContext;
 
-/// The callout with this number has completed. Runs its completion with `run`, which gets the context, or the task
-/// of its future. Returns whether anything waited for it; `arrived` is read only then.
+/// Completes the callout with this number. Runs its completion with `run`, which gets the context,
+/// or runs the task of its future. Returns whether the callout was in flight; `arrived` is read
+/// only then.
 #[inline]
 pub(crate) fn arrive<R: NewContext, K: Kind>(
     contexts: &Contexts<R>,
@@ -53,8 +54,8 @@ pub(crate) fn arrive<R: NewContext, K: Kind>(
     true
 }
 
-/// Runs the completions that are ready before a callback of a stream returns; whether one of them forwards the message
-/// that the callback paused.
+/// Runs the completions that are ready before a callback of a stream returns. Returns whether a
+/// completion forwards the message that the callback paused.
 #[cold]
 pub(crate) fn run_ready_before_return<R: NewContext>(contexts: &Contexts<R>) -> bool {
     ready::before_return(|| run_ready(contexts))
@@ -87,7 +88,8 @@ pub(crate) fn run_ready<R: NewContext>(contexts: &Contexts<R>) {
     }
 }
 
-/// Completes what waits for messages of gRPC streams which have arrived, now that no handler runs.
+/// Completes the receives of gRPC streams whose messages have arrived, after the handlers have
+/// returned.
 #[cfg(feature = "grpc")]
 pub(crate) fn deliver_messages<R: NewContext>(contexts: &Contexts<R>) {
     let root = current::root_id();

@@ -24,7 +24,7 @@ pub(crate) fn enter_root<R: NewContext>(root: u32) {
     }
 }
 
-/// Runs a completion for the context that waits.
+/// Runs a completion for its context.
 #[inline]
 pub(crate) fn complete<R: NewContext, A: Callout>(
     contexts: &Contexts<R>,
@@ -35,7 +35,8 @@ pub(crate) fn complete<R: NewContext, A: Callout>(
 ) {
     match (contexts.find_stream(owner), completion) {
         (Some(stream), completion) => {
-            // Hosts deliver responses on the root context. One that does not know the stream any more has ended it.
+            // Hosts deliver responses on the root context. If the host does not know the stream,
+            // the stream has ended.
             if effective::choose(owner) {
                 complete_stream(contexts, callback, owner, stream, completion, response);
             }
@@ -74,7 +75,7 @@ fn complete_stream<R: NewContext, A: Callout>(
                     return failure::report(callback, id, &error, "");
                 }
                 if has::<R::Context>(CONNECTION) {
-                    // Does nothing to a request, as a local reply does nothing to a connection.
+                    // Has no effect on a request, as a local reply has no effect on a connection.
                     close(StreamType::DOWNSTREAM);
                 }
                 failure::fail(callback, id, error, FailurePolicy::Closed, Refusal::Reply);
@@ -102,7 +103,8 @@ fn complete_stream<R: NewContext, A: Callout>(
     });
 }
 
-/// The stream was answered or refused: nothing of it is forwarded, and completions that wait for a part of it do not run.
+/// The stream got a local reply or was denied. No further part is forwarded, and completions that
+/// pause a part of it do not run.
 #[inline]
 pub(crate) fn end(request: &MessageState, response: &MessageState) {
     request.forward();
@@ -153,6 +155,6 @@ pub(crate) fn resume(state: &MessageState, stream: StreamType) {
 #[inline]
 fn resume_stream(state: &MessageState, stream: StreamType) {
     state.forward();
-    // A host that refuses leaves the stream paused, and ends it in its own time.
+    // If the host refuses, the stream stays paused until the host ends it.
     let _ = sys::proxy_continue_stream(stream.raw());
 }

@@ -21,7 +21,7 @@ pub(crate) type Found<R> = Shared<Entry<Stream<<R as crate::plugin::root_context
 
 /// The contexts of a module. One for a module on wasm; natively one for each thread that runs it.
 pub struct Contexts<R: NewContext> {
-    /// The first of the places for root contexts: there are few, and they are used again.
+    /// The first of the slots for root contexts. The list is short, and slots are reused.
     roots: OnceCell<Shared<Root<R>>>,
     streams: Table<Stream<R::Context>>,
 }
@@ -45,7 +45,7 @@ impl<R: NewContext> Contexts<R> {
         place
     }
 
-    /// A root context that is alive.
+    /// Returns the id of any root context that is not deleted.
     pub(crate) fn any_root(&self) -> Option<u32> {
         let mut place = self.roots.get().copied();
         while let Some(root) = place {
@@ -70,11 +70,12 @@ impl<R: NewContext> Contexts<R> {
         }
         let place = share(Root::new(id));
         place.replace(context);
-        // The end of the list is not set yet: nothing but this adds to it.
+        // The end of the list is not set yet, because only this function adds to it.
         let _ = last.set(place);
     }
 
-    /// Runs a callback of a root context whose failure is logged. A root context that was refused has none.
+    /// Runs a callback of a root context, and logs a failure. A root context that was refused has
+    /// no callbacks.
     pub(crate) fn notify_root(&self, callback: Callback, id: u32, body: impl FnOnce(&mut R) -> Result<()>) {
         let Some(root) = self.root(id) else { return current::ignore_event() };
         if Uses::<R>::TIMERS {
@@ -119,7 +120,8 @@ impl<R: NewContext> Contexts<R> {
         let mut context = self.root(root).and_then(Root::new_context);
         let mut failed = None;
         match &mut context {
-            // The stream exists for the host: its callbacks refuse it rather than let it pass.
+            // The host still has the stream. Its callbacks refuse the stream, so that it is not
+            // forwarded without the filter.
             None => current::ignore_event(),
             Some(context) if has::<R::Context>(CallbackSet::ON_CREATE) => {
                 failed = LifeOf::<R>::create(context).err().map(|error| {
@@ -147,12 +149,14 @@ impl<R: NewContext> Contexts<R> {
             *place = context;
         }
         if let Some(forgotten) = forgotten {
-            // A host that uses an id again without deleting it: the old context is dropped as if it had.
+            // The host reuses an id without deleting it first. The old context is deleted as if the
+            // host had done so.
             self.delete_stream(forgotten, id);
         }
     }
 
-    /// Takes a stream out of the table, whose context [`delete_stream`](Self::delete_stream) drops.
+    /// Removes a stream from the table. [`delete_stream`](Self::delete_stream) then drops its
+    /// context.
     #[inline]
     pub(crate) fn remove_stream(&self, id: u32) -> Option<Found<R>> {
         self.streams.remove(id)
@@ -164,7 +168,7 @@ impl<R: NewContext> Contexts<R> {
         }
         let context = match stream.context.try_borrow_mut() {
             Ok(mut context) => context.take(),
-            // In use: the callback that runs deletes it when it is over.
+            // The context is in use. The running callback deletes it on return.
             Err(_) => return stream.deleted.set(true),
         };
         if has::<R::Context>(CallbackSet::ON_CREATE) {
@@ -178,8 +182,8 @@ impl<R: NewContext> Contexts<R> {
         if has::<R::Context>(CallbackSet::COMPLETIONS) {
             cancel::callouts_of(<R::Context as Callbacks>::SET, id);
         }
-        // The context is dropped here, outside of every borrow: its destructor may call the host, and the host this
-        // module.
+        // Drops the context outside every borrow: its destructor may call the host, which may make
+        // reentrant calls.
         if let Some(mut context) = context {
             if has::<R::Context>(CallbackSet::ON_DELETE) {
                 if let Err(error) = LifeOf::<R>::delete(&mut context) {
@@ -188,12 +192,14 @@ impl<R: NewContext> Contexts<R> {
             }
         }
         if Uses::<R>::TASKS {
-            // The future that was dropped may have woken others: those that wait for what it held.
+            // Dropping the future may have woken other futures, which wait for something that it
+            // owned.
             wake::run_later::<R>();
         }
     }
 
-    /// Runs a callback on a stream's context, then deletes the stream if the host asked for it meanwhile.
+    /// Runs a callback on a stream's context. Deletes the stream afterwards if the host requested
+    /// it during the callback.
     pub(crate) fn with_stream<T>(
         &self,
         callback: Callback,
@@ -203,8 +209,8 @@ impl<R: NewContext> Contexts<R> {
     ) -> Option<T> {
         let result = {
             let Ok(mut context) = stream.context.try_borrow_mut() else {
-                // The host calls this stream's context while it is in a callback already. There is no later time to do
-                // it.
+                // This is a reentrant call for a context whose callback is running. The event
+                // cannot be delivered later.
                 current::ignore_event();
                 return None;
             };
@@ -220,7 +226,7 @@ impl<R: NewContext> Contexts<R> {
         Some(result)
     }
 
-    /// Runs a callback of a stream whose failure is only logged.
+    /// Runs a callback of a stream, and only logs a failure.
     pub(crate) fn notify_stream(
         &self,
         callback: Callback,

@@ -14,43 +14,43 @@ use crate::sys;
 
 /// How a stream is refused.
 pub(crate) trait Refuse: Copy {
-    /// What is logged when the failure policy lets the stream go on.
+    /// The log text if the failure policy forwards the stream.
     const GOES_ON: &'static str;
-    /// What is logged when the stream is closed.
+    /// The log text if the stream is closed.
     const CLOSED: &'static str;
-    /// What is closed then.
+    /// The stream type to close.
     const STREAM: StreamType;
 
-    /// Whether a failure is answered with a local reply now.
+    /// Returns whether a failure now causes a local reply.
     fn replies(self) -> bool;
     /// Does to the stream what a callback has decided.
     fn deny(callback: Callback, context_id: u32, denial: Denial);
-    /// Does to the stream what an error with a reply says.
+    /// Denies the stream with the reply of an error.
     fn deny_with(callback: Callback, context_id: u32, denied: &mut dyn Denied);
 }
 
 /// How an HTTP stream can be refused in a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// No response headers have gone to the client: it gets a local reply.
+    /// The client has received no response headers. It gets a local reply.
     Reply,
     /// They have: the stream is reset.
     Reset,
 }
 
 impl Refusal {
-    /// How a response whose headers callback has returned can be refused.
+    /// Returns how to deny a response after its headers callback has returned.
     pub(crate) fn of_response(state: &MessageState) -> Self {
         if state.headers_paused.get() { Self::Reply } else { Self::Reset }
     }
 }
 
-/// What a callback returns to the host to keep the message; every host knows it in every phase.
+/// The result of a callback that pauses the message. Every host accepts it in every phase.
 pub(crate) const STOP: u32 = 1;
 /// What a callback returns to the host so that a part of a request is never forwarded, while the
 /// response is: body bytes are dropped, trailers are paused.
 pub(crate) const DROP: u32 = 3;
-/// What a callback returns to the host to let the message go on.
+/// The result of a callback that forwards the message.
 pub(crate) const CONTINUE: u32 = 0;
 
 /// What the host gets for the outcome of a callback, after its denial was carried out or the
@@ -77,14 +77,14 @@ pub(crate) fn settle<C: Callbacks, F: Refuse>(
     }
 }
 
-/// Logs the failure of a callback. A response that began early is none.
+/// Logs the failure of a callback. An early response is not a failure.
 #[cold]
 pub(crate) fn report(callback: Callback, context_id: u32, error: &Error, consequence: &str) {
     error.report(error.level(), callback, context_id, consequence, 0);
 }
 
-/// Denies if the error carries a reply. Otherwise it logs the failure of a stream's callback and
-/// does to the stream what the policy says. Returns the callback's result.
+/// Denies the stream if the error carries a reply. Otherwise logs the failure and applies the
+/// failure policy. Returns the callback's result.
 #[cold]
 #[inline(never)]
 pub(crate) fn fail<F: Refuse>(
@@ -116,7 +116,7 @@ pub(crate) fn fail<F: Refuse>(
     STOP
 }
 
-/// The same for an async function, which may have been told that the response began early.
+/// Like [`fail`], for an async function, which may fail because the response began early.
 #[cold]
 #[inline(never)]
 pub(crate) fn fail_function<F: Refuse>(
@@ -133,8 +133,8 @@ pub(crate) fn fail_function<F: Refuse>(
     }
 }
 
-/// The response has begun before the request had ended: it is forwarded, and under the closed
-/// policy nothing more of the request.
+/// The response began before the request ended. The response is forwarded. Under the closed policy,
+/// the rest of the request is not forwarded.
 #[inline]
 fn pass_response(callback: Callback, context_id: u32, error: &Error, policy: FailurePolicy) -> u32 {
     let of_request = callback.continues_request();

@@ -37,14 +37,14 @@ pub(crate) fn call<R: NewContext>(contexts: &Contexts<R>, call: ForeignCall) {
     });
 }
 
-/// Runs the calls that a context has missed because it was in a callback, which is over now.
+/// Runs the calls that arrived while a callback of the same context ran, which has now returned.
 #[inline]
 pub(crate) fn run_missed<R: NewContext>(contexts: &Contexts<R>) {
     if !R::FOREIGN {
         return;
     }
-    // Such a call may make the host call again. Those for contexts that are still in a callback
-    // wait for its end.
+    // Such a call may cause further calls of the host. Calls for a context whose callback still
+    // runs are delivered when it returns.
     loop {
         let (busy, missed) = MISSED.take().into_iter().partition::<Vec<_>, _>(|call| contexts.is_busy(call.context_id));
         MISSED.with(|cell| edit(cell, |others| others.extend(busy)));

@@ -26,7 +26,7 @@ pub(crate) trait Message {
 
     /// Runs the headers callback; what it did to `content-length` besides.
     fn headers<C: Context>(context: &mut C, end_of_stream: bool) -> (Result<FilterHeadersStatus>, ContentLength);
-    /// Runs the body callback on so many bytes; how many there are afterwards besides.
+    /// Runs the body callback with this many bytes. Also returns the number of bytes afterwards.
     fn body<C: Context>(
         context: &mut C,
         length: usize,
@@ -89,7 +89,7 @@ message! {
     ResponseHeaders.on_response_headers, ResponseBody.on_response_body, ResponseTrailers.on_response_trailers
 }
 
-/// The headers callback, and the end of the body if there is none.
+/// Runs the headers callback, and the end of the body if the message has no body.
 #[inline]
 pub(crate) fn headers<M: Message, C: Context + Callbacks>(
     context: &mut C,
@@ -174,14 +174,13 @@ pub(crate) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, stat
     Ok(if goes_on { status } else { status.map(|_| STOP) })
 }
 
-/// A callback has failed: the stream is refused, or the policy lets go all that was held and
-/// buffered of the message.
+/// A callback has failed. The stream is denied, or the policy forwards everything that is paused
+/// and buffered of the message.
 #[inline]
 fn failed<C: Callbacks>(state: &MessageState, error: &Error) {
     state.forward();
     if has::<C>(CallbackSet::COMPLETIONS) && error.kind() == ErrorKind::EarlyResponse && !error.is_denial() {
-        // Whatever else comes of the request is dropped as well, however often a host sends its
-        // end.
+        // The rest of the request is dropped too, even if the host reports its end several times.
         state.ended.set(false);
     }
 }

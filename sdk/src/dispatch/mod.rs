@@ -1,4 +1,4 @@
-//! From an export to the contexts: finding the context, running its callback, and what follows from the result.
+//! From an export to the contexts: finds the context, runs its callback and applies the result.
 
 pub(crate) mod arrive;
 pub(crate) mod complete;

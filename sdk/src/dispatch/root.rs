@@ -11,12 +11,12 @@ use crate::plugin::registration::NewContext;
 use crate::plugin::root_context::RootContext;
 use std::cell::{Cell, OnceCell, RefCell};
 
-/// A root context, or why there is none yet.
+/// A root context, or the reason why it does not exist yet.
 pub(crate) struct Root<R: 'static> {
     /// 0, which no host gives to a root context, while the place is idle.
     pub(crate) id: Cell<u32>,
     context: RefCell<Option<R>>,
-    /// Why there is no context.
+    /// The error because of which there is no context.
     refusal: Cell<Option<Error>>,
     /// The place made after this one.
     pub(crate) next: OnceCell<Shared<Root<R>>>,
@@ -27,7 +27,8 @@ impl<R: NewContext> Root<R> {
         Self { id: Cell::new(id), context: RefCell::new(None), refusal: Cell::new(None), next: OnceCell::new() }
     }
 
-    /// Makes the context of a new stream; none while the root context is busy or refused.
+    /// Creates the context of a new stream. Returns `None` while the root context is busy or
+    /// refused.
     pub(crate) fn new_context(&self) -> Option<R::Context> {
         let root = self.context.try_borrow().ok()?;
         root.as_ref().map(RootContext::new_context)
@@ -38,8 +39,7 @@ impl<R: NewContext> Root<R> {
         self.context.try_borrow_mut().is_err()
     }
 
-    /// Puts another context, or none, into the place. The old one is dropped last: its destructor
-    /// may call the host.
+    /// Replaces the context. The old context is dropped last: its destructor may call the host.
     pub(crate) fn replace(&self, context: Result<Option<R>>) {
         let context = context.unwrap_or_else(|refusal| {
             self.refusal.set(Some(refusal));
@@ -75,7 +75,7 @@ impl<R: NewContext> Root<R> {
     pub(crate) fn configure(&self, configuration: Configuration) -> u32 {
         let read = || self.with_context(Callback::CONFIGURE, None, |_| R::read_root(&configuration));
         if let Some(read) = R::IS_READ.then(read).flatten() {
-            // A configuration that cannot be read leaves the previous one.
+            // If the new configuration cannot be read, the previous context stays.
             let result = read.map(|context| self.replace(Ok(Some(context))));
             return self.verdict(Callback::CONFIGURE, result);
         }
@@ -91,7 +91,7 @@ impl<R: NewContext> Root<R> {
         self.run(Callback::START, |root| root.on_start(configuration))
     }
 
-    /// Whether there is no context yet, and no reason to refuse the plugin.
+    /// Returns whether the context does not exist yet and the plugin is not refused.
     fn is_awaiting_configuration(&self) -> bool {
         let refusal = self.refusal.take();
         let is_refused = refusal.is_some();
@@ -110,7 +110,7 @@ impl<R: NewContext> Root<R> {
         })
     }
 
-    /// What the host is told of a callback whose failure refuses the plugin.
+    /// Returns the result of a callback whose failure refuses the plugin, as the host expects it.
     fn verdict(&self, callback: Callback, result: Result<()>) -> u32 {
         match result {
             Ok(()) => 1,
@@ -122,7 +122,7 @@ impl<R: NewContext> Root<R> {
     }
 }
 
-/// Why nothing can be done with a place whose refusal was reported already.
+/// The error for a root context whose refusal was already reported.
 #[cold]
 fn no_root() -> Error {
     Error::refused(ErrorKind::Configuration, "the root context was refused")

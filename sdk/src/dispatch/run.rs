@@ -1,4 +1,4 @@
-//! Running a callback of a stream, and what is left to do when a callback of the host returns.
+//! Runs the callbacks of a stream, and the work that remains when a callback of the host returns.
 
 use crate::callout::ready;
 use crate::current::{self, Callback};
@@ -14,8 +14,8 @@ use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 use crate::plugin::registration::NewContext;
 
-/// Runs a callback that decides about the stream, then sends its reply or applies the failure policy. Returns the
-/// callback's result.
+/// Runs a callback that decides about the stream. Then sends its local reply or applies the failure
+/// policy. Returns the callback's result.
 #[inline]
 pub(crate) fn decide<R: NewContext, F: Refuse>(
     contexts: &Contexts<R>,
@@ -31,7 +31,7 @@ pub(crate) fn decide<R: NewContext, F: Refuse>(
                 current::ignore_event();
                 return failure::CONTINUE;
             }
-            // Without a context there is no policy to ask for. Stopping refuses the stream, too.
+            // Without a context, no policy is known. Pausing denies the stream too.
             failure::report(callback, id, &no_context(), "; the stream is stopped");
             return failure::STOP;
         };
@@ -58,7 +58,7 @@ pub(crate) fn decide<R: NewContext, F: Refuse>(
     result
 }
 
-/// Runs a callback of a stream whose failure is only logged.
+/// Runs a callback of a stream, and only logs a failure.
 pub(crate) fn notify<R: NewContext>(
     contexts: &Contexts<R>,
     callback: Callback,
@@ -74,8 +74,8 @@ pub(crate) fn notify<R: NewContext>(
     }
 }
 
-/// Does what a callback of a root context has left: calls of foreign functions, completions that are ready, and futures
-/// that were woken.
+/// Runs the work that a callback of a root context leaves: foreign function calls, ready
+/// completions, and woken futures.
 #[inline]
 pub(crate) fn after_root_callback<R: NewContext>(contexts: &Contexts<R>, root: u32) {
     foreign::run_missed(contexts);
@@ -88,7 +88,7 @@ pub(crate) fn after_root_callback<R: NewContext>(contexts: &Contexts<R>, root: u
     foreign::run_missed(contexts);
 }
 
-/// Why a stream whose root context could not make a context for it is refused.
+/// The error for a stream whose root context could not create a context.
 #[cold]
 fn no_context() -> Error {
     Error::refused(ErrorKind::Other, "no context: the root context is missing, refused or busy")

@@ -6,14 +6,14 @@ use std::cell::{Cell, RefCell};
 
 /// A place in the table of streams. Places are used again.
 pub(crate) struct Stream<C: 'static> {
-    /// `None` while the place is idle, and for a stream whose context could not be made.
+    /// `None` while the slot is idle, and for a stream whose context could not be created.
     pub(crate) context: RefCell<Option<C>>,
     /// The host deleted the stream during one of its callbacks.
     pub(crate) deleted: Cell<bool>,
     /// Why `on_create` failed: the stream's first callback that can do something denies, or applies
     /// the failure policy.
     pub(crate) failed: Cell<Option<Error>>,
-    /// The root context, in modules where it matters.
+    /// The root context. Set only in modules that need it.
     pub(crate) root: Cell<u32>,
     pub(crate) request: MessageState,
     pub(crate) response: MessageState,

@@ -17,12 +17,12 @@ use crate::exchange::stage::Stage;
 use crate::exchange::task::{self, Next, Running};
 use crate::plugin::registration::NewContext;
 
-/// So many futures run in one callback; those that wake each other without end wait for the next
-/// one.
+/// The maximum number of futures polled in one callback. Futures that wake each other endlessly
+/// continue in the next callback.
 const TURNS: u32 = 10_000;
 
-/// Runs every future that was woken. In callbacks of root contexts only: what one stream is
-/// answered with there does not stop another.
+/// Polls every woken future. Called in callbacks of root contexts only, so that a local reply to
+/// one stream does not affect another.
 #[inline(never)]
 pub(crate) fn run_woken<R: NewContext>(contexts: &Contexts<R>, root: u32) {
     for _ in 0..TURNS {
@@ -94,7 +94,7 @@ fn resume_task<R: NewContext>(contexts: &Contexts<R>, task: Running, id: u32, st
     });
 }
 
-/// The headers are forwarded, so that the body comes; what there is of it stays buffered.
+/// The headers are forwarded so that the body arrives. The body that has arrived stays buffered.
 #[inline]
 fn buffer(state: &MessageState, stream: StreamType) {
     if !state.held().has(Held::BODY) {

@@ -20,11 +20,11 @@ pub(crate) type LifeOf<R> = <<R as crate::plugin::root_context::RootContext>::Co
 pub(crate) struct Uses<R>(PhantomData<R>);
 
 impl<R: NewContext> Uses<R> {
-    /// What any context of the module waits for.
+    /// The kinds of callouts that contexts of the module use.
     pub(crate) const AWAITED: CallbackSet = R::AWAITS.union(<R::Context as Callbacks>::SET);
 
-    /// Whether it matters which root context a callback belongs to: the module has timers, futures
-    /// that may find each other, or gRPC.
+    /// Whether the module needs the root context of a callback: it has timers, futures that may
+    /// wake each other, or gRPC.
     pub(crate) const ROOTS: bool = Self::TIMERS || Self::WAKES || Self::AWAITED.intersects(CallbackSet::GRPC);
 
     /// Whether the host's tick is shared: any context of the module has timers, or a root has
@@ -42,7 +42,7 @@ impl<R: NewContext> Uses<R> {
     /// other outside of callbacks of root contexts.
     pub(crate) const WAKES: bool = R::AWAITS.intersects(CallbackSet::WAKES);
 
-    /// Whether only async functions wait for callouts.
+    /// Whether only async functions use callouts.
     pub(crate) const ONLY_FUTURES: bool = <R::Context as Callbacks>::SET.are_only_futures();
 
     /// Whether completions of callbacks may be ready.

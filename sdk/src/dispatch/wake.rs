@@ -10,16 +10,16 @@ use crate::log;
 use crate::plugin::registration::NewContext;
 use std::cell::Cell;
 
-/// What is logged if a host gives no tick.
-const NO_TICK: &str = "; what was woken waits for the next completion";
-/// What is logged if the module does not export it.
+/// The log text if the host refuses the tick.
+const NO_TICK: &str = "; woken futures run at the next completion";
+/// The log text if the module does not export the tick.
 const NOT_EXPORTED: &str =
     "a future was woken and cannot run yet: the module has no tick; write `#[proxy_filter::filter(timers)]`";
 
 thread_local! {
     /// It was logged.
     static WARNED: Cell<bool> = const { Cell::new(false) };
-    /// The root context whose tick was set for futures that were woken.
+    /// The root context whose tick was set for woken futures.
     static SOON: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -51,12 +51,12 @@ fn tick_soon<R: NewContext>() {
     }
 }
 
-/// Stops the tick that is not shared with anything, if it was set for what was woken.
+/// Stops a tick that was set only for woken futures.
 #[inline]
 pub(crate) fn stop_tick(root: u32) {
     if SOON.get() == root {
         SOON.set(0);
-        // A tick more runs nothing.
+        // If this fails, one more tick polls no future.
         let _ = tick::set_tick(0);
     }
 }

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_is_woken_runs_again() {
+    fn a_woken_task_is_polled_again() {
         let executor = Executor::new();
         let mut times = 0;
         let task = spawn(
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waker_that_is_kept_wakes_no_task_but_its_own() {
+    fn a_stored_waker_wakes_only_its_own_task() {
         let executor = Executor::new();
         let kept = Rc::new(Cell::new(None));
         let keep = Rc::clone(&kept);
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_used_again_with_their_wakers() {
+    fn slots_are_reused_with_their_wakers() {
         let executor = Executor::new();
         for _ in 0..10_000 {
             let task = spawn(&executor, std::future::poll_fn(|context| Poll::Ready(context.waker().data() as usize)));

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_joined_at_once() {
+    fn joining_no_futures_completes_at_once() {
         let mut none = pin!(join_all(Vec::<core::future::Ready<u8>>::new()));
         assert_eq!(none.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(vec![]));
     }

@@ -10,8 +10,8 @@ use crate::sys;
 #[derive(Debug)]
 pub(crate) struct Buffer {
     kind: BufferType,
-    /// Where it begins in what the host keeps: not at 0 only after something that was held, and
-    /// then it is not edited.
+    /// The offset in the host's buffer. It is above 0 only after data that was paused; such a chunk
+    /// cannot be edited.
     start: usize,
     length: usize,
 }
@@ -22,13 +22,13 @@ impl Buffer {
         Self::piece(buffer, 0, length)
     }
 
-    /// A piece after others that the host still keeps.
+    /// A chunk after other chunks that the host still buffers.
     #[inline]
     pub(crate) const fn piece(buffer: BufferType, start: usize, length: usize) -> Self {
         Self { kind: buffer, start, length }
     }
 
-    /// Another piece of what the host keeps.
+    /// Another chunk of the host's buffer.
     #[cfg(feature = "futures")]
     pub(crate) const fn of_piece(&self, start: usize, length: usize) -> Self {
         Self::piece(self.kind, start, length)
@@ -39,25 +39,25 @@ impl Buffer {
         self.length
     }
 
-    /// Where it ends in what the host keeps.
+    /// Returns the end offset in the host's buffer.
     #[inline]
     pub(crate) const fn end(&self) -> usize {
         self.start.saturating_add(self.length)
     }
 
-    /// `length` bytes from `start`; fewer at the end, none after it.
+    /// Returns `length` bytes from `start`: fewer at the end, and no bytes after the end.
     #[inline]
     pub(crate) fn bytes(&self, start: usize, length: usize) -> Result<Vec<u8>> {
         if start >= self.length || length == 0 {
             return Ok(Vec::new());
         }
-        // Lengths beyond the end are cut here: hosts differ in what they do about them.
+        // Lengths beyond the end are cut here, because hosts handle them differently.
         let length = length.min(self.length - start);
         sys::proxy_get_buffer_bytes(self.kind.raw(), size(self.start + start)?, size(length)?)
             .map_err(|status| Error::host("proxy_get_buffer_bytes", status))
     }
 
-    /// How long what the host keeps is now.
+    /// Returns the current length of the host's buffer.
     #[cold]
     #[inline(never)]
     pub(crate) fn measure(&self) -> usize {
@@ -101,7 +101,7 @@ impl Buffer {
                 self.length -= length;
                 Ok(())
             }
-            // Older hosts replace nothing or everything.
+            // Older hosts can replace only an empty range or the whole buffer.
             Err(Status::BAD_ARGUMENT) => {
                 let rest = self.bytes(length, self.length)?;
                 self.replace(&rest)
@@ -119,13 +119,13 @@ impl Buffer {
     }
 }
 
-/// Trailers end a body of which nothing is buffered: hosts have no buffer then.
+/// Trailers end a body that is not buffered. The host has no buffer then.
 #[cold]
 fn forwarded() -> Error {
-    Error::refused(ErrorKind::WrongPhase, "the body was forwarded before its trailers came")
+    Error::refused(ErrorKind::WrongPhase, "the body was forwarded before its trailers arrived")
 }
 
-/// All of a buffer, of which the host has said how long it is.
+/// Returns a whole buffer whose size the host has reported.
 #[inline]
 pub(crate) fn whole(kind: BufferType, size: u32) -> Result<Vec<u8>> {
     if size == 0 {

@@ -17,18 +17,18 @@ macro_rules! configuration {
                 Self { size }
             }
 
-            /// The number of bytes; 0 if nothing is configured.
+            /// Returns the size in bytes; 0 if no configuration is set.
             pub const fn len(&self) -> usize {
                 self.size as usize
             }
 
-            /// Whether nothing is configured.
+            /// Returns whether no configuration is set.
             pub const fn is_empty(&self) -> bool {
                 self.size == 0
             }
 
-            /// The configuration as it is written in the host's: for Envoy, the bytes of the `StringValue`, `BytesValue` or the JSON of a
-            /// `Struct`.
+            /// Returns the bytes of the configuration. In Envoy, they are the bytes of the
+            /// `StringValue` or `BytesValue`, or the JSON of the `Struct`.
             ///
             /// # Errors
             /// A refusal of the host.
@@ -37,8 +37,9 @@ macro_rules! configuration {
                 buffer::whole(BufferType::$buffer, self.size)
             }
 
-            /// The configuration as a type of the filter's own, read from JSON. Nothing configured reads as `{}`, so that a type whose
-            /// fields all have defaults needs no configuration.
+            /// Deserializes the configuration from JSON into a type of the filter. An empty
+            /// configuration is read as `{}`, so a type whose fields all have defaults needs no
+            /// configuration.
             ///
             /// ```
             /// use proxy_filter::prelude::*;
@@ -49,14 +50,16 @@ macro_rules! configuration {
             ///     header: String,
             /// }
             #[doc = concat!("fn read(configuration: ", stringify!($name), ") -> Result<Config> {")]
-            ///     configuration.json() // `Err` from `on_configure` refuses the configuration and logs what is wrong with it
+            ///     configuration.json()
             /// }
             /// ```
             ///
             /// # Errors
-            /// [`Configuration`](crate::ErrorKind::Configuration) with the path of the field and the place in the text:
-            /// ``configuration: rules[2].status: invalid type: string "x", expected u16 at line 1 column 40``. A configuration that is
-            /// nested more deeply than 127 levels, or than the module's stack allows, is refused too: see [`json`](crate::json).
+            /// Fails with [`Configuration`](crate::ErrorKind::Configuration), the path of the field
+            /// and the place in the text, for example ``configuration: rules[2].status: invalid
+            /// type: string "x", expected u16 at line 1 column 40``. Also fails if the nesting
+            /// exceeds 127 levels or the module's stack: see [`json`](crate::json). Return the
+            /// error from `on_configure`: the SDK then logs it and refuses the configuration.
             #[cfg(feature = "json")]
             pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
                 read::read(&self.bytes()?)
@@ -74,7 +77,8 @@ configuration! {
 }
 
 configuration! {
-    /// The VM's configuration, in [`on_start`](crate::RootContext::on_start) only. Plugins that share a VM share it.
+    /// The VM's configuration. Available in [`on_start`](crate::RootContext::on_start) only. All
+    /// plugins that share a VM share it.
     ///
     /// Source: ABI 0.2.1, `proxy_on_vm_start`; Envoy: `VmConfig.configuration`.
     #[doc(alias = "proxy_on_vm_start")]

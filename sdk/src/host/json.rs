@@ -1,17 +1,20 @@
 //! JSON that is as deeply nested as its sender likes: [`from_slice`].
 //!
-//! It accepts what `serde_json` accepts, in less code, and gives floats exactly. One thing differs:
-//! types that ask for an integer and would take a float as well get no float.
+//! It accepts the same texts as `serde_json`, in less code, and parses floats exactly. It differs
+//! in one case: a type that asks for an integer and would also accept a float gets no float.
 //!
-//! serde calls itself for each level of nesting. `serde_json` refuses text with more than 127 levels, and so does this, which fits into
-//! a stack of 1 MiB, the linker's default. With the recommended 48 KiB it depends on the type: about 80 levels of a `serde_json::Value`, and 20 of a
-//! struct that has 18 fields and contains itself. A stack that overflows ends the VM with all of its streams, so text from clients and services
-//! should never decide about it.
+//! serde calls itself for each level of nesting. Like `serde_json`, this module refuses text with
+//! more than 127 levels. That many levels fit into a stack of 1 MiB, the linker's default. With the
+//! recommended 48 KiB, the limit depends on the type: about 80 levels of a `serde_json::Value`, or
+//! 20 of a recursive struct with 18 fields. A stack overflow ends the VM with all of its streams,
+//! so no text of a client or service may cause one.
 //!
-//! [`from_slice`], [`Configuration::json`](crate::Configuration::json), [`Metadata::json`](crate::metadata::Metadata::json) and
-//! [`shared_data::Json`](crate::shared_data::Json) look at the stack on each level, and fail instead. Types that contain themselves *and* have
-//! `#[serde(tag)]`, `#[serde(untagged)]` or `#[serde(flatten)]` are read into memory first, and from there without such a look: give a
-//! module that reads them a larger stack.
+//! [`from_slice`], [`Configuration::json`](crate::Configuration::json),
+//! [`Metadata::json`](crate::metadata::Metadata::json) and
+//! [`shared_data::Json`](crate::shared_data::Json) check the stack on each level, and fail instead.
+//! Recursive types with `#[serde(tag)]`, `#[serde(untagged)]` or `#[serde(flatten)]` are different:
+//! serde reads them into memory first, and converts them without this check. Give a module that
+//! reads them a larger stack.
 
 mod fault;
 mod place;
@@ -38,8 +41,8 @@ use serde::de::{DeserializeOwned, Error as _};
 /// ```
 ///
 /// # Errors
-/// [`Malformed`](ErrorKind::Malformed): the text is not JSON, is not of this type, or is nested more deeply than 127 levels or than the
-/// module's stack allows.
+/// Fails with [`Malformed`](ErrorKind::Malformed) if the text is not JSON or not of this type, or
+/// if its nesting exceeds 127 levels or the module's stack.
 pub fn from_slice<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
     read(text).map_err(|(place, _, fault)| {
         Error::text(ErrorKind::Malformed, [fault.message(), &place::line_and_column(text, place)].concat().into())
@@ -61,7 +64,8 @@ fn refuse_configuration(text: &[u8], place: usize, is_of_element: bool, fault: &
     Error::text(ErrorKind::Configuration, message.into())
 }
 
-/// Reads a value, or says where it is wrong, and whether it is the last element of an array that ends there.
+/// Reads a value. On failure, returns the place, and whether the place is the last element of an
+/// array that ends there.
 fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, (usize, bool, Fault)> {
     let mut reader = Reader::new(text);
     stack::check_depth(depth(text)).map_err(|deep| (0, false, Fault::custom(deep)))?;

@@ -37,7 +37,7 @@ pub fn get(path: &[&str]) -> Result<Option<Vec<u8>>> {
     get_encoded(&path::encode(path))
 }
 
-/// The same for a path whose parts are joined with NUL already, as constants are.
+/// Like [`get`], for a path whose parts are already joined with NUL, as in constants.
 #[inline]
 pub(crate) fn get_encoded(path: &[u8]) -> Result<Option<Vec<u8>>> {
     match sys::proxy_get_property(path) {

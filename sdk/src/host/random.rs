@@ -103,8 +103,7 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    /// Notes how much it was asked for, and fills with the number of the call, or answers with an
-    /// error.
+    /// Records the requested sizes. Fills with the number of the call, or returns an error.
     #[derive(Default)]
     struct Host {
         error: u32,
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn no_host_is_asked_for_more_than_it_fills_at_once() {
+    fn no_request_exceeds_the_size_that_a_host_fills_at_once() {
         for (size, expected) in [
             (0, &[][..]),
             (1, &[1]),

@@ -1,4 +1,4 @@
-//! How much of the module's stack is left, for what recurses as deeply as its input is nested.
+//! How much of the module's stack is left, for code that recurses with the nesting of its input.
 
 use core::fmt;
 
@@ -6,8 +6,8 @@ use core::fmt;
 /// the reader.
 const RESERVE: usize = 10 * 1024;
 
-/// The bytes of stack that are left. Modules of Rust have the stack first in memory, and it grows
-/// down to address 0: the address of what is on it now is what is left.
+/// Returns the remaining bytes of the stack. Rust places the stack first in memory, and it grows
+/// down to address 0. The address of a local variable is therefore the remaining size.
 #[cfg(target_family = "wasm")]
 #[inline(never)]
 fn left() -> usize {
@@ -15,7 +15,7 @@ fn left() -> usize {
     core::ptr::from_ref(core::hint::black_box(&here)).addr()
 }
 
-/// The stack of native tests is large, and nothing says how large.
+/// The stack of native tests is large, and its size is not known.
 #[cfg(not(target_family = "wasm"))]
 const fn left() -> usize {
     usize::MAX
@@ -33,13 +33,12 @@ impl fmt::Display for TooDeep {
 
 impl core::error::Error for TooDeep {}
 
-/// What a level of nesting needs where serde reads twice: enums with `#[serde(tag)]` and
-/// `#[serde(untagged)]`, and `#[serde(flatten)]`, are read into memory first, and nothing can be
-/// checked while their types are made from that.
+/// The stack that one level of nesting needs where serde reads twice. serde reads enums with
+/// `#[serde(tag)]` or `#[serde(untagged)]`, and `#[serde(flatten)]`, into memory first. No check is
+/// possible while it converts them.
 const LEVEL: usize = 576;
 
-/// Refuses input whose nesting the stack does not allow, as far as that can be told before it is
-/// read.
+/// Refuses input whose nesting is too deep for the stack, as far as this is known before reading.
 #[inline]
 pub(crate) fn check_depth(depth: usize) -> Result<(), TooDeep> {
     if left() / LEVEL < depth { Err(TooDeep) } else { Ok(()) }

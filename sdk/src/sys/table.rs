@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn it_behaves_as_a_hash_map_under_a_long_mixed_life() {
+    fn it_behaves_as_a_hash_map_under_many_mixed_operations() {
         let table = Table::new();
         let mut model = HashMap::new();
         let mut state = 1_u32;
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn the_extremes_of_the_id_range_are_ids_like_others() {
+    fn the_limits_of_the_id_range_are_valid_ids() {
         let table = Table::new();
         assert!(table.get(1).is_none(), "an empty table has nothing");
         assert!(table.remove(1).is_none());
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn any_entry_is_found_by_what_is_in_it() {
+    fn any_entry_is_found_by_its_content() {
         let table = Table::new();
         assert!(table.find(|_: &Cell<u32>| true).is_none());
         for id in 1..=100 {
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_used_twice_hands_out_the_entry_that_had_it() {
+    fn a_reused_id_returns_the_previous_entry() {
         let table = Table::new();
         put(&table, 7, 1);
         let (entry, before) = table.insert(7, Cell::default);
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_used_again() {
+    fn entries_are_reused() {
         let table = Table::new();
         for round in 0..10_000 {
             for id in 1..=20 {
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn chains_stay_short_whatever_range_of_ids_is_alive() {
+    fn chains_stay_short_for_every_range_of_ids() {
         for first in [1, 1_000_000, u32::MAX - 50_000] {
             let table = Table::new();
             for id in first..first + 50_000 {

@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::host::buffer::Buffer;
 use core::ops::{Deref, DerefMut};
 
-/// The data of one direction that the current callback can read and edit: what was buffered before,
-/// and what has just arrived.
+/// The data of one direction that the current callback can read and edit: the buffered data and the
+/// data that has just arrived.
 ///
 /// Edits are kept while the data is buffered: the next callback sees the edited data.
 ///
@@ -42,7 +42,7 @@ impl StreamData {
     }
 
     /// Returns a copy of `length` bytes from `start`. It returns fewer bytes at the end of the
-    /// data, and none if `start` is behind it.
+    /// data, and no bytes if `start` is after the end.
     ///
     /// # Errors
     /// [`WrongPhase`](crate::ErrorKind::WrongPhase), or another error status of the
@@ -75,7 +75,7 @@ impl StreamData {
         self.0.replace(bytes.as_ref())
     }
 
-    /// Inserts `bytes` before what is visible now.
+    /// Inserts `bytes` before the visible data.
     ///
     /// # Errors
     /// An error status of the host.
@@ -83,8 +83,8 @@ impl StreamData {
         self.0.prepend(bytes.as_ref())
     }
 
-    /// Appends `bytes` to what is visible now. Data can also be appended when the end of a
-    /// direction arrives without data.
+    /// Appends `bytes` to the visible data. Data can also be appended when the end of a direction
+    /// arrives without data.
     ///
     /// # Errors
     /// An error status of the host.

@@ -20,9 +20,9 @@ use crate::error::policy::FailurePolicy;
 /// Envoy, it is configured as `envoy.filters.network.wasm`. [`module!`](crate::module) may list
 /// roots of both kinds.
 ///
-/// The module exports these callbacks, and also `proxy_on_request_headers`: if the filter is
-/// configured as an HTTP filter by mistake, requests get a 500, and a log line says where the
-/// filter belongs.
+/// The module exports these callbacks, and also `proxy_on_request_headers`. If the filter is
+/// configured as an HTTP filter by mistake, requests get a 500, and a log line names the right
+/// configuration.
 ///
 /// The order of callbacks in Envoy, if `envoy.filters.network.tcp_proxy` follows the filter:
 ///
@@ -88,7 +88,7 @@ use crate::error::policy::FailurePolicy;
 ///
 /// Source: ABI 0.2.1, "TCP streams"; Envoy 1.40.
 pub trait StreamContext: Sized + 'static {
-    /// Called when the connection begins. None of its properties are available yet.
+    /// Called when the connection begins. Its properties are not available yet.
     ///
     /// # Errors
     /// An `Err` is logged, and the failure policy applies at the connection's next callback.

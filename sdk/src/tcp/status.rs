@@ -86,7 +86,7 @@ mod tests {
     use crate::tcp::status::PeerType::{Local, Remote, Unknown};
 
     #[test]
-    fn a_peer_that_no_specification_knows_is_unknown() {
+    fn an_unspecified_peer_is_unknown() {
         let peers = [0, 1, 2, 3, u32::MAX].map(PeerType::from_raw);
         assert_eq!(peers, [Unknown, Local, Remote, Unknown, Unknown]);
     }

@@ -58,15 +58,15 @@ use crate::host::stream_info::attribute;
 /// # fn main() {}
 /// ```
 ///
-/// Envoy evaluates it for the context whose callback runs, even if another context is selected: in
+/// Envoy evaluates it for the context whose callback runs, even if another context is selected. In
 /// a callback of the root context, attributes of streams are not available.
 ///
 /// The embedded host evaluates expressions if its feature `expressions` is on, with these limits.
-/// Only attributes that are text, numbers, booleans or header fields exist, the latter by names in
-/// lower case; times, durations, metadata and filter state do not. The functions are `bytes`,
-/// `contains`, `double`, `endsWith`, `int`, `matches`, `size`, `startsWith`, `string` and `uint`,
-/// and the macros; an expression with any other function is not valid. If the left side of `||` or
-/// `&&` fails, the whole expression fails; in Envoy, the right side may decide.
+/// It has only attributes that are text, numbers, booleans or header fields, the latter by
+/// lower-case name. It has no times, durations, metadata or filter state. The functions are
+/// `bytes`, `contains`, `double`, `endsWith`, `int`, `matches`, `size`, `startsWith`, `string` and
+/// `uint`, and the macros. An expression with any other function is not valid. If the left side of
+/// `||` or `&&` fails, the whole expression fails; in Envoy, the right side may decide.
 ///
 /// Source: Envoy 1.40, foreign functions `expr_create`, `expr_evaluate`, `expr_delete`.
 #[doc(alias = "CEL")]
@@ -118,10 +118,10 @@ impl Expression {
     /// The value in the host's encoding, which is that of [`property::get`](crate::property::get).
     ///
     /// # Errors
-    /// [`WrongPhase`](ErrorKind::WrongPhase) if the evaluation fails: an attribute that
-    /// it needs does not exist (here, or at all), or has another type.
-    /// [`Refused`](ErrorKind::Refused) with
-    /// [`SERIALIZATION_FAILURE`](Status::SERIALIZATION_FAILURE) for a value that is null.
+    /// Fails with [`WrongPhase`](ErrorKind::WrongPhase) if the evaluation fails: an attribute does
+    /// not exist, is not available in this phase, or has another type. Fails with
+    /// [`Refused`](ErrorKind::Refused) and [`SERIALIZATION_FAILURE`](Status::SERIALIZATION_FAILURE)
+    /// for a value that is null.
     #[inline]
     pub fn evaluate(&self) -> Result<Vec<u8>> {
         let failed = |status| (status == Status::INTERNAL_FAILURE).then_some(ErrorKind::WrongPhase);

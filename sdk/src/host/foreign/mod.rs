@@ -1,5 +1,5 @@
-//! Foreign functions: what a host offers beyond the ABI, called by name. Envoy's have functions of
-//! their own here and in [`filter_state`](crate::filter_state).
+//! Foreign functions: functions of a host beyond the ABI, called by name. Envoy's functions have
+//! typed wrappers here and in [`filter_state`](crate::filter_state).
 //!
 //! ```
 //! use proxy_filter::{Result, foreign};
@@ -18,13 +18,13 @@
 //! | `declare_property` | [`filter_state::Declaration`](crate::filter_state::Declaration) |
 //! | `set_envoy_filter_state` | [`filter_state::set_envoy`](crate::filter_state::set_envoy) |
 //!
-//! A host that does not have a function answers with an error of kind
-//! [`NotFound`](ErrorKind::NotFound). The embedded host has all of Envoy's: expressions if its
-//! feature `expressions` is on, and signatures if its feature `signatures` is.
+//! If a host does not have the function, the call fails with [`NotFound`](ErrorKind::NotFound). The
+//! embedded host has all functions of Envoy. Expressions need its feature `expressions`, and
+//! signatures its feature `signatures`.
 //!
-//! A function that calls the module back, now or later, calls
-//! [`on_foreign_function`](crate::RootContext::on_foreign_function) of the context that called it.
-//! None of Envoy's does.
+//! A function may call the module, during the call or later. The SDK then calls
+//! [`on_foreign_function`](crate::RootContext::on_foreign_function) of the calling context. No
+//! function of Envoy does this.
 //!
 //! Source: ABI 0.2.1, `proxy_call_foreign_function`; Envoy 1.40, `foreign.cc`.
 
@@ -40,7 +40,7 @@ use crate::sys;
 
 const CALL: &str = "proxy_call_foreign_function";
 
-/// Calls a function of the host. Argument and result are what the function says.
+/// Calls a function of the host. The function defines the format of its argument and result.
 ///
 /// Works in every callback, as far as the function does. It runs before this returns.
 ///
@@ -60,7 +60,7 @@ pub fn call(name: &str, argument: impl AsRef<[u8]>) -> Result<Vec<u8>> {
     sys::proxy_call_foreign_function(name.as_bytes(), argument.as_ref()).map_err(|status| Error::host(CALL, status))
 }
 
-/// Calls a function whose statuses mean something of their own.
+/// Calls a function that gives the statuses its own meaning. `kind` maps them to error kinds.
 #[inline]
 pub(crate) fn typed(name: &str, argument: &[u8], kind: fn(Status) -> Option<ErrorKind>) -> Result<Vec<u8>> {
     sys::proxy_call_foreign_function(name.as_bytes(), argument).map_err(|status| match kind(status) {
@@ -91,12 +91,11 @@ pub fn uncompress(bytes: impl AsRef<[u8]>) -> Result<Vec<u8>> {
     })
 }
 
-/// Lets the host choose the route again, with what is now known about the request. Editing a
-/// request header does that too.
+/// Makes the host choose the route again, for the edited request. Editing a request header has the
+/// same effect.
 ///
-/// In the request callbacks of a stream. Elsewhere, and on a root context, it does nothing. A host
-/// without the function chooses the route when it needs it, so that this filter may ignore
-/// [`NotFound`](ErrorKind::NotFound).
+/// Has an effect only in the request callbacks of a stream. A host without this function chooses
+/// the route when it first needs it, so the filter may ignore [`NotFound`](ErrorKind::NotFound).
 ///
 /// # Errors
 /// [`NotFound`](ErrorKind::NotFound) on hosts without the function.

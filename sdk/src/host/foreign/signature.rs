@@ -33,7 +33,7 @@ impl Key<'_> {
 pub enum Verdict {
     /// It is.
     Valid,
-    /// It is not, or it could not be checked; what the host says about it.
+    /// The signature is not valid, or the host could not check it. Contains the host's message.
     Invalid(String),
 }
 
@@ -79,10 +79,10 @@ pub fn sign(hash: &str, private_key: Key<'_>, text: impl AsRef<[u8]>) -> Result<
 ///
 /// When: as [`sign`].
 ///
-/// Envoy takes RSA keys of 512 to 8,192 bits with PKCS #1 v1.5, and EC keys of P-224, P-256, P-384
-/// and P-521 with ECDSA in DER. It takes no keys of secp256k1 and none of Ed25519. The embedded
-/// host takes the same, but for P-224 and P-521. In PEM, the first block `PUBLIC KEY` counts,
-/// whatever is around it.
+/// Envoy accepts RSA keys of 512 to 8,192 bits with PKCS #1 v1.5. It accepts EC keys of P-224,
+/// P-256, P-384 and P-521 with ECDSA in DER. It does not accept secp256k1 and Ed25519. The embedded
+/// host accepts the same keys, except P-224 and P-521. In PEM, the first block `PUBLIC KEY` is
+/// used; other text is ignored.
 ///
 /// # Errors
 /// [`NotFound`](ErrorKind::NotFound) on hosts without the function;
@@ -114,5 +114,5 @@ fn invalid_input(status: Status) -> Option<ErrorKind> {
 
 #[cold]
 fn malformed() -> Error {
-    Error::refused(ErrorKind::Malformed, "the host's answer is not encoded as Envoy does")
+    Error::refused(ErrorKind::Malformed, "the host's result is not encoded as Envoy encodes it")
 }

@@ -1,12 +1,12 @@
-//! Why a text is not the JSON that a type wants.
+//! Why a text is not the JSON that a type expects.
 
 use crate::log::escaped::escaped;
 use core::fmt;
 use core::fmt::Write as _;
 use serde::de::{Error, Expected, Unexpected};
 
-/// The message of an error. The place is where the reader stopped. One pointer, so that results stay
-/// in registers.
+/// The message of an error. The reader's position is its place. A single pointer, so that results
+/// stay in registers.
 #[derive(Debug)]
 #[allow(clippy::box_collection, reason = "a string is three words, and this is in every result")]
 pub(crate) struct Fault(Box<String>);
@@ -121,7 +121,7 @@ fn unknown(what: &str, name: &str, expected: &[&str], plural: &str) -> Fault {
     fault
 }
 
-/// What was found, in serde's words.
+/// Describes the value that was found, in serde's words.
 #[cold]
 #[inline(never)]
 fn describe(unexpected: Unexpected<'_>) -> String {
@@ -132,7 +132,7 @@ fn describe(unexpected: Unexpected<'_>) -> String {
         Unexpected::Signed(number) => ("integer `", decimal(number.unsigned_abs(), number < 0)),
         Unexpected::Str(text) => return quoted(text.as_bytes()),
         Unexpected::Char(character) => ("character `", escaped(character.encode_utf8(&mut [0; 4])).into_text()),
-        // The text of a number is not here, and printing it needs tables.
+        // The text of the number is not available here, and formatting a float needs large tables.
         Unexpected::Float(_) => return "floating point number".into(),
         Unexpected::Bytes(_) => return "byte array".into(),
         Unexpected::Unit => return "null".into(),

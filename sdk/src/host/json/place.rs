@@ -10,16 +10,17 @@ pub(crate) enum Level {
     Object(usize, usize),
 }
 
-/// The path of the value at a place: `rules[2].status`; nothing for the whole text. What is before
-/// the place has been read already, so that it is valid.
+/// Returns the path of the value at a place, such as `rules[2].status`, or an empty path for the
+/// whole text. The text before the place was already read, so it is valid.
 ///
-/// Only an error needs the path. This second reading of the text is half a kilobyte for all types.
-/// Code that knows the path all the time, as `serde_path_to_error` does, was 9 KB of `http_config`.
+/// Only an error needs the path. Reading the text again costs half a kilobyte for all types.
+/// Tracking the path during the first reading, as `serde_path_to_error` does, took 9 KB of
+/// `http_config`.
 #[cold]
 #[inline(never)]
 pub(crate) fn path(text: &[u8], place: usize, is_of_element: bool) -> String {
     let mut levels = levels(text, place);
-    // The error is about all of an array that ends here, if not about its last element.
+    // The error is about a whole array that ends here, or about its last element.
     if text.get(place) == Some(&b']') && !is_of_element {
         levels.pop();
     }

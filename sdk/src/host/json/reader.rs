@@ -4,9 +4,8 @@
 //! types. Reading JSON is no purpose of this crate, but small modules are: `http_config` has 82 KB
 //! with `serde_json` and `serde_path_to_error`, and 51 KB with this.
 //!
-//! Most code is shared: what is generic over the type that is read hands on to functions that are
-//! not. Numbers with a fraction are converted only for types that have them, since the conversion
-//! has large tables.
+//! Most code is shared: generic functions delegate to functions that are not generic. Only types
+//! with fractions contain the conversion of such numbers, because it needs large tables.
 
 use super::fault::{Fault, quoted};
 use super::place;
@@ -56,7 +55,8 @@ impl<'de> Reader<'de> {
         self.refused == Some(self.at)
     }
 
-    /// An element that begins here was refused. What was refused inside of it has its own place.
+    /// Records the error of an element that begins here. An error inside the element has its own
+    /// place.
     #[cold]
     #[inline(never)]
     fn refuse_element(&mut self, start: usize) {
@@ -72,7 +72,7 @@ impl<'de> Reader<'de> {
         if self.next() == 0 && self.at >= self.text.len() { Ok(()) } else { Err(fault("trailing characters")) }
     }
 
-    /// The byte here; 0 at the end, as no text of JSON has it.
+    /// Returns the byte at the position; 0 at the end, because JSON text never contains 0.
     #[inline]
     fn here(&self) -> u8 {
         self.text.get(self.at).copied().unwrap_or(0)
@@ -87,7 +87,7 @@ impl<'de> Reader<'de> {
         self.here()
     }
 
-    /// What is wrong here, where the text should have been something else.
+    /// Returns the error for text that is not `expected`.
     #[cold]
     #[inline(never)]
     fn unexpected(&self, expected: &str) -> Fault {
@@ -127,7 +127,7 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
-    /// Leaves it.
+    /// Leaves an array or object.
     #[inline(never)]
     fn leave(&mut self, close: u8) -> Result<()> {
         if self.next() != close {
@@ -138,7 +138,7 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
-    /// Goes to the next value of an array or key of an object, if there is one.
+    /// Advances to the next value of an array or key of an object, if any.
     #[inline(never)]
     fn more(&mut self, is_first: bool, close: u8) -> Result<bool> {
         let byte = self.next();
@@ -160,7 +160,7 @@ impl<'de> Reader<'de> {
         Ok(true)
     }
 
-    /// Passes a string: what is between its quotes, and whether that has escapes.
+    /// Skips a string. Returns the bytes between the quotes, and whether they contain escapes.
     #[inline(never)]
     fn pass_string(&mut self) -> Result<(&'de [u8], bool)> {
         self.at += 1;
@@ -258,7 +258,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Reads a number, if there is one.
+    /// Reads a number, if the value is a number.
     #[inline(never)]
     fn number_for(&mut self, expected: &dyn Expected) -> Result<Number<'de>> {
         match self.next() {
@@ -267,7 +267,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// The error for a value of another type, which begins here.
+    /// Returns the error for a value of another type, which begins here.
     #[cold]
     #[inline(never)]
     fn mismatch(&mut self, expected: &dyn Expected) -> Fault {
@@ -299,7 +299,7 @@ impl<'de> Reader<'de> {
         }
     }
 
-    /// Passes a value that nothing wants, however deep.
+    /// Skips a value of any depth that no field uses.
     #[inline(never)]
     fn ignore(&mut self) -> Result<()> {
         let mut open = Vec::new();
@@ -380,7 +380,7 @@ impl<'de> Reader<'de> {
         self.back(result)
     }
 
-    /// A string that is the name of something: never borrowed, which is one copy of the visitor less.
+    /// Visits a string that is a name. It is never borrowed, which saves one copy of the visitor.
     fn visit_name<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         if self.next() != b'"' {
             return Err(self.mismatch(&visitor));
@@ -735,11 +735,11 @@ impl<'de> MapAccess<'de> for Access<'_, 'de> {
     }
 }
 
-/// The key of an object. What is no string elsewhere is in quotes here.
+/// The key of an object. Values that are not strings elsewhere are quoted in a key.
 struct Key<'a, 'de>(&'a mut Reader<'de>);
 
 impl<'de> Key<'_, 'de> {
-    /// Reads what is between the quotes as the text of a value of its own.
+    /// Reads the text between the quotes as a separate value.
     fn unquoted<T>(self, read: impl FnOnce(&mut Reader<'de>) -> Result<T>) -> Result<T> {
         self.0.at += 1;
         let byte = self.0.here();

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 #[test]
-fn the_depth_of_a_text_is_that_of_its_arrays_and_objects() {
+fn the_depth_of_a_text_counts_arrays_and_objects() {
     for (text, expected) in [
         ("", 0),
         ("1", 0),
@@ -451,7 +451,7 @@ fn generated_values_are_read_as_serde_json_reads_them() {
 }
 
 #[test]
-fn floats_are_those_that_are_nearest() {
+fn floats_are_rounded_to_the_nearest_value() {
     let mut state = 1_u64;
     for _ in 0..20_000 {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -463,7 +463,7 @@ fn floats_are_those_that_are_nearest() {
 }
 
 #[test]
-fn what_is_ignored_may_be_nested_as_deeply_as_in_serde_json() {
+fn ignored_values_may_be_nested_as_deeply_as_in_serde_json() {
     for depth in [1, 100, 127, 128, 10_000] {
         let text = format!("{{\"a\": 1, \"x\": {}{}}}", "[{\"y\":".repeat(depth), "}]".repeat(depth));
         is_read_alike::<Strict>(text.as_bytes());
@@ -474,7 +474,7 @@ fn what_is_ignored_may_be_nested_as_deeply_as_in_serde_json() {
 }
 
 #[test]
-fn the_error_says_what_is_wrong_and_where() {
+fn the_error_names_the_cause_and_the_place() {
     fn refused<T: DeserializeOwned + Debug>(text: &str) -> String {
         configuration::<T>(text.as_bytes()).unwrap_err().to_string().replacen("configuration: ", "", 1)
     }

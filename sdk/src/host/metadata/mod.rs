@@ -1,5 +1,5 @@
-//! Metadata: values for filters that operators configure at a route, a virtual host, a listener, a
-//! cluster, an upstream host or the node, and values that other filters store for a request.
+//! Metadata. Operators configure values for filters at a route, a virtual host, a listener, a
+//! cluster, an upstream host or the node. Filters store values for a request.
 //!
 //! ```
 //! use proxy_filter::{Result, metadata};
@@ -10,7 +10,7 @@
 //! }
 //! ```
 //!
-//! There are two ways to read it:
+//! A filter can read it in two ways:
 //!
 //! * [`number`](Metadata::number), [`string`](Metadata::string) and [`boolean`](Metadata::boolean)
 //!   read one value. Envoy sends such a value without its type, so the requested type must be that
@@ -110,16 +110,16 @@ impl Metadata {
     /// Returns a number. All numbers of metadata are floating-point.
     ///
     /// # Errors
-    /// As [the module](self#errors) says.
+    /// Fails as [the module](self#errors) describes.
     #[inline]
     pub fn number(self, namespace: &str, key: &str) -> Result<Option<f64>> {
         typed(self.0, attribute::number, &["filter_metadata", namespace, key])
     }
 
-    /// Returns a string, as bytes: filters also store here what a client sent.
+    /// Returns a string as bytes, because filters also store data of clients in metadata.
     ///
     /// # Errors
-    /// As [the module](self#errors) says.
+    /// Fails as [the module](self#errors) describes.
     #[inline]
     pub fn string(self, namespace: &str, key: &str) -> Result<Option<HeaderValue>> {
         Ok(self.0.part(&["filter_metadata", namespace, key])?.map(HeaderValue::from))
@@ -128,7 +128,7 @@ impl Metadata {
     /// Returns a boolean.
     ///
     /// # Errors
-    /// As [the module](self#errors) says.
+    /// Fails as [the module](self#errors) describes.
     #[inline]
     pub fn boolean(self, namespace: &str, key: &str) -> Result<Option<bool>> {
         typed(self.0, attribute::boolean, &["filter_metadata", namespace, key])
@@ -217,7 +217,7 @@ impl NodeMetadata {
     /// Returns a number.
     ///
     /// # Errors
-    /// As [the module](self#errors) says.
+    /// Fails as [the module](self#errors) describes.
     #[inline]
     pub fn number(self, key: &str) -> Result<Option<f64>> {
         typed(Self::NODE, attribute::number, &["metadata", key])
@@ -226,7 +226,7 @@ impl NodeMetadata {
     /// Returns a string.
     ///
     /// # Errors
-    /// As [the module](self#errors) says.
+    /// Fails as [the module](self#errors) describes.
     #[inline]
     pub fn string(self, key: &str) -> Result<Option<HeaderValue>> {
         Ok(Self::NODE.part(&["metadata", key])?.map(HeaderValue::from))
@@ -235,7 +235,7 @@ impl NodeMetadata {
     /// Returns a boolean.
     ///
     /// # Errors
-    /// As [the module](self#errors) says.
+    /// Fails as [the module](self#errors) describes.
     #[inline]
     pub fn boolean(self, key: &str) -> Result<Option<bool>> {
         typed(Self::NODE, attribute::boolean, &["metadata", key])
@@ -260,12 +260,12 @@ fn typed<T>(attribute: Attribute, read: fn(&[u8]) -> Option<T>, parts: &[&str]) 
         None => Ok(None),
         Some(bytes) => match read(&bytes) {
             Some(value) => Ok(Some(value)),
-            None => Err(Error::refused(ErrorKind::Malformed, "the metadata has another type than was asked for")),
+            None => Err(Error::refused(ErrorKind::Malformed, "the metadata has another type than requested")),
         },
     }
 }
 
-/// The namespace in an encoded `Metadata`, whose field 1 is a map of them.
+/// Finds the namespace in an encoded `Metadata`, whose field 1 is a map of namespaces.
 #[inline]
 fn find(message: &[u8], namespace: &str) -> Result<Option<Struct>, protobuf::Malformed> {
     let mut fields = Fields::new(message);

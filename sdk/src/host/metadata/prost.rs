@@ -29,8 +29,8 @@ impl Metadata {
     /// ```
     ///
     /// # Errors
-    /// Those of [`get`](Self::get), and [`Malformed`](ErrorKind::Malformed) for text that is not
-    /// UTF-8, which `prost-types` cannot hold.
+    /// Fails as [`get`](Self::get) does, and with [`Malformed`](ErrorKind::Malformed) for text that
+    /// is not UTF-8, which `prost-types` cannot represent.
     #[inline]
     pub fn prost_value(self, namespace: &str, key: &str) -> Result<Option<prost_types::Value>> {
         self.get(namespace, key)?.map(TryInto::try_into).transpose()
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_value_goes_there_and_back() {
+    fn every_kind_of_value_is_converted_in_both_directions() {
         let there = prost_types::Value::try_from(every_kind()).unwrap();
         let Some(Kind::StructValue(fields)) = &there.kind else { panic!("{there:?}") };
         assert_eq!(fields.fields.keys().collect::<Vec<_>>(), ["empty", "list"]);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_utf8_does_not_fit() {
+    fn text_that_is_not_utf8_is_refused() {
         let bytes = || HeaderValue::from(vec![0xff]);
         let in_a_list = Value::List(vec![Value::String(bytes())]);
         let as_a_key = Value::Struct(Struct { fields: vec![(bytes(), Value::Null)] });

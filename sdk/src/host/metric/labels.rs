@@ -1,4 +1,4 @@
-//! Metrics with labels, whose values are a part of the name.
+//! Metrics with labels. The values of the labels are a part of the metric's name.
 
 use crate::abi::metric_type::MetricType;
 use crate::error::Result;
@@ -22,8 +22,8 @@ macro_rules! labelled {
             /// most `max` combinations of values.
             ///
             /// Further combinations, and values of more than 64 bytes, are counted as `other` in
-            /// every label: clients that choose a label's values cannot fill the proxy's memory.
-            /// With 0, there is only `other`.
+            /// every label. Clients that choose a label's values therefore cannot fill the proxy's
+            /// memory. With 0, only `other` exists.
             pub const fn new(name: &'static str, labels: [&'static str; N], max: usize) -> Self {
                 Self(Family { kind: MetricType::$kind, name, labels, max })
             }
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_host_can_add_is_refused_before_it_is_asked() {
+    fn increments_out_of_range_are_refused_without_a_host_call() {
         let log = noted(|| {
             let error = super::super::Counter::new("large").increment(u64::MAX).unwrap_err();
             assert_eq!(error.kind(), crate::error::kind::ErrorKind::InvalidInput);

@@ -109,7 +109,7 @@ metric! {
     /// The distribution of recorded values. Envoy shows its quantiles and buckets; a filter cannot
     /// read it.
     ///
-    /// The host knows no unit: make it a part of the name (`latency_ms`, `body_bytes`).
+    /// The host has no units: make the unit a part of the name (`latency_ms`, `body_bytes`).
     ///
     /// ```
     /// use proxy_filter::{Result, metric::Histogram};

@@ -1,8 +1,8 @@
 //! The ids under which this VM has defined its metrics.
 //!
-//! An id belongs to a VM. On wasm the module's memory is the VM's, and a static may keep its id.
-//! Natively statics are shared by all threads, each of which may be a VM: the ids are kept for each
-//! thread, until it gets another host.
+//! An id belongs to a VM. On wasm, the module's memory belongs to one VM, so a static stores the
+//! id. Natively, all threads share statics and each thread may be a VM, so each thread stores its
+//! ids until it gets another host.
 
 use crate::abi::metric_type::MetricType;
 use crate::error::Result;
@@ -14,7 +14,7 @@ use std::cell::RefCell;
 pub(super) struct Single {
     kind: MetricType,
     name: &'static str,
-    /// One more than the id; 0 while there is none.
+    /// The id plus 1; 0 if the metric is not defined yet.
     #[cfg(target_family = "wasm")]
     id: core::sync::atomic::AtomicU32,
 }
@@ -29,7 +29,7 @@ impl Single {
         }
     }
 
-    /// The metric's id, which the host gives it now if it has none.
+    /// Returns the metric's id. Defines the metric in the host if it has no id.
     #[cfg(target_family = "wasm")]
     #[inline]
     pub(super) fn id(&self) -> Result<u32> {
@@ -42,7 +42,7 @@ impl Single {
         Ok(id)
     }
 
-    /// The metric's id, which the host gives it now if it has none.
+    /// Returns the metric's id. Defines the metric in the host if it has no id.
     #[cfg(not(target_family = "wasm"))]
     #[inline]
     pub(super) fn id(&self) -> Result<u32> {
@@ -62,7 +62,7 @@ struct Family {
     series: Vec<(Box<[u8]>, u32)>,
 }
 
-/// What is known about a series.
+/// The state of a series.
 pub(super) enum Found {
     /// The id of the series.
     Id(u32),
@@ -92,7 +92,8 @@ fn forget_other_hosts(families: &mut Vec<Family>) {
     }
 }
 
-/// The family, made if there is none; `None` while the thread ends. No host call happens meanwhile.
+/// Calls `body` with the family, which is created if needed. Returns `None` while the thread ends.
+/// `body` makes no host call.
 fn with_family<T>(kind: MetricType, name: &'static str, body: impl FnOnce(&mut Family) -> T) -> Option<T> {
     let found = FAMILIES.try_with(|families| {
         let mut families = families.try_borrow_mut().ok()?;
@@ -119,7 +120,7 @@ pub(super) fn find(kind: MetricType, family: &'static str, series: &[u8], limit:
     found.unwrap_or(Found::Room)
 }
 
-/// Has the host define a series, and keeps its id.
+/// Defines a series in the host and stores its id.
 #[inline]
 pub(super) fn add(kind: MetricType, family: &'static str, series: &[u8]) -> Result<u32> {
     let id = define(kind, series)?;

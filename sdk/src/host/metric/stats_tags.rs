@@ -35,7 +35,7 @@ fn quote(text: &str) -> String {
 /// [`CounterVec`](super::CounterVec), [`GaugeVec`](super::GaugeVec) or
 /// [`HistogramVec`](super::HistogramVec) from its name.
 ///
-/// Without them, the labels stay a part of the name. Envoy reads the bootstrap when it starts.
+/// Without these tags, the labels are part of the name. Envoy reads the bootstrap when it starts.
 /// Values keep their escapes (`a%2Eb`).
 ///
 /// ```

@@ -8,9 +8,9 @@ use core::fmt;
 use core::marker::PhantomData;
 use std::borrow::Cow;
 
-/// The maximum number of attempts of an update. An attempt fails only if another thread's has
-/// succeeded meanwhile. A thread that must wait for the host's lock each time can lose dozens in a
-/// row, and a module cannot yield.
+/// The maximum number of attempts of an update. An attempt fails only if an attempt of another
+/// thread succeeded in the meantime. A thread that competes for the host's lock can fail dozens of
+/// times in a row, and a module cannot yield.
 const ATTEMPTS: u32 = 1_000;
 
 /// A typed value that VMs and threads share under a key.
@@ -78,20 +78,20 @@ impl<T: SharedValue> SharedCell<T> {
     /// Computes the new value from the old one (`None` if it was never set), and returns it. No
     /// update of any thread is lost.
     ///
-    /// If another thread changes the value meanwhile, the closure runs again, at most 1,000 times:
-    /// it must have no side effects.
+    /// If another thread changes the value during the update, the closure runs again, at most 1,000
+    /// times. The closure must have no side effects.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) if other threads changed the value during every
-    /// attempt; nothing is then written. In an async filter, [`timer::retry`](crate::timer::retry)
-    /// repeats the update after a pause. Also the errors of [`get`](Self::get) and
-    /// [`set`](Self::set).
+    /// Fails with [`Conflict`](crate::ErrorKind::Conflict) if other threads changed the value
+    /// during every attempt; the value is then not written. In an async filter,
+    /// [`timer::retry`](crate::timer::retry) repeats the update after a pause. Also fails as
+    /// [`get`](Self::get) and [`set`](Self::set) do.
     pub fn update(&self, mut change: impl FnMut(Option<T>) -> T) -> Result<T> {
         self.update_if(|before| Some(change(before)))?.ok_or(contention())
     }
 
-    /// Like [`update`](Self::update), but the closure may keep the value by returning `None`; this
-    /// method then returns `None` too.
+    /// Like [`update`](Self::update), but the closure may return `None` to leave the value
+    /// unchanged. This method then returns `None` too.
     ///
     /// ```
     /// # use proxy_filter::Result;
@@ -133,7 +133,8 @@ impl<T> fmt::Debug for SharedCell<T> {
 
 /// A number that VMs and threads count together. It starts at 0 and stops at [`u64::MAX`].
 ///
-/// Unlike a [metric](crate::metric), it is for decisions of a filter: it is exact over all threads.
+/// Unlike a [metric](crate::metric), it is exact over all threads, so a filter can base decisions
+/// on it.
 ///
 /// ```
 /// use proxy_filter::Result;
@@ -162,7 +163,7 @@ impl SharedCounter {
         Self(SharedCell::named(key))
     }
 
-    /// Returns the number; 0 if nothing was ever added.
+    /// Returns the number; 0 before the first addition.
     ///
     /// # Errors
     /// As [`SharedCell::get`].
@@ -190,7 +191,7 @@ impl SharedCounter {
     }
 
     /// Adds to the number if the sum is at most `limit`, and returns the sum. Otherwise returns
-    /// `None`, and nothing is added.
+    /// `None` and leaves the number unchanged.
     ///
     /// # Errors
     /// As [`SharedCell::update`].

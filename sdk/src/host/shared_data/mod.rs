@@ -142,7 +142,7 @@ fn write(key: &[u8], value: &[u8], cas: u32) -> Result<bool> {
 
 #[cold]
 fn contention() -> Error {
-    Error::refused(ErrorKind::Conflict, "other threads have changed the shared value again and again meanwhile")
+    Error::refused(ErrorKind::Conflict, "other threads changed the shared value during every attempt")
 }
 #[cold]
 fn no_version() -> Error {

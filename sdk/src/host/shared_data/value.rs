@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_is_decoded() {
+    fn encoded_values_are_decoded() {
         round_trip(b"\xff\0".to_vec());
         round_trip(String::from("\u{e9}"));
         round_trip(u64::MAX);

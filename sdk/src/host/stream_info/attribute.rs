@@ -53,7 +53,7 @@ impl Attribute {
         }
     }
 
-    /// Reads the value as a type; `read` answers `None` to bytes that are none of it.
+    /// Reads the value as a type. `read` returns `None` for bytes that are not of that type.
     fn read<T>(self, read: impl FnOnce(Vec<u8>) -> Option<T>) -> Result<Option<T>> {
         match self.bytes()? {
             Some(bytes) => match read(bytes) {
@@ -64,13 +64,13 @@ impl Attribute {
         }
     }
 
-    /// The error for bytes that are not what the attribute's type says.
+    /// Returns the error for bytes that are not of the attribute's type.
     #[cold]
     #[inline]
     pub(crate) fn malformed(self) -> Error {
         let mut message = String::from("the host's value of ");
         message.extend(self.path.chars().map(|c| if c == '\0' { '.' } else { c }));
-        message.push_str(" is not encoded as Envoy does");
+        message.push_str(" is not encoded as Envoy encodes it");
         Error::message(ErrorKind::Malformed, message)
     }
 
@@ -133,9 +133,9 @@ impl Attribute {
     }
 }
 
-/// What the host answered to a name of Envoy before 1.33, unless a filter stored it. Later versions
-/// do not know these names: they answer with the property that a filter set under the first part of
-/// it.
+/// Returns the value that the host has for an attribute name of Envoy before 1.33, unless a filter
+/// stored it. Later versions do not have these names. They return the property that a filter stored
+/// under the first part of the name.
 fn unless_stored(older: &str, answer: Result<Option<Vec<u8>>>) -> Result<Option<Vec<u8>>> {
     if matches!(answer, Ok(None)) {
         return answer;

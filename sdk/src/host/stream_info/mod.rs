@@ -1,4 +1,4 @@
-//! What the host knows about a stream, typed: Envoy's attributes.
+//! Typed access to Envoy's attributes, the properties of a stream in the host.
 //!
 //! ```
 //! use proxy_filter::prelude::*;
@@ -31,10 +31,11 @@
 //! | [`upstream`] | in the response callbacks and `on_log`, unless the response is a local reply. While the request is under way it depends on how fast Envoy connects |
 //! | [`xds`] | listener, node and virtual host always; route and cluster if there is a route. An unnamed route has the empty name |
 //!
-//! In the callbacks of a TCP connection: [`source`], [`destination`], [`connection`], and of
-//! [`xds`] listener, node and filter chain, always; [`upstream`] and the cluster once there is a
-//! connection to the upstream, so from the first data on; of [`request`] and [`response`] only
-//! `time`, `size` and `total_size` (bytes from and to the client) and `flags`.
+//! In the callbacks of a TCP connection, [`source`], [`destination`] and [`connection`] are always
+//! available, and of [`xds`] the listener, node and filter chain. [`upstream`] and the cluster are
+//! available after the connection to the upstream exists, which is from the first data on. Of
+//! [`request`] and [`response`], only `time`, `size`, `total_size` (bytes from and to the client)
+//! and `flags` are available.
 //!
 //! # Errors
 //!
@@ -90,7 +91,7 @@ macro_rules! methods {
                 #[doc = concat!("Attribute `", $root, ".", $attribute, "`.")]
                 ///
                 /// # Errors
-                /// As [the module](self#errors) says.
+                /// Fails as [the module](self#errors) describes.
                 #[inline]
                 pub fn $method(self) -> Result<Option<$type>> {
                     Attribute::new(concat!($root, "\0", $attribute)).$read()
@@ -132,7 +133,8 @@ attributes! {
         time: time SystemTime = "time";
         /// How long the request took to arrive, from its first byte to its last.
         duration: duration Duration = "duration";
-        /// The length of the body: what `content-length` says, otherwise what has arrived so far.
+        /// The length of the body: the value of `content-length`, or otherwise the bytes that have
+        /// arrived.
         size: integer u64 = "size";
         /// The size of headers and body as far as they have arrived.
         total_size: integer u64 = "total_size";
@@ -174,7 +176,7 @@ macro_rules! field {
             #[doc = concat!("One ", $what, " field, the values of a repeated one joined with commas.")]
             ///
             /// # Errors
-            /// As [the module](self#errors) says.
+            /// Fails as [the module](self#errors) describes.
             #[inline]
             pub fn $method(self, name: &str) -> Result<Option<HeaderValue>> {
                 Ok(Attribute::new($path).part(&[name])?.map(HeaderValue::from))
@@ -237,7 +239,7 @@ attributes! {
         transport_failure_reason: text HeaderValue = "transport_failure_reason";
         /// How often the request was tried.
         request_attempt_count: integer u64 = "request_attempt_count";
-        /// How long the request waited for a connection.
+        /// The time that the request waited for a connection.
         #[doc(alias = "cx_pool_ready_duration")]
         connection_pool_ready_duration: duration Duration = "cx_pool_ready_duration";
         /// Where the host is.
@@ -245,7 +247,7 @@ attributes! {
     }
 }
 
-/// What is known about the TLS of a connection: nothing without TLS.
+/// The TLS attributes of a connection. They do not exist without TLS.
 macro_rules! tls {
     ($($name:ident, $root:literal;)*) => {
         $(methods! { $name, $root {
@@ -257,8 +259,8 @@ macro_rules! tls {
             subject_peer_certificate: text HeaderValue = "subject_peer_certificate";
             /// The first URI in the subject alternative names of Envoy's own certificate.
             uri_san_local_certificate: text HeaderValue = "uri_san_local_certificate";
-            /// The first URI in the subject alternative names of the peer's certificate: in a mesh,
-            /// who it is (`spiffe://…`).
+            /// The first URI in the subject alternative names of the peer's certificate. In a mesh,
+            /// it identifies the peer (`spiffe://…`).
             uri_san_peer_certificate: text HeaderValue = "uri_san_peer_certificate";
             /// The first DNS name in the subject alternative names of Envoy's own certificate.
             dns_san_local_certificate: text HeaderValue = "dns_san_local_certificate";
@@ -275,8 +277,8 @@ tls! {
     Upstream, "upstream";
 }
 
-/// What Envoy's configuration says about the stream: node, listener, route and cluster. Their
-/// metadata is in [`metadata`](crate::metadata).
+/// Returns the names in Envoy's configuration that apply to the stream: node, listener, route and
+/// cluster. Their metadata is in [`metadata`](crate::metadata).
 pub const fn xds() -> Xds {
     Xds(())
 }
@@ -293,7 +295,7 @@ macro_rules! xds {
                 $(#[$doc])*
                 ///
                 /// # Errors
-                /// As [the module](self#errors) says.
+                /// Fails as [the module](self#errors) describes.
                 #[inline]
                 pub fn $method(self) -> Result<Option<$type>> {
                     Attribute::new(concat!("xds\0", $attribute))$(.or($older))?.$read()
@@ -337,7 +339,7 @@ impl Plugin {
     /// Attribute `plugin_name`.
     ///
     /// # Errors
-    /// As [the module](self#errors) says.
+    /// Fails as [the module](self#errors) describes.
     #[doc(alias = "plugin_name")]
     #[inline]
     pub fn name(self) -> Result<Option<HeaderValue>> {
@@ -349,7 +351,7 @@ impl Plugin {
     /// Attribute `plugin_root_id`.
     ///
     /// # Errors
-    /// As [the module](self#errors) says.
+    /// Fails as [the module](self#errors) describes.
     #[doc(alias = "plugin_root_id")]
     #[inline]
     pub fn root_id(self) -> Result<Option<HeaderValue>> {
@@ -361,7 +363,7 @@ impl Plugin {
     /// Attribute `plugin_vm_id`.
     ///
     /// # Errors
-    /// As [the module](self#errors) says.
+    /// Fails as [the module](self#errors) describes.
     #[doc(alias = "plugin_vm_id")]
     #[inline]
     pub fn vm_id(self) -> Result<Option<HeaderValue>> {

@@ -22,8 +22,8 @@ use core::ops::BitOr;
 /// assert!(ResponseFlags::default().is_empty());
 /// ```
 ///
-/// Source: Envoy 1.40, `CoreResponseFlag` and `%RESPONSE_FLAGS%`. A flag that this list does not
-/// know is kept in [`bits`](Self::bits).
+/// Source: Envoy 1.40, `CoreResponseFlag` and `%RESPONSE_FLAGS%`. [`bits`](Self::bits) also
+/// contains flags that this list does not name.
 #[doc(alias = "%RESPONSE_FLAGS%")]
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct ResponseFlags(u64);
@@ -75,7 +75,7 @@ flags! {
     DOWNSTREAM_CONNECTION_TERMINATION = 14, "DC";
     /// The request was tried as often as the route allows.
     UPSTREAM_RETRY_LIMIT_EXCEEDED = 15, "URX";
-    /// Nothing happened on the stream for too long.
+    /// The idle timeout of the stream elapsed.
     STREAM_IDLE_TIMEOUT = 16, "SI";
     /// An `x-envoy-…` header had a bad value, and the configuration refuses such requests.
     INVALID_ENVOY_REQUEST_HEADERS = 17, "IH";
@@ -83,7 +83,7 @@ flags! {
     DOWNSTREAM_PROTOCOL_ERROR = 18, "DPE";
     /// The upstream stream lived longer than it may.
     UPSTREAM_MAX_STREAM_DURATION_REACHED = 19, "UMSDR";
-    /// The cache filter answered.
+    /// The cache filter sent the response.
     RESPONSE_FROM_CACHE_FILTER = 20, "RFCF";
     /// The configuration of a filter did not arrive in time.
     NO_FILTER_CONFIG_FOUND = 21, "NFCF";
@@ -116,7 +116,7 @@ impl ResponseFlags {
         self.0
     }
 
-    /// Whether nothing was noticed.
+    /// Returns whether no flag is set.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -159,7 +159,7 @@ mod tests {
     use crate::host::stream_info::response_flags::ResponseFlags;
 
     #[test]
-    fn flags_are_named_as_in_access_logs_and_unknown_ones_are_kept() {
+    fn flags_have_their_names_of_access_logs_and_unknown_flags_are_preserved() {
         let flags = ResponseFlags::from_bits(1 << 5 | 1 << 29 | 1 << 40);
         assert_eq!(flags.to_string(), "UF,UDO");
         assert_eq!(format!("{flags:?}"), "ResponseFlags(0x10020000020 UF,UDO)");

@@ -1,4 +1,4 @@
-//! The types of attributes that the standard library has none for.
+//! The types of attributes that have no type in the standard library.
 
 use crate::fields::header_value::HeaderValue;
 use core::net::{IpAddr, SocketAddr};
@@ -90,11 +90,11 @@ impl Protocol {
     }
 }
 
-/// Which way the traffic of a listener goes, as its configuration says (`traffic_direction`).
+/// The direction of a listener's traffic, from its configuration (`traffic_direction`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Direction {
-    /// The configuration does not say.
+    /// Not configured.
     Unspecified,
     /// To the workload beside the proxy.
     Inbound,
@@ -113,7 +113,8 @@ impl Direction {
     }
 }
 
-/// Where a host is, as its cluster's configuration says. What it does not say is empty.
+/// The location of a host, from its cluster's configuration. Parts that are not configured are
+/// empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Locality {
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_both_families_are_read_and_others_are_kept() {
+    fn addresses_of_both_families_are_parsed_and_others_are_preserved() {
         for text in ["127.0.0.1:0", "255.255.255.255:65535", "[::1]:80", "[2001:db8::1]:443", "[fe80::1%2]:1"] {
             assert_eq!(Address::from(text).socket_addr(), Some(text.parse().unwrap()), "{text}");
         }
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_protocol_that_is_not_known_is_kept() {
+    fn an_unknown_protocol_is_preserved() {
         assert_eq!(Protocol::from_bytes(b"HTTP/2".to_vec()), Protocol::Http2);
         assert_eq!(Protocol::from_bytes(b"HTTP/4".to_vec()), Protocol::Other("HTTP/4".into()));
     }

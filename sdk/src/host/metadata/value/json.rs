@@ -14,8 +14,8 @@ impl Struct {
     /// A number without a fraction is read as an integer too.
     ///
     /// # Errors
-    /// [`Configuration`](ErrorKind::Configuration) with the path of the field that is not as the
-    /// type says.
+    /// Fails with [`Configuration`](ErrorKind::Configuration) and the path of the field that does
+    /// not match the type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_path_to_error::deserialize(Reader(self)).map_err(|error| {
             let path = error.path().to_string();
@@ -142,7 +142,8 @@ impl<'de> Deserializer<'de> for &Value {
     }
 }
 
-/// The number as an integer, if it is one that floating-point numbers hold exactly.
+/// Returns the number as an integer, if it is an integer that floating-point numbers represent
+/// exactly.
 #[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
 #[inline]
 fn integer(number: f64) -> Option<i64> {
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_named_with_its_path() {
+    fn the_error_names_the_path_of_a_value_that_does_not_fit() {
         for (key, value, message) in [
             ("number", Value::Number(1.5), "metadata: number: invalid type: floating point `1.5`, expected u16"),
             ("number", Value::Number(70_000.0), "metadata: number: invalid value: integer `70000`, expected u16"),

@@ -18,11 +18,11 @@ use std::collections::BinaryHeap;
 /// assert_eq!(value.as_string(), None);
 /// ```
 ///
-/// Source: `google.protobuf.Value`. It is this crate's own because a module that reads a list
-/// through `prost` and `prost-types` is 17 KB larger than one that reads a string, and with this 6
-/// KB; and because those refuse a string that is not UTF-8, which a filter that notes what a client
-/// sent leaves here. With the feature `prost-types` it becomes a `prost_types::Value` with
-/// `TryFrom`, and that becomes it with `From`.
+/// Source: `google.protobuf.Value`. The SDK has its own type for two reasons. Reading a list
+/// instead of a string makes a module 6 KB larger with this type, and 17 KB larger with `prost` and
+/// `prost-types`. Those crates also refuse a string that is not UTF-8, which a filter may store
+/// from data of a client. With the feature `prost-types`, `TryFrom` converts it to a
+/// `prost_types::Value`, and `From` converts it back.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     /// `null`
@@ -119,7 +119,7 @@ impl Struct {
         self.fields.len()
     }
 
-    /// Whether there are no keys.
+    /// Returns whether the map has no keys.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
@@ -136,7 +136,7 @@ impl Struct {
         self.fields.binary_search_by(|(found, _)| found.as_bytes().cmp(key))
     }
 
-    /// Adds a value whose key is not before that of the last one. The later of equal keys counts.
+    /// Adds a value whose key is not before the last key. For equal keys, the later value is used.
     #[inline]
     fn push(&mut self, key: &[u8], value: Value) {
         match self.fields.last_mut() {
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tower_of_structs_is_malformed_and_no_stack_overflow() {
+    fn deeply_nested_structs_are_malformed_and_do_not_overflow_the_stack() {
         let mut message = Vec::new();
         for _ in 0..10_000 {
             let value = Message::new().bytes(5, &message).finish();
