@@ -1,7 +1,7 @@
 //! Every public function that takes a field, with every byte in every place of a name and a value.
 //!
-//! A new function that takes bytes fails `every_function_that_takes_bytes_is_known` until it has a row
-//! in [`ROWS`], or in [`NO_FIELDS`] if what it takes is no field.
+//! A new function that takes bytes fails `every_function_that_takes_bytes_is_known` until it has a
+//! row in [`ROWS`]. If its bytes are not a field, list it in [`NO_FIELDS`].
 
 use crate::abi::map_type::MapType;
 use crate::abi::pairs;
@@ -22,7 +22,7 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
-/// A host that takes anything, and says what has come.
+/// A host that accepts every call and records it.
 #[derive(Default)]
 struct Recorder {
     calls: RefCell<Vec<Fields>>,
@@ -144,7 +144,7 @@ const fn row(function: &'static str, place: Place, call: fn(&[u8]) -> Result<(),
 const MAPS: [MapType; 4] =
     [MapType::REQUEST_HEADERS, MapType::REQUEST_TRAILERS, MapType::RESPONSE_HEADERS, MapType::RESPONSE_TRAILERS];
 
-/// In each of a stream's maps: all say the same.
+/// Applies an edit to each map of a stream; all must have the same result.
 fn in_maps(edit: impl Fn(&mut HeaderMap) -> Result<(), Error>) -> Result<(), ErrorKind> {
     let results: Vec<_> =
         MAPS.into_iter().map(|map| edit(&mut HeaderMap::new(map)).map_err(|error| error.kind())).collect();
@@ -242,7 +242,7 @@ const ROWS: &[Row] = &[
     row("callout/grpc/stream.rs: metadata", Place::Value, |text| grpc(stream().metadata("x", text).start())),
 ];
 
-/// Functions that take bytes which become no field: bodies, what is looked up, and what the host keeps.
+/// Functions whose bytes do not become a field: bodies, keys, and data that the host stores.
 const NO_FIELDS: &[&str] = &[
     "http/body.rs: append",
     "http/body.rs: prepend",
@@ -332,7 +332,8 @@ fn every_function_refuses_invalid_fields_with_every_byte_at_every_position() {
     sys::install(None);
 }
 
-/// The public functions in the SDK's source whose signature takes bytes or pairs, as `file: function`.
+/// Returns the public functions in the SDK's source whose signature takes bytes or pairs, as
+/// `file: function`.
 fn functions_that_take_bytes() -> Vec<String> {
     fn walk(directory: &Path, files: &mut Vec<std::path::PathBuf>) {
         for entry in fs::read_dir(directory).unwrap() {

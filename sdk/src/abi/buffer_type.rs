@@ -1,4 +1,4 @@
-/// A buffer the host keeps for a plugin or a stream (`proxy_buffer_type_t`).
+/// A buffer of a plugin or a stream in the host (`proxy_buffer_type_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BufferType(u32);
 

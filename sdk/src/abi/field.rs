@@ -227,9 +227,9 @@ const TOKEN: [u64; 4] = {
 const EACH: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = EACH * 0x80;
 
-/// Whether `odd` finds something in the bytes, eight of which it sees at once: 0 if it does not.
-/// The overlap of the first and the last eight replaces a loop over the rest. Of a literal, the
-/// compiler knows the answer.
+/// Returns whether `odd` finds a byte. It receives eight bytes at once, and returns 0 if it finds
+/// none. The first and last eight bytes overlap, which replaces a loop over the rest. For a
+/// literal, the compiler computes the result.
 #[inline]
 fn has_odd_word(bytes: &[u8], odd: impl Fn(u64) -> u64) -> bool {
     let odd_chunk = |chunk: [u8; 8]| odd(u64::from_le_bytes(chunk));
@@ -264,17 +264,18 @@ const fn is_odd_in_value(word: u64) -> u64 {
     (word.wrapping_sub(EACH * 0x20) | word.wrapping_add(EACH)) & HIGH
 }
 
-/// The high bits of the bytes that are at least `first`, if none of them has its own high bit set.
+/// Returns the high bits of the bytes that are at least `first`, if no byte has its own high bit
+/// set.
 #[inline]
 const fn bytes_from(first: u8, low: u64) -> u64 {
     low + EACH * (0x80 - first as u64)
 }
 
-/// Whether one of eight bytes is none of `a` to `z`, `^`, `_`, `` ` ``, the digits and `-`. Other
-/// bytes of tokens are looked at again.
+/// Returns whether one of eight bytes is outside `a` to `z`, `^`, `_`, `` ` ``, the digits and `-`.
+/// Other bytes of tokens are then checked individually.
 #[inline]
 const fn is_odd_in_name(word: u64) -> u64 {
-    // Without the high bits, which are looked at below, nothing carries from one byte to the next.
+    // Without the high bits, which are checked below, no carry crosses a byte boundary.
     let low = word & !HIGH;
     let letters = bytes_from(b'^', low) & !bytes_from(b'{', low);
     let digits = bytes_from(b'0', low) & !bytes_from(b':', low);

@@ -9,21 +9,21 @@
 /// assert_eq!(LogLevel::from_raw(2), Some(LogLevel::Info));
 /// ```
 ///
-/// Source: ABI 0.2.1, `proxy_log_level_t`; Envoy answers `BadArgument` to a level above 5.
+/// Source: ABI 0.2.1, `proxy_log_level_t`; Envoy returns `BadArgument` for a level above 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum LogLevel {
     /// Fine detail for following one stream.
     Trace = 0,
-    /// What a filter author wants to know.
+    /// Information for filter authors.
     Debug = 1,
-    /// What an operator may want to know.
+    /// Information for operators.
     Info = 2,
     /// Something is not as it should be, and the filter coped.
     Warn = 3,
     /// A stream or a configuration failed.
     Error = 4,
-    /// The filter cannot go on.
+    /// The filter cannot continue.
     Critical = 5,
 }
 

@@ -1,4 +1,4 @@
-/// A header map the host keeps for a stream (`proxy_header_map_type_t`).
+/// A header map of a stream in the host (`proxy_header_map_type_t`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MapType(u32);
 

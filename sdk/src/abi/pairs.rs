@@ -4,9 +4,9 @@
 //! u32 count, then count × (u32 name length, u32 value length), then count × (name NUL value NUL); little endian
 //! ```
 //!
-//! An empty map may also be no bytes at all. Lengths delimit, not the NULs: names and values may
-//! contain any byte, and the terminators are not checked, because one host writes another byte
-//! there.
+//! An empty map may also be encoded as no bytes. The lengths delimit names and values, which may
+//! contain NUL bytes. The NUL terminators are not checked, because one host writes another byte in
+//! their place.
 
 /// The most pairs Envoy accepts from a module; more silently become an empty map.
 pub(crate) const MAX_PAIRS: usize = 1024;
@@ -43,8 +43,8 @@ pub(crate) fn validate(bytes: &[u8]) -> Result<(), Malformed> {
     if left == 0 { Ok(()) } else { Err(Malformed) }
 }
 
-/// The walk over the pairs of an encoded map. Of one that [`validate`] refused, it yields those
-/// that can be read.
+/// Iterates over the pairs of an encoded map. For a map that [`validate`] refused, it yields the
+/// readable pairs.
 pub(crate) fn walk(bytes: &[u8]) -> Iter<'_> {
     split(bytes).unwrap_or(Iter { lengths: &[], data: &[] })
 }
@@ -61,7 +61,7 @@ fn take_u32(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((usize::try_from(u32::from_le_bytes(*head)).ok()?, rest))
 }
 
-/// A text, and what comes after its terminator.
+/// Takes a text. Also returns the bytes after its terminator.
 #[inline]
 fn take_text(data: &[u8], length: u64) -> Option<(&[u8], &[u8])> {
     let (text, rest) = data.split_at_checked(usize::try_from(length).ok()?)?;
@@ -132,7 +132,8 @@ impl Builder {
         self.head.len().saturating_sub(COUNT) / LENGTHS
     }
 
-    /// The encoded map; no bytes at all for an empty one, which hosts read as empty too.
+    /// Returns the encoded map. An empty map is encoded as no bytes, which hosts also read as
+    /// empty.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         let count = u32::try_from(self.count()).unwrap_or(u32::MAX);
         if let Some(head) = self.head.first_chunk_mut::<COUNT>() {

@@ -14,7 +14,7 @@ pub(crate) enum Field<'a> {
     Fixed64(u64),
     /// `string`, `bytes`, a message.
     Bytes(&'a [u8]),
-    /// `fixed32`, `float`: nothing here has one.
+    /// `fixed32` and `float`, which no message here uses.
     Fixed32,
 }
 
@@ -70,8 +70,7 @@ impl<'a> Fields<'a> {
         Err(Malformed)
     }
 
-    /// The last value of a field of bytes; empty if there is none, which is the default of the
-    /// format.
+    /// Returns the last value of a bytes field. Defaults to empty bytes, as the format requires.
     #[inline]
     pub(crate) fn bytes(mut self, number: u64) -> Result<&'a [u8], Malformed> {
         let mut found = &[][..];
@@ -84,7 +83,7 @@ impl<'a> Fields<'a> {
         Ok(found)
     }
 
-    /// The last value of a number or boolean; 0 if there is none.
+    /// Returns the last value of a number or boolean. Defaults to 0.
     #[inline]
     pub(crate) fn number(mut self, number: u64) -> Result<u64, Malformed> {
         let mut found = 0;
@@ -98,8 +97,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Writes a message. Field numbers are below 16, and a default value is left out, as the format
-/// wants.
+/// Writes a message. Field numbers are below 16. Default values are omitted, as the format
+/// requires.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Message(Vec<u8>);
 

@@ -31,7 +31,7 @@ thread_local! {
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// A buffer that is larger than this is not kept.
+/// Larger buffers are freed instead of reused.
 const KEPT: usize = 4096;
 
 impl RequestBuilder {
@@ -54,7 +54,7 @@ impl RequestBuilder {
     pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {
         self.push_lengths(name.len(), value.len());
         let end = self.bytes.len();
-        // Made longer once, so that there is one place where it may have to grow.
+        // Resized once, so that only this place may grow the buffer.
         self.bytes.resize(end + name.len() + value.len() + 2, 0);
         if let Some((first, rest)) = self.bytes.get_mut(end..).and_then(|texts| texts.split_at_mut_checked(name.len()))
         {
@@ -84,7 +84,7 @@ impl RequestBuilder {
         self.more.extend_from_slice(&lengths.to_le_bytes());
     }
 
-    /// Keeps the buffer for the next request.
+    /// Stores the buffer for the next request.
     #[inline]
     pub(crate) fn keep_buffer(&mut self) {
         if self.bytes.capacity() <= KEPT {
@@ -93,7 +93,7 @@ impl RequestBuilder {
         }
     }
 
-    /// The encoded map. Nothing is added after this.
+    /// Returns the encoded map. No pair may be added afterwards.
     pub(crate) fn finish(&mut self) -> Result<&[u8], TooLarge> {
         let mut start = 0;
         if !self.more.is_empty() {

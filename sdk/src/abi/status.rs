@@ -3,7 +3,7 @@ use core::num::NonZeroU32;
 
 /// Why a host refused a call: every status but `Ok`.
 ///
-/// A number the ABI does not define is kept as it is, because a host may be newer than this crate.
+/// A number that the ABI does not define is preserved, because a host may be newer than this crate.
 ///
 /// ```
 /// use proxy_filter::Status;
@@ -51,7 +51,7 @@ statuses! {
     INVALID_MEMORY_ACCESS = 6, "InvalidMemoryAccess";
     /// A queue is empty.
     EMPTY = 7, "Empty";
-    /// Another VM or thread changed the shared data meanwhile.
+    /// Another VM or thread changed the shared data in the meantime.
     CAS_MISMATCH = 8, "CasMismatch";
     /// A result has another type than expected.
     RESULT_MISMATCH = 9, "ResultMismatch";

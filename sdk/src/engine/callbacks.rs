@@ -4,7 +4,8 @@
 use crate::engine::life::Life;
 use core::any::Any;
 
-/// A set of callbacks of [`Context`](crate::Context) or [`StreamContext`](crate::tcp::StreamContext).
+/// A set of callbacks of [`Context`](crate::Context) or
+/// [`StreamContext`](crate::tcp::StreamContext).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallbackSet(u32);
 
@@ -49,18 +50,17 @@ callbacks! {
 }
 
 impl CallbackSet {
-    /// Completions: what a context waits for comes back in them, and they need to know what of the
-    /// stream is held.
+    /// Completions. They need to know which parts of the stream are paused.
     pub const COMPLETIONS: Self = Self::HTTP_CALLS.union(Self::TIMERS).union(Self::TASKS).union(Self::GRPC);
 
-    /// What callbacks wait for.
+    /// The callouts of callbacks.
     pub(crate) const CALLOUTS: Self = Self::HTTP_CALLS.union(Self::TIMERS).union(Self::GRPC);
 
-    /// What comes back from gRPC.
+    /// The callouts over gRPC.
     pub const GRPC: Self = Self::GRPC_CALLS.union(Self::GRPC_STREAMS);
 
-    /// Whether only futures wait for anything: the context is of one filter, and that is an async
-    /// function.
+    /// Returns whether only futures use callouts: the context belongs to one filter, which is an
+    /// async function.
     pub(crate) const fn are_only_futures(self) -> bool {
         self.intersects(Self::TASKS) && !self.intersects(Self::SEVERAL)
     }
@@ -100,12 +100,12 @@ pub trait Callbacks: Sized + 'static {
     }
 }
 
-/// Contexts that can wait for an `A`. The arguments of their attribute implement it: the host then
-/// finds the function in the module that it tells the answer.
+/// Contexts that can use callouts of type `A`. The arguments of their attribute implement this
+/// trait, and export the callback with which the host reports the completion.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say that it waits for a `{A}`",
-    label = "the host would not find a function in this module to tell the answer",
-    note = "say it in the attribute on its impl: `#[proxy_filter::context(http_calls)]` or `#[proxy_filter::root(http_calls)]` for an `HttpCall`, `timers` for a `Timer`, `grpc_calls` for a `GrpcCall`, `grpc_streams` for a `GrpcStream`"
+    message = "`{Self}` does not declare that it uses a `{A}`",
+    label = "the module would not export the callback of its completion",
+    note = "name it in the attribute on its impl: `#[proxy_filter::context(http_calls)]` or `#[proxy_filter::root(http_calls)]` for an `HttpCall`, `timers` for a `Timer`, `grpc_calls` for a `GrpcCall`, `grpc_streams` for a `GrpcStream`"
 )]
 pub trait Declares<A>: 'static {}
 

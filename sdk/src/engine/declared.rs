@@ -10,13 +10,13 @@ thread_local! {
     static DECLARED: Cell<Points> = const { Cell::new(Points::NONE) };
 }
 
-/// Notes what the module of the future that runs exports; what was noted before.
+/// Records the callouts that the module of the running future exports. Returns the previous record.
 #[inline]
 pub(crate) fn declare(points: Points) -> Points {
     DECLARED.replace(points)
 }
 
-/// Whether the future that runs may wait for this.
+/// Returns whether the running future may use this callout.
 #[inline]
 pub(crate) fn is_declared(points: Points) -> bool {
     DECLARED.get().intersects(points)

@@ -1,9 +1,9 @@
-//! Changing what a cell holds.
+//! Changing the value of a cell.
 
 use std::cell::Cell;
 
-/// Takes a value out of its cell, lets `body` use it, and puts it back. Nothing of the author's
-/// runs meanwhile: it would find an empty cell.
+/// Takes a value out of its cell, passes it to `body`, and puts it back. `body` must not run code
+/// of the filter author, which would find an empty cell.
 #[inline]
 pub(crate) fn edit<T: Default, R>(cell: &Cell<T>, body: impl FnOnce(&mut T) -> R) -> R {
     let mut value = cell.take();

@@ -4,7 +4,7 @@
 use crate::current;
 use crate::sys;
 
-/// Has host functions be about this context. False if the host does not know it any more.
+/// Selects the context for host functions. Returns false if the host does not know the context.
 #[inline]
 pub(crate) fn choose(context_id: u32) -> bool {
     current::set_effective(context_id);
@@ -16,7 +16,7 @@ pub(crate) fn choose(context_id: u32) -> bool {
 #[inline]
 pub(crate) fn back_to(root: u32) {
     if current::effective() != root {
-        // A host that does not know the root context any more tells it nothing.
+        // If the host does not know the root context, it makes no further calls for it.
         choose(root);
     }
 }

@@ -1,4 +1,4 @@
-//! Runs futures, from callbacks only: nothing runs while the host does something else.
+//! Polls futures. They run only in callbacks of the host.
 
 use crate::engine::edit::edit;
 use crate::engine::shared::{Shared, share};
@@ -14,29 +14,30 @@ use std::task::Wake;
 pub(crate) struct Executor<T: 'static, D: 'static> {
     /// By their numbers, from 1.
     places: RefCell<Vec<Shared<Task<T, D>>>>,
-    /// The first of those that wait to be used.
+    /// The first idle task.
     idle: Cell<Option<Shared<Task<T, D>>>>,
 }
 
-/// A future, and what is known about it.
+/// A future and its data.
 pub(crate) struct Task<T: 'static, D: 'static> {
     number: u32,
     owner: Cell<u32>,
     data: Cell<Option<D>>,
-    /// Taken out while it runs, and when it is over.
+    /// `None` while it runs and after it has completed.
     future: Cell<Option<BoxFuture<T>>>,
-    /// Taken out while it runs. The number in it besides, to see whether somebody has kept a waker.
+    /// `None` while it runs. The number is kept beside the waker to detect whether code has stored
+    /// a clone of the waker.
     waker: Cell<Option<(Arc<Number>, Waker)>>,
     runs: Cell<bool>,
     /// It was removed while it ran.
     removed: Cell<bool>,
-    /// The next one that waits to be used.
+    /// The next idle task.
     next: Cell<Option<Shared<Task<T, D>>>>,
 }
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// A task, the context it belongs to, and what is known about it.
+/// A task, its context and its data.
 pub(crate) type Found<T, D> = (Shared<Task<T, D>>, u32, D);
 
 impl<T, D> core::fmt::Debug for Task<T, D> {
@@ -51,13 +52,14 @@ const OWN: usize = 2;
 thread_local! {
     /// The tasks that were woken and have not run since, in that order.
     static WOKEN: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
-    /// Whether there are some.
+    /// Whether any task is woken.
     static ANY_WOKEN: Cell<bool> = const { Cell::new(false) };
-    /// The task that runs, and what its own wakers have in them; 0 if none does.
+    /// The running task, and the data pointer of its own wakers; 0 if no task runs.
     static RUNNING: Cell<(u32, *const ())> = const { Cell::new((0, core::ptr::null())) };
 }
 
-/// Wakers may be sent anywhere, so this one has no more than a number: 0 when its task is gone.
+/// Wakers may be sent to other threads, so a waker contains only a number. The number is 0 when the
+/// task is gone.
 struct Number(AtomicU32);
 
 impl Wake for Number {
@@ -114,7 +116,7 @@ pub(crate) fn task_of(waker: &Waker) -> u32 {
 }
 
 fn woken<T>(body: impl FnOnce(&mut Vec<u32>) -> T) -> Option<T> {
-    // A waker that outlives the thread wakes nobody.
+    // A waker that outlives the thread has no effect.
     WOKEN.try_with(|cell| edit(cell, body)).ok()
 }
 
@@ -161,8 +163,8 @@ impl<T, D: Clone> Executor<T, D> {
         Self { places: RefCell::new(Vec::new()), idle: Cell::new(None) }
     }
 
-    /// Adds a future. It runs when it is polled for the first time. `data` is made from what was
-    /// known about the one that had the place before.
+    /// Adds a future. It runs when it is first polled. `data` creates its data from the data of the
+    /// slot's previous task.
     pub(crate) fn spawn(
         &self,
         owner: u32,
@@ -183,7 +185,7 @@ impl<T, D: Clone> Executor<T, D> {
             self.idle.set(task.next.get());
             return task;
         }
-        // Nothing runs while the list is borrowed: it is never in use.
+        // No task runs while the list is borrowed, so the borrow does not fail.
         let mut places = self.places.try_borrow_mut().ok();
         let number = places.as_ref().map_or(0, |places| places.len() + 1);
         let task = share(Task {
@@ -202,7 +204,7 @@ impl<T, D: Clone> Executor<T, D> {
         task
     }
 
-    /// The task with this number, the context it belongs to, and what is known about it.
+    /// Returns the task with this number, its context and its data.
     pub(crate) fn find(&self, number: u32) -> Option<Found<T, D>> {
         let task = *self.places.try_borrow().ok()?.get((number as usize).checked_sub(1)?)?;
         let data = task.data.take()?;
@@ -210,7 +212,7 @@ impl<T, D: Clone> Executor<T, D> {
         Some((task, task.owner.get(), data))
     }
 
-    /// Lets a task run. None if it is over, or if it runs already.
+    /// Polls a task. Returns `None` if the task has completed or is already running.
     pub(crate) fn poll(&self, task: Shared<Task<T, D>>) -> Option<Poll<T>> {
         let mut future = task.future.take()?;
         let (number, waker) = task.waker.take().unwrap_or_else(|| {
@@ -225,7 +227,7 @@ impl<T, D: Clone> Executor<T, D> {
         task.runs.set(false);
         fill(&task.waker, (number, waker));
         if task.removed.take() {
-            // The place was kept until now, so that no other task got it.
+            // The slot stays reserved until now, so no other task could use it.
             self.recycle(task);
         } else if result.is_pending() {
             fill(&task.future, future);
@@ -255,7 +257,7 @@ impl<T, D: Clone> Executor<T, D> {
             if Arc::strong_count(&number) == OWN {
                 fill(&task.waker, (number, waker));
             } else {
-                // What somebody has kept wakes nobody any more.
+                // Wakers that were stored elsewhere have no effect from now on.
                 number.0.store(0, Ordering::Relaxed);
             }
         }

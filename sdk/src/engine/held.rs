@@ -1,6 +1,6 @@
-//! Which part of a stream a filter holds.
+//! The paused parts of a stream.
 
-/// A part of a stream that a callback can hold, and a completion let go.
+/// A part of a stream that a callback can pause and a completion can resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     RequestHeaders,
@@ -13,7 +13,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// Whether it is a part of the request, or comes from the client of a connection.
+    /// Returns whether it is a part of the request, or data from the client of a connection.
     #[inline]
     pub(crate) const fn is_request(self) -> bool {
         !matches!(self, Self::ResponseHeaders | Self::ResponseBody | Self::ResponseTrailers)
@@ -30,7 +30,7 @@ impl Part {
     }
 }
 
-/// What of a message is held: its callback stopped it, and nothing has let it go since.
+/// The paused parts of a message: a callback paused them, and they were not resumed since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Held(u32);
 

@@ -29,7 +29,7 @@ pub enum Http {}
 #[derive(Debug)]
 pub enum Tcp {}
 
-/// A kind of streams, in words.
+/// A kind of streams, as named in messages.
 pub trait KindOfStream {
     /// What the host has given a filter of the other kind, and where that filter belongs.
     const WRONG: &'static str;

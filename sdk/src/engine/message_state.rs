@@ -1,4 +1,4 @@
-//! What is remembered of one message of a stream between its callbacks.
+//! The state of one message of a stream between its callbacks.
 
 use crate::engine::held::Held;
 use crate::fields::header_map::ContentLength;
@@ -9,7 +9,7 @@ use std::cell::Cell;
 pub struct MessageState {
     /// `content-length` was removed from the headers.
     length_removed: Cell<bool>,
-    /// The headers callback paused the message: nothing of it was forwarded.
+    /// The headers callback paused the message, so no part of it was forwarded.
     pub(crate) headers_paused: Cell<bool>,
     /// The parts that callbacks and completions pause now.
     held: Cell<Held>,

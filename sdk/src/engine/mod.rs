@@ -1,5 +1,5 @@
-//! What runs a module: the table of contexts, the executor of futures, the state of each message. No code of an author runs
-//! while anything here is borrowed.
+//! The state of a module: the executor of futures and the state of each message. Code of a filter
+//! author never runs while this state is borrowed.
 
 pub(crate) mod callbacks;
 pub(crate) mod declared;

@@ -34,8 +34,8 @@ impl Point {
         matches!(self, Self::RequestHeaders | Self::ResponseHeaders)
     }
 
-    /// Why it cannot be awaited in a module that does not export its callback. The method of
-    /// `Exchange` that waits for it is also the argument of the attribute.
+    /// The message of the error in a module that does not export its callback. The method of
+    /// `Exchange` that awaits it is also the argument of the attribute.
     pub(crate) const fn not_exported(self) -> &'static str {
         match self {
             Self::Created | Self::RequestHeaders => not_exported!("request_headers"),
@@ -68,13 +68,13 @@ impl Points {
     /// What every filter has.
     pub const FIRST: Self = Self(Point::RequestHeaders.bit());
 
-    /// Answers to calls.
+    /// Completions of HTTP calls.
     pub const HTTP_CALLS: Self = Self(1 << 16);
     /// The tick.
     pub const TIMERS: Self = Self(1 << 17);
-    /// Answers to gRPC calls.
+    /// Completions of gRPC calls.
     pub const GRPC_CALLS: Self = Self(1 << 19);
-    /// What comes on gRPC streams.
+    /// Events of gRPC streams.
     pub const GRPC_STREAMS: Self = Self(1 << 20);
     /// Items in queues.
     pub const QUEUES: Self = Self(1 << 18);

@@ -1,10 +1,10 @@
 //! Places that live as long as the module and are used again.
 
-/// A place that several owners may hold while none of them is borrowed.
+/// A slot that several owners may reference while it is not borrowed.
 ///
-/// Places are never given back to the allocator: on wasm the module ends with its memory, and natively a test leaves a few hundred
-/// bytes for each VM it starts. In return a pointer costs nothing to copy, no count has to be kept, and a module that frees nothing else
-/// has no code for it.
+/// Slots are never freed. On wasm, the memory ends with the module. Natively, a test leaks a few
+/// hundred bytes for each VM. In return, copying a pointer costs nothing and no reference count is
+/// needed. A module that frees no other memory contains no code for it.
 pub(crate) type Shared<T> = &'static T;
 
 /// Makes a place.

@@ -90,7 +90,7 @@ impl Progress {
     /// Records where the last chunk ends after the future's edits. A chunk that was forwarded while
     /// the future waited for the next one is no part of what is visible.
     ///
-    /// `measures` if the size may be the one from before the edits: the callback of trailers, unlike
+    /// `measures` if the size may be that before the edits: the callback of trailers, unlike
     /// one with data, does not say how much is buffered.
     #[inline]
     pub(crate) fn note_end(&self, body: &Body, measures: bool) {

@@ -24,7 +24,8 @@ use crate::host::buffer;
 use crate::http::log_context::LogContext;
 use crate::plugin::registration::NewContext;
 
-/// `proxy_on_context_create`: a root context if there is no parent, a stream of that root context otherwise.
+/// `proxy_on_context_create`: creates a root context if there is no parent, and otherwise a stream
+/// of that root context.
 pub fn on_context_create<R: NewContext>(contexts: &Contexts<R>, context_id: u32, parent_context_id: u32) {
     if parent_context_id != 0 {
         return contexts.create_stream(context_id, parent_context_id);
@@ -94,7 +95,8 @@ fn delete_root<R: NewContext>(contexts: &Contexts<R>, context_id: u32) {
     }
 }
 
-/// What futures of other root contexts have in flight for one that is gone goes on with those, or fails.
+/// Moves pending callouts of other contexts' futures from a deleted root context to another root
+/// context, or fails them.
 #[cold]
 fn inherit<R: NewContext>(contexts: &Contexts<R>, gone: u32) {
     let heir = contexts.any_root();
@@ -118,8 +120,8 @@ fn inherit<R: NewContext>(contexts: &Contexts<R>, gone: u32) {
     }
 }
 
-/// A root context is gone, and what the host did over gRPC for it: futures of other contexts that wait for that get an
-/// error.
+/// Fails the gRPC callouts that the host made for a deleted root context and that futures of other
+/// contexts wait for.
 #[cfg(feature = "grpc")]
 #[cold]
 fn abandon_grpc<R: NewContext>(contexts: &Contexts<R>, root: u32) {

@@ -15,7 +15,7 @@ use core::marker::PhantomData;
 
 /// What any call returns.
 pub trait FieldLiteral: Sized {
-    /// Asks whether the call takes a literal that is no field.
+    /// Asks whether the call accepts a literal that is not a valid field.
     #[must_use]
     #[inline]
     fn __proxy_filter_literal(self, ask: impl FnOnce(FieldCall<Self>)) -> Self {
@@ -72,7 +72,7 @@ impl FieldCall<HttpCall> {
     pub fn takes_target<L: FieldText>(self, _literal: L) {}
 }
 
-/// Nothing has it: it is there for its message.
+/// No type implements it. It exists for its error message.
 #[diagnostic::on_unimplemented(
     message = "this literal can never be a `{Self}`",
     label = "the call takes a `{Self}` here",

@@ -86,7 +86,8 @@ pub fn on_grpc_close<R: NewContext>(contexts: &Contexts<R>, root: u32, token: u3
     }
 }
 
-/// Runs a stream's handler. The host may tell of streams that nobody knows: those that failed while they were opened.
+/// Runs the handler of a stream. The host may report events of unknown streams: those that failed
+/// while they were opened.
 fn event<'a, R: NewContext>(
     contexts: &Contexts<R>,
     root: u32,
@@ -112,7 +113,8 @@ fn event<'a, R: NewContext>(
             run(&mut ());
             true
         }
-        // Hosts deliver events on the root context. One that does not know the stream any more has ended it.
+        // Hosts deliver events on the root context. If the host does not know the stream, the
+        // stream has ended.
         Some(stream) => {
             let alive = effective::choose(owner);
             if alive {

@@ -32,8 +32,8 @@ exports! {
     /// `proxy_on_response_headers`.
     on_response_headers(_number_of_headers, end_of_stream): Response[0], |stream| Refusal::Reply, |context| {
         if has::<R::Context>(Response::BODY.union(CallbackSet::COMPLETIONS)) {
-            // A local reply may follow an upstream's response: what was known about that one is
-            // void.
+            // A local reply may follow an upstream's response. The state of that response is then
+            // obsolete.
             stream.response.reset();
         }
         headers::<Response, _>(context, &stream.response, end_of_stream != 0)

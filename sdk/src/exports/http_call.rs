@@ -18,7 +18,7 @@ pub fn on_http_call_response<R: NewContext>(
     number_of_trailers: u32,
 ) {
     complete::enter_root::<R>(root);
-    // The call of a stream that is over is not known any more.
+    // The registry does not know the call if its stream has ended.
     let is_known = arrive::<R, HttpCall>(
         contexts,
         root,

@@ -17,7 +17,8 @@ use crate::sys::table::{Entry, Table};
 use core::marker::PhantomData;
 use std::cell::Cell;
 
-/// A root context that has no part in making stream contexts, which are all the same. The registration implements it.
+/// A root context that does not take part in creating stream contexts, which are all equal. The
+/// registration implements it.
 pub trait StatelessRoot: RootContext {
     /// What `new_context` returns for every stream.
     fn only_context() -> Self::Context;
@@ -30,20 +31,24 @@ impl<C: Unconfigured> StatelessRoot for UnconfiguredRoot<C> {
     }
 }
 
-/// What stands for the contexts of a filter without state. [`Contexts`](crate::dispatch::contexts::Contexts) keeps a context for each stream and needs to be
-/// told when the stream begins and ends, which are two of three callbacks of a filter that edits a header. A context that has no
-/// size, is made without its root context, and has no destructor need not be kept: each callback makes it.
+/// Replaces the contexts of a filter without state.
+/// [`Contexts`](crate::dispatch::contexts::Contexts) stores a context for each stream, and needs
+/// the callbacks for the beginning and end of the stream. For a filter that edits a header, these
+/// are two of three callbacks. A context that has no size, is created without its root context and
+/// has no destructor need not be stored: each callback creates it.
 ///
-/// So there is no root context, and no borrow that a host could meet when it enters the module again. Callbacks for streams that are
-/// over find a context, too; the host answers their calls with a status. Only if the filter looks at bodies is something kept of a
-/// stream, from its first callback to `proxy_on_delete`, which is exported then. (A callback after that would leave a few bytes
-/// behind. Envoy has one in one case: after a reply and a reset in the same callback, which no filter can order here.)
+/// There is therefore no root context, and no borrow that a reentrant call could meet. Callbacks
+/// for ended streams find a context too, and the host returns a status for their calls. State of a
+/// stream exists only if the filter reads bodies, from its first callback to `proxy_on_delete`,
+/// which the module then exports. (A callback after `proxy_on_delete` would leak a few bytes. Envoy
+/// makes one only after a local reply and a reset in the same callback, which no filter can request
+/// here.)
 pub struct Stateless<R: StatelessRoot> {
     streams: Table<Messages>,
     root: PhantomData<fn() -> R>,
 }
 
-/// What is remembered of a stream.
+/// The state of a stream.
 struct Messages {
     request: MessageState,
     response: MessageState,
@@ -64,8 +69,9 @@ impl Messages {
     }
 }
 
-/// Whether nobody can tell how many values of a type there are. The registration asserts it of the context of a filter that looks
-/// stateless: `new_context` may return a constant that has its type's name, or the type have a destructor.
+/// Returns whether values of a type are indistinguishable. The registration asserts it for the
+/// context of a filter that looks stateless: `new_context` may return a constant with the name of
+/// its type, or the type may have a destructor.
 pub const fn is_stateless<C>() -> bool {
     size_of::<C>() == 0 && !core::mem::needs_drop::<C>()
 }
@@ -136,23 +142,26 @@ where
         CONTINUE
     }
 
-    /// `proxy_on_log`. Where Envoy uses the module as an access logger, the id is a root context's; what can be read is the stream's, and
-    /// so it is a stream's end as any other.
+    /// `proxy_on_log`. If Envoy uses the module as an access logger, the id is that of a root
+    /// context. The readable data is that of the stream, so it is handled like the end of any
+    /// stream.
     pub fn on_log(&self, context_id: u32) {
         observe::<R>(Callback::LOG, context_id, |context| context.on_log(&LogContext::new()));
     }
 
-    /// `proxy_on_delete`, also of root contexts and of streams that had no other callback: nothing is kept of those.
+    /// `proxy_on_delete`. Also called for root contexts and for streams without other callbacks,
+    /// which have no state.
     pub fn on_delete(&self, context_id: u32) {
         match self.streams.remove(context_id) {
-            // In use: the callback that runs gives it back when it is over.
+            // The state is in use. The running callback releases it on return.
             Some(stream) if stream.running.get() > 0 => stream.deleted.set(true),
             Some(stream) => self.streams.recycle(stream),
             None => {}
         }
     }
 
-    /// Runs a callback, then sends its reply or applies the failure policy. Returns the callback's result.
+    /// Runs a callback. Then sends its local reply or applies the failure policy. Returns the
+    /// callback's result.
     #[inline]
     fn run(
         &self,
@@ -182,7 +191,7 @@ where
         result
     }
 
-    /// What is remembered of a stream; nothing yet, if this is its first callback.
+    /// Returns the state of a stream, which is empty in its first callback.
     fn stream(&self, id: u32) -> Shared<Entry<Messages>> {
         self.streams.get(id).unwrap_or_else(|| {
             let (stream, _) = self.streams.insert(id, Messages::new);
@@ -193,7 +202,7 @@ where
     }
 }
 
-/// Runs a callback whose failure is only logged.
+/// Runs a callback, and only logs a failure.
 #[inline]
 fn observe<R: StatelessRoot>(callback: Callback, id: u32, body: impl FnOnce(&mut R::Context) -> Result<()>) {
     current::enter(callback, id);
@@ -210,7 +219,7 @@ fn as_the_response(stream: &Messages) -> Refusal {
     Refusal::of_response(&stream.response)
 }
 
-/// The callbacks that are about the life of a context, and what a context that lives can wait for.
+/// The callbacks for the lifetime of a context, and the callouts that need one.
 const LIFE: CallbackSet =
     CallbackSet::ON_CREATE.union(CallbackSet::ON_DONE).union(CallbackSet::ON_DELETE).union(CallbackSet::COMPLETIONS);
 

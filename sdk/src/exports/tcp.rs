@@ -86,8 +86,8 @@ where
     });
 }
 
-/// `proxy_on_request_headers` of a module whose filters are all of connections: a request that was
-/// forwarded would pass without the filter.
+/// `proxy_on_request_headers` of a module that has only filters of connections. It denies the
+/// request, which would otherwise be forwarded without the filter.
 #[inline]
 pub fn refuse_request<R: NewContext>(
     contexts: &Contexts<R>,

@@ -1,4 +1,4 @@
-//! Waiting for all of several futures.
+//! Waiting for several futures together.
 
 use core::future::poll_fn;
 use core::pin::{Pin, pin};

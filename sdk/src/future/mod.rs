@@ -1,9 +1,9 @@
 //! Running several futures at once: [`join`], [`join_all`], [`select`], and [`spawn`].
 //!
 //! They work in filters that are async functions, and in their root tasks. `join` and `select` poll
-//! every future whenever the function runs, so they also work with what is awaited of an
-//! [`Exchange`](crate::Exchange). The crate `futures` has more of the kind, and works with callouts
-//! unchanged.
+//! every future whenever the function runs. They therefore also work with the futures of an
+//! [`Exchange`](crate::Exchange). The crate `futures` has more combinators, which work with
+//! callouts unchanged.
 
 pub(crate) mod join;
 pub(crate) mod select;

@@ -73,7 +73,7 @@ pub fn spawn(future: impl Future<Output = Result<()>> + 'static) -> Result<()> {
     Ok(())
 }
 
-/// A future is over: its place is given back once it has returned.
+/// Releases the slot of a completed future once it has returned.
 fn finish(number: u32) {
     let Some((running, ..)) = task::find(number) else { return };
     let over = take(|(_, task)| task.is(running));
@@ -88,7 +88,7 @@ fn take(is_taken: impl Fn(&(u32, RootTask)) -> bool) -> Vec<(u32, RootTask)> {
         *spawned = kept;
         taken
     };
-    // Root contexts alive at the end of a native thread are dropped when there may be no list.
+    // The list may already be destroyed when a native thread ends with live root contexts.
     SPAWNED.try_with(|spawned| edit(spawned, split)).unwrap_or_default()
 }
 

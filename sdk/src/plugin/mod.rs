@@ -62,8 +62,8 @@ use crate::sys;
 /// ```
 ///
 /// # Errors
-/// [`NotFound`](crate::ErrorKind::NotFound) if the host is not waiting for the context of the
-/// running callback, for example after a first call.
+/// Fails with [`NotFound`](crate::ErrorKind::NotFound) if the host does not wait for the context of
+/// the running callback, for example after a first call.
 ///
 /// Source: ABI 0.2.1, `proxy_done`; Envoy 1.40, `WasmBase::done`.
 #[doc(alias = "proxy_done")]

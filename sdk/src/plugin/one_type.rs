@@ -22,7 +22,7 @@ pub trait Unconfigured: Callbacks {
 
 /// A filter of one type with a configuration.
 pub trait Configured: Callbacks {
-    /// What the root context keeps.
+    /// The configuration that the root context stores.
     type Config: 'static;
 
     /// Reads it.
@@ -115,7 +115,7 @@ pub fn by_default<C: ByDefault>() -> C {
     C::by_default()
 }
 
-/// Types that filters create for each stream from what they keep of their configuration.
+/// Types that filters create for each stream from the stored configuration.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not implement `From<&{K}>`",
     label = "the filter creates one of these for each stream, from its configuration",
@@ -161,7 +161,7 @@ pub trait FromJson: Sized {
     /// Reads it.
     ///
     /// # Errors
-    /// What is wrong with the configuration, with the path of the field.
+    /// Fails with a description of the mistake in the configuration and the path of its field.
     fn from_json(configuration: &Configuration) -> Result<Self>;
 }
 
@@ -177,7 +177,7 @@ impl<T: serde::de::DeserializeOwned> FromJson for T {
 /// Reads the configuration of a filter.
 ///
 /// # Errors
-/// What is wrong with it, with the path of the field.
+/// Fails with a description of the mistake in the configuration and the path of its field.
 #[inline]
 pub fn read_config<T: FromJson>(configuration: &Configuration) -> Result<T> {
     T::from_json(configuration)

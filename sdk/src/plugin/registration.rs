@@ -1,4 +1,4 @@
-//! `NewContext`: creates a root context when the host asks for one.
+//! `NewContext`: creates a root context when the host requests one.
 
 use crate::engine::callbacks::CallbackSet;
 use crate::error::kind::ErrorKind;
@@ -8,7 +8,7 @@ use crate::host::property;
 use crate::plugin::root_context::RootContext;
 use core::any::Any;
 
-/// Creates the root context that the host asks for. The macro `root` implements it.
+/// Creates the root context that the host requests. The macro `root` implements it.
 pub trait NewContext: RootContext {
     /// The kinds of callouts that the root contexts of the module may send, as their attributes
     /// say.

@@ -115,8 +115,7 @@ pub trait RootContext: Sized + 'static {
     /// [registered](SharedQueue::register).
     ///
     /// It runs once for each item, after the callback that enqueued it, in the VM that registered
-    /// the queue last. The queue may be empty by then: every VM that knows it can dequeue its
-    /// items.
+    /// the queue last. The queue may then be empty: every VM that uses it can dequeue its items.
     ///
     /// # Errors
     /// An `Err` is logged and has no other effect: the remaining items stay in the queue.
@@ -179,11 +178,11 @@ pub trait RootContext: Sized + 'static {
     /// Called by a foreign function of the host, during [`foreign::call`](crate::foreign::call) or
     /// at any later time.
     ///
-    /// The meaning of the id and the bytes is a convention between the host and the module. Calls
-    /// for streams arrive at [`Context::on_foreign_function`](crate::Context::on_foreign_function)
-    /// and [`StreamContext::on_foreign_function`](crate::tcp::StreamContext::on_foreign_function).
-    /// If the host calls while a callback of the same context runs (reentrantly from its own call,
-    /// for example), the SDK delivers the call when that callback has returned.
+    /// The host and the module agree on the meaning of the id and the bytes. Calls for streams
+    /// arrive at [`Context::on_foreign_function`](crate::Context::on_foreign_function) and
+    /// [`StreamContext::on_foreign_function`](crate::tcp::StreamContext::on_foreign_function). If
+    /// the call is reentrant, for a context whose callback runs, the SDK delivers it when that
+    /// callback has returned.
     ///
     /// No foreign function of Envoy calls back. `resolve_lua` of nginx (`ngx_wasm_module`) does,
     /// with the id 0. In tests, functions added with `Host::foreign_function` of the embedded host
@@ -234,12 +233,11 @@ pub trait RootContext: Sized + 'static {
         Ok(())
     }
 
-    /// Called when the plugin ends. Return `true` if there is nothing left to do: the context is
-    /// then dropped.
+    /// Called when the plugin ends. Return `true` if no work remains: the context is then dropped.
     ///
     /// Return `false` to keep the context until [`plugin::done`](crate::plugin::done) is called.
     /// Until then it receives the results of callouts, items of queues, and ticks. A host waits
-    /// only if the VM stays alive, as it does when the plugin is reconfigured; otherwise no
+    /// only if the VM stays alive, for example when the plugin is reconfigured. Otherwise no
     /// callback of this context runs afterwards.
     ///
     /// Envoy calls it when the last stream of the root context has ended. After a change of the

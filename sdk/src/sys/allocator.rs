@@ -4,13 +4,13 @@ use crate::abi::log_level::LogLevel;
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A global allocator that logs when the allocator inside has no memory left.
+/// A global allocator that logs when the inner allocator is out of memory.
 ///
-/// Rust ends a module without memory with a bare `unreachable` instruction: no panic, no hook, no
-/// line. This allocator writes `out of memory` at [`LogLevel::Critical`] before that. An allocation
-/// that may fail, `Vec::try_reserve` for example, logs the same line, and the module lives on. The
-/// line is written for the first failure of a VM, the second, the fourth, the eighth and so on, so
-/// that a client cannot fill the log.
+/// Without memory, Rust executes a bare `unreachable` instruction: no panic, no hook, no log line.
+/// This allocator first logs `out of memory` at [`LogLevel::Critical`]. An allocation that may
+/// fail, such as `Vec::try_reserve`, logs the same line, and the module continues. The line is
+/// logged for the first failure of a VM, the second, the fourth, the eighth and so on. A client can
+/// therefore not fill the log.
 ///
 /// The feature `log-out-of-memory` is on by default. It makes this the global allocator of each
 /// wasm module, around the one of the standard library. A filter with an allocator of its own turns
@@ -42,7 +42,8 @@ pub struct LogOutOfMemory<A>(
 unsafe impl<A: GlobalAlloc> GlobalAlloc for LogOutOfMemory<A> {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller keeps the contract, which is the same.
+        // SAFETY: the caller upholds the contract of this method, which is also that of the inner
+        // one.
         checked(unsafe { self.0.alloc(layout) })
     }
 
@@ -69,8 +70,8 @@ fn checked(block: *mut u8) -> *mut u8 {
 
 static FAILURES: AtomicU32 = AtomicU32::new(0);
 
-/// Allocates nothing, and calls `proxy_log` only: Envoy traps other host functions while it asks
-/// the module for memory.
+/// Allocates no memory, and calls only `proxy_log`: Envoy traps other host functions while it
+/// allocates memory in the module.
 #[cold]
 #[inline(never)]
 fn report() {
@@ -100,7 +101,7 @@ mod tests {
     // SAFETY: blocks are the system's, or null.
     unsafe impl GlobalAlloc for Small {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            // SAFETY: the caller keeps the contract.
+            // SAFETY: the caller upholds the contract.
             if layout.size() > 64 { core::ptr::null_mut() } else { unsafe { System.alloc(layout) } }
         }
 

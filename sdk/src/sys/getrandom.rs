@@ -2,8 +2,8 @@
 
 use getrandom::Error;
 
-/// What the crate calls if it is compiled with `--cfg getrandom_backend="custom"`. Its versions 0.3
-/// and 0.4 know it by this name.
+/// The crate calls this function if it is compiled with `--cfg getrandom_backend="custom"`. Its
+/// versions 0.3 and 0.4 use this name.
 ///
 /// # Safety
 /// `bytes` points to `size` bytes that may be written. They need not be initialised.
@@ -11,7 +11,7 @@ use getrandom::Error;
 unsafe extern "Rust" fn __getrandom_v03_custom(bytes: *mut u8, size: usize) -> Result<(), Error> {
     // SAFETY: by the contract of this function, all of them may be written.
     unsafe { bytes.write_bytes(0, size) };
-    // SAFETY: they are initialised now, and nobody else has them during the call.
+    // SAFETY: the bytes are now initialised, and no other code accesses them during the call.
     let bytes = unsafe { core::slice::from_raw_parts_mut(bytes, size) };
     crate::sys::fill_random(bytes).map_err(|_| Error::UNSUPPORTED)
 }

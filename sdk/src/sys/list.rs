@@ -1,8 +1,8 @@
 /// Hands the list of all host functions of ABI 0.2.1 to another macro.
 ///
 /// A parameter is a `u32`, an `i32`, an `i64`, a `u64` or `Bytes` (a pointer and a length on the
-/// wire). A result is a `u32`, a `u64` or a `Buffer` (bytes the host puts into memory it asked this
-/// module for). Every function returns a status besides.
+/// wire). A result is a `u32`, a `u64` or a `Buffer` (bytes in memory that the host allocated in
+/// this module). Every function also returns a status.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __for_each_host_function {

@@ -2,11 +2,12 @@
 //! memory, a conversion of text, a box with one destructor, and the index that tables of all types
 //! share.
 //!
-//! [`for_each_host_function`](crate::__for_each_host_function) is the one list. From it come the
-//! wasm imports with their safe wrappers (`wasm.rs`), the same functions on other targets, where a
-//! thread-local [`HostFunctions`](native::HostFunctions) answers (`native.rs`), and the table of
-//! the embedded host. A wrapper takes and returns values only: what the host allocated is adopted
-//! once, outs are initialised, and any status but `Ok` is an `Err` that keeps its number.
+//! [`for_each_host_function`](crate::__for_each_host_function) is the only list of host functions.
+//! Three parts are generated from it: the wasm imports with their safe wrappers (`wasm.rs`), the
+//! same functions on other targets (`native.rs`), and the table of the embedded host. On other
+//! targets, a thread-local [`HostFunctions`](native::HostFunctions) implements the functions. A
+//! wrapper takes and returns only values: memory that the host allocated is adopted once, and
+//! results are initialised. Any status but `Ok` is an `Err` that preserves its number.
 
 #[allow(unsafe_code, reason = "an allocator is unsafe to implement")]
 pub(crate) mod allocator;

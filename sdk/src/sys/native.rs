@@ -1,6 +1,8 @@
-//! The host functions on targets that are not wasm: a host installed for the current thread answers them.
+//! The host functions on targets other than wasm. A host that is installed for the current thread
+//! implements them.
 //!
-//! This is what makes `cargo test` run a filter without wasm, under a debugger or Miri. No unsafe code is involved.
+//! With this module, `cargo test` runs a filter without wasm, under a debugger or Miri. It contains
+//! no unsafe code.
 
 use crate::abi::status::Status;
 use core::ptr::NonNull;
@@ -12,23 +14,25 @@ thread_local! {
     static GENERATION: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Makes `host` answer the host functions on this thread, or nobody.
+/// Installs `host` for the host functions on this thread, or removes the installed host.
 pub fn install(host: Option<Rc<dyn HostFunctions>>) {
     GENERATION.set(GENERATION.get().wrapping_add(1));
     HOST.with(|cell| *cell.borrow_mut() = host);
 }
 
-/// A number that is another for another host: what one host gave, such as a metric's id, is nothing to the next.
+/// A number that changes with the installed host. Values of one host, such as a metric's id, are
+/// not valid for the next.
 pub(crate) fn generation() -> u32 {
     GENERATION.get()
 }
 
-/// Whether a host answers on this thread.
+/// Returns whether a host is installed on this thread.
 pub fn is_installed() -> bool {
     installed().is_some()
 }
 
-/// The host of this thread; none while the thread ends, when contexts that are still alive are dropped.
+/// Returns the host of this thread. Returns `None` while the thread ends, when remaining contexts
+/// are dropped.
 fn installed() -> Option<Rc<dyn HostFunctions>> {
     HOST.try_with(|cell| cell.borrow().clone()).ok().flatten()
 }
@@ -44,14 +48,16 @@ pub fn call_constructors() {}
 /// `nosys` of WASI.
 const NOT_IMPLEMENTED: u32 = 52;
 
-/// Fills bytes with random ones, at most 64 KiB: `random_get` of WASI preview 1, answered by the installed host.
+/// Fills `bytes` with random bytes, at most 64 KiB. The installed host implements this `random_get`
+/// of WASI preview 1.
 pub fn random_get(bytes: &mut [u8]) -> Result<(), Status> {
     crate::sys::wasi::check_wasi(installed().map_or(NOT_IMPLEMENTED, |host| host.random_get(bytes)))
 }
 
 macro_rules! natives {
     ($($name:ident($($parameter:ident: $kind:ident),*) -> ($($out:ident: $out_kind:ident),*);)*) => {
-        /// What a host provides. A function it does not provide answers `Unimplemented`.
+        /// The functions of a host. The default implementation of each function returns
+        /// `Unimplemented`.
         #[allow(unused_variables, reason = "the default bodies use no parameter")]
         pub trait HostFunctions {
             $(
@@ -68,9 +74,10 @@ macro_rules! natives {
         }
 
         $(
-            #[doc = concat!("`", stringify!($name), "` of ABI 0.2.1, answered by the installed host.")]
+            #[doc = concat!("`", stringify!($name), "` of ABI 0.2.1, implemented by the installed host.")]
             pub fn $name($($parameter: natives!(@type $kind)),*) -> Result<($(natives!(@type out $out_kind)),*), Status> {
-                // The host may call back into the module, which calls host functions again: nothing is borrowed meanwhile.
+                // The host may call the module, which calls host functions again. No borrow is held
+                // during the call.
                 match installed() {
                     Some(host) => host.$name($($parameter),*),
                     None => Err(Status::UNIMPLEMENTED),

@@ -1,4 +1,4 @@
-//! The contexts, callouts and waiting futures by id: [`Table`].
+//! [`Table`]: contexts, callouts and futures by id.
 
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -7,13 +7,12 @@ use std::cell::Cell;
 
 /// Entries by id.
 ///
-/// Ids come from the host: small, increasing, shared by roots and streams. The entry that was
-/// created last is at the front, where it costs next to nothing: streams that come one after the
-/// other never go further. Those that overlap are moved behind it into chains. Fibonacci hashing
-/// spreads consecutive ids evenly over them whatever range is alive, so that a look-up does not
-/// slow down as streams are added. A look-up hands out the entry itself: nothing here is borrowed
-/// while a context's own code runs. Entries are used again, so that a module that has seen its
-/// busiest moment allocates no more of them.
+/// Ids come from the host: small, increasing, and shared by roots and streams. The newest entry is
+/// at the front, where a look-up costs almost nothing. Streams that do not overlap use only the
+/// front; others move behind it into chains. Fibonacci hashing spreads consecutive ids evenly over
+/// the chains, so a look-up does not slow down as streams are added. A look-up returns the entry
+/// itself, so the table is not borrowed while a context's code runs. Entries are reused: the table
+/// allocates no more entries than the largest number in use at once.
 ///
 /// With a `HashTable` of the crate `hashbrown` in the place of the chains, and the same hash, modules
 /// are larger and slower: `auth_callout` of the bench filters has 33,617 bytes instead of 30,071,
@@ -42,7 +41,7 @@ impl<T> Deref for Entry<T> {
     }
 }
 
-/// What the index knows of an entry.
+/// The part of an entry that the index uses.
 struct Head {
     id: Cell<u32>,
     next: Chain,
@@ -54,13 +53,13 @@ type Link = NonNull<Head>;
 /// The first entry of a list.
 type Chain = Cell<Option<Link>>;
 
-/// The id of an entry that waits to be used. Hosts give it to the VM, and to no context.
+/// The id of an idle entry. Hosts assign this id to the VM, and to no context.
 const VACANT: u32 = 0;
 /// 2^32 divided by the golden ratio.
 const FIBONACCI: u32 = 0x9e37_79b9;
 const SMALLEST: usize = 8;
 
-/// A number of the host's as an id: 0 is none, and some hosts count from 0.
+/// Converts a number of the host to an id. Id 0 is reserved, and some hosts count from 0.
 pub(crate) const fn key(number: u32) -> u32 {
     number.wrapping_add(1)
 }
@@ -76,9 +75,9 @@ impl<T> Table<T> {
         self.index.get(id).map(Self::entry)
     }
 
-    /// Puts an entry in: one that was used before, or else a new one. The entry that had this id is
-    /// returned besides, unless it is among the chains, where the new one hides it until that one
-    /// is removed.
+    /// Inserts an entry, which is a reused or a new one. Also returns the previous entry with this
+    /// id if it was at the front. A previous entry in a chain is hidden by the new one until the
+    /// new one is removed.
     #[inline]
     pub(crate) fn insert(&self, id: u32, new: impl FnOnce() -> T) -> (&'static Entry<T>, Option<&'static Entry<T>>) {
         match self.index.front.get() {
@@ -100,12 +99,12 @@ impl<T> Table<T> {
         self.index.remove(id).map(Self::entry)
     }
 
-    /// An entry of this kind, among all. It may be one that waits to be used.
+    /// Finds any entry that matches. It may be an idle entry.
     #[cold]
     pub(crate) fn find(&self, is_meant: impl Fn(&T) -> bool) -> Option<&'static Entry<T>> {
         let mut chains = self.index.chains.get().iter();
         let mut next = self.index.front.get();
-        // What an entry at the front says of a next one is old.
+        // The link of the front entry to a next entry is stale.
         let mut is_front = true;
         loop {
             match next {
@@ -135,8 +134,8 @@ impl<T> Table<T> {
     #[inline]
     fn entry(link: Link) -> &'static Entry<T> {
         // SAFETY: the index of a table gets links from `allocate` and `recycle` of its own type
-        // only, the head is the first field of an entry, and entries are never freed. What an entry
-        // shares is in cells or as safe as `T` is.
+        // only. The head is the first field of an entry, and entries are never freed. The shared
+        // parts of an entry are in cells, or are as safe as `T` is.
         unsafe { link.cast().as_ref() }
     }
 }
@@ -148,21 +147,20 @@ fn head(link: Link) -> &'static Head {
     unsafe { link.as_ref() }
 }
 
-/// What is the same for entries of all types.
+/// The code and data that do not depend on the type of the entries.
 struct Index {
-    /// The entry that was put in last, or one that waits to be used.
+    /// The newest entry, or an idle entry.
     front: Chain,
-    /// A power of two of chains, as many as entries or more; none before the first entry. A table
-    /// that was outgrown is left to the module's memory: all of them together are smaller than the
-    /// last.
+    /// The chains. Their number is a power of two and at least the number of entries; there are
+    /// none before the first entry. An outgrown array is not freed: all outgrown arrays together
+    /// are smaller than the last one.
     chains: Cell<&'static [Chain]>,
     /// How far a hash is shifted down to become an index: 32 minus the logarithm of the number of
     /// chains.
     shift: Cell<u32>,
-    /// How many entries there are, in the table and idle: only a new one can make the table too
-    /// small.
+    /// The number of entries, in use and idle. Only a new entry can make the table too small.
     entries: Cell<usize>,
-    /// The other entries that wait to be used.
+    /// The other idle entries.
     idle: Chain,
 }
 
@@ -207,7 +205,7 @@ impl Index {
         }
     }
 
-    /// The chain an id belongs to; none in a table that never had an entry.
+    /// Returns the chain of an id, or `None` in a table that never had an entry.
     #[inline]
     fn chain(&self, id: u32) -> Option<&'static Chain> {
         // The high bits of the product are the well mixed ones.
@@ -239,7 +237,7 @@ impl Index {
         }
     }
 
-    /// An entry that waits to be used. Without one there is room for a new one after this.
+    /// Returns an idle entry. If there is none, makes room for a new one.
     #[inline(never)]
     fn reuse(&self) -> Option<Link> {
         let idle = self.idle.get();

@@ -10,14 +10,14 @@ pub(crate) fn printable_ascii(bytes: &[u8]) -> Option<&str> {
 /// The bytes as text, if all of them are printable ASCII other than the backslash: what almost
 /// every header is.
 ///
-/// It looks at eight bytes at once, the last eight overlapping, and then knows what
-/// `core::str::from_utf8` would have to find out again byte by byte.
+/// It checks eight bytes at once, and the last eight overlap. Afterwards `core::str::from_utf8`
+/// need not check the bytes again one by one.
 pub(crate) fn plain_ascii(bytes: &[u8]) -> Option<&str> {
     let suspicious = match (bytes.last_chunk::<8>(), bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         (Some(last), ..) => {
             let mut suspicious = is_special(u64::from_le_bytes(*last));
             let mut rest = bytes;
-            // Two words a round halve what the loop itself costs.
+            // Two words per iteration halve the cost of the loop.
             while let Some((chunk, tail)) = rest.split_first_chunk::<16>() {
                 let [first, second] = [chunk.first_chunk::<8>(), chunk.last_chunk::<8>()];
                 suspicious |= first.map_or(0, |word| is_special(u64::from_le_bytes(*word)));
@@ -40,8 +40,8 @@ const EACH: u64 = u64::from_ne_bytes([1; 8]);
 /// Has one of the bytes' high bits if one of them is below 0x20, above 0x7e, or a backslash.
 #[inline]
 const fn is_special(word: u64) -> u64 {
-    // The lowest such byte is seen because none below it borrows or carries. What it borrows from
-    // its neighbours, or carries into them, does not matter: the word is suspicious already.
+    // The lowest such byte is detected because no lower byte borrows or carries. Borrows from its
+    // neighbours and carries into them do not matter, because the word is already suspicious.
     word.wrapping_sub(EACH * 0x20) | word.wrapping_add(EACH) | (word ^ (EACH * b'\\' as u64)).wrapping_sub(EACH)
 }
 

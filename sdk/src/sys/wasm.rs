@@ -1,4 +1,4 @@
-//! The host functions as wasm imports from module `env`, and the allocator the host asks for memory.
+//! The host functions as wasm imports from module `env`, and the allocator that the host calls.
 
 use crate::abi::status::Status;
 use core::ptr::NonNull;
@@ -14,15 +14,17 @@ impl Buffer {
     /// A host that writes no outs with `Ok` means an empty value.
     const EMPTY: Self = Self { pointer: core::ptr::null_mut(), size: 0 };
 
-    /// Takes the bytes over. Null or length 0 is the empty value: hosts then have not allocated.
+    /// Takes ownership of the bytes. A null pointer or length 0 is the empty value, for which hosts
+    /// allocate no memory.
     fn adopt(self) -> Vec<u8> {
         if self.pointer.is_null() || self.size == 0 {
             return Vec::new();
         }
-        // SAFETY: the ABI says that an out pointer of a call that returned Ok is a block the host got from
-        // `proxy_on_memory_allocate(size)` for exactly this value and then forgets. That function allocated it from the global
-        // allocator with the layout of `[u8; size]`, which is what a `Vec<u8>` of capacity `size` frees, and the host
-        // initialised all of it. `self` is consumed, so the block is adopted once.
+        // SAFETY: this is an out pointer of a call that returned Ok. By the ABI, it is a block that
+        // the host got from `proxy_on_memory_allocate(size)` for this value, and does not use
+        // again. That function used the global allocator with the layout of `[u8; size]`, which is
+        // the layout that a `Vec<u8>` of capacity `size` frees. The host initialised the whole
+        // block. `self` is consumed, so the block is adopted once.
         #[allow(clippy::same_length_and_capacity, reason = "the host's block is exactly as large as its value")]
         unsafe {
             Vec::from_raw_parts(self.pointer, self.size, self.size)
@@ -30,7 +32,8 @@ impl Buffer {
     }
 }
 
-/// Gives the host memory for a value it is about to return. Null when there is none: the host then answers `InvalidMemoryAccess`.
+/// Allocates memory for a value that the host returns. Returns null without memory; the host
+/// function then returns `InvalidMemoryAccess`.
 ///
 /// Hosts call this during a host function; it makes no host call itself, which Envoy would trap.
 #[unsafe(no_mangle)]
@@ -42,8 +45,9 @@ extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
     }
 }
 
-/// So many `None`s that live as long as the module. It is `vec![None; count].leak()` without the panic for a count that overflows, which
-/// would bring the panic machinery into modules that have no other panic. Without memory the module traps, as it does elsewhere.
+/// Returns `count` `None`s that live as long as the module. Like `vec![None; count].leak()`, but
+/// without the panic for a count that overflows. That panic would add the panic machinery to
+/// modules without other panics. Without memory the module traps, as it does elsewhere.
 pub(crate) fn leak_none<T>(count: usize) -> &'static mut [Option<NonNull<T>>] {
     let Ok(layout) = Layout::array::<Option<NonNull<T>>>(count.max(1)) else { core::arch::wasm32::unreachable() };
     #[allow(clippy::cast_ptr_alignment, reason = "the layout is aligned for it")]
@@ -52,18 +56,20 @@ pub(crate) fn leak_none<T>(count: usize) -> &'static mut [Option<NonNull<T>>] {
     if places.is_null() {
         std::alloc::handle_alloc_error(layout);
     }
-    // SAFETY: the block is as large and aligned as `count` places, nobody else has it, and it is never freed. A null pointer is `None`
-    // for an optional `NonNull`, by the language's guarantee.
+    // SAFETY: the block has the size and alignment of `count` slots, no other code uses it, and it
+    // is never freed. A null pointer is `None` for an optional `NonNull`, as the language
+    // guarantees.
     unsafe { core::slice::from_raw_parts_mut(places, count) }
 }
 
-/// Runs the constructors of the module (C and C++ code linked into it has some; Rust has none). Referring to the function is also
-/// what keeps the linker from running them again before each export.
+/// Runs the constructors of the module. Only linked C and C++ code has constructors. The reference
+/// to this function also prevents the linker from running them before each export.
 pub fn call_constructors() {
     unsafe extern "C" {
         fn __wasm_call_ctors();
     }
-    // SAFETY: the linker defines the function; it is called once, from `_initialize`, before anything else runs.
+    // SAFETY: the linker defines the function; it is called once, from `_initialize`, before any
+    // other code runs.
     unsafe { __wasm_call_ctors() }
 }
 
@@ -74,12 +80,14 @@ pub fn random_get(bytes: &mut [u8]) -> Result<(), Status> {
     unsafe extern "C" {
         fn random_get(bytes: *mut u8, size: usize) -> u32;
     }
-    // SAFETY: the signature is that of WASI. The host writes into the live slice during the call only.
+    // SAFETY: the signature is that of WASI. The host writes into the live slice during the call
+    // only.
     crate::sys::wasi::check_wasi(unsafe { random_get(bytes.as_mut_ptr(), bytes.len()) })
 }
 
-/// Turns the list into one import and one safe wrapper for each function. Parameters and outs are lowered one after the other:
-/// `[declared imports] [arguments]` grow until both lists are empty.
+/// Turns the list into one import and one safe wrapper for each function. Parameters and results
+/// are lowered one after the other: `[declared imports] [arguments]` grow until both lists are
+/// empty.
 macro_rules! imports {
     ($($name:ident($($parameter:ident: $kind:ident),*) -> ($($out:ident: $out_kind:ident),*);)*) => {
         $(imports!(@lower $name [$($parameter: $kind,)*] [$($out: $out_kind,)*] [$($parameter: $kind,)*] [$($out: $out_kind,)*] [] []);)*
@@ -105,8 +113,9 @@ macro_rules! imports {
                 fn $name($($import)*) -> u32;
             }
             $(let mut $out = imports!(@initial $out_kind);)*
-            // SAFETY: the signature is the ABI's. Every pointer comes from a live slice or a live local; the host reads and
-            // writes them during the call only. A returned number is checked before it becomes a type.
+            // SAFETY: the signature is that of the ABI. Every pointer comes from a live slice or a
+            // live local, and the host uses it during the call only. A returned number is checked
+            // before it becomes a type.
             Status::check(unsafe { $name($($argument)*) })?;
             Ok(($(imports!(@adopt $out_kind $out)),*))
         }

@@ -74,7 +74,7 @@ use crate::error::policy::FailurePolicy;
 ///             return Ok(NetworkFilterStatus::Continue);
 ///         }
 ///         if data.len() < 4 && !end_of_stream {
-///             return Ok(NetworkFilterStatus::StopIteration); // the host keeps it, and shows it again with what comes next
+///             return Ok(NetworkFilterStatus::StopIteration); // buffered until the next callback
 ///         }
 ///         if data.bytes(0, 4)? != b"SSH-" {
 ///             return Ok(NetworkFilterStatus::Close);

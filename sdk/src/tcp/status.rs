@@ -7,8 +7,8 @@ use crate::error::denial::{Denial, Raw};
 /// | value | Envoy |
 /// |---|---|
 /// | [`Continue`](Self::Continue) | forwards the data as the filter has edited it, everything that was buffered before, and the end of the direction |
-/// | [`StopIteration`](Self::StopIteration) | buffers the data; the next callback of this direction sees all of it and what has arrived since |
-/// | [`Close`](Self::Close) | closes the connection on both sides; drops the data of this callback and what is buffered. Data that was forwarded earlier is sent |
+/// | [`StopIteration`](Self::StopIteration) | buffers the data; the next callback of this direction sees the buffered and the new data |
+/// | [`Close`](Self::Close) | closes the connection on both sides; drops the data of this callback and the buffered data. Data that was forwarded earlier is sent |
 ///
 /// The next `Continue` of the same direction forwards the buffered data. In two cases there is no
 /// next callback:

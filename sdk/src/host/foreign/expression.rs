@@ -47,7 +47,7 @@ use crate::host::stream_info::attribute;
 ///         _end_of_stream: bool,
 ///     ) -> Result<FilterHeadersStatus> {
 ///         if let Some(internal) = &self.internal {
-///             // An attribute that does not exist makes the evaluation fail: a request without the header is not internal.
+///             // The evaluation fails if the request does not have the header.
 ///             if internal.matches().is_ok_and(Match::is_true) {
 ///                 request.replace("x-checked", "internal")?;
 ///             }

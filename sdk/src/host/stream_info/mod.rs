@@ -25,10 +25,10 @@
 //!
 //! | | Envoy 1.40 |
 //! |---|---|
-//! | [`request`] | what is a header: in `on_request_headers` and `on_log`, like the headers themselves; `duration` from `on_log` on; the rest always |
-//! | [`response`] | `code`, `code_details`, `grpc_status` and `size` from the response's headers on; what is a header or trailer: in its own callback and `on_log`; `backend_latency` from the response's end on; `flags` are complete at `on_log` |
+//! | [`request`] | header values: in `on_request_headers` and `on_log`, like the headers themselves; `duration`: in `on_log`; all others: always |
+//! | [`response`] | `code`, `code_details`, `grpc_status` and `size`: from the response's headers on; values of headers and trailers: in their own callback and `on_log`; `backend_latency`: from the end of the response on; `flags`: complete in `on_log` |
 //! | [`source`], [`destination`], [`connection`] | always |
-//! | [`upstream`] | in the response callbacks and `on_log`, unless the response is a local reply. While the request is under way it depends on how fast Envoy connects |
+//! | [`upstream`] | in the response callbacks and `on_log`, unless the response is a local reply. In the request callbacks it depends on how fast Envoy connects |
 //! | [`xds`] | listener, node and virtual host always; route and cluster if there is a route. An unnamed route has the empty name |
 //!
 //! In the callbacks of a TCP connection, [`source`], [`destination`] and [`connection`] are always
@@ -173,7 +173,7 @@ attributes! {
 macro_rules! field {
     ($name:ident, $method:ident, $path:literal, $what:literal) => {
         impl $name {
-            #[doc = concat!("One ", $what, " field, the values of a repeated one joined with commas.")]
+            #[doc = concat!("Returns one ", $what, " field. The values of a repeated field are joined with commas.")]
             ///
             /// # Errors
             /// Fails as [the module](self#errors) describes.
