@@ -38,9 +38,14 @@ impl RequestBuilder {
     #[inline(never)]
     pub(crate) fn new(authority: &[u8], method: &[u8], path: &[u8]) -> Self {
         let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
-        bytes.clear();
-        bytes.reserve(ROOMY);
-        for part in [START.as_bytes(), authority, b"\0:method\0", method, b"\0:path\0", path, b"\0"] {
+        if bytes.is_empty() {
+            bytes.reserve(ROOMY);
+            append(&mut bytes, START.as_bytes());
+        } else {
+            // The buffer of another request begins in the same way. Its lengths are overwritten.
+            bytes.truncate(START.len());
+        }
+        for part in [authority, b"\0:method\0", method, b"\0:path\0", path, b"\0"] {
             append(&mut bytes, part);
         }
         let mut builder = Self { bytes, more: Vec::new(), pairs: 0 };
@@ -87,7 +92,8 @@ impl RequestBuilder {
     /// Stores the buffer for the next request.
     #[inline]
     pub(crate) fn keep_buffer(&mut self) {
-        if self.bytes.capacity() <= KEPT {
+        // With more pairs than there is room for, the buffer begins in another way.
+        if self.more.is_empty() && self.bytes.capacity() <= KEPT {
             // A native thread that ends has no place for it.
             let _ = SPARE.try_with(|spare| spare.set(mem::take(&mut self.bytes)));
         }
@@ -139,6 +145,7 @@ mod tests {
                 pairs.push((name, value));
             }
             assert_eq!(request.finish().unwrap(), encode(&pairs));
+            request.keep_buffer();
         }
     }
 
