@@ -1,5 +1,4 @@
-//! Attributes, metadata, filter state and foreign functions as other hosts and other versions
-//! answer them.
+//! Attributes, metadata, filter state and foreign functions on other hosts and other versions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::stream_info::{self, Address, Direction, Protocol, ResponseFlags};
@@ -32,7 +31,7 @@ impl HostFunctions for Fake {
     }
 }
 
-/// Runs a test with these properties. What the host was asked.
+/// Runs a test with these properties. Returns the requests that the host received.
 fn with(properties: &[(&'static str, &[u8])], body: impl FnOnce()) -> Vec<String> {
     let properties = properties.iter().map(|(name, value)| (*name, Ok(value.to_vec()))).collect();
     run(Fake { properties, ..Fake::default() }, body)
@@ -115,7 +114,7 @@ fn accessors_with_an_older_name() -> Vec<Accessor> {
     .concat()
 }
 
-/// The names in the sources, so that none is missing in the list.
+/// The names in the sources, to check that the list is complete.
 #[test]
 fn the_list_of_older_names_is_complete() {
     let sources =
@@ -133,8 +132,9 @@ fn the_list_of_older_names_is_complete() {
     assert_eq!(named, listed);
 }
 
-/// An Envoy of today: it has no attribute of these, and a filter has stored a value under each
-/// older name. Each read of it is answered, also of a part of a value, as of a declared message.
+/// A current Envoy: it has none of these attributes, and a filter has stored a value under each
+/// older name. Every read succeeds, including reads of a part of a value, as for a declared
+/// message.
 struct Stored {
     value: Result<Vec<u8>, Status>,
     place: &'static str,

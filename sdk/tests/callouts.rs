@@ -1,4 +1,4 @@
-//! What contexts wait for, driven export by export, as hosts other than the embedded one may do it.
+//! Callouts of contexts, driven export by export, as hosts other than the embedded one may behave.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::prelude::*;
@@ -126,7 +126,7 @@ impl Context for Stream {
     }
 }
 
-/// A host that counts tokens from 0 and notes what it was asked.
+/// A host that counts tokens from 0 and records its calls.
 #[derive(Default)]
 struct Fake {
     tokens: Cell<u32>,

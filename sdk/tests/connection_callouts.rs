@@ -1,4 +1,4 @@
-//! A connection whose data is held for an answer, driven export by export.
+//! A connection whose data is paused for a callout, driven export by export.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::Status;
@@ -19,7 +19,7 @@ impl RootContext for Root {
     }
 }
 
-/// Asks somebody whether the client may begin as it does.
+/// Calls a service to decide whether the first data of the client is allowed.
 struct Guard {
     asks: bool,
     allowed: bool,
@@ -42,7 +42,7 @@ impl StreamContext for Guard {
     }
 }
 
-/// Notes what the module asks for.
+/// Records the calls of the module.
 #[derive(Default)]
 struct Fake {
     status: Cell<&'static str>,
@@ -101,8 +101,8 @@ fn call(name: &str, arguments: &[u32]) -> u32 {
     export(padded)
 }
 
-/// A client connects and sends 3 bytes, which are held for the answer with this status; none for a
-/// call that fails.
+/// A client connects and sends 3 bytes, which are paused for the response with this status. No
+/// status means a call that fails.
 fn held_for(status: &'static str) -> Rc<Fake> {
     let fake = Rc::new(Fake::default());
     fake.status.set(status);

@@ -54,7 +54,7 @@ impl Context for Stream {
     }
 }
 
-/// A host whose foreign function calls these contexts back.
+/// A host whose foreign function makes reentrant calls to these contexts.
 #[derive(Default)]
 struct Fake {
     back: RefCell<Vec<u32>>,

@@ -40,7 +40,7 @@ impl GrpcMessage for Text {
     }
 }
 
-/// Counts the handlers that are alive.
+/// Counts the handlers that are not dropped.
 struct Noted;
 
 impl Noted {
@@ -138,13 +138,13 @@ impl Context for Stream {
     }
 }
 
-/// A host that counts tokens as Envoy does and notes what it was asked.
+/// A host that counts tokens as Envoy does and records its calls.
 #[derive(Default)]
 struct Fake {
     calls: Cell<u32>,
     streams: Cell<u32>,
     refuses: Cell<Option<Status>>,
-    /// Tells of the failure of a stream inside of the call that opens it.
+    /// Reports the failure of a stream during the call that opens it.
     fails_inside: Cell<bool>,
     asked: RefCell<Vec<String>>,
     message: RefCell<Vec<u8>>,
@@ -330,7 +330,7 @@ fn a_call_that_cannot_be_made_is_answered_at_once() {
         fake.refuses.set(Some(status));
         stream(2, false);
         assert_eq!(all_that_ran(), [format!("call 0: {expected}"), format!("call 1: {expected}")]);
-        // Envoy tells the end of it with a token that nobody knows.
+        // Envoy reports its end with a token that the module does not know.
         close(&fake, fake.calls.get() + 1, 14, "no healthy upstream{no_healthy_upstream}");
         export("proxy_on_delete", &[2]);
     }

@@ -1,4 +1,4 @@
-//! Who gets the messages of a gRPC stream, of several that wait for them: driven export by export.
+//! Which of several pending receives gets a message of a gRPC stream, driven export by export.
 #![cfg(feature = "grpc")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
@@ -43,7 +43,8 @@ fn note(who: &str, answer: Answer) {
 
 #[proxy_filter::context(grpc_streams)]
 impl Context for Stream {
-    /// Two completions wait for a message: of the headers, which the first lets go, and one more.
+    /// Two completions wait for a message: that of the headers, which the first message resumes,
+    /// and one more.
     fn on_request_headers(&mut self, request: &mut RequestHeaders, end_of_stream: bool) -> Result<FilterHeadersStatus> {
         let talk = GrpcStream::<GrpcBytes, GrpcBytes>::new("c", "s", "m").connect_in(self)?;
         for who in ["first", "second"] {
@@ -136,7 +137,7 @@ fn a_completion_whose_part_has_gone_takes_no_message_from_another() {
     assert_eq!(RAN.take(), ["first: Some(Ok([1]))"]);
     call("proxy_on_request_body", &[2, 4, 0]);
     assert!(RAN.take().is_empty());
-    // The second completion comes before that of the body, but has nothing to hold any more.
+    // The second completion runs before that of the body, but no part is paused for it.
     receive(&fake, 2);
     assert_eq!(RAN.take(), ["body: Some(Ok([2]))"]);
     assert_eq!(fake.asked.take(), ["continue", "continue"]);

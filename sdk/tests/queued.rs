@@ -1,5 +1,4 @@
-//! What is there already when it is waited for takes no stack, however much of it there is: driven
-//! export by export.
+//! Callouts that complete at once use no stack, however many there are. Driven export by export.
 #![cfg(feature = "grpc")]
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 

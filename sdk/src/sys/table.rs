@@ -14,9 +14,9 @@ use std::cell::Cell;
 /// itself, so the table is not borrowed while a context's code runs. Entries are reused: the table
 /// allocates no more entries than the largest number in use at once.
 ///
-/// With a `HashTable` of the crate `hashbrown` in the place of the chains, and the same hash, modules
-/// are larger and slower: `auth_callout` of the bench filters has 33,617 bytes instead of 30,071,
-/// and needs 3,573 instructions for a request instead of 3,424 (hashbrown 0.17, Rust 1.95).
+/// With a `HashTable` of the crate `hashbrown` instead of the chains, and the same hash, modules
+/// are larger and slower. The bench filter `auth_callout` then has 33,617 bytes instead of 30,071.
+/// It needs 3,573 instructions for a request instead of 3,424 (hashbrown 0.17, Rust 1.95).
 ///
 /// A module has up to six tables. What does not depend on the type of the entries is [`Index`], of
 /// which a module has one copy: 600 bytes for each further table less.

@@ -41,11 +41,11 @@ pub(crate) struct Side {
     pub(crate) end_forwarded: bool,
     /// What the filter sees of the body.
     visible: Vec<u8>,
-    /// The bytes that came for that, before the filter edited them.
+    /// The bytes that arrived for it, before the edits of the filter.
     original: Vec<u8>,
-    /// The host adds to that what comes next.
+    /// The host appends the next chunk to it.
     buffers: bool,
-    /// Bytes that stay buffered though the filter has dropped what came after them.
+    /// Bytes that stay buffered although the filter has dropped later bytes.
     kept: Vec<u8>,
     /// Nothing is given to the filter until it continues the stream.
     paused: bool,

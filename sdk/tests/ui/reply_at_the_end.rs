@@ -1,4 +1,4 @@
-//! What would crash Envoy at the end of a stream, and before its response: none of it can be written.
+//! Decisions that make Envoy crash: at the end of a stream, and before its response. None compiles.
 
 use proxy_filter::prelude::*;
 

@@ -1,4 +1,5 @@
-//! One root with a root_id, which the host then has to name. A body can end elsewhere, so its callback needs more exports.
+//! One root with a root_id, which the host must then name. A body can end in another callback, so
+//! the module needs more exports.
 #![deny(warnings, missing_docs, missing_debug_implementations, unreachable_pub, unused)]
 #![forbid(unsafe_code)]
 
