@@ -1,5 +1,5 @@
-//! One root of a module has a tick, another a queue. The module has both, and each is ignored by the
-//! root without it.
+//! One root of a module has a tick, another a queue. The module has both. A root without one
+//! ignores it.
 #![deny(warnings, missing_docs, missing_debug_implementations, unreachable_pub, unused)]
 #![forbid(unsafe_code)]
 
