@@ -20,7 +20,7 @@ mod functions {
         Ok(())
     }
 
-    #[proxy_filter::filter(root_id = "ready", configure = load, root_task = refresh)]
+    #[proxy_filter::filter(root_id = "ready", response_headers, configure = load, root_task = refresh)]
     async fn r#ready_when_loaded(mut exchange: proxy_filter::Exchange<Config>) -> Result<()> {
         helper(&mut exchange).await
     }
@@ -35,8 +35,9 @@ mod functions {
         }
     }
 
-    /// The constant of another place, and a function that has to be there first.
-    #[proxy_filter::filter(root_id = "bounded", deadline = SECOND, configure = load)]
+    /// The word for a part exports it, and not every part that the helper might await. The
+    /// constant of another place, and a function that has to be there first.
+    #[proxy_filter::filter(root_id = "bounded", response_headers, deadline = SECOND, configure = load)]
     async fn bounded(mut exchange: Exchange<Config>) -> Result<()> {
         helper(&mut exchange).await
     }
