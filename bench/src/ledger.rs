@@ -16,8 +16,8 @@ pub const LIMITS: [(&str, u64, u64); 7] = [
     ("check_auth", 20_000, 450),
     ("body_rewrite", 20_000, 450),
     ("dump_headers", 28_000, 20_000),
-    ("auth_callout", 31_000, 3_500),
-    ("auth_async", 38_000, 4_500),
+    ("auth_callout", 30_000, 3_500),
+    ("auth_async", 36_200, 4_500),
 ];
 
 /// How to write the file anew.
