@@ -3,8 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use proxy_filter::prelude::*;
 use proxy_filter::callout::{HttpCallResponse, InHost};
+use proxy_filter::prelude::*;
 use serde::Deserialize;
 use std::rc::Rc;
 use std::time::Duration;
