@@ -57,21 +57,22 @@ impl<R: NewContext> Contexts<R> {
         None
     }
 
-    /// Adds a root context; a host that uses an id again without deleting it means the new one.
+    /// Returns the place of a new root context. If a host uses an id again without deleting the
+    /// context, it is the same place.
     #[cold]
-    pub(crate) fn add_root(&self, id: u32, context: Result<Option<R>>) {
+    pub(crate) fn add_root(&self, id: u32) -> Shared<Root<R>> {
         if let Some(place) = self.root(id).or_else(|| self.root(0)) {
             place.id.set(id);
-            return place.replace(context);
+            return place;
         }
         let mut last = &self.roots;
         while let Some(root) = last.get() {
             last = &root.next;
         }
         let place = share(Root::new(id));
-        place.replace(context);
         // The end of the list is not set yet, because only this function adds to it.
         let _ = last.set(place);
+        place
     }
 
     /// Runs a callback of a root context, and logs a failure. A root context that was refused has

@@ -40,16 +40,18 @@ impl<R: NewContext> Root<R> {
     }
 
     /// Replaces the context. The old context is dropped last: its destructor may call the host.
-    pub(crate) fn replace(&self, context: Result<Option<R>>) {
-        let context = context.unwrap_or_else(|refusal| {
-            self.refusal.set(Some(refusal));
-            None
-        });
+    pub(crate) fn replace(&self, context: Option<R>) {
         let old = match self.context.try_borrow_mut() {
             Ok(mut place) => core::mem::replace(&mut *place, context),
             Err(_) => return current::ignore_event(),
         };
         drop(old);
+    }
+
+    /// Removes the context, and keeps why the plugin is refused.
+    pub(crate) fn refuse(&self, refusal: Error) {
+        self.refusal.set(Some(refusal));
+        self.replace(None);
     }
 
     /// Runs a callback; `otherwise` is the result if the context is in a callback already.
@@ -76,7 +78,7 @@ impl<R: NewContext> Root<R> {
         let read = || self.with_context(Callback::CONFIGURE, None, |_| R::read_root(&configuration));
         if let Some(read) = R::IS_READ.then(read).flatten() {
             // If the new configuration cannot be read, the previous context stays.
-            let result = read.map(|context| self.replace(Ok(Some(context))));
+            let result = read.map(|context| self.replace(Some(context)));
             return self.verdict(Callback::CONFIGURE, result);
         }
         self.run(Callback::CONFIGURE, |root| root.on_configure(configuration))

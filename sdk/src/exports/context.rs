@@ -39,7 +39,11 @@ fn create_root<R: NewContext>(contexts: &Contexts<R>, id: u32) {
     if Uses::<R>::TIMERS {
         tick::share_tick(timers::set_period);
     }
-    contexts.add_root(id, R::new_root());
+    // Two calls, so that a root context that is always created brings no code for errors.
+    match R::new_root() {
+        Ok(context) => contexts.add_root(id).replace(context),
+        Err(refusal) => contexts.add_root(id).refuse(refusal),
+    }
 }
 
 /// `proxy_on_done`.
@@ -89,7 +93,7 @@ fn delete_root<R: NewContext>(contexts: &Contexts<R>, context_id: u32) {
     if R::AWAITS.intersects(CallbackSet::COMPLETIONS) {
         cancel::callouts_of(R::AWAITS, context_id);
     }
-    root.replace(Ok(None));
+    root.replace(None);
     if Uses::<R>::ROOTS {
         inherit(contexts, context_id);
     }
