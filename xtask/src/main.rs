@@ -1,7 +1,7 @@
 //! Tasks of this repository that need more than one call of cargo. `.cargo/config.toml` has an
 //! alias for each.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
@@ -41,6 +41,7 @@ fn release(root: &Path, options: &[String]) -> Result<(), String> {
             }
         }
     }
+    forget_packed(&packages);
     let mut package = cargo(root);
     package.arg("package").args(options);
     for name in packages {
@@ -49,6 +50,29 @@ fn release(root: &Path, options: &[String]) -> Result<(), String> {
     run(&mut package)?;
     // Without its features it is empty, and it depends on no other package of the table.
     run(cargo(root).arg("package").args(options).args(["--package", "proxy-filter-kit", "--all-features"]))
+}
+
+/// Removes the files that an earlier run unpacked. Cargo would use them again instead of the new
+/// ones, because the version is the same. It keeps them in a directory whose name starts with `-`:
+/// the registry of packed files has no host.
+fn forget_packed(packages: &[&str]) {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let Some(home) = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))) else { return };
+    for kind in ["src", "cache"] {
+        let registries = fs::read_dir(home.join("registry").join(kind)).into_iter().flatten().flatten();
+        let packed = registries.filter(|registry| registry.file_name().to_string_lossy().starts_with('-'));
+        for entry in packed.flat_map(|registry| fs::read_dir(registry.path()).into_iter().flatten().flatten()) {
+            let name = entry.file_name();
+            let is_ours = |package: &&str| {
+                name.to_string_lossy().starts_with(&format!("{package}-{}", env!("CARGO_PKG_VERSION")))
+            };
+            if packages.iter().any(is_ours) {
+                let path = entry.path();
+                // What cannot be removed is reported by cargo.
+                let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            }
+        }
+    }
 }
 
 /// The packages of the table, in its order: `` | 1 | `name` | `directory` | ``.
@@ -81,7 +105,7 @@ fn output(command: &mut Command) -> Result<String, String> {
 mod tests {
     use super::packages;
     use std::fs;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     #[test]
     fn the_order_of_releasing_is_that_of_the_dependencies() {
