@@ -6,14 +6,12 @@
 #[path = "support/example.rs"]
 mod example;
 
-use example::{bootstrap, examples, root, services};
+use example::{configure, for_each_example, root, services};
 use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Body, Host, MetadataSource, Outcome, Reply, build_guest};
 use serde_json::json;
 use std::fs;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 type Field = (&'static str, Vec<u8>);
 
@@ -181,23 +179,8 @@ fn start(example: &str, of_services: Services) -> Option<Host> {
         }
     }
     host.metadata(MetadataSource::Route, json!({ "com.example.route": { "methods": ["GET", "HEAD"] } }));
-    let mut plugins = bootstrap(example).into_iter();
-    let first = plugins.next().unwrap();
-    host.root_id(&first.root_id);
-    for plugin in plugins {
-        match plugin.kind.as_str() {
-            "envoy.bootstrap.wasm" => host.singleton_service(&plugin.root_id, plugin.configuration),
-            _ => host.plugin(&plugin.root_id, plugin.configuration),
-        }
-    }
-    match first.kind.as_str() {
-        "envoy.filters.network.wasm" => return None,
-        "envoy.access_loggers.wasm" => host.access_logger(),
-        _ => {}
-    }
-    let configured = host.configure(configuration(example, first.configuration, of_services));
-    configured.unwrap_or_else(|refused| panic!("{example}: {refused}"));
-    Some(host)
+    let kind = configure(&mut host, example, |written| configuration(example, written, of_services));
+    (kind != "envoy.filters.network.wasm").then_some(host)
 }
 
 /// What is wrong with an outcome, whatever the request was.
@@ -214,23 +197,6 @@ fn pairs<'a>(plain: &'a [Plain], forms: &'a [Form]) -> impl Iterator<Item = (&'a
     let second = plain.iter().cycle().skip(plain.len() / 2 + 1);
     let both = plain.iter().cycle().zip(second).zip(forms);
     both.flat_map(|((first, second), form)| [(first, form), (second, form)])
-}
-
-/// Runs a check of each example, on two threads: the faults found.
-fn for_each_example(check: impl Fn(&str) -> Vec<String> + Sync) {
-    let (examples, next, faults) = (examples(), AtomicUsize::new(0), Mutex::new(Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while let Some(example) = examples.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = check(example);
-                    faults.lock().unwrap().extend(found.into_iter().map(|fault| format!("{example}: {fault}")));
-                }
-            });
-        }
-    });
-    let faults = faults.into_inner().unwrap();
-    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
 #[test]

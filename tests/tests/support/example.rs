@@ -2,9 +2,13 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "for several tests")]
 
+use proxy_filter_host::Host;
 use saphyr::{LoadableYamlNode, Yaml};
-use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{fs, thread};
 
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
@@ -104,4 +108,43 @@ pub(crate) fn services(example: &str) -> Vec<(String, bool)> {
     let is_grpc = |cluster| get(cluster, "typed_extension_protocol_options").is_some();
     // The first one is the upstream.
     clusters.iter().skip(1).map(|cluster| (text(cluster, "name"), is_grpc(cluster))).collect()
+}
+
+/// Adds the plugins of an example's bootstrap to a host of its module, and configures it.
+/// `configuration` may replace what the bootstrap has for the first plugin, whose kind is returned.
+pub(crate) fn configure(host: &mut Host, example: &str, configuration: impl FnOnce(String) -> String) -> String {
+    let mut plugins = bootstrap(example).into_iter();
+    let first = plugins.next().unwrap();
+    host.root_id(&first.root_id);
+    for plugin in plugins {
+        match plugin.kind.as_str() {
+            "envoy.bootstrap.wasm" => host.singleton_service(&plugin.root_id, plugin.configuration),
+            _ => host.plugin(&plugin.root_id, plugin.configuration),
+        }
+    }
+    match first.kind.as_str() {
+        "envoy.filters.network.wasm" => host.tcp(),
+        "envoy.access_loggers.wasm" => host.access_logger(),
+        _ => {}
+    }
+    host.configure(configuration(first.configuration)).unwrap_or_else(|refused| panic!("{example}: {refused}"));
+    first.kind
+}
+
+/// Runs a check of each example on two threads, and fails with the faults that it returns.
+pub(crate) fn for_each_example(check: impl Fn(&str) -> Vec<String> + Sync) {
+    let (examples, next, faults) = (examples(), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(example) = examples.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = catch_unwind(AssertUnwindSafe(|| check(example)));
+                    let found = found.unwrap_or_else(|_| vec!["the check panicked, with the message above".into()]);
+                    faults.lock().unwrap().extend(found.into_iter().map(|fault| format!("{example}: {fault}")));
+                }
+            });
+        }
+    });
+    let faults = faults.into_inner().unwrap();
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
