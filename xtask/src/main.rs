@@ -105,7 +105,7 @@ fn output(command: &mut Command) -> Result<String, String> {
 mod tests {
     use super::packages;
     use std::fs;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     #[test]
     fn the_order_of_releasing_is_that_of_the_dependencies() {
