@@ -173,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_that_is_one_higher_is_worse() {
+    fn a_figure_that_is_1_higher_fails() {
         let worse = ledger("1.0", 100).worse_than(&ledger("1.0", 99));
         assert_eq!(worse, ["noop (workspace): instructions was 99 and is 100"]);
         assert_eq!(ledger("1.0", 99).worse_than(&ledger("1.0", 99)), [""; 0]);
     }
 
     #[test]
-    fn the_directory_of_the_clone_may_cost_a_little() {
+    fn the_directory_of_the_clone_may_cost_a_few_bytes() {
         let plain = |bytes: u64| ledger_of("1.0", &json!({ "plain": { "bytes": bytes, "imports": 4 } }));
         assert_eq!(plain(105).worse_than(&plain(100)), [""; 0]);
         assert_eq!(plain(106).worse_than(&plain(100)), ["noop (plain): bytes was 100 and is 106"]);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn another_compiler_may_cost_a_twentieth_more() {
+    fn another_compiler_may_cost_5_percent_more() {
         assert_eq!(ledger("2.0", 105).worse_than(&ledger("1.0", 100)), [""; 0]);
         assert_eq!(ledger("2.0", 106).worse_than(&ledger("1.0", 100)).len(), 1);
     }

@@ -22,13 +22,13 @@ fn table() -> &'static Table {
 }
 
 #[test]
-fn no_figure_is_worse_than_in_the_file() {
+fn no_figure_exceeds_the_recorded_one() {
     let worse = Ledger::of(table()).unwrap().worse_than(&Ledger::read().unwrap());
     assert!(worse.is_empty(), "{}\n{HOW_TO_BLESS}", worse.join("\n"));
 }
 
 #[test]
-fn no_filter_is_beyond_its_limits() {
+fn no_filter_exceeds_its_limits() {
     let beyond = Ledger::of(table()).unwrap().beyond_limits();
     assert!(beyond.is_empty(), "{}", beyond.join("\n"));
 }
@@ -36,7 +36,7 @@ fn no_filter_is_beyond_its_limits() {
 /// The bench filters have no state, which spares them the life of contexts. Their limits are for
 /// those that have some, too.
 #[test]
-fn no_filter_with_state_is_beyond_the_limits() {
+fn no_filter_with_state_exceeds_the_limits() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (filter, bytes, instructions) in LIMITS.iter().take(3) {
         let name = format!("ours_kept_{filter}");

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_takes_half_as_much_again_as_the_floor_is_at_one_and_a_half() {
+    fn a_filter_that_takes_1_5_times_the_floor_has_the_ratio_1_5() {
         let mut series = Series::default();
         let burst = Burst { requests: 1, rate: 1.0 };
         for disturbance in [0, 50, 7] {
