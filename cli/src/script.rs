@@ -239,7 +239,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn spans_have_a_unit() {
+    fn durations_have_a_unit() {
         let span = |text: &str| Span::try_from(text.to_owned()).map(|span| span.0);
         assert_eq!(span("300ms"), Ok(Duration::from_millis(300)));
         assert_eq!(span("1.5s"), Ok(Duration::from_millis(1500)));

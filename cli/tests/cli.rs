@@ -36,7 +36,7 @@ fn every_shell_has_completions_with_every_subcommand() {
 }
 
 #[test]
-fn exit_codes_say_what_happened() {
+fn each_outcome_has_its_exit_code() {
     let module = example("http_config");
     assert!(ok(&["--help"]).contains("Exit codes:"));
     ok(&["validate", &module, "--config", r#"{"headers": []}"#]);
@@ -53,7 +53,7 @@ fn a_file_that_is_no_module_fails_the_check() {
 }
 
 #[test]
-fn a_refused_configuration_is_told_with_the_log_line_of_the_module() {
+fn a_refused_configuration_is_reported_with_the_log_line_of_the_module() {
     let module = example("http_config");
     let text = fails(1, &["validate", &module, "--config", r#"{"headers": [{"name": "a"}]}"#]);
     assert!(text.contains("refuses the configuration") && text.contains("missing field `value`"), "{text}");

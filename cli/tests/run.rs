@@ -43,7 +43,7 @@ fn one_exchange_is_played_from_flags() {
 }
 
 #[test]
-fn a_script_is_played_and_its_expectations_hold() {
+fn a_script_is_played_and_its_expectations_are_met() {
     let (_directory, path) = script(SCRIPT);
     let text = ok(&["run", &example("http_auth_callout"), "--script", path.to_str().unwrap()]);
     assert!(text.contains("3 exchanges, 0 failed"), "{text}");
@@ -62,7 +62,7 @@ const WRONG: [(&str, &str, &str); 7] = [
 ];
 
 #[test]
-fn each_expectation_that_does_not_hold_is_told_and_fails() {
+fn each_unmet_expectation_is_reported_and_fails() {
     let module = example("http_auth_callout");
     for (right, wrong, message) in WRONG {
         let changed = SCRIPT.replacen(right, wrong, 1);
@@ -120,7 +120,7 @@ fn a_connection_is_played_to_an_upstream_that_echoes() {
 }
 
 #[test]
-fn broken_rules_of_the_host_are_told_without_a_panic() {
+fn violations_of_host_rules_are_reported_without_a_panic() {
     let (_directory, path) = script("exchanges: [{ request: { headers: { x-y: z } } }]");
     let text = ok(&["run", &example("http_headers"), "--script", path.to_str().unwrap()]);
     assert!(!text.contains("panicked"), "{text}");

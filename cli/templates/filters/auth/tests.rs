@@ -6,7 +6,7 @@ fn configure(host: &mut Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_known_token_passes_and_the_upstream_is_told_the_user(mut host: Host) {
+fn a_request_with_a_known_token_is_forwarded_with_the_name_of_the_user(mut host: Host) {
     configure(&mut host);
     let exchange = host.get("/").header("authorization", "Bearer s3cr3t").header("x-user", "root").send();
     assert_eq!(exchange.status(), 200, "{exchange}");

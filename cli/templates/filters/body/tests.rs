@@ -17,7 +17,7 @@ fn the_text_is_replaced_wherever_chunks_end(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_body_of_known_length_keeps_no_wrong_content_length(mut host: Host) {
+fn the_content_length_of_an_edited_body_is_right_or_absent(mut host: Host) {
     host.configure(json!({ "find": "secret", "replace": "" })).unwrap();
     host.upstream(|_| Reply::new(200).body("a secret"));
     let exchange = host.get("/").send();
@@ -26,7 +26,7 @@ fn a_body_of_known_length_keeps_no_wrong_content_length(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn bytes_that_are_no_text_pass_unchanged(mut host: Host) {
+fn bytes_that_are_not_text_are_forwarded_unchanged(mut host: Host) {
     configure(&mut host);
     host.upstream(|_| Reply::new(200).body(b"\xffsecret".to_vec()));
     assert_eq!(host.get("/").send().response().body, b"\xffsecret");

@@ -14,7 +14,7 @@ fn configure(host: &mut Host) {
 }
 
 #[proxy_filter_host::test]
-fn the_service_decides_and_says_who_the_user_is(mut host: Host) {
+fn the_service_decides_and_names_the_user(mut host: Host) {
     host.cluster("authz", authorize);
     configure(&mut host);
     let exchange = host.get("/").header("authorization", "Bearer ok").header("x-user", "root").send();
