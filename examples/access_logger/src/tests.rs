@@ -21,7 +21,7 @@ fn a_request_is_a_line_of_json(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn good_answers_to_quiet_paths_are_not_logged(mut host: Host) {
+fn successful_responses_to_quiet_paths_are_not_logged(mut host: Host) {
     start(&mut host);
     host.upstream(|request| Reply::new(if request.header("x-fail").is_some() { 503 } else { 200 }));
     let exchange = host.get("/healthz").send();
@@ -44,7 +44,7 @@ fn a_request_that_no_filter_sees_is_logged(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn bytes_that_are_not_utf8_are_logged_as_well_as_they_can_be(mut host: Host) {
+fn bytes_that_are_not_utf8_are_logged_with_replacement_characters(mut host: Host) {
     start(&mut host);
     let exchange = host.get("/").header("x", b"\xff").send();
     assert_eq!(exchange.status(), 200, "{exchange}");

@@ -49,7 +49,7 @@ fn a_last_line_without_an_end_is_edited(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn trailers_come_after_the_lines(mut host: Host) {
+fn trailers_follow_the_lines(mut host: Host) {
     configure(&mut host);
     host.upstream(|_| ndjson().chunks([LINES]).trailer("x-count", "2"));
     let exchange = host.get("/").send();
@@ -58,7 +58,7 @@ fn trailers_come_after_the_lines(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn what_cannot_be_edited_does_not_reach_the_client(mut host: Host) {
+fn responses_that_cannot_be_edited_do_not_reach_the_client(mut host: Host) {
     configure(&mut host);
     for body in
         ["{\"email\":\"a@example\"", "[\"a@example\"]\n", &format!("{{\"email\":\"a@example{}\"}}\n", "x".repeat(100))]
@@ -72,7 +72,7 @@ fn what_cannot_be_edited_does_not_reach_the_client(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn other_responses_pass_untouched(mut host: Host) {
+fn other_responses_are_forwarded_unchanged(mut host: Host) {
     configure(&mut host);
     host.upstream(|_| Reply::new(200).header("content-type", "text/plain").body(LINES));
     let exchange = host.get("/").send();
@@ -83,7 +83,7 @@ fn other_responses_pass_untouched(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn lines_are_forwarded_before_the_end(mut host: Host) {
+fn lines_are_forwarded_before_the_end_of_stream(mut host: Host) {
     configure(&mut host);
     // The stream never ends: what the client has of it came before the end.
     host.upstream(|_| ndjson().chunks(["{\"email\":1,\"id\":1}\n", "{\"id\":2}\n{\"em"]).cut_off());
@@ -116,7 +116,7 @@ fn a_last_line_without_an_end_before_trailers_is_cut_off(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn the_upstream_is_asked_for_a_whole_body_without_a_coding(mut host: Host) {
+fn requests_are_forwarded_without_range_and_with_identity_coding(mut host: Host) {
     configure(&mut host);
     let request = host.get("/").header("accept-encoding", "gzip, br").header("range", "bytes=5-9");
     let exchange = request.header("if-range", "\"a\"").send();
@@ -154,7 +154,7 @@ fn fields_that_describe_the_original_body_are_removed(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_content_type_that_is_none_is_refused(mut host: Host) {
+fn a_malformed_content_type_is_refused(mut host: Host) {
     let refused = host.configure(json!({ "remove": [], "content_type": "application/" })).unwrap_err();
     assert!(refused.to_string().contains("a media type"), "{refused}");
 }
@@ -280,7 +280,7 @@ fn json_of_every_type_is_edited_where_json_is_configured(mut host: Host) {
 }
 
 #[test]
-fn it_does_not_matter_where_a_body_is_cut() {
+fn chunk_boundaries_do_not_change_the_result() {
     let edit = |line: &[u8]| without(line, &["email".to_owned()]);
     let edited = |pieces: &[&[u8]]| -> Result<Vec<u8>> {
         let mut lines = Lines::new(100);
@@ -300,7 +300,7 @@ fn it_does_not_matter_where_a_body_is_cut() {
 }
 
 #[test]
-fn no_more_than_a_line_is_kept() {
+fn at_most_one_line_is_stored() {
     let mut lines = Lines::new(8);
     lines.push(b"12345678", |line| Ok(line.to_vec())).unwrap();
     lines.push(b"9", |line| Ok(line.to_vec())).unwrap_err();

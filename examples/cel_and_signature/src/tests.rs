@@ -41,7 +41,7 @@ fn signed(path: &str, signature: &str) -> String {
 }
 
 #[proxy_filter_host::test]
-fn signed_requests_pass_and_others_do_not(mut host: Host) {
+fn signed_requests_are_forwarded_and_others_refused(mut host: Host) {
     configure(&mut host, "request.path.startsWith('/files/')");
     for (path, status, body) in [
         ("/public".to_owned(), 200, None),
@@ -69,7 +69,7 @@ fn signed_requests_pass_and_others_do_not(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn an_expression_that_fails_means_that_a_signature_is_needed(mut host: Host) {
+fn an_expression_that_fails_requires_a_signature(mut host: Host) {
     configure(&mut host, "request.headers['x-internal'] != '1'");
     assert_eq!(host.get("/").header("x-internal", "1").send().status(), 200);
     let exchange = host.get("/").send();
@@ -83,7 +83,7 @@ fn a_text_that_is_no_expression_is_refused(mut host: Host) {
 }
 
 #[proxy_filter_host::test(embedded)]
-fn a_host_without_expressions_and_signatures_lets_nothing_through_and_says_why(mut host: Host) {
+fn a_host_without_expressions_and_signatures_forwards_no_request_and_logs_the_reason(mut host: Host) {
     for function in ["expr_create", "verify_signature"] {
         host.foreign_function(function, |_| ForeignReply::refused(Status::NOT_FOUND));
     }

@@ -32,7 +32,7 @@ fn refused(status: i32) -> CheckResponse {
 }
 
 #[proxy_filter_host::test]
-fn the_service_sees_the_request_and_changes_it(mut host: Host) {
+fn the_service_receives_the_request_and_changes_it(mut host: Host) {
     decide(&mut host, |request| {
         assert_eq!(request.method, "GET");
         let headers = vec![header("x-user", &format!("{} of {}", request.headers["x-token"], request.path))];
@@ -47,13 +47,13 @@ fn the_service_sees_the_request_and_changes_it(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn an_empty_decision_lets_the_request_pass(mut host: Host) {
+fn an_empty_decision_forwards_the_request(mut host: Host) {
     decide(&mut host, |_request| CheckResponse::default());
     assert_eq!(host.get("/").send().status(), 200);
 }
 
 #[proxy_filter_host::test]
-fn a_refusal_is_the_services_answer(mut host: Host) {
+fn a_refusal_is_the_response_of_the_service(mut host: Host) {
     decide(&mut host, |_request| refused(401));
     let exchange = host.get("/").send();
     assert_eq!((exchange.status(), exchange.response().text()), (401, "who are you?\n".into()), "{exchange}");
@@ -74,7 +74,7 @@ fn a_refusal_without_a_status_or_with_a_strange_one_is_403(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn without_a_decision_the_request_does_not_pass(mut host: Host) {
+fn without_a_decision_the_request_is_refused(mut host: Host) {
     host.grpc_cluster("authz", |call| match asked(call).path.as_str() {
         "/slow" => Reply::grpc("").after(Duration::from_millis(600)),
         "/malformed" => Reply::grpc([0xff]),
@@ -89,7 +89,7 @@ fn without_a_decision_the_request_does_not_pass(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn it_passes_if_the_operator_wants_so(mut host: Host) {
+fn fail_open_forwards_requests_during_an_outage(mut host: Host) {
     host.cluster_without_hosts("authz");
     host.configure(json!({ "cluster": "authz", "fail_open": true })).unwrap();
     assert_eq!(host.get("/").send().status(), 200);
@@ -110,7 +110,7 @@ fn assert_codes(host: &mut Host, fail_open: bool, codes: impl IntoIterator<Item 
 }
 
 #[proxy_filter_host::test]
-fn only_codes_that_no_client_can_provoke_pass_if_the_operator_wants_so(mut host: Host) {
+fn fail_open_forwards_only_for_codes_that_no_client_can_cause(mut host: Host) {
     assert_codes(&mut host, true, 1..=16, |code| match code {
         4 | 14 => 200,
         3 | 7 | 8 | 16 => 403,
@@ -119,7 +119,7 @@ fn only_codes_that_no_client_can_provoke_pass_if_the_operator_wants_so(mut host:
 }
 
 #[proxy_filter_host::test]
-fn no_code_passes_otherwise(mut host: Host) {
+fn without_fail_open_no_code_forwards_the_request(mut host: Host) {
     assert_codes(&mut host, false, [1, 2, 3, 4, 7, 8, 12, 13, 14, 16], |code| match code {
         3 | 7 | 8 | 16 => 403,
         _ => 503,
@@ -127,7 +127,7 @@ fn no_code_passes_otherwise(mut host: Host) {
 }
 
 #[proxy_filter_host::test(embedded)]
-fn an_outage_does_not_let_clients_fill_the_log(mut host: Host) {
+fn log_lines_about_outages_are_rate_limited(mut host: Host) {
     host.grpc_cluster("authz", |_| Reply::grpc_status(13, "I am broken"));
     host.configure(json!({ "cluster": "authz" })).unwrap();
     let lines: usize = (0..100).map(|_| host.get("/").send().messages().len()).sum();
@@ -135,7 +135,7 @@ fn an_outage_does_not_let_clients_fill_the_log(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn an_answer_that_is_no_decision_never_passes(mut host: Host) {
+fn a_response_without_a_decision_never_forwards_the_request(mut host: Host) {
     host.grpc_cluster("authz", |_| Reply::grpc([0xff]));
     host.configure(json!({ "cluster": "authz", "fail_open": true })).unwrap();
     assert_eq!(host.get("/").send().status(), 503);
@@ -143,7 +143,7 @@ fn an_answer_that_is_no_decision_never_passes(mut host: Host) {
 
 /// The service may send any text of any length.
 #[proxy_filter_host::test]
-fn a_request_does_not_pass_without_the_headers_that_the_service_sets(mut host: Host) {
+fn a_request_without_the_headers_of_the_service_is_refused(mut host: Host) {
     decide(&mut host, |request| {
         let mut headers = vec![header("x-first", "1")];
         headers.push(match request.path.as_str() {
@@ -166,7 +166,7 @@ fn a_request_does_not_pass_without_the_headers_that_the_service_sets(mut host: H
 }
 
 #[proxy_filter_host::test]
-fn a_refusal_with_a_header_that_cannot_be_sent_is_still_one(mut host: Host) {
+fn a_refusal_with_a_header_that_cannot_be_sent_still_refuses(mut host: Host) {
     decide(&mut host, |request| {
         let bad = match request.path.as_str() {
             "/crlf" => header("x-why", "a\r\nset-cookie: admin=1"),
@@ -185,7 +185,7 @@ fn a_refusal_with_a_header_that_cannot_be_sent_is_still_one(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn the_service_sees_every_value_and_text_for_other_bytes(mut host: Host) {
+fn the_service_receives_every_value_and_text_for_other_bytes(mut host: Host) {
     decide(&mut host, |request| {
         let seen = format!("{}|{}", request.headers["x-token"], request.headers["x-bytes"]);
         let ok = OkHttpResponse { headers: vec![header("x-seen", &seen)], headers_to_remove: vec![] };

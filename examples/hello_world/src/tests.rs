@@ -3,7 +3,7 @@
 use proxy_filter_host::{Host, Reply};
 
 #[proxy_filter_host::test]
-fn it_says_hello_when_it_starts(mut host: Host) {
+fn the_start_of_the_plugin_is_logged(mut host: Host) {
     host.vm_configuration("four");
     host.configure("").unwrap();
     let logs = host.start_logs();
@@ -11,7 +11,7 @@ fn it_says_hello_when_it_starts(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn it_greets_each_request_and_says_goodbye(mut host: Host) {
+fn the_beginning_and_the_end_of_each_request_are_logged(mut host: Host) {
     host.upstream(|_| Reply::new(204));
     let exchange = host.get("/path?query").send();
     assert_eq!(exchange.status(), 204, "{exchange}");

@@ -8,7 +8,7 @@ fn configure(host: &mut Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_known_token_passes_and_is_replaced_by_the_user(mut host: Host) {
+fn a_known_token_is_replaced_by_the_name_of_the_user(mut host: Host) {
     configure(&mut host);
     let exchange = host.get("/").header("authorization", "Bearer s3cr3t").send();
     assert_eq!(exchange.status(), 200, "{exchange}");
@@ -18,7 +18,7 @@ fn a_known_token_passes_and_is_replaced_by_the_user(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn no_token_is_answered_with_a_challenge(mut host: Host) {
+fn a_request_without_a_token_gets_a_challenge(mut host: Host) {
     configure(&mut host);
     let exchange = host.get("/").send();
     assert_eq!(exchange.status(), 401, "{exchange}");
@@ -65,7 +65,7 @@ fn the_realm_is_a_quoted_string(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn what_no_header_can_have_is_refused_with_the_configuration(mut host: Host) {
+fn bytes_that_no_header_can_have_are_refused_with_the_configuration(mut host: Host) {
     for bad in ["a\r\nb", "a\n", "\u{0}", "\u{1}", "\u{7f}"] {
         for configuration in [json!({ "realm": bad, "tokens": {} }), json!({ "tokens": { "t": "alice", "s": bad } })] {
             let refused = host.configure(configuration).unwrap_err();
@@ -98,7 +98,7 @@ fn an_unknown_token_is_forbidden(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn nobody_can_claim_to_be_somebody(mut host: Host) {
+fn no_client_can_set_the_name_of_the_user(mut host: Host) {
     configure(&mut host);
     let exchange =
         host.get("/").header("authorization", "Bearer s3cr3t").header("x-user", "root").header("x-user", "bob").send();

@@ -18,7 +18,7 @@ fn configure(host: &mut Host, on_outage: &str) {
 }
 
 #[proxy_filter_host::test]
-fn whom_the_service_knows_passes_under_the_name_it_says(mut host: Host) {
+fn an_accepted_request_is_forwarded_with_the_user_that_the_service_names(mut host: Host) {
     host.cluster("authz", authorize);
     configure(&mut host, "deny");
     let exchange = host.get("/a?b=c").header("authorization", "Bearer alice").header("x-user", "root").send();
@@ -32,7 +32,7 @@ fn whom_the_service_knows_passes_under_the_name_it_says(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn whom_the_service_refuses_gets_its_answer(mut host: Host) {
+fn a_refused_client_gets_the_response_of_the_service(mut host: Host) {
     host.cluster("authz", authorize);
     configure(&mut host, "allow");
     let exchange = host.get("/").send();
@@ -44,7 +44,7 @@ fn whom_the_service_refuses_gets_its_answer(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_body_waits_with_its_request(mut host: Host) {
+fn a_paused_request_is_forwarded_with_its_body(mut host: Host) {
     host.cluster("authz", |call| authorize(call).after(Duration::from_millis(100)));
     configure(&mut host, "deny");
     let exchange = host.post("/").header("authorization", "Bearer alice").chunks(["one ", "two"]).send();
@@ -64,7 +64,7 @@ fn outages(host: &mut Host) {
 const OUTAGES: [&str; 4] = ["/slow", "/reset", "/cut", "/broken"];
 
 #[proxy_filter_host::test]
-fn an_outage_denies_if_the_operator_says_so(mut host: Host) {
+fn an_outage_denies_under_the_closed_policy(mut host: Host) {
     outages(&mut host);
     configure(&mut host, "deny");
     let mut seen = Vec::new();
@@ -79,7 +79,7 @@ fn an_outage_denies_if_the_operator_says_so(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn an_outage_lets_pass_without_a_user_if_the_operator_says_so(mut host: Host) {
+fn an_outage_forwards_without_a_user_under_the_open_policy(mut host: Host) {
     outages(&mut host);
     configure(&mut host, "allow");
     for path in OUTAGES {
@@ -92,7 +92,7 @@ fn an_outage_lets_pass_without_a_user_if_the_operator_says_so(mut host: Host) {
 /// Every class of status except 200, 401 and 403, under both policies: only those from 500 are
 /// outages.
 #[proxy_filter_host::test]
-fn what_a_client_can_provoke_is_no_outage(mut host: Host) {
+fn a_response_that_a_client_can_cause_is_not_an_outage(mut host: Host) {
     host.cluster("authz", |call| Reply::new(call.header("x-original-path").unwrap().to_string()[1..].parse().unwrap()));
     for on_outage in ["deny", "allow"] {
         configure(&mut host, on_outage);
@@ -116,7 +116,7 @@ fn what_a_client_can_provoke_is_no_outage(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_question_that_is_too_long_is_refused_under_every_policy(mut host: Host) {
+fn a_request_too_large_for_the_service_is_refused_under_every_policy(mut host: Host) {
     host.cluster("authz", authorize);
     for on_outage in ["deny", "allow"] {
         configure(&mut host, on_outage);
@@ -137,7 +137,7 @@ fn a_question_that_is_too_long_is_refused_under_every_policy(mut host: Host) {
 
 /// The upstream gets all of them too.
 #[proxy_filter_host::test]
-fn the_service_sees_every_authorization(mut host: Host) {
+fn the_service_receives_every_authorization(mut host: Host) {
     host.cluster("authz", |call| {
         let all = call.header_values("authorization").iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         Reply::new(if all.replace(' ', "") == "Bearera,Bearerb" { 200 } else { 401 })
@@ -150,7 +150,7 @@ fn the_service_sees_every_authorization(mut host: Host) {
 /// A service that awaits the body of this `content-length` would be blocked for as long as a client
 /// chooses.
 #[proxy_filter_host::test]
-fn the_service_sees_the_headers_that_are_configured_and_none_about_the_message(mut host: Host) {
+fn the_service_receives_the_configured_headers_and_none_about_the_message(mut host: Host) {
     host.cluster("authz", |_| Reply::new(200));
     let shown = ["X-Tenant", "content-length", "transfer-encoding", "host", "connection", "te"];
     host.configure(json!({ "cluster": "authz", "headers": shown, "on_outage": "allow" })).unwrap();
@@ -214,7 +214,7 @@ fn a_grpc_request_gets_a_grpc_error_whatever_the_type_of_the_refusal(mut host: H
 }
 
 #[proxy_filter_host::test(embedded)]
-fn an_outage_does_not_let_clients_fill_the_log(mut host: Host) {
+fn log_lines_about_outages_are_rate_limited(mut host: Host) {
     outages(&mut host);
     configure(&mut host, "allow");
     let lines: usize = (0..100).map(|_| host.get("/broken").send().messages().len()).sum();
@@ -230,7 +230,7 @@ fn a_cluster_that_does_not_exist_is_an_outage(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_client_that_leaves_is_not_waited_for(mut host: Host) {
+fn a_client_disconnect_cancels_the_call(mut host: Host) {
     host.cluster("authz", |call| authorize(call).after(Duration::from_millis(250)));
     configure(&mut host, "deny");
     let exchange =
@@ -241,7 +241,7 @@ fn a_client_that_leaves_is_not_waited_for(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn another_policy_is_refused(mut host: Host) {
+fn an_unknown_policy_is_refused(mut host: Host) {
     let refused = host.configure(json!({ "cluster": "authz", "on_outage": "maybe" })).unwrap_err();
     assert!(refused.to_string().contains("on_outage"), "{refused}");
 }

@@ -14,7 +14,7 @@ fn text() -> Reply {
 }
 
 #[proxy_filter_host::test]
-fn a_body_in_one_piece_is_redacted(mut host: Host) {
+fn a_body_in_one_chunk_is_redacted(mut host: Host) {
     host.upstream(|_| text().body(CARD));
     let exchange = host.get("/").send();
     assert_eq!(exchange.response().text(), REDACTED, "{exchange}");
@@ -52,7 +52,7 @@ fn http2_bodies_are_redacted(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_response_without_a_body_is_left_alone(mut host: Host) {
+fn a_response_without_a_body_is_unchanged(mut host: Host) {
     host.upstream(|_| Reply::new(204));
     assert_eq!(host.get("/").send().status(), 204);
     host.upstream(|_| text());
@@ -61,14 +61,14 @@ fn a_response_without_a_body_is_left_alone(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn the_answer_to_head_keeps_its_content_length(mut host: Host) {
+fn a_response_to_head_keeps_its_content_length(mut host: Host) {
     host.upstream(|_| text().header("content-length", "29"));
     let exchange = host.request("HEAD", "/").send();
     assert_eq!(exchange.response().header("content-length"), Some("29".into()), "{exchange}");
 }
 
 #[proxy_filter_host::test]
-fn other_content_types_pass_untouched(mut host: Host) {
+fn other_content_types_are_forwarded_unchanged(mut host: Host) {
     host.upstream(|_| Reply::new(200).header("content-type", "image/png").header("etag", "\"a\"").body(CARD));
     let exchange = host.get("/").send();
     assert_eq!(exchange.response().text(), CARD, "{exchange}");
@@ -118,7 +118,7 @@ fn a_body_with_a_byte_order_mark_is_redacted_or_cut_off(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn the_upstream_is_asked_for_a_whole_body_without_a_coding(mut host: Host) {
+fn requests_are_forwarded_without_range_and_with_identity_coding(mut host: Host) {
     let request = host.get("/").header("accept-encoding", "gzip, br").header("range", "bytes=5-9");
     let exchange = request.header("if-range", "\"a\"").send();
     let asked = exchange.upstream().unwrap();
@@ -325,7 +325,7 @@ fn forwarded(chunks: &[&[u8]], by_trailers: bool) -> (Vec<u8>, usize) {
 }
 
 #[test]
-fn it_does_not_matter_where_a_body_is_cut() {
+fn chunk_boundaries_do_not_change_the_result() {
     let body = b"1234567890123 x 12345678901234567890 y 1234567890123456789,12345678901234567890123456";
     let expected = redact(body, false);
     for a in 0..=body.len() {

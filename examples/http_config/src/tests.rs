@@ -13,7 +13,7 @@ fn configured_headers_are_added(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn configured_headers_replace_what_is_there(mut host: Host) {
+fn configured_headers_replace_existing_ones(mut host: Host) {
     host.configure(json!({ "headers": [{ "name": "x-a", "value": "1" }], "mode": "replace" })).unwrap();
     host.upstream(|_| Reply::new(200).header("x-a", "0").header("x-a", "00"));
     let exchange = host.get("/").send();

@@ -15,7 +15,7 @@ fn headers_of_both_messages_are_logged(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn hello_is_answered_without_the_upstream(mut host: Host) {
+fn hello_gets_a_local_reply(mut host: Host) {
     let exchange = host.get("/hello").send();
     assert_eq!(exchange.status(), 200, "{exchange}");
     assert_eq!(exchange.response().text(), "Hello, World!\n");
@@ -29,7 +29,7 @@ fn hello_is_answered_without_the_upstream(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_head_request_is_answered_without_a_body(mut host: Host) {
+fn a_local_reply_to_head_has_no_body(mut host: Host) {
     let exchange = host.request("HEAD", "/hello").send();
     assert_eq!(exchange.status(), 200, "{exchange}");
     assert_eq!(exchange.response().header("content-length"), Some("14".into()));
@@ -60,7 +60,7 @@ fn an_upstream_that_closes_the_connection_gives_a_stamped_503(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn http2_looks_the_same(mut host: Host) {
+fn http2_messages_are_logged_the_same_way(mut host: Host) {
     let exchange = host.get("/hello").http2().send();
     assert_eq!(exchange.response().text(), "Hello, World!\n", "{exchange}");
     let exchange = host.post("/").header("cookie", "a=1").header("cookie", "b=2").body("data").http2().send();

@@ -146,19 +146,19 @@ fn assert_refused(host: &mut Host, authorization: &str, why: &str) {
 }
 
 #[proxy_filter_host::test]
-fn a_token_signed_with_an_elliptic_curve_passes(mut host: Host) {
+fn a_token_signed_with_an_elliptic_curve_is_accepted(mut host: Host) {
     publish(&mut host, &[both]);
     assert_passes(&mut host, &es256(1, &claims()));
 }
 
 #[proxy_filter_host::test]
-fn a_token_signed_with_rsa_passes(mut host: Host) {
+fn a_token_signed_with_rsa_is_accepted(mut host: Host) {
     publish(&mut host, &[both]);
     assert_passes(&mut host, &rs256(&claims()));
 }
 
 #[proxy_filter_host::test]
-fn without_a_token_the_answer_is_a_challenge(mut host: Host) {
+fn without_a_token_the_reply_is_a_challenge(mut host: Host) {
     publish(&mut host, &[both]);
     for authorization in ["", "Basic YTpi", "Bearer", "BearerX"] {
         let exchange = send(&mut host, authorization);
@@ -215,7 +215,7 @@ fn a_signature_that_is_wrong_is_refused() {
 }
 
 #[test]
-fn the_claims_have_to_fit() {
+fn the_claims_are_checked() {
     for (claims, expected) in [
         (but("iss", "https://other.example"), "it has another issuer"),
         (but("aud", "other"), "it has another audience"),
@@ -243,7 +243,7 @@ fn clocks_may_differ_by_a_minute() {
 }
 
 #[test]
-fn keys_for_anything_else_are_left_out() {
+fn keys_for_other_uses_are_ignored() {
     let mut encryption = ec_jwk(1);
     encryption["use"] = "enc".into();
     let mut other_curve = ec_jwk(1);
@@ -304,7 +304,7 @@ fn set(entries: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn an_entry_that_is_not_understood_takes_no_other_down() {
+fn an_unknown_entry_does_not_affect_others() {
     let (first, second) = (ec_jwk(1).to_string(), rsa_jwk().to_string());
     for odd in odd_entries() {
         for entries in [[&odd, &first, &second], [&first, &odd, &second], [&first, &second, &odd]] {
@@ -317,7 +317,7 @@ fn an_entry_that_is_not_understood_takes_no_other_down() {
 }
 
 #[test]
-fn a_set_may_begin_with_a_byte_order_mark_and_have_bytes_that_are_no_text() {
+fn a_key_set_with_a_byte_order_mark_and_bytes_that_are_not_text_is_read() {
     let good = ec_jwk(1).to_string();
     assert_eq!(keys(&[b"\xef\xbb\xbf", &set(&[&good])[..]].concat()).unwrap().len(), 1);
     let mut odd = set(&[r#"{"kty":"?"}"#, &good]);
@@ -337,7 +337,7 @@ fn members_that_a_key_does_not_need_may_have_any_type() {
 }
 
 #[proxy_filter_host::test]
-fn a_set_with_odd_entries_is_good_for_the_others(mut host: Host) {
+fn odd_entries_of_a_key_set_do_not_affect_the_others(mut host: Host) {
     host.cluster("idp", |_: &Received| {
         let mut entries: Vec<String> = odd_entries().into_iter().step_by(11).collect();
         let good = ec_jwk(1).to_string();
@@ -350,7 +350,7 @@ fn a_set_with_odd_entries_is_good_for_the_others(mut host: Host) {
 }
 
 #[test]
-fn a_key_without_a_name_goes_with_each_token() {
+fn a_key_without_an_id_verifies_every_token() {
     let mut nameless = ec_jwk(1);
     nameless.as_object_mut().unwrap().remove("kid");
     let verify = |keys: &[Value], authorization: &str| {
@@ -407,7 +407,7 @@ fn the_scheme_has_any_case_and_one_or_more_spaces_follow() {
 }
 
 #[proxy_filter_host::test]
-fn a_token_after_two_spaces_passes(mut host: Host) {
+fn a_token_after_two_spaces_is_accepted(mut host: Host) {
     publish(&mut host, &[both]);
     assert_passes(&mut host, &es256(1, &claims()).replace("Bearer ", "bearer  "));
 }
@@ -435,7 +435,7 @@ fn a_new_key_is_fetched_when_a_token_names_it(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn the_keys_are_fetched_again_and_again(mut host: Host) {
+fn the_keys_are_fetched_periodically(mut host: Host) {
     let times = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&times);
     host.cluster("idp", move |_: &Received| {
@@ -456,7 +456,7 @@ fn keys_that_cannot_be_fetched_at_first_are_tried_again(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn without_any_key_the_service_is_not_available(mut host: Host) {
+fn without_any_key_requests_get_a_503(mut host: Host) {
     publish(&mut host, &[|| Reply::new(404)]);
     host.advance(Duration::from_millis(1500));
     let exchange = send(&mut host, &es256(1, &claims()));
@@ -464,7 +464,7 @@ fn without_any_key_the_service_is_not_available(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_configuration_says_who_issues_tokens(mut host: Host) {
+fn a_configuration_without_an_issuer_is_refused(mut host: Host) {
     let refused = host.configure(json!({ "jwks": { "cluster": "idp", "path": "/" }, "audience": "api" })).unwrap_err();
     assert!(refused.to_string().contains("missing field `issuer`"), "{refused}");
 }

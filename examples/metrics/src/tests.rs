@@ -16,7 +16,7 @@ fn responses_are_counted_by_method_and_status(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn the_gauge_is_there_before_the_first_request(mut host: Host) {
+fn the_gauge_exists_before_the_first_request(mut host: Host) {
     host.configure("").unwrap();
     assert_eq!(host.metric("metrics_in_flight"), Some(0));
     assert_eq!(host.metric("metrics_responses.method.GET.status.200"), None);

@@ -45,7 +45,7 @@ fn send(host: &mut Host, token: &str) -> Outcome {
 }
 
 #[proxy_filter_host::test]
-fn a_token_that_is_active_passes(mut host: Host) {
+fn an_active_token_is_accepted(mut host: Host) {
     configure(&mut host);
     for (token, subject) in [("alice", "alice"), ("a+b/=", "plus")] {
         let exchange = send(&mut host, token);
@@ -57,7 +57,7 @@ fn a_token_that_is_active_passes(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn without_a_token_nobody_is_asked(mut host: Host) {
+fn without_a_token_no_call_is_made(mut host: Host) {
     configure(&mut host);
     for authorization in ["", "Basic YTpi", "Bearer", "Bearer "] {
         let exchange = host.get("/").header("authorization", authorization).send();
@@ -86,7 +86,7 @@ fn the_scheme_has_any_case_and_one_or_more_spaces_follow(mut host: Host) {
 
 /// Every byte that a header may have and no token does, and a token that is too long.
 #[proxy_filter_host::test]
-fn nobody_is_asked_about_what_is_no_token(mut host: Host) {
+fn a_malformed_token_makes_no_call(mut host: Host) {
     configure(&mut host);
     let bytes = [b'\t', b' '].into_iter().chain((0x80..=0xff).step_by(17)).map(|byte| vec![b'a', byte, b'b']);
     for token in bytes.chain([vec![b'a'; LONGEST_TOKEN + 1]]) {
@@ -151,7 +151,7 @@ fn answer(active: bool, member: &str, value: &Value) -> String {
 }
 
 #[proxy_filter_host::test]
-fn a_token_that_is_not_active_is_refused_whatever_else_is_said(mut host: Host) {
+fn an_inactive_token_is_refused_with_any_other_members(mut host: Host) {
     let mut cases = Vec::new();
     for member in ["sub", "scope", "exp", "aud", "username"] {
         cases.extend(types().iter().map(|value| (answer(false, member, value), 401, true)));
@@ -215,7 +215,7 @@ fn a_subject_that_cannot_be_a_header_is_refused_once(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn an_answer_that_does_not_say_whether_the_token_is_active_is_none(mut host: Host) {
+fn a_response_without_active_is_an_outage(mut host: Host) {
     let bodies = ["{}", r#"{"active":"true","sub":"a"}"#, r#"{"active":null}"#, r#"{"active":false,"active":true}"#];
     let mut cases: Vec<_> = bodies.map(|body| (body.to_owned(), 503, false)).to_vec();
     cases.push((format!("\u{feff}{}", answer(true, "sub", &json!("alice"))), 200, true));
@@ -231,7 +231,7 @@ fn only_true_and_false_say_whether_a_token_is_active() {
 }
 
 #[proxy_filter_host::test(embedded)]
-fn an_outage_does_not_let_clients_fill_the_log(mut host: Host) {
+fn log_lines_about_outages_are_rate_limited(mut host: Host) {
     configure(&mut host);
     let lines: usize = (0..100).map(|_| send(&mut host, "broken").messages().len()).sum();
     assert!((1..=20).contains(&lines), "{lines}");
@@ -269,7 +269,7 @@ fn a_token_that_is_not_active_or_too_narrow_is_refused(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn an_answer_is_remembered_for_a_while(mut host: Host) {
+fn a_response_is_cached(mut host: Host) {
     configure(&mut host);
     let mut calls = Vec::new();
     for wait in [0, 0, 2500, 0] {
@@ -282,7 +282,7 @@ fn an_answer_is_remembered_for_a_while(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn without_an_answer_nothing_passes_and_nothing_is_remembered(mut host: Host) {
+fn an_outage_refuses_requests_and_is_not_cached(mut host: Host) {
     configure(&mut host);
     for token in ["broken", "garbage", "reset"] {
         for _ in 0..2 {
@@ -294,7 +294,7 @@ fn without_an_answer_nothing_passes_and_nothing_is_remembered(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn an_answer_is_forgotten_when_the_token_expires(mut host: Host) {
+fn a_cached_response_expires_with_its_token(mut host: Host) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     host.cluster("idp", move |_| Reply::new(200).body(json!({ "active": true, "exp": now + 4 }).to_string()));
     let client = json!({ "cluster": "idp", "path": "/", "client_id": "a", "client_secret": "b", "ttl_s": 3600 });
@@ -306,7 +306,7 @@ fn an_answer_is_forgotten_when_the_token_expires(mut host: Host) {
 }
 
 #[test]
-fn the_cache_has_a_limit_and_good_tokens_stay_longest() {
+fn the_cache_has_a_limit_and_evicts_active_tokens_last() {
     let (now, cache) = (SystemTime::UNIX_EPOCH, Cache::default());
     let minute = now + Duration::from_secs(60);
     let good = Introspection { active: true, ..Introspection::default() };
@@ -324,7 +324,7 @@ fn the_cache_has_a_limit_and_good_tokens_stay_longest() {
 }
 
 #[test]
-fn what_is_remembered_has_a_limit_in_bytes() {
+fn the_cache_has_a_limit_in_bytes() {
     let (now, cache) = (SystemTime::UNIX_EPOCH, Cache::default());
     let minute = now + Duration::from_secs(60);
     for (length, remembered) in [(LONGEST_SUBJECT, true), (LONGEST_SUBJECT + 1, false)] {
@@ -336,6 +336,6 @@ fn what_is_remembered_has_a_limit_in_bytes() {
 }
 
 #[test]
-fn what_a_form_does_not_have_is_written_in_hexadecimal() {
+fn bytes_that_a_form_does_not_allow_are_percent_encoded() {
     assert_eq!(form(b"aZ09-_.~ +/&=%\xff"), "aZ09-_.~%20%2B%2F%26%3D%25%FF");
 }

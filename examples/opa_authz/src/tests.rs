@@ -55,7 +55,7 @@ fn a_policy_that_is_not_defined_denies(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn without_a_decision_nothing_passes_and_nothing_is_remembered(mut host: Host) {
+fn an_outage_refuses_requests_and_is_not_a_decision(mut host: Host) {
     configure(&mut host);
     for path in ["/broken", "/garbage", "/reset"] {
         for _ in 0..2 {
@@ -67,14 +67,14 @@ fn without_a_decision_nothing_passes_and_nothing_is_remembered(mut host: Host) {
 }
 
 #[proxy_filter_host::test(embedded)]
-fn an_outage_does_not_let_clients_fill_the_log(mut host: Host) {
+fn log_lines_about_outages_are_rate_limited(mut host: Host) {
     configure(&mut host);
     let lines: usize = (0..100).map(|_| host.get("/broken").send().messages().len()).sum();
     assert!((1..=20).contains(&lines), "{lines}");
 }
 
 #[proxy_filter_host::test]
-fn a_decision_is_good_for_a_while(mut host: Host) {
+fn a_decision_is_cached(mut host: Host) {
     configure(&mut host);
     let mut calls = Vec::new();
     for wait in [0, 0, 2500, 0] {
@@ -89,7 +89,7 @@ fn a_decision_is_good_for_a_while(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn bytes_that_are_no_text_are_refused_without_a_line_in_the_log(mut host: Host) {
+fn bytes_that_are_not_text_are_refused_without_a_log_line(mut host: Host) {
     configure(&mut host);
     for bytes in [&b"Bearer \xff"[..], b"\xff\xfe", b"Bearer \xc3", b"Bearer alice\xed\xa0\x80"] {
         let exchange = host.get("/").header("authorization", bytes).send();
@@ -100,7 +100,7 @@ fn bytes_that_are_no_text_are_refused_without_a_line_in_the_log(mut host: Host) 
 
 /// The upstream gets all of them, and might believe another one than the policy.
 #[proxy_filter_host::test]
-fn several_authorizations_are_no_question(mut host: Host) {
+fn several_authorizations_are_refused(mut host: Host) {
     configure(&mut host);
     for values in [["Bearer alice", "Bearer bob"], ["Bearer bob", "Bearer alice"], ["Bearer alice", "Bearer alice"]] {
         let exchange = host.get("/").header("authorization", values[0]).header("authorization", values[1]).send();
@@ -111,7 +111,7 @@ fn several_authorizations_are_no_question(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_question_that_is_too_long_is_not_asked(mut host: Host) {
+fn a_query_that_is_too_long_makes_no_call(mut host: Host) {
     configure(&mut host);
     let long = "a".repeat(LONGEST);
     let token = host.get("/a").header("authorization", &long).send();
@@ -123,7 +123,7 @@ fn a_question_that_is_too_long_is_not_asked(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_question_that_the_agent_does_not_take_is_a_refusal(mut host: Host) {
+fn a_query_that_the_agent_rejects_is_a_refusal(mut host: Host) {
     host.cluster("opa", |call: &Received| {
         let query: Value = serde_json::from_slice(&call.body).unwrap();
         Reply::new(query["input"]["path"].as_str().unwrap()[1..].parse().unwrap())
@@ -169,7 +169,7 @@ fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
 }
 
 #[test]
-fn who_asks_the_same_at_the_same_time_shares_the_answer() {
+fn concurrent_equal_queries_share_one_call() {
     let world = World::default();
     let (mut first, mut second, mut other) = (pin!(world.get(1)), pin!(world.get(1)), pin!(world.get(2)));
     assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
@@ -183,7 +183,7 @@ fn who_asks_the_same_at_the_same_time_shares_the_answer() {
 }
 
 #[test]
-fn a_failure_is_shared_by_those_who_wait_and_then_forgotten() {
+fn a_failure_is_shared_by_pending_streams_and_not_cached() {
     let world = World::default();
     let (mut first, mut second) = (pin!(world.get(1)), pin!(world.get(1)));
     assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
@@ -197,7 +197,7 @@ fn a_failure_is_shared_by_those_who_wait_and_then_forgotten() {
 }
 
 #[test]
-fn when_the_one_who_asks_leaves_the_next_one_does() {
+fn another_pending_stream_repeats_a_call_that_was_cancelled() {
     let world = Rc::new(World::default());
     let mut second = pin!(world.get(1));
     {
@@ -211,7 +211,7 @@ fn when_the_one_who_asks_leaves_the_next_one_does() {
 }
 
 #[test]
-fn the_cache_has_a_limit_and_old_answers_go_first() {
+fn the_cache_has_a_limit_and_evicts_old_decisions_first() {
     let world = World::default();
     let limit = u32::try_from(CAPACITY).unwrap();
     for key in 0..limit {

@@ -22,7 +22,7 @@ fn requests_are_summed_up_by_host(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_summary_is_logged_again_and_again(mut host: Host) {
+fn a_summary_is_logged_periodically(mut host: Host) {
     host.root_id("reporter");
     host.singleton_service("collector", json!({ "every_seconds": 2 }));
     host.configure("").unwrap();
@@ -66,7 +66,7 @@ fn every_worker_reports_to_the_one_collector(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_filter_without_a_collector_does_no_harm(mut host: Host) {
+fn a_filter_without_a_collector_forwards_requests(mut host: Host) {
     host.root_id("reporter");
     host.configure("").unwrap();
     let exchange = host.get("/").send();

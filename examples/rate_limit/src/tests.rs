@@ -27,7 +27,7 @@ fn requests_above_the_limit_are_refused(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn clients_are_counted_apart(mut host: Host) {
+fn clients_are_counted_separately(mut host: Host) {
     host.configure(json!({ "limit": 1, "window_seconds": LONG, "by": "x-api-key" })).unwrap();
     for (key, status) in [("a", 200), ("b", 200), ("a", 429), ("b", 429), ("c", 200)] {
         let exchange = host.get("/").header("x-api-key", key).send();
@@ -72,7 +72,7 @@ fn workers_count_together(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_limit_of_nothing_lets_nothing_through(mut host: Host) {
+fn a_limit_of_0_refuses_every_request(mut host: Host) {
     host.configure(json!({ "limit": 0, "window_seconds": LONG })).unwrap();
     assert_eq!(statuses(&mut host, 2), [429, 429]);
 }
@@ -141,7 +141,7 @@ fn client(listener: SocketAddr, requests: usize) -> Vec<(u16, u64)> {
 /// arrives.
 #[test]
 #[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
-fn in_envoy_two_workers_under_load_never_let_more_than_the_limit_through_in_a_window() {
+fn in_envoy_two_workers_under_load_never_exceed_the_limit_of_a_window() {
     const LIMIT: usize = 1000;
     let mut host = Host::in_envoy(&module()).unwrap();
     host.workers(2);

@@ -38,50 +38,50 @@ fn found(location: &str) -> Reply {
 }
 
 #[proxy_filter_host::test]
-fn a_quick_answer_is_all_there_is(mut host: Host) {
+fn a_quick_response_makes_one_call(mut host: Host) {
     let exchange = send(&mut host, |_| found("here"), |_| found("there"));
     assert_eq!(outcome(&exchange), (Some("here".into()), 1, 0), "{exchange}");
 }
 
 #[proxy_filter_host::test]
-fn a_slow_answer_is_overtaken(mut host: Host) {
+fn a_slow_response_loses_to_the_second_call(mut host: Host) {
     let exchange = send(&mut host, |_| found("here").after(ms(300)), |_| found("there"));
     assert_eq!(outcome(&exchange), (Some("there".into()), 1, 1), "{exchange}");
 }
 
 #[proxy_filter_host::test]
-fn a_slow_answer_may_still_be_the_first(mut host: Host) {
+fn a_slow_response_may_still_arrive_first(mut host: Host) {
     let exchange = send(&mut host, |_| found("here").after(ms(180)), |_| found("there").after(ms(250)));
     assert_eq!(outcome(&exchange), (Some("here".into()), 1, 1), "{exchange}");
 }
 
 #[proxy_filter_host::test]
-fn a_slow_answer_is_waited_for_if_the_other_one_is_bad(mut host: Host) {
+fn a_slow_response_is_used_if_the_second_call_fails(mut host: Host) {
     let exchange = send(&mut host, |_| found("here").after(ms(250)), |_| Reply::new(500));
     assert_eq!(outcome(&exchange), (Some("here".into()), 1, 1), "{exchange}");
 }
 
 #[proxy_filter_host::test]
-fn a_failure_is_not_waited_out(mut host: Host) {
+fn a_failure_starts_the_second_call_at_once(mut host: Host) {
     let exchange = send(&mut host, |_| Reply::reset(), |_| found("there"));
     assert_eq!(outcome(&exchange), (Some("there".into()), 1, 1), "{exchange}");
 }
 
 #[proxy_filter_host::test]
-fn when_both_fail_they_are_asked_again(mut host: Host) {
+fn both_calls_are_retried_if_both_fail(mut host: Host) {
     let near: Answer = |call| if call < 2 { Reply::new(500) } else { found("here") };
     let exchange = send(&mut host, near, |_| Reply::new(500));
     assert_eq!(outcome(&exchange), (Some("here".into()), 3, 2), "{exchange}");
 }
 
 #[proxy_filter_host::test]
-fn the_space_around_a_location_is_left_out(mut host: Host) {
+fn spaces_around_a_location_are_removed(mut host: Host) {
     let texts = ["Berlin", "Berlin\n", "Berlin\r\n", "Berlin\n\n", " Berlin ", "\tBerlin\t"];
     assert_locations(&mut host, texts.map(|text| (text.as_bytes().to_vec(), Some(b"Berlin".to_vec()))).to_vec());
 }
 
 #[proxy_filter_host::test]
-fn the_request_goes_on_without_a_location_that_cannot_be_a_header(mut host: Host) {
+fn the_request_is_forwarded_without_a_location_that_cannot_be_a_header(mut host: Host) {
     let odd = [&b"x\r\nx-admin: 1"[..], b"<html>\n<b>x</b>\n", b"", b"\r\n", b"a\0b", b"a\x01b", b"a\x7fb"];
     let mut cases: Vec<_> = odd.iter().map(|text| (text.to_vec(), None)).collect();
     cases.push((vec![b'a'; 70_000], None));
@@ -101,7 +101,7 @@ fn a_location_has_no_control_bytes_and_a_longest_length() {
 }
 
 #[proxy_filter_host::test(embedded)]
-fn an_outage_does_not_let_clients_fill_the_log(mut host: Host) {
+fn log_lines_about_outages_are_rate_limited(mut host: Host) {
     host.log_level(LogLevel::Info);
     let configuration = json!({ "path": "/locate", "first": "near", "second": "far", "tries": 1 });
     host.configure(configuration).unwrap();
@@ -129,21 +129,21 @@ fn assert_locations(host: &mut Host, cases: Vec<(Vec<u8>, Option<Vec<u8>>)>) {
 }
 
 #[proxy_filter_host::test]
-fn the_request_goes_on_without_an_answer_in_the_end(mut host: Host) {
+fn the_request_is_forwarded_without_a_location_if_every_attempt_fails(mut host: Host) {
     let exchange = send(&mut host, |_| Reply::new(500), |_| Reply::new(404));
     assert_eq!(outcome(&exchange), (None, 3, 3), "{exchange}");
     assert_eq!(exchange.messages(), ["no location: far responded with 404"]);
 }
 
 #[proxy_filter_host::test]
-fn the_request_goes_on_when_its_time_is_over(mut host: Host) {
+fn the_request_is_forwarded_when_its_time_limit_elapses(mut host: Host) {
     let exchange = send(&mut host, |_| found("here").after(ms(550)), |_| found("there").after(ms(500)));
     assert_eq!(outcome(&exchange), (None, 1, 1), "{exchange}");
     assert_eq!(exchange.messages(), ["no location: the time limit has elapsed"]);
 }
 
 #[proxy_filter_host::test]
-fn a_cluster_that_is_not_there_is_a_failure(mut host: Host) {
+fn a_missing_cluster_is_a_failure(mut host: Host) {
     host.cluster("far", |_| found("there"));
     host.configure(json!({ "path": "/locate", "first": "near", "second": "far" })).unwrap();
     let exchange = host.get("/").send();

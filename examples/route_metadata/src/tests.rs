@@ -9,13 +9,13 @@ fn route(host: &mut Host, settings: &Value) {
 }
 
 #[proxy_filter_host::test]
-fn a_route_without_metadata_is_left_alone(mut host: Host) {
+fn requests_of_a_route_without_metadata_are_unchanged(mut host: Host) {
     let exchange = host.request("DELETE", "/").send();
     assert_eq!(exchange.status(), 200, "{exchange}");
 }
 
 #[proxy_filter_host::test]
-fn metadata_of_others_is_left_alone(mut host: Host) {
+fn metadata_of_other_filters_is_ignored(mut host: Host) {
     host.metadata(MetadataSource::Route, json!({ "com.example.other": { "maintenance": true } }));
     let exchange = host.get("/").send();
     assert_eq!(exchange.status(), 200, "{exchange}");
@@ -32,7 +32,7 @@ fn other_methods_are_refused_with_those_that_are_allowed(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_route_in_maintenance_answers_by_itself(mut host: Host) {
+fn a_route_in_maintenance_sends_a_local_reply(mut host: Host) {
     route(&mut host, &json!({ "maintenance": true, "response_headers": { "retry-after": "600" } }));
     let exchange = host.get("/").send();
     assert_eq!((exchange.status(), exchange.response().text().as_str()), (503, "back soon\n"), "{exchange}");

@@ -24,14 +24,14 @@ fn a_client_with_an_allowed_prefix_talks_to_the_upstream(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_prefix_may_come_in_pieces_and_nothing_goes_on_before_it_is_complete(mut host: Host) {
+fn data_is_forwarded_once_the_prefix_is_complete_in_any_chunks(mut host: Host) {
     configure(&mut host);
     let connection = host.connect().send("EC").send("HO").send(" hello").play();
     assert_eq!(upstream_by_step(&connection)[..4], ["", "", "", "ECHO hello"], "{connection}");
 }
 
 #[proxy_filter_host::test]
-fn another_beginning_closes_the_connection_and_the_upstream_sees_nothing_of_it(mut host: Host) {
+fn a_wrong_prefix_closes_the_connection_before_the_upstream_receives_it(mut host: Host) {
     configure(&mut host);
     let connection = host.connect().send("GET / HTTP/1.1\r\n").send("host: a\r\n\r\n").play();
     assert_eq!(connection.upstream().unwrap().bytes, b"", "{connection}");
@@ -40,7 +40,7 @@ fn another_beginning_closes_the_connection_and_the_upstream_sees_nothing_of_it(m
 }
 
 #[proxy_filter_host::test]
-fn a_beginning_that_goes_wrong_late_is_refused(mut host: Host) {
+fn data_that_stops_matching_late_is_refused(mut host: Host) {
     configure(&mut host);
     let connection = host.connect().send("PIN").send("T\n").play();
     assert_eq!(connection.steps()[2].client.end, DirectionState::Closed, "{connection}");
@@ -56,7 +56,7 @@ fn a_client_that_ends_within_a_prefix_is_refused(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_client_that_says_nothing_is_none_of_the_guards_business(mut host: Host) {
+fn a_connection_without_client_data_is_forwarded(mut host: Host) {
     configure(&mut host);
     let connection = host.connect().upstream_sends("bye\n").play();
     assert_eq!(connection.client().text(), "bye\n", "{connection}");
@@ -73,7 +73,7 @@ fn a_configuration_that_allows_nothing_or_everything_is_refused(mut host: Host) 
 }
 
 #[test]
-fn what_could_still_become_a_prefix_is_undecided() {
+fn the_start_of_a_prefix_is_undecided() {
     let config = Config { prefixes: vec!["AB".into(), "ACD".into()] };
     let verdicts = ["", "A", "AB", "ABx", "AC", "ACD", "ACx", "x"].map(|start| config.judge(start.as_bytes()));
     assert_eq!(verdicts, [Undecided, Undecided, Allowed, Allowed, Undecided, Allowed, Refused, Refused]);

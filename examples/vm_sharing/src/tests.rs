@@ -10,7 +10,7 @@ fn start(host: &mut Host) {
 }
 
 #[proxy_filter_host::test]
-fn one_filter_counts_and_the_other_tells(mut host: Host) {
+fn one_filter_counts_and_the_other_reports_the_number(mut host: Host) {
     start(&mut host);
     assert_eq!(host.get("/").send().response().header("x-refused"), Some("0".into()));
     for path in ["/admin", "/private/x"] {

@@ -145,7 +145,7 @@ fn every_way_to_send_a_body_is_refused(mut host: Host) {
 }
 
 #[proxy_filter_host::test(embedded)]
-fn a_pattern_is_found_wherever_a_body_is_cut(mut host: Host) {
+fn a_pattern_is_found_at_every_chunk_boundary_of_a_body(mut host: Host) {
     configure(&mut host);
     for at in 0..=ATTACK.len() {
         for http2 in [false, true] {
@@ -176,7 +176,7 @@ fn requests_that_only_resemble_an_attack_are_forwarded(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn an_early_response_lets_nothing_of_the_request_pass(mut host: Host) {
+fn an_early_response_forwards_nothing_of_the_request(mut host: Host) {
     configure(&mut host);
     host.upstream(|_| Reply::new(401).body("who are you?\n"));
     let exchange = host.post("/").body(ATTACK).early_response().send();
@@ -191,7 +191,7 @@ fn an_early_response_lets_nothing_of_the_request_pass(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_request_that_goes_on_after_an_early_response_is_dropped(mut host: Host) {
+fn the_rest_of_a_request_after_an_early_response_is_dropped(mut host: Host) {
     configure(&mut host);
     for (chunks, seen) in [(["id=1 uni", "on select", " password"], 1), (["clean ", "union", " select"], 2)] {
         host.upstream(|_| Reply::new(401).chunks(["not ", "you"]));
@@ -272,7 +272,7 @@ fn responses_with_a_pattern_are_cut_off(mut host: Host) {
 }
 
 #[proxy_filter_host::test(embedded)]
-fn a_pattern_is_found_wherever_a_response_is_cut(mut host: Host) {
+fn a_pattern_is_found_at_every_chunk_boundary_of_a_response(mut host: Host) {
     configure(&mut host);
     for at in 0..=SECRET.len() {
         host.upstream(move |_| Reply::new(200).chunks([&SECRET[..at], &SECRET[at..]]));
@@ -315,7 +315,7 @@ fn the_response_to_head_is_not_refused_for_a_body_that_it_lacks(mut host: Host) 
 }
 
 #[proxy_filter_host::test]
-fn the_upstream_is_asked_for_a_whole_body_without_a_coding(mut host: Host) {
+fn requests_are_forwarded_without_range_and_with_identity_coding(mut host: Host) {
     configure(&mut host);
     let request = host.get("/").header("accept-encoding", "gzip, br").header("range", "bytes=0-9");
     let exchange = request.header("if-range", "\"a\"").send();
@@ -335,7 +335,7 @@ fn rules(pattern: &str) -> Rules {
 }
 
 #[test]
-fn a_pattern_is_found_in_every_encoding_and_cut_everywhere() {
+fn a_pattern_is_found_in_every_encoding_at_every_chunk_boundary() {
     let rules = rules("union select");
     for text in [
         "union select",
