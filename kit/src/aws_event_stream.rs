@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_the_same_wherever_the_stream_is_cut() {
+    fn messages_do_not_depend_on_chunk_boundaries() {
         let messages = [every_type(), Message::default(), Message::new(vec![0xff; 90])];
         let stream: Vec<u8> = messages.iter().flat_map(|message| message.encode().unwrap()).collect();
         for cut in cuts(&stream) {
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_that_changes_is_noticed() {
+    fn a_changed_byte_is_detected() {
         let stream = every_type().encode().unwrap();
         for at in 0..stream.len() {
             for change in [1, 0x80, 0xff] {

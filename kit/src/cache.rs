@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cache_of_nothing_keeps_nothing() {
+    fn a_cache_of_size_0_stores_nothing() {
         assert!(!Cache::new(0).insert(1, 1, at(9)));
     }
 

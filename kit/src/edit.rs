@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn matches_are_found_wherever_the_body_is_cut() {
+    fn matches_are_found_at_every_chunk_boundary() {
         let literals = Literals::new(["abc", "abcde", "bcx", "\u{e9}"]).unwrap();
         for (body, expected) in [
             ("", ""),
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_result_does_not_depend_on_the_cuts() {
+    fn the_result_does_not_depend_on_chunk_boundaries() {
         let mut generator = Generator::new(4);
         let alphabet = ["a", "b", "ab", "ba", "c", "aab"];
         for _ in 0..300 {
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn card_numbers_are_masked_wherever_the_body_is_cut() {
+    fn card_numbers_are_masked_at_every_chunk_boundary() {
         // Test numbers that payment services publish.
         for (body, expected) in [
             ("4111111111111111", "____"),
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_never_decides_does_not_keep_the_body() {
+    fn a_pattern_that_never_decides_does_not_buffer_the_body() {
         assert_eq!(edit(&Never, &Action::Remove, &[b"abcdefgh", b"i"]), "abcdefghi");
     }
 }

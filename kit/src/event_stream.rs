@@ -261,7 +261,7 @@ mod tests {
     ];
 
     #[test]
-    fn streams_are_read_as_the_html_standard_says_wherever_they_are_cut() {
+    fn streams_are_read_as_the_html_standard_says_at_every_chunk_boundary() {
         for (stream, expected) in STREAMS {
             for cut in cuts(stream.as_bytes()) {
                 assert_eq!(read(cut.iter().copied()), expected, "{stream:?} {cut:?}");
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_events_are_read_back() {
         let mut generator = Generator::new(9);
         for _ in 0..500 {
             let mut bytes = |count| -> Vec<u8> {

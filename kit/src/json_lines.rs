@@ -82,7 +82,7 @@ mod tests {
     use crate::tests::cuts;
 
     #[test]
-    fn lines_are_the_same_wherever_the_stream_is_cut() {
+    fn lines_do_not_depend_on_chunk_boundaries() {
         for (stream, expected, skipped) in [
             ("", &[][..], 0),
             ("a", &["a"], 0),

@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_the_same_wherever_the_body_is_cut() {
+    fn parts_do_not_depend_on_chunk_boundaries() {
         for (body, expected) in [
             ("--XX\r\nA: b\r\n\r\ndata\r\n--XX--\r\n", &["a=b|data"][..]),
             ("--XX\r\n\r\n\r\n--XX--", &["|"]),
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn data_at_random_passes_as_it_is() {
+    fn random_data_is_unchanged() {
         let mut generator = Generator::new(6);
         for _ in 0..200 {
             let count = generator.below(40);

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_that_services_ask_for_are_read() {
+    fn pauses_that_services_request_are_read() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         for (value, expected) in [
             (" 0 ", Some(0)),

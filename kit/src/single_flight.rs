@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_waits_takes_over_when_the_first_is_dropped() {
+    fn a_pending_future_takes_over_when_the_first_is_dropped() {
         let (service, flights) = (Service::default(), SingleFlight::new());
         let mut tasks: Vec<Task<'_>> = (0..3).map(|_| service.join(&flights, "a")).collect();
         assert!(tasks.iter_mut().all(|task| task.poll().is_none()));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_stops_waiting_leaves_nothing_behind() {
+    fn a_dropped_future_leaks_nothing() {
         let (service, flights) = (Service::default(), SingleFlight::new());
         let mut first = service.join(&flights, "a");
         assert!(first.poll().is_none());

@@ -121,7 +121,7 @@ mod tests {
 
     /// The cases of the W3C test suite (`test_traceparent_*`).
     #[test]
-    fn traceparent_is_read_as_the_w3c_tests_ask() {
+    fn traceparent_is_read_as_the_w3c_tests_require() {
         for (header, expected) in [
             (format!("00-{TRACE}-{SPAN}-01"), Some(true)),
             (format!("00-{TRACE}-{SPAN}-00"), Some(false)),

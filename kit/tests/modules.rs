@@ -110,7 +110,7 @@ fn sections(module: &[u8]) -> Vec<u8> {
 /// `KIT_FEATURES=jwt,cache` builds only these features.
 #[test]
 #[ignore = "builds fifteen modules, which takes minutes"]
-fn no_block_imports_anything() {
+fn no_building_block_imports_host_functions() {
     const IMPORTS: u8 = 2;
     let directory: PathBuf = env::temp_dir().join(format!("proxy-filter-kit-{}", std::process::id()));
     let chosen = env::var("KIT_FEATURES").unwrap_or_default();

@@ -41,7 +41,7 @@ fn the_vector_of_rfc_8037_is_verified() {
 }
 
 #[test]
-fn a_changed_byte_is_noticed() {
+fn a_changed_byte_makes_the_token_invalid() {
     for (jwk, header, signature) in VECTORS {
         let keys = set(jwk);
         let token = format!("{header}.{PAYLOAD}.{signature}");
@@ -265,7 +265,7 @@ fn odd_entries() -> Vec<String> {
 }
 
 #[test]
-fn an_odd_entry_takes_no_other_down() {
+fn an_odd_entry_does_not_affect_others() {
     let signers = signers();
     let (_, name, good, sign) = &signers[3];
     let token = token(&json!({ "alg": name }), &json!({}), sign);

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_encoded_is_decoded() {
+    fn encoded_bytes_are_decoded() {
         let all: Vec<u8> = (0..=255).collect();
         let encoded = percent_encode(&all);
         assert_eq!(percent_decode(encoded.as_bytes()), PercentDecode { bytes: all.into(), malformed: false });

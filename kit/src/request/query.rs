@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_is_read_whatever_bytes_it_has() {
+    fn parameters_with_any_bytes_are_read_as_they_were_set() {
         let all: Vec<u8> = (0..=255).collect();
         let target = QueryEdit::new(b"/?a=1").set(&all, &all).finish();
         assert_eq!(Query::of(&target).get(&all).as_deref(), Some(&all[..]));
