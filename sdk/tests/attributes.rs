@@ -50,7 +50,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
 }
 
 #[test]
-fn an_envoy_before_1_33_is_asked_by_the_names_it_has() {
+fn attributes_of_an_envoy_before_1_33_are_read_by_their_older_names() {
     let one = 1_i64.to_le_bytes();
     let old: [(&str, &[u8]); 7] = [
         ("route_name", b"r"),

@@ -202,7 +202,7 @@ fn all_that_ran() -> Vec<String> {
 }
 
 #[test]
-fn the_first_to_let_go_lets_go_and_the_others_are_dropped() {
+fn the_first_completion_that_continues_resumes_the_stream_and_the_others_are_dropped() {
     let fake = start();
     call("proxy_on_context_create", &[2, 1]);
     assert_eq!(call("proxy_on_request_headers", &[2, 0, 0]), 4);
@@ -232,7 +232,7 @@ fn a_completion_that_ends_the_stream_is_the_last_that_runs() {
 }
 
 #[test]
-fn a_callback_that_ends_the_stream_leaves_completions_nothing_to_hold() {
+fn completions_do_not_run_after_a_callback_that_ended_the_stream() {
     for (act, told) in [(Act::Fails, "close 1"), (Act::FailsOpen, ""), (Act::Replies, "reply 403")] {
         let fake = start();
         ACTS.set(act);
@@ -250,7 +250,7 @@ fn a_callback_that_ends_the_stream_leaves_completions_nothing_to_hold() {
 }
 
 #[test]
-fn a_stream_that_ends_takes_along_what_it_waits_for() {
+fn the_end_of_a_stream_cancels_its_callouts() {
     let fake = start();
     for id in [2, 3] {
         call("proxy_on_context_create", &[id, 1]);
@@ -267,7 +267,7 @@ fn a_stream_that_ends_takes_along_what_it_waits_for() {
 }
 
 #[test]
-fn a_stream_only_the_host_has_forgotten_is_left_alone() {
+fn a_completion_of_a_stream_unknown_to_the_host_is_dropped() {
     let fake = start();
     call("proxy_on_context_create", &[9, 1]);
     call("proxy_on_request_headers", &[9, 0, 0]);
@@ -276,7 +276,7 @@ fn a_stream_only_the_host_has_forgotten_is_left_alone() {
 }
 
 #[test]
-fn a_call_that_is_refused_is_answered_at_once() {
+fn a_refused_call_completes_at_once() {
     let fake = start();
     for (status, expected) in [
         (Status::BAD_ARGUMENT, "the call failed: the host has no such cluster"),
@@ -317,7 +317,7 @@ fn timers_of_streams_and_root_share_the_tick() {
 }
 
 #[test]
-fn a_stream_that_ends_takes_its_timer_along() {
+fn the_end_of_a_stream_cancels_its_timer() {
     let fake = start();
     call("proxy_on_context_create", &[2, 1]);
     call("proxy_on_request_headers", &[2, 0, 1]);
@@ -331,7 +331,7 @@ fn a_stream_that_ends_takes_its_timer_along() {
 }
 
 #[test]
-fn a_root_context_waits_too() {
+fn completions_of_a_root_context_run_until_it_is_deleted() {
     start();
     call("proxy_on_configure", &[1, 0]);
     call("proxy_on_http_call_response", &[1, 0, 1, 0, 0]);

@@ -116,7 +116,7 @@ fn held_for(status: &'static str) -> Rc<Fake> {
 }
 
 #[test]
-fn an_answer_lets_go_what_is_held_and_what_has_come_since() {
+fn a_completion_resumes_all_data_buffered_since_the_call() {
     let fake = held_for("204");
     assert_eq!(call("proxy_on_downstream_data", &[2, 5, 0]), 1);
     call("proxy_on_http_call_response", &[1, 4, 1, 0, 0]);
@@ -125,7 +125,7 @@ fn an_answer_lets_go_what_is_held_and_what_has_come_since() {
 }
 
 #[test]
-fn an_answer_can_close_the_connection() {
+fn a_completion_can_close_the_connection() {
     let fake = held_for("403");
     call("proxy_on_http_call_response", &[1, 4, 1, 0, 0]);
     assert_eq!(fake.asked.take(), ["effective 2", "3 bytes held", "close 2"]);
@@ -141,7 +141,7 @@ fn a_call_that_fails_is_an_error_of_the_connection() {
 }
 
 #[test]
-fn an_answer_for_a_connection_that_is_gone_does_nothing() {
+fn a_response_for_a_deleted_connection_is_ignored() {
     let fake = held_for("204");
     call("proxy_on_delete", &[2]);
     call("proxy_on_http_call_response", &[1, 4, 1, 0, 0]);

@@ -67,7 +67,7 @@ fn statuses() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_type_that_decides_warns_if_it_is_not_used() {
+fn every_decision_type_warns_if_it_is_unused() {
     let statuses = statuses();
     assert!(statuses.len() >= 4 && statuses.contains("NetworkFilterStatus"), "{statuses:?}");
     let sources = all();

@@ -110,7 +110,7 @@ fn start(back: &[u32]) -> Rc<Fake> {
 }
 
 #[test]
-fn the_call_of_an_idle_context_is_told_at_once_and_leaves_the_other_its_own() {
+fn the_call_of_an_idle_context_runs_at_once_in_that_context() {
     let _fake = start(&[1]);
     assert_eq!(call("proxy_on_request_headers", &[2, 0, 1]), 4);
     assert_eq!(RAN.take(), ["root 5 [1, 2]"]);
@@ -123,7 +123,7 @@ fn the_call_of_an_idle_context_is_told_at_once_and_leaves_the_other_its_own() {
 }
 
 #[test]
-fn the_call_of_a_busy_context_is_told_afterwards_and_of_an_unknown_one_never() {
+fn the_call_of_a_busy_context_is_deferred_and_of_an_unknown_one_ignored() {
     let _fake = start(&[2, 9, 2]);
     let ignored = proxy_filter::plugin::ignored_callbacks();
     assert_eq!(call("proxy_on_request_headers", &[2, 0, 1]), 4);

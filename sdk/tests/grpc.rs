@@ -271,7 +271,7 @@ fn close(fake: &Fake, token: u32, code: u32, message: &str) {
 }
 
 #[test]
-fn a_call_is_answered_once_and_the_first_to_let_go_lets_go() {
+fn a_call_completes_once_and_the_first_completion_that_continues_resumes_the_stream() {
     let fake = start();
     stream(2, false);
     receive(&fake, 9, "yes");
@@ -287,7 +287,7 @@ fn a_call_is_answered_once_and_the_first_to_let_go_lets_go() {
 }
 
 #[test]
-fn a_call_without_an_answer_says_why() {
+fn the_error_of_a_call_without_a_response_has_the_reason() {
     let fake = start();
     for (id, (code, message, expected)) in (2..).zip([
         (7, "not%20you{via_upstream}", "PERMISSION_DENIED (7) the gRPC call failed: PERMISSION_DENIED (7): not you"),
@@ -307,7 +307,7 @@ fn a_call_without_an_answer_says_why() {
 }
 
 #[test]
-fn an_answer_that_is_another_message_is_an_error() {
+fn a_response_of_another_type_is_an_error() {
     let fake = start();
     stream(2, false);
     receive(&fake, 5, "!");
@@ -318,7 +318,7 @@ fn an_answer_that_is_another_message_is_an_error() {
 }
 
 #[test]
-fn a_call_that_cannot_be_made_is_answered_at_once() {
+fn a_call_that_cannot_be_made_completes_at_once() {
     let fake = start();
     for (status, expected) in [
         (Status::INTERNAL_FAILURE, "UNAVAILABLE (14) the gRPC call failed: no such cluster, or no healthy upstream"),
@@ -338,7 +338,7 @@ fn a_call_that_cannot_be_made_is_answered_at_once() {
 }
 
 #[test]
-fn a_stream_that_ends_cancels_its_calls() {
+fn the_end_of_a_stream_cancels_its_grpc_calls() {
     let fake = start();
     stream(2, false);
     stream(3, false);
@@ -353,7 +353,7 @@ fn a_stream_that_ends_cancels_its_calls() {
 }
 
 #[test]
-fn a_stream_only_the_host_has_forgotten_is_left_alone() {
+fn a_completion_of_a_stream_unknown_to_the_host_is_dropped() {
     let fake = start();
     stream(9, false);
     receive(&fake, 5, "late");
@@ -361,7 +361,7 @@ fn a_stream_only_the_host_has_forgotten_is_left_alone() {
 }
 
 #[test]
-fn a_host_that_uses_a_token_again_means_the_new_call() {
+fn a_reused_token_means_the_new_call() {
     let fake = start();
     stream(2, false);
     fake.calls.set(0);
@@ -372,7 +372,7 @@ fn a_host_that_uses_a_token_again_means_the_new_call() {
 }
 
 #[test]
-fn what_comes_on_a_stream_is_told_in_order_and_its_end_once() {
+fn events_of_a_stream_arrive_in_order_and_its_end_once() {
     let fake = start();
     stream(2, true);
     OPEN.with_borrow(|open| open.as_ref().unwrap().send(&GrpcBytes(b"hello".to_vec()))).unwrap();
@@ -407,7 +407,7 @@ fn what_comes_on_a_stream_is_told_in_order_and_its_end_once() {
 }
 
 #[test]
-fn a_half_that_is_closed_sends_nothing_and_goes_on_hearing() {
+fn a_half_closed_stream_sends_nothing_and_still_receives() {
     let fake = start();
     stream(2, true);
     OPEN.with_borrow(|open| {
@@ -423,7 +423,7 @@ fn a_half_that_is_closed_sends_nothing_and_goes_on_hearing() {
 }
 
 #[test]
-fn a_handle_that_is_dropped_cancels_also_inside_of_the_handler() {
+fn a_handle_dropped_inside_its_handler_cancels_the_stream() {
     let fake = start();
     stream(2, true);
     receive(&fake, 6, "cancel");
@@ -439,7 +439,7 @@ fn a_handle_that_is_dropped_cancels_also_inside_of_the_handler() {
 }
 
 #[test]
-fn a_context_that_is_gone_cancels_its_stream_and_not_that_of_another() {
+fn a_deleted_context_cancels_its_own_grpc_stream_only() {
     let fake = start();
     stream(2, true);
     let first = OPEN.take();
@@ -455,7 +455,7 @@ fn a_context_that_is_gone_cancels_its_stream_and_not_that_of_another() {
 }
 
 #[test]
-fn a_stream_that_fails_inside_of_the_call_that_opens_it_is_refused_once() {
+fn a_stream_that_fails_while_it_is_opened_is_refused_once() {
     let fake = start();
     fake.refuses.set(Some(Status::INTERNAL_FAILURE));
     fake.fails_inside.set(true);
@@ -467,7 +467,7 @@ fn a_stream_that_fails_inside_of_the_call_that_opens_it_is_refused_once() {
 }
 
 #[test]
-fn a_message_that_is_another_ends_the_stream() {
+fn a_message_of_another_type_ends_the_stream() {
     let fake = start();
     stream(2, true);
     receive(&fake, 6, "!");
@@ -476,7 +476,7 @@ fn a_message_that_is_another_ends_the_stream() {
 }
 
 #[test]
-fn a_handler_that_fails_or_is_entered_again_hears_the_next_event() {
+fn a_handler_that_fails_or_is_reentered_gets_the_next_event() {
     let fake = start();
     stream(2, true);
     receive(&fake, 6, "fail");
@@ -488,7 +488,7 @@ fn a_handler_that_fails_or_is_entered_again_hears_the_next_event() {
 }
 
 #[test]
-fn a_root_context_calls_and_has_streams_too() {
+fn a_root_context_makes_calls_and_opens_streams() {
     let fake = start();
     assert_eq!(export("proxy_on_configure", &[1, 0]), 1);
     receive(&fake, 5, "yes");
@@ -506,7 +506,7 @@ fn a_root_context_calls_and_has_streams_too() {
 }
 
 #[test]
-fn a_timeout_of_zero_is_refused_before_the_host_is_asked() {
+fn a_timeout_of_0_is_refused_without_a_host_call() {
     let fake = start();
     let mut root = Root;
     call()

@@ -131,7 +131,7 @@ fn receive(fake: &Fake, message: u8) {
 }
 
 #[test]
-fn a_completion_whose_part_has_gone_takes_no_message_from_another() {
+fn a_completion_of_a_forwarded_part_takes_no_message_from_another() {
     let fake = start(false);
     receive(&fake, 1);
     assert_eq!(RAN.take(), ["first: Some(Ok([1]))"]);
@@ -144,7 +144,7 @@ fn a_completion_whose_part_has_gone_takes_no_message_from_another() {
 }
 
 #[test]
-fn a_message_that_came_before_is_there_at_once_and_so_is_the_end() {
+fn an_earlier_message_and_an_earlier_end_complete_at_once() {
     let fake = start(false);
     receive(&fake, 1);
     receive(&fake, 2);
@@ -157,7 +157,7 @@ fn a_message_that_came_before_is_there_at_once_and_so_is_the_end() {
 }
 
 #[test]
-fn a_stream_lives_as_long_as_somebody_waits_for_it() {
+fn a_stream_stays_open_while_a_completion_is_pending() {
     let fake = start(true);
     assert!(fake.asked.take().is_empty(), "the handle is gone, and the stream is not");
     receive(&fake, 1);
@@ -169,7 +169,7 @@ fn a_stream_lives_as_long_as_somebody_waits_for_it() {
 }
 
 #[test]
-fn who_waits_hears_of_the_end_once() {
+fn a_pending_completion_runs_once_at_the_end_of_the_stream() {
     let fake = start(true);
     call("proxy_on_grpc_close", &[1, 6, 5]);
     let ran = RAN.take();

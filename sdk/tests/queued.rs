@@ -147,7 +147,7 @@ fn with_small_stack(body: fn(Rc<Fake>)) {
 }
 
 #[test]
-fn messages_that_have_come_run_their_completions_one_after_the_other() {
+fn completions_of_earlier_messages_run_one_after_the_other() {
     with_small_stack(|fake| {
         assert_eq!(call("proxy_on_request_headers", &[2, 0, 1]), 4);
         for _ in 0..TIMES {
@@ -167,7 +167,7 @@ fn calls_that_are_refused_in_a_callback_run_their_completions_before_it_returns(
 }
 
 #[test]
-fn calls_that_hold_nothing_run_their_completions_one_after_the_other() {
+fn completions_of_calls_that_pause_nothing_run_one_after_the_other() {
     with_small_stack(|_| {
         call("proxy_on_log", &[2]);
     });

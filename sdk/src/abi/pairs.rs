@@ -213,7 +213,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic_and_never_read_past_the_end() {
+    fn arbitrary_bytes_never_panic_and_never_read_out_of_bounds() {
         // A small deterministic generator: the fuzz target `host_bytes` goes further.
         let mut state = 0x2545_f491_u32;
         for _ in 0..20_000 {

@@ -18,7 +18,7 @@ mod tests {
     use crate::abi::path::encode;
 
     #[test]
-    fn parts_are_joined_with_nul_and_no_nul_at_the_end() {
+    fn parts_are_joined_with_nul_without_a_trailing_nul() {
         assert_eq!(encode(&["request", "headers", "x"]), b"request\0headers\0x");
         assert_eq!(encode(&["plugin_name"]), b"plugin_name");
         assert_eq!(encode(&[]), b"");

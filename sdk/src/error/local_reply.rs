@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_cannot_be_sent_is_left_out_and_named() {
+    fn a_header_that_cannot_be_sent_is_omitted_and_named() {
         for (name, value, named) in [
             ("x-denied", "a\r\nb: c", r#"header "x-denied" was left out: a control byte in a header value"#),
             ("x\n", "a", r#"header "(not printable)" was left out: a header name has letters"#),
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_beyond_what_hosts_accept_are_left_out_rather_than_all() {
+    fn headers_above_the_limit_of_hosts_are_omitted_and_the_others_sent() {
         let (reply, lines) =
             sent(|| (0..1100).fold(LocalReply::new(401), |reply, n| reply.header(format!("x-{n}"), "y")));
         assert_eq!((reply.0, reply.1.len()), (401, 1024));
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_a_status_cannot_have_is_left_out() {
+    fn a_body_that_a_status_cannot_have_is_omitted() {
         for status in [204, 304] {
             let (reply, lines) = sent(|| LocalReply::new(status).body("x"));
             assert_eq!(reply, (status.into(), vec![], String::new(), -1));

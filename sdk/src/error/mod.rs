@@ -416,7 +416,7 @@ mod tests {
     use crate::error::local_reply::LocalReply;
 
     #[test]
-    fn what_is_logged_without_formatting_is_what_display_prints() {
+    fn logging_without_formatting_prints_the_same_text_as_display() {
         let statuses = (1..=14).filter_map(Status::from_raw).map(|status| Error::host("proxy_get_property", status));
         let others = [Error::other("text"), Error::refused(ErrorKind::TooLarge, "too large"), Error::from("text")];
         for error in statuses.chain(others) {

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_exactly_one_media_type_is_none() {
+    fn a_value_that_is_not_exactly_one_media_type_has_no_media_type() {
         for value in [
             &b""[..],
             b"text",

@@ -156,7 +156,7 @@ mod tests {
     use crate::log::escaped::escaped;
 
     #[test]
-    fn what_is_shown_is_one_line_of_text() {
+    fn escaped_text_is_one_line() {
         for (bytes, shown) in [
             (&b""[..], ""),
             (b"text/html; charset=utf-8", "text/html; charset=utf-8"),
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn no_character_that_is_shown_is_a_control_or_changes_the_direction_of_text() {
+    fn no_escaped_text_has_a_control_character_or_changes_the_direction_of_text() {
         let directions = ['\u{61c}', '\u{200e}', '\u{200f}'];
         let directions = directions.into_iter().chain('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
         let forbidden: Vec<char> = directions.chain(['\u{2028}', '\u{2029}', '\u{feff}']).collect();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn two_values_are_never_shown_alike() {
+    fn different_values_are_escaped_differently() {
         for character in '\0'..=char::MAX {
             let text = character.to_string();
             assert_eq!(read(&escaped(text.as_bytes()).to_string()), text.as_bytes(), "{character:?}");

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_cut() {
+    fn text_that_does_not_fit_is_truncated() {
         let mut line = Line::new();
         line.push(&"x".repeat(Line::CAPACITY + 1));
         line.push("y");

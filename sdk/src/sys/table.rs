@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn it_behaves_as_a_hash_map_under_many_mixed_operations() {
+    fn the_table_behaves_as_a_hash_map_under_many_mixed_operations() {
         let table = Table::new();
         let mut model = HashMap::new();
         let mut state = 1_u32;

@@ -293,7 +293,7 @@ fn check(host: &mut Host, script: &[Step], order: &Order, lags: &[usize]) -> usi
 }
 
 #[test]
-fn every_part_in_every_order_of_events_tells_the_truth_at_every_end() {
+fn every_part_in_every_order_of_events_and_ends_has_the_expected_content() {
     let (mut host, mut runs) = (Host::new(script::__proxy_filter::module()), 0);
     for order in orders::all() {
         for part in parts() {
@@ -307,7 +307,7 @@ fn every_part_in_every_order_of_events_tells_the_truth_at_every_end() {
 }
 
 #[test]
-fn every_part_after_every_other_tells_the_truth() {
+fn every_part_after_every_other_has_the_expected_content() {
     let (mut host, mut runs) = (Host::new(script::__proxy_filter::module()), 0);
     for order in orders::some() {
         for first in parts() {
@@ -322,7 +322,7 @@ fn every_part_after_every_other_tells_the_truth() {
 }
 
 #[test]
-fn a_part_that_is_awaited_together_with_a_call_tells_the_truth() {
+fn a_part_awaited_together_with_a_call_has_the_expected_content() {
     let (mut host, mut runs) = (Host::new(script::__proxy_filter::module()), 0);
     for order in orders::some() {
         for first in parts() {
@@ -342,7 +342,7 @@ fn a_part_that_is_awaited_together_with_a_call_tells_the_truth() {
 }
 
 #[test]
-fn chunks_that_are_edited_hide_none_that_come_after_them() {
+fn edited_chunks_hide_no_later_chunk() {
     let (mut host, mut runs) = (Host::new(script::__proxy_filter::module()), 0);
     for edit in [&b""[..], b"x", b"longer"] {
         EDIT.set(Some(edit));

@@ -43,7 +43,7 @@ mod tests {
     use crate::callout::grpc::base64::decode;
 
     #[test]
-    fn padding_may_be_left_out() {
+    fn padding_is_optional() {
         for (text, bytes) in [
             ("", ""),
             ("Zg==", "f"),
