@@ -54,7 +54,7 @@ mod tests {
 
     #[cfg(feature = "signatures")]
     #[test]
-    fn what_is_encoded_is_decoded_and_nothing_else() {
+    fn encoded_bytes_are_decoded_and_other_text_is_refused() {
         for size in 0..50 {
             let bytes: Vec<u8> = (0..size).map(|number: u8| number.wrapping_mul(37)).collect();
             assert_eq!(decode(&encode(&bytes)), Some(bytes));

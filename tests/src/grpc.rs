@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_found_in_what_has_come_of_a_body() {
+    fn messages_are_found_in_the_received_part_of_a_body() {
         let body = [frame(b"one"), frame(b""), frame(b"three")[..7].to_vec()].concat();
         assert_eq!(unframe(&body), (vec![b"one".to_vec(), Vec::new()], 13));
         assert_eq!(unframe(&[0, 255, 255, 255, 255]), (Vec::new(), 0));

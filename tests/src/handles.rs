@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_gone_with_the_last_handle_and_a_new_one_has_only_its_own() -> Result<()> {
+    fn fields_are_dropped_with_the_last_handle_and_a_new_one_has_only_its_own() -> Result<()> {
         let (kept, parts) = request_headers([("x-a", "1")]).into_parts();
         assert_eq!(kept.get("x-a")?.unwrap(), "1");
         drop(parts);

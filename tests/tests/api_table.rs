@@ -54,7 +54,7 @@ fn every_row_fills_every_column() {
 }
 
 #[test]
-fn every_host_function_has_one_row_and_no_other_row_is_there() {
+fn every_host_function_has_one_row_and_no_other_row_exists() {
     assert_eq!(first_column("Host functions"), FUNCTIONS);
 }
 
@@ -79,7 +79,7 @@ fn callbacks() -> Vec<String> {
 }
 
 #[test]
-fn every_callback_has_one_row_and_no_other_row_is_there() {
+fn every_callback_has_one_row_and_no_other_row_exists() {
     let mut rows = first_column("Callbacks");
     rows.sort();
     assert_eq!(rows, callbacks());
@@ -190,7 +190,7 @@ fn every_item_in_the_table_exists() {
 }
 
 #[test]
-fn an_item_that_does_not_exist_is_found_out() {
+fn an_item_that_does_not_exist_is_detected() {
     let sources = sources(&root().join("sdk/src"));
     for item in [
         "Headers",

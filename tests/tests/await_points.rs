@@ -127,7 +127,7 @@ fn check(exchange: &Outcome, what: &str) {
 }
 
 #[test]
-fn at_every_point_a_stream_may_end_in_every_way() {
+fn a_stream_may_end_at_every_await_point_by_every_cause() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
     let module = std::fs::read(build_guest(directory, "proxy-filter-guests", Some("await_points")).unwrap()).unwrap();
     for end in ENDS {

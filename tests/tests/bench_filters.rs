@@ -57,7 +57,7 @@ fn add_header_adds_a_response_header() {
 }
 
 #[test]
-fn check_auth_hands_the_token_on_as_the_user() {
+fn check_auth_forwards_the_token_as_the_user() {
     let exchange = play("check_auth", post);
     let upstream = exchange.upstream().unwrap();
     assert_eq!(upstream.header("x-user"), Some("alice".into()));
@@ -65,7 +65,7 @@ fn check_auth_hands_the_token_on_as_the_user() {
 }
 
 #[test]
-fn check_auth_refuses_what_has_no_token() {
+fn check_auth_refuses_requests_without_a_token() {
     for authorization in ["", "Basic YTpi", "bearer alice"] {
         let exchange = play("check_auth", |host| host.get("/").header("authorization", authorization).send());
         assert_eq!(exchange.status(), 401, "{exchange}");
@@ -76,7 +76,7 @@ fn check_auth_refuses_what_has_no_token() {
 }
 
 #[test]
-fn body_rewrite_replaces_the_body_however_it_comes() {
+fn body_rewrite_replaces_the_body_in_any_chunks() {
     let exchange = play("body_rewrite", post);
     assert_eq!(exchange.response().text(), "rewritten by a filter\n");
     let in_pieces = play("body_rewrite", |host| {
@@ -100,7 +100,7 @@ fn dump_headers_logs_every_header_of_both_sides() {
 }
 
 #[test]
-fn auth_callout_hands_on_the_user_that_the_service_names() {
+fn auth_callout_forwards_the_user_that_the_service_names() {
     for filter in ["auth_callout", "auth_async"] {
         let exchange = play(filter, post);
         assert_eq!(exchange.upstream().unwrap().header("x-user"), Some("alice".into()));

@@ -19,7 +19,7 @@ fn a_request_body_over_http2_is_the_same(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn chunks_are_edited_as_they_pass(mut host: Host) {
+fn chunks_are_edited_before_they_are_forwarded(mut host: Host) {
     let exchange = host.post("/request-append").chunks(["a", "b"]).send();
     assert_eq!(exchange.upstream().unwrap().text(), "a+b+", "{exchange}");
     host.upstream(|_| Reply::new(200).chunks(["a", "b"]));
@@ -28,7 +28,7 @@ fn chunks_are_edited_as_they_pass(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn a_body_held_with_a_watermark_goes_on_at_the_end(mut host: Host) {
+fn a_body_buffered_up_to_a_watermark_is_forwarded_at_its_end(mut host: Host) {
     let exchange = host.post("/request-watermark").chunks(["a", "b"]).send();
     assert_eq!(exchange.upstream().unwrap().text(), "ab", "{exchange}");
 }
@@ -116,7 +116,7 @@ fn dropped_chunks_do_not_reach_the_client(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn held_request_headers_go_on_with_the_body(mut host: Host) {
+fn paused_request_headers_are_forwarded_with_the_body(mut host: Host) {
     host.allow_on_headers_stop_iteration(true);
     let exchange = host.post("/hold").body("data").send();
     assert_eq!(exchange.status(), 200, "{exchange}");

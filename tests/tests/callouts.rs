@@ -28,7 +28,7 @@ fn path(call: &Received) -> String {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn an_answer_comes_with_its_headers_body_and_trailers(mut host: Host) {
+fn a_response_has_its_headers_body_and_trailers(mut host: Host) {
     serve(&mut host, |_call| {
         let reply = Reply::new(200).header("set-cookie", "a").header("set-cookie", "b");
         reply.chunks(["yes", ", you may"]).trailer("x-trailer", "end")
@@ -41,7 +41,7 @@ fn an_answer_comes_with_its_headers_body_and_trailers(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn an_answer_may_be_empty_or_a_refusal(mut host: Host) {
+fn a_response_may_be_empty_or_a_refusal(mut host: Host) {
     serve(&mut host, |call| Reply::new(path(call).trim_start_matches("/request/").parse().unwrap_or(500)));
     for status in [200, 204, 403, 500, 503, 504] {
         let exchange = host.get(&format!("/request/{status}")).send();
@@ -50,7 +50,7 @@ fn an_answer_may_be_empty_or_a_refusal(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn a_service_that_does_not_answer_is_an_error_that_says_why(mut host: Host) {
+fn the_error_of_a_service_without_a_response_has_the_reason(mut host: Host) {
     serve(&mut host, |call| match path(call).as_str() {
         "/request/slow" => Reply::new(200).after(ms(700)),
         "/request/reset" => Reply::reset(),
@@ -69,7 +69,7 @@ fn a_service_that_does_not_answer_is_an_error_that_says_why(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn only_a_service_that_is_down_is_an_outage(mut host: Host) {
+fn only_an_unavailable_service_is_an_outage(mut host: Host) {
     serve(&mut host, |call| match path(call).as_str() {
         "/slow" => Reply::new(200).after(ms(700)),
         "/reset" => Reply::reset(),
@@ -95,7 +95,7 @@ fn only_a_service_that_is_down_is_an_outage(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn a_call_that_cannot_be_made_is_completed_at_once_with_the_reason(mut host: Host) {
+fn a_call_that_cannot_be_made_completes_at_once_with_the_reason(mut host: Host) {
     serve(&mut host, |_call| Reply::new(200));
     for (path, why) in [("/unknown", "no such cluster"), ("/empty", "no healthy upstream"), ("/misbuilt", "header")] {
         let exchange = host.get(path).send();
@@ -106,7 +106,7 @@ fn a_call_that_cannot_be_made_is_completed_at_once_with_the_reason(mut host: Hos
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn several_calls_are_answered_in_any_order(mut host: Host) {
+fn several_calls_complete_in_any_order(mut host: Host) {
     serve(&mut host, |call| match path(call).as_str() {
         "/a" => Reply::new(201).after(ms(300)),
         "/b" => Reply::new(202).after(ms(100)),
@@ -120,7 +120,7 @@ fn several_calls_are_answered_in_any_order(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn the_first_answer_continues_and_the_other_finds_nothing_to_do(mut host: Host) {
+fn the_first_completion_resumes_the_stream_and_the_second_is_cancelled(mut host: Host) {
     serve(&mut host, |call| match path(call).as_str() {
         "/a" => Reply::new(201).after(ms(250)),
         _ => Reply::new(202).after(ms(100)),
@@ -134,7 +134,7 @@ fn the_first_answer_continues_and_the_other_finds_nothing_to_do(mut host: Host) 
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn an_answer_leads_to_the_next_call(mut host: Host) {
+fn a_completion_can_make_the_next_call(mut host: Host) {
     serve(&mut host, |call| Reply::new(200).body(path(call)));
     let exchange = host.get("/chain").send();
     let answers = exchange.upstream().unwrap().header("x-answers").unwrap().to_string();
@@ -142,7 +142,7 @@ fn an_answer_leads_to_the_next_call(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn an_answer_may_be_a_reply(mut host: Host) {
+fn a_completion_can_send_a_local_reply(mut host: Host) {
     serve(&mut host, |_call| Reply::new(403).body("no"));
     let exchange = host.get("/denied").send();
     assert_eq!((exchange.status(), exchange.response().text().as_str()), (403, "denied\n"), "{exchange}");
@@ -150,7 +150,7 @@ fn an_answer_may_be_a_reply(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn a_failing_completion_harms_its_stream_only(mut host: Host) {
+fn a_failing_completion_affects_its_stream_only(mut host: Host) {
     serve(&mut host, |_call| Reply::new(200));
     let exchange = host.get("/failing").send();
     assert_eq!(exchange.status(), 500, "{exchange}");
@@ -159,7 +159,7 @@ fn a_failing_completion_harms_its_stream_only(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn each_part_of_a_message_can_wait(mut host: Host) {
+fn a_call_can_pause_each_part_of_a_message(mut host: Host) {
     serve(&mut host, |call| Reply::new(200).body(call.text().to_uppercase()).after(ms(150)));
     let exchange = host.post("/body").chunks(["a bo", "dy"]).send();
     assert_eq!(exchange.upstream().unwrap().text(), "A BODY", "{exchange}");
@@ -172,21 +172,21 @@ fn each_part_of_a_message_can_wait(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn an_answer_may_be_large(mut host: Host) {
+fn a_response_may_be_large(mut host: Host) {
     serve(&mut host, |_call| Reply::new(200).body(vec![b'x'; 10 * 1024 * 1024]));
     let exchange = host.get("/request/large").send();
     assert!(answer(&exchange).starts_with("200 10485760 [xxxx"), "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn what_is_posted_may_be_large(mut host: Host) {
+fn a_posted_body_may_be_large(mut host: Host) {
     serve(&mut host, |call| Reply::new(200).body(call.body.len().to_string()));
     let exchange = host.get("/upload").send();
     assert_eq!(answer(&exchange), "200 8 [10485760] cookies 0 trailer none", "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn a_client_that_leaves_takes_its_completions_along(mut host: Host) {
+fn a_client_disconnect_drops_the_completions_of_its_stream(mut host: Host) {
     serve(&mut host, |_call| Reply::new(200).after(ms(2000)));
     let exchange = host.get("/request/late").disconnect_after(ms(50)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
@@ -198,7 +198,7 @@ fn a_client_that_leaves_takes_its_completions_along(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn a_call_that_nobody_waits_for_is_answered_aside(mut host: Host) {
+fn a_call_that_pauses_no_stream_completes(mut host: Host) {
     serve(&mut host, |_call| Reply::new(200).body("aside"));
     host.upstream(|_request| Reply::new(200).after(ms(200)));
     let exchange = host.get("/aside").send();
@@ -207,7 +207,7 @@ fn a_call_that_nobody_waits_for_is_answered_aside(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
-fn the_root_calls_while_it_is_configured(mut host: Host) {
+fn a_root_context_makes_a_call_in_on_configure(mut host: Host) {
     host.cluster("service", |call| Reply::new(200).body(path(call)).after(ms(1500)));
     host.configure("service").unwrap();
     let later = host.advance(ms(2500));
@@ -241,7 +241,7 @@ fn abort(calls: usize) -> (u64, u64) {
 /// Two thousand calls, or the number in the environment variable `ABORTED_CALLS`. With `cargo test
 /// --profile bench`, a million take a few minutes.
 #[test]
-fn calls_that_are_aborted_leave_nothing_in_the_modules_memory() {
+fn aborted_calls_leak_no_memory_of_the_module() {
     let calls = std::env::var("ABORTED_CALLS").map_or(2000, |calls| calls.parse().unwrap());
     let (before, after) = abort(calls);
     assert_eq!(before, after, "pages of 64 KiB");

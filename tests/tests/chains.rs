@@ -37,7 +37,7 @@ fn when(name: &'static str, held: &str, parts: &[&str]) -> &'static str {
 }
 
 #[proxy_filter_host::test(guest = "chain")]
-fn the_first_filter_may_hold_each_part(mut host: Host) {
+fn the_first_filter_may_pause_each_part(mut host: Host) {
     two(&mut host, 220, 20);
     for held in HOLDS {
         let exchange = post(&mut host, held, "");
@@ -49,7 +49,7 @@ fn the_first_filter_may_hold_each_part(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "chain")]
-fn the_second_filter_may_hold_each_part(mut host: Host) {
+fn the_second_filter_may_pause_each_part(mut host: Host) {
     two(&mut host, 20, 220);
     for held in HOLDS {
         let exchange = post(&mut host, "", held);
@@ -61,7 +61,7 @@ fn the_second_filter_may_hold_each_part(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "chain")]
-fn both_may_hold_the_same_part_one_after_the_other(mut host: Host) {
+fn both_filters_may_pause_the_same_part_in_turn(mut host: Host) {
     two(&mut host, 220, 320);
     for held in HOLDS {
         let exchange = post(&mut host, held, held);
@@ -75,7 +75,7 @@ fn both_may_hold_the_same_part_one_after_the_other(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "chain")]
-fn what_the_last_holds_keeps_no_piece_from_the_one_before(mut host: Host) {
+fn a_pause_of_the_last_filter_keeps_no_chunk_from_the_one_before(mut host: Host) {
     two(&mut host, 420, 420);
     for (a, b, piece, let_go) in [
         ("", "request-headers", "a request body one false", "b lets request headers go"),
@@ -89,7 +89,7 @@ fn what_the_last_holds_keeps_no_piece_from_the_one_before(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "chain", embedded)]
 #[should_panic(expected = "Envoy 1.40 has one buffer for both")]
-fn continuing_past_a_body_that_another_filter_holds_is_a_violation(mut host: Host) {
+fn continuing_past_a_body_that_another_filter_buffers_is_a_violation(mut host: Host) {
     two(&mut host, 220, 520);
     let exchange = post(&mut host, "response-headers", "response-body");
     assert_eq!(exchange.status(), 200, "{exchange}");
@@ -97,7 +97,7 @@ fn continuing_past_a_body_that_another_filter_holds_is_a_violation(mut host: Hos
 
 #[test]
 #[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
-fn in_envoy_the_body_that_the_other_filter_holds_goes_on_unedited() {
+fn in_envoy_a_body_that_the_other_filter_buffers_is_forwarded_unedited() {
     let module = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some("chain")).unwrap();
     let mut host = Host::in_envoy(&module).unwrap();
     two(&mut host, 220, 520);
@@ -107,7 +107,7 @@ fn in_envoy_the_body_that_the_other_filter_holds_goes_on_unedited() {
 }
 
 #[proxy_filter_host::test(guest = "chain")]
-fn different_parts_are_held_at_the_same_time(mut host: Host) {
+fn different_parts_are_paused_at_the_same_time(mut host: Host) {
     two(&mut host, 230, 530);
     for (a, b) in [
         ("request-headers,response-body", "request-body,response-headers"),
@@ -120,7 +120,7 @@ fn different_parts_are_held_at_the_same_time(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "chain")]
-fn trailers_are_held_by_each(mut host: Host) {
+fn each_filter_pauses_trailers(mut host: Host) {
     two(&mut host, 220, 320);
     host.upstream(|_| Reply::new(200).chunks(["body"]).trailer("x-t", "1"));
     for (a, b) in [
@@ -139,7 +139,7 @@ fn trailers_are_held_by_each(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "chain")]
-fn a_reply_of_either_passes_both_back(mut host: Host) {
+fn a_local_reply_of_either_filter_runs_through_both_response_callbacks(mut host: Host) {
     two(&mut host, 220, 320);
     for (a, b, status) in [
         ("request-headers,reply", "", 403),
@@ -154,7 +154,7 @@ fn a_reply_of_either_passes_both_back(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "chain")]
-fn a_message_of_headers_alone_is_held_by_each(mut host: Host) {
+fn each_filter_pauses_a_message_of_headers_only(mut host: Host) {
     two(&mut host, 120, 220);
     host.upstream(|_| Reply::new(204));
     let exchange = host
@@ -168,7 +168,7 @@ fn a_message_of_headers_alone_is_held_by_each(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn trailers_that_one_filter_adds_are_told_the_next(mut host: Host) {
+fn trailers_that_one_filter_adds_reach_the_next(mut host: Host) {
     host.plugin("", "");
     host.configure("").unwrap();
     host.upstream(|_| Reply::new(200).chunks(["body"]));
@@ -181,7 +181,7 @@ fn trailers_that_one_filter_adds_are_told_the_next(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn trailers_added_to_a_body_that_nobody_holds_are_told_once(mut host: Host) {
+fn trailers_added_to_a_forwarded_body_cause_one_callback(mut host: Host) {
     host.plugin("", "");
     host.configure("").unwrap();
     let request = host.post("/").header("x-request-body", "add 1 x-added 1").header("x-request-trailers", "pairs 1");

@@ -113,7 +113,7 @@ fn texts(value: &Value, path: &str, field: &str, found: &mut Vec<(String, String
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused_with_the_path_of_the_field_in_every_example() {
+fn text_that_cannot_be_sent_is_refused_with_the_path_of_the_field_in_every_example() {
     let mut refused = 0;
     for (example, configuration) in configurations() {
         let module = fs::read(build_guest(&root(), example, None).unwrap()).unwrap();
@@ -138,7 +138,7 @@ fn what_cannot_be_sent_is_refused_with_the_path_of_the_field_in_every_example() 
 }
 
 #[test]
-fn every_text_in_a_configuration_has_a_type_that_says_whether_it_can_be_sent() {
+fn every_text_in_a_configuration_has_a_type_that_determines_whether_it_can_be_sent() {
     let mut never_sent = Vec::new();
     let examples = names_in(&root().join("examples"));
     assert!(examples.len() > 20, "{examples:?}");

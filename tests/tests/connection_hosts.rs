@@ -130,7 +130,7 @@ fn a_connection_is_not_entered_twice_and_the_event_is_counted() {
 }
 
 #[test]
-fn another_connection_lives_and_ends_meanwhile() {
+fn another_connection_is_served_during_a_callback() {
     let _installed = connect(|| {
         call(module(), "proxy_on_context_create", &[3, 1]);
         call(module(), "proxy_on_upstream_data", &[3, 1, 0]);
@@ -144,7 +144,7 @@ fn another_connection_lives_and_ends_meanwhile() {
 }
 
 #[test]
-fn a_connection_deleted_during_its_own_callback_is_gone_afterwards() {
+fn a_connection_deleted_during_its_own_callback_is_dropped_afterwards() {
     let _installed = connect(|| {
         call(module(), "proxy_on_delete", &[2]);
     });

@@ -22,7 +22,7 @@ fn client_by_step(connection: &Connection) -> Vec<String> {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn data_passes_both_ways_unchanged(mut host: Host) {
+fn data_is_forwarded_unchanged_in_both_directions(mut host: Host) {
     mode(&mut host, "");
     let connection =
         host.connect().send("hello").upstream_sends("welcome").send("\0\x7f").upstream_sends([0xff]).play();
@@ -33,7 +33,7 @@ fn data_passes_both_ways_unchanged(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn the_callbacks_come_in_the_order_of_the_connection(mut host: Host) {
+fn the_callbacks_run_in_the_order_of_the_connection(mut host: Host) {
     mode(&mut host, "watch");
     let connection = host.connect().send("hello").upstream_answers(<[u8]>::to_ascii_uppercase).play();
     assert_eq!(connection.client().text(), "HELLO", "{connection}");
@@ -58,7 +58,7 @@ fn the_callbacks_come_in_the_order_of_the_connection(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn a_client_may_go_on_after_the_upstream_has_finished(mut host: Host) {
+fn a_client_may_send_after_the_upstream_has_finished(mut host: Host) {
     mode(&mut host, "watch");
     let connection = host.connect().upstream_finishes().send("more").play();
     assert_eq!(connection.upstream().unwrap().text(), "more", "{connection}");
@@ -68,7 +68,7 @@ fn a_client_may_go_on_after_the_upstream_has_finished(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn an_upstream_may_go_on_after_the_client_has_finished(mut host: Host) {
+fn an_upstream_may_send_after_the_client_has_finished(mut host: Host) {
     mode(&mut host, "watch");
     let connection = host.connect().send("what?").finish().upstream_sends("this").play();
     assert_eq!(connection.client().text(), "this", "{connection}");
@@ -78,7 +78,7 @@ fn an_upstream_may_go_on_after_the_client_has_finished(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn an_upstream_may_speak_first(mut host: Host) {
+fn an_upstream_may_send_first(mut host: Host) {
     mode(&mut host, "watch");
     let connection = host.connect().upstream_sends("220 ready\n").send("QUIT\n").upstream_finishes().play();
     assert_eq!(connection.client().text(), "220 ready\n", "{connection}");
@@ -94,7 +94,7 @@ fn a_connection_without_data_only_ends(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn data_is_edited_both_ways(mut host: Host) {
+fn data_is_edited_in_both_directions(mut host: Host) {
     mode(&mut host, "edit");
     let words = ["replace", "prepend", "append", "drop", "drain", "drain all", "several", "other"];
     let edited = ["something else", "before prepend", "append after", "", "ain", "", "Several!", "other"];
@@ -107,7 +107,7 @@ fn data_is_edited_both_ways(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn data_can_be_added_to_an_end(mut host: Host) {
+fn data_can_be_added_at_the_end_of_stream(mut host: Host) {
     mode(&mut host, "end");
     let connection = host.connect().send("1 ").upstream_sends("2 ").play();
     assert_eq!(connection.upstream().unwrap().text(), "1 the end", "{connection}");
@@ -115,21 +115,21 @@ fn data_can_be_added_to_an_end(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn data_is_held_until_a_line_is_complete(mut host: Host) {
+fn data_is_buffered_until_a_line_is_complete(mut host: Host) {
     mode(&mut host, "lines");
     let connection = host.connect().send("he").send("llo").send("!\n").send("bye").play();
     assert_eq!(upstream_by_step(&connection), ["", "", "", "hello!\n", "", "bye", ""], "{connection}");
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn data_of_the_upstream_is_held_as_well(mut host: Host) {
+fn data_of_the_upstream_is_buffered_as_well(mut host: Host) {
     mode(&mut host, "lines");
     let connection = host.connect().upstream_sends("he").upstream_sends("llo\n").upstream_sends("x").play();
     assert_eq!(client_by_step(&connection), ["", "", "hello\n", "", "", "x"], "{connection}");
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn data_that_is_held_to_the_end_is_lost(mut host: Host) {
+fn data_that_is_buffered_at_the_end_of_stream_is_lost(mut host: Host) {
     mode(&mut host, "never");
     let connection = host.connect().send("a").upstream_sends("b").play();
     assert!(connection.client().bytes.is_empty() && connection.upstream().unwrap().bytes.is_empty(), "{connection}");
@@ -138,7 +138,7 @@ fn data_that_is_held_to_the_end_is_lost(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn a_direction_that_is_held_to_its_end_does_not_keep_the_connection_open(mut host: Host) {
+fn a_direction_paused_until_its_end_does_not_keep_the_connection_open(mut host: Host) {
     mode(&mut host, "never downstream");
     let connection = host.connect().send("a").upstream_sends("b").play();
     assert_eq!(connection.client().end, DirectionState::Closed, "{connection}");
@@ -153,7 +153,7 @@ fn a_direction_that_is_held_to_its_end_does_not_keep_the_connection_open(mut hos
 
 /// The sizes of chunks differ between hosts, so only the whole data is compared.
 #[proxy_filter_host::test(guest = "connections")]
-fn a_host_reads_no_more_when_a_filter_holds_more_than_the_buffer_limit(mut host: Host) {
+fn a_host_stops_reading_when_a_filter_buffers_more_than_the_limit(mut host: Host) {
     host.log_level(LogLevel::Info);
     host.buffer_limit(10_000);
     mode(&mut host, "lines");
@@ -166,7 +166,7 @@ fn a_host_reads_no_more_when_a_filter_holds_more_than_the_buffer_limit(mut host:
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn a_guard_closes_a_connection_that_begins_badly(mut host: Host) {
+fn a_guard_closes_a_connection_with_a_wrong_prefix(mut host: Host) {
     mode(&mut host, "guard");
     let connection = host.connect().send("bad start").send("more").upstream_sends("what?").play();
     assert_eq!(connection.upstream().unwrap().bytes, b"", "{connection}");
@@ -175,7 +175,7 @@ fn a_guard_closes_a_connection_that_begins_badly(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn a_guard_closes_a_connection_whose_upstream_answers_badly(mut host: Host) {
+fn a_guard_closes_a_connection_after_a_wrong_response_of_the_upstream(mut host: Host) {
     mode(&mut host, "guard");
     let connection = host.connect().send("hello").upstream_sends("good").upstream_sends("bad").play();
     assert_eq!(connection.client().text(), "good", "{connection}");
@@ -183,7 +183,7 @@ fn a_guard_closes_a_connection_whose_upstream_answers_badly(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn a_guard_closes_at_an_end(mut host: Host) {
+fn a_guard_closes_a_connection_at_an_end_of_stream(mut host: Host) {
     mode(&mut host, "guard the end");
     let _ = host.connect().send("hello").play();
     let _ = host.connect().send("hello").upstream_finishes().play();
@@ -198,7 +198,7 @@ fn a_connection_that_is_denied_reaches_no_upstream(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn a_connection_that_is_held_sees_nothing(mut host: Host) {
+fn a_paused_connection_has_no_data_callbacks(mut host: Host) {
     mode(&mut host, "hold");
     let connection = host.connect().send("hello").play();
     assert_eq!((connection.upstream(), connection.client().end), (None, DirectionState::Open), "{connection}");
@@ -222,7 +222,7 @@ fn an_upstream_that_resets_resets_the_client(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn held_data_does_not_survive_a_reset(mut host: Host) {
+fn buffered_data_is_lost_at_a_reset(mut host: Host) {
     mode(&mut host, "never");
     let connection = host.connect().send("hello").reset().play();
     assert_eq!(connection.upstream().unwrap().bytes, b"", "{connection}");
@@ -245,7 +245,7 @@ fn an_error_closes_the_connection_and_no_other(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn a_filter_that_fails_open_lets_the_connection_go_on(mut host: Host) {
+fn a_filter_that_fails_open_forwards_the_connection(mut host: Host) {
     mode(&mut host, "fail open");
     let connection = host.connect().send("bad").upstream_sends("bad too").play();
     assert_eq!(connection.upstream().unwrap().text(), "bad", "{connection}");
@@ -286,7 +286,7 @@ fn a_panic_ends_the_vm_and_the_connection(mut host: Host) {
 
 /// The sizes of chunks differ between hosts, so only the whole data is compared.
 #[proxy_filter_host::test(guest = "connections")]
-fn a_mebibyte_passes_both_ways(mut host: Host) {
+fn a_mebibyte_is_forwarded_in_both_directions(mut host: Host) {
     host.log_level(LogLevel::Info);
     mode(&mut host, "");
     let data: Vec<u8> = (0..1_u32 << 20).map(|number| number.to_le_bytes()[usize::from(number % 3 == 0)]).collect();
@@ -296,7 +296,7 @@ fn a_mebibyte_passes_both_ways(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn what_a_host_has_for_requests_does_nothing_to_a_connection(mut host: Host) {
+fn host_functions_for_requests_do_not_affect_a_connection(mut host: Host) {
     mode(&mut host, "raw");
     let connection = host.connect().send("raw data").play();
     assert_eq!(connection.upstream().unwrap().text(), "raw data", "{connection}");
@@ -305,7 +305,7 @@ fn what_a_host_has_for_requests_does_nothing_to_a_connection(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn held_data_of_the_client_can_be_continued_from_another_callback(mut host: Host) {
+fn buffered_data_of_the_client_can_be_resumed_from_another_callback(mut host: Host) {
     mode(&mut host, "raw");
     let connection = host.connect().send("wait").upstream_sends("go").play();
     assert_eq!(upstream_by_step(&connection), ["", "", "wait", "", ""], "{connection}");
@@ -316,7 +316,7 @@ fn held_data_of_the_client_can_be_continued_from_another_callback(mut host: Host
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn connections_come_one_after_the_other(mut host: Host) {
+fn connections_are_served_one_after_the_other(mut host: Host) {
     mode(&mut host, "watch");
     for text in ["one", "two", "three"] {
         let connection = host.connect().send(text).upstream_answers(<[u8]>::to_vec).play();
@@ -342,7 +342,7 @@ fn a_module_filters_requests_beside_connections(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "two_kinds")]
-fn a_filter_of_requests_refuses_connections_and_says_where_it_belongs(mut host: Host) {
+fn a_filter_of_requests_refuses_connections_and_names_its_filter_chain(mut host: Host) {
     host.root_id("stamp");
     let connection = host.connect().send("quiet").upstream_sends("quiet").play();
     assert_eq!(connection.client().text(), "", "{connection}");
@@ -350,7 +350,7 @@ fn a_filter_of_requests_refuses_connections_and_says_where_it_belongs(mut host: 
 }
 
 #[proxy_filter_host::test(guest = "two_kinds")]
-fn a_filter_of_connections_refuses_requests_and_says_where_it_belongs(mut host: Host) {
+fn a_filter_of_connections_refuses_requests_and_names_its_filter_chain(mut host: Host) {
     host.root_id("shout");
     let exchange = host.get("/").send();
     assert_eq!((exchange.status(), exchange.response().header("x-stamp")), (500, None), "{exchange}");
@@ -358,7 +358,7 @@ fn a_filter_of_connections_refuses_requests_and_says_where_it_belongs(mut host: 
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn a_module_of_connections_only_refuses_requests_and_says_where_it_belongs(mut host: Host) {
+fn a_module_of_connections_only_refuses_requests_and_names_its_filter_chain(mut host: Host) {
     host.configure("").unwrap();
     let exchange = host.get("/").send();
     assert_eq!((exchange.status(), exchange.upstream().is_none()), (500, true), "{exchange}");
@@ -383,14 +383,14 @@ fn a_request_is_refused_even_if_no_filter_sees_its_headers(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "two_kinds_late")]
-fn filters_that_see_only_the_end_let_their_own_streams_pass(mut host: Host) {
+fn filters_with_only_on_done_forward_their_own_streams(mut host: Host) {
     host.root_id("requests");
     let exchange = host.get("/").send();
     assert_eq!((exchange.status(), exchange.messages()), (200, vec!["a request is over"]), "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn data_can_be_held_until_a_timer_has_run_down(mut host: Host) {
+fn data_can_be_paused_until_a_timer_completes(mut host: Host) {
     host.log_level(LogLevel::Info);
     mode(&mut host, "later");
     let connection = host.connect().send("wait").finish().play();
@@ -401,7 +401,7 @@ fn data_can_be_held_until_a_timer_has_run_down(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn data_can_be_held_until_a_call_is_answered(mut host: Host) {
+fn data_can_be_paused_until_a_call_completes(mut host: Host) {
     host.cluster("authz", |call| Reply::new(if call.header("x-client") == Some("alice".into()) { 200 } else { 403 }));
     mode(&mut host, "ask");
     let connection = host.connect().send("alice").upstream_sends("welcome").play();
@@ -413,7 +413,7 @@ fn data_can_be_held_until_a_call_is_answered(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "connections")]
-fn a_call_that_fails_closes_the_connection_whose_data_waits(mut host: Host) {
+fn a_call_that_fails_closes_the_connection_with_paused_data(mut host: Host) {
     host.cluster_without_hosts("authz");
     mode(&mut host, "ask");
     let connection = host.connect().send("alice").play();

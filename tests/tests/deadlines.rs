@@ -34,7 +34,7 @@ fn lines(messages: Vec<&str>) -> Vec<String> {
 }
 
 #[proxy_filter_host::test(guest = "deadlines", module = guest)]
-fn a_function_that_is_done_in_time_notices_nothing(mut host: Host) {
+fn a_function_that_completes_in_time_is_unaffected(mut host: Host) {
     start(&mut host, "closed", 20, 20);
     for path in ["/", "/call", "/response", "/pieces"] {
         let exchange = host.get(path).send();
@@ -68,7 +68,7 @@ fn a_client_that_is_too_slow_is_refused(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "deadlines", module = guest)]
-fn a_response_whose_headers_are_on_their_way_is_reset(mut host: Host) {
+fn a_response_whose_headers_were_forwarded_is_reset(mut host: Host) {
     start(&mut host, "closed", 20, 20);
     host.upstream(|_| Reply::new(200).chunks(["1", "2", "3", "4", "5", "6", "7", "8"]));
     let exchange = host.get("/pieces").send();
@@ -78,7 +78,7 @@ fn a_response_whose_headers_are_on_their_way_is_reset(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "deadlines", module = guest)]
-fn with_the_other_policy_the_stream_goes_on_without_the_function(mut host: Host) {
+fn the_open_policy_resumes_the_stream_without_the_function(mut host: Host) {
     start(&mut host, "open", 400, 700);
     for path in ["/call", "/response", "/end"] {
         let exchange = host.get(path).send();
@@ -90,7 +90,7 @@ fn with_the_other_policy_the_stream_goes_on_without_the_function(mut host: Host)
 }
 
 #[proxy_filter_host::test(guest = "deadlines", module = guest)]
-fn waiting_for_the_plugin_to_be_ready_counts(mut host: Host) {
+fn the_time_until_the_plugin_is_ready_counts(mut host: Host) {
     start(&mut host, "gated", 20, 20);
     let exchange = host.get("/").send();
     assert_eq!(exchange.status(), 500, "{exchange}");

@@ -111,7 +111,7 @@ fn a_reply_whose_result_is_ignored_denies(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "denials", module = guest)]
-fn a_completion_that_holds_nothing_denies_with_an_error(mut host: Host) {
+fn a_completion_that_pauses_nothing_denies_with_an_error(mut host: Host) {
     for root_id in ["closed", "open"] {
         start(&mut host, root_id);
         for (way, lines) in [("error", &[][..]), ("cause", &[LogLevel::Debug])] {
@@ -157,7 +157,7 @@ fn a_failure_that_is_no_denial_follows_the_policy(mut host: Host) {
 /// The status for errors without a reply, under the closed policy; 200 for a response that is
 /// truncated.
 #[proxy_filter_host::test(guest = "denials", module = guest)]
-fn an_error_without_a_reply_has_the_status_that_it_deserves(mut host: Host) {
+fn the_kind_of_an_error_without_a_reply_determines_the_status(mut host: Host) {
     start(&mut host, "function");
     host.allow_on_headers_stop_iteration(true);
     host.configure("").unwrap();

@@ -21,7 +21,7 @@ fn received(exchange: &Outcome) -> (String, bool) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn nothing_that_a_function_has_not_seen_is_forwarded_after_an_early_response(mut host: Host) {
+fn unread_data_is_not_forwarded_after_an_early_response(mut host: Host) {
     host.configure(r#"{ "name": "me" }"#).unwrap();
     for (path, expected) in [
         ("/early-chunks", "ab"),
@@ -36,7 +36,7 @@ fn nothing_that_a_function_has_not_seen_is_forwarded_after_an_early_response(mut
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn a_function_that_goes_on_to_an_early_response_drops_the_rest_of_the_request(mut host: Host) {
+fn a_function_that_awaits_an_early_response_drops_the_rest_of_the_request(mut host: Host) {
     host.configure(r#"{ "name": "me" }"#).unwrap();
     let exchange = upload(&mut host, "/early-match");
     assert_eq!(exchange.response().header("x-seen"), Some("2".into()), "{exchange}");
@@ -52,7 +52,7 @@ fn a_function_may_forward_the_rest_of_a_request_after_an_early_response(mut host
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn a_request_that_no_function_looks_at_goes_on_after_an_early_response(mut host: Host) {
+fn a_request_that_no_function_reads_is_forwarded_after_an_early_response(mut host: Host) {
     host.configure(r#"{ "name": "me" }"#).unwrap();
     let exchange = upload(&mut host, "/nothing");
     assert_eq!(received(&exchange), ("abcdef".to_owned(), true), "{exchange}");
@@ -67,7 +67,7 @@ fn the_open_policy_forwards_the_rest_of_a_request_after_an_early_response(mut ho
 }
 
 #[proxy_filter_host::test(guest = "early_open")]
-fn a_function_that_awaits_nothing_of_the_response_reads_the_request_to_its_end(mut host: Host) {
+fn a_function_that_awaits_nothing_of_the_response_reads_the_whole_request(mut host: Host) {
     host.root_id("request_only");
     let exchange = upload(&mut host, "/");
     assert_eq!(exchange.messages(), ["scanned: abcdef"], "{exchange}");
@@ -87,7 +87,7 @@ fn chat(host: &mut Host, path: &str) -> Outcome {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn the_headers_of_an_upgrade_are_given_without_a_body(mut host: Host) {
+fn headers_of_an_upgrade_complete_without_a_body(mut host: Host) {
     let exchange = chat(&mut host, "/upgrade");
     assert_eq!(exchange.upstream().unwrap().text(), "ping", "{exchange}");
     let messages = exchange.messages();
@@ -95,13 +95,13 @@ fn the_headers_of_an_upgrade_are_given_without_a_body(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn an_upgraded_connection_is_forwarded_if_no_function_looks_at_it(mut host: Host) {
+fn an_upgraded_connection_that_no_function_reads_is_forwarded(mut host: Host) {
     let exchange = chat(&mut host, "/nothing");
     assert_eq!(exchange.upstream().unwrap().text(), "ping", "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn what_the_client_sends_after_an_upgrade_is_dropped_if_a_function_awaits_it(mut host: Host) {
+fn data_after_an_upgrade_is_dropped_if_a_function_awaits_it(mut host: Host) {
     let exchange = chat(&mut host, "/early-chunks");
     assert_eq!(exchange.upstream().unwrap().text(), "", "{exchange}");
 }

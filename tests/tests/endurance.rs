@@ -276,7 +276,7 @@ fn assert_no_growth(host: &mut impl Driver, warm_up: u32, streams: u32) {
 
 /// Shows that the tests below can fail.
 #[test]
-fn streams_that_live_do_take_memory() {
+fn open_streams_take_memory() {
     let mut host = Wasmi::start("callouts", "", "/request/1");
     let before = host.pages();
     let alive: Vec<_> = (2..1_000).map(|id| open(&mut host, id)).collect();
@@ -284,28 +284,28 @@ fn streams_that_live_do_take_memory() {
 }
 
 #[test]
-fn aborted_callouts_leave_nothing_behind() {
+fn aborted_callouts_leak_nothing() {
     let mut host = Wasmi::start("callouts", "", "/request/1");
     assert_no_growth(&mut host, 200, 1_000);
     assert_eq!(host.facts().token, 4_000, "each made a call");
 }
 
 #[test]
-fn streams_that_die_with_a_timer_leave_nothing_behind() {
+fn streams_cancelled_with_a_timer_leak_nothing() {
     let mut host = Wasmi::start("pending_timers", "", "/");
     assert_no_growth(&mut host, 200, 1_000);
     assert_ne!(host.facts().nanoseconds, 1, "each asked for the time");
 }
 
 #[test]
-fn async_filters_that_die_while_they_wait_leave_nothing_behind() {
+fn cancelled_async_filters_leak_nothing() {
     let mut host = Wasmi::start("exchanges", "{}", "/wait");
     assert_no_growth(&mut host, 200, 1_000);
     assert_eq!(host.facts().token, 4_000, "each made a call");
 }
 
 #[test]
-fn no_more_than_a_thousand_streams_wait_for_a_plugin_to_be_ready() {
+fn at_most_a_thousand_streams_are_paused_until_a_plugin_is_ready() {
     let mut host = Wasmi::start("gate", r#"{ "path": "/", "tries": 1 }"#, "/");
     let fetch = host.facts().token;
     assert_ne!(fetch, 0, "the plugin fetches what it needs");
@@ -338,25 +338,25 @@ fn assert_that_all_is_given_up(host: &mut impl Driver, warm_up: u32, streams: u3
 }
 
 #[test]
-fn async_filters_that_wait_for_everything_at_once_leave_nothing_behind() {
+fn async_filters_with_every_kind_of_callout_leak_nothing() {
     assert_that_all_is_given_up(&mut Wasmi::start("pending_all", "", "/"), 200, 1_000);
 }
 
 #[cfg(feature = "wasmtime")]
 #[test]
-fn a_hundred_thousand_async_filters_that_wait_for_everything_at_once_leave_nothing_behind() {
+fn a_hundred_thousand_async_filters_with_every_kind_of_callout_leak_nothing() {
     assert_that_all_is_given_up(&mut Wasmtime::start("pending_all", "", "/"), 10_000, 100_000);
 }
 
 #[test]
-fn aborted_grpc_calls_leave_nothing_behind() {
+fn aborted_grpc_calls_leak_nothing() {
     let mut host = Wasmi::start("grpc", "", "/call/Ask");
     assert_no_growth(&mut host, 200, 1_000);
     assert_eq!((host.facts().token, host.facts().cancelled), (4_000, 1_000), "each made a call, which was cancelled");
 }
 
 #[test]
-fn aborted_grpc_streams_leave_nothing_behind() {
+fn aborted_grpc_streams_leak_nothing() {
     for (guest, path, tokens) in [("grpc", "/left", 8_000), ("grpc_judge", "/", 4_000)] {
         let mut host = Wasmi::start(guest, "", path);
         assert_no_growth(&mut host, 200, 1_000);
@@ -370,7 +370,7 @@ fn aborted_grpc_streams_leave_nothing_behind() {
 
 #[cfg(feature = "wasmtime")]
 #[test]
-fn a_million_aborted_grpc_calls_leave_nothing_behind() {
+fn a_million_aborted_grpc_calls_leak_nothing() {
     let mut host = Wasmtime::start("grpc", "", "/call/Ask");
     assert_no_growth(&mut host, 10_000, 1_000_000);
     assert_eq!((host.facts().token, host.facts().cancelled), (4_000_000, 1_000_000));
@@ -378,7 +378,7 @@ fn a_million_aborted_grpc_calls_leave_nothing_behind() {
 
 #[cfg(feature = "wasmtime")]
 #[test]
-fn a_hundred_thousand_aborted_grpc_streams_leave_nothing_behind() {
+fn a_hundred_thousand_aborted_grpc_streams_leak_nothing() {
     let mut host = Wasmtime::start("grpc", "", "/left");
     assert_no_growth(&mut host, 10_000, 100_000);
     assert_eq!((host.facts().token, host.facts().cancelled), (800_000, 100_000));
@@ -386,7 +386,7 @@ fn a_hundred_thousand_aborted_grpc_streams_leave_nothing_behind() {
 
 #[cfg(feature = "wasmtime")]
 #[test]
-fn a_hundred_thousand_requests_that_die_waiting_for_a_message_leave_nothing_behind() {
+fn a_hundred_thousand_requests_cancelled_before_a_message_leak_nothing() {
     let mut host = Wasmtime::start("grpc_judge", "", "/");
     assert_no_growth(&mut host, 10_000, 100_000);
     assert_eq!((host.facts().token, host.facts().cancelled), (400_000, 100_000));
@@ -394,7 +394,7 @@ fn a_hundred_thousand_requests_that_die_waiting_for_a_message_leave_nothing_behi
 
 #[cfg(feature = "wasmtime")]
 #[test]
-fn a_million_aborted_callouts_leave_nothing_behind() {
+fn a_million_aborted_callouts_leak_nothing() {
     let mut host = Wasmtime::start("callouts", "", "/request/1");
     assert_no_growth(&mut host, 10_000, 1_000_000);
     assert_eq!(host.facts().token, 4_000_000, "each made a call");
@@ -402,13 +402,13 @@ fn a_million_aborted_callouts_leave_nothing_behind() {
 
 #[cfg(feature = "wasmtime")]
 #[test]
-fn a_hundred_thousand_streams_that_die_with_a_timer_leave_nothing_behind() {
+fn a_hundred_thousand_streams_cancelled_with_a_timer_leak_nothing() {
     assert_no_growth(&mut Wasmtime::start("pending_timers", "", "/"), 10_000, 100_000);
 }
 
 #[cfg(feature = "wasmtime")]
 #[test]
-fn a_hundred_thousand_async_filters_that_die_while_they_wait_leave_nothing_behind() {
+fn a_hundred_thousand_cancelled_async_filters_leak_nothing() {
     let mut host = Wasmtime::start("exchanges", "{}", "/wait");
     assert_no_growth(&mut host, 10_000, 100_000);
     assert_eq!(host.facts().token, 400_000, "each made a call");

@@ -60,7 +60,7 @@ fn every_example_has_a_readme_a_bootstrap_and_tests() {
 
 /// They change with every commit: `cargo costs` prints them.
 #[test]
-fn no_readme_of_an_example_says_how_many_bytes_its_module_has() {
+fn no_readme_of_an_example_states_the_size_of_its_module() {
     // No module is smaller than the limits in pages.
     let is_size = |word: &str| word.contains(',') && word.bytes().filter(u8::is_ascii_digit).count() > 4;
     for example in examples() {
@@ -227,7 +227,7 @@ fn pages() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_link_to_a_file_leads_to_one() {
+fn every_link_to_a_file_has_its_file() {
     for page in pages() {
         for link in read(&page).split("](").skip(1) {
             let target = link.split([')', '#']).next().unwrap();

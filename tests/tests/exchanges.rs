@@ -19,7 +19,7 @@ fn answer(exchange: &Outcome) -> String {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn a_variable_goes_from_the_request_to_the_response(mut host: Host) {
+fn a_variable_of_the_request_is_available_in_the_response(mut host: Host) {
     serve(&mut host, |_| Reply::new(200));
     for served in ["1", "2"] {
         let exchange = host.get("/header").send();
@@ -30,7 +30,7 @@ fn a_variable_goes_from_the_request_to_the_response(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn the_request_waits_for_a_call_and_goes_on(mut host: Host) {
+fn a_request_is_paused_until_a_call_completes_and_then_forwarded(mut host: Host) {
     serve(&mut host, |_| Reply::new(200).body("alice"));
     let exchange = host.get("/auth").send();
     assert_eq!(exchange.status(), 200, "{exchange}");
@@ -49,7 +49,7 @@ fn a_reply_ends_the_function_and_the_stream(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn whatever_becomes_of_a_call_its_await_says_so(mut host: Host) {
+fn the_await_of_a_call_returns_every_outcome(mut host: Host) {
     host.cluster_without_hosts("empty");
     host.cluster_refusing_connections("down");
     serve(&mut host, |path| match path {
@@ -100,7 +100,7 @@ fn two_hundred_calls_are_awaited_together(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn a_call_that_takes_too_long_is_given_up(mut host: Host) {
+fn a_call_that_exceeds_its_time_limit_is_cancelled(mut host: Host) {
     serve(&mut host, |_| Reply::new(200).body("late").after(ms(300)));
     host.upstream(|_| Reply::new(200).after(ms(600)));
     let exchange = host.get("/timeout").send();
@@ -108,14 +108,14 @@ fn a_call_that_takes_too_long_is_given_up(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn a_call_in_time_wins(mut host: Host) {
+fn a_call_within_its_time_limit_completes(mut host: Host) {
     serve(&mut host, |_| Reply::new(200).body("quick"));
     let exchange = host.get("/timeout").send();
     assert_eq!(answer(&exchange), "200 quick", "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn request_and_response_are_held_while_it_sleeps(mut host: Host) {
+fn a_timer_pauses_request_and_response(mut host: Host) {
     serve(&mut host, |_| Reply::new(200));
     let exchange = host.get("/sleep").send();
     assert_eq!(answer(&exchange), "slept", "{exchange}");
@@ -135,7 +135,7 @@ fn whole_bodies_are_awaited_and_replaced(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn bodies_pass_piece_by_piece(mut host: Host) {
+fn bodies_are_forwarded_chunk_by_chunk(mut host: Host) {
     serve(&mut host, |_| Reply::new(200));
     host.upstream(|_| Reply::new(200).chunks(["one", "two"]));
     let exchange = host.post("/chunks").chunks(["ab", "cd"]).trailer("x-end", "here").send();
@@ -158,7 +158,7 @@ fn trailers_are_awaited_and_edited(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn no_piece_is_given_twice_however_slowly_they_are_taken(mut host: Host) {
+fn each_chunk_is_read_once_at_any_speed(mut host: Host) {
     // The chunks that arrive together depend on time.
     host.log_level(proxy_filter::log::LogLevel::Info);
     serve(&mut host, |_| Reply::new(200));
@@ -168,7 +168,7 @@ fn no_piece_is_given_twice_however_slowly_they_are_taken(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn something_can_be_appended_when_there_are_no_more_pieces(mut host: Host) {
+fn data_can_be_appended_after_the_last_chunk(mut host: Host) {
     serve(&mut host, |_| Reply::new(200));
     for (reply, expected) in
         [(Reply::new(200).chunks(["one", "two"]), "one,two,end"), (Reply::new(200).body("all"), "all,end")]
@@ -188,7 +188,7 @@ fn something_can_be_appended_when_there_are_no_more_pieces(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn a_request_without_a_body_has_no_pieces(mut host: Host) {
+fn a_request_without_a_body_has_no_chunks(mut host: Host) {
     serve(&mut host, |_| Reply::new(200));
     let exchange = host.get("/chunks").send();
     assert_eq!(exchange.response().header("x-pieces"), Some("0 0 none".into()), "{exchange}");
@@ -203,7 +203,7 @@ fn an_error_refuses_the_stream(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn the_end_can_be_awaited(mut host: Host) {
+fn the_end_of_the_stream_can_be_awaited(mut host: Host) {
     serve(&mut host, |_| Reply::new(200));
     host.upstream(|_| Reply::new(207));
     let exchange = host.get("/finished").send();
@@ -211,7 +211,7 @@ fn the_end_can_be_awaited(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn what_has_passed_cannot_be_awaited(mut host: Host) {
+fn a_forwarded_part_cannot_be_awaited(mut host: Host) {
     serve(&mut host, |_| Reply::new(200));
     let exchange = host.get("/late").send();
     assert!(
@@ -245,7 +245,7 @@ fn a_whole_body_is_refused_after_a_part_of_it_was_forwarded(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn headers_are_given_again_after_a_call_with_and_without_a_body(mut host: Host) {
+fn headers_are_available_again_after_a_call_with_and_without_a_body(mut host: Host) {
     serve(&mut host, |_| Reply::new(200).body("alice"));
     let requests = [
         host.get("/again").send(),
@@ -288,7 +288,7 @@ fn a_request_above_the_buffer_limit_gets_the_413_of_the_host(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn a_client_that_leaves_takes_the_function_along(mut host: Host) {
+fn a_client_disconnect_drops_the_function(mut host: Host) {
     serve(&mut host, |_| Reply::new(200).after(ms(300)));
     let exchange = host.get("/wait").disconnect_after(ms(60)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
@@ -298,7 +298,7 @@ fn a_client_that_leaves_takes_the_function_along(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
-fn a_response_waits_for_a_call(mut host: Host) {
+fn a_response_is_paused_until_a_call_completes(mut host: Host) {
     serve(&mut host, |_| Reply::new(200).body("yes"));
     let exchange = host.get("/response").send();
     assert_eq!(exchange.response().header("x-answer"), Some("200 yes".into()), "{exchange}");
@@ -320,7 +320,7 @@ fn a_request_that_is_refused_before_the_filters_has_a_function_that_never_runs(m
 }
 
 #[proxy_filter_host::test(guest = "woken")]
-fn a_function_that_is_dropped_wakes_what_waits_for_it(mut host: Host) {
+fn a_dropped_function_wakes_the_future_that_awaits_it(mut host: Host) {
     // The hosts differ in whether a tick comes before the end of the exchange. With workers, this
     // is not compared.
     host.workers(1);
@@ -335,7 +335,7 @@ fn a_function_that_is_dropped_wakes_what_waits_for_it(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "woken")]
-fn a_function_that_is_over_wakes_what_waits_for_it(mut host: Host) {
+fn a_function_that_returned_wakes_the_future_that_awaits_it(mut host: Host) {
     host.cluster("service", |_: &Received| Reply::new(200));
     host.configure("{}").unwrap();
     host.advance(ms(20));

@@ -96,7 +96,7 @@ fn a_failed_allocation_is_named_in_the_log(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "exhaustion")]
-fn a_module_that_dies_without_memory_says_so(mut host: Host) {
+fn a_trap_without_memory_names_its_cause(mut host: Host) {
     host.configure("{}").unwrap();
     let exchange = host.get("/allocate/2000000000").send();
     assert_eq!(exchange.status(), 503, "{exchange}");
@@ -124,7 +124,7 @@ fn flood(host: &mut Host, path: &str, requests: usize) -> Vec<String> {
 
 // In Envoy, time is real, and the rate of requests depends on the machine.
 #[proxy_filter_host::test(guest = "exhaustion", embedded)]
-fn a_client_cannot_write_a_line_with_each_request(mut host: Host) {
+fn log_lines_that_a_client_causes_are_rate_limited(mut host: Host) {
     host.configure(json!({})).unwrap();
     for (path, burst, limit) in [("/warn/1", 10, 40), ("/error/1", 10, 40), ("/fail", 30, 300)] {
         let lines = flood(&mut host, path, 300);
@@ -133,7 +133,7 @@ fn a_client_cannot_write_a_line_with_each_request(mut host: Host) {
 }
 
 #[test]
-fn a_line_says_how_many_were_suppressed_before_it() {
+fn a_line_has_the_number_of_suppressed_lines_before_it() {
     let mut host = Host::for_module(&module());
     host.configure("{}").unwrap();
     let lines = flood(&mut host, "/warn/7", 40);

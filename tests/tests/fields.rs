@@ -121,7 +121,7 @@ fn a_call_that_is_not_valid_is_refused_and_another_is_made(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "fields")]
-fn headers_that_are_copied_into_a_call_leave_out_what_says_how_a_message_is_sent(mut host: Host) {
+fn headers_copied_into_a_call_omit_hop_by_hop_fields(mut host: Host) {
     host.cluster("service", |_call| Reply::new(200));
     host.configure("").unwrap();
     for (exchange, what) in [

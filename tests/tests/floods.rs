@@ -116,7 +116,7 @@ fn check(example: &str) {
 }
 
 #[test]
-fn what_an_example_keeps_for_clients_is_bounded_in_bytes() {
+fn the_memory_of_an_example_for_its_clients_is_bounded() {
     for_each_example(|example| {
         check(example);
         Vec::new()
@@ -125,7 +125,7 @@ fn what_an_example_keeps_for_clients_is_bounded_in_bytes() {
 
 /// The test above can fail: a module that keeps what its clients send grows.
 #[test]
-fn a_module_that_allocates_more_than_its_clients_may_make_it_keep_is_found() {
+fn a_module_that_stores_more_than_its_limit_is_detected() {
     let module = build_guest(&root().join("tests"), "proxy-filter-guests", Some("exhaustion")).unwrap();
     let mut host = Host::for_module(&fs::read(module).unwrap());
     host.configure("{}").unwrap();

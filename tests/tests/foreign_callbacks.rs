@@ -34,7 +34,7 @@ fn lines(exchange: &Outcome) -> Vec<&str> {
 }
 
 #[proxy_filter_host::test(guest = "foreign_callbacks", embedded)]
-fn what_comes_inside_of_a_callback_is_told_when_it_is_over(mut host: Host) {
+fn a_foreign_callback_during_a_callback_is_deferred_to_its_end(mut host: Host) {
     requests(&mut host);
     host.configure("back").unwrap();
     let start = host.start_logs();
@@ -48,7 +48,7 @@ fn what_comes_inside_of_a_callback_is_told_when_it_is_over(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "foreign_callbacks", embedded)]
-fn what_comes_later_comes_to_the_context_that_called(mut host: Host) {
+fn a_later_foreign_callback_reaches_the_context_that_called(mut host: Host) {
     requests(&mut host);
     host.configure("later").unwrap();
     let exchange = host.get("/later/wait").send();
@@ -67,7 +67,7 @@ fn what_comes_later_comes_to_the_context_that_called(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "foreign_callbacks", embedded)]
-fn a_stream_that_is_over_is_not_called(mut host: Host) {
+fn a_stream_that_has_ended_has_no_foreign_callback(mut host: Host) {
     requests(&mut host);
     host.configure("").unwrap();
     assert_eq!(lines(&host.get("/later").send()), ["later returned 0 bytes"]);
@@ -75,7 +75,7 @@ fn a_stream_that_is_over_is_not_called(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "foreign_callbacks", embedded)]
-fn an_error_is_logged_and_harms_nobody(mut host: Host) {
+fn an_error_is_logged_and_affects_no_stream(mut host: Host) {
     requests(&mut host);
     host.configure("").unwrap();
     let exchange = host.get("/fails").send();
@@ -98,7 +98,7 @@ fn a_callback_may_call_again(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "foreign_callbacks", embedded)]
-fn a_connection_is_called_too(mut host: Host) {
+fn foreign_callbacks_reach_connections(mut host: Host) {
     add_functions(&mut host);
     host.root_id("connections");
     let connection = host.connect().send("hello").upstream_answers(<[u8]>::to_ascii_uppercase).play();
@@ -122,7 +122,7 @@ fn envoy_loads_a_module_that_has_the_callback_and_never_calls_it(mut host: Host)
 
 /// The same as native code.
 #[test]
-fn native_code_is_called_as_the_module_is() {
+fn native_code_has_the_callbacks_of_the_module() {
     const SUBJECT: Subject = Subject {
         package: env!("CARGO_PKG_NAME"),
         manifest_dir: env!("CARGO_MANIFEST_DIR"),
@@ -130,12 +130,12 @@ fn native_code_is_called_as_the_module_is() {
         module: Some(filter::__proxy_filter::module),
     };
     for test in [
-        what_comes_inside_of_a_callback_is_told_when_it_is_over,
-        what_comes_later_comes_to_the_context_that_called,
-        a_stream_that_is_over_is_not_called,
-        an_error_is_logged_and_harms_nobody,
+        a_foreign_callback_during_a_callback_is_deferred_to_its_end,
+        a_later_foreign_callback_reaches_the_context_that_called,
+        a_stream_that_has_ended_has_no_foreign_callback,
+        an_error_is_logged_and_affects_no_stream,
         a_callback_may_call_again,
-        a_connection_is_called_too,
+        foreign_callbacks_reach_connections,
     ] {
         proxy_filter_host::__private::wasm(&SUBJECT, test);
     }

@@ -3,7 +3,7 @@
 use proxy_filter_host::{Host, Reply};
 
 #[proxy_filter_host::test(guest = "frames")]
-fn a_filter_is_told_how_many_entries_a_metadata_frame_has(mut host: Host) {
+fn a_filter_is_notified_of_the_number_of_entries_of_a_metadata_frame(mut host: Host) {
     host.allow_metadata();
     host.upstream(|_| Reply::new(200).metadata("x-c", "3").chunks(["body"]));
     let request = host.post("/").metadata("x-a", "1").metadata("x-b", "2").chunks(["data"]);
@@ -25,7 +25,7 @@ fn a_filter_is_told_how_many_entries_a_metadata_frame_has(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "frames")]
-fn metadata_may_be_all_that_follows_the_headers(mut host: Host) {
+fn metadata_may_follow_the_headers_without_a_body(mut host: Host) {
     host.allow_metadata();
     let exchange = host.get("/").metadata("x-a", "1").http2().send();
     assert!(exchange.messages().contains(&"request metadata 1"), "{exchange}");
@@ -33,7 +33,7 @@ fn metadata_may_be_all_that_follows_the_headers(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "frames")]
-fn a_listener_that_does_not_allow_metadata_says_nothing_of_it(mut host: Host) {
+fn a_listener_that_does_not_allow_metadata_has_no_metadata_callback(mut host: Host) {
     let exchange = host.post("/").metadata("x-a", "1").chunks(["data"]).http2().send();
     assert!(!exchange.messages().iter().any(|line| line.contains("metadata")), "{exchange}");
     assert_eq!(exchange.status(), 200, "{exchange}");

@@ -82,7 +82,7 @@ fn a_spawned_call_outlives_a_denial_and_a_disconnect(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "futures", module = guest)]
-fn the_error_of_a_spawned_future_is_logged_and_harms_no_stream(mut host: Host) {
+fn the_error_of_a_spawned_future_is_logged_and_affects_no_stream(mut host: Host) {
     start(&mut host);
     let outcome = host.get("/fail").send();
     assert_eq!(outcome.status(), 200, "{outcome}");

@@ -32,7 +32,7 @@ fn is_ready(exchange: &Outcome) -> bool {
 }
 
 #[proxy_filter_host::test(guest = "gate", module = guest)]
-fn a_stream_waits_until_the_plugin_is_ready(mut host: Host) {
+fn a_stream_is_paused_until_the_plugin_is_ready(mut host: Host) {
     for path in ["/quick", "/slow"] {
         start(&mut host, "closed", path, 1);
         for _ in 0..2 {
@@ -43,7 +43,7 @@ fn a_stream_waits_until_the_plugin_is_ready(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "gate", module = guest)]
-fn a_plugin_that_cannot_be_made_ready_refuses_streams(mut host: Host) {
+fn a_plugin_whose_configure_fails_refuses_streams(mut host: Host) {
     start(&mut host, "closed", "/busy", 3);
     for _ in 0..2 {
         let exchange = host.get("/").send();
@@ -52,7 +52,7 @@ fn a_plugin_that_cannot_be_made_ready_refuses_streams(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "gate", module = guest)]
-fn or_lets_them_pass_if_it_is_said_so(mut host: Host) {
+fn the_open_policy_forwards_streams_if_configure_fails(mut host: Host) {
     start(&mut host, "open", "/busy", 3);
     let exchange = host.get("/").send();
     assert!(exchange.status() == 200 && !is_ready(&exchange), "{exchange}");
@@ -65,7 +65,7 @@ fn embedded() -> Host {
 
 /// This takes ten seconds, so it runs only in the embedded host.
 #[test]
-fn a_stream_waits_for_ten_seconds_and_no_longer() {
+fn a_stream_is_paused_for_at_most_ten_seconds() {
     for (root_id, status) in [("closed", 500), ("open", 200)] {
         let mut host = embedded();
         start(&mut host, root_id, "/never", 1);
@@ -85,7 +85,7 @@ fn a_stream_waits_for_ten_seconds_and_no_longer() {
 
 /// Each VM repeats the call after a pause that doubles each time.
 #[test]
-fn what_fails_is_tried_again_after_a_pause() {
+fn a_configure_function_that_fails_is_retried_with_backoff() {
     let mut host = embedded();
     start(&mut host, "closed", "/busy", 4);
     let made = |host: &mut Host, by: u64| host.advance(ms(by)).calls("service").len();
@@ -96,7 +96,7 @@ fn what_fails_is_tried_again_after_a_pause() {
 
 /// At most a thousand streams may be paused at a time. Streams that have ended do not count.
 #[test]
-fn a_stream_that_leaves_gives_its_place_to_another() {
+fn a_disconnected_stream_does_not_count_for_the_limit() {
     let mut host = embedded();
     start(&mut host, "closed", "/never", 1);
     for number in 0..1050 {

@@ -49,7 +49,7 @@ fn told(exchange: &Outcome) -> Vec<&str> {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn a_call_is_answered_with_the_decoded_message(mut host: Host) {
+fn the_response_of_a_call_is_the_decoded_message(mut host: Host) {
     serve(&mut host, |call| Reply::grpc(call.grpc_messages().concat()).header("x-initial", "1").trailer("x-t", "1"));
     let exchange = host.get("/call/Ask").send();
     assert_eq!(answer(&exchange), "[Ask]", "{exchange}");
@@ -62,13 +62,13 @@ fn a_call_is_answered_with_the_decoded_message(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn an_empty_message_is_an_answer(mut host: Host) {
+fn an_empty_message_is_a_response(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(""));
     assert_eq!(answer(&host.get("/call/Ask").send()), "[]");
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn a_status_comes_with_its_code_and_its_message(mut host: Host) {
+fn a_status_has_its_code_and_its_message(mut host: Host) {
     serve(&mut host, |call| match path(call).as_str() {
         "/pkg.Service/Denied" => Reply::grpc_status(7, "not you: 50% über"),
         "/pkg.Service/Bare" => Reply::grpc_status(16, ""),
@@ -88,7 +88,7 @@ fn a_status_comes_with_its_code_and_its_message(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn a_service_that_does_not_answer_is_an_error_that_says_why(mut host: Host) {
+fn the_error_of_a_service_without_a_response_has_the_reason(mut host: Host) {
     serve(&mut host, |call| match path(call).as_str() {
         "/pkg.Service/Slow" => Reply::grpc(text("late")).after(ms(600)),
         "/pkg.Service/Reset" => Reply::reset(),
@@ -121,7 +121,7 @@ fn a_service_that_does_not_answer_is_an_error_that_says_why(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn only_a_service_that_is_down_is_an_outage(mut host: Host) {
+fn only_an_unavailable_service_is_an_outage(mut host: Host) {
     serve(&mut host, |call| match path(call).trim_start_matches("/pkg.Service/") {
         "Slow" => Reply::grpc(text("late")).after(ms(600)),
         "Reset" => Reply::reset(),
@@ -157,14 +157,14 @@ fn only_a_service_that_is_down_is_an_outage(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn an_answer_that_is_another_message_is_malformed(mut host: Host) {
+fn a_response_of_another_type_is_malformed(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(b"\x0a\x05ab"));
     let exchange = host.get("/call/Ask").send();
     assert!(answer(&exchange).starts_with("INTERNAL (13): the gRPC call failed: malformed response: "), "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn a_call_that_cannot_be_made_is_completed_at_once(mut host: Host) {
+fn a_call_that_cannot_be_made_completes_at_once(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(""));
     for (path, why) in [
         ("/cluster/unknown", "UNAVAILABLE (14): the gRPC call failed: no such cluster, or no healthy upstream"),
@@ -190,7 +190,7 @@ fn a_service_without_grpc_is_an_error(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn several_calls_are_answered_in_any_order(mut host: Host) {
+fn several_calls_complete_in_any_order(mut host: Host) {
     serve(&mut host, |call| match path(call).as_str() {
         "/pkg.Service/A" => Reply::grpc(text("a")).after(ms(170)),
         "/pkg.Service/B" => Reply::grpc(text("b")).after(ms(40)),
@@ -202,7 +202,7 @@ fn several_calls_are_answered_in_any_order(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn an_answer_may_be_a_reply(mut host: Host) {
+fn a_completion_can_send_a_local_reply(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc_status(7, ""));
     let exchange = host.get("/denied").send();
     assert_eq!(exchange.status(), 403, "{exchange}");
@@ -210,7 +210,7 @@ fn an_answer_may_be_a_reply(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn a_failing_completion_harms_its_stream_only(mut host: Host) {
+fn a_failing_completion_affects_its_stream_only(mut host: Host) {
     serve(&mut host, |call| match path(call).as_str() {
         "/pkg.Service/Denied" => Reply::grpc_status(5, "who?"),
         _ => Reply::grpc(text("yes")),
@@ -222,7 +222,7 @@ fn a_failing_completion_harms_its_stream_only(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn bodies_and_responses_can_wait_too(mut host: Host) {
+fn bodies_and_responses_are_paused_until_a_call_completes(mut host: Host) {
     serve(&mut host, |call| Reply::grpc(call.grpc_messages().concat().to_ascii_uppercase()).after(ms(100)));
     let exchange = host.post("/body").chunks(["a bo", "dy"]).send();
     assert_eq!(exchange.upstream().unwrap().text(), "A BODY", "{exchange}");
@@ -231,7 +231,7 @@ fn bodies_and_responses_can_wait_too(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn a_client_that_leaves_cancels_its_calls(mut host: Host) {
+fn a_client_disconnect_cancels_pending_calls(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(text("late")).after(ms(150)));
     let exchange = host.get("/call/Late").disconnect_after(ms(50)).send();
     assert_eq!((exchange.status(), exchange.callbacks().last()), (0, Some(&"proxy_on_delete")), "{exchange}");
@@ -240,7 +240,7 @@ fn a_client_that_leaves_cancels_its_calls(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn a_call_that_nobody_waits_for_is_answered_aside(mut host: Host) {
+fn a_call_that_pauses_no_stream_completes(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(text("yes")));
     host.upstream(|_request| Reply::new(200).after(ms(200)));
     let exchange = host.get("/aside").send();
@@ -248,7 +248,7 @@ fn a_call_that_nobody_waits_for_is_answered_aside(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn the_root_calls_while_it_is_configured(mut host: Host) {
+fn a_root_context_makes_a_call_in_on_configure(mut host: Host) {
     host.grpc_cluster("service", |_call| Reply::grpc(text("yes")).after(ms(300)));
     host.configure("call").unwrap();
     let later = host.advance(ms(600));
@@ -256,7 +256,7 @@ fn the_root_calls_while_it_is_configured(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn what_is_sent_on_a_stream_is_answered_as_it_comes(mut host: Host) {
+fn messages_sent_on_a_stream_get_responses_one_by_one(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(""));
     let exchange = host.get("/echo").send();
     let expected = "initial  None; [one]; []; [two]; trailing 0 None; closed; not sent: a message for a gRPC stream that has ended";
@@ -267,7 +267,7 @@ fn what_is_sent_on_a_stream_is_answered_as_it_comes(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn a_half_that_is_closed_at_once_ends_the_stream(mut host: Host) {
+fn a_half_closed_at_once_ends_the_stream(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(""));
     let exchange = host.get("/silent").send();
     let answer = answer(&exchange);
@@ -291,7 +291,7 @@ fn a_server_may_end_a_stream_first(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn a_stream_that_is_cancelled_says_nothing_more(mut host: Host) {
+fn a_cancelled_stream_has_no_more_events(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(""));
     let exchange = host.get("/cancel").send();
     assert_eq!(answer(&exchange), "initial  None; [one]", "{exchange}");
@@ -299,7 +299,7 @@ fn a_stream_that_is_cancelled_says_nothing_more(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn a_handler_that_fails_hears_the_rest(mut host: Host) {
+fn a_handler_that_fails_gets_later_events(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(""));
     let exchange = host.get("/fail").send();
     assert_eq!(
@@ -312,7 +312,7 @@ fn a_handler_that_fails_hears_the_rest(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn a_stream_tells_the_metadata_of_both_ends(mut host: Host) {
+fn a_stream_has_initial_and_trailing_metadata(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(""));
     host.grpc_cluster("meta", |call| {
         let reply = Reply::grpc_messages(call.grpc_messages());
@@ -361,7 +361,7 @@ fn a_stream_whose_service_cannot_be_reached_is_closed(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc")]
-fn a_message_that_is_another_ends_the_stream(mut host: Host) {
+fn a_message_of_another_type_ends_the_stream(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(""));
     host.grpc_cluster("other", |_call| Reply::grpc_messages([text("good"), b"\x0a\x05ab".to_vec(), text("late")]));
     host.configure("").unwrap();
@@ -430,7 +430,7 @@ fn the_messages_of_a_stream_can_be_awaited(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc_exchange")]
-fn the_end_of_a_stream_is_awaited_too(mut host: Host) {
+fn the_end_of_a_grpc_stream_can_be_awaited(mut host: Host) {
     serve(&mut host, |_call| Reply::grpc(""));
     let exchange = host.get("/stream").send();
     // A value is printed with doubled backslashes.

@@ -36,7 +36,7 @@ fn asked(exchange: &proxy_filter_host::Outcome) -> Vec<String> {
 }
 
 #[proxy_filter_host::test(guest = "grpc_judge")]
-fn a_request_waits_for_the_first_message_of_a_stream(mut host: Host) {
+fn a_request_is_paused_until_the_first_message_of_a_stream(mut host: Host) {
     serve(&mut host);
     let exchange = host.get("/once").send();
     assert_eq!(exchange.status(), 200, "{exchange}");
@@ -48,7 +48,7 @@ fn a_request_waits_for_the_first_message_of_a_stream(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc_judge")]
-fn a_filter_keeps_waiting_for_further_messages(mut host: Host) {
+fn a_part_can_stay_paused_for_further_messages(mut host: Host) {
     serve(&mut host);
     for (path, questions) in [("/more", vec!["/more", "again", "200"]), ("/two", vec!["/two", "200"])] {
         let exchange = host.get(path).send();
@@ -75,7 +75,7 @@ fn one_stream_judges_headers_body_and_response(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc_judge")]
-fn who_waits_is_told_that_the_stream_has_ended(mut host: Host) {
+fn a_pending_completion_gets_the_end_of_the_stream(mut host: Host) {
     serve(&mut host);
     let exchange = host.get("/end").send();
     assert_eq!(exchange.status(), 403, "{exchange}");
@@ -88,7 +88,7 @@ fn who_waits_is_told_that_the_stream_has_ended(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc_judge")]
-fn a_timer_ends_the_wait_and_the_answer_comes_too_late(mut host: Host) {
+fn a_timer_resumes_the_request_and_the_late_message_is_dropped(mut host: Host) {
     serve(&mut host);
     for path in ["/slow", "/slow/once"] {
         let exchange = host.get(path).send();
@@ -98,7 +98,7 @@ fn a_timer_ends_the_wait_and_the_answer_comes_too_late(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc_judge")]
-fn a_client_that_leaves_takes_the_stream_along(mut host: Host) {
+fn a_client_disconnect_cancels_the_grpc_stream(mut host: Host) {
     serve(&mut host);
     let exchange = host.get("/slow").disconnect_after(ms(150)).send();
     assert!(exchange.messages().is_empty(), "{exchange}");

@@ -56,7 +56,7 @@ fn the_body_becomes_the_grpc_message(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc_reply")]
-fn only_a_request_of_grpc_gets_such_an_answer(mut host: Host) {
+fn only_a_grpc_request_gets_a_grpc_reply(mut host: Host) {
     for (content_type, is_grpc) in [
         ("application/grpc+proto", true),
         ("application/grpc-web", false),
@@ -70,7 +70,7 @@ fn only_a_request_of_grpc_gets_such_an_answer(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc_reply")]
-fn a_reply_in_the_response_is_an_answer_of_grpc_too(mut host: Host) {
+fn a_local_reply_in_the_response_is_a_grpc_reply(mut host: Host) {
     let headers = [("x-phase", "response"), ("x-status", "403"), ("x-body", "late")];
     let exchange = answer(&mut host, "application/grpc", &headers);
     assert_eq!((exchange.status(), grpc_status(&exchange).as_str()), (200, "7"), "{exchange}");
@@ -78,13 +78,13 @@ fn a_reply_in_the_response_is_an_answer_of_grpc_too(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "grpc_reply")]
-fn an_error_of_the_filter_is_an_answer_of_grpc_too(mut host: Host) {
+fn an_error_of_the_filter_is_a_grpc_reply(mut host: Host) {
     let exchange = answer(&mut host, "application/grpc", &[("x-phase", "error")]);
     assert_eq!((exchange.status(), grpc_status(&exchange).as_str()), (200, "2"), "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "grpc_reply")]
-fn the_protocol_does_not_matter(mut host: Host) {
+fn grpc_replies_are_the_same_in_http1_and_http2(mut host: Host) {
     let request = host.post("/pkg.Service/Method").header("content-type", "application/grpc").header("x-status", "503");
     let exchange = request.body("\0\0\0\0\0").send();
     assert_eq!((exchange.status(), grpc_status(&exchange).as_str()), (200, "14"), "{exchange}");

@@ -25,7 +25,7 @@ fn start(host: &mut Host, allowed: bool) {
 }
 
 #[proxy_filter_host::test(guest = "held_headers", module = guest)]
-fn headers_say_what_is_in_the_body(mut host: Host) {
+fn headers_can_be_edited_after_the_body_was_read(mut host: Host) {
     start(&mut host, true);
     let mut check = |chunks: &[&str]| {
         let request = host.post("/length");
@@ -39,7 +39,7 @@ fn headers_say_what_is_in_the_body(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "held_headers", module = guest)]
-fn a_message_without_a_body_is_not_held(mut host: Host) {
+fn a_message_without_a_body_is_not_paused(mut host: Host) {
     for allowed in [true, false] {
         start(&mut host, allowed);
         let exchange = host.get("/length").send();
@@ -68,7 +68,7 @@ fn a_body_that_ends_with_trailers_is_whole(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "held_headers", module = guest)]
-fn an_edit_that_changes_the_length_takes_content_length_along(mut host: Host) {
+fn an_edit_that_changes_the_length_updates_content_length(mut host: Host) {
     start(&mut host, true);
     let exchange = host.post("/longer").body("12345").send();
     let upstream = exchange.upstream().unwrap();
@@ -82,7 +82,7 @@ fn an_edit_that_changes_the_length_takes_content_length_along(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "held_headers", module = guest)]
-fn a_call_about_the_body_may_come_before_the_headers_go_on(mut host: Host) {
+fn a_call_with_the_body_may_precede_the_forwarded_headers(mut host: Host) {
     start(&mut host, true);
     let exchange = host.post("/call").chunks(["ab", "c"]).send();
     let upstream = exchange.upstream().unwrap();
@@ -90,7 +90,7 @@ fn a_call_about_the_body_may_come_before_the_headers_go_on(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "held_headers", module = guest)]
-fn a_request_is_refused_for_its_body_before_the_upstream_hears_of_it(mut host: Host) {
+fn a_request_is_refused_for_its_body_before_it_reaches_the_upstream(mut host: Host) {
     start(&mut host, true);
     let exchange = host.post("/judge").chunks(["bad", " words"]).send();
     assert_eq!((exchange.status(), exchange.response().text().as_str()), (422, "not this\n"), "{exchange}");
@@ -100,7 +100,7 @@ fn a_request_is_refused_for_its_body_before_the_upstream_hears_of_it(mut host: H
 }
 
 #[proxy_filter_host::test(guest = "held_headers", module = guest)]
-fn a_response_is_held_likewise(mut host: Host) {
+fn response_headers_are_paused_for_their_body(mut host: Host) {
     start(&mut host, true);
     for reply in [Reply::new(200).body("12345"), Reply::new(200).chunks(["12", "345"])] {
         host.upstream(move |_| reply.clone());
@@ -117,7 +117,7 @@ fn a_response_is_held_likewise(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "held_headers", module = guest)]
-fn what_has_been_held_already_cannot_be_held_for_the_body(mut host: Host) {
+fn paused_headers_cannot_be_paused_for_the_body(mut host: Host) {
     for allowed in [true, false] {
         start(&mut host, allowed);
         let exchange = host.post("/late").body("12345").send();
@@ -129,7 +129,7 @@ fn what_has_been_held_already_cannot_be_held_for_the_body(mut host: Host) {
 const SETTING: &str = "set `allow_on_headers_stop_iteration: true` in the plugin's configuration";
 
 #[proxy_filter_host::test(guest = "held_headers", module = guest)]
-fn a_host_that_does_not_give_the_body_is_found_out(mut host: Host) {
+fn a_host_without_the_body_before_the_headers_is_detected(mut host: Host) {
     start(&mut host, false);
     for path in ["/length", "/lenient"] {
         let exchange = host.post(path).chunks(["12", "345"]).send();
@@ -143,7 +143,7 @@ fn a_host_that_does_not_give_the_body_is_found_out(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "held_headers", module = guest)]
-fn a_response_that_the_host_does_not_give_ends_with_an_error_too(mut host: Host) {
+fn a_response_body_that_the_host_does_not_provide_is_an_error(mut host: Host) {
     start(&mut host, false);
     host.upstream(|_| Reply::new(200).chunks(["12", "345"]));
     let exchange = host.get("/response").disconnect_after(ms(9000)).send();
@@ -154,7 +154,7 @@ fn a_response_that_the_host_does_not_give_ends_with_an_error_too(mut host: Host)
 /// No callback shows a paused body without bytes. This takes half a minute, so it runs only in the
 /// embedded host.
 #[test]
-fn a_body_that_never_begins_is_not_waited_for_for_ever() {
+fn the_await_of_a_body_that_never_begins_has_a_time_limit() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
     let module = build_guest(directory, "proxy-filter-guests", Some("held_headers")).unwrap();
     let mut host = Host::for_module(&std::fs::read(module).unwrap());

@@ -67,7 +67,7 @@ fn a_callback_of_the_wrong_type_is_refused_by_name() {
 }
 
 #[test]
-fn what_is_not_a_module_is_refused() {
+fn bytes_that_are_not_a_module_are_refused() {
     assert!(refusal(b"not wasm").contains("Failed to load Wasm bytecode"));
 }
 
@@ -138,7 +138,7 @@ fn continuing_a_response_that_does_not_exist_is_a_violation() {
 }
 
 #[test]
-fn a_body_edit_that_leaves_a_wrong_content_length_is_a_violation() {
+fn a_body_edit_with_a_wrong_content_length_is_a_violation() {
     let bytes = module(
         SET_BUFFER,
         r#"(func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
@@ -148,7 +148,7 @@ fn a_body_edit_that_leaves_a_wrong_content_length_is_a_violation() {
 }
 
 #[test]
-fn a_pointer_outside_the_memory_is_a_status_and_not_the_hosts_problem() {
+fn a_pointer_outside_of_memory_is_a_status() {
     let bytes = module(
         r#"(import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))"#,
         r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
@@ -173,7 +173,7 @@ fn an_allocator_that_has_nothing_is_a_status() {
 }
 
 #[test]
-fn a_call_that_fails_leaves_its_outs_untouched() {
+fn a_failed_host_call_does_not_write_its_outputs() {
     let bytes = module(
         r#"(import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
            (data (i32.const 16) "x-missing")"#,
@@ -189,7 +189,7 @@ fn a_call_that_fails_leaves_its_outs_untouched() {
 }
 
 #[test]
-fn an_empty_value_is_null_and_asks_for_no_memory() {
+fn an_empty_value_is_null_and_allocates_nothing() {
     let text = r#"(module
         (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
         (memory (export "memory") 1)

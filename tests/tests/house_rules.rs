@@ -163,7 +163,7 @@ fn the_pictures_of_the_layers_are_made_from_their_imports() {
 }
 
 #[test]
-fn arrows_that_others_imply_are_left_out_of_the_picture() {
+fn the_picture_omits_implied_arrows() {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in [
         ("lib.rs", "mod a;\nmod b;\nmod c;\nmod d;\n"),
@@ -291,7 +291,7 @@ fn circles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
 const PAIR: [&str; 2] = ["a.rs", "b.rs"];
 
 #[test]
-fn circles_are_found_however_a_file_names_an_item() {
+fn circles_are_found_in_every_form_of_import() {
     let lib = "mod a;\nmod b;\npub use b::B as Renamed;\nmod face { pub use crate::b::*; }\n";
     let a = "pub struct A;\n";
     for b in [

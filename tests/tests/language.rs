@@ -1,6 +1,6 @@
-//! The language of comments and pages, as far as a test can check it: the width of lines, the
-//! length of sentences in pages, dead links, and words that this repository does not use.
-//! CONTRIBUTING.md has the glossary.
+//! The language of comments, pages and names of tests, as far as a test can check it: the width of
+//! lines, the length of sentences in pages, dead links, and words that this repository does not
+//! use. docs/architecture.md has the glossary.
 //!
 //! `cargo test --package proxy-filter-host --test language -- --nocapture` prints the numbers.
 
@@ -61,6 +61,64 @@ const PHRASES: &[(&str, &str)] = &[
     ("what waits", "the pending callout, or the future"),
     ("has gone away", "has disconnected"),
     ("asked about", "called for, or sent to"),
+];
+
+/// Words that no name of a test has, in addition to [`PHRASES`], and what to write instead. A space
+/// is an underscore of the name. `^` stands for its beginning, and `*` for the end of a word in
+/// any form.
+const NAMES: &[(&str, &str)] = &[
+    ("let", "forward, allow, or resume"),
+    ("lets", "forwards, allows, or resumes"),
+    ("go on", "are forwarded, or continue"),
+    ("goes on", "is forwarded, or continues"),
+    ("went on", "was forwarded, or continued"),
+    ("hold*", "pause, or buffer"),
+    ("held", "paused, or buffered"),
+    ("kept", "buffered, or stored"),
+    ("passed", "forwarded"),
+    ("piece*", "chunk"),
+    ("the end", "the end of stream, or the end of a named thing"),
+    ("is over", "has ended"),
+    ("are over", "have ended"),
+    ("tell*", "notify, or report"),
+    ("told", "notified, or reported"),
+    ("hear*", "is notified of, or receives"),
+    ("ask*", "call, or request"),
+    ("answer*", "response, completion, or local reply"),
+    ("forget*", "cancel, or drop"),
+    ("forgot*", "cancelled, or dropped"),
+    ("leave*", "disconnect, cancel, or a verb with what is the same afterwards"),
+    ("leaving", "disconnecting, or cancelling"),
+    ("left", "disconnected, cancelled, omitted, or unchanged"),
+    ("gone", "dropped, deleted, or disconnected"),
+    ("die", "trap, or are cancelled"),
+    ("dies", "traps, or is cancelled"),
+    ("crash*", "trap"),
+    ("calls back", "makes a reentrant call"),
+    ("comes back", "is polled again, or returns"),
+    ("is here", "is available"),
+    ("is there", "is available, or exists"),
+    ("are there", "are available, or exist"),
+    ("who", "a named subject"),
+    ("whom", "a named subject"),
+    ("want*", "must, or may"),
+    ("along", "cancels, or drops"),
+    ("aside", "without a paused stream"),
+    ("meanwhile", "during, with the event"),
+    ("^what", "a named subject"),
+    ("^whatever", "a named subject"),
+    ("^it", "a named subject"),
+    ("^so", "a fact that can be read without the name before it"),
+    ("^or", "a fact that can be read without the name before it"),
+    ("request waits", "the request is paused"),
+    ("response waits", "the response is paused"),
+    ("body waits", "the body is paused"),
+    ("headers wait", "the headers are paused"),
+    ("message waits", "the message is paused"),
+    ("stream waits", "the stream is paused"),
+    ("streams wait", "the streams are paused"),
+    ("data waits", "the data is paused"),
+    ("connection waits", "the connection is paused"),
 ];
 
 /// Whether a file has this extension.
@@ -202,6 +260,93 @@ fn count(text: &str, phrase: &str) -> usize {
         !is_word(before.chars().next_back()) && !is_word(after.chars().nth(found.chars().count()))
     };
     text.match_indices(phrase).filter(bounded).count()
+}
+
+/// The names of the tests in Rust code, with their lines: of each function after an attribute whose
+/// path ends with `test`.
+fn tests(text: &str) -> Vec<(usize, &str)> {
+    let (mut names, mut is_test) = (Vec::new(), false);
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        if let Some(attribute) = line.strip_prefix("#[") {
+            let path = attribute.split([']', '(', '=']).next().unwrap_or_default().trim();
+            is_test |= path.rsplit("::").next() == Some("test");
+        } else if let Some((before, name)) = line.split_once("fn ") {
+            let is_item = before.split_whitespace().all(|word| matches!(word, "pub" | "async" | "const"));
+            if is_test && is_item {
+                names.push((
+                    index + 1,
+                    name.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default(),
+                ));
+                is_test = false;
+            }
+        }
+    }
+    names
+}
+
+/// The phrases in a name of a test, and what to write instead.
+fn phrases_in(name: &str) -> Vec<(&'static str, &'static str)> {
+    let name = format!("_{name}_");
+    let has = |phrase: &str| {
+        let phrase = phrase.to_lowercase().replace(' ', "_");
+        if let Some(first) = phrase.strip_prefix('^') {
+            return name.starts_with(&format!("_{first}_"));
+        }
+        let end = if phrase.ends_with('*') { "" } else { "_" };
+        let phrase = format!("_{}{end}", phrase.trim_end_matches('*'));
+        name.match_indices(&phrase)
+            .any(|(at, _)| phrase != "_the_end_" || !name[at + phrase.len()..].starts_with("of_"))
+    };
+    PHRASES.iter().chain(NAMES).filter(|(phrase, _)| has(phrase)).copied().collect()
+}
+
+#[test]
+fn names_of_tests_are_written_in_the_words_of_the_glossary() {
+    let root = root();
+    let mut paths = Vec::new();
+    files(&root, &mut paths);
+    paths.sort();
+    let (mut faults, mut checked) = (Vec::new(), 0);
+    for path in paths {
+        let file = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        if !is_a(&file, "rs") || PENDING.iter().any(|pending| file.starts_with(pending)) {
+            continue;
+        }
+        for (line, name) in tests(&fs::read_to_string(&path).unwrap()) {
+            checked += 1;
+            for (phrase, instead) in phrases_in(name) {
+                faults.push(format!("{file}:{line}: {name}: \"{phrase}\": write {instead}"));
+            }
+        }
+    }
+    println!("{checked} names of tests");
+    assert!(checked > 1000, "{checked} names of tests");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_check_finds_names_of_tests_with_every_form_of_attribute() {
+    let text = "#[test]\nfn a() {}\n  #[proxy_filter_host::test(guest = \"x\")]\n#[ignore = \"slow\"]\n// Why.\n\
+                pub async fn b(x: fn()) {}\nfn c() {}\n#[cfg(test)]\nfn d() {}\n#[tokio::test]\nfn e() {}";
+    assert_eq!(tests(text), [(2, "a"), (6, "b"), (11, "e")]);
+}
+
+#[test]
+fn the_check_finds_phrases_in_names_as_whole_words() {
+    let found = |name: &str| phrases_in(name).into_iter().map(|(phrase, _)| phrase).collect::<Vec<_>>();
+    for (phrase, _) in PHRASES.iter().chain(NAMES) {
+        let name = phrase.to_lowercase().trim_matches(['^', '*']).replace(' ', "_");
+        let (first, inner) = (format!("{name}_stream"), format!("a_{name}_stream"));
+        assert!(found(&first).contains(phrase), "{first}");
+        assert_eq!(found(&inner).contains(phrase), !phrase.starts_with('^'), "{inner}");
+        if !phrase.ends_with('*') {
+            assert!(!found(&format!("a_{name}x")).contains(phrase), "{phrase}");
+        }
+        assert!(!found(&format!("a_x{name}")).contains(phrase), "{phrase}");
+    }
+    assert!(found("the_end_of_a_stream_cancels_its_calls").is_empty());
+    assert_eq!(found("lines_are_read_before_the_end"), ["the end"]);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn random_bytes_take_one_function_of_wasi() {
 }
 
 #[test]
-fn a_filter_that_fails_open_does_not_import_what_refuses_a_stream() {
+fn a_filter_that_fails_open_does_not_import_functions_that_refuse_a_stream() {
     let report = guest("add_header_open");
     assert_eq!(report.imports, imports(&["proxy_add_header_map_value", "proxy_log"]), "{report}");
 }
@@ -97,7 +97,7 @@ fn a_filter_without_state_exports_only_what_it_implements() {
 }
 
 #[test]
-fn a_filter_of_bodies_without_state_is_told_the_end_of_streams_only() {
+fn a_filter_of_bodies_without_state_exports_on_delete_only_besides() {
     let report = report("proxy-filter-bench-ours", Some("ours_body_rewrite"));
     let callbacks =
         ["proxy_on_response_headers", "proxy_on_response_body", "proxy_on_response_trailers", "proxy_on_delete"];
@@ -182,7 +182,7 @@ fn a_root_that_ticks_and_has_a_queue_exports_both_callbacks() {
 }
 
 #[test]
-fn a_filter_of_connections_has_nothing_of_requests_but_what_refuses_them() {
+fn a_filter_of_connections_imports_for_requests_only_the_functions_that_refuse_them() {
     let report = report("tcp_echo_guard", None);
     let callbacks = ["proxy_on_configure", "proxy_on_downstream_data", "proxy_on_request_headers"];
     assert_eq!(report.exports, exports(&callbacks), "{report}");

@@ -7,7 +7,7 @@ use proxy_filter_host::{Host, Reply};
 const PLACES: [&str; 6] = ["function", "module", "method", "extension", "closure", "generic"];
 
 #[proxy_filter_host::test(guest = "moved")]
-fn a_part_is_awaited_wherever_the_await_is_written(mut host: Host) {
+fn a_part_can_be_awaited_in_any_function(mut host: Host) {
     host.upstream(|_| Reply::new(200).header("x-up", "1").chunks(["four"]).trailer("x-t", "1"));
     let parts = [
         ("request_body", 3),
@@ -31,7 +31,7 @@ fn a_part_is_awaited_wherever_the_await_is_written(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "moved")]
-fn a_callout_is_awaited_wherever_the_await_is_written(mut host: Host) {
+fn a_callout_can_be_awaited_in_any_function(mut host: Host) {
     host.cluster("service", |_| Reply::new(200));
     for place in PLACES {
         host.root_id(place);

@@ -200,7 +200,7 @@ fn pairs<'a>(plain: &'a [Plain], forms: &'a [Form]) -> impl Iterator<Item = (&'a
 }
 
 #[test]
-fn no_odd_request_makes_an_example_trap_or_answer_500() {
+fn no_odd_request_makes_an_example_trap_or_send_a_500() {
     let forms = forms();
     for_each_example(|example| {
         let Some(mut host) = start(example, Services::Allow) else { return Vec::new() };
@@ -263,7 +263,7 @@ fn responses() -> Vec<Reply> {
 }
 
 #[test]
-fn no_odd_response_makes_an_example_trap_or_answer_500() {
+fn no_odd_response_makes_an_example_trap_or_send_a_500() {
     let responses = responses();
     for_each_example(|example| {
         let Some(mut host) = start(example, Services::Allow) else { return Vec::new() };

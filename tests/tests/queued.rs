@@ -37,14 +37,14 @@ fn check(mut host: Host, times: u32) {
 
 /// A tenth of these overflowed the stack when completions ran inside of each other.
 #[proxy_filter_host::test(guest = "queued")]
-fn thousands_of_messages_and_refusals_take_no_stack(host: Host) {
+fn thousands_of_messages_and_refusals_use_constant_stack(host: Host) {
     check(host, 3000);
 }
 
 /// The first message has arrived when the body callback pauses for it. The callback then forwards
 /// the part itself, instead of the last completion.
 #[proxy_filter_host::test(guest = "queued")]
-fn what_a_callback_holds_goes_on_with_the_last_that_is_there(mut host: Host) {
+fn a_paused_part_is_resumed_by_the_last_available_message(mut host: Host) {
     start(&mut host, "callbacks");
     let exchange = host.post("/messages").header("x-times", "100").chunks(["slow", "", "er"]).send();
     assert_eq!((exchange.status(), exchange.messages()), (200, vec!["100 messages"]), "{exchange}");

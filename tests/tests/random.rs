@@ -85,7 +85,7 @@ const ANSWERS: [(u32, u32, u32); 8] = [
 ];
 
 #[test]
-fn the_host_function_answers_as_wasi_says() {
+fn the_host_function_returns_the_results_of_wasi() {
     for wasi in ["wasi_snapshot_preview1", "wasi_unstable"] {
         for (pointer, size, error) in ANSWERS {
             let mut host = Host::for_module(&module(wasi, pointer, size, error));
@@ -98,7 +98,7 @@ fn the_host_function_answers_as_wasi_says() {
 
 #[test]
 #[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
-fn in_envoy_the_host_function_answers_as_wasi_says() {
+fn in_envoy_the_host_function_returns_the_results_of_wasi() {
     let scratch = Scratch::new("random-get");
     for wasi in ["wasi_snapshot_preview1", "wasi_unstable"] {
         for (pointer, size, error) in ANSWERS {
@@ -191,7 +191,7 @@ fn plays_with_identifiers(mut host: Host) {
 }
 
 #[test]
-fn uuid_and_rand_work_as_the_page_says_and_import_nothing_else() {
+fn uuid_and_rand_work_as_documented_and_import_no_other_function() {
     let scratch = Scratch::new("identifiers");
     let module = fs::read(identifiers(&scratch)).unwrap();
     let report = proxy_filter_host::ModuleReport::read(&module).unwrap();
@@ -202,7 +202,7 @@ fn uuid_and_rand_work_as_the_page_says_and_import_nothing_else() {
 
 #[test]
 #[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
-fn in_envoy_uuid_and_rand_work_as_the_page_says() {
+fn in_envoy_uuid_and_rand_work_as_documented() {
     let scratch = Scratch::new("identifiers-in-envoy");
     plays_with_identifiers(Host::in_envoy(&identifiers(&scratch)).unwrap());
 }

@@ -13,7 +13,7 @@ const ASK: &str = "call authz /check 1000; return 1";
 const SHOW: &str = "status; pairs 6; pairs 7; buffer 4; stream; continue 0";
 
 #[proxy_filter_host::test(guest = "script")]
-fn an_answer_continues_the_request_that_waits_for_it(mut host: Host) {
+fn a_completion_resumes_the_paused_request(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).header("x-twice", "1").header("x-twice", "2").body("yes"));
     host.configure("").unwrap();
     let exchange = host.get("/").header("x-request-headers", ASK).header("x-answer", SHOW).send();
@@ -35,7 +35,7 @@ fn a_post_has_its_length_and_headers_as_given(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_call_without_a_body_keeps_what_it_says_of_its_length(mut host: Host) {
+fn a_call_without_a_body_keeps_its_content_length(mut host: Host) {
     host.cluster("authz", |call| Reply::new(204).header("x-length", call.header("content-length").unwrap_or_default()));
     host.configure("").unwrap();
     let script = "headers authz :method=PUT,:path=/,:authority=h 0; return 1";
@@ -58,7 +58,7 @@ fn calls_that_cannot_be_made_are_refused_at_once(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn what_envoy_answers_itself_has_no_service_time(mut host: Host) {
+fn a_local_reply_of_envoy_has_no_service_time(mut host: Host) {
     host.cluster("slow", |_call| Reply::new(200).after(ms(1000)));
     host.cluster("closes", |_call| Reply::reset());
     host.cluster("upstreams_own", |call| {
@@ -81,7 +81,7 @@ fn what_envoy_answers_itself_has_no_service_time(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn an_answer_that_is_cut_off_is_no_answer_and_has_a_status(mut host: Host) {
+fn a_truncated_response_is_an_error_with_a_status(mut host: Host) {
     host.cluster("sized", |_call| Reply::new(200).body("half").cut_off());
     host.cluster("chunked", |_call| Reply::new(200).chunks(["ha", "lf"]).cut_off());
     host.cluster("authz", |_call| Reply::new(200));
@@ -99,7 +99,7 @@ fn an_answer_that_is_cut_off_is_no_answer_and_has_a_status(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn an_answer_is_read_only_and_has_trailers_and_a_body_of_pieces(mut host: Host) {
+fn a_response_is_read_only_and_has_trailers_and_a_body_of_chunks(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).chunks(["a", "b"]).trailer("x-t", "1").trailer("x-t", "2"));
     host.configure("").unwrap();
     let answer = "pairs 6; pairs 7; get 7 x-t; get 7 x-none; size 6; size 7; add 6 a b; set 4 0 0 x; buffer 4; length 4; \
@@ -110,7 +110,7 @@ fn an_answer_is_read_only_and_has_trailers_and_a_body_of_pieces(mut host: Host) 
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn answers_come_in_the_order_of_their_times(mut host: Host) {
+fn responses_arrive_in_the_order_of_their_times(mut host: Host) {
     let slow = |call: &proxy_filter_host::Received| match call.header(":path") {
         Some(path) if path == "/first" => Reply::new(201).after(ms(100)),
         Some(path) if path == "/second" => Reply::new(202).after(ms(250)),
@@ -127,7 +127,7 @@ fn answers_come_in_the_order_of_their_times(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_reply_from_an_answer_goes_through_the_response_callbacks(mut host: Host) {
+fn a_local_reply_of_a_completion_runs_through_the_response_callbacks(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(403));
     host.configure("").unwrap();
     let exchange = host
@@ -141,7 +141,7 @@ fn a_reply_from_an_answer_goes_through_the_response_callbacks(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn an_answer_may_close_the_stream(mut host: Host) {
+fn a_completion_may_close_the_stream(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(403));
     host.configure("").unwrap();
     let exchange =
@@ -150,7 +150,7 @@ fn an_answer_may_close_the_stream(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn an_answer_after_the_end_of_its_stream_comes_all_the_same(mut host: Host) {
+fn a_response_after_the_end_of_its_stream_causes_a_callback(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(800)));
     host.configure("").unwrap();
     let exchange = host
@@ -165,7 +165,7 @@ fn an_answer_after_the_end_of_its_stream_comes_all_the_same(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_call_in_on_log_is_answered_on_the_root(mut host: Host) {
+fn the_response_of_a_call_in_on_log_reaches_the_root_context(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(600)));
     host.configure("").unwrap();
     let exchange =
@@ -176,7 +176,7 @@ fn a_call_in_on_log_is_answered_on_the_root(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_body_that_comes_while_the_headers_are_held_comes_in_one_piece(mut host: Host) {
+fn a_body_received_during_a_pause_of_the_headers_is_one_chunk(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(400)));
     host.cluster("fast", |_call| Reply::new(200));
     host.configure("").unwrap();
@@ -199,7 +199,7 @@ fn a_body_that_comes_while_the_headers_are_held_comes_in_one_piece(mut host: Hos
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_held_request_body_is_in_reach_of_an_answer(mut host: Host) {
+fn a_buffered_request_body_is_available_in_a_completion(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(100)));
     host.configure("").unwrap();
     let exchange = host
@@ -212,7 +212,7 @@ fn a_held_request_body_is_in_reach_of_an_answer(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn request_trailers_are_held_for_an_answer(mut host: Host) {
+fn request_trailers_are_paused_until_a_response(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(100)));
     host.configure("").unwrap();
     let exchange = host
@@ -226,7 +226,7 @@ fn request_trailers_are_held_for_an_answer(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn response_headers_are_held_for_an_answer(mut host: Host) {
+fn response_headers_are_paused_until_a_response(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(200)));
     host.configure("").unwrap();
     let exchange = host
@@ -239,7 +239,7 @@ fn response_headers_are_held_for_an_answer(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_held_response_body_is_in_reach_of_an_answer(mut host: Host) {
+fn a_buffered_response_body_is_available_in_a_completion(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(100)));
     host.configure("").unwrap();
     host.upstream(|_request| Reply::new(200).chunks(["bo", "dy"]));
@@ -252,7 +252,7 @@ fn a_held_response_body_is_in_reach_of_an_answer(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn response_trailers_are_held_for_an_answer(mut host: Host) {
+fn response_trailers_are_paused_until_a_response(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(100)));
     host.configure("").unwrap();
     host.upstream(|_request| Reply::new(200).chunks(["body"]).trailer("x-t", "1"));
@@ -265,7 +265,7 @@ fn response_trailers_are_held_for_an_answer(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_reply_while_response_headers_are_held_replaces_the_response(mut host: Host) {
+fn a_local_reply_during_paused_response_headers_replaces_the_response(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(403).after(ms(200)));
     host.configure("").unwrap();
     let exchange = host
@@ -277,7 +277,7 @@ fn a_reply_while_response_headers_are_held_replaces_the_response(mut host: Host)
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_reply_while_the_response_body_is_held_cuts_the_response_off(mut host: Host) {
+fn a_local_reply_during_a_buffered_response_body_resets_the_response(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(403).after(ms(200)));
     host.configure("").unwrap();
     let exchange = host
@@ -290,7 +290,7 @@ fn a_reply_while_the_response_body_is_held_cuts_the_response_off(mut host: Host)
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn an_answer_that_nobody_waits_for_comes_before_a_later_response(mut host: Host) {
+fn a_response_without_a_paused_stream_arrives_before_a_later_upstream_response(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(403));
     host.configure("").unwrap();
     host.upstream(|_request| Reply::new(200).after(ms(200)));
@@ -304,7 +304,7 @@ fn an_answer_that_nobody_waits_for_comes_before_a_later_response(mut host: Host)
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_message_that_nothing_continues_ends_when_the_client_leaves(mut host: Host) {
+fn a_stream_that_is_never_resumed_ends_when_the_client_disconnects(mut host: Host) {
     host.configure("").unwrap();
     let properties = "property response.flags; property response.code; property response.code_details; property response.grpc_status; property request.path; \
                       get 0 :path; get 2 :status";
@@ -342,7 +342,7 @@ fn a_message_that_nothing_continues_ends_when_the_client_leaves(mut host: Host) 
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn an_upstream_that_is_cut_off_cuts_the_client_off(mut host: Host) {
+fn a_truncated_response_of_the_upstream_resets_the_client(mut host: Host) {
     host.configure("").unwrap();
     host.upstream(|_request| Reply::new(200).body("half").cut_off());
     let exchange = host.get("/").send();
@@ -353,7 +353,7 @@ fn an_upstream_that_is_cut_off_cuts_the_client_off(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn large_bodies_go_both_ways(mut host: Host) {
+fn large_bodies_are_sent_in_both_directions(mut host: Host) {
     host.cluster("mirror", |call| Reply::new(200).body(call.body.clone()));
     host.configure("").unwrap();
     let exchange = host
@@ -366,7 +366,7 @@ fn large_bodies_go_both_ways(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn the_root_calls_from_its_own_callbacks(mut host: Host) {
+fn a_root_context_makes_calls_from_its_own_callbacks(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(100)));
     host.configure("configure: tick 200\ntick: tick 0; call authz /tick 0\nanswer: get 6 :status").unwrap();
     let passed = host.advance(ms(900));
@@ -374,7 +374,7 @@ fn the_root_calls_from_its_own_callbacks(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn ticks_come_while_a_stream_waits(mut host: Host) {
+fn ticks_run_while_a_stream_is_paused(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(500)));
     host.configure("tick: log tick").unwrap();
     let exchange = host
@@ -386,7 +386,7 @@ fn ticks_come_while_a_stream_waits(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn an_answer_between_the_pieces_of_a_body_releases_headers_that_wait_for_it(mut host: Host) {
+fn a_response_between_two_chunks_resumes_paused_headers(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(75)));
     host.allow_on_headers_stop_iteration(true);
     host.configure("").unwrap();
@@ -405,7 +405,7 @@ fn an_answer_between_the_pieces_of_a_body_releases_headers_that_wait_for_it(mut 
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn trailers_can_be_added_while_the_end_of_a_body_is_held(mut host: Host) {
+fn trailers_can_be_added_while_the_end_of_a_body_is_paused(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(75)));
     host.configure("").unwrap();
     let exchange = host
@@ -418,7 +418,7 @@ fn trailers_can_be_added_while_the_end_of_a_body_is_held(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn an_answer_may_end_a_stream_in_the_middle_of_a_message(mut host: Host) {
+fn a_completion_may_end_a_stream_in_the_middle_of_a_message(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(75)));
     host.configure("").unwrap();
     for act in ["reply 418 teapot", "close 0"] {
@@ -440,7 +440,7 @@ fn an_answer_may_end_a_stream_in_the_middle_of_a_message(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_trap_in_an_answer_leaves_the_stream_waiting(mut host: Host) {
+fn a_stream_stays_paused_after_a_trap_in_a_completion(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200).after(ms(75)));
     host.configure("").unwrap();
     let exchange =
@@ -450,7 +450,7 @@ fn a_trap_in_an_answer_leaves_the_stream_waiting(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn an_answer_acts_on_living_contexts_only_and_until_it_returns(mut host: Host) {
+fn a_completion_can_switch_to_existing_contexts_until_it_returns(mut host: Host) {
     host.cluster("authz", |_call| Reply::new(200));
     host.configure("").unwrap();
     let answer = "context 99; context 0; get 0 :path; context 1; get 0 :path; stream; get 0 :path; property request.path; \

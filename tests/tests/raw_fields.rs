@@ -68,7 +68,7 @@ fn a_callout_with_a_field_that_is_not_valid_gets_a_503(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_callout_that_announces_a_body_it_does_not_have_waits_for_its_timeout(mut host: Host) {
+fn a_callout_with_a_content_length_and_no_body_times_out(mut host: Host) {
     host.expect_violation("the service waits for what does not come");
     host.cluster("authz", |_call| Reply::new(200));
     host.configure("").unwrap();
@@ -127,7 +127,7 @@ fn violations(list: &str, script: &str) -> String {
 
 /// Envoy writes these fields unchanged: no client, upstream or test could interpret them.
 #[test]
-fn fields_that_envoy_writes_although_they_are_not_valid_break_a_rule() {
+fn invalid_fields_that_envoy_writes_are_violations() {
     for (list, script) in [
         ("x-request-headers", "reply 403 no set-cookie%3as%3devil%3bx=1"),
         ("x-request-headers", "reply 403 no x=a%0d%0ab:1"),

@@ -31,7 +31,7 @@ const TRAILING: &str = "receive_trailing_metadata";
 const CLOSE: &str = "close";
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_call_is_answered_with_one_message_and_nothing_else(mut host: Host) {
+fn a_unary_call_completes_with_one_message_callback(mut host: Host) {
     let echo = |call: &proxy_filter_host::Received| Reply::grpc(call.grpc_messages().concat());
     host.grpc_cluster("echo", move |call| echo(call).header("x-initial", "1").trailer("x-t", "1"));
     host.configure("").unwrap();
@@ -46,7 +46,7 @@ fn a_call_is_answered_with_one_message_and_nothing_else(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_call_that_fails_ends_with_a_status_and_nothing_else(mut host: Host) {
+fn a_unary_call_that_fails_completes_with_one_status_callback(mut host: Host) {
     host.grpc_cluster("fails", |_call| Reply::grpc_status(7, "not you: 50% über"));
     host.grpc_cluster("slow", |_call| Reply::grpc("x").after(ms(1000)));
     host.grpc_cluster("never", |_call| Reply::reset());
@@ -89,7 +89,7 @@ fn a_call_that_fails_ends_with_a_status_and_nothing_else(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn the_last_of_several_messages_answers_a_call(mut host: Host) {
+fn the_last_of_several_messages_is_the_response_of_a_call(mut host: Host) {
     host.grpc_cluster("two", |_call| Reply::grpc_messages(["one", "two"]));
     host.configure("").unwrap();
     let exchange = ask(&mut host, "grpc two Check 1000 x");
@@ -114,7 +114,7 @@ fn the_service_is_a_message_or_the_name_of_a_cluster(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn each_message_of_a_stream_is_answered_as_it_comes(mut host: Host) {
+fn each_message_of_a_stream_gets_its_response_at_once(mut host: Host) {
     let answer = |message: &[u8]| match message {
         b"end" => GrpcStreamReply::from(vec![b"bye".to_vec()]).end(5, "gone"),
         b"two" => vec![b"a".to_vec(), b"b".to_vec()].into(),
@@ -145,7 +145,7 @@ fn a_stream_ends_when_both_halves_have(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_stream_is_answered_when_all_of_it_has_come(mut host: Host) {
+fn a_stream_gets_its_response_after_its_last_message(mut host: Host) {
     let echo = |call: &proxy_filter_host::Received| Reply::grpc(call.grpc_messages().concat());
     host.grpc_cluster("echo", move |call| echo(call).header("x-initial", "1").trailer("x-t", "1"));
     host.grpc_cluster("two", |_call| Reply::grpc_messages(["one", "two"]));
@@ -186,7 +186,7 @@ fn a_stream_is_answered_when_all_of_it_has_come(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn what_is_cancelled_is_never_told(mut host: Host) {
+fn cancelled_calls_and_streams_have_no_callbacks(mut host: Host) {
     // Each calls its own cluster: a connection from a cancelled call would serve the next call at
     // once.
     for cluster in ["cancelled", "closed"] {
@@ -206,7 +206,7 @@ fn what_is_cancelled_is_never_told(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_stream_that_has_ended_is_known_until_this_half_has_ended_too(mut host: Host) {
+fn a_stream_token_is_valid_until_both_halves_have_ended(mut host: Host) {
     host.grpc_stream_cluster("talk", |_message| GrpcStreamReply::default().end(0, ""));
     host.configure("").unwrap();
     for (script, close) in [
@@ -229,7 +229,7 @@ fn a_stream_that_has_ended_is_known_until_this_half_has_ended_too(mut host: Host
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn a_stream_that_goes_on_beside_its_request_is_one_call(mut host: Host) {
+fn a_stream_that_outlasts_the_pause_of_its_request_is_one_call(mut host: Host) {
     host.grpc_stream_cluster("talk", |message| vec![message.to_vec()]);
     host.configure("").unwrap();
     host.upstream(|_request| Reply::new(200).after(ms(200)));
@@ -255,7 +255,7 @@ fn a_stream_outlives_the_request_that_opened_it(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "script")]
-fn answers_of_calls_come_in_the_order_of_their_times(mut host: Host) {
+fn responses_of_calls_arrive_in_the_order_of_their_times(mut host: Host) {
     let slow = |call: &proxy_filter_host::Received| match call.header(":path") {
         Some(path) if path == "/pkg.Service/First" => Reply::grpc("first").after(ms(100)),
         _ => Reply::grpc("second").after(ms(250)),

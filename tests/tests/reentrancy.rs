@@ -118,7 +118,7 @@ fn the_same_stream_is_not_entered_twice_and_the_event_is_counted() {
 }
 
 #[test]
-fn another_stream_is_created_served_and_deleted_meanwhile() {
+fn another_stream_is_created_served_and_deleted_during_a_callback() {
     let _installed = during(|| {
         call(module(), "proxy_on_context_create", &[3, 1]);
         call(module(), "proxy_on_request_headers", &[3, 1, 1]);
@@ -134,7 +134,7 @@ fn another_stream_is_created_served_and_deleted_meanwhile() {
 }
 
 #[test]
-fn a_stream_deleted_during_its_own_callback_is_gone_afterwards() {
+fn a_stream_deleted_during_its_own_callback_is_dropped_afterwards() {
     let _installed = during(|| {
         call(module(), "proxy_on_delete", &[2]);
     });
@@ -147,7 +147,7 @@ fn a_stream_deleted_during_its_own_callback_is_gone_afterwards() {
 }
 
 #[test]
-fn an_id_used_again_drops_the_context_that_had_it() {
+fn a_reused_id_drops_the_previous_context() {
     let _installed = during(|| {});
     start(module());
     call(module(), "proxy_on_context_create", &[2, 1]);

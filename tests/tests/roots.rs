@@ -23,7 +23,7 @@ fn a_new_configuration_makes_a_new_root_before_the_old_one_ends(mut host: Host) 
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn a_stream_stays_with_the_root_that_made_it(mut host: Host) {
+fn a_stream_keeps_the_root_context_that_created_it(mut host: Host) {
     host.configure("old").unwrap();
     let slow = host.get("/slow").before_response(|host| {
         let update = host.reconfigure("new").unwrap();
@@ -39,7 +39,7 @@ fn a_stream_stays_with_the_root_that_made_it(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn exchanges_may_overlap(mut host: Host) {
+fn requests_may_overlap(mut host: Host) {
     host.configure("only").unwrap();
     let outer = host.post("/outer").body("12345").before_response(|host| {
         let inner = host.get("/inner").before_response(|host| {
@@ -54,14 +54,14 @@ fn exchanges_may_overlap(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn nothing_happens_meanwhile_if_the_upstream_is_not_reached(mut host: Host) {
+fn before_response_does_not_run_without_an_upstream_request(mut host: Host) {
     host.configure("a").unwrap();
     let exchange = host.get("/a-replies").before_response(|_| panic!("the upstream has no request")).send();
     assert_eq!(exchange.status(), 403, "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn a_refused_configuration_leaves_the_old_one(mut host: Host) {
+fn a_refused_configuration_does_not_replace_the_old_one(mut host: Host) {
     host.configure("old").unwrap();
     host.reconfigure("new refuse").unwrap_err();
     let exchange = host.get("/").send();
@@ -70,7 +70,7 @@ fn a_refused_configuration_leaves_the_old_one(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn a_root_that_is_not_done_is_told_of_items_until_it_says_so(mut host: Host) {
+fn a_root_context_that_is_not_done_is_notified_of_items_until_it_is_done(mut host: Host) {
     host.configure("old stay queue").unwrap();
     let update = host.reconfigure("new").unwrap();
     assert_eq!(update.messages(), ["start ", "configure new", "old root done"], "{update}");
@@ -98,14 +98,14 @@ fn a_root_that_is_not_done_ticks_as_before(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn only_the_root_that_is_waited_for_can_be_done(mut host: Host) {
+fn only_a_root_context_with_a_delayed_end_can_be_done(mut host: Host) {
     host.configure("a").unwrap();
     let exchange = host.get("/done").send();
     assert_eq!(lines(&exchange, "a is not done"), ["a is not done: Err(NotFound)"], "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn plugins_of_one_vm_are_passed_in_order_and_back(mut host: Host) {
+fn plugins_of_one_vm_run_in_order_for_requests_and_in_reverse_for_responses(mut host: Host) {
     host.root_id("first");
     host.plugin("second", "b");
     host.configure("a").unwrap();
@@ -142,7 +142,7 @@ fn plugins_of_one_vm_are_passed_in_order_and_back(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn trailers_pass_the_plugins_too(mut host: Host) {
+fn trailers_run_through_every_plugin(mut host: Host) {
     host.plugin("second", "b");
     host.configure("a").unwrap();
     host.upstream(|_| Reply::new(200).chunks(["body"]).trailer("x-t", "1"));
@@ -156,7 +156,7 @@ fn trailers_pass_the_plugins_too(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn a_filter_that_replies_hides_the_request_from_the_next(mut host: Host) {
+fn a_local_reply_keeps_the_request_from_the_next_filter(mut host: Host) {
     host.plugin("second", "b");
     host.configure("a").unwrap();
     let exchange = host.get("/a-replies").send();
@@ -167,7 +167,7 @@ fn a_filter_that_replies_hides_the_request_from_the_next(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn a_reply_in_the_response_passes_by_the_other_filters(mut host: Host) {
+fn a_local_reply_in_the_response_skips_the_other_filters(mut host: Host) {
     host.plugin("second", "b");
     host.configure("a").unwrap();
     for path in ["/a-replies-late", "/b-replies-late"] {
@@ -177,7 +177,7 @@ fn a_reply_in_the_response_passes_by_the_other_filters(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn a_new_configuration_of_the_first_plugin_leaves_the_second(mut host: Host) {
+fn a_new_configuration_of_the_first_plugin_does_not_affect_the_second(mut host: Host) {
     host.plugin("second", "b");
     host.configure("a").unwrap();
     let update = host.reconfigure("c").unwrap();
@@ -225,7 +225,7 @@ fn closes(mut host: Host, http2: bool) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn a_closed_stream_has_no_callback_but_its_end(host: Host) {
+fn a_closed_stream_has_only_the_callbacks_of_its_end(host: Host) {
     closes(host, false);
 }
 
@@ -235,7 +235,7 @@ fn a_closed_stream_of_http2_is_reset(host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn a_request_without_a_body_is_closed_before_its_end_is_told(mut host: Host) {
+fn a_closed_request_without_a_body_is_reset_before_its_end_callbacks(mut host: Host) {
     host.configure("a").unwrap();
     let exchange = host.get("/a-closes-request").send();
     assert_eq!(exchange.status(), 0, "{exchange}");

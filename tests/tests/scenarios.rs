@@ -50,7 +50,7 @@ fn lines_below_the_hosts_level_are_not_logged(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn every_level_is_the_hosts(mut host: Host) {
+fn every_log_level_is_that_of_the_host(mut host: Host) {
     host.configure("x").unwrap();
     let logs = host.start_logs();
     let levels: Vec<_> = logs.iter().skip(2).map(|line| line.level).collect();
@@ -62,7 +62,7 @@ fn every_level_is_the_hosts(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn a_refused_configuration_says_why(mut host: Host) {
+fn a_refused_configuration_has_its_reason(mut host: Host) {
     host.configure("refuse").unwrap_err();
     assert!(
         start_messages(&host)
@@ -72,7 +72,7 @@ fn a_refused_configuration_says_why(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn a_panic_while_configuring_says_where(mut host: Host) {
+fn a_panic_while_configuring_is_logged_with_its_place(mut host: Host) {
     host.configure("panic").unwrap_err();
     let messages = start_messages(&host);
     let line = messages.iter().find(|line| line.contains(" panicked at ")).expect("the panic is logged");
@@ -206,13 +206,13 @@ fn a_local_reply_with_its_own_content_type(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn a_header_that_would_split_a_local_reply_is_left_out(mut host: Host) {
+fn a_header_that_would_split_a_local_reply_is_omitted(mut host: Host) {
     let exchange = host.get("/reply-bad").send();
     assert_eq!((exchange.status(), exchange.response().header("x")), (200, None), "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn an_error_harms_one_stream_and_the_next_is_served_by_the_same_vm(mut host: Host) {
+fn an_error_affects_one_stream_and_the_same_vm_serves_the_next(mut host: Host) {
     let exchange = host.get("/fail").send();
     assert_eq!(exchange.status(), 500, "{exchange}");
     assert!(
@@ -238,7 +238,7 @@ fn an_error_in_the_response_headers_is_a_500(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn an_error_after_the_response_headers_cuts_the_response_off(mut host: Host) {
+fn an_error_after_the_response_headers_resets_the_response(mut host: Host) {
     host.upstream(|_| Reply::new(200).chunks(["one", "two"]));
     for http2 in [false, true] {
         let request = host.get("/response-body-fail");
@@ -249,7 +249,7 @@ fn an_error_after_the_response_headers_cuts_the_response_off(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn a_filter_that_fails_open_lets_the_stream_go_on(mut host: Host) {
+fn a_filter_that_fails_open_resumes_the_stream(mut host: Host) {
     for path in ["/open-fail", "/open-response-fail"] {
         let exchange = host.get(path).send();
         assert_eq!(exchange.status(), 200, "{exchange}");
@@ -301,7 +301,7 @@ fn a_reply_in_place_of_the_upstreams_response(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn held_response_headers_can_still_become_a_reply(mut host: Host) {
+fn paused_response_headers_can_be_replaced_by_a_local_reply(mut host: Host) {
     host.allow_on_headers_stop_iteration(true);
     let exchange = host.get("/response-hold").send();
     assert_eq!(exchange.status(), 500, "{exchange}");
@@ -309,7 +309,7 @@ fn held_response_headers_can_still_become_a_reply(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "by_path")]
-fn a_stopped_request_never_answers(mut host: Host) {
+fn a_paused_request_gets_no_response(mut host: Host) {
     let exchange = host.get("/stop").send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     assert!(exchange.upstream().is_none());

@@ -81,17 +81,17 @@ macro_rules! beside {
             use super::*;
 
             #[proxy_filter_host::test(guest = "several", module = guest, embedded)]
-            fn each_event_of_the_first_comes_once(mut host: Host) {
+            fn each_event_of_the_first_filter_arrives_once(mut host: Host) {
                 root_contexts(&mut host, ["first", "second", "third"], stringify!($also));
             }
 
             #[proxy_filter_host::test(guest = "several", module = guest, embedded)]
-            fn each_event_of_the_second_comes_once(mut host: Host) {
+            fn each_event_of_the_second_filter_arrives_once(mut host: Host) {
                 root_contexts(&mut host, ["second", "third", "first"], stringify!($also));
             }
 
             #[proxy_filter_host::test(guest = "several", module = guest, embedded)]
-            fn each_event_of_the_third_comes_once(mut host: Host) {
+            fn each_event_of_the_third_filter_arrives_once(mut host: Host) {
                 root_contexts(&mut host, ["third", "first", "second"], stringify!($also));
             }
         })*
@@ -129,12 +129,12 @@ fn streams(host: &mut Host) {
 }
 
 #[proxy_filter_host::test(guest = "several", module = guest, embedded)]
-fn whatever_streams_wait_for_each_event_comes_once_and_about_its_own_context(mut host: Host) {
+fn each_event_reaches_its_own_context_once_for_every_pending_callout(mut host: Host) {
     streams(&mut host);
 }
 
 #[proxy_filter_host::test(guest = "several", module = guest)]
-fn a_sample_of_them_in_every_host(mut host: Host) {
+fn a_sample_of_the_combinations_runs_in_every_host(mut host: Host) {
     // The log lines of starting VMs are in another order each time.
     host.workers(1);
     serve(&mut host);
@@ -166,7 +166,7 @@ fn a_sample_of_them_in_every_host(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "several", module = guest)]
-fn a_filter_of_connections_beside_them_waits_for_what_is_its_own(mut host: Host) {
+fn a_filter_of_connections_in_the_same_module_gets_only_its_own_events(mut host: Host) {
     serve(&mut host);
     host.root_id("fourth");
     host.tcp();

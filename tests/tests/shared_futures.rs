@@ -28,14 +28,14 @@ fn header(exchange: &Outcome, name: &str) -> Option<String> {
 }
 
 #[proxy_filter_host::test(guest = "shared_futures", module = guest)]
-fn the_stream_that_started_it_may_end_first(mut host: Host) {
+fn the_stream_that_started_a_shared_future_may_end_first(mut host: Host) {
     start(&mut host, false);
     ends_first(&mut host, &KINDS[..3]);
 }
 
 /// A real host records a gRPC stream in both exchanges.
 #[proxy_filter_host::test(guest = "shared_futures", module = guest, embedded)]
-fn so_may_the_stream_that_connected_it(mut host: Host) {
+fn the_stream_that_connected_a_shared_grpc_stream_may_end_first(mut host: Host) {
     start(&mut host, false);
     ends_first(&mut host, &KINDS[3..]);
 }
@@ -55,7 +55,7 @@ fn ends_first(host: &mut Host, kinds: &[(&str, &str, &str)]) {
 /// The root context that started the future has ended, and the host's calls with it. The calls are
 /// repeated, and a timer continues.
 #[proxy_filter_host::test(guest = "shared_futures", module = guest, embedded)]
-fn the_root_context_that_started_it_may_end_first(mut host: Host) {
+fn the_root_context_that_started_a_shared_future_may_end_first(mut host: Host) {
     for (kind, got, _) in KINDS {
         start(&mut host, true);
         let first = host.get(kind).disconnect_after(ms(50)).send();
@@ -70,7 +70,7 @@ fn the_root_context_that_started_it_may_end_first(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "shared_futures", module = guest)]
-fn all_who_still_wait_are_woken_when_the_first_poller_leaves(mut host: Host) {
+fn all_pending_streams_are_woken_when_the_first_poller_disconnects(mut host: Host) {
     // In a real Envoy, ticks are at other times. With workers, they are not compared.
     host.workers(1);
     start(&mut host, false);
@@ -79,7 +79,7 @@ fn all_who_still_wait_are_woken_when_the_first_poller_leaves(mut host: Host) {
 
 /// If exchanges overlap, a real host records the call in another one.
 #[proxy_filter_host::test(guest = "shared_futures", module = guest, embedded)]
-fn all_who_still_wait_for_a_call_are_woken(mut host: Host) {
+fn all_pending_streams_of_a_shared_call_are_woken(mut host: Host) {
     start(&mut host, false);
     all_are_woken(&mut host, &KINDS[1..]);
 }
@@ -106,7 +106,7 @@ fn all_are_woken(host: &mut Host, kinds: &[(&str, &str, &str)]) {
 }
 
 #[proxy_filter_host::test(guest = "shared_futures", module = guest)]
-fn an_item_of_a_queue_is_taken_by_those_who_still_wait(mut host: Host) {
+fn a_pending_stream_takes_an_item_after_another_disconnected(mut host: Host) {
     start(&mut host, false);
     let first = host.get("/queue").disconnect_after(ms(50)).send();
     assert_eq!(first.status(), 0, "{first}");

@@ -17,7 +17,7 @@ fn the_clock_is_the_hosts(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "shared_state")]
-fn ticks_come_until_the_filter_stops_them(mut host: Host) {
+fn ticks_run_until_the_filter_stops_them(mut host: Host) {
     let _ = host.get("/tick").send();
     let meanwhile = host.advance(ms(1200));
     assert_eq!(meanwhile.messages(), ["tick 1", "tick 2", "tick 3"], "{meanwhile}");
@@ -26,7 +26,7 @@ fn ticks_come_until_the_filter_stops_them(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "shared_state")]
-fn a_tick_set_while_configuring_comes_without_any_stream(mut host: Host) {
+fn a_tick_set_while_configuring_runs_without_any_stream(mut host: Host) {
     host.configure("tick").unwrap();
     let meanwhile = host.advance(ms(900));
     assert_eq!(meanwhile.messages(), ["tick 1"], "{meanwhile}");
@@ -40,7 +40,7 @@ fn a_period_that_hosts_cannot_count_is_refused(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "shared_state")]
-fn a_failed_tick_is_logged_and_the_next_one_comes(mut host: Host) {
+fn a_failed_tick_is_logged_and_the_next_one_runs(mut host: Host) {
     let _ = host.get("/fail").send();
     let _ = host.get("/tick").send();
     let meanwhile = host.advance(ms(1200));
@@ -84,7 +84,7 @@ fn labels_are_a_part_of_the_name_and_bounded(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "shared_state")]
-fn shared_data_is_written_only_over_what_was_read(mut host: Host) {
+fn shared_data_is_written_only_if_it_is_unchanged_since_the_read(mut host: Host) {
     let exchange = host.get("/data").send();
     assert_eq!(
         exchange.messages(),
@@ -125,7 +125,7 @@ fn no_update_of_a_cell_is_lost(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "shared_state")]
-fn the_registrant_is_told_of_each_item_after_the_callback(mut host: Host) {
+fn the_registrant_is_notified_of_each_item_after_the_callback(mut host: Host) {
     let exchange = host.get("/queue").send();
     assert_eq!(
         exchange.messages(),
@@ -148,7 +148,7 @@ fn the_registrant_is_told_of_each_item_after_the_callback(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "shared_state")]
-fn items_that_are_taken_out_at_once_are_told_all_the_same(mut host: Host) {
+fn items_that_are_dequeued_at_once_still_cause_callbacks(mut host: Host) {
     let _ = host.get("/queue").send();
     let exchange = host.get("/drain").send();
     assert_eq!(
@@ -159,7 +159,7 @@ fn items_that_are_taken_out_at_once_are_told_all_the_same(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "shared_state")]
-fn items_are_told_between_the_messages_of_a_stream_or_after_it(mut host: Host) {
+fn items_cause_callbacks_between_the_messages_of_a_stream_or_after_it(mut host: Host) {
     let _ = host.get("/queue").send();
     for phase in ["request", "request-body", "response", "response-body", "log", "reply"] {
         let exchange = host.post(&format!("/enqueue-in-{phase}")).body("data").send();
@@ -168,7 +168,7 @@ fn items_are_told_between_the_messages_of_a_stream_or_after_it(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "shared_state")]
-fn items_are_told_between_the_pieces_of_a_body(mut host: Host) {
+fn items_cause_callbacks_between_the_chunks_of_a_body(mut host: Host) {
     let _ = host.get("/queue").send();
     host.upstream(|_| Reply::new(200).chunks(["ef", "gh"]));
     let exchange = host.post("/enqueue-in-pieces").chunks(["ab", "cd"]).send();
@@ -180,14 +180,14 @@ fn items_are_told_between_the_pieces_of_a_body(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "shared_state")]
-fn a_queue_registered_while_configuring_tells_the_worker(mut host: Host) {
+fn a_queue_registered_while_configuring_notifies_the_worker(mut host: Host) {
     host.configure("queue").unwrap();
     let exchange = host.get("/enqueue-in-log").send();
     assert_eq!(exchange.messages(), ["ready, own true: Some(\"log\")"], "{exchange}");
 }
 
 #[proxy_filter_host::test(guest = "shared_state")]
-fn a_tick_may_use_a_queue(mut host: Host) {
+fn a_tick_can_use_a_queue(mut host: Host) {
     host.configure("queue").unwrap();
     let _ = host.get("/tick").send();
     let meanwhile = host.advance(ms(1200));
@@ -196,7 +196,7 @@ fn a_tick_may_use_a_queue(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "shared_state")]
-fn a_failed_queue_callback_is_logged_and_the_next_one_comes(mut host: Host) {
+fn a_failed_queue_callback_is_logged_and_the_next_one_runs(mut host: Host) {
     let _ = host.get("/fail").send();
     let exchange = host.get("/queue").send();
     let failed = "on_queue_ready of context 1 failed: the queue failed as asked";

@@ -38,7 +38,7 @@ fn found(listener: SocketAddr, requests: usize) -> Vec<String> {
 
 #[test]
 #[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
-fn in_envoy_state_of_a_connection_is_there_for_its_next_request() {
+fn in_envoy_state_of_a_connection_is_available_to_its_next_request() {
     let module = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some("spans")).unwrap();
     let mut host = Host::in_envoy(&module).unwrap();
     host.configure("").unwrap();

@@ -37,7 +37,7 @@ fn trailers_are_edited(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stateless")]
-fn a_reply_passes_its_own_response_callback(mut host: Host) {
+fn a_local_reply_runs_through_its_own_response_callback(mut host: Host) {
     let exchange = host.get("/reply").send();
     assert_eq!((exchange.status(), exchange.response().text()), (403, "refused\n".into()), "{exchange}");
     assert_eq!(exchange.response().header("x-by"), Some("stateless".into()));
@@ -45,7 +45,7 @@ fn a_reply_passes_its_own_response_callback(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stateless")]
-fn an_error_is_answered_as_the_failure_policy_says(mut host: Host) {
+fn an_error_is_handled_by_the_failure_policy(mut host: Host) {
     let exchange = host.get("/fail").send();
     assert_eq!(exchange.status(), 500, "{exchange}");
     let expected = "on_request_headers of context 2 failed: told to fail; the client gets a 500";
@@ -132,7 +132,7 @@ fn a_stream_entered_again_during_its_own_callback_is_served() {
 }
 
 #[test]
-fn streams_of_several_plugins_in_one_vm_are_served_alike() {
+fn streams_of_several_plugins_in_one_vm_are_served_the_same_way() {
     let (host, _installed) = host(None);
     // The host has assigned 1 and 2 to root contexts. It announces neither, because the module
     // exports no callback for it.

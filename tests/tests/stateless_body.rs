@@ -25,7 +25,7 @@ fn a_body_may_be_edited_if_the_headers_callback_removed_its_length(mut host: Hos
 }
 
 #[proxy_filter_host::test(guest = "stateless_body")]
-fn only_the_end_of_a_stream_is_told_besides(mut host: Host) {
+fn the_only_other_callback_is_on_delete(mut host: Host) {
     let exchange = host.post("/").header("x-edit", "1").body("abc").http2().send();
     let (first, last) = (exchange.callbacks()[0], *exchange.callbacks().last().unwrap());
     assert_eq!((first, last), ("proxy_on_request_headers", "proxy_on_delete"), "{exchange}");
@@ -95,7 +95,7 @@ fn callback(name: &str, arguments: &[u32]) -> u32 {
 }
 
 #[test]
-fn a_stream_deleted_during_its_own_callback_leaves_nothing_to_another() {
+fn a_stream_deleted_during_its_own_callback_shares_no_state_with_another() {
     let (host, _installed) = host(|| {
         callback("proxy_on_delete", &[2]);
         // Would reuse the state of stream 2 if that had been dropped already.
@@ -107,7 +107,7 @@ fn a_stream_deleted_during_its_own_callback_leaves_nothing_to_another() {
 }
 
 #[test]
-fn the_end_of_what_never_had_a_callback_is_nothing_to_remark_on() {
+fn the_delete_of_a_stream_without_callbacks_is_not_an_ignored_callback() {
     let (_host, _installed) = host(|| {});
     let ignored = proxy_filter::plugin::ignored_callbacks();
     callback("proxy_on_delete", &[1]);

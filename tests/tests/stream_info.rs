@@ -144,7 +144,7 @@ fn a_client_may_have_an_address_of_ipv6(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stream_info")]
-fn attributes_come_and_go_with_the_phases(host: Host) {
+fn each_phase_has_its_attributes(host: Host) {
     let mut host = with_metadata(host);
     host.upstream(|_| Reply::new(200).header("x-upstream", "1").chunks(["one", "two"]).trailer("x-t", "2"));
     let exchange = host.post("/phases").header("x-client", "1").chunks(["ab", "c"]).send();
@@ -186,7 +186,7 @@ fn attributes_come_and_go_with_the_phases(host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stream_info")]
-fn the_phases_of_other_messages_are_the_same(mut host: Host) {
+fn the_phases_of_other_messages_have_the_same_attributes(mut host: Host) {
     host.upstream(|_| Reply::new(404).header("grpc-status", "5").body("four"));
     let exchange = host.get("/phases").send();
     expect_in(&exchange, "response headers", &["response.grpc_status: Some(5)", "response.backend_latency: false"]);
@@ -219,7 +219,7 @@ fn a_response_that_is_not_the_upstreams_has_no_upstream(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stream_info")]
-fn an_upstream_that_resets_is_known_all_the_same(mut host: Host) {
+fn the_address_of_an_upstream_that_resets_is_available(mut host: Host) {
     host.upstream(|_| Reply::reset());
     let exchange = host.get("/phases").send();
     expect_in(&exchange, "log", &["response.code: Some(503)", "upstream address: Some(127.0.0.1)"]);
@@ -237,7 +237,7 @@ fn a_body_beyond_the_limit_has_a_reason(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stream_info")]
-fn why_a_response_is_what_it_is_can_be_read(mut host: Host) {
+fn the_reason_of_a_response_can_be_read(mut host: Host) {
     let exchange = host.get("/").send();
     expect(&exchange, &[r#"response.code_details: Some("via_upstream")"#, "response.flags: Some(ResponseFlags(0x0 ))"]);
     let exchange = host.get("/reply").send();
@@ -317,7 +317,7 @@ fn a_value_from_the_whole_metadata_keeps_its_type(host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stream_info")]
-fn null_is_refused_alone_and_read_from_the_whole(host: Host) {
+fn a_null_is_refused_alone_and_read_from_whole_metadata(host: Host) {
     let mut host = with_metadata(host);
     let exchange = host.get("/metadata").send();
     expect(
@@ -347,7 +347,7 @@ fn a_namespace_is_read_as_the_filters_own_type(host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stream_info")]
-fn where_there_is_no_metadata_nothing_is_read(mut host: Host) {
+fn absent_metadata_reads_as_none(mut host: Host) {
     let exchange = host.get("/metadata").send();
     let values: Vec<_> = exchange.messages().into_iter().filter(|line| line.contains("Some")).collect();
     assert_eq!(values[0], "node: Some(0)", "the node has an empty set of keys: {exchange}");
@@ -355,7 +355,7 @@ fn where_there_is_no_metadata_nothing_is_read(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stream_info")]
-fn filter_state_is_kept_with_the_stream(mut host: Host) {
+fn filter_state_is_stored_with_the_stream(mut host: Host) {
     let exchange = host.get("/state").send();
     expect(
         &exchange,
@@ -389,7 +389,7 @@ fn objects_of_envoy_are_set_from_text(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stream_info")]
-fn foreign_functions_answer_or_say_why_not(mut host: Host) {
+fn foreign_functions_return_a_result_or_a_reason(mut host: Host) {
     let exchange = host.get("/foreign").send();
     expect(
         &exchange,

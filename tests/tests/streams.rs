@@ -38,7 +38,7 @@ fn streams_of_two_kinds_are_merged(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "streams", module = guest)]
-fn what_is_ready_first_is_selected(mut host: Host) {
+fn the_first_ready_future_is_selected(mut host: Host) {
     start(&mut host);
     assert_eq!(answer(&host.get("/selected").send()), "quick");
 }
@@ -50,14 +50,14 @@ fn calls_are_joined(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "streams", module = guest)]
-fn a_set_of_calls_gives_answers_in_the_order_in_which_they_come(mut host: Host) {
+fn a_set_of_calls_returns_responses_in_the_order_of_arrival(mut host: Host) {
     start(&mut host);
     assert_eq!(answer(&host.get("/unordered").send()), "100 200 300");
     assert_eq!(answer(&host.get("/many").send()), "60");
 }
 
 #[proxy_filter_host::test(guest = "streams", module = guest)]
-fn a_part_of_the_stream_is_awaited_beside_a_call(mut host: Host) {
+fn a_part_of_the_stream_is_awaited_together_with_a_call(mut host: Host) {
     start(&mut host);
     let exchange = host.post("/body").chunks(["12", "345"]).send();
     assert_eq!((exchange.status(), exchange.upstream().unwrap().text().as_str()), (200, "12345"), "{exchange}");
@@ -65,7 +65,7 @@ fn a_part_of_the_stream_is_awaited_beside_a_call(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "streams", module = guest)]
-fn pieces_of_a_body_are_a_stream(mut host: Host) {
+fn chunks_of_a_body_are_a_stream(mut host: Host) {
     start(&mut host);
     let exchange = host.post("/chunks").chunks(["ab", "cd", "ef"]).send();
     assert_eq!(exchange.upstream().unwrap().text(), "abcdef", "{exchange}");
@@ -86,7 +86,7 @@ fn a_body_may_be_read_partly_as_a_stream(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "streams", module = guest)]
-fn a_root_task_waits_for_two_queues_at_once(mut host: Host) {
+fn a_root_task_awaits_two_queues_at_once(mut host: Host) {
     host.workers(1);
     start(&mut host);
     for (path, item) in

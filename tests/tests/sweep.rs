@@ -330,7 +330,7 @@ fn a_refused_edit_refuses_the_stream() {
 }
 
 #[test]
-fn a_host_that_refuses_the_refusal_is_asked_to_reset() {
+fn a_stream_is_reset_if_the_host_refuses_the_local_reply() {
     let (calls, _) = live("proxy_send_local_response", 12);
     assert!(calls.contains(&"proxy_close_stream"), "{calls:?}");
 }

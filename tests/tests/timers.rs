@@ -10,7 +10,7 @@ mod guest;
 const DAY: u64 = 24 * 3600;
 
 #[proxy_filter_host::test(guest = "timers", module = guest)]
-fn a_part_of_a_millisecond_is_waited_for(mut host: Host) {
+fn a_fraction_of_a_millisecond_is_rounded_up(mut host: Host) {
     host.configure("").unwrap();
     let exchange = host.get("/1").send();
     assert_eq!((exchange.status(), exchange.messages()), (200, vec!["1 ns are over"]), "{exchange}");
@@ -20,7 +20,7 @@ fn a_part_of_a_millisecond_is_waited_for(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "timers", module = guest)]
-fn a_timer_for_ever_keeps_no_other_from_its_time(mut host: Host) {
+fn an_endless_timer_does_not_delay_others(mut host: Host) {
     host.configure(u64::MAX).unwrap();
     let exchange = host.get("/1000000").send();
     assert_eq!((exchange.status(), exchange.messages()), (200, vec!["1000000 ns are over"]), "{exchange}");
@@ -28,7 +28,7 @@ fn a_timer_for_ever_keeps_no_other_from_its_time(mut host: Host) {
 
 /// This takes too long for a real Envoy.
 #[proxy_filter_host::test(guest = "timers", module = guest, embedded)]
-fn a_timer_beyond_the_49_days_of_a_host_comes_when_it_is_due(mut host: Host) {
+fn a_timer_above_the_49_days_of_a_host_completes_when_it_is_due(mut host: Host) {
     host.configure(120 * DAY).unwrap();
     assert!(host.advance(Duration::from_secs(119 * DAY)).messages().is_empty());
     let expected = format!("{} seconds are over", 120 * DAY);

@@ -45,7 +45,7 @@ fn an_upgraded_connection_is_forwarded_in_both_directions(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "upgrades", module = guest)]
-fn an_upgrade_is_refused_before_the_upstream_sees_it(mut host: Host) {
+fn an_upgrade_is_refused_before_it_reaches_the_upstream(mut host: Host) {
     start(&mut host);
     for path in ["/refused", "/refused-by-service"] {
         let outcome = chat(&mut host, path);

@@ -26,7 +26,7 @@ fn waits(exchange: &Outcome) -> Vec<String> {
 }
 
 #[test]
-fn a_function_waits_for_a_call_and_a_timer() {
+fn the_trace_names_the_call_and_the_timer_that_a_function_awaits() {
     let mut host = host("exchanges");
     host.cluster("service", |_: &Received| Reply::new(200).after(ms(300)));
     host.configure("{}").unwrap();
@@ -43,7 +43,7 @@ fn a_function_waits_for_a_call_and_a_timer() {
 }
 
 #[test]
-fn a_callback_has_held_a_request() {
+fn the_trace_names_the_callback_that_paused_a_request() {
     let mut host = host("pending_timers");
     host.configure("").unwrap();
     let exchange = host.get("/").disconnect_after(ms(500)).send();
@@ -58,7 +58,7 @@ fn a_callback_has_held_a_request() {
 }
 
 #[test]
-fn a_function_waits_for_grpc() {
+fn the_trace_names_the_grpc_callouts_that_a_function_awaits() {
     let mut host = host("grpc_exchange");
     host.grpc_cluster("service", |_: &Received| Reply::grpc(b"").after(ms(800)));
     host.grpc_stream_cluster("talk", |_: &[u8]| GrpcStreamReply::default());
@@ -82,7 +82,7 @@ fn a_function_waits_for_grpc() {
 }
 
 #[test]
-fn a_response_is_held() {
+fn the_trace_names_the_callback_that_paused_a_response() {
     let mut host = host("exchanges");
     host.cluster("service", |_: &Received| Reply::new(200).after(ms(350)));
     host.configure("{}").unwrap();
@@ -97,7 +97,7 @@ fn a_response_is_held() {
 }
 
 #[test]
-fn a_body_is_gathered_and_the_client_does_not_send_the_rest() {
+fn the_trace_names_a_body_that_is_buffered_and_incomplete() {
     let mut host = host("exchanges");
     host.cluster("service", |_: &Received| Reply::new(200).after(ms(350)));
     host.configure("{}").unwrap();
@@ -113,7 +113,7 @@ fn a_body_is_gathered_and_the_client_does_not_send_the_rest() {
 }
 
 #[test]
-fn nothing_is_held_and_the_upstream_is_slow() {
+fn the_trace_names_an_upstream_without_a_response() {
     let mut host = host("exchanges");
     host.configure("{}").unwrap();
     host.upstream(|_| Reply::new(200).after(ms(700)));
@@ -122,7 +122,7 @@ fn nothing_is_held_and_the_upstream_is_slow() {
 }
 
 #[test]
-fn a_stream_that_nothing_can_wake_is_said_to_be_so() {
+fn the_trace_names_a_stream_that_nothing_can_wake() {
     let module = wat::parse_str(
         r#"(module
             (memory (export "memory") 1)
@@ -144,7 +144,7 @@ fn a_stream_that_nothing_can_wake_is_said_to_be_so() {
 }
 
 #[test]
-fn streams_that_are_under_way_are_told_beside_others() {
+fn open_streams_are_listed_beside_others() {
     let mut host = host("exchanges");
     host.configure("{}").unwrap();
     let outer = host.get("/outer").before_response(|host| {
@@ -184,7 +184,7 @@ fn a_failing_test_names_the_streams_that_have_not_ended() {
 }
 
 #[test]
-fn a_stream_that_has_ended_waits_for_nothing() {
+fn a_stream_that_has_ended_has_no_pending_callouts() {
     let mut host = host("exchanges");
     host.cluster("service", |_: &Received| Reply::new(200));
     host.configure("{}").unwrap();

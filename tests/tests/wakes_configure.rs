@@ -75,7 +75,7 @@ fn a_plugin_gets_ready_without_a_stream(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "wakes_configure", module = guest)]
-fn a_sample_of_them_in_every_host(mut host: Host) {
+fn a_sample_of_the_combinations_runs_in_every_host(mut host: Host) {
     for waits in [["ticks", "other", "limit"], ["other", "timer", "call"]] {
         start(&mut host, waits);
         check(&host.get("/").send(), waits);

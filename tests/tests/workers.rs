@@ -18,7 +18,7 @@ fn every_vm_runs_configure_and_they_share_metrics_and_data(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn the_canary_is_not_told_of_its_end(mut host: Host) {
+fn the_canary_vm_is_dropped_without_on_done(mut host: Host) {
     host.workers(1);
     host.configure("a").unwrap();
     let logs = host.start_logs_of(VmRole::Canary);
@@ -26,7 +26,7 @@ fn the_canary_is_not_told_of_its_end(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn every_worker_answers_with_its_own_root(mut host: Host) {
+fn every_worker_has_its_own_root_context(mut host: Host) {
     host.workers(3);
     host.configure("a").unwrap();
     for worker in [0, 1, 2, 0] {
@@ -37,7 +37,7 @@ fn every_worker_answers_with_its_own_root(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn ticks_come_on_the_main_thread_and_on_each_worker(mut host: Host) {
+fn ticks_run_on_the_main_thread_and_on_each_worker(mut host: Host) {
     host.workers(2);
     host.configure("a tick").unwrap();
     let meanwhile = host.advance(Duration::from_secs(1));
@@ -45,7 +45,7 @@ fn ticks_come_on_the_main_thread_and_on_each_worker(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn the_vm_that_registered_last_is_told_of_the_items_of_all(mut host: Host) {
+fn the_vm_that_registered_last_is_notified_of_all_items(mut host: Host) {
     host.workers(2);
     host.configure("a queue").unwrap();
     for item in 0..6 {
@@ -69,7 +69,7 @@ fn a_new_configuration_reaches_every_worker(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "roots")]
-fn a_configuration_that_the_canary_refuses_reaches_nobody(mut host: Host) {
+fn a_configuration_that_the_canary_refuses_reaches_no_worker(mut host: Host) {
     host.workers(2);
     host.configure("a").unwrap();
     host.reconfigure("b refuse").unwrap_err();
@@ -79,7 +79,7 @@ fn a_configuration_that_the_canary_refuses_reaches_nobody(mut host: Host) {
 }
 
 #[test]
-fn in_the_embedded_host_requests_go_where_the_test_says() {
+fn in_the_embedded_host_the_test_selects_the_worker_of_a_request() {
     let module = proxy_filter_host::build_guest(
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")),
         "proxy-filter-guests",
@@ -97,7 +97,7 @@ fn in_the_embedded_host_requests_go_where_the_test_says() {
 }
 
 #[test]
-fn in_the_embedded_host_a_stream_on_one_worker_waits_while_another_serves() {
+fn in_the_embedded_host_a_stream_on_one_worker_is_paused_while_another_serves() {
     let module = proxy_filter_host::build_guest(
         std::path::Path::new(env!("CARGO_MANIFEST_DIR")),
         "proxy-filter-guests",

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn well_known_fields_are_joined_and_others_kept_apart() {
+    fn well_known_fields_are_joined_and_others_stay_separate() {
         let mut map = Map::new(Kind::Request);
         for (name, value) in [("Accept", "a"), ("x", "1"), ("accept", "b"), ("X", "2"), ("Host", "h"), (":path", "/")] {
             map.add(name.as_bytes(), value.as_bytes());
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_replaced_comes_to_the_end() {
+    fn a_replaced_field_moves_to_the_end_of_the_map() {
         let mut map = Map::new(Kind::Response);
         for name in [":status", "cache-control", "x", "date"] {
             map.add(name.as_bytes(), b"0");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_with_anything_wrong_is_an_empty_map() {
+    fn a_malformed_map_is_an_empty_map() {
         let fields = vec![(b"a".to_vec(), b"b".to_vec())];
         let bytes = encode(&fields);
         assert_eq!(decode(&bytes), fields);

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_envoy_refuses_is_refused() {
+    fn metrics_that_envoy_refuses_are_refused() {
         let mut metrics = Metrics::default();
         for kind in [COUNTER, GAUGE, HISTOGRAM] {
             metrics.define(kind, b"m").unwrap();

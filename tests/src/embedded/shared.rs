@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cas_is_compared_only_with_a_value_that_is_there() {
+    fn a_cas_is_compared_only_with_an_existing_value() {
         let data = Data::default();
         assert_eq!(data.get(b"k"), Err(Status::NOT_FOUND));
         data.set(b"k", b"1", 99).unwrap();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_is_registered_once_and_every_item_told() {
+    fn a_queue_is_registered_once_and_every_item_notified() {
         let queues = Queues::default();
         let mine = Registrant { vm: 0, root: 1 };
         assert_eq!(
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_registrant_is_told_of_what_comes_from_then_on() {
+    fn the_last_registrant_is_notified_of_later_items() {
         let queues = Queues::default();
         queues.register(b"q", Registrant { vm: 0, root: 1 });
         queues.enqueue(1, b"a").unwrap();

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_bytes_survive_the_way_through_a_block() {
+    fn any_bytes_are_decoded_as_they_were_encoded() {
         let fields: Fields = [
             (b":path".to_vec(), b"/".to_vec()),
             (b"x-empty".to_vec(), Vec::new()),

@@ -305,14 +305,14 @@ mod tests {
     }
 
     #[test]
-    fn the_tail_ends_where_a_crash_report_begins() {
+    fn the_tail_ends_before_a_backtrace() {
         let journal =
             journal("1 info main x\n2 critical backtrace Caught Segmentation fault\n2 critical backtrace #0\n junk\n");
         assert_eq!(journal.tail(), "1 info main x\n2 critical backtrace Caught Segmentation fault");
     }
 
     #[test]
-    fn a_stream_is_waited_for_until_its_delete_returns_or_its_vm_fails() {
+    fn a_stream_is_pending_until_its_delete_returns_or_its_vm_fails() {
         let open = "1 info main x\n2 trace wasm [host->vm] proxy_on_context_create(2, 1)\n";
         assert_eq!(journal(open).lock().streams.len(), 1);
         let trapped: &str = "1 info main x\n2 trace wasm [host->vm] proxy_on_context_create(2, 1)\n\

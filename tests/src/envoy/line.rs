@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_line_is_told_from_its_prefix_whichever_context_wrote_it() {
+    fn a_guest_line_is_recognized_by_its_prefix_for_every_context() {
         assert_eq!(news("7 info wasm wasm log probe rid vmid: hello"), Some(log(LogLevel::Info, "hello")));
         assert_eq!(news("7 warning wasm wasm log rid vmid: a: b"), Some(log(LogLevel::Warn, "a: b")));
         assert_eq!(news("7 critical wasm wasm log: early"), Some(log(LogLevel::Critical, "early")));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn line_breaks_and_quotes_in_a_guest_line_survive() {
+    fn line_breaks_and_quotes_in_a_guest_line_are_preserved() {
         assert_eq!(news(r#"7 info wasm wasm log: a\n\"b\"\\c\u0000"#), Some(log(LogLevel::Info, "a\n\"b\"\\c\0")));
     }
 
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_log_line_is_passed_over() {
+    fn text_that_is_not_a_log_line_is_skipped() {
         for raw in [
             "",
             "external/com_google: 7 warning",

@@ -25,7 +25,7 @@ fn prometheus(tags: Vec<StatsTag>) -> String {
 
 #[test]
 #[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
-fn prometheus_tells_the_labels_from_the_name() {
+fn prometheus_separates_the_labels_from_the_name() {
     let text = prometheus([stats_tags("responses", &["method", "status"]), stats_tags("open", &["side"])].concat());
     for line in [
         r#"responses{method="GET",status="200"} 2"#,

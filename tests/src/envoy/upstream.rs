@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_in_pieces_and_trailers_arrive_whole() {
+    fn bodies_in_chunks_and_trailers_arrive_whole() {
         for protocol in PROTOCOLS {
             let trailers = fields(&[("x-t", b"1"), ("x-t", b"2")]);
             let body = Body::Chunked(vec![b"abc".to_vec(), b"de".to_vec()]);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_comes_after_its_time_and_a_client_leaves_after_its_own() {
+    fn a_response_arrives_after_its_delay_and_a_client_disconnects_after_its_own() {
         for protocol in PROTOCOLS {
             let late = || reply(Body::Absent).after(Duration::from_millis(300));
             let begin = Instant::now();
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_request_are_kept_for_the_test_to_show() {
+    fn bytes_that_are_not_a_request_are_recorded_for_the_test() {
         let upstream = Upstream::start(Pace::Parts).unwrap();
         let mut wire = Wire::connect(upstream.address()).unwrap();
         wire.send(b"\x00nonsense\r\n\r\n").unwrap();

@@ -29,7 +29,7 @@ macro_rules! tables {
             }
 
             #[proxy_filter_host::test(guest = "script", embedded)]
-            fn what_is_not_the_same_is_said(host: Host) {
+            fn differences_are_reported(host: Host) {
                 row::refuse(host, &$rows);
             }
         }
