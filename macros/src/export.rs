@@ -181,7 +181,7 @@ fn dispatch(members: &[Member]) -> TokenStream {
     };
     let root = ROOT_CONTEXT.methods.iter().map(|method| delegation(&ROOT_CONTEXT, method, "Root", members));
     let root = root.collect::<String>();
-    let refusals = EXPORTS.iter().filter(|export| export.refusal.is_some() && export.is_needed_in(members));
+    let refusals = EXPORTS.iter().filter(|export| export.refuses_in(members));
     let refusals = refusals.map(|export| {
         let callback = export.name.trim_start_matches("proxy_").to_uppercase();
         format!(".union(sdk::CallbackSet::{callback})")

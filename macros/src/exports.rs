@@ -14,14 +14,28 @@ pub(crate) struct Export {
     pub(crate) refusal: Option<Refusal>,
 }
 
-/// The first callback of every stream of `kind`. Filters of the other kind refuse such streams
-/// there, because a root context cannot read the kind of its future streams.
+/// A callback that begins a stream of `kind`. Filters of the other kind refuse such streams there,
+/// because a root context cannot read the kind of its future streams.
 pub(crate) struct Refusal {
     kind: Kind,
-    /// The function that refuses streams in a module without filters of `kind`. Without this
-    /// function, such a module does not export the callback.
-    function: Option<&'static str>,
+    /// The function that refuses streams in a module without filters of `kind`.
+    function: &'static str,
+    /// Whether the callback is the first one of each stream. A module with filters of both kinds
+    /// refuses streams only there.
+    is_first: bool,
 }
+
+/// The callbacks by which a filter decides about requests and responses.
+const DECISIONS: &[&str] = &[
+    "on_request_headers",
+    "on_request_body",
+    "on_request_trailers",
+    "on_request_metadata",
+    "on_response_headers",
+    "on_response_body",
+    "on_response_trailers",
+    "on_response_metadata",
+];
 
 enum Calls {
     /// The host only checks that the function exists.
@@ -75,17 +89,20 @@ pub(crate) const EXPORTS: &[Export] = &[
     export("proxy_on_vm_start", 2, true, Needed::ForStart),
     export("proxy_on_configure", 2, true, root(&["on_configure"])),
     export("proxy_on_context_create", 2, false, Needed::ForState),
-    // Most modules filter only requests, and are small: they omit this export.
     Export {
-        refusal: Some(Refusal { kind: Kind::Tcp, function: None }),
+        refusal: Some(Refusal { kind: Kind::Tcp, function: "refuse_connection", is_first: true }),
         ..export("proxy_on_new_connection", 1, true, context(&["on_new_connection"]))
     },
-    export("proxy_on_downstream_data", 3, true, context(&["on_downstream_data"])),
+    // Envoy continues a paused connection when data arrives, so the data is paused too.
+    Export {
+        refusal: Some(Refusal { kind: Kind::Tcp, function: "refuse_connection", is_first: false }),
+        ..export("proxy_on_downstream_data", 3, true, context(&["on_downstream_data"]))
+    },
     export("proxy_on_downstream_connection_close", 2, false, context(&["on_downstream_close"])),
     export("proxy_on_upstream_data", 3, true, context(&["on_upstream_data"])),
     export("proxy_on_upstream_connection_close", 2, false, context(&["on_upstream_close"])),
     Export {
-        refusal: Some(Refusal { kind: Kind::Http, function: Some("refuse_request") }),
+        refusal: Some(Refusal { kind: Kind::Http, function: "refuse_request", is_first: true }),
         ..export("proxy_on_request_headers", 3, true, context(&["on_request_headers", "on_request_body"]))
     },
     export("proxy_on_request_body", 3, true, context(&["on_request_body"])),
@@ -111,11 +128,16 @@ pub(crate) const EXPORTS: &[Export] = &[
 
 impl Export {
     pub(crate) fn is_needed_in(&self, members: &[Member]) -> bool {
-        let refuses = |refusal: &Refusal| {
-            let (has, has_others) = kinds(members, refusal.kind);
-            has_others && (has || refusal.function.is_some())
-        };
-        members.iter().any(|member| self.is_needed_by(&member.filter)) || self.refusal.as_ref().is_some_and(refuses)
+        members.iter().any(|member| self.is_needed_by(&member.filter)) || self.refuses_in(members)
+    }
+
+    /// Whether filters of the other kind refuse streams in this callback. A filter of requests that
+    /// decides nothing has no reason to refuse connections.
+    pub(crate) fn refuses_in(&self, members: &[Member]) -> bool {
+        let Some(refusal) = &self.refusal else { return false };
+        let is = |member: &Member| member.filter.context.kind == refusal.kind;
+        let decides = |member: &Member| refusal.kind == Kind::Http || member.filter.has(&[], DECISIONS);
+        members.iter().any(|member| !is(member) && decides(member)) && (refusal.is_first || !members.iter().any(is))
     }
 
     fn is_needed_by(&self, filter: &Filter) -> bool {
@@ -141,9 +163,15 @@ impl Export {
             Calls::Initialize => "sdk::initialize()".to_owned(),
             Calls::Sdk => {
                 let own = self.name.trim_start_matches("proxy_");
-                let refusal = self.refusal.as_ref().filter(|refusal| !kinds(members, refusal.kind).0);
-                let function = refusal.and_then(|refusal| refusal.function).unwrap_or(own);
+                let is = |member: &Member, kind| member.filter.context.kind == kind;
+                let refusal = self.refusal.as_ref();
+                let refusal = refusal.filter(|refusal| !members.iter().any(|member| is(member, refusal.kind)));
+                let function = refusal.map_or(own, |refusal| refusal.function);
                 let arguments = self.names().join(", ");
+                // A module without filters of connections stores nothing about them.
+                if refusal.is_some_and(|refusal| refusal.kind == Kind::Tcp) {
+                    return format!("sdk::exports::{function}()");
+                }
                 if is_stateless(members) {
                     format!("CONTEXTS.with(|contexts| contexts.{function}({arguments}))")
                 } else {
@@ -177,12 +205,6 @@ impl Export {
 /// Whether the only filter of a module has no state: then no contexts are stored.
 pub(crate) fn is_stateless(members: &[Member]) -> bool {
     members.first().is_some_and(|member| member.filter.is_stateless())
-}
-
-/// Whether a module has filters of this kind, and of the other.
-fn kinds(members: &[Member], kind: Kind) -> (bool, bool) {
-    let is = |member: &Member| member.filter.context.kind == kind;
-    (members.iter().any(is), !members.iter().all(is))
 }
 
 /// The number of arguments of every native export.

@@ -64,7 +64,7 @@ use proc_macro::TokenStream;
 /// | `proxy_on_request_headers`, `proxy_on_response_headers` | the headers or the body callback of that side |
 /// | `proxy_on_request_body`, `proxy_on_response_body` | the body callback of that side |
 /// | `proxy_on_request_trailers`, `proxy_on_response_trailers` | the trailers or the body callback of that side |
-/// | `proxy_on_new_connection`, `proxy_on_downstream_data`, `proxy_on_upstream_data` | the callback of [`StreamContext`](macro@stream_context) with that name |
+/// | `proxy_on_new_connection`, `proxy_on_downstream_data`, `proxy_on_upstream_data` | the callback of [`StreamContext`](macro@stream_context) with that name. Without a filter of connections, the first two of them pause connections that are sent to the module by mistake |
 /// | `proxy_on_downstream_connection_close`, `proxy_on_upstream_connection_close` | `on_downstream_close`, `on_upstream_close` |
 ///
 /// The host does not call what is not exported, so a filter pays only for the callbacks it has. (A

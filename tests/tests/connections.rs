@@ -349,6 +349,48 @@ fn a_filter_of_requests_refuses_connections_and_names_its_filter_chain(mut host:
     assert!(connection.messages()[0].contains("move it to the `http_filters`"), "{connection}");
 }
 
+/// A module without filters of connections pauses them, and logs one line.
+macro_rules! http_only {
+    ($($name:ident: $guest:literal $root_id:literal)*) => {
+        mod a_module_of_requests_only_forwards_no_byte_of_a_connection {
+            use super::pauses;
+            use proxy_filter_host::Host;
+
+            $(
+                #[proxy_filter_host::test(guest = $guest)]
+                fn $name(host: Host) {
+                    pauses(host, $root_id);
+                }
+            )*
+        }
+    };
+}
+
+http_only! {
+    without_state: "stateless" ""
+    without_state_and_with_bodies: "stateless_body" ""
+    with_state: "streams" ""
+    with_async_functions: "exchanges" ""
+    with_several_filters: "two_roots" "stamp"
+    of_one_type: "one_type" ""
+    that_sees_only_responses: "add_header" ""
+    under_the_open_policy: "add_header_open" ""
+}
+
+fn pauses(mut host: Host, root_id: &str) {
+    host.root_id(root_id);
+    host.tcp();
+    let connections =
+        [host.connect().send("GET /secret").upstream_sends("banner").play(), host.connect().send("x").play()];
+    for connection in &connections {
+        assert_eq!(connection.upstream(), None, "{connection}");
+        assert_eq!(connection.client().text(), "", "{connection}");
+    }
+    let lines: Vec<_> = connections.iter().flat_map(Connection::messages).collect();
+    let lines: Vec<_> = lines.into_iter().filter(|line| line.contains("http_filters")).collect();
+    assert_eq!(lines, ["filters HTTP, not TCP: list it in http_filters"]);
+}
+
 #[proxy_filter_host::test(guest = "two_kinds")]
 fn a_filter_of_connections_refuses_requests_and_names_its_filter_chain(mut host: Host) {
     host.root_id("shout");

@@ -10,6 +10,9 @@ const ALWAYS: [&str; 3] = ["_initialize", "proxy_abi_version_0_2_1", "proxy_on_m
 /// The callbacks of a context's life, which a filter without state does not export.
 const LIFE: [&str; 2] = ["proxy_on_context_create", "proxy_on_delete"];
 
+/// The callbacks in which a module that filters only requests refuses connections.
+const REFUSES_CONNECTIONS: [&str; 2] = ["proxy_on_new_connection", "proxy_on_downstream_data"];
+
 fn report(package: &str, guest: Option<&str>) -> ModuleReport {
     let path = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), package, guest).unwrap();
     ModuleReport::read(&std::fs::read(path).unwrap()).unwrap()
@@ -24,7 +27,12 @@ fn exports(callbacks: &[&str]) -> Vec<String> {
 }
 
 fn stateless_exports(callbacks: &[&str]) -> Vec<String> {
-    let mut exports: Vec<String> = ALWAYS.iter().chain(callbacks).map(|name| (*name).to_owned()).collect();
+    let has = |parts: [&str; 2]| callbacks.iter().any(|name| parts.iter().any(|part| name.contains(part)));
+    let filters_requests = has(["_on_request_", "_on_response_"]);
+    let filters_connections = has(["_connection", "stream_data"]);
+    let refuses: &[&str] = if filters_requests && !filters_connections { &REFUSES_CONNECTIONS } else { &[] };
+    let mut exports: Vec<String> =
+        ALWAYS.iter().chain(refuses).chain(callbacks).map(|name| (*name).to_owned()).collect();
     exports.sort_unstable();
     exports
 }

@@ -168,7 +168,8 @@ impl LocalReply {
 #[cold]
 #[inline(never)]
 fn warn(name: &[u8], why: &str) {
-    let mut line = Line::of(current::callback(), current::context_id());
+    let mut line = Line::new();
+    line.push_callback(current::callback(), current::context_id());
     line.push(" made a local reply that cannot be sent as it is: ");
     if !name.is_empty() {
         line.push("header \"");

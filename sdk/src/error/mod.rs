@@ -177,7 +177,8 @@ impl Error {
     #[cold]
     #[inline(never)]
     pub(crate) fn report(&self, level: LogLevel, callback: Callback, context_id: u32, consequence: &str, status: u32) {
-        let mut line = Line::of(callback, context_id);
+        let mut line = Line::new();
+        line.push_callback(callback, context_id);
         line.push(" failed: ");
         self.write_to(&mut line);
         line.push(consequence);

@@ -1,5 +1,6 @@
 //! Callbacks of connections: their beginning, the data of both directions, and their ends.
 
+use crate::abi::log_level::LogLevel;
 use crate::current::Callback;
 use crate::dispatch::contexts::Contexts;
 use crate::dispatch::failure::{CONTINUE, Close, Refusal};
@@ -9,10 +10,12 @@ use crate::engine::callbacks::CallbackSet;
 use crate::engine::held::Held;
 use crate::engine::life::{Http, wrong_kind};
 use crate::error::Result;
+use crate::log;
 use crate::plugin::registration::NewContext;
 use crate::tcp::StreamContext;
 use crate::tcp::data::{DownstreamData, UpstreamData};
 use crate::tcp::status::{NetworkFilterStatus, PeerType};
+use std::cell::Cell;
 
 /// `proxy_on_new_connection`.
 #[inline]
@@ -100,6 +103,25 @@ where
 {
     let Some(stream) = contexts.stream(context_id) else { return CONTINUE };
     run::decide(contexts, Callback::REQUEST_HEADERS, context_id, stream, Refusal::Reply, |_| Err(wrong_kind::<Http>()))
+}
+
+/// `FilterStatus::StopIteration` of Envoy.
+const PAUSE: u32 = 1;
+
+/// `proxy_on_new_connection` and `proxy_on_downstream_data` of a module that has only filters of
+/// requests. The connection, which would otherwise be forwarded without the filter, stays paused.
+///
+/// Each module contains this function, so it neither formats nor allocates.
+#[cold]
+#[inline(never)]
+pub fn refuse_connection() -> u32 {
+    thread_local! {
+        static LOGGED: Cell<bool> = const { Cell::new(false) };
+    }
+    if !LOGGED.replace(true) {
+        log::write(LogLevel::Error, b"filters HTTP, not TCP: list it in http_filters");
+    }
+    PAUSE
 }
 
 /// Runs a callback that decides about the connection.

@@ -11,7 +11,9 @@ use crate::http::log_context::LogContext;
 ///
 /// Implement the callbacks that the filter needs, and put
 /// [`#[proxy_filter::context]`](macro@crate::context) on the implementation. The module then
-/// exports exactly these callbacks, and the host does not enter the module for the others.
+/// exports these callbacks, and the host does not enter the module for the others. If the filter is
+/// configured as a network filter by mistake, its connections stay paused, no byte of them is
+/// forwarded, and a log line says so.
 ///
 /// The host calls `on_create`, `on_request_headers`, `on_request_body` for each chunk, and
 /// `on_request_trailers` if the client sent trailers; then the same for the response. Envoy ends

@@ -15,15 +15,19 @@ impl Line {
         Self { bytes: [0; Self::CAPACITY], length: 0 }
     }
 
-    /// Creates a line that begins with its callback.
+    /// Appends a callback and its context.
+    #[inline]
+    pub(crate) fn push_callback(&mut self, callback: Callback, context_id: u32) {
+        self.push_numbered(callback.name(), " of context ", context_id);
+    }
+
+    /// Appends a text and a number, with a separator between them.
     #[cold]
     #[inline(never)]
-    pub(crate) fn of(callback: Callback, context_id: u32) -> Self {
-        let mut line = Self::new();
-        line.push(callback.name());
-        line.push(" of context ");
-        line.push_number(context_id);
-        line
+    pub(crate) fn push_numbered(&mut self, text: &str, separator: &str, number: u32) {
+        self.push(text);
+        self.push(separator);
+        self.push_number(number);
     }
 
     #[inline]
@@ -33,10 +37,11 @@ impl Line {
 
     #[inline(never)]
     pub(crate) fn push_bytes(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            let Some(slot) = self.bytes.get_mut(self.length) else { return };
-            *slot = *byte;
-            self.length += 1;
+        let room = self.bytes.get_mut(self.length..).unwrap_or_default();
+        let fits = room.len().min(bytes.len());
+        self.length += fits;
+        if let (Some(room), Some(bytes)) = (room.get_mut(..fits), bytes.get(..fits)) {
+            room.copy_from_slice(bytes);
         }
     }
 
@@ -46,7 +51,8 @@ impl Line {
         if number > 9 {
             self.push_number(number / 10);
         }
-        self.push_bytes(&[b'0' + (number % 10) as u8]);
+        let digit = (number % 10) as usize;
+        self.push_bytes(b"0123456789".get(digit..=digit).unwrap_or_default());
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

@@ -12,21 +12,21 @@ use std::panic::PanicHookInfo;
 /// It neither allocates nor formats: the module may be out of memory, and every module contains
 /// this code.
 fn report(info: &PanicHookInfo<'_>) {
-    let mut line = Line::of(current::callback(), current::context_id());
+    let mut line = Line::new();
+    line.push_callback(current::callback(), current::context_id());
     line.push(" panicked at ");
     if let Some(location) = info.location() {
-        line.push(location.file());
-        line.push(":");
-        line.push_number(location.line());
-        line.push(":");
-        line.push_number(location.column());
+        line.push_numbered(location.file(), ":", location.line());
+        line.push_numbered("", ":", location.column());
     }
     line.push(": ");
     let payload = info.payload();
-    line.push(match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(message), _) => message,
-        (_, Some(message)) => message,
-        _ => "no message",
+    line.push(if let Some(message) = payload.downcast_ref::<&str>() {
+        message
+    } else if let Some(message) = payload.downcast_ref::<String>() {
+        message
+    } else {
+        "no message"
     });
     log::write(LogLevel::Critical, line.as_bytes());
 }

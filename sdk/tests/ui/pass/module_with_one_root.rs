@@ -48,6 +48,9 @@ fn main() {
             "proxy_on_vm_start",
             "proxy_on_configure",
             "proxy_on_context_create",
+            // These two refuse connections: the plugin belongs into another chain.
+            "proxy_on_new_connection",
+            "proxy_on_downstream_data",
             "proxy_on_response_headers",
             "proxy_on_response_body",
             "proxy_on_response_trailers",

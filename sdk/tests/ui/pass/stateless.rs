@@ -52,6 +52,9 @@ fn main() {
         [
             "proxy_abi_version_0_2_1",
             "_initialize",
+            // These two refuse connections: the plugin belongs into another chain.
+            "proxy_on_new_connection",
+            "proxy_on_downstream_data",
             "proxy_on_request_trailers",
             "proxy_on_response_metadata",
             "proxy_on_log"

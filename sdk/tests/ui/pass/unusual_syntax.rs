@@ -96,6 +96,9 @@ fn main() {
             "proxy_abi_version_0_2_1",
             "_initialize",
             "proxy_on_context_create",
+            // These two refuse connections: the plugin belongs into another chain.
+            "proxy_on_new_connection",
+            "proxy_on_downstream_data",
             "proxy_on_request_headers",
             "proxy_on_response_headers",
             "proxy_on_done",
