@@ -1,8 +1,8 @@
 //! The command `proxy-filter`: creates, checks, runs, serves and packages proxy filters.
 
+mod check;
 mod completions;
 mod demo;
-mod inspect;
 mod module;
 mod new;
 mod output;
@@ -52,12 +52,12 @@ enum When {
 enum Command {
     /// Create a project that builds, tests and serves at once.
     New(new::Arguments),
+    /// Check in which hosts a module loads, and what its size and memory are spent on.
+    Check(check::Arguments),
     /// Run exchanges through a module: from flags or from a script.
     Run(run::Arguments),
     /// Start a module with a configuration, and report whether it accepts the configuration.
     Validate(validate::Arguments),
-    /// List the size, the imports and the exports of a module.
-    Inspect(inspect::Arguments),
     /// Print Envoy's `stats_tags` for a metric with labels.
     StatsTags(stats_tags::Arguments),
     /// Build an example of this repository, and run an exchange that shows its effect.
@@ -77,9 +77,9 @@ fn main() -> ExitCode {
     let json = cli.json;
     let done = match cli.command {
         Command::New(arguments) => new::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments, json),
         Command::Run(arguments) => run::run(&arguments, json),
         Command::Validate(arguments) => validate::run(&arguments, json),
-        Command::Inspect(arguments) => inspect::run(&arguments, json),
         Command::StatsTags(arguments) => stats_tags::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command()),

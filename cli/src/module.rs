@@ -2,6 +2,7 @@
 
 use crate::output::{Failure, Result, progress};
 use clap::{Args, ValueHint};
+use proxy_filter_host::__private::build_modules;
 use proxy_filter_host::build_guest;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -91,10 +92,52 @@ impl ModuleArgument {
         }
         Module::read(build(&path)?)
     }
+
+    /// The directory of the package, unless the argument is a file.
+    pub(crate) fn package(&self) -> Option<&Path> {
+        let path = self.module.as_deref().unwrap_or_else(|| Path::new("."));
+        path.is_dir().then_some(path)
+    }
+
+    /// Builds the package with the names of its functions, beside the usual build.
+    ///
+    /// # Errors
+    /// Fails if the argument is a file, or if the package cannot be built.
+    pub(crate) fn load_with_names(&self) -> Result<Module> {
+        let directory = self.package().ok_or_else(|| {
+            Failure::usage("only a package can be built with names: name the directory with its Cargo.toml")
+        })?;
+        let (package, workspace) = found(directory)?;
+        progress("Building", format!("{package} with names"));
+        let target = workspace.join("target").join("proxy-filter-names");
+        let arguments = ["--release", "--package", &package, "--lib", "--target-dir", &target.display().to_string()];
+        let messages = build_modules(
+            directory,
+            &arguments.map(str::to_owned),
+            &[("CARGO_PROFILE_RELEASE_STRIP", "none"), ("CARGO_PROFILE_RELEASE_DEBUG", "none")],
+        );
+        let messages = messages.map_err(|error| Failure::work(error.to_string()))?;
+        let files = messages.iter().filter_map(|message| message.get("filenames")?.as_array()).flatten();
+        let module = files.filter_map(Value::as_str).rfind(|file| Path::new(file).extension() == Some("wasm".as_ref()));
+        Module::read(module.ok_or_else(|| Failure::work(format!("the library of {package} is no cdylib")))?)
+    }
 }
 
 /// Builds the package in a directory, and returns the path of its module.
 pub(crate) fn build(directory: &Path) -> Result<PathBuf> {
+    let (package, _) = found(directory)?;
+    progress("Building", format!("{package} for wasm32-unknown-unknown"));
+    let built = build_guest(directory, &package, None);
+    built.map_err(|error| Failure::work(error.to_string()))
+}
+
+/// The root of the workspace that a package belongs to.
+pub(crate) fn workspace_root(directory: &Path) -> Result<PathBuf> {
+    Ok(found(directory)?.1)
+}
+
+/// The name of the package in a directory, and the root of its workspace.
+fn found(directory: &Path) -> Result<(String, PathBuf)> {
     let manifest = directory.join("Cargo.toml");
     if !manifest.is_file() {
         let found = directory.display();
@@ -102,18 +145,10 @@ pub(crate) fn build(directory: &Path) -> Result<PathBuf> {
             "{found} has no Cargo.toml: name a .wasm file or a package, or create one with `proxy-filter new`"
         )));
     }
-    let package = package_of(&manifest)?;
-    progress("Building", format!("{package} for wasm32-unknown-unknown"));
-    let built = build_guest(directory, &package, None);
-    built.map_err(|error| Failure::work(error.to_string()))
-}
-
-/// The name of the package of a manifest.
-fn package_of(manifest: &Path) -> Result<String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let output = cargo
         .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
-        .arg(manifest)
+        .arg(&manifest)
         .output()
         .map_err(|error| Failure::work(format!("cargo could not be started: {error}")))?;
     if !output.status.success() {
@@ -127,8 +162,10 @@ fn package_of(manifest: &Path) -> Result<String> {
         path.is_some_and(|path| Path::new(path).canonicalize().is_ok_and(|path| path == wanted))
     });
     let name = named.and_then(|package| package.get("name")).and_then(Value::as_str);
-    name.map(str::to_owned).ok_or_else(|| {
+    let name = name.map(str::to_owned).ok_or_else(|| {
         let found = manifest.display();
         Failure::work(format!("{found} is a workspace without a package: name the directory of one of its packages"))
-    })
+    })?;
+    let root = metadata.get("workspace_root").and_then(Value::as_str).unwrap_or_default();
+    Ok((name, PathBuf::from(root)))
 }

@@ -10,6 +10,8 @@ pub(crate) const TITLE: Style = Style::new().bold();
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 /// A failure.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// Something that works, and could be better.
+pub(crate) const WARN: Style = AnsiColor::Yellow.on_default();
 /// A name.
 pub(crate) const NAME: Style = AnsiColor::Cyan.on_default();
 

@@ -49,7 +49,7 @@ fn each_outcome_has_its_exit_code() {
 #[test]
 fn a_file_that_is_no_module_fails_the_check() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    assert!(fails(1, &["inspect", manifest]).contains("is not a wasm module"));
+    assert!(fails(1, &["check", manifest]).contains("is not a wasm module"));
 }
 
 #[test]
@@ -79,19 +79,19 @@ fn colours_follow_the_rules_of_the_ecosystem() {
 }
 
 #[test]
-fn inspect_lists_imports_and_exports() {
+fn imports_and_exports_are_listed() {
     let module = example("http_config");
-    assert!(ok(&["inspect", &module]).contains("exports: _initialize"));
-    let report: Value = serde_json::from_str(&ok(&["inspect", &module, "--json"])).unwrap();
+    assert!(ok(&["check", &module]).contains("exports: _initialize"));
+    let report: Value = serde_json::from_str(&ok(&["check", &module, "--json"])).unwrap();
     assert!(report["imports"].as_array().unwrap().iter().any(|name| name == "env.proxy_log"), "{report}");
 }
 
 #[test]
 fn a_package_is_built_and_its_module_used() {
     let package = common::repository().join("examples/http_config");
-    assert!(ok(&["inspect", package.to_str().unwrap()]).contains("exports: _initialize"));
+    assert!(ok(&["check", package.to_str().unwrap()]).contains("exports: _initialize"));
     let empty = tempfile::tempdir().unwrap();
-    assert!(fails(3, &["inspect", empty.path().to_str().unwrap()]).contains("has no Cargo.toml"));
+    assert!(fails(3, &["check", empty.path().to_str().unwrap()]).contains("has no Cargo.toml"));
 }
 
 #[test]

@@ -87,7 +87,7 @@ pub use host::{ConnectionBuilder, Host, RequestBuilder};
 pub use message::{Body, Fields, Protocol, Received, Reply, Request};
 #[cfg(feature = "wasmtime")]
 pub use metered::{Metered, Spent};
-pub use module::ModuleReport;
+pub use module::{ForeignImport, ModuleReport};
 pub use not_played::NotPlayed;
 pub use outcome::Outcome;
 pub use proxy_filter_macros::test;

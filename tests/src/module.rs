@@ -1,44 +1,67 @@
 //! What a module's file says about it.
 
+use crate::embedded::{Verdict, judge};
+use crate::engine::Module;
 use std::fmt;
-use wasmi::{Engine, ExternType, Module};
 
-/// The imports and exports of a module, and its size.
+/// The size, the imports and the exports of a module, and whether Envoy loads it.
 ///
 /// ```
 /// # fn f(bytes: &[u8]) -> Result<(), String> {
 /// let report = proxy_filter_host::ModuleReport::read(bytes)?;
 /// println!("{} bytes, imports {:?}", report.size, report.imports);
+/// if let Some(why) = &report.refusal {
+///     println!("Envoy does not load it: {why}");
+/// }
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ModuleReport {
     /// The bytes of the file.
     pub size: usize,
+    /// The version of the ABI that the module implements, for example `0.2.1`; `None` if it exports
+    /// no `proxy_abi_version_…`.
+    pub abi: Option<String>,
     /// The imported functions as `module.name`, sorted.
     pub imports: Vec<String>,
     /// The exported functions, sorted.
     pub exports: Vec<String>,
+    /// Why Envoy 1.40 does not load the module, in Envoy's words, with the cause and what to do;
+    /// `None` if Envoy loads it. Nothing of the module is run.
+    pub refusal: Option<String>,
+    /// The imports that Envoy does not offer.
+    pub foreign: Vec<ForeignImport>,
+}
+
+/// An import that is no function of Proxy-Wasm or WASI preview 1 in Envoy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ForeignImport {
+    /// The import as `module.name`.
+    pub name: String,
+    /// Which language, tool or crate makes modules with such an import.
+    pub cause: String,
+    /// How to build a module without it.
+    pub remedy: String,
 }
 
 impl ModuleReport {
     /// Reads a module.
     ///
     /// # Errors
-    /// The bytes are not a valid module.
+    /// The bytes are not a module, or are a component. Whether the module is valid is a part of
+    /// [`refusal`](Self::refusal).
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        let module = Module::new(&Engine::default(), bytes).map_err(|error| error.to_string())?;
-        let mut imports: Vec<_> =
-            module.imports().map(|import| format!("{}.{}", import.module(), import.name())).collect();
-        let mut exports: Vec<_> = module
-            .exports()
-            .filter(|export| matches!(export.ty(), ExternType::Func(_)))
-            .map(|export| export.name().to_owned())
-            .collect();
+        let (module, version) = Module::read_any(bytes)?;
+        let (mut imports, mut exports) = module.functions();
         imports.sort_unstable();
         exports.sort_unstable();
-        Ok(Self { size: bytes.len(), imports, exports })
+        let Verdict { refusal, foreign } = judge(bytes, &module);
+        let foreign = foreign.into_iter().map(|[name, cause, remedy]| ForeignImport { name, cause, remedy }).collect();
+        let abi = version.map(|version| version.to_string());
+        Ok(Self { size: bytes.len(), abi, imports, exports, refusal, foreign })
     }
 }
 

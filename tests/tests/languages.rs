@@ -6,93 +6,10 @@
 //! the tests with `--include-ignored` fail.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
+#[path = "support/toolchains.rs"]
+mod toolchains;
+
 use proxy_filter_host::Host;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Mutex;
-
-/// One build at a time: they share caches, and each uses all processors.
-static BUILDING: Mutex<()> = Mutex::new(());
-
-fn here() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn sources(language: &str) -> PathBuf {
-    here().join("modules").join(language)
-}
-
-/// Returns a tool of `target/toolchains`. A missing tool fails the test.
-fn tool(path: &str) -> PathBuf {
-    let tool = here().parent().unwrap().join("target/toolchains").join(path);
-    assert!(tool.exists(), "NOT RUN: there is no {}. `.ci/run tests` installs it", tool.display());
-    tool
-}
-
-/// Runs a compiler, which writes a module.
-fn compile(language: &str, build: impl FnOnce(&Path) -> Command) -> PathBuf {
-    let _one = BUILDING.lock();
-    let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("filter_{language}.wasm"));
-    let mut command = build(&module);
-    command.current_dir(sources(language));
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));
-    module
-}
-
-fn zig(compiler: &str, language: &str, source: &str, flags: &[&str]) -> PathBuf {
-    let packages = tool("python");
-    compile(language, |module| {
-        let mut command = Command::new("python3");
-        command.args(["-m", "ziglang", compiler, "-target", "wasm32-wasi", "-mexec-model=reactor", "-Os"]);
-        command.args(flags).arg("-o").arg(module).arg(source).env("PYTHONPATH", &packages);
-        for cache in ["ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"] {
-            command.env(cache, packages.with_file_name("zig-cache"));
-        }
-        command
-    })
-}
-
-fn c() -> PathBuf {
-    zig("cc", "c", "filter.c", &[])
-}
-
-fn cpp() -> PathBuf {
-    zig("c++", "cpp", "filter.cc", &["-fno-exceptions"])
-}
-
-fn go() -> PathBuf {
-    let go = tool("python/go/bin/go");
-    compile("go", |module| {
-        let mut command = Command::new(&go);
-        command.args(["build", "-buildmode=c-shared", "-o"]).arg(module).arg(".");
-        command.envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("GOTOOLCHAIN", "local"), ("GOPROXY", "off")]);
-        command.env("GOCACHE", tool("python").with_file_name("go-cache"));
-        command
-    })
-}
-
-fn assemblyscript() -> PathBuf {
-    let compiler = tool("npm/node_modules/assemblyscript/bin/asc.js");
-    compile("assemblyscript", |module| {
-        let mut command = Command::new("node");
-        command.arg(&compiler).args(["filter.ts", "--runtime", "incremental", "--use", "abort=filter/abort", "-O"]);
-        command.arg("--outFile").arg(module);
-        command
-    })
-}
-
-fn rust() -> PathBuf {
-    const TARGET: &str = "wasm32-wasip1";
-    let added = Command::new("rustup").args(["target", "add", TARGET]).output().unwrap();
-    assert!(added.status.success(), "NOT RUN: rustup has no {TARGET}: {}", String::from_utf8_lossy(&added.stderr));
-    compile("rust", |module| {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(["rustc", "--release", "--target", TARGET, "--package", "proxy-filter-wasi-guest", "--lib", "--"]);
-        command.arg("--emit").arg(format!("link={}", module.display()));
-        command
-    })
-}
 
 /// Asserts the behaviour that all of the filters share.
 fn greets(mut host: Host, language: &str) {
@@ -127,7 +44,7 @@ macro_rules! languages {
             #[test]
             #[ignore = "needs the compilers of target/toolchains"]
             fn embedded() {
-                let module = std::fs::read(super::$language()).unwrap();
+                let module = std::fs::read(crate::toolchains::$language()).unwrap();
                 greets(Host::for_module(&module), $name);
                 fails(Host::for_module(&module), $last_words);
             }
@@ -136,7 +53,7 @@ macro_rules! languages {
             #[test]
             #[ignore = "needs the compilers of target/toolchains"]
             fn wasmtime() {
-                let module = std::fs::read(super::$language()).unwrap();
+                let module = std::fs::read(crate::toolchains::$language()).unwrap();
                 let host = || Host::for_module_on(proxy_filter_host::Engine::Wasmtime, &module);
                 greets(host(), $name);
                 fails(host(), $last_words);
@@ -147,7 +64,7 @@ macro_rules! languages {
             #[ignore = "needs an Envoy, and the compilers of target/toolchains"]
             fn envoy() {
                 use proxy_filter_host::{__private::module_in_envoy, Engine};
-                let module = super::$language();
+                let module = crate::toolchains::$language();
                 module_in_envoy(Engine::default(), &module, |host| greets(host, $name));
                 module_in_envoy(Engine::default(), &module, |host| fails(host, $last_words));
             }

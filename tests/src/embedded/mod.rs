@@ -50,7 +50,7 @@ mod waiting;
 mod wasi;
 mod wire;
 
-pub(crate) use vm::Guest;
+pub(crate) use vm::{Guest, Verdict, judge};
 
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::message::Request;

@@ -4,11 +4,12 @@ use super::abi::{self, Native, NativeExports};
 use super::functions::Functions;
 #[cfg(feature = "wasmtime")]
 use super::meter::Meter;
+use super::process::Process;
 use super::root::Stage;
 use super::state::Permission;
 use super::{emscripten, older, rpc, wasi};
 use crate::engine::abi::Version;
-use crate::engine::{self, Engine, Import, Instance, Trap};
+use crate::engine::{self, Engine, Import, Instance, Trap, WireType};
 use crate::record::Event;
 use proxy_filter::__private::{Export, Module as NativeModule};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -184,6 +185,26 @@ fn offered(functions: &Arc<Functions>, version: Version) -> Vec<Import> {
     all.extend(emscripten::imports(functions));
     all.extend(wasi::imports(functions));
     all
+}
+
+/// What a host says about a module's file.
+pub(crate) struct Verdict {
+    pub(crate) refusal: Option<String>,
+    pub(crate) foreign: Vec<[String; 3]>,
+}
+
+/// Checks a module against everything that Envoy offers.
+pub(crate) fn judge(bytes: &[u8], module: &engine::Module) -> Verdict {
+    let mut offers = offered(&Arc::new(Functions::new(&Process::default(), 0)), module.version);
+    // This host has no names to resolve, and refuses to run a module with this import.
+    offers.push(Import {
+        module: "env",
+        name: "envoy_resolve_dns",
+        parameters: vec![WireType::I32; 3],
+        returns: true,
+        call: Box::new(|_, _| Ok(0)),
+    });
+    Verdict { refusal: engine::refusal(bytes, &offers), foreign: engine::foreign(module, &offers) }
 }
 
 /// Native code of a module on a thread of its own, where its thread-local state is that of one VM.

@@ -82,6 +82,11 @@ fn imports(module: &Module, offered: &[Import]) -> Result<(), String> {
     Err(report)
 }
 
+/// The imports that the host does not offer.
+pub(super) fn missing<'a>(module: &'a Module, offered: &'a [Import]) -> impl Iterator<Item = &'a Imported> {
+    module.imports.iter().filter(|import| matches!(fault(import, offered), Some(Fault::Missing(_))))
+}
+
 fn fault<'a>(import: &'a Imported, offered: &[Import]) -> Option<Fault<'a>> {
     match &import.kind {
         Kind::Function(wants) => {

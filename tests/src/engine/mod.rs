@@ -35,6 +35,26 @@ pub enum Engine {
     Counting,
 }
 
+/// Why Envoy does not load a module, with the causes and what to do.
+pub(crate) fn refusal(bytes: &[u8], offered: &[Import]) -> Option<String> {
+    let invalid = || module::invalid(bytes).map(|error| format!("Failed to load Wasm bytecode: {error}"));
+    let module = match Module::read(bytes) {
+        Ok(module) => module,
+        Err(unread) => return Some(unread),
+    };
+    invalid().or_else(|| check::module(&module, offered).err())
+}
+
+/// The imports that are not offered: of each its name, why a module has it, and what to do.
+pub(crate) fn foreign(module: &Module, offered: &[Import]) -> Vec<[String; 3]> {
+    check::missing(module, offered)
+        .map(|import| {
+            let (cause, remedy) = remedy::of(&[import], module.version).into_iter().next().unwrap_or_default();
+            [import.to_string(), cause, remedy]
+        })
+        .collect()
+}
+
 /// Loads a module with the checks and the messages of Envoy, and links it. Nothing of it has run
 /// yet, except a start section.
 pub(crate) fn load(

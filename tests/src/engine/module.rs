@@ -102,6 +102,13 @@ const SHARED: u8 = 0x02;
 impl Module {
     /// Reads the sections of a module that say what it is; the code is passed over.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
+        let (module, marker) = Self::read_any(bytes)?;
+        if marker.is_some() { Ok(module) } else { Err(without_marker(&module.exports)) }
+    }
+
+    /// Reads a module that may have no marker, and returns the version of its marker. Without one,
+    /// the module is taken for one of the latest version.
+    pub(crate) fn read_any(bytes: &[u8]) -> Result<(Self, Option<Version>), String> {
         let mut reader = Reader::default();
         let parsed = reader.read(bytes);
         if reader.component {
@@ -111,9 +118,20 @@ impl Module {
         let exports = reader.exports()?;
         // The first one counts, whatever follows. Only functions are looked at.
         let functions = || exports.iter().filter(|(_, kind)| matches!(kind, Kind::Function(_)));
-        let version = functions().find_map(|(name, _)| Version::of_marker(name));
-        let version = version.ok_or_else(|| without_marker(&exports))?;
-        Ok(Self { version, imports: reader.imports, exports, memories: reader.memories, shared: reader.shared })
+        let marker = functions().find_map(|(name, _)| Version::of_marker(name));
+        let version = marker.unwrap_or_default();
+        let module =
+            Self { version, imports: reader.imports, exports, memories: reader.memories, shared: reader.shared };
+        Ok((module, marker))
+    }
+
+    /// The imported functions as `module.name`, and the names of the exported ones, in the order of
+    /// the file.
+    pub(crate) fn functions(&self) -> (Vec<String>, Vec<String>) {
+        let is_function = |kind: &Kind| matches!(kind, Kind::Function(_));
+        let imports = self.imports.iter().filter(|import| is_function(&import.kind)).map(ToString::to_string);
+        let exports = self.exports.iter().filter(|(_, kind)| is_function(kind)).map(|(name, _)| name.clone());
+        (imports.collect(), exports.collect())
     }
 
     /// The name of the memory that the host reads and writes, if the module exports one: the last,
