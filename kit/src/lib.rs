@@ -21,6 +21,8 @@ pub mod cache;
 pub mod circuit_breaker;
 #[cfg(feature = "client_address")]
 pub mod client_address;
+#[cfg(feature = "cors")]
+pub mod cors;
 #[cfg(feature = "edit")]
 pub mod edit;
 #[cfg(feature = "event_stream")]
@@ -39,6 +41,10 @@ pub mod rate_limit;
 pub mod request;
 #[cfg(feature = "retry")]
 pub mod retry;
+#[cfg(feature = "security_headers")]
+pub mod security_headers;
+#[cfg(feature = "signature")]
+pub mod signature;
 #[cfg(feature = "single_flight")]
 pub mod single_flight;
 #[cfg(feature = "trace")]
