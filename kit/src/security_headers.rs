@@ -1,4 +1,5 @@
-//! Security headers of responses: `strict-transport-security`, `content-security-policy` and others.
+//! Security headers of responses: `strict-transport-security`, `content-security-policy`, and
+//! others.
 //!
 //! ```
 //! use proxy_filter_kit::security_headers::{ContentSecurityPolicy, SecurityHeaders};
@@ -13,8 +14,8 @@
 //! // for (name, value) in &headers { response.replace(name, value)?; }
 //! ```
 //!
-//! Build the headers once, from the configuration. Values that a browser would ignore, or that would
-//! break the header, are refused.
+//! Build the headers once, from the configuration. Values that a browser would ignore, or that
+//! would break the header, are refused.
 //!
 //! Source: OWASP Secure Headers Project; RFC 6797; W3C Content Security Policy Level 3; WHATWG HTML
 //! and Fetch standards.

@@ -3,8 +3,8 @@
 use super::*;
 use crate::tests::Generator;
 
-/// The test suite of Signature Version 4, `tests/aws-signing-test-suite/v4` of `awslabs/aws-c-auth`:
-/// a name, flags (`n` normalises the path, `b` sends the hash of the body, `o` leaves the session
+/// The test suite of Signature Version 4, `tests/aws-signing-test-suite/v4` of
+/// `awslabs/aws-c-auth`: a name, flags (`n` normalises the path, `b` sends the hash of the body, `o` leaves the session
 /// token unsigned), the session token, the request, and the signatures in a header and in a URL.
 const SUITE: &str = include_str!("suite.txt");
 
