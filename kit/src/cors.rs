@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn preflight_requests_are_answered_for_what_they_ask() {
+    fn replies_to_preflight_requests_allow_the_requested_method_and_headers() {
         let cors = app()
             .method("PUT")
             .header("X-A")

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_set_once_and_can_be_left_out() {
+    fn a_header_is_set_once_and_can_be_omitted() {
         let headers = SecurityHeaders::new()
             .set("X-Frame-Options", "DENY")
             .set("x-frame-options", "SAMEORIGIN")

@@ -215,7 +215,7 @@ fn deterministic_signatures_are_created_as_in_the_rfc() {
 }
 
 #[test]
-fn what_is_signed_is_verified_with_every_algorithm_and_component() {
+fn created_signatures_are_accepted_with_every_algorithm_and_component() {
     let headers: Headers = vec![("x-a", "1"), ("X-A", " 2 "), ("x-d", "a=1, b=(1  2);c"), ("x-empty", "")];
     let request = Message::request("GET", "HTTPS", "Example.com:443", "/p/?a=b+c&d", &headers);
     let response = Message::response(404, &headers).to(&request);
