@@ -6,16 +6,17 @@
 #[path = "support/example.rs"]
 mod example;
 
-use example::{configure, for_each_example, root, services};
+use example::{bootstrap, configure, for_each_example, names_in, read, root, services};
 use proxy_filter::log::LogLevel;
 use proxy_filter_host::{Body, Host, MetadataSource, Outcome, Reply, build_guest};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 type Field = (&'static str, Vec<u8>);
 
-/// The headers on which an example decides, or that it sets, removes or reads.
+/// Headers that every example gets, besides those that it names.
 const HEADERS: [&str; 20] = [
     "authorization",
     "cookie",
@@ -39,6 +40,27 @@ const HEADERS: [&str; 20] = [
     "x-odd",
 ];
 
+/// The words of an example's code and configuration that may be names of headers: those of the list
+/// above, and words with hyphens. A header that an example starts to read is found here.
+fn names_of(example: &str) -> Vec<&'static str> {
+    let mut names = BTreeSet::new();
+    let source = root().join("examples").join(example).join("src");
+    let files = names_in(&source).into_iter().filter(|file| !["tests.rs", "test_key.pem"].contains(&file.as_str()));
+    let configurations = bootstrap(example).into_iter().map(|plugin| plugin.configuration);
+    for text in files.map(|file| read(&source.join(file))).chain(configurations) {
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for word in code.flat_map(|line| line.split('"').skip(1).step_by(2)) {
+            let is_name = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+            let has_hyphen = word.trim_matches('-').contains('-');
+            // Lengths are made by the client, and say what the body is.
+            if is_name && (has_hyphen || HEADERS.contains(&word)) && word != "content-length" {
+                names.insert(word.to_owned());
+            }
+        }
+    }
+    names.into_iter().map(|name| &*name.leak()).collect()
+}
+
 fn values() -> [Vec<u8>; 6] {
     let beyond_ascii = (0x80..=0xff).collect();
     [vec![], vec![0x80], vec![0xff, 0xfe], beyond_ascii, b"a\tb, c; d=\"e".to_vec(), vec![b'v'; 9_000]]
@@ -56,23 +78,33 @@ struct Form {
     without_authority: bool,
 }
 
-fn forms() -> Vec<Form> {
+/// The places of an odd field among the others, and with another of its name.
+fn places(field: &Field) -> [Form; 5] {
+    let (once, other) = (vec![field.clone()], |name| (name, b"1".to_vec()));
+    let beside = |(name, value): Field| (name, [&value[..1.min(value.len())], b"0"].concat());
+    [
+        Form { before: once.clone(), ..Form::default() },
+        Form { after: once.clone(), ..Form::default() },
+        Form {
+            before: [vec![other("x-first")], once.clone()].concat(),
+            after: vec![other("x-last")],
+            ..Form::default()
+        },
+        Form { after: vec![field.clone(), field.clone()], ..Form::default() },
+        Form { before: once.clone(), after: vec![beside(field.clone())], ..Form::default() },
+    ]
+}
+
+/// The forms for an example: each header that it names in each place, others in one place each.
+fn forms(example: &str) -> Vec<Form> {
     let mut forms = Vec::new();
-    for name in HEADERS {
+    let named = names_of(example);
+    for name in named.iter().copied().chain(HEADERS.into_iter().filter(|name| !named.contains(name))) {
         for value in values() {
-            let field = (name, value);
-            let once = vec![field.clone()];
-            let places = [
-                Form { after: once.clone(), ..Form::default() },
-                Form { before: once, ..Form::default() },
-                Form { after: vec![field.clone(), field], ..Form::default() },
-            ];
-            // Fields that identify the client are tried in each place.
-            let is_of_client = ["authorization", "x-api-key"].contains(&name);
-            let first = forms.len() % places.len();
-            for place in
-                places.into_iter().skip(if is_of_client { 0 } else { first }).take(if is_of_client { 3 } else { 1 })
-            {
+            let places = places(&(name, value));
+            let turn = forms.len() % places.len();
+            let (from, count) = if named.contains(&name) { (0, places.len()) } else { (turn, 1) };
+            for place in places.into_iter().skip(from).take(count) {
                 forms.push(Form { http2: forms.len().is_multiple_of(2), ..place });
             }
         }
@@ -192,17 +224,15 @@ fn fault(outcome: &Outcome) -> Option<&'static str> {
     }
 }
 
-/// Each form with two of the plain requests, in turn.
+/// Each form with one of the plain requests, in turn. The forms of a header come with all of them.
 fn pairs<'a>(plain: &'a [Plain], forms: &'a [Form]) -> impl Iterator<Item = (&'a Plain, &'a Form)> {
-    let second = plain.iter().cycle().skip(plain.len() / 2 + 1);
-    let both = plain.iter().cycle().zip(second).zip(forms);
-    both.flat_map(|((first, second), form)| [(first, form), (second, form)])
+    plain.iter().cycle().zip(forms)
 }
 
 #[test]
 fn no_odd_request_makes_an_example_trap_or_send_a_500() {
-    let forms = forms();
     for_each_example(|example| {
+        let forms = forms(example);
         let Some(mut host) = start(example, Services::Allow) else { return Vec::new() };
         let mut faults = Vec::new();
         let plain_requests = plain_requests();
@@ -218,9 +248,9 @@ fn no_odd_request_makes_an_example_trap_or_send_a_500() {
 
 #[test]
 fn no_odd_form_of_a_refused_request_is_forwarded() {
-    let forms = forms();
     let refused = AtomicUsize::new(0);
     for_each_example(|example| {
+        let forms = forms(example);
         let Some(mut host) = start(example, Services::Deny) else { return Vec::new() };
         let mut faults = Vec::new();
         let mut is_refused = |plain: &Plain| send(&mut host, plain, &Form::default()).unwrap().upstream().is_none();
@@ -239,14 +269,28 @@ fn no_odd_form_of_a_refused_request_is_forwarded() {
 }
 
 /// Responses of the upstream: each status with each odd field and each way to have a body or none.
-fn responses() -> Vec<Reply> {
-    let names = ["content-type", "content-encoding", "etag", "set-cookie", "location", "www-authenticate", "x-refused"];
+/// The fields that the example names are among them.
+fn responses(example: &str) -> Vec<Reply> {
+    let of_responses = ["etag", "set-cookie", "location", "www-authenticate", "x-refused"];
+    let mut names = names_of(example);
+    // What frames a message is made by the upstream.
+    names.retain(|name| !["transfer-encoding", "te", "keep-alive", "host"].contains(name));
+    names.extend(["content-type", "content-encoding"].into_iter().chain(of_responses));
+    names.sort_unstable();
+    names.dedup();
     let fields = names.into_iter().flat_map(|name| values().map(|value| (name, value)));
     let statuses = [200, 204, 304, 206, 404, 103, 503];
     let text = "{\"email\":\"a\",\"n\":1}\n";
     let mut replies = Vec::new();
     for (number, (name, value)) in fields.enumerate() {
-        let reply = Reply::new(statuses[number % statuses.len()]).header(name, &value).header(name, value);
+        let reply = Reply::new(statuses[number % statuses.len()]);
+        // First, last, between others, and repeated.
+        let reply = match number % 4 {
+            0 => reply.header(name, &value),
+            1 => reply.header("x-first", "1").header(name, &value),
+            2 => reply.header(name, &value).header("x-last", "1").header(name, b"0"),
+            _ => reply.header(name, &value).header(name, &value),
+        };
         let bodies = [
             reply.clone(),
             reply.clone().body(text),
@@ -264,8 +308,8 @@ fn responses() -> Vec<Reply> {
 
 #[test]
 fn no_odd_response_makes_an_example_trap_or_send_a_500() {
-    let responses = responses();
     for_each_example(|example| {
+        let responses = responses(example);
         let Some(mut host) = start(example, Services::Allow) else { return Vec::new() };
         let mut faults = Vec::new();
         for (number, reply) in responses.iter().enumerate() {
