@@ -220,6 +220,33 @@ fn every_file_and_item_on_the_page_of_the_architecture_exists() {
     assert!(files > 40 && items > 40, "the page names {files} files and {items} items: is it read right?");
 }
 
+/// Facts of a message, as fields of a struct would be named. `engine/message_state.rs` keeps them.
+const FACTS_OF_A_MESSAGE: [&str; 8] =
+    ["ended", "bodiless", "buffered", "held", "forwarded", "headers_paused", "length_removed", "trails"];
+
+#[test]
+fn the_state_of_a_message_has_no_second_record() {
+    let sdk = root().join("sdk/src");
+    let field = |code: &str, name: &str| {
+        code.match_indices(&format!("{name}: Cell<"))
+            .any(|(index, _)| !code[..index].ends_with(|before: char| before.is_alphanumeric() || before == '_'))
+    };
+    assert!(
+        field("struct Progress { ended: Cell<bool> }", "ended")
+            && !field("struct A { has_ended: Cell<bool> }", "ended")
+    );
+    for layer in ["engine", "callout", "http", "exchange", "future", "dispatch", "exports"] {
+        for path in sources(&sdk.join(layer)) {
+            let code = code(&path);
+            for fact in FACTS_OF_A_MESSAGE {
+                assert!(!field(&code, fact), "{}: `{fact}` is in the state of a message already", path.display());
+            }
+            let states = code.matches("MessageState::new()").count();
+            assert!(states == 0 || path.ends_with("engine/message_state.rs"), "{}: another state", path.display());
+        }
+    }
+}
+
 #[test]
 fn unsafe_code_is_in_sys_only_and_every_block_says_why() {
     for part in ["sdk/src", "macros/src", "tests/src", "examples"] {

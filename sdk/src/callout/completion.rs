@@ -1,7 +1,6 @@
 //! [`Callout`]: an operation that completes later, and its completion.
 
-use crate::engine::held::Part;
-use crate::engine::message_state::MessageState;
+use crate::engine::message_state::{MessageState, Part};
 use crate::error::Result;
 use crate::error::denial::Raw;
 use core::any::Any;

@@ -3,8 +3,7 @@
 use crate::callout::completion::{Callout, Completion, OnMessage};
 use crate::callout::ready;
 use crate::engine::callbacks::Declares;
-use crate::engine::held::Part;
-use crate::engine::message_state::MessageState;
+use crate::engine::message_state::{MessageState, Part};
 use crate::error::Result;
 use crate::error::denial::Raw;
 

@@ -9,8 +9,7 @@ use crate::dispatch::failure::{self, CONTINUE, Close, Refusal};
 use crate::dispatch::uses::{Uses, has};
 use crate::engine::callbacks::{CallbackSet, Callbacks};
 use crate::engine::effective;
-use crate::engine::held::{Held, Part};
-use crate::engine::message_state::MessageState;
+use crate::engine::message_state::{Facts, MessageState, Messages, Part};
 use crate::error::close::close;
 use crate::error::policy::FailurePolicy;
 use crate::plugin::registration::NewContext;
@@ -79,11 +78,11 @@ fn complete_stream<R: NewContext, A: Callout>(
                     close(StreamType::DOWNSTREAM);
                 }
                 failure::fail(callback, id, error, FailurePolicy::Closed, Refusal::Reply);
-                return end(&stream.request, &stream.response);
+                return end(&stream.messages);
             }
         };
-        let state = if part.is_request() { &stream.request } else { &stream.response };
-        if !state.held().has(part.held()) {
+        let state = if part.is_request() { &stream.messages.request } else { &stream.messages.response };
+        if !state.has(part.paused()) {
             // Something else has resumed the part already.
             return;
         }
@@ -98,7 +97,7 @@ fn complete_stream<R: NewContext, A: Callout>(
         if status == CONTINUE {
             release(part, state);
         } else if is_over {
-            end(&stream.request, &stream.response);
+            end(&stream.messages);
         }
     });
 }
@@ -106,9 +105,9 @@ fn complete_stream<R: NewContext, A: Callout>(
 /// The stream got a local reply or was denied. No further part is forwarded, and completions that
 /// pause a part of it do not run.
 #[inline]
-pub(crate) fn end(request: &MessageState, response: &MessageState) {
-    request.forward();
-    response.forward();
+pub(crate) fn end(messages: &Messages) {
+    messages.request.forward();
+    messages.response.forward();
 }
 
 /// The callbacks of connections.
@@ -130,11 +129,13 @@ fn refusal(part: Part, state: &MessageState) -> Refusal {
 /// Resumes a part, and with it the message unless another part is paused.
 #[inline]
 fn release(part: Part, state: &MessageState) {
-    let held = state.held().without(part.held());
-    state.hold(held);
-    if held == Held::NOTHING && ready::is_let_go_by_callback() {
+    state.clear(part.paused());
+    if state.has(Facts::PAUSED) {
+        return;
+    }
+    if ready::is_let_go_by_callback() {
         state.forward();
-    } else if held == Held::NOTHING {
+    } else {
         let stream = match part {
             Part::DownstreamData => StreamType::DOWNSTREAM,
             _ if part.is_request() => StreamType::HTTP_REQUEST,
@@ -144,10 +145,11 @@ fn release(part: Part, state: &MessageState) {
     }
 }
 
-/// Resumes a message if any part of it is paused.
+/// Resumes the message of an async function if any part of it is paused.
 #[inline]
 pub(crate) fn resume(state: &MessageState, stream: StreamType) {
-    if state.held() != Held::NOTHING {
+    if state.has(Facts::PAUSED) {
+        state.forward_bytes();
         resume_stream(state, stream);
     }
 }

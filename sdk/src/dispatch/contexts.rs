@@ -9,6 +9,7 @@ use crate::dispatch::{failure, wake};
 use crate::engine::callbacks::{CallbackSet, Callbacks};
 use crate::engine::effective;
 use crate::engine::life::Life;
+use crate::engine::message_state::Messages;
 use crate::engine::shared::{Shared, share};
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
@@ -118,7 +119,13 @@ impl<R: NewContext> Contexts<R> {
         if Uses::<R>::ROOTS {
             current::set_root_id(root);
         }
-        let mut context = self.root(root).and_then(Root::new_context);
+        let (stream, forgotten) = self.streams.insert(id, Stream::new);
+        if has::<R::Context>(USING_MESSAGE_STATE) {
+            stream.messages.reset();
+        }
+        let new_context = || self.root(root).and_then(Root::new_context);
+        let mut context =
+            if Uses::<R>::TASKS { Messages::create(&stream.messages, new_context) } else { new_context() };
         let mut failed = None;
         match &mut context {
             // The host still has the stream. Its callbacks refuse the stream, so that it is not
@@ -135,16 +142,11 @@ impl<R: NewContext> Contexts<R> {
             }
             Some(_) => {}
         }
-        let (stream, forgotten) = self.streams.insert(id, Stream::new);
         if failed.is_some() {
             stream.failed.set(failed);
         }
         if Uses::<R>::ROOTS {
             stream.root.set(root);
-        }
-        if has::<R::Context>(USING_MESSAGE_STATE) {
-            stream.request.reset();
-            stream.response.reset();
         }
         if let Ok(mut place) = stream.context.try_borrow_mut() {
             *place = context;

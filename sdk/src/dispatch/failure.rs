@@ -4,7 +4,7 @@ use crate::abi::stream_type::StreamType;
 use crate::current::Callback;
 use crate::engine::callbacks::{CallbackSet, Callbacks};
 use crate::engine::life::Life;
-use crate::engine::message_state::MessageState;
+use crate::engine::message_state::{Facts, MessageState};
 use crate::error::close::close;
 use crate::error::denial::{Denial, Raw};
 use crate::error::kind::ErrorKind;
@@ -41,7 +41,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// Returns how to deny a response after its headers callback has returned.
     pub(crate) fn of_response(state: &MessageState) -> Self {
-        if state.headers_paused.get() { Self::Reply } else { Self::Reset }
+        if state.has(Facts::NOT_FORWARDED) { Self::Reply } else { Self::Reset }
     }
 }
 

@@ -4,8 +4,7 @@ use crate::current::Callback;
 use crate::dispatch::failure::{CONTINUE, STOP};
 use crate::dispatch::uses::has;
 use crate::engine::callbacks::{CallbackSet, Callbacks};
-use crate::engine::held::Held;
-use crate::engine::message_state::MessageState;
+use crate::engine::message_state::{Facts, MessageState};
 use crate::error::denial::Raw;
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
@@ -96,30 +95,32 @@ pub(crate) fn headers<M: Message, C: Context + Callbacks>(
     state: &MessageState,
     end_of_stream: bool,
 ) -> Result<Raw> {
+    let keeps_state = has::<C>(M::BODY.union(CallbackSet::COMPLETIONS));
+    if keeps_state {
+        state.begin(end_of_stream);
+    }
+    let mut length = Facts::NONE;
     let mut status = FilterHeadersStatus::Continue;
     if has::<C>(M::HEADERS) {
         let (result, content_length) = M::headers(context, end_of_stream);
-        if has::<C>(M::BODY.union(CallbackSet::COMPLETIONS)) {
-            state.set_content_length(content_length);
+        if keeps_state {
+            length = Facts::of_length(content_length);
         }
-        status = result?;
+        // Only a body callback needs it after a failure.
+        status = if has::<C>(M::BODY) { result.inspect_err(|_| state.note(length))? } else { result? };
     }
-    let mut held = if status.lets_go() { Held::NOTHING } else { Held::HEADERS };
-    if has::<C>(M::BODY) {
+    let mut paused = Facts::HEADERS.given(!status.lets_go());
+    if has::<C>(M::BODY) && end_of_stream {
         let over = matches!(status, FilterHeadersStatus::LocalReply(_) | FilterHeadersStatus::CloseStream);
-        if end_of_stream && !over && !state.ended.replace(true) {
-            let end = M::body(context, 0, Edits::Impossible, true).0?;
-            held = if status.holds_all() { Held::HEADERS } else { Held::NOTHING };
-            if !end.lets_go() {
-                held = held.with(Held::BODY);
-            }
+        if !over {
+            let end = M::body(context, 0, Edits::Impossible, true).0.inspect_err(|_| state.note(length))?;
+            paused = Facts::HEADERS.given(status.holds_all()).with(Facts::BODY.given(!end.lets_go()));
             status = end_with_headers(status, end);
         }
-        state.headers_paused.set(!status.lets_go());
     }
-    if has::<C>(CallbackSet::COMPLETIONS) {
-        state.headers_paused.set(!status.lets_go());
-        state.hold(held);
+    if keeps_state {
+        let paused = if has::<C>(CallbackSet::COMPLETIONS) { paused } else { Facts::NONE };
+        state.note(length.with(paused).with(Facts::NOT_FORWARDED.given(!status.lets_go())));
     }
     Ok(status.into_raw())
 }
@@ -132,16 +133,25 @@ pub(crate) fn body<M: Message, C: Context + Callbacks>(
     length: usize,
     end_of_stream: bool,
 ) -> Result<Raw> {
-    if state.ended.replace(end_of_stream) {
+    if state.has(Facts::ENDED) {
         return Ok(Ok(CONTINUE));
+    }
+    state.note(Facts::ENDED.given(end_of_stream));
+    if has::<C>(CallbackSet::TASKS) {
+        state.size.set(length);
     }
     let (status, length) = M::body(context, length, state.content_length().into(), end_of_stream);
     let status = status.inspect_err(|error| failed::<C>(state, error))?;
-    state.buffered.set(if matches!(status, FilterDataStatus::StopIterationAndBuffer) { length } else { 0 });
     if status.lets_go() {
+        if has::<C>(CallbackSet::TASKS) {
+            state.forward_bytes();
+        }
         state.forward();
-    } else if has::<C>(CallbackSet::COMPLETIONS) {
-        state.hold(state.held().with(Held::BODY));
+        return Ok(Ok(CONTINUE));
+    }
+    state.size.set(if matches!(status, FilterDataStatus::StopIterationAndBuffer) { length } else { 0 });
+    if has::<C>(CallbackSet::COMPLETIONS) {
+        state.note(Facts::BODY);
     }
     Ok(status.into_raw())
 }
@@ -150,13 +160,23 @@ pub(crate) fn body<M: Message, C: Context + Callbacks>(
 #[inline]
 pub(crate) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, state: &MessageState) -> Result<Raw> {
     let mut end = FilterDataStatus::Continue;
-    if has::<C>(M::BODY) && !state.ended.replace(true) {
-        let buffered = state.buffered.get();
+    let has_ended = state.has(Facts::ENDED);
+    if has::<C>(M::BODY.union(CallbackSet::TASKS)) {
+        state.note(Facts::ENDED.with(Facts::TRAILS));
+    }
+    if has::<C>(M::BODY) && !has_ended {
+        let buffered = state.size.get();
         // Only what the filter made the host buffer is still in its reach.
         let edits = if buffered == 0 { Edits::Impossible } else { state.content_length().into() };
         end = M::body(context, buffered, edits, true).0.inspect_err(|error| failed::<C>(state, error))?;
     }
     let goes_on = end.lets_go();
+    if has::<C>(CallbackSet::TASKS) {
+        if goes_on {
+            state.forward_bytes();
+        }
+        state.note(Facts::TRAILERS_HERE.with(Facts::BODY.given(!goes_on)));
+    }
     if let Err(denial) = end.into_raw() {
         return Ok(Err(denial));
     }
@@ -166,9 +186,11 @@ pub(crate) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, stat
         FilterTrailersStatus::Continue
     };
     if has::<C>(CallbackSet::COMPLETIONS) {
-        let body = if goes_on { Held::NOTHING } else { Held::BODY };
-        let trailers = if status.lets_go() { Held::NOTHING } else { Held::TRAILERS };
-        state.hold(body.with(trailers));
+        if goes_on && status.lets_go() {
+            state.forward();
+        } else {
+            state.pause(Facts::BODY.given(!goes_on).with(Facts::TRAILERS.given(!status.lets_go())));
+        }
     }
     let status = status.into_raw();
     Ok(if goes_on { status } else { status.map(|_| STOP) })
@@ -181,7 +203,7 @@ fn failed<C: Callbacks>(state: &MessageState, error: &Error) {
     state.forward();
     if has::<C>(CallbackSet::COMPLETIONS) && error.kind() == ErrorKind::EarlyResponse && !error.is_denial() {
         // The rest of the request is dropped too, even if the host reports its end several times.
-        state.ended.set(false);
+        state.clear(Facts::ENDED);
     }
 }
 

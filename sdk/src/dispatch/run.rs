@@ -43,7 +43,7 @@ pub(crate) fn decide<R: NewContext, F: Refuse>(
         let answered = !matches!(result, Ok(Ok(_)));
         let status = failure::settle(callback, id, context, || callback.is_of_response(), refusal, result);
         if has::<R::Context>(CallbackSet::COMPLETIONS) && answered && status == failure::STOP {
-            end(&stream.request, &stream.response);
+            end(&stream.messages);
         }
         status
     };

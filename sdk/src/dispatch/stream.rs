@@ -1,6 +1,6 @@
 //! The context of a stream, and what the SDK remembers of the stream.
 
-use crate::engine::message_state::MessageState;
+use crate::engine::message_state::Messages;
 use crate::error::Error;
 use std::cell::{Cell, RefCell};
 
@@ -15,8 +15,7 @@ pub(crate) struct Stream<C: 'static> {
     pub(crate) failed: Cell<Option<Error>>,
     /// The root context. Set only in modules that need it.
     pub(crate) root: Cell<u32>,
-    pub(crate) request: MessageState,
-    pub(crate) response: MessageState,
+    pub(crate) messages: Messages,
 }
 
 impl<C> Stream<C> {
@@ -26,8 +25,7 @@ impl<C> Stream<C> {
             deleted: Cell::new(false),
             failed: Cell::new(None),
             root: Cell::new(0),
-            request: MessageState::new(),
-            response: MessageState::new(),
+            messages: Messages::new(),
         }
     }
 

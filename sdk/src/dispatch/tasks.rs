@@ -7,9 +7,8 @@ use crate::dispatch::contexts::{Contexts, Found};
 use crate::dispatch::failure::{self, CONTINUE, Refusal};
 use crate::dispatch::uses::LifeOf;
 use crate::dispatch::wake;
-use crate::engine::held::Held;
 use crate::engine::life::Life;
-use crate::engine::message_state::MessageState;
+use crate::engine::message_state::{Facts, MessageState};
 use crate::engine::point::Point;
 use crate::engine::{effective, executor};
 use crate::error::policy::FailurePolicy;
@@ -54,7 +53,8 @@ pub(crate) fn run_task<R: NewContext>(contexts: &Contexts<R>, number: u32) {
 fn resume_task<R: NewContext>(contexts: &Contexts<R>, task: Running, id: u32, stream: Found<R>, stage: &Stage) {
     contexts.with_stream(Callback::TASK, id, stream, |context| {
         let Some(context) = context else { return };
-        let (request, response) = (&stream.request, &stream.response);
+        let messages = &stream.messages;
+        let (request, response) = (&messages.request, &messages.response);
         let refusal = if stage.here().is_request() { Refusal::Reply } else { Refusal::of_response(response) };
         let next = task::resume(task, stage);
         let resume_request = |context: &R::Context| {
@@ -78,7 +78,7 @@ fn resume_task<R: NewContext>(contexts: &Contexts<R>, task: Running, id: u32, st
                 buffer(response, StreamType::HTTP_RESPONSE);
             }
             Next::Deny(denial) => {
-                end(request, response);
+                end(messages);
                 denial.carry_out(Callback::TASK, id);
             }
             Next::Failed(error) => {
@@ -87,7 +87,7 @@ fn resume_task<R: NewContext>(contexts: &Contexts<R>, task: Running, id: u32, st
                     resume_request(context);
                     resume(response, StreamType::HTTP_RESPONSE);
                 } else {
-                    end(request, response);
+                    end(messages);
                 }
             }
         }
@@ -97,7 +97,7 @@ fn resume_task<R: NewContext>(contexts: &Contexts<R>, task: Running, id: u32, st
 /// The headers are forwarded so that the body arrives. The body that has arrived stays buffered.
 #[inline]
 fn buffer(state: &MessageState, stream: StreamType) {
-    if !state.held().has(Held::BODY) {
+    if !state.has(Facts::BODY) {
         resume(state, stream);
     }
 }

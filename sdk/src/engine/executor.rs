@@ -164,20 +164,20 @@ impl<T, D: Clone> Executor<T, D> {
     }
 
     /// Adds a future. It runs when it is first polled. `data` creates its data from the data of the
-    /// slot's previous task.
+    /// slot's previous task. Returns the task and its data.
     pub(crate) fn spawn(
         &self,
         owner: u32,
         data: impl FnOnce(Option<D>) -> D,
         future: impl FnOnce(&D) -> BoxFuture<T>,
-    ) -> Shared<Task<T, D>> {
+    ) -> (Shared<Task<T, D>>, D) {
         let task = self.vacant();
         let data = data(task.data.take());
         let future = future(&data);
         task.owner.set(owner);
-        fill(&task.data, data);
+        fill(&task.data, data.clone());
         fill(&task.future, future);
-        task
+        (task, data)
     }
 
     fn vacant(&self) -> Shared<Task<T, D>> {
@@ -275,7 +275,7 @@ mod tests {
         executor: &Executor<T, &'static str>,
         future: impl Future<Output = T> + 'static,
     ) -> Shared<Task<T, &'static str>> {
-        executor.spawn(7, |_| "data", |_| Box::pin(future))
+        executor.spawn(7, |_| "data", |_| Box::pin(future)).0
     }
 
     #[test]

@@ -1,64 +1,222 @@
-//! The state of one message of a stream between its callbacks.
+//! The state of one message of a stream: the only record of it, for callbacks, for completions and
+//! for async functions.
 
-use crate::engine::held::Held;
+use crate::engine::point::Point;
+use crate::engine::shared::{Shared, share};
 use crate::fields::header_map::ContentLength;
 use std::cell::Cell;
 
-/// The state of a request or of a response, for callbacks and completions.
+/// What is known of a message: a set of facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Facts(u32);
+
+impl Facts {
+    pub(crate) const NONE: Self = Self(0);
+    /// The headers are paused: a callback has paused them, and they were not resumed since.
+    pub(crate) const HEADERS: Self = Self(1);
+    /// The same for the body, which the host buffers.
+    pub(crate) const BODY: Self = Self(1 << 1);
+    /// The same for the trailers.
+    pub(crate) const TRAILERS: Self = Self(1 << 2);
+    /// Any part is paused.
+    pub(crate) const PAUSED: Self = Self::HEADERS.with(Self::BODY).with(Self::TRAILERS);
+    /// The headers callback has paused the message, and no part of it was forwarded since.
+    pub(crate) const NOT_FORWARDED: Self = Self(1 << 3);
+    /// `content-length` was removed from the headers.
+    pub(crate) const LENGTH_REMOVED: Self = Self(1 << 4);
+    /// The message has ended: with its headers, with data, or with trailers.
+    pub(crate) const ENDED: Self = Self(1 << 5);
+    /// The message has ended with its headers: it has no body.
+    pub(crate) const BODILESS: Self = Self(1 << 6);
+    /// The message has ended with trailers.
+    pub(crate) const TRAILS: Self = Self(1 << 7);
+    /// The trailers are available. Kept for async functions only.
+    pub(crate) const TRAILERS_HERE: Self = Self(1 << 8);
+    /// Bytes of the body were forwarded. Kept for async functions only.
+    pub(crate) const BYTES_FORWARDED: Self = Self(1 << 9);
+
+    #[inline]
+    pub(crate) const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[inline]
+    pub(crate) const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether any of the other facts is among these.
+    #[inline]
+    pub(crate) const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The fact that a callback or a function has removed `content-length`.
+    #[inline]
+    pub(crate) const fn of_length(content_length: ContentLength) -> Self {
+        Self::LENGTH_REMOVED.given(matches!(content_length, ContentLength::Removed))
+    }
+
+    /// These facts if the condition holds.
+    #[inline]
+    pub(crate) const fn given(self, condition: bool) -> Self {
+        if condition { self } else { Self::NONE }
+    }
+}
+
+/// The state of a request or of a response. The code that runs the callbacks writes it.
 #[derive(Debug)]
 pub struct MessageState {
-    /// `content-length` was removed from the headers.
-    length_removed: Cell<bool>,
-    /// The headers callback paused the message, so no part of it was forwarded.
-    pub(crate) headers_paused: Cell<bool>,
-    /// The parts that callbacks and completions pause now.
-    held: Cell<Held>,
-    /// The body callback has seen the end of the stream.
-    pub(crate) ended: Cell<bool>,
-    /// The bytes that the host buffers for this filter.
-    pub(crate) buffered: Cell<usize>,
+    facts: Cell<Facts>,
+    /// The number of bytes of the body that the host buffers for this filter. For an async
+    /// function, also those of the chunk that a callback shows.
+    pub(crate) size: Cell<usize>,
 }
 
 impl MessageState {
     pub(crate) const fn new() -> Self {
-        Self {
-            length_removed: Cell::new(false),
-            headers_paused: Cell::new(false),
-            held: Cell::new(Held::NOTHING),
-            ended: Cell::new(false),
-            buffered: Cell::new(0),
-        }
+        Self { facts: Cell::new(Facts::NONE), size: Cell::new(0) }
     }
 
-    pub(crate) fn reset(&self) {
-        self.length_removed.set(false);
-        self.ended.set(false);
-        self.forward();
+    /// The message begins. It may replace another one: a local reply follows an upstream's
+    /// response.
+    #[inline]
+    pub(crate) fn begin(&self, end_of_stream: bool) {
+        self.facts.set(Facts::ENDED.with(Facts::BODILESS).given(end_of_stream));
+        self.size.set(0);
     }
 
-    pub(crate) fn set_content_length(&self, content_length: ContentLength) {
-        self.length_removed.set(matches!(content_length, ContentLength::Removed));
+    /// Whether any of these facts is known.
+    #[inline]
+    pub(crate) fn has(&self, facts: Facts) -> bool {
+        self.facts.get().has(facts)
     }
 
+    #[inline]
+    pub(crate) fn note(&self, facts: Facts) {
+        self.facts.set(self.facts.get().with(facts));
+    }
+
+    #[inline]
+    pub(crate) fn clear(&self, facts: Facts) {
+        self.facts.set(self.facts.get().without(facts));
+    }
+
+    /// Records which parts are paused now.
+    #[inline]
+    pub(crate) fn pause(&self, parts: Facts) {
+        self.facts.set(self.facts.get().without(Facts::PAUSED).with(parts));
+    }
+
+    #[inline]
+    pub(crate) fn note_length(&self, content_length: ContentLength) {
+        self.note(Facts::of_length(content_length));
+    }
+
+    #[inline]
     pub(crate) fn content_length(&self) -> ContentLength {
-        if self.length_removed.get() { ContentLength::Removed } else { ContentLength::Kept }
-    }
-
-    #[inline]
-    pub(crate) fn held(&self) -> Held {
-        self.held.get()
-    }
-
-    #[inline]
-    pub(crate) fn hold(&self, held: Held) {
-        self.held.set(held);
+        if self.has(Facts::LENGTH_REMOVED) { ContentLength::Removed } else { ContentLength::Kept }
     }
 
     /// The message is forwarded, with everything that was paused and buffered of it.
     #[inline]
     pub(crate) fn forward(&self) {
-        self.headers_paused.set(false);
-        self.held.set(Held::NOTHING);
-        self.buffered.set(0);
+        self.clear(Facts::PAUSED.with(Facts::NOT_FORWARDED).with(Facts::TRAILERS_HERE));
+        self.size.set(0);
+    }
+
+    /// The bytes of the body are forwarded, which an async function must not miss.
+    #[inline]
+    pub(crate) fn forward_bytes(&self) {
+        let bytes = Facts::BYTES_FORWARDED.given(self.size.replace(0) > 0);
+        self.facts.set(self.facts.get().without(Facts::BODY).with(bytes));
+    }
+}
+
+/// A part of a stream that a callback can pause and a completion can resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    RequestHeaders,
+    RequestBody,
+    RequestTrailers,
+    ResponseHeaders,
+    ResponseBody,
+    ResponseTrailers,
+    DownstreamData,
+}
+
+impl Part {
+    /// Returns whether it is a part of the request, or data from the client of a connection.
+    #[inline]
+    pub(crate) const fn is_request(self) -> bool {
+        !matches!(self, Self::ResponseHeaders | Self::ResponseBody | Self::ResponseTrailers)
+    }
+
+    /// The fact that it is paused.
+    #[inline]
+    pub(crate) const fn paused(self) -> Facts {
+        match self {
+            Self::RequestHeaders | Self::ResponseHeaders => Facts::HEADERS,
+            Self::RequestBody | Self::ResponseBody | Self::DownstreamData => Facts::BODY,
+            Self::RequestTrailers | Self::ResponseTrailers => Facts::TRAILERS,
+        }
+    }
+}
+
+/// The two messages of a stream.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    pub(crate) request: MessageState,
+    pub(crate) response: MessageState,
+}
+
+thread_local! {
+    /// The messages of the stream whose context is being created.
+    static CREATED: Cell<Option<Shared<Messages>>> = const { Cell::new(None) };
+    /// The messages of what has none.
+    static NONE: Cell<Option<Shared<Messages>>> = const { Cell::new(None) };
+}
+
+impl Messages {
+    pub(crate) const fn new() -> Self {
+        Self { request: MessageState::new(), response: MessageState::new() }
+    }
+
+    /// Two other messages begin.
+    #[inline]
+    pub(crate) fn reset(&self) {
+        self.request.begin(false);
+        self.response.begin(false);
+    }
+
+    /// The message of this point.
+    #[inline]
+    pub(crate) fn of(&self, point: Point) -> &MessageState {
+        if point.is_request() { &self.request } else { &self.response }
+    }
+
+    /// Creates the context of these messages' stream.
+    #[inline]
+    pub(crate) fn create<T>(messages: Shared<Self>, context: impl FnOnce() -> T) -> T {
+        let outer = CREATED.replace(Some(messages));
+        let context = context();
+        CREATED.set(outer);
+        context
+    }
+
+    /// The messages of the stream whose context is being created. Places of streams are used again,
+    /// and their messages with them.
+    #[inline]
+    pub(crate) fn created() -> Shared<Self> {
+        CREATED.get().unwrap_or_else(|| share(Self::new()))
+    }
+
+    /// Messages for what has none, such as the future of a root context.
+    pub(crate) fn none() -> Shared<Self> {
+        NONE.get().unwrap_or_else(|| {
+            let messages = share(Self::new());
+            NONE.set(Some(messages));
+            messages
+        })
     }
 }

@@ -6,7 +6,6 @@ pub(crate) mod declared;
 pub(crate) mod edit;
 pub(crate) mod effective;
 pub(crate) mod executor;
-pub(crate) mod held;
 pub(crate) mod life;
 pub(crate) mod message_state;
 pub(crate) mod point;

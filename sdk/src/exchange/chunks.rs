@@ -28,8 +28,7 @@ impl<'a> Chunks<'a> {
     #[inline]
     pub(crate) fn poll_chunk(&mut self) -> Poll<Option<Result<Vec<u8>>>> {
         let Some(body) = self.body.as_mut().filter(|_| !self.over) else { return Poll::Ready(None) };
-        let progress = self.stage.progress(self.point);
-        progress.note_end(body, progress.trails.get());
+        self.stage.note_chunk(self.point, body);
         let piece = match self.stage.poll_piece(self.point) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(piece) => piece.transpose(),

@@ -6,6 +6,7 @@ use crate::callout::timer::Timer;
 use crate::current::{self, Callback};
 use crate::engine::declared::{self, not_exported};
 use crate::engine::edit::edit;
+use crate::engine::message_state::Facts;
 use crate::engine::point::{Point, Points};
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
@@ -53,19 +54,20 @@ fn note_gives(root: u32) {
 pub(super) async fn held(stage: &Stage, headers: Point, body: Point, limit: usize) -> Result<usize> {
     stage.ask(headers)?;
     stage.declared(body)?;
-    let progress = stage.progress(body);
-    if progress.with_headers.get() && progress.ended.get() {
+    let (message, reading) = (stage.message(body), stage.reading(body));
+    if reading.with_headers.get() && message.has(Facts::ENDED) {
         // They were returned before.
-        return Ok(progress.size.get());
+        return Ok(message.size.get());
     }
     // An upgrade has no body: the bytes that follow belong to the other protocol, and arrive
     // only after the response.
     let upgrade = upgrades(headers);
-    if !progress.bodiless.get() && matches!(upgrade, Ok(true)) && headers.is_request() {
+    let is_bodiless = message.has(Facts::BODILESS);
+    if !is_bodiless && matches!(upgrade, Ok(true)) && headers.is_request() {
         refuse_announced_body()?;
     }
-    if progress.bodiless.get() || matches!(upgrade, Ok(true)) {
-        progress.with_headers.set(true);
+    if is_bodiless || matches!(upgrade, Ok(true)) {
+        reading.with_headers.set(true);
         stage.note_asked(body);
         return Ok(0);
     }
@@ -84,23 +86,24 @@ pub(super) async fn held(stage: &Stage, headers: Point, body: Point, limit: usiz
             let _: Poll<()> = stage.stay(Wanted::Whole(headers));
             return waits.as_mut().poll(context).map(Err);
         }
-        if here > body && !progress.ended.get() {
+        let has_ended = message.has(Facts::ENDED);
+        if here > body && !has_ended {
             return Poll::Ready(Err(stage.missed(body)));
         }
         note_gives(root);
-        progress.with_headers.set(true);
+        reading.with_headers.set(true);
         stage.note_asked(body);
-        let size = progress.size.get();
+        let size = message.size.get();
         if size > limit {
             return Poll::Ready(Err(too_large(body)));
         }
-        if progress.ended.get() {
-            progress.fresh.set(false);
+        if has_ended {
+            reading.fresh.set(false);
             return Poll::Ready(Ok(size));
         }
         if size == 0 && upgrade.is_err() {
             // If the host cannot report whether this is an upgrade, the body begins as for one.
-            progress.told_empty.set(true);
+            reading.told_empty.set(true);
             return Poll::Ready(Ok(0));
         }
         stage.stay(Wanted::Whole(body))

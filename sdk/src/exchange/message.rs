@@ -9,7 +9,7 @@ macro_rules! handle {
 
 /// The methods for the parts of one message.
 macro_rules! message {
-    ($length:ident; $(#[$headers_doc:meta])* $headers:ident: $Headers:ident, $point:ident;
+    ($(#[$headers_doc:meta])* $headers:ident: $Headers:ident, $point:ident;
      $(#[$held_doc:meta])* $held:ident: $Held:ident;
      $(#[$body_doc:meta])* $body:ident, $(#[$chunk_doc:meta])* $chunk:ident, $(#[$chunks_doc:meta])* $chunks:ident,
      $(#[$end_doc:meta])* $end:ident: $Body:ident, $body_point:ident;
@@ -20,7 +20,7 @@ macro_rules! message {
             poll_fn(|_| self.stage.reach(Point::$point)).await?;
             if !matches!(self.part, Part::$Headers(_) | Part::$Held(..)) {
                 self.note_lengths();
-                self.part = Part::$Headers($Headers::new(self.$length));
+                self.part = Part::$Headers($Headers::new(self.stage.message(Point::$point).content_length()));
             }
             if let Part::$Headers(headers) | Part::$Held(headers, _) = &mut self.part {
                 return Ok(headers);
@@ -35,8 +35,8 @@ macro_rules! message {
             let length = held::held(&self.stage, Point::$point, Point::$body_point, limit).await?;
             if !matches!(self.part, Part::$Held(..)) {
                 self.note_lengths();
-                let body = $Body::new(length, edits(self.stage.progress(Point::$body_point), self.$length));
-                self.part = Part::$Held($Headers::new(self.$length), body);
+                let body = $Body::new(length, edits(self.stage.message(Point::$body_point)));
+                self.part = Part::$Held($Headers::new(self.stage.message(Point::$point).content_length()), body);
             }
             let Part::$Held(headers, body) = &mut self.part else { return Err(early()) };
             Ok((headers, HeldBody::new(Point::$point, body)))
@@ -46,11 +46,11 @@ macro_rules! message {
         #[inline]
         pub async fn $body(&mut self, limit: usize) -> Result<&mut $Body> {
             if let Part::$Body(body) = &self.part {
-                self.stage.progress(Point::$body_point).note_end(body, true);
+                self.stage.note_end(Point::$body_point, body, true);
             }
             let length = self.stage.whole(Point::$body_point, limit).await?;
             self.note_lengths();
-            self.part = Part::$Body($Body::new(length, edits(self.stage.progress(Point::$body_point), self.$length)));
+            self.part = Part::$Body($Body::new(length, edits(self.stage.message(Point::$body_point))));
             handle!(self.part, $Body)
         }
 
@@ -59,13 +59,12 @@ macro_rules! message {
         pub async fn $chunk(&mut self) -> Result<Option<&mut $Body>> {
             // What the filter made of the piece before it, and all before that.
             if let Part::$Body(body) | Part::$Held(_, body) = &self.part {
-                let progress = self.stage.progress(Point::$body_point);
-                progress.note_end(body, progress.trails.get());
+                self.stage.note_chunk(Point::$body_point, body);
             }
             let Some((start, length)) = self.stage.piece(Point::$body_point).await? else { return Ok(None) };
             self.note_lengths();
             let edits = match start {
-                0 => edits(self.stage.progress(Point::$body_point), self.$length),
+                0 => edits(self.stage.message(Point::$body_point)),
                 // No host can edit what comes after something that it keeps.
                 _ => Edits::Impossible,
             };
@@ -93,16 +92,16 @@ macro_rules! message {
                 Part::$Held(_, body) => Part::$Body(body),
                 part => part,
             };
-            let progress = self.stage.progress(Point::$body_point);
             if let Part::$Body(body) = &self.part {
-                progress.note_end(body, progress.trails.get());
+                self.stage.note_chunk(Point::$body_point, body);
             }
             if !self.stage.is_at_end(Point::$body_point)? {
                 self.part = Part::$Body($Body::new(0, Edits::Impossible));
-            } else if progress.fresh.get() {
+            } else if self.stage.reading(Point::$body_point).fresh.get() {
                 // An empty chunk, which was not given to the filter. Otherwise the last chunk is
                 // here, as the filter left it.
-                self.part = Part::$Body($Body::new(progress.size.get(), edits(progress, self.$length)));
+                let message = self.stage.message(Point::$body_point);
+                self.part = Part::$Body($Body::new(message.size.get(), edits(message)));
             }
             handle!(self.part, $Body)
         }

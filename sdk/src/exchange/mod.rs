@@ -10,6 +10,7 @@ pub(crate) mod policy;
 pub(crate) mod stage;
 pub(crate) mod task;
 
+use crate::engine::message_state::{Facts, MessageState};
 use crate::error::Result;
 use crate::error::denial::Denial;
 use crate::error::local_reply::LocalReply;
@@ -142,9 +143,6 @@ pub struct Exchange<T = ()> {
     config: Rc<T>,
     stage: Rc<Stage>,
     part: Part,
-    /// The filter's changes to the lengths of the two messages.
-    request_length: ContentLength,
-    response_length: ContentLength,
     log: LogContext,
 }
 
@@ -164,24 +162,17 @@ enum Part {
 
 impl<T> Exchange<T> {
     pub(crate) fn new(config: Rc<T>, stage: Rc<Stage>) -> Self {
-        Self {
-            config,
-            stage,
-            part: Part::None,
-            request_length: ContentLength::Kept,
-            response_length: ContentLength::Kept,
-            log: LogContext::new(),
-        }
+        Self { config, stage, part: Part::None, log: LogContext::new() }
     }
 
     /// Called before another handle replaces this one.
-    fn note_lengths(&mut self) {
+    fn note_lengths(&self) {
         match &self.part {
             Part::RequestHeaders(headers) | Part::HeldRequest(headers, _) => {
-                self.request_length = headers.content_length();
+                self.stage.note_length(Point::RequestHeaders, headers.content_length());
             }
             Part::ResponseHeaders(headers) | Part::HeldResponse(headers, _) => {
-                self.response_length = headers.content_length();
+                self.stage.note_length(Point::ResponseHeaders, headers.content_length());
             }
             _ => {}
         }
@@ -217,7 +208,6 @@ impl<T> Exchange<T> {
     }
 
     message! {
-        request_length;
         /// Returns the request's headers.
         request_headers: RequestHeaders, RequestHeaders;
         /// Returns the request's headers together with its whole body. The headers are paused until
@@ -306,7 +296,6 @@ impl<T> Exchange<T> {
     }
 
     message! {
-        response_length;
         /// Returns the response's headers: the upstream's, another filter's, or Envoy's own.
         response_headers: ResponseHeaders, ResponseHeaders;
         /// Returns the response's headers together with its whole body, like
@@ -432,7 +421,7 @@ impl<T> core::fmt::Debug for Exchange<T> {
 }
 
 #[inline]
-fn edits(progress: &stage::Progress, content_length: ContentLength) -> Edits {
-    let is_upgrade = !progress.ended.get() && progress.size.get() == 0;
-    if progress.bodiless.get() || is_upgrade { Edits::Impossible } else { content_length.into() }
+fn edits(message: &MessageState) -> Edits {
+    let is_upgrade = !message.has(Facts::ENDED) && message.size.get() == 0;
+    if message.has(Facts::BODILESS) || is_upgrade { Edits::Impossible } else { message.content_length().into() }
 }

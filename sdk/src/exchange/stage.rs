@@ -1,11 +1,13 @@
 //! The position of a stream, and what its future waits for.
 
-use crate::current::{self, Callback};
 use crate::engine::declared::undeclared;
+use crate::engine::message_state::{Facts, MessageState, Messages};
 use crate::engine::point::{Point, Points};
+use crate::engine::shared::Shared;
 use crate::error::denial::Denial;
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
+use crate::fields::header_map::ContentLength;
 use crate::http::body::Body;
 use core::future::poll_fn;
 use core::task::Poll;
@@ -35,8 +37,10 @@ pub(crate) struct Stage {
     /// Nothing more of the request is forwarded.
     drops: Cell<bool>,
     wanted: Cell<Wanted>,
-    request: Progress,
-    response: Progress,
+    /// The state of the stream's messages, which its callbacks write.
+    messages: Shared<Messages>,
+    request: Reading,
+    response: Reading,
     denial: Cell<Option<Denial>>,
 }
 
@@ -47,76 +51,38 @@ impl core::fmt::Debug for Stage {
     }
 }
 
-/// The position in the body of a message.
+/// What the future has received of a message.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// The number of bytes that are visible now.
-    pub(crate) size: Cell<usize>,
-    /// The number of them that the future has seen: 0 once they were forwarded.
-    pub(crate) seen: Cell<usize>,
+pub(crate) struct Reading {
+    /// The number of visible bytes that the future has seen: 0 once they were forwarded.
+    seen: Cell<usize>,
     /// The current chunk was not passed to the future yet.
     pub(crate) fresh: Cell<bool>,
-    /// The message has ended, with the headers, with data, or with trailers.
-    pub(crate) ended: Cell<bool>,
-    /// The message has no body.
-    pub(crate) bodiless: Cell<bool>,
-    /// What the future has seen is still buffered in the host.
-    pub(crate) held: Cell<bool>,
-    /// Bytes were forwarded.
-    pub(crate) forwarded: Cell<bool>,
-    /// The headers are paused until the body is complete.
+    /// The future has received the headers together with the body.
     pub(crate) with_headers: Cell<bool>,
     /// The future was notified that there is no body, by a host that did not send its end.
     pub(crate) told_empty: Cell<bool>,
-    /// The message has ended with trailers.
-    pub(crate) trails: Cell<bool>,
-    /// The trailers are available.
-    pub(crate) trailed: Cell<bool>,
 }
 
-impl Progress {
-    /// Resets the state for another message in the place of this one.
+impl Reading {
+    /// Resets it for another message in the place of this one.
     fn reset(&self) {
-        self.size.set(0);
+        self.forward();
+        self.with_headers.set(false);
+        self.told_empty.set(false);
+    }
+
+    /// What the future has seen was forwarded.
+    #[inline]
+    fn forward(&self) {
         self.seen.set(0);
-        for flag in [&self.fresh, &self.ended, &self.bodiless, &self.held, &self.forwarded] {
-            flag.set(false);
-        }
-        for flag in [&self.with_headers, &self.told_empty, &self.trails, &self.trailed] {
-            flag.set(false);
-        }
-    }
-
-    /// Records where the last chunk ends after the future's edits. A chunk that was forwarded while
-    /// the future waited for the next one is no part of what is visible.
-    ///
-    /// `measures` if the size may be that before the edits: the callback of trailers, unlike
-    /// one with data, does not say how much is buffered.
-    #[inline]
-    pub(crate) fn note_end(&self, body: &Body, measures: bool) {
-        let seen = self.seen.get();
-        if seen == 0 {
-            return;
-        }
-        let end = body.end();
-        self.seen.set(end);
-        if measures && end != seen {
-            self.size.set(body.measure());
-        }
-    }
-
-    /// Returns the number of visible bytes that the future has not seen: all, unless some were
-    /// buffered.
-    #[inline]
-    pub(crate) fn news(&self) -> usize {
-        let size = self.size.get();
-        if self.held.get() { size.saturating_sub(self.seen.get()) } else { size }
+        self.fresh.set(false);
     }
 }
 
 impl Stage {
     #[inline]
-    pub(crate) fn new(points: Points) -> Self {
+    pub(crate) fn new(points: Points, messages: Shared<Messages>) -> Self {
         Self {
             points,
             here: Cell::new(Point::Created),
@@ -124,8 +90,9 @@ impl Stage {
             early: Cell::new(false),
             drops: Cell::new(false),
             wanted: Cell::new(Wanted::Point(Point::RequestHeaders)),
-            request: Progress::default(),
-            response: Progress::default(),
+            messages,
+            request: Reading::default(),
+            response: Reading::default(),
             denial: Cell::new(None),
         }
     }
@@ -181,9 +148,71 @@ impl Stage {
         Poll::Pending
     }
 
+    /// The message of this point.
     #[inline]
-    pub(crate) fn progress(&self, point: Point) -> &Progress {
+    pub(crate) fn message(&self, point: Point) -> &MessageState {
+        self.messages.of(point)
+    }
+
+    /// What the future has received of this point's message.
+    #[inline]
+    pub(crate) fn reading(&self, point: Point) -> &Reading {
         if point.is_request() { &self.request } else { &self.response }
+    }
+
+    /// The stream has ended. An `Exchange` that an author has kept beyond it must not reach the
+    /// messages, which belong to another stream next.
+    #[inline]
+    pub(crate) fn end(&self) {
+        self.asked.set(Point::Log);
+    }
+
+    /// Records what the future did to the length of a message.
+    #[inline]
+    pub(crate) fn note_length(&self, point: Point, content_length: ContentLength) {
+        if self.asked() != Point::Log {
+            self.message(point).note_length(content_length);
+        }
+    }
+
+    /// Records where the last chunk ends after the future's edits. A chunk that was forwarded while
+    /// the future waited for the next one is no part of what is visible.
+    ///
+    /// `measures` if the size may be that before the edits: the callback of trailers, unlike
+    /// one with data, does not say how much is buffered.
+    #[inline]
+    pub(crate) fn note_end(&self, point: Point, body: &Body, measures: bool) {
+        let reading = self.reading(point);
+        let seen = reading.seen.get();
+        if seen == 0 || self.asked() == Point::Log {
+            return;
+        }
+        let end = body.end();
+        reading.seen.set(end);
+        if measures && end != seen {
+            self.message(point).size.set(body.measure());
+        }
+    }
+
+    /// The same before the next chunk, which trailers may have ended.
+    #[inline]
+    pub(crate) fn note_chunk(&self, point: Point, body: &Body) {
+        self.note_end(point, body, self.message(point).has(Facts::TRAILS));
+    }
+
+    /// Returns the number of visible bytes that the future has not seen: all, unless some were
+    /// buffered.
+    #[inline]
+    fn news(&self, point: Point) -> usize {
+        let message = self.message(point);
+        let seen = if message.has(Facts::BODY) { self.reading(point).seen.get() } else { 0 };
+        message.size.get().saturating_sub(seen)
+    }
+
+    /// Returns whether the current chunk has bytes that were not passed to the future.
+    #[inline]
+    fn has_news(&self, point: Point) -> bool {
+        self.reading(point).fresh.get() && self.news(point) > 0
     }
 
     /// Records the decision of the function that ends the stream. The function must return: the
@@ -207,51 +236,28 @@ impl Stage {
 
     /// Records a headers callback.
     #[inline]
-    pub(crate) fn arrive_headers(&self, point: Point, end_of_stream: bool) {
-        let progress = self.progress(point);
+    pub(crate) fn arrive_headers(&self, point: Point) {
         if self.here.get() > point {
-            self.start_again(progress, point);
+            self.start_again(point);
         }
         self.arrive(point);
-        if end_of_stream {
-            progress.ended.set(true);
-            progress.bodiless.set(true);
-        }
     }
 
     /// Handles a second response, which replaces the first one: nothing of that is forwarded.
     #[cold]
     #[inline(never)]
-    fn start_again(&self, progress: &Progress, point: Point) {
+    fn start_again(&self, point: Point) {
         if point == Point::ResponseHeaders && self.here.get() != Point::Log {
-            progress.reset();
+            self.response.reset();
             self.here.set(point);
         }
     }
 
-    /// Records a body callback with this number of visible bytes.
+    /// Records a body callback.
     #[inline]
-    pub(crate) fn arrive_body(&self, point: Point, size: usize, end_of_stream: bool) {
+    pub(crate) fn arrive_body(&self, point: Point) {
         self.arrive(point);
-        let progress = self.progress(point);
-        progress.size.set(size);
-        progress.fresh.set(true);
-        if end_of_stream {
-            progress.ended.set(true);
-            progress
-                .trails
-                .set([Callback::REQUEST_TRAILERS, Callback::RESPONSE_TRAILERS].contains(&current::callback()));
-        }
-    }
-
-    /// Records a trailers callback.
-    #[inline]
-    pub(crate) fn arrive_trailers(&self, point: Point) {
-        self.arrive(point);
-        let progress = self.progress(point);
-        progress.ended.set(true);
-        progress.trails.set(true);
-        progress.trailed.set(true);
+        self.reading(point).fresh.set(true);
     }
 
     /// Returns whether a callback at this point concerns the future: it waits for this or an
@@ -279,15 +285,7 @@ impl Stage {
     /// Records that a message is forwarded, with everything that was buffered of it.
     #[inline]
     pub(crate) fn let_go(&self, point: Point) {
-        let progress = self.progress(point);
-        if progress.size.get() > 0 {
-            progress.forwarded.set(true);
-        }
-        progress.size.set(0);
-        progress.held.set(false);
-        progress.seen.set(0);
-        progress.fresh.set(false);
-        progress.trailed.set(false);
+        self.reading(point).forward();
     }
 
     /// Returns an error if the module does not export the callback of this point.
@@ -379,22 +377,22 @@ impl Stage {
 
     #[inline]
     fn poll_whole(&self, point: Point, limit: usize) -> Poll<Result<usize>> {
-        let progress = match self.begin(point) {
-            Ok(progress) => progress,
+        let message = match self.begin(point) {
+            Ok(message) => message,
             Err(error) => return Poll::Ready(Err(error)),
         };
-        if progress.forwarded.get() {
+        if message.has(Facts::BYTES_FORWARDED) {
             return Poll::Ready(Err(forwarded()));
         }
         // What was not forwarded is here.
-        if progress.size.get() > limit {
+        if message.size.get() > limit {
             return Poll::Ready(Err(too_large(point)));
         }
-        if progress.ended.get() {
-            progress.fresh.set(false);
-            return Poll::Ready(Ok(progress.size.get()));
+        if message.has(Facts::ENDED) {
+            self.reading(point).fresh.set(false);
+            return Poll::Ready(Ok(message.size.get()));
         }
-        self.stay_in_body(point, progress, Wanted::Whole(point))
+        self.stay_in_body(point, Wanted::Whole(point))
     }
 
     /// Waits for the next chunk of a body: where it starts in what is visible, and its length.
@@ -405,19 +403,19 @@ impl Stage {
 
     #[inline]
     pub(super) fn poll_piece(&self, point: Point) -> Poll<Result<Option<(usize, usize)>>> {
-        let progress = match self.begin(point) {
-            Ok(progress) => progress,
+        let message = match self.begin(point) {
+            Ok(message) => message,
             Err(error) => return Poll::Ready(Err(error)),
         };
         // A chunk that came while the filter waited for something else is here even if the stream
         // is past the body.
-        if progress.fresh.get() && progress.news() > 0 {
-            return Poll::Ready(Ok(Some(Self::take_piece(progress))));
+        if self.has_news(point) {
+            return Poll::Ready(Ok(Some(self.take_piece(point))));
         }
-        if progress.ended.get() {
+        if message.has(Facts::ENDED) {
             return Poll::Ready(Ok(None));
         }
-        self.stay_in_body(point, progress, Wanted::Point(point))
+        self.stay_in_body(point, Wanted::Point(point))
     }
 
     /// Whether the last bytes of a body that has ended are still here.
@@ -426,42 +424,43 @@ impl Stage {
     /// There may be more of the body, or the future has not seen all of it.
     #[inline]
     pub(super) fn is_at_end(&self, point: Point) -> Result<bool> {
-        let progress = self.begin(point)?;
-        if !progress.ended.get() && self.here() > point {
+        let message = self.begin(point)?;
+        let has_ended = message.has(Facts::ENDED);
+        if !has_ended && self.here() > point {
             return Err(self.missed(point));
         }
-        if !progress.ended.get() || progress.fresh.get() && progress.news() > 0 {
+        if !has_ended || self.has_news(point) {
             return Err(early());
         }
-        Ok(!progress.bodiless.get() && (self.here() == point || progress.held.get()))
+        Ok(!message.has(Facts::BODILESS) && (self.here() == point || message.has(Facts::BODY)))
     }
 
     #[inline]
-    fn take_piece(progress: &Progress) -> (usize, usize) {
-        progress.fresh.set(false);
-        let news = progress.news();
-        progress.seen.set(progress.size.get());
-        (progress.size.get().saturating_sub(news), news)
+    fn take_piece(&self, point: Point) -> (usize, usize) {
+        let (news, size, reading) = (self.news(point), self.message(point).size.get(), self.reading(point));
+        reading.fresh.set(false);
+        reading.seen.set(size);
+        (size.saturating_sub(news), news)
     }
 
     /// A body is awaited.
     #[inline]
-    fn begin(&self, point: Point) -> Result<&Progress> {
+    fn begin(&self, point: Point) -> Result<&MessageState> {
         self.declared(point)?;
         if point < self.asked() || self.is_early(point) {
             self.again(point)?;
         }
         self.note_asked(point);
-        Ok(self.progress(point))
+        Ok(self.message(point))
     }
 
     /// More of a body must come. Headers that were paused with it are forwarded.
     #[inline]
-    fn stay_in_body<T>(&self, point: Point, progress: &Progress, wanted: Wanted) -> Poll<Result<T>> {
+    fn stay_in_body<T>(&self, point: Point, wanted: Wanted) -> Poll<Result<T>> {
         if self.here() > point {
             return Poll::Ready(Err(self.missed(point)));
         }
-        progress.with_headers.set(false);
+        self.reading(point).with_headers.set(false);
         self.stay(wanted)
     }
 
@@ -473,14 +472,14 @@ impl Stage {
 
     #[inline]
     fn poll_trailers(&self, point: Point) -> Poll<Result<bool>> {
-        let progress = match self.begin(point) {
-            Ok(progress) => progress,
+        let message = match self.begin(point) {
+            Ok(message) => message,
             Err(error) => return Poll::Ready(Err(error)),
         };
-        if progress.trailed.get() {
+        if message.has(Facts::TRAILERS_HERE) {
             return Poll::Ready(Ok(true));
         }
-        if progress.ended.get() && !progress.trails.get() {
+        if message.has(Facts::ENDED) && !message.has(Facts::TRAILS) {
             return Poll::Ready(Ok(false));
         }
         if self.here() > point {

@@ -3,6 +3,7 @@
 use crate::current;
 use crate::engine::declared;
 use crate::engine::executor::{Executor, Task};
+use crate::engine::message_state::{Facts, Messages};
 use crate::engine::point::{Point, Points};
 use crate::engine::shared::Shared;
 use crate::error::denial::Denial;
@@ -52,16 +53,15 @@ impl StreamTask {
     where
         F: Future<Output = Result<()>> + 'static,
     {
-        let mut stage = None;
-        let data = |old: Option<Rc<Stage>>| Rc::clone(stage.insert(renew(old, points)));
-        let task = EXECUTOR.with(|executor| {
-            executor.spawn(current::context_id(), data, |stage| match config {
+        let renewed = |old| renew(old, points, Messages::created());
+        let (task, stage) = EXECUTOR.with(|executor| {
+            executor.spawn(current::context_id(), renewed, |stage| match config {
                 Some(config) => Box::pin(filter(Exchange::new(config, Rc::clone(stage)))),
                 // No host creates streams of a plugin that it has not configured.
                 None => Box::pin(async { Err(Error::from("the plugin was not configured")) }),
             })
         });
-        Self { task, stage: stage.unwrap_or_else(|| Rc::new(Stage::new(points))) }
+        Self { task, stage }
     }
 
     /// Polls the future if a callback at this point concerns it.
@@ -71,8 +71,8 @@ impl StreamTask {
     }
 
     #[inline]
-    fn headers(&self, point: Point, end_of_stream: bool) -> Result<FilterHeadersStatus> {
-        self.stage.arrive_headers(point, end_of_stream);
+    fn headers(&self, point: Point) -> Result<FilterHeadersStatus> {
+        self.stage.arrive_headers(point);
         match self.step(point) {
             Next::Buffer(wanted) if wanted == point => Ok(FilterHeadersStatus::StopIteration),
             Next::Forward | Next::Buffer(_) => Ok(FilterHeadersStatus::Continue),
@@ -83,16 +83,17 @@ impl StreamTask {
     }
 
     #[inline]
-    fn body(&self, point: Point, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
-        let progress = self.stage.progress(point);
-        let bodiless = progress.bodiless.get();
+    fn body(&self, point: Point, size: usize) -> Result<FilterDataStatus> {
+        let message = self.stage.message(point);
+        let bodiless = message.has(Facts::BODILESS);
         if !bodiless {
             if self.stage.drops(point) {
                 return Err(early_response());
             }
-            self.stage.arrive_body(point, size, end_of_stream);
+            self.stage.arrive_body(point);
         }
-        let next = if progress.ended.get() && !progress.trails.get() && self.stage.concerns_end(point) {
+        let ends = message.has(Facts::ENDED) && !message.has(Facts::TRAILS);
+        let next = if ends && self.stage.concerns_end(point) {
             run(self.task, &self.stage)
         } else if bodiless {
             // The headers had `end_of_stream`, and are still available.
@@ -101,21 +102,15 @@ impl StreamTask {
             self.step(point)
         };
         match next {
-            Next::Buffer(wanted) if wanted == point => {
-                progress.held.set(true);
-                Ok(FilterDataStatus::StopIterationAndBuffer)
-            }
+            Next::Buffer(wanted) if wanted == point => Ok(FilterDataStatus::StopIterationAndBuffer),
             Next::Forward | Next::Buffer(_) => {
-                if progress.told_empty.get() && size > 0 {
+                if self.stage.reading(point).told_empty.get() && size > 0 {
                     return Err(bytes_of_an_upgrade());
                 }
                 self.stage.let_go(point);
                 Ok(FilterDataStatus::Continue)
             }
-            Next::Pause(_) => {
-                progress.held.set(true);
-                Ok(FilterDataStatus::Pause)
-            }
+            Next::Pause(_) => Ok(FilterDataStatus::Pause),
             Next::Deny(denial) => Ok(denial.into()),
             Next::Failed(error) => Err(error),
         }
@@ -126,7 +121,7 @@ impl StreamTask {
         if self.stage.drops(point) {
             return Err(early_response());
         }
-        self.stage.arrive_trailers(point);
+        self.stage.arrive(point);
         match self.step(point) {
             Next::Forward | Next::Buffer(_) => {
                 self.stage.let_go(point);
@@ -140,14 +135,14 @@ impl StreamTask {
 
     /// `Context::on_request_headers`.
     #[inline]
-    pub fn on_request_headers(&self, end_of_stream: bool) -> Result<FilterHeadersStatus> {
-        self.headers(Point::RequestHeaders, end_of_stream)
+    pub fn on_request_headers(&self, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+        self.headers(Point::RequestHeaders)
     }
 
     /// `Context::on_request_body`.
     #[inline]
-    pub fn on_request_body(&self, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
-        self.body(Point::RequestBody, size, end_of_stream)
+    pub fn on_request_body(&self, size: usize, _end_of_stream: bool) -> Result<FilterDataStatus> {
+        self.body(Point::RequestBody, size)
     }
 
     /// `Context::on_request_trailers`.
@@ -158,14 +153,14 @@ impl StreamTask {
 
     /// `Context::on_response_headers`.
     #[inline]
-    pub fn on_response_headers(&self, end_of_stream: bool) -> Result<FilterHeadersStatus> {
-        self.headers(Point::ResponseHeaders, end_of_stream)
+    pub fn on_response_headers(&self, _end_of_stream: bool) -> Result<FilterHeadersStatus> {
+        self.headers(Point::ResponseHeaders)
     }
 
     /// `Context::on_response_body`.
     #[inline]
-    pub fn on_response_body(&self, size: usize, end_of_stream: bool) -> Result<FilterDataStatus> {
-        self.body(Point::ResponseBody, size, end_of_stream)
+    pub fn on_response_body(&self, size: usize, _end_of_stream: bool) -> Result<FilterDataStatus> {
+        self.body(Point::ResponseBody, size)
     }
 
     /// `Context::on_response_trailers`.
@@ -192,6 +187,7 @@ impl StreamTask {
 impl Drop for StreamTask {
     #[inline]
     fn drop(&mut self) {
+        self.stage.end();
         remove(self.task);
     }
 }
@@ -213,10 +209,8 @@ impl RootTask {
 
     /// Creates a future of a root context, and what runs it for the first time.
     pub(crate) fn of(root: u32, points: Points, future: impl Future<Output = Result<()>> + 'static) -> (Self, Start) {
-        let mut stage = None;
-        let data = |old: Option<Rc<Stage>>| Rc::clone(stage.insert(renew(old, points)));
-        let task = EXECUTOR.with(|executor| executor.spawn(root, data, |_| Box::pin(future)));
-        let stage = stage.unwrap_or_else(|| Rc::new(Stage::new(points)));
+        let renewed = |old| renew(old, points, Messages::none());
+        let (task, stage) = EXECUTOR.with(|executor| executor.spawn(root, renewed, |_| Box::pin(future)));
         (Self { task }, Start { task, stage })
     }
 
@@ -261,12 +255,12 @@ fn remove(task: Running) {
 /// Returns the stage of a new stream. It reuses the old one of the same place, unless another owner
 /// has kept that.
 #[inline]
-fn renew(mut old: Option<Rc<Stage>>, points: Points) -> Rc<Stage> {
+fn renew(mut old: Option<Rc<Stage>>, points: Points, messages: Shared<Messages>) -> Rc<Stage> {
     match old.as_mut().and_then(Rc::get_mut) {
-        Some(stage) => *stage = Stage::new(points),
+        Some(stage) => *stage = Stage::new(points, messages),
         None => old = None,
     }
-    old.unwrap_or_else(|| Rc::new(Stage::new(points)))
+    old.unwrap_or_else(|| Rc::new(Stage::new(points, messages)))
 }
 
 /// Returns the task with this number, its context, and the stage of its stream.

@@ -5,8 +5,6 @@ use crate::dispatch::contexts::Contexts;
 use crate::dispatch::failure::{CONTINUE, Refusal};
 use crate::dispatch::message::{Message, Request, Response, body, headers, trailers};
 use crate::dispatch::run;
-use crate::dispatch::uses::has;
-use crate::engine::callbacks::CallbackSet;
 use crate::http::context::Context;
 use crate::plugin::registration::NewContext;
 
@@ -27,34 +25,29 @@ macro_rules! exports {
 exports! {
     /// `proxy_on_request_headers`.
     on_request_headers(_number_of_headers, end_of_stream): Request[0], |stream| Refusal::Reply, |context| {
-        headers::<Request, _>(context, &stream.request, end_of_stream != 0)
+        headers::<Request, _>(context, &stream.messages.request, end_of_stream != 0)
     };
     /// `proxy_on_response_headers`.
     on_response_headers(_number_of_headers, end_of_stream): Response[0], |stream| Refusal::Reply, |context| {
-        if has::<R::Context>(Response::BODY.union(CallbackSet::COMPLETIONS)) {
-            // A local reply may follow an upstream's response. The state of that response is then
-            // obsolete.
-            stream.response.reset();
-        }
-        headers::<Response, _>(context, &stream.response, end_of_stream != 0)
+        headers::<Response, _>(context, &stream.messages.response, end_of_stream != 0)
     };
     /// `proxy_on_request_body`.
     on_request_body(body_size, end_of_stream): Request[1], |stream| Refusal::Reply, |context| {
-        body::<Request, _>(context, &stream.request, body_size as usize, end_of_stream != 0)
+        body::<Request, _>(context, &stream.messages.request, body_size as usize, end_of_stream != 0)
     };
     /// `proxy_on_response_body`.
     on_response_body(body_size, end_of_stream): Response[1],
-        |stream| Refusal::of_response(&stream.response), |context| {
-            body::<Response, _>(context, &stream.response, body_size as usize, end_of_stream != 0)
+        |stream| Refusal::of_response(&stream.messages.response), |context| {
+            body::<Response, _>(context, &stream.messages.response, body_size as usize, end_of_stream != 0)
         };
     /// `proxy_on_request_trailers`.
     on_request_trailers(_number_of_trailers): Request[2], |stream| Refusal::Reply, |context| {
-        trailers::<Request, _>(context, &stream.request)
+        trailers::<Request, _>(context, &stream.messages.request)
     };
     /// `proxy_on_response_trailers`.
     on_response_trailers(_number_of_trailers): Response[2],
-        |stream| Refusal::of_response(&stream.response), |context| {
-            trailers::<Response, _>(context, &stream.response)
+        |stream| Refusal::of_response(&stream.messages.response), |context| {
+            trailers::<Response, _>(context, &stream.messages.response)
         };
 }
 

@@ -5,7 +5,7 @@ use crate::dispatch::failure::{self, CONTINUE, Refusal};
 use crate::dispatch::message::{self, Message, Request, Response};
 use crate::dispatch::uses::{USING_MESSAGE_STATE, has};
 use crate::engine::callbacks::{CallbackSet, Callbacks};
-use crate::engine::message_state::MessageState;
+use crate::engine::message_state::Messages;
 use crate::engine::shared::Shared;
 use crate::error::Result;
 use crate::error::denial::Raw;
@@ -44,28 +44,22 @@ impl<C: Unconfigured> StatelessRoot for UnconfiguredRoot<C> {
 /// makes one only after a local reply and a reset in the same callback, which no filter can request
 /// here.)
 pub struct Stateless<R: StatelessRoot> {
-    streams: Table<Messages>,
+    streams: Table<Stream>,
     root: PhantomData<fn() -> R>,
 }
 
 /// The state of a stream.
-struct Messages {
-    request: MessageState,
-    response: MessageState,
+struct Stream {
+    messages: Messages,
     /// How many of the stream's callbacks run now: a host may enter one inside of another.
     running: Cell<u32>,
     /// The host deleted the stream during one of its callbacks.
     deleted: Cell<bool>,
 }
 
-impl Messages {
+impl Stream {
     const fn new() -> Self {
-        Self {
-            request: MessageState::new(),
-            response: MessageState::new(),
-            running: Cell::new(0),
-            deleted: Cell::new(false),
-        }
+        Self { messages: Messages::new(), running: Cell::new(0), deleted: Cell::new(false) }
     }
 }
 
@@ -89,44 +83,42 @@ where
     /// `proxy_on_request_headers`.
     pub fn on_request_headers(&self, context_id: u32, _number_of_headers: u32, end_of_stream: u32) -> u32 {
         self.run(Request::CALLBACKS[0], context_id, at_once, |context, stream| {
-            message::headers::<Request, _>(context, &stream.request, end_of_stream != 0)
+            message::headers::<Request, _>(context, &stream.messages.request, end_of_stream != 0)
         })
     }
 
     /// `proxy_on_response_headers`.
     pub fn on_response_headers(&self, context_id: u32, _number_of_headers: u32, end_of_stream: u32) -> u32 {
         self.run(Response::CALLBACKS[0], context_id, at_once, |context, stream| {
-            // As in `on_response_headers`: a local reply may follow an upstream's response.
-            stream.response.reset();
-            message::headers::<Response, _>(context, &stream.response, end_of_stream != 0)
+            message::headers::<Response, _>(context, &stream.messages.response, end_of_stream != 0)
         })
     }
 
     /// `proxy_on_request_body`.
     pub fn on_request_body(&self, context_id: u32, body_size: u32, end_of_stream: u32) -> u32 {
         self.run(Request::CALLBACKS[1], context_id, at_once, |context, stream| {
-            message::body::<Request, _>(context, &stream.request, body_size as usize, end_of_stream != 0)
+            message::body::<Request, _>(context, &stream.messages.request, body_size as usize, end_of_stream != 0)
         })
     }
 
     /// `proxy_on_response_body`.
     pub fn on_response_body(&self, context_id: u32, body_size: u32, end_of_stream: u32) -> u32 {
         self.run(Response::CALLBACKS[1], context_id, as_the_response, |context, stream| {
-            message::body::<Response, _>(context, &stream.response, body_size as usize, end_of_stream != 0)
+            message::body::<Response, _>(context, &stream.messages.response, body_size as usize, end_of_stream != 0)
         })
     }
 
     /// `proxy_on_request_trailers`.
     pub fn on_request_trailers(&self, context_id: u32, _number_of_trailers: u32) -> u32 {
         self.run(Request::CALLBACKS[2], context_id, at_once, |context, stream| {
-            message::trailers::<Request, _>(context, &stream.request)
+            message::trailers::<Request, _>(context, &stream.messages.request)
         })
     }
 
     /// `proxy_on_response_trailers`.
     pub fn on_response_trailers(&self, context_id: u32, _number_of_trailers: u32) -> u32 {
         self.run(Response::CALLBACKS[2], context_id, as_the_response, |context, stream| {
-            message::trailers::<Response, _>(context, &stream.response)
+            message::trailers::<Response, _>(context, &stream.messages.response)
         })
     }
 
@@ -167,10 +159,10 @@ where
         &self,
         callback: Callback,
         id: u32,
-        refusal: fn(&Messages) -> Refusal,
-        body: impl FnOnce(&mut R::Context, &Messages) -> Result<Raw>,
+        refusal: fn(&Stream) -> Refusal,
+        body: impl FnOnce(&mut R::Context, &Stream) -> Result<Raw>,
     ) -> u32 {
-        let run = |stream: &Messages| {
+        let run = |stream: &Stream| {
             current::enter(callback, id);
             let mut context = R::only_context();
             let refusal = refusal(stream);
@@ -178,7 +170,7 @@ where
             failure::settle(callback, id, &context, || callback.is_of_response(), refusal, outcome)
         };
         if !has::<R::Context>(USING_MESSAGE_STATE) {
-            return run(&Messages::new());
+            return run(&Stream::new());
         }
         let stream = self.stream(id);
         stream.running.set(stream.running.get() + 1);
@@ -192,11 +184,10 @@ where
     }
 
     /// Returns the state of a stream, which is empty in its first callback.
-    fn stream(&self, id: u32) -> Shared<Entry<Messages>> {
+    fn stream(&self, id: u32) -> Shared<Entry<Stream>> {
         self.streams.get(id).unwrap_or_else(|| {
-            let (stream, _) = self.streams.insert(id, Messages::new);
-            stream.request.reset();
-            stream.response.reset();
+            let (stream, _) = self.streams.insert(id, Stream::new);
+            stream.messages.reset();
             stream
         })
     }
@@ -211,12 +202,12 @@ fn observe<R: StatelessRoot>(callback: Callback, id: u32, body: impl FnOnce(&mut
     }
 }
 
-fn at_once(_: &Messages) -> Refusal {
+fn at_once(_: &Stream) -> Refusal {
     Refusal::Reply
 }
 
-fn as_the_response(stream: &Messages) -> Refusal {
-    Refusal::of_response(&stream.response)
+fn as_the_response(stream: &Stream) -> Refusal {
+    Refusal::of_response(&stream.messages.response)
 }
 
 /// The callbacks for the lifetime of a context, and the callouts that need one.

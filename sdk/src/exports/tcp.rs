@@ -7,8 +7,8 @@ use crate::dispatch::failure::{CONTINUE, Close, Refusal};
 use crate::dispatch::run;
 use crate::dispatch::uses::has;
 use crate::engine::callbacks::CallbackSet;
-use crate::engine::held::Held;
 use crate::engine::life::{Http, wrong_kind};
+use crate::engine::message_state::Facts;
 use crate::error::Result;
 use crate::log;
 use crate::plugin::registration::NewContext;
@@ -41,11 +41,11 @@ where
     run::decide(contexts, Callback::DOWNSTREAM_DATA, context_id, stream, Close, |context| {
         let mut data = DownstreamData::new(data_size as usize);
         let status = context.on_downstream_data(&mut data, end_of_stream != 0);
-        let status = status.inspect_err(|_| stream.request.forward())?;
+        let status = status.inspect_err(|_| stream.messages.request.forward())?;
         if has::<R::Context>(CallbackSet::COMPLETIONS) {
             let pauses = status == NetworkFilterStatus::StopIteration;
-            stream.request.hold(if pauses { Held::BODY } else { Held::NOTHING });
-            stream.request.buffered.set(if pauses { data.len() } else { 0 });
+            stream.messages.request.pause(Facts::BODY.given(pauses));
+            stream.messages.request.size.set(if pauses { data.len() } else { 0 });
         }
         Ok(status.into_raw())
     })

@@ -179,6 +179,7 @@ impl Body {
         self.edits = Edits::Any;
     }
 
+    #[inline]
     fn permit(&self, same_length: bool) -> Result<()> {
         match self.edits {
             Edits::Any => Ok(()),

@@ -3,8 +3,7 @@
 use crate::callout::completion::Callout;
 use crate::callout::pause::{self, Paused, Status, pause_for};
 use crate::engine::callbacks::Declares;
-use crate::engine::held::Part;
-use crate::engine::message_state::MessageState;
+use crate::engine::message_state::{MessageState, Part};
 use crate::error::Result;
 use crate::error::denial::Raw;
 use crate::fields::header_map::ContentLength;
@@ -49,13 +48,13 @@ macro_rules! paused {
 
 paused! {
     RequestHeaders -> FilterHeadersStatus,
-        |state| Self::new(state.content_length()), |part| state.set_content_length(part.content_length());
+        |state| Self::new(state.content_length()), |part| state.note_length(part.content_length());
     ResponseHeaders -> FilterHeadersStatus,
-        |state| Self::new(state.content_length()), |part| state.set_content_length(part.content_length());
+        |state| Self::new(state.content_length()), |part| state.note_length(part.content_length());
     RequestBody -> FilterDataStatus,
-        |state| Self::new(state.buffered.get(), edits(state)), |part| state.buffered.set(part.len());
+        |state| Self::new(state.size.get(), edits(state)), |part| state.size.set(part.len());
     ResponseBody -> FilterDataStatus,
-        |state| Self::new(state.buffered.get(), edits(state)), |part| state.buffered.set(part.len());
+        |state| Self::new(state.size.get(), edits(state)), |part| state.size.set(part.len());
     RequestTrailers -> FilterTrailersStatus, |_state| Self::new(ContentLength::Kept), |_part| ();
     ResponseTrailers -> FilterTrailersStatus, |_state| Self::new(ContentLength::Kept), |_part| ();
 }
@@ -63,7 +62,7 @@ paused! {
 /// Returns which edits of a paused body are allowed.
 #[inline]
 fn edits(state: &MessageState) -> Edits {
-    if state.buffered.get() == 0 { Edits::Impossible } else { state.content_length().into() }
+    if state.size.get() == 0 { Edits::Impossible } else { state.content_length().into() }
 }
 
 pause_for! {

@@ -3,8 +3,7 @@
 use crate::callout::completion::Callout;
 use crate::callout::pause::{self, Paused, Status, pause_for};
 use crate::engine::callbacks::Declares;
-use crate::engine::held::Part;
-use crate::engine::message_state::MessageState;
+use crate::engine::message_state::{MessageState, Part};
 use crate::error::Result;
 use crate::error::denial::Raw;
 use crate::tcp::data::DownstreamData;
@@ -25,12 +24,12 @@ impl Paused for DownstreamData {
 
     #[inline]
     fn again(state: &MessageState) -> Self {
-        Self::new(state.buffered.get())
+        Self::new(state.size.get())
     }
 
     #[inline]
     fn leave(&self, state: &MessageState) {
-        state.buffered.set(self.len());
+        state.size.set(self.len());
     }
 }
 
