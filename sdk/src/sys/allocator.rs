@@ -1,6 +1,8 @@
 //! [`LogOutOfMemory`]: the line in the host's log that names the reason when memory runs out.
 
 use crate::abi::log_level::LogLevel;
+#[cfg(all(target_family = "wasm", feature = "log-out-of-memory", not(feature = "wee_alloc")))]
+use crate::sys::small_blocks::SmallBlocks;
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,8 +15,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// therefore not fill the log.
 ///
 /// The feature `log-out-of-memory` is on by default. It makes this the global allocator of each
-/// wasm module, around the one of the standard library. A filter with an allocator of its own turns
-/// the default features off, and may wrap its own:
+/// wasm module, around the one of the standard library. Between the two, freed blocks of up to 256
+/// bytes are kept for the next allocations of their size, and blocks that grow are copied. A filter
+/// with an allocator of its own turns the default features off, and may wrap its own:
 ///
 /// ```toml
 /// proxy-filter = { version = "0.1", default-features = false, features = ["panic-hook"] }
@@ -88,7 +91,8 @@ static ALLOCATOR: LogOutOfMemory<wee_alloc::WeeAlloc<'static>> = LogOutOfMemory(
 
 #[cfg(all(target_family = "wasm", feature = "log-out-of-memory", not(feature = "wee_alloc")))]
 #[global_allocator]
-static ALLOCATOR: LogOutOfMemory<std::alloc::System> = LogOutOfMemory(std::alloc::System);
+static ALLOCATOR: LogOutOfMemory<SmallBlocks<std::alloc::System>> =
+    LogOutOfMemory(SmallBlocks::new(std::alloc::System));
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,9 @@ pub(crate) mod list;
 pub mod native;
 #[allow(unsafe_code, reason = "a destructor that takes its content by value")]
 pub(crate) mod owned;
+#[cfg(any(test, all(target_family = "wasm", feature = "log-out-of-memory", not(feature = "wee_alloc"))))]
+#[allow(unsafe_code, reason = "an allocator is unsafe to implement")]
+pub(crate) mod small_blocks;
 #[allow(unsafe_code, reason = "one index serves tables of all types")]
 pub(crate) mod table;
 #[allow(unsafe_code, reason = "a conversion the standard library has only unchecked or twice as slow")]
