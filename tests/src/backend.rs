@@ -95,6 +95,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether `CONNECT` is allowed, and has a route.
+    pub(crate) fn allows_connect(&self) -> bool {
+        self.upgrades.iter().any(|protocol| protocol.eq_ignore_ascii_case("CONNECT"))
+    }
+
     /// The plugins in the order of the chain.
     pub(crate) fn plugins(&self) -> Vec<Plugin> {
         let (name, root_id) = (self.plugin_name.clone(), self.root_id.clone());

@@ -110,6 +110,11 @@ pub struct Request {
     pub(crate) metadata: Fields,
 }
 
+/// The status with which an upstream agrees to an upgrade.
+pub(crate) const SWITCHING_PROTOCOLS: u16 = 101;
+/// The method that asks for a tunnel.
+pub(crate) const CONNECT: &str = "CONNECT";
+
 impl Request {
     /// A request over HTTP/1.1 to this authority, without a body.
     #[must_use]
@@ -137,6 +142,21 @@ impl Request {
         self.protocol == Protocol::Http1
             && named.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
             && values(b"upgrade").any(|protocol| !protocol.eq_ignore_ascii_case(b"h2c"))
+    }
+
+    /// Whether it asks for a tunnel to the upstream.
+    pub(crate) fn is_connect(&self) -> bool {
+        self.method == CONNECT
+    }
+
+    /// Whether the bytes that follow it belong to another protocol, if the upstream agrees.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.is_upgrade() || self.is_connect()
+    }
+
+    /// Whether a response with this status makes the connection a tunnel.
+    pub(crate) fn is_tunneled_by(&self, status: u16) -> bool {
+        status == SWITCHING_PROTOCOLS || self.is_connect() && (200..300).contains(&status)
     }
 
     /// Sets the protocol.

@@ -87,3 +87,54 @@ fn an_upgrade_that_announces_a_body_is_refused(mut host: Host) {
         assert!(exchange.logs().iter().all(|line| line.level <= LogLevel::Info), "{exchange}");
     }
 }
+
+/// The ways to a tunnel: an upgrade, and `CONNECT`.
+const TUNNELS: [&str; 3] = ["websocket", "CONNECT", "CONNECT over HTTP/2"];
+
+fn start_tunnels(host: &mut Host) {
+    start(host);
+    host.upgrades(&["websocket", "CONNECT"]);
+    host.upstream(|request| match request.header("upgrade") {
+        Some(_) => accepted(&["pong", "pang"]),
+        None => Reply::new(200).chunks(["pong", "pang"]),
+    });
+    host.configure("").unwrap();
+}
+
+/// What the filter does is in `x-path`, since `CONNECT` has no path.
+fn tunnel(host: &mut Host, way: &str, path: &str) -> Outcome {
+    let request = match way {
+        "CONNECT" => host.request("CONNECT", "example.com:80"),
+        "CONNECT over HTTP/2" => host.request("CONNECT", "").authority("example.com:80").http2(),
+        protocol => host.get("/").upgrade(protocol),
+    };
+    request.header("x-path", path).chunks(["ping", "peng"]).send()
+}
+
+#[proxy_filter_host::test(guest = "upgrades", module = guest)]
+fn a_tunnel_is_forwarded_in_both_directions(mut host: Host) {
+    start_tunnels(&mut host);
+    for way in TUNNELS {
+        for path in ["/nothing", "/with-body", "/response-headers", "/response-chunks"] {
+            let outcome = tunnel(&mut host, way, path);
+            let status = if way == "websocket" { 101 } else { 200 };
+            assert_eq!((outcome.status(), outcome.response().text()), (status, "pongpang".into()), "{outcome}");
+            assert_eq!(outcome.upstream().unwrap().text(), "pingpeng", "{outcome}");
+            // Only a stream of HTTP/2 has an end.
+            let has_end = way == "CONNECT over HTTP/2" && path == "/response-chunks";
+            assert_eq!(outcome.messages().len(), usize::from(has_end), "{outcome}");
+        }
+    }
+}
+
+#[proxy_filter_host::test(guest = "upgrades", module = guest)]
+fn a_connect_request_is_refused_before_the_upstream_gets_it(mut host: Host) {
+    start_tunnels(&mut host);
+    for way in ["CONNECT", "CONNECT over HTTP/2"] {
+        for path in ["/refused", "/refused-by-service"] {
+            let outcome = tunnel(&mut host, way, path);
+            assert_eq!((outcome.status(), outcome.response().text()), (403, "no upgrade\n".into()), "{outcome}");
+            assert!(outcome.upstream().is_none(), "{outcome}");
+        }
+    }
+}

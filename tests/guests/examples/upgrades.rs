@@ -7,7 +7,8 @@ use proxy_filter::prelude::*;
 #[proxy_filter::filter(http_calls)]
 async fn upgrades(mut exchange: Exchange) -> Result<()> {
     let request = exchange.request_headers().await?;
-    let path = request.path()?.unwrap_or_default().to_string();
+    // `CONNECT` has no path.
+    let path = request.get("x-path")?.or(request.path()?).unwrap_or_default().to_string();
     match path.as_str() {
         "/refused" => exchange.reply(LocalReply::new(403).body("no upgrade\n")),
         "/refused-by-service" => {
@@ -32,6 +33,33 @@ async fn upgrades(mut exchange: Exchange) -> Result<()> {
         "/response-body" => {
             let body = exchange.response_body(1000).await?.to_bytes()?;
             log::info!("a whole body of {} bytes", body.len());
+            Ok(())
+        }
+        "/response-with-body" => {
+            let (response, body) = exchange.response_headers_with_body(1000).await?;
+            log::info!("a response with a body of {} bytes", body.len());
+            response.add("x-seen", "1")
+        }
+        "/request-chunks" => {
+            while let Some(chunk) = exchange.request_chunk().await? {
+                log::info!("a chunk of {} bytes", chunk.len());
+            }
+            log::info!("the request has ended");
+            exchange.response_headers().await?.add("x-seen", "1")
+        }
+        "/request-body" => {
+            let length = exchange.request_body(1000).await?.len();
+            log::info!("a request body of {length} bytes");
+            exchange.response_headers().await?.add("x-seen", "1")
+        }
+        "/request-trailers" => {
+            let has_trailers = exchange.request_trailers().await?.is_some();
+            log::info!("request trailers: {has_trailers}");
+            exchange.response_headers().await?.add("x-seen", "1")
+        }
+        "/response-trailers" => {
+            let has_trailers = exchange.response_trailers().await?.is_some();
+            log::info!("response trailers: {has_trailers}");
             Ok(())
         }
         "/response-headers" => exchange.response_headers().await?.add("x-seen", "1"),

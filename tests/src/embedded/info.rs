@@ -38,6 +38,8 @@ pub(crate) struct Info {
     pub(crate) held: bool,
     /// The client has connected over IPv6.
     pub(crate) ipv6: bool,
+    /// The request asks for a tunnel that Envoy allows: an upgrade, or `CONNECT`.
+    pub(crate) tunnel: bool,
 }
 
 impl Info {
@@ -54,6 +56,7 @@ impl Info {
             whose: Whose::Own,
             held: false,
             ipv6: false,
+            tunnel: false,
         }
     }
 

@@ -5,7 +5,7 @@ use super::fields::{Kind, Map};
 use super::info::grpc_status;
 use super::stream::LocalReply;
 use super::valid;
-use crate::message::{Body, Fields, Protocol, Received, Reply, Request};
+use crate::message::{Body, Fields, Protocol, Received, Reply, Request, SWITCHING_PROTOCOLS};
 
 /// Fields of one hop that no filter sees.
 const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "upgrade", "te"];
@@ -14,8 +14,6 @@ const MAX_FRAME: usize = 16 * 1024;
 /// What the date and the upstream's service time are here: a test does not depend on the clock.
 const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
 pub(super) const SERVICE_TIME: &str = "0";
-/// The status of the response to an upgrade.
-pub(super) const SWITCHING_PROTOCOLS: u16 = 101;
 const RESPONSE_FLAGS_TIMEOUT: &str = "15000";
 
 fn trim(value: &[u8]) -> Vec<u8> {

@@ -64,7 +64,7 @@ pub(super) fn json(
             },
             "use_downstream_protocol_config": {
                 "http_protocol_options": { "enable_trailers": true },
-                "http2_protocol_options": { "allow_metadata": settings.allow_metadata },
+                "http2_protocol_options": http2_options(settings),
             },
         } },
     });
@@ -201,21 +201,34 @@ fn connection_manager(settings: &Settings, module: &Path) -> Value {
         "codec_type": "AUTO",
         "generate_request_id": false,
         "http_protocol_options": { "enable_trailers": true },
-        "http2_protocol_options": { "allow_metadata": settings.allow_metadata },
+        "http2_protocol_options": http2_options(settings),
         "max_request_headers_kb": 96,
         "upgrade_configs": settings.upgrades.iter().map(|name| json!({ "upgrade_type": name })).collect::<Vec<_>>(),
         "common_http_protocol_options": { "max_headers_count": 1000 },
         "delayed_close_timeout": "0.3s",
         "route_config": { "name": "routes", "virtual_hosts": [{
             "name": fixture::VIRTUAL_HOST, "domains": ["*"], "metadata": metadata(&settings.metadata, MetadataSource::VirtualHost),
-            "routes": [{
-                "name": fixture::ROUTE, "match": { "prefix": "/" }, "metadata": metadata(&settings.metadata, MetadataSource::Route),
-                "route": { "cluster": fixture::CLUSTER, "timeout": "15s" },
-            }],
+            "routes": routes(settings),
         }] },
         "access_log": access_loggers,
         "http_filters": filters,
     })
+}
+
+/// Everything is routed to the upstream. `CONNECT` needs a route of its own.
+fn routes(settings: &Settings) -> Vec<Value> {
+    let route = |matcher: Value| {
+        json!({
+            "name": fixture::ROUTE, "match": matcher, "metadata": metadata(&settings.metadata, MetadataSource::Route),
+            "route": { "cluster": fixture::CLUSTER, "timeout": "15s" },
+        })
+    };
+    let tunnels = settings.allows_connect().then(|| route(json!({ "connect_matcher": {} })));
+    tunnels.into_iter().chain([route(json!({ "prefix": "/" }))]).collect()
+}
+
+fn http2_options(settings: &Settings) -> Value {
+    json!({ "allow_metadata": settings.allow_metadata, "allow_connect": settings.allows_connect() })
 }
 
 /// A filter before the plugin's that notes something about each request.

@@ -68,6 +68,16 @@ pub(super) struct Channel {
     pub(super) pace: Pace,
 }
 
+/// The pieces of a body, as a test gives them.
+fn pieces(body: &Body) -> &[Vec<u8>] {
+    match body {
+        Body::Absent => &[],
+        Body::Sized(bytes) if bytes.is_empty() => &[],
+        Body::Sized(bytes) => std::slice::from_ref(bytes),
+        Body::Chunked(chunks) => chunks,
+    }
+}
+
 impl Channel {
     /// Exchanges settings.
     pub(super) fn open(wire: Wire, id: u32) -> io::Result<Self> {
@@ -109,6 +119,28 @@ impl Channel {
         let _ = self.try_send_message(&head, body, trailers);
     }
 
+    /// Asks for a tunnel. The bytes follow once the other side has agreed.
+    pub(super) fn open_tunnel(&mut self, mut head: Fields, headers: &Fields, body: &Body) {
+        head.extend(headers.iter().cloned());
+        if self.send_headers(&head, false).is_err() {
+            return;
+        }
+        while !self.has_headers && !self.ended && self.step(LIMIT).is_ok() {}
+        if !self.ended && !self.pause() {
+            // As above.
+            let _ = self.send_pieces(pieces(body), true);
+        }
+    }
+
+    /// Agrees to a tunnel, and sends the bytes when those of the client have come.
+    pub(super) fn accept_tunnel(&mut self, mut head: Fields, headers: &Fields, body: &Body) -> io::Result<()> {
+        head.extend(headers.iter().cloned());
+        self.send_headers(&head, false)?;
+        while !self.ended && self.step(LIMIT).is_ok() {}
+        self.ended = false;
+        self.send_pieces(pieces(body), true)
+    }
+
     /// Sends the message without its end.
     pub(super) fn send_beginning(&mut self, mut head: Fields, headers: &Fields, body: &Body) {
         head.extend(headers.iter().cloned());
@@ -121,31 +153,30 @@ impl Channel {
     }
 
     fn try_send_message(&mut self, head: &Fields, body: &Body, trailers: &Fields) -> io::Result<()> {
-        let pieces: &[Vec<u8>] = match body {
-            Body::Absent => &[],
-            Body::Sized(bytes) if bytes.is_empty() => &[],
-            Body::Sized(bytes) => std::slice::from_ref(bytes),
-            Body::Chunked(chunks) => chunks,
-        };
+        let pieces = pieces(body);
         let has_data = !pieces.is_empty() || matches!(body, Body::Chunked(_));
         self.send_headers(head, !has_data && trailers.is_empty())?;
         if !self.metadata.is_empty() && !self.pause() {
             let block = hpack::encode(&self.metadata)?;
             self.send_frame(kind::METADATA, flag::END_HEADERS, self.id, &block)?;
         }
-        for (index, piece) in pieces.iter().enumerate() {
-            if self.pause() {
-                return Ok(());
-            }
-            self.send_data(piece, index + 1 == pieces.len() && trailers.is_empty())?;
-        }
-        if pieces.is_empty() && has_data && trailers.is_empty() {
-            self.send_data(&[], true)?;
+        if has_data {
+            self.send_pieces(pieces, trailers.is_empty())?;
         }
         if !trailers.is_empty() && !self.pause() {
             self.send_headers(trailers, true)?;
         }
         Ok(())
+    }
+
+    fn send_pieces(&mut self, pieces: &[Vec<u8>], end: bool) -> io::Result<()> {
+        for (index, piece) in pieces.iter().enumerate() {
+            if self.pause() {
+                return Ok(());
+            }
+            self.send_data(piece, index + 1 == pieces.len() && end)?;
+        }
+        if pieces.is_empty() && end { self.send_data(&[], true) } else { Ok(()) }
     }
 
     pub(super) fn send_headers(&mut self, fields: &Fields, end: bool) -> io::Result<()> {

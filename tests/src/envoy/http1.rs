@@ -2,15 +2,13 @@
 
 use super::visit::Visit;
 use super::wire::{LIMIT, Pace, Wire};
-use crate::message::{Answered, Body, Fields, Received, Request};
+use crate::message::{Answered, Body, CONNECT, Fields, Received, Request, SWITCHING_PROTOCOLS};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The size of the header table that `httparse` fills: more fields than Envoy lets through.
 const FIELDS: usize = 2048;
-/// The status with which an upstream agrees to an upgrade.
-const SWITCHING_PROTOCOLS: u16 = 101;
 /// If nothing more of a request comes for this long, an upstream that answers before its end does
 /// not wait any longer.
 const QUIET: Duration = Duration::from_millis(300);
@@ -20,7 +18,7 @@ const QUIET: Duration = Duration::from_millis(300);
 pub fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Received>> {
     let mut wire = Wire::connect(address)?;
     let framing = Framing::of(&request.headers, &request.body, &request.trailers).unwrap_or(Framing::None);
-    let framing = if request.is_upgrade() { Framing::Told } else { framing };
+    let framing = if request.is_tunnel() { Framing::Told } else { framing };
     let first = format!("{} {} HTTP/1.1", request.method, request.path);
     let head = head(&first, request.authority.as_deref(), &request.headers, &framing);
     let mut pieces = pieces(head, &framing, &request.body, &request.trailers);
@@ -48,7 +46,7 @@ pub(super) fn serve(mut wire: Wire, pace: Pace, answered: Answered, visit: &Visi
     let bodiless = has_no_body(&method, reply.status);
     let nothing = if bodiless && !reply.cut_off { Framing::None } else { Framing::Length(0) };
     let mut framing = Framing::of(&reply.headers, &reply.body, &reply.trailers).unwrap_or(nothing);
-    let upgraded = reply.status == SWITCHING_PROTOCOLS;
+    let upgraded = agrees(&method, reply.status);
     if upgraded {
         framing = Framing::Told;
     }
@@ -232,7 +230,11 @@ fn receive_response(wire: &mut Wire, method: &str) -> Option<Received> {
         if is_interim(status) {
             continue;
         }
-        let framing = if has_no_body(method, status) { Some(Incoming::Nothing) } else { Incoming::of(&fields) };
+        let framing = match () {
+            () if has_no_body(method, status) => Some(Incoming::Nothing),
+            () if agrees(method, status) => Some(Incoming::UntilClosed),
+            () => Incoming::of(&fields),
+        };
         let mut received =
             Received { headers: vec![(b":status".to_vec(), status.to_string().into_bytes())], ..Received::default() };
         received.headers.extend(fields.into_iter().filter(|(name, _)| !is_hop_by_hop(name)));
@@ -245,13 +247,16 @@ fn receive_request(wire: &mut Wire, answered: Answered) -> Option<(Received, Str
     let Some(RequestHead { method, path, mut fields }) = receive_head(wire, parse_request) else {
         return unreadable(wire).map(|received| (received, String::new(), Incoming::Nothing));
     };
-    let upgrades = fields.iter().any(|(name, _)| name == b"upgrade");
-    let raw = if upgrades { Incoming::UntilClosed } else { Incoming::Nothing };
+    let is_connect = method == CONNECT;
+    let is_tunnel = is_connect || fields.iter().any(|(name, _)| name == b"upgrade");
+    let raw = if is_tunnel { Incoming::UntilClosed } else { Incoming::Nothing };
     let framing = Incoming::of(&fields).unwrap_or(raw);
     let authority = fields.iter().position(|(name, _)| name == b"host").map(|index| fields.remove(index).1);
     let mut received = Received::default();
     received.headers.push((b":method".to_vec(), method.clone().into_bytes()));
-    received.headers.push((b":path".to_vec(), path.into_bytes()));
+    if !is_connect {
+        received.headers.push((b":path".to_vec(), path.into_bytes()));
+    }
     received.headers.extend(authority.map(|authority| (b":authority".to_vec(), authority)));
     received.headers.extend(fields.into_iter().filter(|(name, _)| !is_hop_by_hop(name)));
     match answered.chunks() {
@@ -271,6 +276,11 @@ fn unreadable(wire: &mut Wire) -> Option<Received> {
 /// Whether another response follows. After that to an upgrade, the other protocol does.
 fn is_interim(status: u16) -> bool {
     (100..200).contains(&status) && status != SWITCHING_PROTOCOLS
+}
+
+/// Whether the upstream agrees to a tunnel: to an upgrade, or to `CONNECT`.
+fn agrees(method: &str, status: u16) -> bool {
+    status == SWITCHING_PROTOCOLS || method == CONNECT && (200..300).contains(&status)
 }
 
 fn has_no_body(method: &str, status: u16) -> bool {

@@ -4,7 +4,7 @@ use super::channel::{Channel, announce};
 use super::visit::Visit;
 use super::wire::{LIMIT, Pace, SOON, Wire};
 use crate::grpc;
-use crate::message::{Body, Received, Request};
+use crate::message::{Answered, Body, CONNECT, Received, Request};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
@@ -18,14 +18,18 @@ pub(super) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Opt
     let mut wire = Wire::connect(address)?;
     wire.send(PREFACE)?;
     let mut channel = Channel::open(wire, 1)?;
-    let mut head = vec![
-        (b":method".to_vec(), request.method.clone().into_bytes()),
-        (b":path".to_vec(), request.path.clone().into_bytes()),
-        (b":scheme".to_vec(), b"http".to_vec()),
-    ];
+    let mut head = vec![(b":method".to_vec(), request.method.clone().into_bytes())];
+    if !request.is_connect() {
+        head.push((b":path".to_vec(), request.path.clone().into_bytes()));
+        head.push((b":scheme".to_vec(), b"http".to_vec()));
+    }
     head.extend(request.authority.iter().map(|authority| (b":authority".to_vec(), authority.clone().into_bytes())));
     channel.metadata.clone_from(&request.metadata);
-    channel.send_message(head, &request.headers, &request.body, &request.trailers);
+    if let (true, Answered::After(_)) = (request.is_connect(), request.answered) {
+        channel.open_tunnel(head, &request.headers, &request.body);
+    } else {
+        channel.send_message(head, &request.headers, &request.body, &request.trailers);
+    }
     channel.wire.disconnect_after(request.disconnect_after);
     channel.receive(&[b":status"]);
     Ok(channel.take_received())
@@ -40,6 +44,10 @@ pub(super) fn serve(mut wire: Wire, pace: Pace, visit: &Visit) {
     let Ok(mut channel) = Channel::open(wire, 0) else { return };
     channel.pace = pace;
     wait_for_headers(&mut channel, visit);
+    if channel.received.header(":method").is_some_and(|method| method == CONNECT) {
+        serve_tunnel(&mut channel, visit);
+        return;
+    }
     channel.receive(&PSEUDO);
     let Some(request) = channel.take_received() else { return };
     let is_head = request.headers.first().is_some_and(|(_, method)| method == b"HEAD");
@@ -58,6 +66,19 @@ pub(super) fn serve(mut wire: Wire, pace: Pace, visit: &Visit) {
         return;
     }
     channel.send_message(vec![status], &headers, &body, &reply.trailers);
+    channel.wire.drain();
+}
+
+/// Serves a `CONNECT` request: its bytes come once the client has the head of the response.
+fn serve_tunnel(channel: &mut Channel, visit: &Visit) {
+    channel.sort(&PSEUDO);
+    let Some(reply) = visit.answer(&channel.received).filter(|reply| !reply.reset) else { return };
+    let status = (b":status".to_vec(), reply.status.to_string().into_bytes());
+    if !(200..300).contains(&reply.status) {
+        channel.send_message(vec![status], &reply.headers, &reply.body, &reply.trailers);
+    } else if channel.accept_tunnel(vec![status], &reply.headers, &reply.body).is_ok() {
+        visit.note(&channel.received);
+    }
     channel.wire.drain();
 }
 

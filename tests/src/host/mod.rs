@@ -233,7 +233,7 @@ impl Host {
         }
         assert!(!self.settings.tcp, "the plugin was configured for connections (`host.tcp()`): use `host.connect()`");
         assert!(
-            request.answered == Answered::Complete || request.protocol == Protocol::Http1,
+            request.answered == Answered::Complete || request.protocol == Protocol::Http1 || request.is_connect(),
             "an answer before the end of the request is played with HTTP/1.1 only"
         );
         if let Some(worker) = worker {

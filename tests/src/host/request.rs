@@ -190,6 +190,10 @@ impl<'a> RequestBuilder<'a> {
             // The headers cannot be the end.
             self.request.body = Body::Chunked(Vec::new());
         }
+        let is_tunnel = self.request.is_connect() && self.host.allows_connect();
+        if is_tunnel && self.request.answered == Answered::Complete {
+            self.request.answered = Answered::After(0);
+        }
         self.host.try_send(&self.request, self.worker, self.before_response)
     }
 }

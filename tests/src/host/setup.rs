@@ -166,8 +166,26 @@ impl Host {
     /// The protocols that requests may ask for on their connection, `websocket` for example:
     /// `upgrade_configs` of the connection manager. See
     /// [`RequestBuilder::upgrade`](crate::RequestBuilder::upgrade).
+    ///
+    /// `CONNECT` among them lets requests with that method through, and routes them to the
+    /// upstream. The bytes of [`chunks`](crate::RequestBuilder::chunks) follow when the client has
+    /// the response.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Reply};
+    /// # let mut host = Host::without_module();
+    /// host.upgrades(&["CONNECT"]);
+    /// host.upstream(|_| Reply::new(200).chunks(["pong"]));
+    /// let tunnel = host.request("CONNECT", "example.com:80").chunks(["ping"]).send();
+    /// assert_eq!((tunnel.upstream().unwrap().text(), tunnel.response().text()), ("ping".into(), "pong".into()));
+    /// ```
     pub fn upgrades(&mut self, protocols: &[&str]) {
         self.settings.upgrades = protocols.iter().map(|protocol| (*protocol).to_owned()).collect();
+    }
+
+    /// Whether requests with the method `CONNECT` reach the upstream.
+    pub(super) fn allows_connect(&self) -> bool {
+        self.settings.allows_connect()
     }
 
     /// Lets METADATA frames of HTTP/2 pass: `allow_metadata` in the `http2_protocol_options` of the

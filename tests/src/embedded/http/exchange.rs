@@ -91,13 +91,14 @@ impl Exchange {
 
     /// Takes the request through the filters and to the upstream.
     fn request(&mut self, contexts: &mut Contexts<'_>, head: Head) -> Result<(), Ended> {
-        let Head { map, end, broken, closes, .. } = head;
+        let Head { map, end, broken, closes, tunnel } = head;
+        contexts.with_info(|info| info.tunnel = tunnel);
         self.client.closes = closes;
         contexts.with_side(Which::Request, |side| side.arrived = end);
         let request = &self.client.request;
         let mut incoming = Incoming::of(&request.body, &request.trailers, request.protocol, contexts.now());
         incoming.malformed = broken;
-        let early = request.answered.chunks().filter(|_| !end || request.is_upgrade());
+        let early = request.answered.chunks().filter(|_| !end || tunnel);
         let playback = Playback::new(contexts, &self.client, Which::Request, map, end && early.is_none());
         let played = match early {
             Some(chunks) => playback.play_before_response(incoming, chunks).map(|(forwarded, rest)| {
@@ -152,7 +153,7 @@ impl Exchange {
         let protocol = self.client.request.protocol;
         let method = self.upstream.received.as_ref().and_then(|received| received.header(":method"));
         let is_head = method.is_some_and(|method| method == "HEAD");
-        let decoded = match codec::decode_response(reply, protocol, is_head) {
+        let decoded = match codec::decode_response(reply, &self.client.request, is_head) {
             Ok(decoded) => decoded,
             Err(unfit) => {
                 let (flag, reply) = match unfit {
@@ -175,9 +176,9 @@ impl Exchange {
             stream.info.whose = if end { Whose::Ended } else { Whose::Upstreams };
         });
         let mut incoming = Incoming::of(&body, &trailers, protocol, contexts.now());
-        let upgraded = reply.status == wire::SWITCHING_PROTOCOLS;
+        let upgraded = self.client.request.is_tunneled_by(reply.status) && self.client.is_over_http1();
         if upgraded {
-            incoming.upgraded();
+            incoming.tunneled(self.client.request.is_upgrade());
         }
         if reply.cut_off || upgraded {
             incoming.cut_off();

@@ -16,6 +16,8 @@ pub(super) struct Incoming {
     pub(super) cut_off: bool,
     /// Nothing comes with the headers, as a piece of its own.
     pub(super) begins_empty: bool,
+    /// Nothing comes once more when the connection ends.
+    pub(super) ends_empty: bool,
     /// Why the message has no end: the flag and the reason.
     pub(super) cut_reason: Option<(u64, &'static str)>,
     /// What is wrong with a request.
@@ -57,11 +59,11 @@ impl Incoming {
     }
 
     /// What follows belongs to another protocol: it has no end. Envoy's parser begins it with
-    /// nothing.
-    pub(super) fn upgraded(&mut self) {
+    /// nothing, and ends an upgrade with nothing.
+    pub(super) fn tunneled(&mut self, is_upgrade: bool) {
         self.cut_off();
         self.cut_off = false;
-        self.begins_empty = true;
+        (self.begins_empty, self.ends_empty) = (true, is_upgrade);
     }
 
     /// Takes out what comes after so many pieces.

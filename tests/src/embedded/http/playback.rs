@@ -81,8 +81,8 @@ impl<'p, 'a> Playback<'p, 'a> {
         mut incoming: Incoming,
         chunks: usize,
     ) -> Result<(Forwarded, Option<Rest>), Interrupted> {
-        if self.client.request.is_upgrade() {
-            incoming.upgraded();
+        if self.client.request.is_tunnel() && self.client.is_over_http1() {
+            incoming.tunneled(self.client.request.is_upgrade());
         }
         let rest = incoming.split_off(chunks);
         let played = self.beginning(incoming);
@@ -137,7 +137,7 @@ impl<'p, 'a> Playback<'p, 'a> {
             self.next_piece(piece)?;
         }
         if incoming.cut_off {
-            if incoming.begins_empty {
+            if incoming.ends_empty {
                 self.chain.data(self.contexts, Vec::new(), false)?;
             }
             self.cut_off(incoming.cut_reason);

@@ -5,15 +5,19 @@ use crate::embedded::fields::{Kind, Map};
 use crate::embedded::flags::{DOWNSTREAM_PROTOCOL_ERROR, NO_ROUTE_FOUND};
 use crate::embedded::stream::{Side, Which};
 use crate::embedded::{valid, wire};
-use crate::message::{Protocol, Received, Request};
+use crate::message::{CONNECT, Protocol, Received, Request};
 
 /// The router looks for a route when the headers reach it. Envoy finds none without these fields,
 /// whatever the routes say.
 pub(super) fn route(contexts: &Contexts<'_>) -> Result<(), Ended> {
     let headers = contexts.with_side(Which::Request, |side| side.headers.value.clone());
+    let tunnels = contexts.with_stream(|stream| stream.info.tunnel) == Some(true);
     let routable = headers.as_ref().is_some_and(|map| {
-        map.get(b":path").is_some_and(|path| path.starts_with(b"/"))
-            && map.get(b"x-forwarded-proto").is_some_and(|protocol| !protocol.is_empty())
+        let matches = match map.get(b":path") {
+            Some(path) => path.starts_with(b"/"),
+            None => tunnels && map.get(b":method") == Some(CONNECT.as_bytes()),
+        };
+        matches && map.get(b"x-forwarded-proto").is_some_and(|protocol| !protocol.is_empty())
     });
     contexts.with_info(|info| {
         (info.routed, info.upstream) = (routable, routable);

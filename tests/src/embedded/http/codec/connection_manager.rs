@@ -5,7 +5,7 @@ use super::decoded::{Decoded, Head, Refusal};
 use super::syntax::elements;
 use crate::embedded::fields::Map;
 use crate::embedded::stream::LocalReply;
-use crate::message::{Fields, Request};
+use crate::message::{CONNECT, Fields, Request};
 
 /// Fields by which Envoys talk to each other. External clients may not set them.
 const OF_ENVOYS: [&[u8]; 16] = [
@@ -43,8 +43,10 @@ pub(super) fn admit(mut head: Head, request: &Request, upgrades: &[String]) -> D
         if !upgrades.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(&asked)) {
             return refuse(head, 403, "upgrade_failed", true);
         }
-        (head.upgrade, head.end) = (request.is_upgrade(), false);
+        (head.tunnel, head.end) = (request.is_upgrade(), false);
     }
+    // Without a route, the router refuses it after the filters.
+    head.tunnel |= request.is_connect() && upgrades.iter().any(|allowed| allowed.eq_ignore_ascii_case(CONNECT));
     Decoded::Request(Box::new(head))
 }
 

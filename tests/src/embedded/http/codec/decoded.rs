@@ -39,8 +39,8 @@ pub(in crate::embedded) struct Head {
     pub(in crate::embedded) end: bool,
     /// What is wrong with what follows the headers.
     pub(in crate::embedded) broken: Option<Malformed>,
-    /// It asks for another protocol that Envoy lets through.
-    pub(in crate::embedded) upgrade: bool,
+    /// It asks for a tunnel that Envoy lets through.
+    pub(in crate::embedded) tunnel: bool,
     /// The client wants the connection to be closed.
     pub(in crate::embedded) closes: bool,
 }

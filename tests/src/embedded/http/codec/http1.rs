@@ -58,7 +58,7 @@ fn head(request: &Request) -> Result<Head, Error> {
     map.add(b":method", request.method.as_bytes());
     let end = request.method != "CONNECT" && wire::ends_with_headers(&request.body, &request.trailers);
     let broken = trailers_error(&request.trailers).map(Malformed::Trailers);
-    Ok(Head { map, end, broken, upgrade: false, closes })
+    Ok(Head { map, end, broken, tunnel: false, closes })
 }
 
 /// Whether the request announces another body than it has. That is of no matter if it is refused.
@@ -81,7 +81,7 @@ pub(super) fn not_played(request: &Request) -> Option<NotPlayed> {
         }
         _ => return None,
     };
-    let reaches_filters = head.map.get(b":authority").is_some() && !request.is_upgrade();
+    let reaches_filters = head.map.get(b":authority").is_some() && !request.is_tunnel();
     reaches_filters.then_some(NotPlayed::RequestFraming { announced, sent: body.len() })
 }
 
@@ -91,7 +91,7 @@ fn sent(request: &Request) -> Fields {
     let mut fields: Fields = host.chain(request.headers.iter().cloned()).collect();
     let told = fields.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"content-length"));
     let framing = match &request.body {
-        _ if request.is_upgrade() => None,
+        _ if request.is_tunnel() => None,
         _ if !request.trailers.is_empty() => Some(("transfer-encoding", "chunked".to_owned())),
         _ if told => None,
         Body::Chunked(_) => Some(("transfer-encoding", "chunked".to_owned())),

@@ -22,13 +22,15 @@ fn head(request: &Request) -> Option<Head> {
     let path = request.path.as_bytes();
     let is_path = path.starts_with(b"/") || (path == b"*" && request.method == "OPTIONS");
     let is_clean = !path.iter().any(|byte| *byte <= b' ' || *byte == 0x7f);
-    if !is_token(request.method.as_bytes()) || request.method == "CONNECT" || !is_path || !is_clean {
+    if !is_token(request.method.as_bytes()) || !(is_path || request.is_connect()) || !is_clean {
         return None;
     }
     let mut authority = request.authority.as_ref().map(|authority| authority.as_bytes().to_vec());
     let mut map = Map::new(Kind::Request);
-    for (name, value) in [(":method", request.method.as_bytes()), (":path", path), (":scheme", b"http")] {
-        map.add(name.as_bytes(), value);
+    map.add(b":method", request.method.as_bytes());
+    if !request.is_connect() {
+        map.add(b":path", path);
+        map.add(b":scheme", b"http");
     }
     if authority.as_ref().is_some_and(|authority| !is_host(authority)) || path.len() > MAX_FIELD {
         return None;
@@ -72,13 +74,13 @@ fn head(request: &Request) -> Option<Head> {
     if authority.is_none() || request.headers.len() + 4 > MAX_FIELDS || map.byte_size() as usize > MAX_BYTES {
         return None;
     }
-    let end = ends(&request.body, &request.trailers);
+    let end = !request.is_connect() && ends(&request.body, &request.trailers);
     if end && length.is_some_and(|length| length > 0) {
         return None;
     }
     let broken = length.and_then(|length| data_error(&request.body, length));
     let broken = broken.or_else(|| trailers_error(&request.trailers).map(Malformed::Trailers));
-    Some(Head { map, end, broken, upgrade: false, closes: false })
+    Some(Head { map, end, broken, tunnel: false, closes: false })
 }
 
 fn ends(body: &Body, trailers: &Fields) -> bool {

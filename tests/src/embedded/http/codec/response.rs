@@ -4,8 +4,7 @@ use super::decoded::{MAX_BYTES, MAX_FIELD_OVER_HTTP2, MAX_FIELDS};
 use super::syntax::{block, is_control, is_length, is_token, parse};
 use super::{http1, http2};
 use crate::embedded::fields::{Kind, Map};
-use crate::embedded::wire::SWITCHING_PROTOCOLS;
-use crate::message::{Body, Fields, Protocol, Reply};
+use crate::message::{Body, Fields, Protocol, Reply, Request};
 
 /// A response as the filter that is nearest to the upstream sees it.
 pub(in crate::embedded) struct Response {
@@ -38,10 +37,11 @@ pub(in crate::embedded) enum Unfit {
 }
 
 /// Decodes a response.
-pub(in crate::embedded) fn decode(reply: &Reply, protocol: Protocol, is_head: bool) -> Result<Response, Unfit> {
+pub(in crate::embedded) fn decode(reply: &Reply, request: &Request, is_head: bool) -> Result<Response, Unfit> {
+    let protocol = request.protocol;
     let is_too_much =
         protocol == Protocol::Http2 && reply.headers.len() + 1 + usize::from(is_sized(reply)) > MAX_FIELDS;
-    let decoded = decode_fields(reply, protocol, is_head).ok_or(Unfit::Malformed);
+    let decoded = decode_fields(reply, request, is_head).ok_or(Unfit::Malformed);
     if is_too_much { Err(Unfit::TooMany) } else { decoded }
 }
 
@@ -51,10 +51,11 @@ fn is_sized(reply: &Reply) -> bool {
     matches!(reply.body, Body::Sized(_)) && !told
 }
 
-fn decode_fields(reply: &Reply, protocol: Protocol, is_head: bool) -> Option<Response> {
+fn decode_fields(reply: &Reply, request: &Request, is_head: bool) -> Option<Response> {
+    let (protocol, tunnels) = (request.protocol, request.is_tunneled_by(reply.status));
     let bodiless = is_head || matches!(reply.status, 204 | 304);
     let fields = match protocol {
-        Protocol::Http1 => over_http1(reply, bodiless)?,
+        Protocol::Http1 => over_http1(reply, bodiless, tunnels)?,
         Protocol::Http2 => over_http2(reply, is_head)?,
     };
     if fields.len() > MAX_FIELDS
@@ -112,7 +113,7 @@ fn decode_fields(reply: &Reply, protocol: Protocol, is_head: bool) -> Option<Res
         })
     });
     let ends = crate::embedded::wire::ends_with_headers(&body, &trailers);
-    let end = ends && !reply.cut_off && broken.is_none() && reply.status != SWITCHING_PROTOCOLS;
+    let end = ends && !reply.cut_off && broken.is_none() && !tunnels;
     let end = end || bodiless && trailers.is_empty() && broken.is_none();
     Some(Response { map, end, body, trailers, broken })
 }
@@ -137,12 +138,12 @@ fn broken(body: &Body, length: u64, over_http2: bool) -> Option<Broken> {
 }
 
 /// The fields as they come over HTTP/1, with the ones that frame the body.
-fn over_http1(reply: &Reply, bodiless: bool) -> Option<Fields> {
+fn over_http1(reply: &Reply, bodiless: bool, tunnels: bool) -> Option<Fields> {
     let mut fields = reply.headers.clone();
     let told = fields.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"content-length"));
     let more = usize::from(reply.cut_off);
     let framing = match &reply.body {
-        _ if reply.status == SWITCHING_PROTOCOLS => None,
+        _ if tunnels => None,
         _ if !reply.trailers.is_empty() => Some(("transfer-encoding", "chunked".to_owned())),
         _ if told => None,
         Body::Chunked(_) => Some(("transfer-encoding", "chunked".to_owned())),
