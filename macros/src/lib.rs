@@ -18,6 +18,7 @@ mod filter;
 mod function;
 mod impl_block;
 mod literal;
+mod log_line;
 mod member;
 mod module;
 mod one_type;
@@ -438,6 +439,71 @@ pub fn module(paths: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn __export(facts: TokenStream) -> TokenStream {
     module::export(facts)
+}
+
+/// Logs a line at the level `error`, see the module `log`.
+///
+/// ```
+/// use proxy_filter::log;
+///
+/// # let attempts = 3;
+/// log::error!("no response after {attempts} attempts");
+/// ```
+#[proc_macro]
+pub fn error(line: TokenStream) -> TokenStream {
+    log_line::expand("Error", line)
+}
+
+/// Logs a line at the level `warn`, see the module `log`.
+///
+/// ```
+/// use proxy_filter::log;
+///
+/// # let attempts = 3;
+/// log::warn!("no response after {attempts} attempts");
+/// ```
+#[proc_macro]
+pub fn warn(line: TokenStream) -> TokenStream {
+    log_line::expand("Warn", line)
+}
+
+/// Logs a line at the level `info`, see the module `log`.
+///
+/// ```
+/// use proxy_filter::log;
+///
+/// # let attempts = 3;
+/// log::info!("no response after {attempts} attempts");
+/// ```
+#[proc_macro]
+pub fn info(line: TokenStream) -> TokenStream {
+    log_line::expand("Info", line)
+}
+
+/// Logs a line at the level `debug`, see the module `log`.
+///
+/// ```
+/// use proxy_filter::log;
+///
+/// # let attempts = 3;
+/// log::debug!("no response after {attempts} attempts");
+/// ```
+#[proc_macro]
+pub fn debug(line: TokenStream) -> TokenStream {
+    log_line::expand("Debug", line)
+}
+
+/// Logs a line at the level `trace`, see the module `log`.
+///
+/// ```
+/// use proxy_filter::log;
+///
+/// # let attempts = 3;
+/// log::trace!("no response after {attempts} attempts");
+/// ```
+#[proc_macro]
+pub fn trace(line: TokenStream) -> TokenStream {
+    log_line::expand("Trace", line)
 }
 
 /// Runs a test of a filter natively, as wasm in the embedded host, and in Envoy.

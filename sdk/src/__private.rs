@@ -21,8 +21,10 @@ pub use crate::exports::module::initialize;
 pub use crate::exports::module::{Export, Module};
 pub use crate::exports::stateless::{Stateless, StatelessRoot, is_stateless};
 pub use crate::future::spawn::Spawned;
+pub use crate::log::parts as log_line;
 pub use crate::plugin::one_type::{
     Configured, ConfiguredRoot, OneType, Unconfigured, UnconfiguredRoot, by_default, from_config, read_config,
 };
 pub use crate::plugin::registration::{NewContext, root_id, unknown_root_id};
 pub use crate::prelude::*;
+pub use ::log as log_crate;

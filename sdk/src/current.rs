@@ -149,6 +149,23 @@ pub(crate) fn epoch() -> u32 {
     EPOCH.get()
 }
 
+/// The epoch, and the part of it that the stream of the callback belongs to. As long as it is
+/// equal, [`epoch`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) epoch: u32,
+    streams: u32,
+}
+
+impl Moment {
+    pub(crate) const NEVER: Self = Self { epoch: 0, streams: 0 };
+
+    #[inline]
+    pub(crate) fn now() -> Self {
+        Self { epoch: EPOCH.get(), streams: CURRENT.get().context_id / STREAMS_PER_EPOCH }
+    }
+}
+
 /// Makes cached values be read again.
 pub(crate) fn advance_epoch() {
     EPOCH.set(EPOCH.get().wrapping_add(1));

@@ -7,7 +7,10 @@ mod support;
 
 use proxy_filter::prelude::*;
 use proxy_filter::sys::HostFunctions;
-use proxy_filter::{Status, log::LogLevel};
+use proxy_filter::{
+    HeaderValue, Status,
+    log::{self, LogLevel},
+};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -39,6 +42,7 @@ impl fmt::Display for Nested {
 
 mod filter {
     use super::*;
+    use proxy_filter::log;
 
     #[derive(Default)]
     pub struct Root;
@@ -153,4 +157,93 @@ fn a_host_without_levels_gets_every_line() {
     start(module());
     stream(2);
     assert_eq!(*old.0.borrow(), 1);
+}
+
+/// Each line through the macros of the SDK, which need no `core::fmt` for most, and as `format!`
+/// shows it.
+macro_rules! lines {
+    ($(($($line:tt)*))*) => {
+        fn log_all() {
+            $(log::info!($($line)*);)*
+        }
+
+        fn format_all() -> Vec<String> {
+            vec![$(format!($($line)*)),*]
+        }
+    };
+}
+
+const LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const NAME: &str = "x-name";
+
+fn value(bytes: &[u8]) -> HeaderValue {
+    HeaderValue::from(bytes.to_vec())
+}
+
+lines! {
+    ("text")
+    ("")
+    ("{{}} \n \u{e9} \\",)
+    ("{}", "")
+    ("{}: {}", escaped(b"name"), escaped("v\u{202e}\\ \u{e9}\n"))
+    ("{}: {}", escaped("caf\u{e9}"), value(b"a\xff\tb"))
+    ("caf\u{e9} \\ {}", "\n is text \\")
+    ("{NAME} {0} {NAME} {0}", 5)
+    ("{} {}", Vec::<u8>::new().len(), "a".repeat(3))
+    ("{:>8}|{:?}|{0:x}", 10, "a")
+    ("{name} {}", 1, name = 2)
+    ("{} {}", 1 < 2, (|| 3)())
+    ("{}", &&&String::from("referenced"))
+    ("{}{}", escaped(&LONG), escaped(&LONG))
+    ("{}{}{}", escaped(&LONG), LONG, escaped(&LONG))
+    ("{}{}{}\u{7f}", LONG, LONG, escaped(b"\x7f"))
+    ("{Counted} {}", std::borrow::Cow::Borrowed("cow"))
+    (r#"raw "{}" \n"#, 'c')
+    ("{}", format_args!("{} {}", 1, 2))
+}
+
+#[test]
+fn a_line_of_the_sdk_is_the_one_that_rust_formats() {
+    let (host, _installed) = host(LogLevel::Info);
+    start(module());
+    log_all();
+    assert_eq!(*host.lines.borrow(), format_all());
+}
+
+#[test]
+fn a_short_line_of_every_length_is_written_whole() {
+    let (host, _installed) = host(LogLevel::Info);
+    start(module());
+    let text = "0123456789 bcdef".repeat(20);
+    let mut expected = Vec::new();
+    for length in 0..text.len() {
+        let (first, second) = text.split_at(length);
+        log::warn!("{}{}{}", first, escaped("-"), escaped(second.get(..20).unwrap_or(second)));
+        log::warn!("{}{}", escaped(first), escaped(&[b'\\']));
+        expected.push(format!("{first}-{}", second.get(..20).unwrap_or(second)));
+        expected.push(format!("{first}\\\\"));
+    }
+    assert_eq!(*host.lines.borrow(), expected);
+}
+
+#[test]
+fn lines_of_the_crate_log_reach_the_host_too() {
+    let (host, _installed) = host(LogLevel::Info);
+    start(module());
+    ::log::info!(target: "elsewhere", "{} {}", 1, Nested);
+    log::info!(target: "elsewhere", "{}", 2);
+    ::log::debug!("not written");
+    log::debug!("not written {}", 3);
+    assert_eq!(*host.lines.borrow(), ["inner 1", "1 outer", "2"]);
+}
+
+#[test]
+fn the_macros_of_the_sdk_observe_the_maximum_level_of_the_crate_log() {
+    let (host, _installed) = host(LogLevel::Trace);
+    start(module());
+    ::log::set_max_level(::log::LevelFilter::Warn);
+    log::info!("not written");
+    log::warn!("written {}", 1);
+    ::log::set_max_level(::log::LevelFilter::Trace);
+    assert_eq!(*host.lines.borrow(), ["written 1"]);
 }

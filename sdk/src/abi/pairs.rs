@@ -34,13 +34,12 @@ pub(crate) fn validate(bytes: &[u8]) -> Result<(), Malformed> {
         return Ok(());
     }
     let Iter { lengths, data } = split(bytes).ok_or(Malformed)?;
-    let mut left = data.len();
-    // Every text and its terminator; the number of lengths is even.
-    for length in lengths.chunks_exact(4) {
-        let length = length.try_into().map_or(u32::MAX, u32::from_le_bytes);
-        left = (length as usize).checked_add(1).and_then(|text| left.checked_sub(text)).ok_or(Malformed)?;
-    }
-    if left == 0 { Ok(()) } else { Err(Malformed) }
+    // Each text has a terminator. The sum cannot overflow: the lengths are in memory.
+    let texts = lengths.chunks_exact(LENGTHS).map(|both| {
+        let both = both.try_into().map_or(u64::MAX, u64::from_le_bytes);
+        (both & u64::from(u32::MAX)) + (both >> 32) + 2
+    });
+    if texts.sum::<u64>() == data.len() as u64 { Ok(()) } else { Err(Malformed) }
 }
 
 /// Iterates over the pairs of an encoded map. For a map that [`validate`] refused, it yields the

@@ -5,6 +5,7 @@ use crate::abi::pairs;
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 use crate::log::escaped::escaped;
+use crate::log::parts::{AsPart, Part};
 use core::borrow::Borrow;
 use core::fmt;
 use core::ops::Deref;
@@ -116,6 +117,13 @@ impl<const N: usize> PartialEq<&[u8; N]> for HeaderValue {
 impl fmt::Display for HeaderValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         escaped(&self.0).fmt(f)
+    }
+}
+
+impl AsPart for HeaderValue {
+    #[inline]
+    fn as_part(&self) -> Part<'_> {
+        Part::Escaped(escaped(&self.0))
     }
 }
 

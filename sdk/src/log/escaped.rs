@@ -2,8 +2,6 @@
 
 use crate::sys::text::plain_ascii;
 use core::fmt;
-#[cfg(feature = "json")]
-use core::fmt::Write as _;
 
 /// Shows bytes from the network as one safe line of text, so that no peer can forge a log line.
 ///
@@ -35,31 +33,40 @@ pub struct Escaped<'a>(&'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match plain_ascii(self.0) {
-            Some(text) => f.write_str(text),
-            None => escape(self.0, f),
-        }
+        self.write_to(f)
     }
 }
 
 impl Escaped<'_> {
+    /// Returns the bytes that are shown.
+    #[inline]
+    pub(crate) fn as_raw(&self) -> &[u8] {
+        self.0
+    }
+
+    /// Writes what is shown.
+    #[inline]
+    pub(crate) fn write_to(self, to: &mut impl fmt::Write) -> fmt::Result {
+        match plain_ascii(self.0) {
+            Some(text) => to.write_str(text),
+            None => escape(self.0, to),
+        }
+    }
+
     /// The text that is shown.
     #[cfg(feature = "json")]
     pub(crate) fn into_text(self) -> String {
         let mut text = String::new();
         // Writing to a string does not fail.
-        let _ = match plain_ascii(self.0) {
-            Some(plain) => text.write_str(plain),
-            None => escape(self.0, &mut text),
-        };
+        let _ = self.write_to(&mut text);
         text
     }
 }
 
-/// Writes what is shown of bytes that are not plain ASCII.
+/// Writes what is shown of bytes that are not plain ASCII, or of any others.
 #[cold]
 #[inline(never)]
-fn escape(bytes: &[u8], to: &mut dyn fmt::Write) -> fmt::Result {
+pub(crate) fn escape(bytes: &[u8], to: &mut dyn fmt::Write) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
         let valid = chunk.valid();
         let mut shown = 0;

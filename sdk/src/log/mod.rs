@@ -1,10 +1,14 @@
-//! Logging through the [`log`] facade. It needs no setup.
+//! Logging to the host. It needs no setup.
 //!
-//! `log::info!("…")` and the other macros write to the host's log at the same level. The host's
-//! level decides what is written. The SDK reads it for the first line of a configuration or a tick,
-//! and again every 32 streams. A change of the level in a running proxy is therefore noticed,
-//! without a host call for each line. A line below the level is neither formatted nor sent to the
-//! host. A module that never logs imports nothing for it.
+//! `log::info!("…")` and the other macros write to the host's log at the same level. They take what
+//! the macros of the crate [`log`] take, and lines of that crate reach the host too. A line of
+//! text, [`escaped`] bytes and header values is written without `core::fmt`, if its placeholders
+//! have no options.
+//!
+//! The host's level decides what is written. The SDK reads it for the first line of a configuration
+//! or a tick, and again every 32 streams. A change of the level in a running proxy is therefore
+//! noticed, without a host call for each line. A line below the level is neither formatted nor sent
+//! to the host. A module that never logs imports nothing for it.
 //!
 //! ```
 //! use proxy_filter::log;
@@ -13,7 +17,7 @@
 //! # }
 //! ```
 //!
-//! The macros are re-exported here: `use proxy_filter::log;` is sufficient.
+//! Without a host, in a native unit test, the macros write to the logger of the crate [`log`].
 //!
 //! # Lines that a client can cause
 //!
@@ -36,6 +40,7 @@ pub(crate) mod limit;
 pub(crate) mod line;
 #[cfg(feature = "panic-hook")]
 pub(crate) mod panic_hook;
+pub mod parts;
 
 pub use crate::abi::log_level::LogLevel;
 pub use crate::log::escaped::{Escaped, escaped};
@@ -43,10 +48,15 @@ pub use crate::log::limit::RateLimit;
 pub(crate) use crate::log::limit::write_limited;
 pub use crate::sys::LogOutOfMemory;
 pub use limit::{error_limited, warn_limited};
-pub use log::{Level, debug, error, info, log_enabled, trace, warn};
+pub use log::{Level, log_enabled};
+pub use proxy_filter_macros::{debug, error, info, trace, warn};
 
 use crate::current;
+use crate::current::Moment;
+use crate::log::escaped::escape;
+use crate::log::parts::Part;
 use crate::sys;
+use crate::sys::text::{WORDS, are_plain_words};
 use core::fmt::Write as _;
 use std::cell::{Cell, RefCell};
 
@@ -70,10 +80,10 @@ pub(crate) fn write(level: LogLevel, message: &[u8]) {
 }
 
 thread_local! {
-    /// The host's level, and the epoch in which it was read.
-    static HOST_LEVEL: Cell<(LogLevel, u32)> = const { Cell::new((LogLevel::Trace, 0)) };
+    /// The host's level, and when it was read.
+    static HOST_LEVEL: Cell<(LogLevel, Moment)> = const { Cell::new((LogLevel::Trace, Moment::NEVER)) };
     /// Formatted lines reuse one buffer.
-    static BUFFER: RefCell<Text> = const { RefCell::new(Text(Vec::new())) };
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// The buffer of a longer line is not kept.
@@ -84,11 +94,17 @@ const KEPT_BUFFER: usize = 4096;
 struct Text(Vec<u8>);
 
 impl Text {
-    fn write(&mut self, level: LogLevel, message: core::fmt::Arguments<'_>) {
-        self.0.clear();
-        // If a `Display` fails, what it has written so far is logged.
-        let _ = self.write_fmt(message);
-        write(level, &self.0);
+    /// Writes the line that `fill` appends. A `Display` that logs while it is formatted, and a
+    /// native thread that ends, get a buffer of their own.
+    #[inline]
+    fn write(level: LogLevel, fill: impl FnOnce(&mut Self)) {
+        let mut text = Self(BUFFER.try_with(Cell::take).unwrap_or_default());
+        text.0.clear();
+        fill(&mut text);
+        write(level, &text.0);
+        if text.0.capacity() <= KEPT_BUFFER {
+            let _ = BUFFER.try_with(|buffer| buffer.set(text.0));
+        }
     }
 }
 
@@ -99,19 +115,94 @@ impl core::fmt::Write for Text {
     }
 }
 
+/// Returns whether the host writes lines of this level.
+#[inline(never)]
+pub(crate) fn is_enabled(level: ::log::Level) -> bool {
+    #[cfg(not(target_family = "wasm"))]
+    if !sys::is_installed() {
+        return ::log::log_enabled!(level);
+    }
+    level <= ::log::max_level() && LogLevel::from(level) >= Logger::host_level()
+}
+
+/// Most lines are shorter than this number of bytes.
+const SHORT: usize = 256;
+
+thread_local! {
+    static LINE: RefCell<[u8; SHORT]> = const { RefCell::new([0; SHORT]) };
+}
+
+/// Writes a line in parts.
+#[inline(never)]
+pub(crate) fn write_parts(level: ::log::Level, parts: &[Part<'_>]) {
+    let level = level.into();
+    if let [Part::Text(text)] = parts {
+        return write(level, text.as_bytes());
+    }
+    let is_written =
+        LINE.try_with(|line| line.try_borrow_mut().ok().and_then(|mut line| write_short(&mut line, level, parts)));
+    if !matches!(is_written, Ok(Some(()))) {
+        write_long(level, parts);
+    }
+}
+
+/// Writes a short line that has nothing to escape or to format, or returns `None`.
+#[inline]
+fn write_short(line: &mut [u8; SHORT], level: LogLevel, parts: &[Part<'_>]) -> Option<()> {
+    let mut length = 0;
+    for part in parts {
+        let bytes = match part {
+            Part::Text(text) => text.as_bytes(),
+            Part::Escaped(bytes) => bytes.as_raw(),
+            Part::Display(_) => return None,
+        };
+        let end = length + bytes.len();
+        line.get_mut(length..end)?.copy_from_slice(bytes);
+        length = end;
+    }
+    // Whole words are checked, so the rest of the last one must be plain too.
+    *line.get_mut(length..)?.first_chunk_mut::<WORDS>()? = [b' '; WORDS];
+    if !are_plain_words(line, length) {
+        return None;
+    }
+    write(level, line.get(..length)?);
+    Some(())
+}
+
+/// Writes a line that is long, or has something to escape or to format.
+#[cold]
+#[inline(never)]
+fn write_long(level: LogLevel, parts: &[Part<'_>]) {
+    Text::write(level, |line| {
+        for part in parts {
+            // If a `Display` fails, what it has written so far is logged.
+            let _ = match part {
+                Part::Text(text) => line.write_str(text),
+                Part::Escaped(bytes) => escape(bytes.as_raw(), line),
+                Part::Display(value) => write!(line, "{value}"),
+            };
+        }
+    });
+}
+
 /// The target of the [`log`] facade.
 struct Logger;
 
 impl Logger {
+    #[inline]
     fn host_level() -> LogLevel {
+        let (level, read_at) = HOST_LEVEL.get();
+        if read_at == Moment::now() { level } else { Self::read_host_level(read_at.epoch) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_host_level(read_in: u32) -> LogLevel {
         let epoch = current::epoch();
-        let (level, read_in) = HOST_LEVEL.get();
-        if read_in == epoch {
-            return level;
-        }
         // A host without the function gets every line, and filters them itself.
-        let level = sys::proxy_get_log_level().ok().and_then(LogLevel::from_raw).unwrap_or(LogLevel::Trace);
-        HOST_LEVEL.set((level, epoch));
+        let read = || sys::proxy_get_log_level().ok().and_then(LogLevel::from_raw).unwrap_or(LogLevel::Trace);
+        let level = if read_in == epoch { HOST_LEVEL.get().0 } else { read() };
+        HOST_LEVEL.set((level, Moment::now()));
         level
     }
 }
@@ -129,19 +220,10 @@ impl ::log::Log for Logger {
         if let Some(text) = record.args().as_str() {
             return write(level, text.as_bytes());
         }
-        let formatted = BUFFER.try_with(|buffer| {
-            let mut buffer = buffer.try_borrow_mut().ok()?;
-            buffer.write(level, *record.args());
-            if buffer.0.capacity() > KEPT_BUFFER {
-                buffer.0 = Vec::new();
-            }
-            Some(())
+        Text::write(level, |line| {
+            // If a `Display` fails, what it has written so far is logged.
+            let _ = line.write_fmt(*record.args());
         });
-        if !matches!(formatted, Ok(Some(()))) {
-            // A `Display` that logs while it is formatted, or a native thread that ends: the shared
-            // buffer is not available.
-            Text(Vec::new()).write(level, *record.args());
-        }
     }
 
     fn flush(&self) {}

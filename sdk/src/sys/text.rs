@@ -35,6 +35,22 @@ pub(crate) fn plain_ascii(bytes: &[u8]) -> Option<&str> {
     (suspicious & (EACH * 0x80) == 0).then(|| unsafe { core::str::from_utf8_unchecked(bytes) })
 }
 
+/// The bytes that [`are_plain_words`] reads at once.
+pub(crate) const WORDS: usize = 16;
+
+/// Returns whether the bytes up to this one are plain ASCII, see [`plain_ascii`]. It reads whole
+/// words, beyond that byte too.
+#[inline]
+pub(crate) fn are_plain_words(bytes: &[u8], length: usize) -> bool {
+    let mut suspicious = 0;
+    for words in bytes.chunks_exact(WORDS).take(length.div_ceil(WORDS)) {
+        for word in [words.first_chunk(), words.last_chunk()] {
+            suspicious |= word.map_or(0, |word| is_special(u64::from_le_bytes(*word)));
+        }
+    }
+    suspicious & (EACH * 0x80) == 0
+}
+
 const EACH: u64 = u64::from_ne_bytes([1; 8]);
 
 /// Has one of the bytes' high bits if one of them is below 0x20, above 0x7e, or a backslash.

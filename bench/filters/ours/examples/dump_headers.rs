@@ -1,5 +1,6 @@
 //! Logs every request and response header at info.
 
+use proxy_filter::log;
 use proxy_filter::prelude::*;
 
 #[derive(Default)]
