@@ -3,9 +3,14 @@
 mod check;
 mod completions;
 mod demo;
+mod deployment;
+mod endpoint;
+mod envoy;
 mod module;
 mod new;
+mod oci;
 mod output;
+mod package;
 mod play;
 mod run;
 mod script;
@@ -58,6 +63,10 @@ enum Command {
     Run(run::Arguments),
     /// Start a module with a configuration, and report whether it accepts the configuration.
     Validate(validate::Arguments),
+    /// Write an OCI image of a module, and the manifests that deploy it.
+    Package(package::Arguments),
+    /// Write a complete Envoy configuration for a module, and run Envoy with it.
+    Envoy(envoy::Arguments),
     /// Print Envoy's `stats_tags` for a metric with labels.
     StatsTags(stats_tags::Arguments),
     /// Build an example of this repository, and run an exchange that shows its effect.
@@ -80,6 +89,8 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments, json),
         Command::Run(arguments) => run::run(&arguments, json),
         Command::Validate(arguments) => validate::run(&arguments, json),
+        Command::Package(arguments) => package::run(&arguments, json),
+        Command::Envoy(arguments) => envoy::run(&arguments),
         Command::StatsTags(arguments) => stats_tags::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, &mut Cli::command()),

@@ -90,6 +90,22 @@ pub(crate) fn json(value: &serde_json::Value) {
     println!("{value:#}");
 }
 
+/// Formats a value as YAML.
+///
+/// # Errors
+/// Fails if the value cannot be written.
+pub(crate) fn yaml(value: &serde_json::Value) -> Result<String> {
+    serde_saphyr::to_string(value).map_err(|error| Failure::work(error.to_string()))
+}
+
+/// Writes a file.
+///
+/// # Errors
+/// Fails with the path and the cause.
+pub(crate) fn write(path: &std::path::Path, contents: impl AsRef<[u8]>) -> Result {
+    std::fs::write(path, contents).map_err(|error| Failure::work(format!("{}: {error}", path.display())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::grouped;

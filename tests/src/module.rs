@@ -63,6 +63,28 @@ impl ModuleReport {
         let abi = version.map(|version| version.to_string());
         Ok(Self { size: bytes.len(), abi, imports, exports, refusal, foreign })
     }
+
+    /// The least `allowed_capabilities` with which Envoy runs the module as it does without a
+    /// `capability_restriction_config`: its host functions, its functions of WASI and its callbacks.
+    ///
+    /// Never empty, because an empty list restricts nothing. Each name is the key of an entry whose
+    /// value is an empty message. Source: `CapabilityRestrictionConfig` in Envoy's
+    /// `extensions/wasm/v3/wasm.proto`.
+    pub fn capabilities(&self) -> Vec<String> {
+        let imports = self.imports.iter().filter_map(|import| {
+            let (module, name) = import.split_once('.')?;
+            let is_host = (module == "env" && name.starts_with("proxy_")) || module.starts_with("wasi_");
+            is_host.then(|| name.to_owned())
+        });
+        let callback = |name: &&String| name.starts_with("proxy_on_") && *name != "proxy_on_memory_allocate";
+        let mut names: Vec<String> = imports.chain(self.exports.iter().filter(callback).cloned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() {
+            names.push("proxy_log".into());
+        }
+        names
+    }
 }
 
 impl fmt::Display for ModuleReport {

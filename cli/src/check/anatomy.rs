@@ -275,7 +275,7 @@ mod tests {
             ("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE", "core"),
             ("_RNvCs1234_7mycrate3foo", "mycrate"),
             (
-                "_ZN70_$LT$serde_json..error..Error$u20$as$u20$core..fmt..Display$GT$3fmt17h0123456789abcdefE",
+                "_ZN63_$LT$serde_json..error..Error$u20$as$u20$core..fmt..Display$GT$3fmt17h0123456789abcdefE",
                 "serde_json",
             ),
             ("_ZN44_$LT$$RF$T$u20$as$u20$core..fmt..Display$GT$3fmt17h0123456789abcdefE", "core"),
