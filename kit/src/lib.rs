@@ -23,6 +23,8 @@ pub mod circuit_breaker;
 pub mod client_address;
 #[cfg(feature = "cors")]
 pub mod cors;
+#[cfg(any(feature = "log_line", feature = "signature"))]
+mod date;
 #[cfg(feature = "edit")]
 pub mod edit;
 #[cfg(feature = "event_stream")]
@@ -31,6 +33,8 @@ pub mod event_stream;
 pub mod json_lines;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "log_line")]
+pub mod log_line;
 #[cfg(feature = "multipart")]
 pub mod multipart;
 #[cfg(feature = "problem")]

@@ -62,6 +62,7 @@ const PROBES: &[(&str, &str)] = &[
         "signature",
         "{ use signature::aws::*; let request = Request { method: input, target: input, headers: &[(input, input)], payload: Payload::Bytes(input) }; Signer::new(Credentials::new(\"a\", \"b\"), \"r\", \"s\").sign(&request, core::time::Duration::ZERO).is_ok() }",
     ),
+    ("log_line", "log_line::LogLine::new(999).text(\"a\", input).number(\"b\", 1).finish().is_empty()"),
     ("trace", "trace::TraceContext::parse(input).is_some_and(|context| context.to_traceparent().is_empty())"),
 ];
 

@@ -26,6 +26,7 @@ mod canonical;
 
 use super::Secret;
 use super::hex;
+use crate::date::Date;
 use crate::request::percent_encode;
 use canonical::{Canonical, canonical_query, canonical_uri};
 use core::fmt;
@@ -282,19 +283,8 @@ fn day(date: &str) -> &str {
 
 /// Formats a time since 1970 as `20150830T123600Z`. Returns `None` after the year 9999.
 fn date(time: Duration) -> Option<String> {
-    const DAY: u64 = 24 * 3600;
-    let (days, seconds) = (time.as_secs() / DAY, time.as_secs() % DAY);
-    // Years begin in March, so that the leap day is the last day. An era has 400 years.
-    let days = days.checked_add(719_468)?;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, january) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = era.checked_mul(400)?.checked_add(year_of_era + january)?;
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    (year <= 9999).then(|| format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z"))
+    let Date { year, month, day, hour, minute, second } = Date::of(time)?;
+    Some(format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z"))
 }
 
 #[cfg(test)]
