@@ -21,6 +21,8 @@ pub mod cache;
 pub mod circuit_breaker;
 #[cfg(feature = "client_address")]
 pub mod client_address;
+#[cfg(feature = "content_encoding")]
+pub mod content_encoding;
 #[cfg(feature = "cors")]
 pub mod cors;
 #[cfg(any(feature = "log_line", feature = "signature"))]
@@ -29,6 +31,10 @@ mod date;
 pub mod edit;
 #[cfg(feature = "event_stream")]
 pub mod event_stream;
+#[cfg(feature = "hedge")]
+pub mod hedge;
+#[cfg(feature = "json")]
+pub mod json;
 #[cfg(feature = "json_lines")]
 pub mod json_lines;
 #[cfg(feature = "jwt")]
@@ -45,6 +51,8 @@ pub mod rate_limit;
 pub mod request;
 #[cfg(feature = "retry")]
 pub mod retry;
+#[cfg(feature = "route_config")]
+pub mod route_config;
 #[cfg(feature = "security_headers")]
 pub mod security_headers;
 #[cfg(feature = "signature")]

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_shortened_between_characters_and_later_members_are_kept() {
+    fn a_long_text_is_shortened_between_characters_without_an_effect_on_later_members() {
         let line = LogLine::new(1000).max_text(5).text("a", "\u{e9}\u{e9}\u{e9}").number("b", 2).finish();
         assert_eq!(line, "{\"a\":\"\u{e9}\u{e9}\",\"b\":2,\"truncated\":true}");
         let line = LogLine::new(1000).max_text(5).text("a", "12345").finish();

@@ -63,6 +63,26 @@ const PROBES: &[(&str, &str)] = &[
         "{ use signature::aws::*; let request = Request { method: input, target: input, headers: &[(input, input)], payload: Payload::Bytes(input) }; Signer::new(Credentials::new(\"a\", \"b\"), \"r\", \"s\").sign(&request, core::time::Duration::ZERO).is_ok() }",
     ),
     ("log_line", "log_line::LogLine::new(999).text(\"a\", input).number(\"b\", 1).finish().is_empty()"),
+    (
+        "hedge",
+        "{ let mut latency = hedge::Latency::new(95, core::time::Duration::MAX); latency.record(core::time::Duration::from_micros(input.len() as u64)); latency.delay().is_zero() }",
+    ),
+    (
+        "content_encoding",
+        "{ use content_encoding::*; let mut count = 0; Decoder::new(Coding::Gzip, 999).push(input, |part| count += part.len()).is_ok() && count > 0 }",
+    ),
+    (
+        "content_encoding",
+        "{ use content_encoding::*; let mut count = 0; let mut encoder = Encoder::new(Coding::Gzip); encoder.push(input, |part| count += part.len()); encoder.finish(|part| count += part.len()); count > 0 }",
+    ),
+    (
+        "json",
+        "{ let mut count = 0; json::Extractor::new([\"/a/*/b\"], 99).is_ok_and(|mut it| it.push(input, |_, _| count += 1).is_ok()) && count > 0 }",
+    ),
+    (
+        "route_config",
+        "route_config::RouteConfig::<std::collections::BTreeMap<String, String>>::new(input).is_ok_and(|mut it| it.get(&[input]).is_ok_and(|it| it.is_empty()))",
+    ),
     ("trace", "trace::TraceContext::parse(input).is_some_and(|context| context.to_traceparent().is_empty())"),
 ];
 
