@@ -12,14 +12,19 @@ pub(crate) struct Owned<T: Release>(ManuallyDrop<Box<T>>);
 
 /// The content of an [`Owned`].
 pub(crate) trait Release: Sized {
-    /// Drops the content. Implementations are neither generic nor inlined.
+    /// Drops the content, or reuses it. Implementations are neither generic nor inlined.
     fn release(content: Box<Self>);
 }
 
 impl<T: Release> Owned<T> {
     #[inline]
     pub(crate) fn new(content: T) -> Self {
-        Self(ManuallyDrop::new(Box::new(content)))
+        Self::of(Box::new(content))
+    }
+
+    #[inline]
+    pub(crate) const fn of(content: Box<T>) -> Self {
+        Self(ManuallyDrop::new(content))
     }
 }
 
