@@ -68,6 +68,29 @@ fn take_text(data: &[u8], length: u64) -> Option<(&[u8], &[u8])> {
     Some((text, rest))
 }
 
+/// Returns the first value whose name has this length and passes the test. Most names differ in
+/// their length, so the texts of other pairs are not looked at.
+#[inline]
+pub(crate) fn find(bytes: &[u8], length: usize, is_meant: impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
+    let Iter { mut lengths, data } = walk(bytes);
+    // Wider than a length, so that no sum of lengths overflows.
+    let mut start = 0_u64;
+    while let Some((first, others)) = lengths.split_first_chunk::<8>() {
+        let both = u64::from_le_bytes(*first);
+        let (name, value) = (both & u64::from(u32::MAX), both >> 32);
+        if name == length as u64 {
+            let text = data.get(usize::try_from(start).ok()?..)?;
+            let (found, rest) = take_text(text, name)?;
+            if is_meant(found) {
+                return take_text(rest, value).map(|(value, _)| value);
+            }
+        }
+        start += name + value + 2;
+        lengths = others;
+    }
+    None
+}
+
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a [u8], &'a [u8]);
 

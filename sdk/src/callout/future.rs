@@ -71,7 +71,8 @@ impl<A: AwaitableCallout> Future for CalloutFuture<A> {
                     Err(response) => Poll::Ready(A::not_started(response)),
                     Ok(number) => {
                         if let Some(in_flight) = InFlight::expect(number, context.waker()) {
-                            self.0 = State::InFlight(in_flight);
+                            // The callout was taken out: nothing is dropped.
+                            core::mem::forget(core::mem::replace(&mut self.0, State::InFlight(in_flight)));
                         }
                         Poll::Pending
                     }

@@ -12,7 +12,6 @@ use crate::engine::message_state::{Facts, MessageState};
 use crate::engine::point::Point;
 use crate::engine::{effective, executor};
 use crate::error::policy::FailurePolicy;
-use crate::exchange::stage::Stage;
 use crate::exchange::task::{self, Next, Running};
 use crate::plugin::registration::NewContext;
 
@@ -35,28 +34,30 @@ pub(crate) fn run_woken<R: NewContext>(contexts: &Contexts<R>, root: u32) {
 /// Runs one future.
 #[inline(never)]
 pub(crate) fn run_task<R: NewContext>(contexts: &Contexts<R>, number: u32) {
-    let Some((task, owner, stage)) = task::find(number) else { return };
+    let Some(task) = task::find(number) else { return };
+    let owner = task.owner();
     // Also back from a stream that ran before.
     if !effective::choose(owner) {
         return;
     }
     if let Some(stream) = contexts.find_stream(owner) {
-        return resume_task(contexts, task, owner, stream, &stage);
+        return resume_task(contexts, task, owner, stream);
     }
     current::enter(Callback::TASK, owner);
     current::set_root_id(owner);
-    if let Err(error) = task::poll_root(task, &stage) {
+    if let Err(error) = task::poll_root(task) {
         failure::report(Callback::TASK, owner, &error, "");
     }
 }
 
-fn resume_task<R: NewContext>(contexts: &Contexts<R>, task: Running, id: u32, stream: Found<R>, stage: &Stage) {
+fn resume_task<R: NewContext>(contexts: &Contexts<R>, task: Running, id: u32, stream: Found<R>) {
+    let stage = &task.data;
     contexts.with_stream(Callback::TASK, id, stream, |context| {
         let Some(context) = context else { return };
         let messages = &stream.messages;
         let (request, response) = (&messages.request, &messages.response);
         let refusal = if stage.here().is_request() { Refusal::Reply } else { Refusal::of_response(response) };
-        let next = task::resume(task, stage);
+        let next = task::resume(task);
         let resume_request = |context: &R::Context| {
             if !stage.drops(Point::RequestBody) || LifeOf::<R>::failure_policy(context, false) == FailurePolicy::Open {
                 resume(request, StreamType::HTTP_REQUEST);

@@ -2,6 +2,7 @@
 
 use crate::engine::edit::edit;
 use crate::engine::shared::{Shared, share};
+use core::ops::Deref;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::task::{Context, Poll, Waker};
@@ -20,9 +21,9 @@ pub(crate) struct Executor<T: 'static, D: 'static> {
 
 /// A future and its data.
 pub(crate) struct Task<T: 'static, D: 'static> {
-    number: u32,
+    identity: Identity,
     owner: Cell<u32>,
-    data: Cell<Option<D>>,
+    pub(crate) data: D,
     /// `None` while it runs and after it has completed.
     future: Cell<Option<BoxFuture<T>>>,
     /// `None` while it runs. The number is kept beside the waker to detect whether code has stored
@@ -31,18 +32,54 @@ pub(crate) struct Task<T: 'static, D: 'static> {
     runs: Cell<bool>,
     /// It was removed while it ran.
     removed: Cell<bool>,
+    /// Its future has a handle of its data.
+    referenced: Cell<bool>,
+    /// It was removed, and a handle of its data was not dropped with the future.
+    left: Cell<bool>,
     /// The next idle task.
     next: Cell<Option<Shared<Task<T, D>>>>,
 }
 
+/// Tells the wakers of a task from others.
+struct Identity {
+    number: u32,
+    /// The data pointer of the task's own waker.
+    waker: Cell<*const ()>,
+}
+
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// A task, its context and its data.
-pub(crate) type Found<T, D> = (Shared<Task<T, D>>, u32, D);
+/// Gives a future the data of its task. The place of the task is not used again while this exists,
+/// even if the author's code has kept it beyond the future.
+pub(crate) struct Handle<T: 'static, D: 'static>(Shared<Task<T, D>>);
+
+impl<T, D> Handle<T, D> {
+    #[inline]
+    fn new(task: Shared<Task<T, D>>) -> Self {
+        task.referenced.set(true);
+        Self(task)
+    }
+}
+
+impl<T, D> Deref for Handle<T, D> {
+    type Target = D;
+
+    #[inline]
+    fn deref(&self) -> &D {
+        &self.0.data
+    }
+}
+
+impl<T, D> Drop for Handle<T, D> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.referenced.set(false);
+    }
+}
 
 impl<T, D> core::fmt::Debug for Task<T, D> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Task").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("Task").field("number", &self.identity.number).finish_non_exhaustive()
     }
 }
 
@@ -54,8 +91,8 @@ thread_local! {
     static WOKEN: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
     /// Whether any task is woken.
     static ANY_WOKEN: Cell<bool> = const { Cell::new(false) };
-    /// The running task, and the data pointer of its own wakers; 0 if no task runs.
-    static RUNNING: Cell<(u32, *const ())> = const { Cell::new((0, core::ptr::null())) };
+    /// The running task.
+    static RUNNING: Cell<Option<Shared<Identity>>> = const { Cell::new(None) };
 }
 
 /// Wakers may be sent to other threads, so a waker contains only a number. The number is 0 when the
@@ -78,19 +115,25 @@ impl Wake for Number {
 }
 
 impl<T, D> Task<T, D> {
+    /// The context that it belongs to.
+    #[inline]
+    pub(crate) fn owner(&self) -> u32 {
+        self.owner.get()
+    }
+
     /// Has it run at the next opportunity.
     pub(crate) fn wake(&self) {
-        wake(self.number);
+        wake(self.identity.number);
     }
 
     /// Whether it was woken. It is not woken any more.
     pub(crate) fn take_woken(&self) -> bool {
-        take_woken(self.number)
+        take_woken(self.identity.number)
     }
 
     /// Whether it was woken.
     pub(crate) fn is_woken(&self) -> bool {
-        ANY_WOKEN.get() && is_listed(self.number)
+        ANY_WOKEN.get() && is_listed(self.identity.number)
     }
 }
 
@@ -111,8 +154,8 @@ fn is_listed(task: u32) -> bool {
 /// The running task's number, if the waker is its own; 0 for any other.
 #[inline]
 pub(crate) fn task_of(waker: &Waker) -> u32 {
-    let (task, data) = RUNNING.get();
-    if waker.data() == data { task } else { 0 }
+    let running = RUNNING.get().filter(|task| task.waker.get() == waker.data());
+    running.map_or(0, |task| task.number)
 }
 
 fn woken<T>(body: impl FnOnce(&mut Vec<u32>) -> T) -> Option<T> {
@@ -158,44 +201,58 @@ fn fill<T>(cell: &Cell<Option<T>>, value: T) {
     core::mem::forget(cell.replace(Some(value)));
 }
 
-impl<T, D: Clone> Executor<T, D> {
+impl<T, D> Executor<T, D> {
     pub(crate) const fn new() -> Self {
         Self { places: RefCell::new(Vec::new()), idle: Cell::new(None) }
     }
 
-    /// Adds a future. It runs when it is first polled. `data` creates its data from the data of the
-    /// slot's previous task. Returns the task and its data.
+    /// Adds a future. It runs when it is first polled. `data` creates the data of a new place, and
+    /// `begin` resets that of any place.
+    #[inline]
     pub(crate) fn spawn(
         &self,
         owner: u32,
-        data: impl FnOnce(Option<D>) -> D,
-        future: impl FnOnce(&D) -> BoxFuture<T>,
-    ) -> (Shared<Task<T, D>>, D) {
-        let task = self.vacant();
-        let data = data(task.data.take());
-        let future = future(&data);
+        data: impl FnOnce() -> D,
+        begin: impl FnOnce(&D),
+        future: impl FnOnce(Handle<T, D>) -> BoxFuture<T>,
+    ) -> Shared<Task<T, D>> {
+        let task = match self.idle.get() {
+            Some(task) => {
+                self.idle.set(task.next.get());
+                task
+            }
+            None => self.vacant(data),
+        };
+        begin(&task.data);
         task.owner.set(owner);
-        fill(&task.data, data.clone());
-        fill(&task.future, future);
-        (task, data)
+        fill(&task.future, future(Handle::new(task)));
+        task
     }
 
-    fn vacant(&self) -> Shared<Task<T, D>> {
-        if let Some(task) = self.idle.get() {
-            self.idle.set(task.next.get());
-            return task;
-        }
+    #[cold]
+    #[inline(never)]
+    fn vacant(&self, data: impl FnOnce() -> D) -> Shared<Task<T, D>> {
         // No task runs while the list is borrowed, so the borrow does not fail.
         let mut places = self.places.try_borrow_mut().ok();
+        let free = |task: &&Shared<Task<T, D>>| task.left.get() && !task.referenced.get();
+        if let Some(task) = places.as_ref().and_then(|places| places.iter().find(free)) {
+            task.left.set(false);
+            return task;
+        }
         let number = places.as_ref().map_or(0, |places| places.len() + 1);
         let task = share(Task {
-            number: u32::try_from(number).unwrap_or_default(),
+            identity: Identity {
+                number: u32::try_from(number).unwrap_or_default(),
+                waker: Cell::new(core::ptr::null()),
+            },
             owner: Cell::new(0),
-            data: Cell::new(None),
+            data: data(),
             future: Cell::new(None),
             waker: Cell::new(None),
             runs: Cell::new(false),
             removed: Cell::new(false),
+            referenced: Cell::new(false),
+            left: Cell::new(false),
             next: Cell::new(None),
         });
         if let Some(places) = &mut places {
@@ -204,30 +261,30 @@ impl<T, D: Clone> Executor<T, D> {
         task
     }
 
-    /// Returns the task with this number, its context and its data.
-    pub(crate) fn find(&self, number: u32) -> Option<Found<T, D>> {
-        let task = *self.places.try_borrow().ok()?.get((number as usize).checked_sub(1)?)?;
-        let data = task.data.take()?;
-        fill(&task.data, data.clone());
-        Some((task, task.owner.get(), data))
+    /// Returns the task with this number.
+    #[inline]
+    pub(crate) fn find(&self, number: u32) -> Option<Shared<Task<T, D>>> {
+        self.places.try_borrow().ok()?.get((number as usize).checked_sub(1)?).copied()
     }
 
     /// Polls a task. Returns `None` if the task has completed or is already running.
     pub(crate) fn poll(&self, task: Shared<Task<T, D>>) -> Option<Poll<T>> {
         let mut future = task.future.take()?;
         let (number, waker) = task.waker.take().unwrap_or_else(|| {
-            let number = Arc::new(Number(AtomicU32::new(task.number)));
+            let number = Arc::new(Number(AtomicU32::new(task.identity.number)));
             let waker = Waker::from(Arc::clone(&number));
+            task.identity.waker.set(waker.data());
             (number, waker)
         });
         task.runs.set(true);
-        let outer = RUNNING.replace((task.number, waker.data()));
+        let outer = RUNNING.replace(Some(&task.identity));
         let result = future.as_mut().poll(&mut Context::from_waker(&waker));
         RUNNING.set(outer);
         task.runs.set(false);
         fill(&task.waker, (number, waker));
         if task.removed.take() {
             // The slot stays reserved until now, so no other task could use it.
+            drop(future);
             self.recycle(task);
         } else if result.is_pending() {
             fill(&task.future, future);
@@ -245,14 +302,13 @@ impl<T, D: Clone> Executor<T, D> {
         if task.runs.get() {
             return task.removed.set(true);
         }
-        let future = task.future.take();
-        self.recycle(task);
         // Outside of everything else: destructors may call the host, and wake others.
-        drop(future);
+        drop(task.future.take());
+        self.recycle(task);
     }
 
     fn recycle(&self, task: Shared<Task<T, D>>) {
-        take_woken(task.number);
+        take_woken(task.identity.number);
         if let Some((number, waker)) = task.waker.take() {
             if Arc::strong_count(&number) == OWN {
                 fill(&task.waker, (number, waker));
@@ -260,6 +316,10 @@ impl<T, D: Clone> Executor<T, D> {
                 // Wakers that were stored elsewhere have no effect from now on.
                 number.0.store(0, Ordering::Relaxed);
             }
+        }
+        if task.referenced.get() {
+            task.left.set(true);
+            return;
         }
         task.next.set(self.idle.get());
         self.idle.set(Some(task));
@@ -275,7 +335,7 @@ mod tests {
         executor: &Executor<T, &'static str>,
         future: impl Future<Output = T> + 'static,
     ) -> Shared<Task<T, &'static str>> {
-        executor.spawn(7, |_| "data", |_| Box::pin(future)).0
+        executor.spawn(7, || "data", |_| {}, |_| Box::pin(future))
     }
 
     #[test]
@@ -298,9 +358,9 @@ mod tests {
         assert!(is_any_woken());
         let number = next_woken().unwrap();
         assert_eq!(next_woken(), None, "once however often it was woken");
-        let (found, owner, data) = executor.find(number).unwrap();
+        let found = executor.find(number).unwrap();
         assert!(std::ptr::eq(found, task));
-        assert_eq!((owner, data), (7, "data"));
+        assert_eq!((found.owner(), found.data), (7, "data"));
         assert_eq!(executor.poll(task), Some(Poll::Pending));
         assert!(task.take_woken());
         assert_eq!(executor.poll(task), Some(Poll::Ready(3)));
@@ -354,6 +414,40 @@ mod tests {
         executor.poll(next);
         kept.take().unwrap().wake();
         assert!(!is_any_woken());
+    }
+
+    #[test]
+    fn a_place_is_not_reused_while_a_handle_of_its_data_exists() {
+        let executor: Executor<(), Cell<u32>> = Executor::new();
+        let kept = Cell::new(None);
+        let spawn = |number, keep: bool| {
+            let begin = |data: &Cell<u32>| data.set(number);
+            executor.spawn(
+                7,
+                || Cell::new(0),
+                begin,
+                |handle| {
+                    if keep {
+                        kept.set(Some(handle));
+                    }
+                    Box::pin(std::future::pending())
+                },
+            )
+        };
+        let first = spawn(1, true);
+        executor.remove(first);
+        for number in 2..10 {
+            let other = spawn(number, false);
+            assert!(!std::ptr::eq(other, first));
+            executor.remove(other);
+        }
+        let handle = kept.take().unwrap();
+        assert_eq!(handle.get(), 1, "its data is that of its own task");
+        drop(handle);
+        let second = spawn(10, false);
+        assert_eq!(executor.places.borrow().len(), 2);
+        assert!(std::ptr::eq(spawn(11, false), first), "now it is used before a new place is made");
+        assert_eq!((second.data.get(), executor.places.borrow().len()), (10, 2));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) use crate::engine::point::Point;
 pub use crate::exchange::chunks::Chunks;
 pub use crate::exchange::held::HeldBody;
 use crate::exchange::message::{handle, message};
-use crate::exchange::stage::{Stage, early};
+use crate::exchange::stage::{StageHandle, early};
 
 /// A request and its response, in a filter that is one async function.
 ///
@@ -141,7 +141,7 @@ use crate::exchange::stage::{Stage, early};
 /// Every part of a request may fail with [`EarlyResponse`](ErrorKind::EarlyResponse).
 pub struct Exchange<T = ()> {
     config: Rc<T>,
-    stage: Rc<Stage>,
+    stage: StageHandle,
     part: Part,
     log: LogContext,
 }
@@ -161,7 +161,7 @@ enum Part {
 }
 
 impl<T> Exchange<T> {
-    pub(crate) fn new(config: Rc<T>, stage: Rc<Stage>) -> Self {
+    pub(crate) fn new(config: Rc<T>, stage: StageHandle) -> Self {
         Self { config, stage, part: Part::None, log: LogContext::new() }
     }
 
@@ -416,7 +416,7 @@ impl<T> Exchange<T> {
 
 impl<T> core::fmt::Debug for Exchange<T> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Exchange").field("stage", &self.stage).finish_non_exhaustive()
+        f.debug_struct("Exchange").field("stage", &*self.stage).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The position of a stream, and what its future waits for.
 
 use crate::engine::declared::undeclared;
+use crate::engine::executor::Handle;
 use crate::engine::message_state::{Facts, MessageState, Messages};
 use crate::engine::point::{Point, Points};
 use crate::engine::shared::Shared;
@@ -25,9 +26,12 @@ pub(crate) enum Wanted {
     Whole(Point),
 }
 
+/// The stage of a future, as the exchange has it.
+pub(crate) type StageHandle = Handle<Result<()>, Stage>;
+
 /// The state that a stream's callbacks and its future share.
 pub(crate) struct Stage {
-    points: Points,
+    points: Cell<Points>,
     /// The position of the stream.
     here: Cell<Point>,
     /// The position of the future: the last point that it has awaited. It never moves back.
@@ -38,7 +42,7 @@ pub(crate) struct Stage {
     drops: Cell<bool>,
     wanted: Cell<Wanted>,
     /// The state of the stream's messages, which its callbacks write.
-    messages: Shared<Messages>,
+    messages: Cell<Shared<Messages>>,
     request: Reading,
     response: Reading,
     denial: Cell<Option<Denial>>,
@@ -84,17 +88,32 @@ impl Stage {
     #[inline]
     pub(crate) fn new(points: Points, messages: Shared<Messages>) -> Self {
         Self {
-            points,
+            points: Cell::new(points),
             here: Cell::new(Point::Created),
             asked: Cell::new(Point::Created),
             early: Cell::new(false),
             drops: Cell::new(false),
             wanted: Cell::new(Wanted::Point(Point::RequestHeaders)),
-            messages,
+            messages: Cell::new(messages),
             request: Reading::default(),
             response: Reading::default(),
             denial: Cell::new(None),
         }
+    }
+
+    /// Resets it for another future.
+    #[inline]
+    pub(crate) fn begin_again(&self, points: Points, messages: Shared<Messages>) {
+        self.points.set(points);
+        self.here.set(Point::Created);
+        self.asked.set(Point::Created);
+        self.early.set(false);
+        self.drops.set(false);
+        self.wanted.set(Wanted::Point(Point::RequestHeaders));
+        self.messages.set(messages);
+        self.request.reset();
+        self.response.reset();
+        self.denial.set(None);
     }
 
     #[inline]
@@ -151,7 +170,7 @@ impl Stage {
     /// The message of this point.
     #[inline]
     pub(crate) fn message(&self, point: Point) -> &MessageState {
-        self.messages.of(point)
+        self.messages.get().of(point)
     }
 
     /// What the future has received of this point's message.
@@ -291,11 +310,12 @@ impl Stage {
     /// Returns an error if the module does not export the callback of this point.
     #[inline]
     pub(crate) fn declared(&self, point: Point) -> Result<()> {
-        if self.points.has(point.bit()) { Ok(()) } else { Err(undeclared(point.not_exported())) }
+        if self.points.get().has(point.bit()) { Ok(()) } else { Err(undeclared(point.not_exported())) }
     }
 
-    pub(crate) const fn points(&self) -> Points {
-        self.points
+    #[inline]
+    pub(crate) fn points(&self) -> Points {
+        self.points.get()
     }
 
     /// Returns `Ok(true)` if the point is available to a future, and `Ok(false)` if it may still

@@ -2,7 +2,7 @@
 
 use crate::current;
 use crate::engine::declared;
-use crate::engine::executor::{Executor, Task};
+use crate::engine::executor::{BoxFuture, Executor, Task};
 use crate::engine::message_state::{Facts, Messages};
 use crate::engine::point::{Point, Points};
 use crate::engine::shared::Shared;
@@ -10,16 +10,16 @@ use crate::error::denial::Denial;
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 use crate::exchange::Exchange;
-use crate::exchange::stage::{Stage, Wanted, early_response};
+use crate::exchange::stage::{Stage, StageHandle, Wanted, early_response};
 use crate::http::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use core::task::Poll;
 use std::rc::Rc;
 
 /// The future of a stream or of a root context.
-pub(crate) type Running = Shared<Task<Result<()>, Rc<Stage>>>;
+pub(crate) type Running = Shared<Task<Result<()>, Stage>>;
 
 thread_local! {
-    static EXECUTOR: Executor<Result<()>, Rc<Stage>> = const { Executor::new() };
+    static EXECUTOR: Executor<Result<()>, Stage> = const { Executor::new() };
 }
 
 /// A future may wake itself this often in one callback; then it waits for the next one.
@@ -44,7 +44,6 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub struct StreamTask {
     task: Running,
-    stage: Rc<Stage>,
 }
 
 impl StreamTask {
@@ -53,26 +52,28 @@ impl StreamTask {
     where
         F: Future<Output = Result<()>> + 'static,
     {
-        let renewed = |old| renew(old, points, Messages::created());
-        let (task, stage) = EXECUTOR.with(|executor| {
-            executor.spawn(current::context_id(), renewed, |stage| match config {
-                Some(config) => Box::pin(filter(Exchange::new(config, Rc::clone(stage)))),
-                // No host creates streams of a plugin that it has not configured.
-                None => Box::pin(async { Err(Error::from("the plugin was not configured")) }),
-            })
+        let task = spawn(current::context_id(), points, Messages::created(), |stage| match config {
+            Some(config) => Box::pin(filter(Exchange::new(config, stage))),
+            // No host creates streams of a plugin that it has not configured.
+            None => Box::pin(async { Err(Error::from("the plugin was not configured")) }),
         });
-        Self { task, stage }
+        Self { task }
+    }
+
+    #[inline]
+    const fn stage(&self) -> &'static Stage {
+        &self.task.data
     }
 
     /// Polls the future if a callback at this point concerns it.
     #[inline]
     fn step(&self, point: Point) -> Next {
-        if self.stage.concerns(point) { run(self.task, &self.stage) } else { Next::Forward }
+        if self.stage().concerns(point) { run(self.task) } else { Next::Forward }
     }
 
     #[inline]
     fn headers(&self, point: Point) -> Result<FilterHeadersStatus> {
-        self.stage.arrive_headers(point);
+        self.stage().arrive_headers(point);
         match self.step(point) {
             Next::Buffer(wanted) if wanted == point => Ok(FilterHeadersStatus::StopIteration),
             Next::Forward | Next::Buffer(_) => Ok(FilterHeadersStatus::Continue),
@@ -84,17 +85,17 @@ impl StreamTask {
 
     #[inline]
     fn body(&self, point: Point, size: usize) -> Result<FilterDataStatus> {
-        let message = self.stage.message(point);
+        let message = self.stage().message(point);
         let bodiless = message.has(Facts::BODILESS);
         if !bodiless {
-            if self.stage.drops(point) {
+            if self.stage().drops(point) {
                 return Err(early_response());
             }
-            self.stage.arrive_body(point);
+            self.stage().arrive_body(point);
         }
         let ends = message.has(Facts::ENDED) && !message.has(Facts::TRAILS);
-        let next = if ends && self.stage.concerns_end(point) {
-            run(self.task, &self.stage)
+        let next = if ends && self.stage().concerns_end(point) {
+            run(self.task)
         } else if bodiless {
             // The headers had `end_of_stream`, and are still available.
             Next::Forward
@@ -104,10 +105,10 @@ impl StreamTask {
         match next {
             Next::Buffer(wanted) if wanted == point => Ok(FilterDataStatus::StopIterationAndBuffer),
             Next::Forward | Next::Buffer(_) => {
-                if self.stage.reading(point).told_empty.get() && size > 0 {
+                if self.stage().reading(point).told_empty.get() && size > 0 {
                     return Err(bytes_of_an_upgrade());
                 }
-                self.stage.let_go(point);
+                self.stage().let_go(point);
                 Ok(FilterDataStatus::Continue)
             }
             Next::Pause(_) => Ok(FilterDataStatus::Pause),
@@ -118,13 +119,13 @@ impl StreamTask {
 
     #[inline]
     fn trailers(&self, point: Point) -> Result<FilterTrailersStatus> {
-        if self.stage.drops(point) {
+        if self.stage().drops(point) {
             return Err(early_response());
         }
-        self.stage.arrive(point);
+        self.stage().arrive(point);
         match self.step(point) {
             Next::Forward | Next::Buffer(_) => {
-                self.stage.let_go(point);
+                self.stage().let_go(point);
                 Ok(FilterTrailersStatus::Continue)
             }
             Next::Pause(_) => Ok(FilterTrailersStatus::Pause),
@@ -172,12 +173,12 @@ impl StreamTask {
     /// `Context::on_log`.
     #[inline]
     pub fn on_log(&self) -> Result<()> {
-        self.stage.arrive(Point::Log);
+        self.stage().arrive(Point::Log);
         // If the function awaits anything else, it never completes: it is dropped.
-        if self.stage.wanted() != Wanted::Point(Point::Log) {
+        if self.stage().wanted() != Wanted::Point(Point::Log) {
             return Ok(());
         }
-        match run(self.task, &self.stage) {
+        match run(self.task) {
             Next::Failed(error) => Err(error),
             _ => Ok(()),
         }
@@ -187,7 +188,7 @@ impl StreamTask {
 impl Drop for StreamTask {
     #[inline]
     fn drop(&mut self) {
-        self.stage.end();
+        self.stage().end();
         remove(self.task);
     }
 }
@@ -209,9 +210,8 @@ impl RootTask {
 
     /// Creates a future of a root context, and what runs it for the first time.
     pub(crate) fn of(root: u32, points: Points, future: impl Future<Output = Result<()>> + 'static) -> (Self, Start) {
-        let renewed = |old| renew(old, points, Messages::none());
-        let (task, stage) = EXECUTOR.with(|executor| executor.spawn(root, renewed, |_| Box::pin(future)));
-        (Self { task }, Start { task, stage })
+        let task = spawn(root, points, Messages::none(), |_| Box::pin(future));
+        (Self { task }, Start { task })
     }
 
     /// Whether this is the future.
@@ -223,13 +223,12 @@ impl RootTask {
 /// Runs a future of a root context for the first time, in the callback in which it was created.
 pub(crate) struct Start {
     task: Running,
-    stage: Rc<Stage>,
 }
 
 impl Start {
     /// Runs it until it first waits.
     pub(crate) fn run(self) -> Result<()> {
-        poll_root(self.task, &self.stage)
+        poll_root(self.task)
     }
 }
 
@@ -252,27 +251,28 @@ fn remove(task: Running) {
     let _ = EXECUTOR.try_with(|executor| executor.remove(task));
 }
 
-/// Returns the stage of a new stream. It reuses the old one of the same place, unless another owner
-/// has kept that.
+/// Creates a future with its stage.
 #[inline]
-fn renew(mut old: Option<Rc<Stage>>, points: Points, messages: Shared<Messages>) -> Rc<Stage> {
-    match old.as_mut().and_then(Rc::get_mut) {
-        Some(stage) => *stage = Stage::new(points, messages),
-        None => old = None,
-    }
-    old.unwrap_or_else(|| Rc::new(Stage::new(points, messages)))
+fn spawn(
+    owner: u32,
+    points: Points,
+    messages: Shared<Messages>,
+    future: impl FnOnce(StageHandle) -> BoxFuture<Result<()>>,
+) -> Running {
+    let (new, again) = (|| Stage::new(points, messages), |stage: &Stage| stage.begin_again(points, messages));
+    EXECUTOR.with(|executor| executor.spawn(owner, new, again, future))
 }
 
-/// Returns the task with this number, its context, and the stage of its stream.
+/// Returns the task with this number.
 #[inline]
-pub(crate) fn find(number: u32) -> Option<(Running, u32, Rc<Stage>)> {
+pub(crate) fn find(number: u32) -> Option<Running> {
     EXECUTOR.with(|executor| executor.find(number))
 }
 
 /// Polls a stream's future that was woken outside of the stream's callbacks.
 #[inline]
-pub(crate) fn resume(task: Running, stage: &Stage) -> Next {
-    let next = run(task, stage);
+pub(crate) fn resume(task: Running) -> Next {
+    let (stage, next) = (&task.data, run(task));
     match &next {
         Next::Forward => {
             stage.let_go(Point::RequestBody);
@@ -286,23 +286,24 @@ pub(crate) fn resume(task: Running, stage: &Stage) -> Next {
 
 /// Polls a root context's future.
 #[inline]
-pub(crate) fn poll_root(task: Running, stage: &Stage) -> Result<()> {
-    match run(task, stage) {
+pub(crate) fn poll_root(task: Running) -> Result<()> {
+    match run(task) {
         Next::Failed(error) => Err(error),
         _ => Ok(()),
     }
 }
 
 #[inline]
-fn run(task: Running, stage: &Stage) -> Next {
-    let outer = declared::declare(stage.points());
-    let next = run_declared(task, stage);
+fn run(task: Running) -> Next {
+    let outer = declared::declare(task.data.points());
+    let next = run_declared(task);
     declared::declare(outer);
     next
 }
 
 #[inline]
-fn run_declared(task: Running, stage: &Stage) -> Next {
+fn run_declared(task: Running) -> Next {
+    let stage = &task.data;
     for _ in 0..TURNS {
         task.take_woken();
         stage.want(Wanted::Nothing);

@@ -187,7 +187,7 @@ impl Pairs {
 
     #[inline(never)]
     pub(crate) fn find(&self, name: &[u8]) -> Option<&[u8]> {
-        let find = |name| self.iter().find(|(found, _)| is_same_name(found, name)).map(|(_, value)| value);
+        let find = |name: &[u8]| pairs::find(&self.bytes, name.len(), |found| is_same_name(found, name));
         // Responses have no `:authority`, and requests no `host`.
         find(name).or_else(|| if is_host(name) { find(b":authority") } else { None })
     }

@@ -75,7 +75,7 @@ pub fn spawn(future: impl Future<Output = Result<()>> + 'static) -> Result<()> {
 
 /// Releases the slot of a completed future once it has returned.
 fn finish(number: u32) {
-    let Some((running, ..)) = task::find(number) else { return };
+    let Some(running) = task::find(number) else { return };
     let over = take(|(_, task)| task.is(running));
     drop(over);
 }
