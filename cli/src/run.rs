@@ -185,7 +185,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     if !arguments.flags.send.is_empty() {
         return connect(&module, &script, &arguments.flags.send);
     }
-    let mut host = Host::for_module(&module.bytes);
+    let mut host = Host::for_module(&module.bytes).without_checks();
     let played = play::script(&mut host, &script)?;
     let violations = host.finish();
     if json {
@@ -244,7 +244,7 @@ pub(crate) fn show(played: &[Played], violations: &[String]) {
 
 /// Runs a connection to an upstream that echoes.
 pub(crate) fn connect(module: &Module, script: &Script, sends: &[String]) -> Result {
-    let mut host = Host::for_module(&module.bytes);
+    let mut host = Host::for_module(&module.bytes).without_checks();
     host.root_id(&script.root_id);
     host.tcp();
     host.configure(script.configuration()).map_err(|refused| Failure::check(refused.to_string()))?;
@@ -265,11 +265,12 @@ pub(crate) fn connect(module: &Module, script: &Script, sends: &[String]) -> Res
 
 /// Runs the script in a real Envoy. Returns the number of exchanges that differ.
 fn in_envoy(module: &Module, script: &Script, played: &[Played]) -> Result<usize> {
-    let mut host = Host::in_envoy(&module.path).map_err(|error| {
+    let host = Host::in_envoy(&module.path).map_err(|error| {
         Failure::work(format!(
             "{error}: set ENVOY to the path of an Envoy; `proxy-filter envoy --help` explains how to get one"
         ))
     })?;
+    let mut host = host.without_checks();
     output::progress("Running", "the same exchanges in Envoy");
     play::start(&mut host, script)?;
     let mut differing = 0;

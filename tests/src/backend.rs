@@ -185,6 +185,11 @@ pub(crate) trait Backend {
         Vec::new()
     }
 
+    /// Whether every failure of the filter is told. Envoy does not tell of traps.
+    fn tells_all_errors(&self) -> bool {
+        true
+    }
+
     /// Rules of the host that the module broke, although the host did not say so. Envoy does not
     /// know any.
     fn violations(&self) -> Vec<String> {

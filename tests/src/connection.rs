@@ -1,6 +1,7 @@
 //! [`Connection`]: what became of one TCP connection through the host.
 
 use crate::backend::ConfigureError;
+use crate::filter_error::{self, Errors, FilterError};
 use crate::record::{Event, LogLine};
 use crate::tcp::{ConnectionRecord, ReceivedBytes, StepOutcome};
 use crate::trace::{self, Colour};
@@ -14,10 +15,11 @@ pub struct Connection {
     client: ReceivedBytes,
     upstream: Option<ReceivedBytes>,
     refused: Option<ConfigureError>,
+    errors: Errors,
 }
 
 impl Connection {
-    pub(crate) fn new(record: ConnectionRecord) -> Self {
+    pub(crate) fn new(record: ConnectionRecord, errors: Errors) -> Self {
         let mut client = ReceivedBytes::default();
         let mut upstream: Option<ReceivedBytes> = None;
         for moment in &record.steps {
@@ -26,12 +28,12 @@ impl Connection {
                 upstream.get_or_insert_default().add(heard);
             }
         }
-        Self { record, client, upstream, refused: None }
+        Self { record, client, upstream, refused: None, errors }
     }
 
     /// The plugin did not start: the client did not connect.
-    pub(crate) fn refused(refused: ConfigureError) -> Self {
-        Self { refused: Some(refused), ..Self::new(ConnectionRecord::default()) }
+    pub(crate) fn refused(refused: ConfigureError, errors: Errors) -> Self {
+        Self { refused: Some(refused), ..Self::new(ConnectionRecord::default(), errors) }
     }
 
     /// What the client received in all.
@@ -69,6 +71,32 @@ impl Connection {
     #[must_use]
     pub fn callbacks(&self) -> Vec<&str> {
         self.record.events.iter().filter_map(Event::callback).collect()
+    }
+
+    /// The failures of the filter itself during this connection, whether they are expected or not.
+    #[must_use]
+    pub fn errors(&self) -> &[FilterError] {
+        self.errors.found()
+    }
+
+    /// Expects the filter to have failed during this connection, as
+    /// [`Outcome::expect_error`](crate::Outcome::expect_error) does for a request.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.connect().send("bad").play().expect_error("on_downstream_data of context 2 failed");
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// There is no such failure, or the text is empty.
+    pub fn expect_error(&self, text: impl AsRef<str>) -> &Self {
+        let text = text.as_ref();
+        filter_error::check(text);
+        let found = self.errors.expect(text);
+        assert!(found, "no error of the filter contains {text:?}: {:?}\n{self}", self.errors());
+        self
     }
 
     /// Everything that happened, for tools.

@@ -47,7 +47,19 @@
 //! connections is tested with [`Host::connect`], which plays a connection step by step.
 //!
 //! When a [`Host`] is dropped it fails the test if the filter broke a rule that Envoy does not
-//! report but suffers from, for example a wrong `content-length`.
+//! report but suffers from, for example a wrong `content-length`. It also fails on each
+//! [`FilterError`] that the test does not expect: a trap, an `Err` of a callback or an async
+//! function, a local reply that the host refused. A test that provokes one says so, and an
+//! expectation that is not met fails as well.
+//!
+//! ```
+//! # use proxy_filter_host::Host;
+//! # fn body(mut host: Host) {
+//! let exchange = host.get("/").header("x-count", "many").send();
+//! assert_eq!(exchange.status(), 500, "{exchange}");
+//! exchange.expect_error("on_request_headers of context 2 failed: invalid digit");
+//! # }
+//! ```
 
 mod backend;
 mod base64;
@@ -58,6 +70,7 @@ mod embedded;
 mod engine;
 #[cfg(feature = "envoy")]
 mod envoy;
+mod filter_error;
 mod fixture;
 mod foreign;
 mod grpc;
@@ -79,6 +92,7 @@ mod usage;
 pub use backend::ConfigureError;
 pub use connection::Connection;
 pub use engine::{Engine, Trap};
+pub use filter_error::{FilterError, FilterErrorKind};
 pub use fixture::MetadataSource;
 pub use foreign::ForeignReply;
 pub use grpc::GrpcStreamReply;

@@ -1,6 +1,7 @@
 //! [`Outcome`]: what became of one request.
 
 use crate::backend::ConfigureError;
+use crate::filter_error::{self, Errors, FilterError};
 use crate::message::Received;
 use crate::record::{Event, LogLine, Record, VmRole};
 use crate::trace::{self, Colour};
@@ -13,16 +14,17 @@ pub struct Outcome {
     record: Record,
     nothing: Received,
     refused: Option<ConfigureError>,
+    errors: Errors,
 }
 
 impl Outcome {
-    pub(crate) fn new(record: Record) -> Self {
-        Self { record, nothing: Received::default(), refused: None }
+    pub(crate) fn new(record: Record, errors: Errors) -> Self {
+        Self { record, nothing: Received::default(), refused: None, errors }
     }
 
     /// The plugin did not start: nothing was sent.
-    pub(crate) fn refused(refused: ConfigureError) -> Self {
-        Self { refused: Some(refused), ..Self::new(Record::default()) }
+    pub(crate) fn refused(refused: ConfigureError, errors: Errors) -> Self {
+        Self { refused: Some(refused), ..Self::new(Record::default(), errors) }
     }
 
     /// The status the client received; 0 if the connection ended without a response.
@@ -89,6 +91,35 @@ impl Outcome {
         let elsewhere = self.record.elsewhere.iter().flat_map(|(_, events)| events);
         let events = self.record.events.iter().chain(elsewhere);
         events.filter_map(Event::log_line).map(|line| line.message.as_str()).collect()
+    }
+
+    /// The failures of the filter itself in this exchange, whether they are expected or not.
+    #[must_use]
+    pub fn errors(&self) -> &[FilterError] {
+        self.errors.found()
+    }
+
+    /// Expects the filter to have failed in this exchange: a [`FilterError`] whose message contains
+    /// this text. All that contain it do not fail the test.
+    ///
+    /// A real Envoy does not tell of traps: there an error that is not found counts as one that
+    /// happened. The embedded host, with which it is compared, has checked it.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.get("/").header("x-index", "7").send().expect_error("index out of bounds");
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// There is no such failure, or the text is empty.
+    pub fn expect_error(&self, text: impl AsRef<str>) -> &Self {
+        let text = text.as_ref();
+        filter_error::check(text);
+        let found = self.errors.expect(text);
+        assert!(found, "no error of the filter contains {text:?}: {:?}\n{self}", self.errors());
+        self
     }
 
     /// Everything that happened, for tools.

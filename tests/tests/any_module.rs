@@ -60,7 +60,9 @@ fn refusal(mut host: Host) -> String {
 /// Asserts that the module traps in a request, which gets a 503.
 fn traps(mut host: Host) {
     host.configure("").unwrap();
-    assert_eq!(host.get("/").send().status(), 503);
+    let exchange = host.get("/").send();
+    assert_eq!(exchange.status(), 503, "{exchange}");
+    exchange.expect_error("the VM trapped in proxy_on_request_headers");
 }
 
 /// Runs a body with the module in the embedded host, and in a real Envoy. `here` is the reason why

@@ -154,6 +154,7 @@ fn a_failing_completion_affects_its_stream_only(mut host: Host) {
     serve(&mut host, |_call| Reply::new(200));
     let exchange = host.get("/failing").send();
     assert_eq!(exchange.status(), 500, "{exchange}");
+    exchange.expect_error("the completion failed; the client gets a 500");
     let exchange = host.get("/request/after").send();
     assert_eq!(exchange.status(), 200, "{exchange}");
 }

@@ -238,7 +238,9 @@ fn an_error_closes_the_connection_and_no_other(mut host: Host) {
     assert_eq!(connection.steps()[2].client.end, DirectionState::Closed, "{connection}");
     let message = "on_downstream_data of context 2 failed: bad data; the connection is closed";
     assert_eq!(connection.messages(), [message]);
+    connection.expect_error(message);
     let connection = host.connect().send("good").upstream_sends("bad").play();
+    connection.expect_error("on_upstream_data of context 3 failed: bad data");
     assert_eq!(connection.messages(), ["on_upstream_data of context 3 failed: bad data; the connection is closed"]);
     let connection = host.connect().send("good").play();
     assert_eq!(connection.upstream().unwrap().text(), "good", "{connection}");
@@ -251,6 +253,7 @@ fn a_filter_that_fails_open_forwards_the_connection(mut host: Host) {
     assert_eq!(connection.upstream().unwrap().text(), "bad", "{connection}");
     assert_eq!(connection.client().text(), "bad too", "{connection}");
     assert_eq!(connection.messages()[0], "on_downstream_data of context 2 failed: bad data; the connection goes on");
+    connection.expect_error("bad data; the connection goes on");
 }
 
 #[proxy_filter_host::test(guest = "connections")]
@@ -265,6 +268,7 @@ fn a_context_that_fails_in_on_create_is_refused_at_the_next_callback(mut host: H
             "on_new_connection of context 2 failed: on_create failed; the connection is closed"
         ]
     );
+    connection.expect_error("on_create of context 2 failed: no").expect_error("on_new_connection of context 2 failed");
 }
 
 #[proxy_filter_host::test(guest = "connections")]
@@ -273,6 +277,7 @@ fn an_error_in_a_callback_that_only_observes_is_only_logged(mut host: Host) {
     let connection = host.connect().send("hello").upstream_sends("hi").play();
     assert_eq!(connection.client().text(), "hi", "{connection}");
     assert_eq!(connection.messages(), ["on_downstream_close of context 2 failed: closing"]);
+    connection.expect_error("on_downstream_close of context 2 failed: closing");
 }
 
 #[proxy_filter_host::test(guest = "connections")]
@@ -280,6 +285,7 @@ fn a_panic_ends_the_vm_and_the_connection(mut host: Host) {
     mode(&mut host, "panic");
     let connection = host.connect().send("good").send("bad").play();
     assert_eq!(connection.upstream().unwrap().text(), "good", "{connection}");
+    connection.expect_error("on_downstream_data of context 2 panicked at ");
     let connection = host.connect().send("good").play();
     assert_eq!(connection.upstream(), None, "{connection}");
 }
@@ -346,7 +352,7 @@ fn a_filter_of_requests_refuses_connections_and_names_its_filter_chain(mut host:
     host.root_id("stamp");
     let connection = host.connect().send("quiet").upstream_sends("quiet").play();
     assert_eq!(connection.client().text(), "", "{connection}");
-    assert!(connection.messages()[0].contains("move it to the `http_filters`"), "{connection}");
+    connection.expect_error("move it to the `http_filters`");
 }
 
 /// A module without filters of connections pauses them, and logs one line.
@@ -396,7 +402,7 @@ fn a_filter_of_connections_refuses_requests_and_names_its_filter_chain(mut host:
     host.root_id("shout");
     let exchange = host.get("/").send();
     assert_eq!((exchange.status(), exchange.response().header("x-stamp")), (500, None), "{exchange}");
-    assert!(exchange.messages()[0].contains("before `envoy.filters.network.tcp_proxy`"), "{exchange}");
+    exchange.expect_error("before `envoy.filters.network.tcp_proxy`");
 }
 
 #[proxy_filter_host::test(guest = "connections")]
@@ -404,7 +410,7 @@ fn a_module_of_connections_only_refuses_requests_and_names_its_filter_chain(mut 
     host.configure("").unwrap();
     let exchange = host.get("/").send();
     assert_eq!((exchange.status(), exchange.upstream().is_none()), (500, true), "{exchange}");
-    assert!(exchange.messages()[0].contains("before `envoy.filters.network.tcp_proxy`"), "{exchange}");
+    exchange.expect_error("before `envoy.filters.network.tcp_proxy`");
 }
 
 /// The other filter of the module sees only the end of a connection.
@@ -413,7 +419,7 @@ fn a_connection_is_refused_even_if_no_filter_sees_its_data(mut host: Host) {
     host.root_id("requests");
     let connection = host.connect().send("quiet").upstream_sends("quiet").play();
     assert_eq!((connection.upstream(), connection.client().text()), (None, String::new()), "{connection}");
-    assert!(connection.messages()[0].contains("move it to the `http_filters`"), "{connection}");
+    connection.expect_error("move it to the `http_filters`");
 }
 
 #[proxy_filter_host::test(guest = "two_kinds_late")]
@@ -421,7 +427,7 @@ fn a_request_is_refused_even_if_no_filter_sees_its_headers(mut host: Host) {
     host.root_id("connections");
     let exchange = host.get("/").send();
     assert_eq!((exchange.status(), exchange.upstream().is_none()), (500, true), "{exchange}");
-    assert!(exchange.messages()[0].contains("before `envoy.filters.network.tcp_proxy`"), "{exchange}");
+    exchange.expect_error("before `envoy.filters.network.tcp_proxy`");
 }
 
 #[proxy_filter_host::test(guest = "two_kinds_late")]
@@ -460,5 +466,5 @@ fn a_call_that_fails_closes_the_connection_with_paused_data(mut host: Host) {
     mode(&mut host, "ask");
     let connection = host.connect().send("alice").play();
     assert_eq!(connection.upstream().unwrap().text(), "", "{connection}");
-    assert_eq!(connection.messages().len(), 1, "{connection}");
+    connection.expect_error("the call failed: no healthy upstream; the connection is closed");
 }

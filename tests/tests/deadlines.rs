@@ -54,6 +54,7 @@ fn a_function_that_takes_too_long_is_dropped_and_refuses_the_stream(mut host: Ho
         assert_eq!(exchange.status(), 500, "{exchange}");
         let failure = failure("the client gets a 500").replace("NAME", "bounded");
         assert_eq!(lines(exchange.messages()), [format!("given up: {path}"), failure], "{exchange}");
+        exchange.expect_error("deadline of 200 ms; the client gets a 500");
         let later = host.advance(ms(800));
         assert!(later.messages().is_empty(), "{path}, nothing is delivered later: {later}");
     }
@@ -64,7 +65,7 @@ fn a_client_that_is_too_slow_is_refused(mut host: Host) {
     start(&mut host, "closed", 20, 20);
     let exchange = host.post("/body").chunks(["a", "b", "c", "d", "e", "f", "g", "h"]).send();
     assert_eq!(exchange.status(), 500, "{exchange}");
-    assert!(exchange.messages().iter().any(|line| line.contains("deadline of 200 ms")), "{exchange}");
+    exchange.expect_error("deadline of 200 ms; the client gets a 500");
 }
 
 #[proxy_filter_host::test(guest = "deadlines", module = guest)]
@@ -75,6 +76,7 @@ fn a_response_whose_headers_were_forwarded_is_reset(mut host: Host) {
     assert!(exchange.status() == 200 && !exchange.response().complete, "{exchange}");
     let failure = failure("the stream is reset").replace("NAME", "bounded");
     assert_eq!(lines(exchange.messages()), ["given up: /pieces".to_owned(), failure], "{exchange}");
+    exchange.expect_error("deadline of 200 ms; the stream is reset");
 }
 
 #[proxy_filter_host::test(guest = "deadlines", module = guest)]
@@ -86,6 +88,7 @@ fn the_open_policy_resumes_the_stream_without_the_function(mut host: Host) {
         let failure = failure("the stream goes on").replace("NAME", "lenient");
         assert_eq!(lines(exchange.messages()), [format!("given up: {path}"), failure], "{exchange}");
         assert_eq!(exchange.response().header("x-seen"), None);
+        exchange.expect_error("deadline of 200 ms; the stream goes on");
     }
 }
 
@@ -96,6 +99,7 @@ fn the_time_until_the_plugin_is_ready_counts(mut host: Host) {
     assert_eq!(exchange.status(), 500, "{exchange}");
     let failure = failure("the client gets a 500").replace("NAME", "gated");
     assert_eq!(lines(exchange.messages()), [failure], "{exchange}");
+    exchange.expect_error("deadline of 200 ms; the client gets a 500");
 }
 
 #[test]

@@ -122,6 +122,7 @@ fn a_completion_that_pauses_nothing_denies_with_an_error(mut host: Host) {
         // A failure in this callback is only logged: the pending callout decides about the stream.
         let exchange = send(&mut host, "free-completion", "fail");
         assert_eq!((exchange.status(), levels(&exchange)), (200, vec![LogLevel::Error]), "{exchange}");
+        exchange.expect_error("the completion of a timer of context");
     }
 }
 
@@ -148,9 +149,11 @@ fn a_failure_that_is_no_denial_follows_the_policy(mut host: Host) {
             assert_eq!(exchange.status(), if refused { 500 } else { 200 }, "{place}: {exchange}");
             let levels = levels(&exchange);
             assert!(levels.contains(&LogLevel::Error), "{place}: {exchange}");
+            exchange.expect_error("failed as asked");
         }
         let exchange = send(&mut host, "response-body", "fail");
         assert_eq!(exchange.response().complete, !refused, "{exchange}");
+        exchange.expect_error("failed as asked");
     }
 }
 
@@ -171,12 +174,22 @@ fn the_kind_of_an_error_without_a_reply_determines_the_status(mut host: Host) {
         assert_eq!(exchange.status(), status, "{place}: {exchange}");
         assert_eq!(exchange.response().complete, status != 200, "{place}: {exchange}");
         assert_eq!(levels(&exchange), [level], "{place}: {exchange}");
+        if level == LogLevel::Error {
+            exchange.expect_error(if status == 503 {
+                "the call failed: "
+            } else {
+                "the body is longer than the limit"
+            });
+        }
     }
     start(&mut host, "open-function");
     for place in ["large-request", "large-response", "large-held-response", "outage"] {
         let exchange = send(&mut host, place, "");
         assert!(exchange.status() == 200 && exchange.response().complete, "{place}: {exchange}");
         assert_eq!(exchange.response().text(), "body", "{place}: {exchange}");
+        if place != "large-request" {
+            exchange.expect_error("; the stream goes on");
+        }
     }
 }
 
@@ -197,6 +210,7 @@ fn the_configuration_chooses_the_failure_policy_of_each_side(mut host: Host) {
                 let exchange = send(&mut host, place, "fail");
                 let status = if policy == "open" { 200 } else { 500 };
                 assert_eq!(exchange.status(), status, "{root_id}, {request}, {response}, {place}: {exchange}");
+                exchange.expect_error("failed as asked");
                 // A denial does not depend on the policy.
                 assert_eq!(send(&mut host, place, "error").status(), 403, "{root_id}, {request}, {response}, {place}");
             }

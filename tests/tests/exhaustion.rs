@@ -101,6 +101,7 @@ fn a_trap_without_memory_names_its_cause(mut host: Host) {
     let exchange = host.get("/allocate/2000000000").send();
     assert_eq!(exchange.status(), 503, "{exchange}");
     assert!(exchange.messages().concat().contains("out of memory"), "{exchange}");
+    exchange.expect_error("it logged: out of memory");
 }
 
 #[test]
@@ -113,6 +114,7 @@ fn a_stack_overflow_is_named_in_the_trace() {
     let trace = exchange.to_string();
     assert!(trace.contains("stack overflow") && trace.contains("the stack of 49152 bytes"), "{trace}");
     assert!(trace.contains("-zstack-size"), "{trace}");
+    exchange.expect_error("stack overflow");
 }
 
 /// Returns the number of these requests that caused a log line, and the lines.
@@ -126,6 +128,7 @@ fn flood(host: &mut Host, path: &str, requests: usize) -> Vec<String> {
 #[proxy_filter_host::test(guest = "exhaustion", embedded)]
 fn log_lines_that_a_client_causes_are_rate_limited(mut host: Host) {
     host.configure(json!({})).unwrap();
+    host.expect_error("on_request_headers of context");
     for (path, burst, limit) in [("/warn/1", 10, 40), ("/error/1", 10, 40), ("/fail", 30, 300)] {
         let lines = flood(&mut host, path, 300);
         assert!((burst..limit).contains(&lines.len()), "{path}: {} lines", lines.len());

@@ -82,6 +82,7 @@ fn an_error_is_logged_and_affects_no_stream(mut host: Host) {
     assert_eq!(exchange.status(), 200, "{exchange}");
     let failed = "on_foreign_function of context 2 failed: told to fail";
     assert_eq!(lines(&exchange), ["fails returned 0 bytes", "request: 1 bad", failed, "request: 2 good"], "{exchange}");
+    exchange.expect_error(failed);
     let exchange = host.get("/refuses").send();
     assert_eq!(exchange.status(), 200, "{exchange}");
     assert_eq!(lines(&exchange).len(), 1, "{exchange}");

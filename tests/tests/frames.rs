@@ -22,6 +22,7 @@ fn a_filter_is_notified_of_the_number_of_entries_of_a_metadata_frame(mut host: H
         "{exchange}"
     );
     assert_eq!(exchange.status(), 200);
+    exchange.expect_error("the request's metadata failed as asked");
 }
 
 #[proxy_filter_host::test(guest = "frames")]
@@ -30,6 +31,7 @@ fn metadata_may_follow_the_headers_without_a_body(mut host: Host) {
     let exchange = host.get("/").metadata("x-a", "1").http2().send();
     assert!(exchange.messages().contains(&"request metadata 1"), "{exchange}");
     assert!(exchange.messages().contains(&"request body 0 true"), "{exchange}");
+    exchange.expect_error("the request's metadata failed as asked");
 }
 
 #[proxy_filter_host::test(guest = "frames")]

@@ -112,4 +112,5 @@ fn a_stream_that_cannot_be_opened_is_an_error_of_the_callback(mut host: Host) {
     host.configure("").unwrap();
     let exchange = host.get("/").send();
     assert_eq!(exchange.status(), 503, "{exchange}");
+    exchange.expect_error("no such cluster, or no healthy upstream; the client gets a 503");
 }

@@ -81,6 +81,7 @@ fn a_local_reply_in_the_response_is_a_grpc_reply(mut host: Host) {
 fn an_error_of_the_filter_is_a_grpc_reply(mut host: Host) {
     let exchange = answer(&mut host, "application/grpc", &[("x-phase", "error")]);
     assert_eq!((exchange.status(), grpc_status(&exchange).as_str()), (200, "2"), "{exchange}");
+    exchange.expect_error("failed as asked; the client gets a 500");
 }
 
 #[proxy_filter_host::test(guest = "grpc_reply")]

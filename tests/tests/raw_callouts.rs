@@ -447,6 +447,7 @@ fn a_stream_stays_paused_after_a_trap_in_a_completion(mut host: Host) {
         host.get("/").header("x-request-headers", ASK).header("x-answer", "trap").disconnect_after(ms(300)).send();
     assert_eq!(exchange.status(), 0, "{exchange}");
     assert!(!exchange.callbacks().contains(&"proxy_on_delete"));
+    exchange.expect_error("the VM trapped in proxy_on_http_call_response");
 }
 
 #[proxy_filter_host::test(guest = "script")]

@@ -46,6 +46,7 @@ fn a_failed_tick_is_logged_and_the_next_one_runs(mut host: Host) {
     let meanwhile = host.advance(ms(1200));
     let failed = "on_tick of context 1 failed: the tick failed as asked";
     assert_eq!(meanwhile.messages(), ["tick 1", failed, "tick 2", failed, "tick 3", failed], "{meanwhile}");
+    meanwhile.expect_error(failed);
 }
 
 #[proxy_filter_host::test(guest = "shared_state")]
@@ -201,5 +202,6 @@ fn a_failed_queue_callback_is_logged_and_the_next_one_runs(mut host: Host) {
     let exchange = host.get("/queue").send();
     let failed = "on_queue_ready of context 1 failed: the queue failed as asked";
     assert_eq!(exchange.messages().iter().filter(|line| **line == failed).count(), 3, "{exchange}");
+    exchange.expect_error(failed);
     assert_eq!(exchange.status(), 200);
 }

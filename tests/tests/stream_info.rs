@@ -216,6 +216,7 @@ fn a_response_that_is_not_the_upstreams_has_no_upstream(mut host: Host) {
     );
     let exchange = host.get("/phases-fail").send();
     expect_in(&exchange, "log", &["response.code: Some(500)"]);
+    exchange.expect_error("failed as asked; the client gets a 500");
 }
 
 #[proxy_filter_host::test(guest = "stream_info")]

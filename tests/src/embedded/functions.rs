@@ -293,7 +293,12 @@ impl HostFunctions for Functions {
     ) -> Result<()> {
         let mut state = self.state();
         // On a root context, and for a connection, Envoy says Ok and does nothing.
-        let Some(stream) = state.stream().filter(|stream| stream.connection.is_none()) else { return Ok(()) };
+        let Some(stream) = state.stream().filter(|stream| stream.connection.is_none()) else {
+            state.violations.push(
+                "proxy_send_local_response for what is no HTTP stream: Envoy 1.40 returns Ok and sends nothing".into(),
+            );
+            return Ok(());
+        };
         if Self::too_late(stream) {
             state
                 .violations
@@ -306,6 +311,11 @@ impl HostFunctions for Functions {
                 headers: fields::decode(headers),
                 grpc_status,
             });
+        } else {
+            state.violations.push(
+                "proxy_send_local_response for a stream that has a local reply: Envoy 1.40 returns Ok and sends the first"
+                    .into(),
+            );
         }
         Ok(())
     }

@@ -161,6 +161,10 @@ impl Backend for Envoy {
         self.running.as_ref().map(|running| running.process.listener())
     }
 
+    fn tells_all_errors(&self) -> bool {
+        false
+    }
+
     fn stop(&mut self) -> Vec<Event> {
         self.running.take().map(|running| running.process.stop()).unwrap_or_default()
     }

@@ -10,6 +10,7 @@ pub use request::RequestBuilder;
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::connection::Connection;
 use crate::engine::Engine;
+use crate::filter_error::{self, Errors, FilterError, Ledger};
 use crate::message::{Answered, Protocol, Received, Reply, Request};
 use crate::not_played::NotPlayed;
 use crate::outcome::Outcome;
@@ -52,10 +53,16 @@ pub struct Host {
     observer: Option<Box<dyn FnOnce(Transcript) + Send>>,
     started_elsewhere: Vec<(VmRole, Vec<Event>)>,
     expected_violations: Vec<String>,
+    errors: Ledger,
+    expected_errors: Vec<String>,
+    /// Why the plugin did not start.
+    refused: Option<ConfigureError>,
     /// What a failing test prints.
     recent: VecDeque<Recent>,
     /// [`finish`](Self::finish) has returned what a drop would fail on.
     finished: bool,
+    /// A drop fails on nothing.
+    unchecked: bool,
 }
 
 /// How many exchanges and connections a failing test prints.
@@ -89,8 +96,12 @@ impl Host {
             observer: None,
             started_elsewhere: Vec::new(),
             expected_violations: Vec::new(),
+            errors: Ledger::default(),
+            expected_errors: Vec::new(),
+            refused: None,
             recent: VecDeque::new(),
             finished: false,
+            unchecked: false,
         }
     }
 
@@ -126,6 +137,25 @@ impl Host {
         Self::new(Box::new(crate::embedded::Embedded::new(crate::embedded::Guest::Native(nothing))))
     }
 
+    /// Makes the host one for a tool: dropping it ends the plugin, and neither fails nor prints
+    /// anything. [`Outcome::errors`] and [`finish`](Self::finish) return what a test would fail on.
+    ///
+    /// ```
+    /// use proxy_filter_host::Host;
+    /// # let module = wat::parse_str(r#"(module (memory (export "memory") 1)
+    /// #     (func (export "proxy_abi_version_0_2_1"))
+    /// #     (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
+    /// #     (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) unreachable))"#).unwrap();
+    /// let mut host = Host::for_module(&module).without_checks();
+    /// let exchange = host.get("/").send();
+    /// assert_eq!((exchange.status(), exchange.errors().len()), (503, 1));
+    /// ```
+    #[must_use]
+    pub fn without_checks(mut self) -> Self {
+        self.unchecked = true;
+        self
+    }
+
     pub(crate) fn observe(&mut self, observer: impl FnOnce(Transcript) + Send + 'static) {
         self.observer = Some(Box::new(observer));
     }
@@ -137,9 +167,7 @@ impl Host {
     /// The plugin refused it, or the module cannot be loaded. The error shows what the plugin
     /// logged.
     pub fn configure(&mut self, configuration: impl fmt::Display) -> Result<(), ConfigureError> {
-        if self.started {
-            self.backend.stop();
-        }
+        self.stop();
         self.settings.configuration = configuration.to_string().into_bytes();
         self.start()
     }
@@ -170,6 +198,30 @@ impl Host {
         }
     }
 
+    /// Ends the plugin, if it runs.
+    fn stop(&mut self) {
+        if self.started {
+            let events = self.backend.stop();
+            self.register(&events);
+        }
+    }
+
+    /// Notes the failures of the filter that events tell of.
+    fn register(&self, events: &[Event]) -> Errors {
+        self.errors.add(filter_error::of(events), !self.backend.tells_all_errors())
+    }
+
+    /// Starts the plugin unless it runs. Why it does not, with the failure that this is.
+    fn ensure_started(&mut self) -> Option<(ConfigureError, Errors)> {
+        if !self.started {
+            // Kept below.
+            let _ = self.start();
+        }
+        let refused = self.refused.clone()?;
+        let errors = self.errors.add(vec![FilterError::refused(&refused)], false);
+        Some((refused, errors))
+    }
+
     fn start(&mut self) -> Result<(), ConfigureError> {
         self.started = true;
         self.transcript.several_vms = self.settings.workers > 0;
@@ -180,12 +232,15 @@ impl Host {
         );
         match self.backend.start(&self.settings) {
             Ok(events) => {
+                self.refused = None;
+                self.register(&events);
                 self.transcript.start = events;
                 self.started_elsewhere = self.backend.started_elsewhere();
                 Ok(())
             }
             Err(refused) => {
                 self.transcript.refused = Some(refused.events.clone());
+                self.refused = Some(refused.clone());
                 Err(refused)
             }
         }
@@ -199,9 +254,9 @@ impl Host {
     pub(crate) fn play(&mut self, script: &[Step]) -> Connection {
         if !self.started {
             self.settings.tcp = true;
-            if let Err(refused) = self.start() {
-                return Connection::refused(refused);
-            }
+        }
+        if let Some((refused, errors)) = self.ensure_started() {
+            return Connection::refused(refused, errors);
         }
         assert!(
             self.settings.tcp,
@@ -217,7 +272,8 @@ impl Host {
             self.transcript.connections.push(record.clone());
         }
         self.remember(Recent::Connection(record.clone()));
-        Connection::new(record)
+        let errors = self.register(&record.events);
+        Connection::new(record, errors)
     }
 
     pub(crate) fn try_send(
@@ -226,10 +282,8 @@ impl Host {
         worker: Option<usize>,
         before_response: Option<BeforeResponse<'_>>,
     ) -> Result<Outcome, NotPlayed> {
-        if !self.started
-            && let Err(refused) = self.start()
-        {
-            return Ok(Outcome::refused(refused));
+        if let Some((refused, errors)) = self.ensure_started() {
+            return Ok(Outcome::refused(refused, errors));
         }
         assert!(!self.settings.tcp, "the plugin was configured for connections (`host.tcp()`): use `host.connect()`");
         assert!(
@@ -270,7 +324,9 @@ impl Host {
             self.transcript.exchanges.push(record.clone());
         }
         self.remember(Recent::Exchange(Box::new(record.clone())));
-        Outcome::new(record)
+        let mut errors = filter_error::of(&record.events);
+        errors.extend(record.elsewhere.iter().flat_map(|(_, events)| filter_error::of(events)));
+        Outcome::new(record, self.errors.add(errors, !self.backend.tells_all_errors()))
     }
 
     /// Lets time pass while no request is in flight, and returns what the plugin did meanwhile:
@@ -288,10 +344,8 @@ impl Host {
     /// returned. With [`workers`](Self::workers), each VM's part is what [`Outcome::messages_of`]
     /// returns.
     pub fn advance(&mut self, by: Duration) -> Outcome {
-        if !self.started
-            && let Err(refused) = self.start()
-        {
-            return Outcome::refused(refused);
+        if let Some((refused, errors)) = self.ensure_started() {
+            return Outcome::refused(refused, errors);
         }
         let record = self.backend.advance(by);
         self.note(record)
@@ -392,6 +446,28 @@ impl Host {
         self.expected_violations.push(text.into());
     }
 
+    /// Expects the filter to fail once or several times in the life of this host: each
+    /// [`FilterError`] whose message contains this text does not fail the test. If there is none
+    /// until the host is dropped, the test fails.
+    ///
+    /// For what belongs to no exchange, such as the end of the plugin, and for many exchanges that
+    /// fail alike. [`Outcome::expect_error`] expects the failure of one exchange.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.expect_error("on_delete of context 1 failed: the file is gone");
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// The text is empty.
+    pub fn expect_error(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        filter_error::check(&text);
+        self.expected_errors.push(text);
+    }
+
     /// Rules of the host that the module has broken so far, although the host did not say so.
     #[must_use]
     pub fn violations(&self) -> Vec<String> {
@@ -415,15 +491,48 @@ impl Host {
         self.backend.violations()
     }
 
+    /// What fails the test now that it is over.
+    fn faults(&self) -> Vec<String> {
+        let mut violations = self.backend.violations();
+        for expected in &self.expected_violations {
+            violations.retain(|violation| !violation.contains(expected.as_str()));
+        }
+        let (errors, unmet) = self.errors.settle(&self.expected_errors);
+        let mut faults = Vec::new();
+        if !violations.is_empty() {
+            faults.push(format!("the filter broke rules of the host:\n  {}", violations.join("\n  ")));
+        }
+        if !errors.is_empty() {
+            let errors: Vec<_> = errors.iter().map(FilterError::message).collect();
+            faults.push(format!(
+                "the filter failed:\n  {}\nA test that provokes this says so: `exchange.expect_error(\"a part of the \
+                 message\")`, or `host.expect_error(…)` for what belongs to no exchange.",
+                errors.join("\n  ")
+            ));
+        }
+        if self.backend.tells_all_errors() {
+            faults.extend(unmet.iter().map(|text| format!("no error of the filter contained {text:?}")));
+        }
+        faults
+    }
+
+    /// Prints what a failing test played last.
+    fn print_recent(&self) {
+        for recent in self.recent.iter().rev() {
+            eprintln!("--- played before the test failed:\n{recent}");
+        }
+        for stream in self.backend.waiting() {
+            eprintln!("{stream}");
+        }
+    }
+
     /// Ends the plugin, and hands the transcript over.
     fn end(&mut self) {
         if self.finished {
             return;
         }
         self.finished = true;
-        if self.started {
-            self.backend.stop();
-        }
+        self.stop();
         if let Some(observer) = self.observer.take() {
             observer(std::mem::take(&mut self.transcript));
         }
@@ -438,25 +547,26 @@ impl fmt::Debug for Host {
 
 impl Drop for Host {
     /// # Panics
-    /// The filter broke a rule of the host, and the test did not fail already.
+    /// The filter broke a rule of the host or failed, and the test neither expects it nor has
+    /// failed already.
     fn drop(&mut self) {
         if self.finished {
             return;
         }
+        if self.unchecked {
+            self.end();
+            return;
+        }
         if thread::panicking() {
-            for recent in self.recent.iter().rev() {
-                eprintln!("--- played before the test failed:\n{recent}");
-            }
-            for stream in self.backend.waiting() {
-                eprintln!("{stream}");
-            }
+            self.print_recent();
+            self.end();
+            return;
         }
         self.end();
-        let mut violations = self.backend.violations();
-        for expected in &self.expected_violations {
-            violations.retain(|violation| !violation.contains(expected.as_str()));
+        let faults = self.faults();
+        if !faults.is_empty() {
+            self.print_recent();
         }
-        let failed = thread::panicking();
-        assert!(violations.is_empty() || failed, "the filter broke rules of the host:\n  {}", violations.join("\n  "));
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
 }
