@@ -164,11 +164,25 @@ pub(crate) trait Backend {
     /// Sets the wall clock to this time since 1970. A real Envoy has no such clock.
     fn clock(&mut self, time: Duration);
 
+    /// What the wall clock says, since 1970.
+    fn now(&self) -> Duration;
+
     /// The value of a counter or gauge of the plugin's, `None` if there is none.
     fn metric(&mut self, name: &str) -> Option<u64>;
 
     /// What the plugin keeps. Envoy does not tell.
     fn usage(&self) -> Option<Usage> {
+        None
+    }
+
+    /// Lets the host call with this number, counted from now, fail with a status. Whether the host
+    /// can do that.
+    fn fail_call(&mut self, _call: usize, _status: u32) -> bool {
+        false
+    }
+
+    /// The host function that [`fail_call`](Self::fail_call) let fail, if it was called.
+    fn failed_call(&self) -> Option<&'static str> {
         None
     }
 
@@ -185,7 +199,7 @@ pub(crate) trait Backend {
         Vec::new()
     }
 
-    /// Whether every failure of the filter is told. Envoy does not tell of traps.
+    /// Whether the host reports every failure of the filter. Envoy does not report traps.
     fn tells_all_errors(&self) -> bool {
         true
     }

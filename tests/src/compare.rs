@@ -1,6 +1,7 @@
 //! Whether two hosts did the same.
 
 use crate::host::Transcript;
+use crate::ignored;
 use crate::message::{Fields, Received};
 use crate::record::{Event, Record};
 use crate::tcp::{ConnectionRecord, ReceivedBytes};
@@ -11,6 +12,13 @@ use std::fmt::Write as _;
 pub(crate) struct Names {
     pub(crate) left: &'static str,
     pub(crate) right: &'static str,
+}
+
+/// Two hosts that are compared, and the names whose values may differ.
+#[derive(Clone, Copy, Debug)]
+struct Sides<'a> {
+    names: Names,
+    ignored: &'a [String],
 }
 
 /// How much two hosts say about themselves.
@@ -30,6 +38,7 @@ pub(crate) fn differences(left: &Transcript, right: &Transcript, names: Names, d
     let mut report = String::new();
     // Several VMs run at the same time: only what comes of it is the same.
     let detail = if left.several_vms { Detail::Messages } else { detail };
+    let names = Sides { names, ignored: &left.ignored };
     compare(&mut report, "the start of the plugin", &events(&left.start, detail), &events(&right.start, detail), names);
     let refusal = |transcript: &Transcript| transcript.refused.as_ref().map(|refused| logs(refused));
     compare(&mut report, "the refusal", &lines(refusal(left)), &lines(refusal(right)), names);
@@ -71,7 +80,9 @@ pub(crate) fn differences(left: &Transcript, right: &Transcript, names: Names, d
 }
 
 /// Shows what is different between two lists of lines.
-fn compare(report: &mut String, title: &str, left: &[String], right: &[String], names: Names) {
+fn compare(report: &mut String, title: &str, left: &[String], right: &[String], Sides { names, ignored }: Sides<'_>) {
+    let shown = |lines: &[String]| lines.iter().map(|line| ignored::hide(line, ignored)).collect::<Vec<_>>();
+    let (left, right) = (&shown(left), &shown(right));
     if left == right {
         return;
     }

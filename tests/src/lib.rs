@@ -41,10 +41,15 @@
 //! # }
 //! ```
 //!
-//! In the embedded host this takes no time: its clock goes on to whatever comes next. In a real
-//! Envoy what comes at the same time comes in any order, so give answers, and the upstream's
-//! response, times that are well apart ([`Reply::after`]) where the order matters. A filter of TCP
-//! connections is tested with [`Host::connect`], which plays a connection step by step.
+//! In the embedded host this takes no time. Its clock begins at a fixed time and goes on to
+//! whatever comes next, and its random bytes are the same in each run. A real Envoy has the
+//! machine's clock: make what depends on the time from [`Host::now`], and name the values that must
+//! differ with [`Host::ignore_value_of`].
+//!
+//! In a real Envoy what comes at the same time comes in any order, so give answers, and the
+//! upstream's response, times that are well apart ([`Reply::after`]) where the order matters. A
+//! filter of TCP connections is tested with [`Host::connect`], which plays a connection step by
+//! step.
 //!
 //! When a [`Host`] is dropped it fails the test if the filter broke a rule that Envoy does not
 //! report but suffers from, for example a wrong `content-length`. It also fails on each
@@ -60,6 +65,19 @@
 //! exchange.expect_error("on_request_headers of context 2 failed: invalid digit");
 //! # }
 //! ```
+//!
+//! What only many exchanges show has one line each: [`Host::soak`] fails on a plugin that keeps
+//! more and more, [`Host::sweep_faults`] on one that a failing host call traps, stops or opens. The
+//! costs of an exchange are [numbers](Outcome::spent).
+//!
+//! ```
+//! # use proxy_filter_host::Host;
+//! # fn body(mut host: Host) {
+//! host.soak(1_000, |host| drop(host.get("/").send()));
+//! host.sweep_faults(|host| host.get("/").send());
+//! assert!(host.get("/").send().spent().instructions < 20_000);
+//! # }
+//! ```
 
 mod backend;
 mod base64;
@@ -70,6 +88,7 @@ mod embedded;
 mod engine;
 #[cfg(feature = "envoy")]
 mod envoy;
+mod fault;
 mod filter_error;
 mod fixture;
 mod foreign;
@@ -77,6 +96,7 @@ mod grpc;
 mod guest;
 pub mod handles;
 mod host;
+mod ignored;
 mod message;
 #[cfg(feature = "wasmtime")]
 mod metered;
@@ -85,6 +105,7 @@ mod not_played;
 mod outcome;
 mod record;
 mod run;
+mod spent;
 mod tcp;
 mod trace;
 mod usage;
@@ -92,6 +113,7 @@ mod usage;
 pub use backend::ConfigureError;
 pub use connection::Connection;
 pub use engine::{Engine, Trap};
+pub use fault::Fault;
 pub use filter_error::{FilterError, FilterErrorKind};
 pub use fixture::MetadataSource;
 pub use foreign::ForeignReply;
@@ -100,13 +122,14 @@ pub use guest::{BuildError, build_guest};
 pub use host::{ConnectionBuilder, Host, RequestBuilder};
 pub use message::{Body, Fields, Protocol, Received, Reply, Request};
 #[cfg(feature = "wasmtime")]
-pub use metered::{Metered, Spent};
+pub use metered::Metered;
 pub use module::{ForeignImport, ModuleReport};
 pub use not_played::NotPlayed;
 pub use outcome::Outcome;
 pub use proxy_filter_macros::test;
 pub use record::{Event, LogLine, Record, VmRole};
 pub use run::Subject;
+pub use spent::Spent;
 pub use tcp::{ConnectionRecord, DirectionState, ReceivedBytes, StepOutcome};
 pub use trace::{Colour, changes};
 pub use usage::Usage;

@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, Endpoint};
 use crate::embedded::{Embedded, Guest};
 use crate::engine::Engine;
 use crate::message::{Received, Reply, Request};
-use crate::record::Event;
+use crate::spent::Spent;
 use proxy_filter::log::LogLevel;
 use std::sync::Arc;
 
@@ -16,19 +16,8 @@ use std::sync::Arc;
 pub struct Metered {
     host: Embedded,
     upstream: Answer,
-}
-
-/// What a module has done, from one measurement to the next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
-    /// Callbacks that the host entered.
-    pub callbacks: u64,
-    /// Host functions that the module called, log lines included.
-    pub host_calls: u64,
-    /// Instructions; 0 on an engine that does not count.
-    pub instructions: u64,
-    /// Pages of memory (64 KiB) now.
-    pub pages: u64,
+    /// What was counted at the last measurement.
+    taken: Spent,
 }
 
 impl Metered {
@@ -48,25 +37,20 @@ impl Metered {
         let cluster = Cluster { name: cluster.into(), endpoint: Endpoint::Server(Arc::new(service)) };
         let settings = Settings { log_level: LogLevel::Info, clusters: vec![cluster], ..Settings::default() };
         host.start(&settings)?;
-        Ok(Self { host, upstream: Arc::new(move |_| upstream.clone()) })
+        Ok(Self { host, upstream: Arc::new(move |_| upstream.clone()), taken: Spent::default() })
     }
 
     /// Plays one exchange and returns its costs, from the creation of its context to its deletion.
     pub fn exchange(&mut self, request: &Request) -> Spent {
-        let record = self.host.exchange(request, &self.upstream);
-        let host_call = |event: &&Event| matches!(event, Event::HostCall { .. } | Event::Log(_));
-        Spent { host_calls: count(record.events.iter().filter(host_call).count()), ..self.take() }
+        let spent = self.host.exchange(request, &self.upstream).spent;
+        self.taken = self.host.spent();
+        spent
     }
 
     /// Returns what was counted since the last measurement, without host calls, and begins again.
     pub fn take(&mut self) -> Spent {
-        let counts = self.host.take_counts();
-        Spent {
-            callbacks: count(counts.callbacks.len()),
-            host_calls: 0,
-            instructions: counts.instructions,
-            pages: counts.pages,
-        }
+        let before = std::mem::replace(&mut self.taken, self.host.spent());
+        self.taken.since(before)
     }
 
     /// Creates streams that stay open and get no further callback.
@@ -82,8 +66,4 @@ impl std::fmt::Debug for Metered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Metered").finish_non_exhaustive()
     }
-}
-
-fn count(length: usize) -> u64 {
-    u64::try_from(length).unwrap_or(u64::MAX)
 }

@@ -4,6 +4,7 @@ use crate::backend::ConfigureError;
 use crate::filter_error::{self, Errors, FilterError};
 use crate::message::Received;
 use crate::record::{Event, LogLine, Record, VmRole};
+use crate::spent::Spent;
 use crate::trace::{self, Colour};
 use std::fmt;
 
@@ -93,6 +94,16 @@ impl Outcome {
         events.filter_map(Event::log_line).map(|line| line.message.as_str()).collect()
     }
 
+    /// What the exchange cost the plugin: callbacks, host calls, instructions and memory. All are 0
+    /// in a real Envoy, which does not report them.
+    ///
+    /// With [`before_response`](crate::RequestBuilder::before_response), what happened meanwhile is
+    /// included.
+    #[must_use]
+    pub const fn spent(&self) -> Spent {
+        self.record.spent
+    }
+
     /// The failures of the filter itself in this exchange, whether they are expected or not.
     #[must_use]
     pub fn errors(&self) -> &[FilterError] {
@@ -120,6 +131,10 @@ impl Outcome {
         let found = self.errors.expect(text);
         assert!(found, "no error of the filter contains {text:?}: {:?}\n{self}", self.errors());
         self
+    }
+
+    pub(crate) fn expect_all_errors(&self) {
+        self.errors.expect_all();
     }
 
     /// Everything that happened, for tools.

@@ -2,6 +2,7 @@
 
 use crate::message::Received;
 use crate::not_played::NotPlayed;
+use crate::spent::Spent;
 use proxy_filter::log::LogLevel;
 use std::collections::BTreeMap;
 
@@ -81,6 +82,8 @@ pub struct Record {
     /// others, which are in flight [meanwhile](crate::RequestBuilder::before_response), at the end
     /// of this exchange. Only the embedded host knows.
     pub waiting: Vec<String>,
+    /// What it cost. Only the embedded host knows.
+    pub spent: Spent,
     /// Why the exchange could not be played, for example because Envoy crashed. `None` in every
     /// exchange that went its way, however it ended for the client.
     pub failure: Option<String>,

@@ -1,6 +1,6 @@
 //! [`Usage`]: what a plugin keeps.
 
-/// What a plugin keeps in the embedded host, in bytes.
+/// What a plugin keeps in the embedded host, in bytes unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Usage {
@@ -13,4 +13,10 @@ pub struct Usage {
     pub queues: usize,
     /// The names of metrics, with their labels.
     pub metrics: usize,
+    /// HTTP and gRPC calls and gRPC streams that are in flight: their number.
+    pub calls: usize,
+    /// The number of root contexts: one for each plugin in each VM, and old ones that are not done.
+    pub root_contexts: usize,
+    /// The number of root contexts that tick.
+    pub ticks: usize,
 }

@@ -304,6 +304,7 @@ fn a_mebibyte_is_forwarded_in_both_directions(mut host: Host) {
 #[proxy_filter_host::test(guest = "connections")]
 fn host_functions_for_requests_do_not_affect_a_connection(mut host: Host) {
     mode(&mut host, "raw");
+    host.expect_violation("proxy_send_local_response for what is no HTTP stream");
     let connection = host.connect().send("raw data").play();
     assert_eq!(connection.upstream().unwrap().text(), "raw data", "{connection}");
     let answers = "BadArgument [\"Ok\", \"Ok\"] Ok 0 BadArgument Unimplemented";

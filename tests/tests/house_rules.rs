@@ -68,15 +68,18 @@ fn dependencies_of_the_sdk_point_one_way() {
 }
 
 /// The folders and files of the mock host from the bottom up.
-const HOST_LAYERS: [&str; 23] = [
+const HOST_LAYERS: [&str; 27] = [
     "base64",
     "grpc",
     "not_played",
     "usage",
+    "spent",
+    "ignored",
     "guest",
     "engine",
     "message",
     "record",
+    "filter_error",
     "foreign",
     "fixture",
     "tcp",
@@ -88,6 +91,7 @@ const HOST_LAYERS: [&str; 23] = [
     "envoy",
     "connection",
     "outcome",
+    "fault",
     "host",
     "compare",
     "metered",

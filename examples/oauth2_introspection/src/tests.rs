@@ -295,7 +295,7 @@ fn an_outage_refuses_requests_and_is_not_cached(mut host: Host) {
 
 #[proxy_filter_host::test]
 fn a_cached_response_expires_with_its_token(mut host: Host) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let now = host.now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     host.cluster("idp", move |_| Reply::new(200).body(json!({ "active": true, "exp": now + 4 }).to_string()));
     let client = json!({ "cluster": "idp", "path": "/", "client_id": "a", "client_secret": "b", "ttl_s": 3600 });
     host.configure(client).unwrap();

@@ -97,7 +97,8 @@ macro_rules! imports {
                         #[allow(unused_mut, reason = "as above")]
                         let mut answer = || {
                             $(let $parameter = imports!(@take $kind wire);)*
-                            match functions.$name($(imports!(@pass $kind $parameter)),*) {
+                            let fault = functions.fault(stringify!($name)).map(Err);
+                            match fault.unwrap_or_else(|| functions.$name($(imports!(@pass $kind $parameter)),*)) {
                                 Ok(($($out),*)) => {
                                     $(imports!(@put $out_kind $out wire);)*
                                     Ok(0)
@@ -130,7 +131,8 @@ macro_rules! imports {
         /// The same functions for a module that runs natively.
         impl HostFunctions for Native {
             $(fn $name(&self, $($parameter: imports!(@type $kind)),*) -> Result<($(imports!(@type out $out_kind)),*), Status> {
-                let result = self.0.$name($($parameter),*);
+                let fault = self.0.fault(stringify!($name)).map(Err);
+                let result = fault.unwrap_or_else(|| self.0.$name($($parameter),*));
                 if CALLING_BACK.contains(&stringify!($name)) {
                     // A module that panics there has failed, and the panic is on its way to who
                     // called it.

@@ -1,10 +1,13 @@
 //! The time of the host, and the ticks that are set.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The pause before each part of a message but the first.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
+
+/// The time at which the host begins, since 1970: 2023-11-14 22:13:20 UTC.
+pub(super) const START: Duration = Duration::from_secs(1_700_000_000);
 
 /// The time of the host. It stands still unless a test advances it.
 #[derive(Debug)]
@@ -18,13 +21,9 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that shows the time at which the host was made.
-    pub(crate) fn new() -> Self {
-        Self {
-            now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-            set: None,
-            ticks: BTreeMap::new(),
-        }
+    /// A clock that shows the time at which each host begins.
+    pub(crate) const fn new() -> Self {
+        Self { now: START, set: None, ticks: BTreeMap::new() }
     }
 
     pub(crate) const fn now(&self) -> Duration {

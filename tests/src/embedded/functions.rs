@@ -55,6 +55,18 @@ impl Functions {
         Trap(why)
     }
 
+    /// The status with which a test lets this call fail.
+    pub(crate) fn fault(&self, name: &'static str) -> Option<Status> {
+        let mut state = self.state();
+        let fault = state.fault.as_mut().filter(|fault| fault.failed.is_none() && name != "proxy_log")?;
+        if fault.call > 0 {
+            fault.call -= 1;
+            return None;
+        }
+        fault.failed = Some(name);
+        Status::from_raw(fault.status)
+    }
+
     /// Notes a finished call.
     pub(crate) fn called(&self, name: &'static str, status: u32) {
         if name != "proxy_log" {

@@ -25,8 +25,6 @@ mod http;
 mod info;
 mod machine;
 mod metadata;
-#[cfg(feature = "wasmtime")]
-mod meter;
 mod metric;
 mod older;
 mod pending;
@@ -55,6 +53,7 @@ pub(crate) use vm::{Guest, Verdict, judge};
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
+use crate::spent::Spent;
 use crate::tcp::{ConnectionRecord, Step};
 use crate::usage::Usage;
 use callouts::Noted;
@@ -62,6 +61,7 @@ use functions::Functions;
 use http::{Contexts, Exchange};
 use machine::Machine;
 use process::Process;
+use state::{Fault, State};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +95,8 @@ struct Open {
     before: Record,
     /// The calls that were made. They may go on.
     calls: Noted,
+    /// What the VMs had done before.
+    spent: Spent,
 }
 
 impl Embedded {
@@ -219,13 +221,21 @@ impl Embedded {
     }
 }
 
-#[cfg(feature = "wasmtime")]
 impl Embedded {
-    /// What the module has done since the last call.
-    pub(crate) fn take_counts(&mut self) -> meter::Counts {
-        self.machines.first_mut().map(|machine| machine.vm.take_counts()).unwrap_or_default()
+    /// The sum of a number over all VMs.
+    fn count(&self, of: impl Fn(&State) -> usize) -> usize {
+        self.machines.iter().map(|machine| of(&machine.functions.state())).sum()
     }
 
+    /// What the VMs have done since they were started, without host calls, and the memory that they
+    /// have.
+    pub(crate) fn spent(&self) -> Spent {
+        self.machines.iter().fold(Spent::default(), |spent, machine| spent.plus(machine.vm.spent()))
+    }
+}
+
+#[cfg(feature = "wasmtime")]
+impl Embedded {
     /// Begins streams that stay as they are: alive, and not called any more. If the module has no
     /// callback for their creation, they begin with their response's headers, which are not
     /// available.
@@ -246,6 +256,11 @@ impl Embedded {
 
 /// The bytes of a page of memory.
 const PAGE: usize = 64 * 1024;
+
+/// How many host functions the module called.
+fn host_calls(events: &[Event]) -> usize {
+    events.iter().filter(|event| matches!(event, Event::HostCall { .. } | Event::Log(_))).count()
+}
 
 /// Appends what happened later.
 fn append(record: &mut Record, later: Record) {
@@ -292,6 +307,7 @@ impl Backend for Embedded {
 
     fn begin(&mut self, request: &Request, answer: &Answer) -> bool {
         let index = self.next_worker();
+        let spent = self.spent();
         // What happened before belongs to no exchange.
         let mut before = self.record(index);
         before.calls.clear();
@@ -309,12 +325,12 @@ impl Backend for Embedded {
         let calls = self.machines.get(index).map(|machine| machine.functions.state().callouts.put_away());
         let calls = calls.unwrap_or_default();
         append(&mut before, self.record(index));
-        self.open.push(Open { machine: index, exchange, answer: Answer::clone(answer), before, calls });
+        self.open.push(Open { machine: index, exchange, answer: Answer::clone(answer), before, calls, spent });
         reached
     }
 
     fn finish(&mut self) -> Record {
-        let Some(Open { machine: index, exchange, answer, before: mut record, calls }) = self.open.pop() else {
+        let Some(Open { machine: index, exchange, answer, before: mut record, calls, spent }) = self.open.pop() else {
             return Record::default();
         };
         let Some(machine) = self.machines.get_mut(index) else { return Record::default() };
@@ -331,6 +347,7 @@ impl Backend for Embedded {
         self.catch_up();
         append(&mut record, self.record(index));
         record.waiting.extend(self.waiting());
+        record.spent = self.spent().since(spent).with_host_calls(host_calls(&record.events));
         record
     }
 
@@ -378,6 +395,7 @@ impl Backend for Embedded {
     }
 
     fn advance(&mut self, by: Duration) -> Record {
+        let spent = self.spent();
         let end = self.machines.first().map(|machine| machine.functions.state().clock.now() + by).unwrap_or_default();
         // One after the other what is due first, so that time is the same everywhere.
         loop {
@@ -393,6 +411,7 @@ impl Backend for Embedded {
         self.catch_up();
         let mut record = self.record(if self.settings.workers == 0 { self.index_of(0) } else { usize::MAX });
         record.waiting.extend(self.waiting());
+        record.spent = self.spent().since(spent).with_host_calls(host_calls(&record.events));
         record
     }
 
@@ -401,6 +420,11 @@ impl Backend for Embedded {
         for machine in &self.machines {
             machine.functions.state().clock.set_wall(time);
         }
+    }
+
+    fn now(&self) -> Duration {
+        let running = self.machines.first().map(|machine| machine.functions.state().clock.wall());
+        running.or(self.wall).unwrap_or(clock::START)
     }
 
     fn metric(&mut self, name: &str) -> Option<u64> {
@@ -414,7 +438,21 @@ impl Backend for Embedded {
             shared_data: self.process.data.bytes(),
             queues: self.process.queues.bytes(),
             metrics: self.process.metrics.bytes(),
+            calls: self.count(|state| state.callouts.pending.len() + state.rpcs.open.len()),
+            root_contexts: self.count(|state| state.roots.len()),
+            ticks: self.count(|state| state.clock.ticks().count()),
         })
+    }
+
+    fn fail_call(&mut self, call: usize, status: u32) -> bool {
+        for machine in &self.machines {
+            machine.functions.state().fault = Some(Fault { call, status, failed: None });
+        }
+        true
+    }
+
+    fn failed_call(&self) -> Option<&'static str> {
+        self.machines.iter().find_map(|machine| machine.functions.state().fault.as_ref()?.failed)
     }
 
     fn stop(&mut self) -> Vec<Event> {

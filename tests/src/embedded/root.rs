@@ -37,6 +37,10 @@ impl Roots {
         self.0.iter().find(|root| root.id == id)
     }
 
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn contains(&self, id: u32) -> bool {
         self.get(id).is_some()
     }

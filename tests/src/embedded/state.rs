@@ -67,6 +67,18 @@ pub(crate) struct State {
     /// What streams waited for when their clients left.
     pub(super) left: Vec<String>,
     pub(crate) violations: Vec<String>,
+    /// The host call that a test lets fail.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// A host call that fails because a test wants it to.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    /// How many host calls come before it.
+    pub(crate) call: usize,
+    pub(crate) status: u32,
+    /// The function, if it was called.
+    pub(crate) failed: Option<&'static str>,
 }
 
 impl State {
@@ -96,6 +108,7 @@ impl State {
             events: Vec::new(),
             left: Vec::new(),
             violations: Vec::new(),
+            fault: None,
         }
     }
 

@@ -2,8 +2,6 @@
 
 use super::abi::{self, Native, NativeExports};
 use super::functions::Functions;
-#[cfg(feature = "wasmtime")]
-use super::meter::Meter;
 use super::process::Process;
 use super::root::Stage;
 use super::state::Permission;
@@ -11,6 +9,7 @@ use super::{emscripten, older, rpc, wasi};
 use crate::engine::abi::Version;
 use crate::engine::{self, Engine, Import, Instance, Trap, WireType};
 use crate::record::Event;
+use crate::spent::Spent;
 use proxy_filter::__private::{Export, Module as NativeModule};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -33,8 +32,8 @@ pub(crate) struct Vm {
     module: Option<Arc<[u8]>>,
     /// Why the VM failed. A failed VM is never entered again.
     failed: Option<Trap>,
-    #[cfg(feature = "wasmtime")]
-    meter: Meter,
+    /// The callbacks that were entered.
+    callbacks: u64,
 }
 
 impl Vm {
@@ -55,14 +54,7 @@ impl Vm {
             Guest::Native(_) => None,
             Guest::Wasm(bytes, _) => Some(Arc::clone(bytes)),
         };
-        let mut vm = Self {
-            instance,
-            functions,
-            module,
-            failed: None,
-            #[cfg(feature = "wasmtime")]
-            meter: Meter::default(),
-        };
+        let mut vm = Self { instance, functions, module, failed: None, callbacks: 0 };
         vm.initialise()?;
         Ok(vm)
     }
@@ -127,11 +119,8 @@ impl Vm {
 
     fn enter(&mut self, name: &str, arguments: &[u32]) -> Option<u32> {
         let outer = self.functions.enter(name, arguments);
-        #[cfg(feature = "wasmtime")]
-        self.meter.enter(&*self.instance);
+        self.callbacks += 1;
         let result = self.instance.call(name, arguments);
-        #[cfg(feature = "wasmtime")]
-        self.meter.left(name, &*self.instance);
         let result = result.map_err(|trap| {
             let trap = engine::explain(trap, self.module.as_deref());
             let mut state = self.functions.state();
@@ -159,10 +148,10 @@ impl Vm {
         }
     }
 
-    /// What the module has done since this was last asked.
-    #[cfg(feature = "wasmtime")]
-    pub(crate) fn take_counts(&mut self) -> super::meter::Counts {
-        self.meter.take(&*self.instance)
+    /// What the module has done since it was loaded, without host calls.
+    pub(crate) fn spent(&self) -> Spent {
+        let (instructions, pages) = (self.instance.instructions(), self.instance.pages());
+        Spent { callbacks: self.callbacks, host_calls: 0, instructions, pages }
     }
 
     /// The pages of the module's memory now.

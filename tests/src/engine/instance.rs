@@ -70,7 +70,6 @@ pub(crate) trait Instance {
     /// Calls an export with `i32` arguments. `None` for an export without a result.
     fn call(&mut self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Trap>;
     /// The instructions executed since the module was loaded; 0 if they are not counted.
-    #[cfg(feature = "wasmtime")]
     fn instructions(&self) -> u64 {
         0
     }

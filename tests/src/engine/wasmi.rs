@@ -5,8 +5,8 @@ use super::exhausted;
 use super::module::{self, Module as Read};
 use super::{Import, Instance, Memory, Reentrant, Trap, WireType};
 use wasmi::{
-    Caller, Config, Engine, Extern, ExternType, Func, FuncType, Linker, Module, Ref, Store, StoreLimits,
-    StoreLimitsBuilder, Table, Val, ValType,
+    Caller, Config, CustomFuelCosts, Engine, Extern, ExternType, Func, FuncType, Linker, Module, Ref, Store,
+    StoreLimits, StoreLimitsBuilder, Table, Val, ValType,
 };
 use wasmparser::WasmFeatures;
 
@@ -19,6 +19,9 @@ const LACKS: [(WasmFeatures, &str); 5] = [
     (WasmFeatures::GC, "garbage-collected types"),
 ];
 
+/// More than any module uses: it counts, and limits nothing.
+const FUEL: u64 = u64::MAX;
+
 /// What the store keeps for the host.
 struct Kept {
     limits: StoreLimits,
@@ -29,12 +32,20 @@ pub(super) fn load(bytes: &[u8], read: &Read, imports: Vec<Import>) -> Result<Bo
     let mut config = Config::default();
     config.set_max_recursion_depth(exhausted::DEPTH);
     config.set_max_stack_height(exhausted::HEIGHT);
+    config.consume_fuel(true);
+    // Functions are translated when they are called first, which is no cost of the module.
+    config.fuel_cost(CustomFuelCosts {
+        bytes_copied_per_fuel: 1,
+        fuel_per_bytes_translated: 0,
+        fuel_per_bytes_validated: 0,
+    });
     let engine = Engine::new(&config);
     let module =
         Module::new(&engine, bytes).map_err(|error| module::refused(bytes, "wasmi", &LACKS, &error.to_string()))?;
     let limits = StoreLimitsBuilder::new().memory_size(exhausted::MEMORY).build();
     let mut store = Store::new(&engine, Kept { limits, memory: None });
     store.limiter(|kept| &mut kept.limits);
+    store.set_fuel(FUEL).map_err(|error| error.to_string())?;
     let mut linker = <Linker<Kept>>::new(&engine);
     for import in imports {
         define(&mut linker, import)?;
@@ -168,6 +179,10 @@ impl Instance for Wasmi {
             Some(Val::I32(result)) => Some(result.cast_unsigned()),
             _ => None,
         })
+    }
+
+    fn instructions(&self) -> u64 {
+        FUEL.saturating_sub(self.store.get_fuel().unwrap_or(FUEL))
     }
 
     fn pages(&self) -> u64 {

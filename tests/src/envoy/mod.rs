@@ -36,7 +36,7 @@ use running::{Behind, FIRST_EVENT, Running, SETTLE, Started, servers};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const NOT_RUNNING: &str = "Envoy is not running: `start` comes first";
 
@@ -151,6 +151,10 @@ impl Backend for Envoy {
     #[allow(clippy::panic, reason = "this is how a test with a mistake fails")]
     fn clock(&mut self, _: Duration) {
         panic!("the clock of a real Envoy is the machine's: mark the test as #[proxy_filter_host::test(embedded)]")
+    }
+
+    fn now(&self) -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
 
     fn metric(&mut self, name: &str) -> Option<u64> {

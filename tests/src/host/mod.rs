@@ -3,6 +3,7 @@
 mod connect;
 mod request;
 mod setup;
+mod soak;
 
 pub use connect::ConnectionBuilder;
 pub use request::RequestBuilder;
@@ -37,6 +38,8 @@ pub(crate) struct Transcript {
     pub(crate) connections: Vec<ConnectionRecord>,
     /// There are several VMs, and what each does at which time is not certain in a real Envoy.
     pub(crate) several_vms: bool,
+    /// The names of values that must differ between hosts.
+    pub(crate) ignored: Vec<String>,
 }
 
 /// A host with one plugin, ready for a test.
@@ -356,11 +359,15 @@ impl Host {
     /// Pending calls, ticks and timeouts go by another clock, as they do in Envoy. From there the
     /// clock goes on as [`advance`](Self::advance) says.
     ///
+    /// Until it is set, the clock begins at the same time in each run: 2023-11-14 22:13:20 UTC.
+    ///
     /// ```
     /// # use proxy_filter_host::Host;
     /// # use std::time::{Duration, SystemTime};
     /// # fn body(mut host: Host) {
-    /// host.clock(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+    /// let leap_day = SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_164_800);
+    /// host.clock(leap_day);
+    /// assert_eq!(host.now(), leap_day);
     /// # }
     /// ```
     ///
@@ -369,6 +376,47 @@ impl Host {
     #[allow(clippy::expect_used, reason = "this is how a test with a mistake fails")]
     pub fn clock(&mut self, time: SystemTime) {
         self.backend.clock(time.duration_since(SystemTime::UNIX_EPOCH).expect("a host's clock begins in 1970"));
+    }
+
+    /// What the wall clock of the host says: the one of the embedded host, which a test
+    /// [sets](Self::clock) and [advances](Self::advance), or the machine's in a real Envoy.
+    ///
+    /// What a test makes for the filter's clock, such as the expiry of a token, it makes from this
+    /// time, so that it holds in all hosts.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # use std::time::{Duration, SystemTime};
+    /// # fn body(mut host: Host) {
+    /// let expiry = host.now() + Duration::from_secs(60);
+    /// let seconds = expiry.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    /// let exchange = host.get("/").header("x-valid-until", seconds.to_string()).send();
+    /// assert_eq!(exchange.status(), 200, "{exchange}");
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.backend.now()
+    }
+
+    /// Leaves a value out of the comparison of two hosts: what a filter makes of the time or of
+    /// random bytes must differ between the embedded host and a real Envoy.
+    ///
+    /// The value is found by its name, in any case, where `:` or `=` follows it: a header or
+    /// trailer of any message, a member of a JSON body, a parameter of a query, a part of a log
+    /// line. That it is there, and all around it, is compared.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.ignore_value_of("x-amz-date");
+    /// host.ignore_value_of("authorization");
+    /// let exchange = host.get("/").send();
+    /// assert!(exchange.upstream().unwrap().header("x-amz-date").is_some(), "{exchange}");
+    /// # }
+    /// ```
+    pub fn ignore_value_of(&mut self, name: &str) {
+        self.transcript.ignored.push(name.to_owned());
     }
 
     /// The value of a counter or gauge, by the name the filter gives it; `None` if there is none. A
