@@ -46,8 +46,9 @@ const TYPES: [(&str, &[&str]); 5] = [
 
 /// Fields of configurations with text that is never sent unchanged: it is compared, compiled,
 /// encoded, or a key.
-const NEVER_SENT: [&str; 11] = [
+const NEVER_SENT: [&str; 12] = [
     "access_logger quiet",
+    "body_transform content_type",
     "body_transform remove",
     "cel_and_signature public_key",
     "cel_and_signature when",
@@ -69,6 +70,15 @@ fn names_in(directory: &Path) -> Vec<String> {
     entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
 }
 
+/// Returns the type that a type of one unnamed field contains, in place of its name.
+fn content(kind: &str, text: &str) -> String {
+    let wrappers = text
+        .lines()
+        .filter_map(|line| line.trim_start_matches("pub(crate) ").strip_prefix("struct ")?.strip_suffix(");"));
+    let wrappers = wrappers.filter_map(|line| line.split_once('('));
+    wrappers.fold(kind.to_owned(), |kind, (name, inner)| kind.replace(name, inner))
+}
+
 /// Returns the fields of the types for the configuration of an example, with their types.
 fn fields(example: &str) -> Vec<(String, String)> {
     let directory = root().join("examples").join(example).join("src");
@@ -82,7 +92,7 @@ fn fields(example: &str) -> Vec<(String, String)> {
         let lines =
             body.lines().skip(1).map(str::trim).filter(|line| !line.starts_with("//") && !line.starts_with('#'));
         let lines = lines.filter_map(|line| line.trim_start_matches("pub(crate) ").split_once(": "));
-        fields.extend(lines.map(|(name, kind)| (name.to_owned(), kind.trim_end_matches(',').to_owned())));
+        fields.extend(lines.map(|(name, kind)| (name.to_owned(), content(kind.trim_end_matches(','), &text))));
     }
     fields
 }

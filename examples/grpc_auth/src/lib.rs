@@ -42,48 +42,30 @@ const fn default_timeout() -> u32 {
     200
 }
 
-/// The plugin.
-#[derive(Debug, Default)]
-pub struct Root {
-    /// `None` only before `on_configure`: a refused plugin has no streams.
-    config: Option<Rc<Config>>,
-}
-
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Stream;
-
-    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        self.config = Some(Rc::new(configuration.json()?));
-        Ok(())
-    }
-
-    fn new_context(&self) -> Stream {
-        Stream { config: self.config.clone() }
-    }
-}
-
 /// One request and its response.
 #[derive(Debug)]
-pub struct Stream {
-    config: Option<Rc<Config>>,
+struct Auth {
+    config: Rc<Config>,
 }
 
-#[proxy_filter::context(grpc_calls)]
-impl Context for Stream {
+impl From<&Rc<Config>> for Auth {
+    fn from(config: &Rc<Config>) -> Self {
+        Self { config: Rc::clone(config) }
+    }
+}
+
+#[proxy_filter::filter(config = Rc<Config>, grpc_calls)]
+impl Context for Auth {
     fn on_request_headers(
         &mut self,
         request: &mut RequestHeaders,
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
-        let Some(config) = self.config.clone() else { return Err(Error::other("not configured")) };
-        let question = question(request)?;
-        let call = Authorization::new(&config.cluster)
-            .check(&question)
-            .timeout(Duration::from_millis(config.timeout_ms.into()));
+        let (fail_open, timeout) = (self.config.fail_open, Duration::from_millis(self.config.timeout_ms.into()));
+        let call = Authorization::new(&self.config.cluster).check(&question(request)?).timeout(timeout);
         request.pause_for(self, call, move |_, request, answer| match answer {
             Ok(decision) => apply(decision, request),
-            Err(GrpcError::Outage(why)) if config.fail_open => {
+            Err(GrpcError::Outage(why)) if fail_open => {
                 log::warn_limited!("no decision: {why}");
                 Ok(FilterHeadersStatus::Continue)
             }

@@ -15,8 +15,9 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// The configuration.
-#[derive(Debug, Default, Deserialize)]
+/// The configuration. A value that no header can contain is refused here once, and does not fail
+/// each request.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     /// The realm in `www-authenticate`.
@@ -25,34 +26,19 @@ struct Config {
     tokens: HashMap<String, HeaderText>,
 }
 
-/// The plugin.
-#[derive(Debug, Default)]
-pub struct Root {
-    config: Rc<Config>,
-}
-
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Stream;
-
-    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        // A value that no header can contain is refused here once, and does not fail each request.
-        self.config = Rc::new(configuration.json()?);
-        Ok(())
-    }
-
-    fn new_context(&self) -> Stream {
-        Stream { config: Rc::clone(&self.config) }
-    }
-}
-
 /// One request and its response.
 #[derive(Debug)]
-pub struct Stream {
+struct Auth {
     config: Rc<Config>,
 }
 
-impl Stream {
+impl From<&Rc<Config>> for Auth {
+    fn from(config: &Rc<Config>) -> Self {
+        Self { config: Rc::clone(config) }
+    }
+}
+
+impl Auth {
     /// Returns the user of a token. Compares all tokens, so that the time does not depend on them.
     fn user(&self, token: &[u8]) -> Option<&HeaderText> {
         let tokens = self.config.tokens.iter();
@@ -79,8 +65,8 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
-#[proxy_filter::context]
-impl Context for Stream {
+#[proxy_filter::filter(config = Rc<Config>)]
+impl Context for Auth {
     fn on_request_headers(
         &mut self,
         request: &mut RequestHeaders,

@@ -63,48 +63,33 @@ enum Outage {
     Allow,
 }
 
-/// The plugin.
-#[derive(Debug, Default)]
-pub struct Root {
-    /// `None` only before `on_configure`: a refused plugin has no streams.
-    config: Option<Rc<Config>>,
-}
-
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Stream;
-
-    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        self.config = Some(Rc::new(configuration.json()?));
-        Ok(())
-    }
-
-    fn new_context(&self) -> Stream {
-        Stream { config: self.config.clone() }
-    }
-}
-
 /// One request and its response.
 #[derive(Debug)]
-pub struct Stream {
-    config: Option<Rc<Config>>,
+struct Auth {
+    config: Rc<Config>,
 }
 
-#[proxy_filter::context(http_calls)]
-impl Context for Stream {
+impl From<&Rc<Config>> for Auth {
+    fn from(config: &Rc<Config>) -> Self {
+        Self { config: Rc::clone(config) }
+    }
+}
+
+#[proxy_filter::filter(config = Rc<Config>, http_calls)]
+impl Context for Auth {
     fn on_request_headers(
         &mut self,
         request: &mut RequestHeaders,
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
-        let Some(config) = self.config.clone() else { return Err(Error::other("not configured")) };
+        let on_outage = self.config.on_outage;
         // Only the authorization service names the user.
         request.remove("x-user")?;
-        let Some(call) = question(&config, request)? else {
+        let Some(call) = question(&self.config, request)? else {
             return request.reply(LocalReply::new(431).details("authz_too_long").body("too long\n"));
         };
         // The request is paused. If the client disconnects, the closure is dropped and never runs.
-        request.pause_for(self, call, move |_, request, answer| decide(config.on_outage, request, answer))
+        request.pause_for(self, call, move |_, request, answer| decide(on_outage, request, answer))
     }
 }
 

@@ -12,30 +12,17 @@ mod tests;
 use cards::{Cards, Step};
 use proxy_filter::prelude::*;
 
-/// The plugin.
-#[derive(Debug, Default)]
-pub struct Root;
-
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Stream;
-
-    fn new_context(&self) -> Stream {
-        Stream { connect: false, cards: None }
-    }
-}
-
 /// One request and its response.
-#[derive(Debug)]
-pub struct Stream {
+#[derive(Debug, Default)]
+struct Redaction {
     /// The request opens a tunnel.
     connect: bool,
     /// `Some` if the response is redacted.
     cards: Option<Cards>,
 }
 
-#[proxy_filter::context]
-impl Context for Stream {
+#[proxy_filter::filter]
+impl Context for Redaction {
     fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
         // Numbers can only be found in a whole body without compression.
         request.replace("accept-encoding", "identity")?;

@@ -8,13 +8,12 @@
 mod tests;
 
 use proxy_filter::configured::{HeaderName, HeaderText};
-use proxy_filter::log;
 use proxy_filter::prelude::*;
 use serde::Deserialize;
 use std::rc::Rc;
 
 /// The configuration.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     headers: Vec<Header>,
@@ -25,7 +24,7 @@ struct Config {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
-    name: HeaderName,
+    name: SettableName,
     value: HeaderText,
 }
 
@@ -38,53 +37,46 @@ enum Mode {
     Replace,
 }
 
-/// Whether a field describes the transmission of a message. With another value, the client could
-/// not read the response.
-fn is_of_the_message(name: &str) -> bool {
-    let fields = ["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
-    fields.iter().any(|field| name.eq_ignore_ascii_case(field))
-}
+/// The name of a header that a filter may set.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "HeaderName")]
+struct SettableName(HeaderName);
 
-/// The plugin.
-#[derive(Debug, Default)]
-pub struct Root {
-    config: Rc<Config>,
-}
+impl TryFrom<HeaderName> for SettableName {
+    type Error = &'static str;
 
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Stream;
-
-    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        // An `Err` refuses the configuration, and the host's log has the path of the bad field.
-        let config: Config = configuration.json()?;
-        if let Some(index) = config.headers.iter().position(|header| is_of_the_message(&header.name)) {
-            return Err(Error::other(format_args!("headers[{index}].name: Envoy writes this field itself")));
+    /// Refuses the fields that describe the transmission of a message. With another value, the
+    /// client could not read the response. The log of the host has this text and the path of the
+    /// field.
+    fn try_from(name: HeaderName) -> Result<Self, Self::Error> {
+        let fields = ["connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+        if fields.iter().any(|field| name.eq_ignore_ascii_case(field)) {
+            return Err("Envoy writes this field itself");
         }
-        log::info!("{} response headers configured", config.headers.len());
-        self.config = Rc::new(config);
-        Ok(())
-    }
-
-    fn new_context(&self) -> Stream {
-        Stream { config: Rc::clone(&self.config) }
+        Ok(Self(name))
     }
 }
 
 /// One request and its response.
 #[derive(Debug)]
-pub struct Stream {
+struct AddHeaders {
     config: Rc<Config>,
 }
 
-#[proxy_filter::context]
-impl Context for Stream {
+impl From<&Rc<Config>> for AddHeaders {
+    fn from(config: &Rc<Config>) -> Self {
+        Self { config: Rc::clone(config) }
+    }
+}
+
+#[proxy_filter::filter(config = Rc<Config>)]
+impl Context for AddHeaders {
     fn on_response_headers(
         &mut self,
         response: &mut ResponseHeaders,
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
-        for Header { name, value } in &self.config.headers {
+        for Header { name: SettableName(name), value } in &self.config.headers {
             match self.config.mode {
                 Mode::Add => response.add(name, value)?,
                 Mode::Replace => response.replace(name, value)?,

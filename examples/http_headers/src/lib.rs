@@ -7,25 +7,12 @@ mod tests;
 use proxy_filter::log;
 use proxy_filter::prelude::*;
 
-/// The plugin.
-#[derive(Debug, Default)]
-pub struct Root;
-
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Stream;
-
-    fn new_context(&self) -> Stream {
-        Stream
-    }
-}
-
 /// One request and its response.
-#[derive(Debug)]
-pub struct Stream;
+#[derive(Debug, Default)]
+struct Logger;
 
-#[proxy_filter::context]
-impl Context for Stream {
+#[proxy_filter::filter]
+impl Context for Logger {
     fn on_request_headers(
         &mut self,
         request: &mut RequestHeaders,

@@ -9,25 +9,12 @@ use proxy_filter::shared_data::Json;
 /// until the next summary. This limit ensures that clients do not choose the size.
 const LONGEST_HOST: usize = 260;
 
-/// The plugin with the `root_id` `reporter`.
+/// One request and its response. The `root_id` is `reporter`.
 #[derive(Debug, Default)]
-pub struct Reporter;
+pub(crate) struct Reporter;
 
-#[proxy_filter::root(root_id = "reporter")]
-impl RootContext for Reporter {
-    type Context = Reported;
-
-    fn new_context(&self) -> Reported {
-        Reported
-    }
-}
-
-/// One request and its response.
-#[derive(Debug)]
-pub struct Reported;
-
-#[proxy_filter::context]
-impl Context for Reported {
+#[proxy_filter::filter(root_id = "reporter")]
+impl Context for Reporter {
     fn on_log(&mut self, log: &LogContext) -> Result<()> {
         // Looked up each time: the collector may start later than this worker, and may restart.
         let Some(queue) = SharedQueue::resolve("", QUEUE)? else {

@@ -19,13 +19,13 @@ use std::time::SystemTime;
 use window::Window;
 
 /// The configuration.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     /// The number of requests that are forwarded in a window.
     limit: u32,
     /// The length of a window, in seconds.
-    window_seconds: u32,
+    window_seconds: Seconds,
     /// The header that identifies clients. Without it, all requests are counted together.
     by: Option<HeaderName>,
     /// Plugins with different names count separately.
@@ -36,39 +36,34 @@ struct Config {
     announce: bool,
 }
 
+/// A number of seconds that is at least 1.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "u32")]
+struct Seconds(u32);
+
+impl TryFrom<u32> for Seconds {
+    type Error = &'static str;
+
+    fn try_from(seconds: u32) -> Result<Self, Self::Error> {
+        if seconds == 0 { Err("must be at least 1") } else { Ok(Self(seconds)) }
+    }
+}
+
 /// The number of counters for clients. A key of shared data is never removed: with a key for each
 /// client, clients could fill the host's memory. Two clients with the same counter share its limit.
 const COUNTERS: u64 = 4096;
 
-/// The plugin.
-#[derive(Debug, Default)]
-pub struct Root {
-    config: Rc<Config>,
-}
-
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Stream;
-
-    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        let config: Config = configuration.json()?;
-        if config.window_seconds == 0 {
-            return Err(Error::other("window_seconds: a window has at least one second"));
-        }
-        self.config = Rc::new(config);
-        Ok(())
-    }
-
-    fn new_context(&self) -> Stream {
-        Stream { config: Rc::clone(&self.config), verdict: None }
-    }
-}
-
 /// One request and its response.
 #[derive(Debug)]
-pub struct Stream {
+struct RateLimit {
     config: Rc<Config>,
     verdict: Option<Verdict>,
+}
+
+impl From<&Rc<Config>> for RateLimit {
+    fn from(config: &Rc<Config>) -> Self {
+        Self { config: Rc::clone(config), verdict: None }
+    }
 }
 
 /// The result for a request.
@@ -83,7 +78,6 @@ impl Config {
     /// Returns the counter of a client.
     ///
     /// # Errors
-    /// [`Repeated`](ErrorKind::Repeated) for a request that says more than once whose it is. The
     /// [`Repeated`](ErrorKind::Repeated) if the request repeats the header that identifies clients.
     /// The upstream gets all values. With a counter for the first value or for all together, a
     /// client would get a new counter with each added value.
@@ -106,14 +100,15 @@ impl Config {
     }
 }
 
-#[proxy_filter::context]
-impl Context for Stream {
+#[proxy_filter::filter(config = Rc<Config>)]
+impl Context for RateLimit {
     fn on_request_headers(
         &mut self,
         request: &mut RequestHeaders,
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
-        let length = u64::from(self.config.window_seconds);
+        let Seconds(length) = self.config.window_seconds;
+        let length = u64::from(length);
         let now = clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let counter = match self.config.counter(request) {
             Err(error) if error.kind() == ErrorKind::Repeated => {

@@ -80,7 +80,7 @@ fn a_limit_of_0_refuses_every_request(mut host: Host) {
 #[proxy_filter_host::test]
 fn a_window_without_length_is_refused(mut host: Host) {
     let refused = host.configure(json!({ "limit": 1, "window_seconds": 0 })).unwrap_err();
-    assert!(refused.to_string().contains("at least one second"), "{refused}");
+    assert!(refused.to_string().contains("window_seconds: must be at least 1"), "{refused}");
 }
 
 fn module() -> PathBuf {

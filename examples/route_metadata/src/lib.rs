@@ -33,28 +33,15 @@ struct Settings {
     response_headers: BTreeMap<String, String>,
 }
 
-/// The plugin. It has no configuration of its own.
-#[derive(Debug, Default)]
-pub struct Root;
-
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Stream;
-
-    fn new_context(&self) -> Stream {
-        Stream::default()
-    }
-}
-
 /// One request and its response.
 #[derive(Debug, Default)]
-pub struct Stream {
+struct RouteSettings {
     /// The settings of the route that was selected for the request.
     settings: Settings,
 }
 
-#[proxy_filter::context]
-impl Context for Stream {
+#[proxy_filter::filter]
+impl Context for RouteSettings {
     fn on_request_headers(
         &mut self,
         request: &mut RequestHeaders,

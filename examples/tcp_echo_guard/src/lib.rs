@@ -15,11 +15,27 @@ use serde::Deserialize;
 use std::rc::Rc;
 
 /// The configuration.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     /// The allowed first bytes of a client.
-    prefixes: Vec<String>,
+    prefixes: Prefixes,
+}
+
+/// At least one prefix, and none that is empty.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+struct Prefixes(Vec<String>);
+
+impl TryFrom<Vec<String>> for Prefixes {
+    type Error = &'static str;
+
+    fn try_from(prefixes: Vec<String>) -> Result<Self, Self::Error> {
+        if prefixes.is_empty() || prefixes.iter().any(String::is_empty) {
+            return Err("at least one prefix is required, and none may be empty");
+        }
+        Ok(Self(prefixes))
+    }
 }
 
 /// The decision about the first bytes of a client.
@@ -31,9 +47,9 @@ enum Verdict {
     Undecided,
 }
 
-impl Config {
+impl Prefixes {
     fn judge(&self, start: &[u8]) -> Verdict {
-        let mut prefixes = self.prefixes.iter().map(String::as_bytes);
+        let mut prefixes = self.0.iter().map(String::as_bytes);
         if prefixes.clone().any(|prefix| start.starts_with(prefix)) {
             Verdict::Allowed
         } else if prefixes.any(|prefix| prefix.starts_with(start)) {
@@ -45,49 +61,31 @@ impl Config {
 
     /// Returns the length of the longest prefix.
     fn longest(&self) -> usize {
-        self.prefixes.iter().map(String::len).max().unwrap_or(0)
-    }
-}
-
-/// The plugin.
-#[derive(Debug, Default)]
-pub struct Root {
-    config: Rc<Config>,
-}
-
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Connection;
-
-    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        let config: Config = configuration.json()?;
-        if config.prefixes.is_empty() || config.prefixes.iter().any(String::is_empty) {
-            return Err(Error::other("prefixes: at least one prefix is required, and none may be empty"));
-        }
-        self.config = Rc::new(config);
-        Ok(())
-    }
-
-    fn new_context(&self) -> Connection {
-        Connection { config: Rc::clone(&self.config), allowed: false }
+        self.0.iter().map(String::len).max().unwrap_or(0)
     }
 }
 
 /// One connection of a client.
 #[derive(Debug)]
-pub struct Connection {
+struct Guard {
     config: Rc<Config>,
     allowed: bool,
 }
 
-#[proxy_filter::stream_context]
-impl StreamContext for Connection {
+impl From<&Rc<Config>> for Guard {
+    fn from(config: &Rc<Config>) -> Self {
+        Self { config: Rc::clone(config), allowed: false }
+    }
+}
+
+#[proxy_filter::filter(config = Rc<Config>)]
+impl StreamContext for Guard {
     fn on_downstream_data(&mut self, data: &mut DownstreamData, end_of_stream: bool) -> Result<NetworkFilterStatus> {
         if self.allowed {
             return Ok(NetworkFilterStatus::Continue);
         }
-        let start = data.bytes(0, self.config.longest())?;
-        match self.config.judge(&start) {
+        let start = data.bytes(0, self.config.prefixes.longest())?;
+        match self.config.prefixes.judge(&start) {
             Verdict::Allowed => self.allowed = true,
             // At most the longest prefix: with more bytes, the decision is made.
             Verdict::Undecided if !end_of_stream => return Ok(NetworkFilterStatus::StopIteration),

@@ -1,6 +1,6 @@
 //! The connections that are forwarded, and the data that the upstream receives of the others.
 
-use crate::Config;
+use crate::Prefixes;
 use crate::Verdict::{Allowed, Refused, Undecided};
 use proxy_filter_host::{Connection, DirectionState, Host};
 use serde_json::json;
@@ -74,7 +74,7 @@ fn a_configuration_that_allows_nothing_or_everything_is_refused(mut host: Host) 
 
 #[test]
 fn the_start_of_a_prefix_is_undecided() {
-    let config = Config { prefixes: vec!["AB".into(), "ACD".into()] };
-    let verdicts = ["", "A", "AB", "ABx", "AC", "ACD", "ACx", "x"].map(|start| config.judge(start.as_bytes()));
+    let prefixes = Prefixes(vec!["AB".into(), "ACD".into()]);
+    let verdicts = ["", "A", "AB", "ABx", "AC", "ACD", "ACx", "x"].map(|start| prefixes.judge(start.as_bytes()));
     assert_eq!(verdicts, [Undecided, Undecided, Allowed, Allowed, Undecided, Allowed, Refused, Refused]);
 }
