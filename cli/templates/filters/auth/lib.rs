@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The configuration.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     /// The realm in the challenge.
@@ -18,34 +18,20 @@ struct Config {
     tokens: BTreeMap<String, String>,
 }
 
-/// The plugin.
-#[derive(Debug, Default)]
-pub struct Root {
-    config: Rc<Config>,
-}
-
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Stream;
-
-    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        self.config = Rc::new(configuration.json()?);
-        Ok(())
-    }
-
-    fn new_context(&self) -> Stream {
-        Stream { config: Rc::clone(&self.config) }
-    }
-}
-
 /// One request and its response.
 #[derive(Debug)]
-pub struct Stream {
+struct Auth {
     config: Rc<Config>,
 }
 
-#[proxy_filter::context]
-impl Context for Stream {
+impl From<&Rc<Config>> for Auth {
+    fn from(config: &Rc<Config>) -> Self {
+        Self { config: Rc::clone(config) }
+    }
+}
+
+#[proxy_filter::filter(config = Rc<Config>)]
+impl Context for Auth {
     fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
         // Only this filter may set the user.
         request.remove("x-user")?;

@@ -8,45 +8,40 @@ use serde::Deserialize;
 use std::rc::Rc;
 
 /// The configuration.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
-    find: String,
+    find: NonEmpty,
     replace: String,
 }
 
-/// The plugin.
-#[derive(Debug, Default)]
-pub struct Root {
-    config: Rc<Config>,
-}
+/// A text that is not empty.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct NonEmpty(String);
 
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Stream;
+impl TryFrom<String> for NonEmpty {
+    type Error = &'static str;
 
-    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        let config: Config = configuration.json()?;
-        if config.find.is_empty() {
-            return Err(Error::other("find: must not be empty"));
-        }
-        self.config = Rc::new(config);
-        Ok(())
-    }
-
-    fn new_context(&self) -> Stream {
-        Stream { config: Rc::clone(&self.config) }
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.is_empty() { Err("must not be empty") } else { Ok(Self(text)) }
     }
 }
 
 /// One request and its response.
 #[derive(Debug)]
-pub struct Stream {
+struct ReplaceText {
     config: Rc<Config>,
 }
 
-#[proxy_filter::context]
-impl Context for Stream {
+impl From<&Rc<Config>> for ReplaceText {
+    fn from(config: &Rc<Config>) -> Self {
+        Self { config: Rc::clone(config) }
+    }
+}
+
+#[proxy_filter::filter(config = Rc<Config>)]
+impl Context for ReplaceText {
     fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
         // A text can only be found in a whole body without compression.
         request.replace("accept-encoding", "identity")?;
@@ -68,11 +63,12 @@ impl Context for Stream {
             // default.
             return Ok(FilterDataStatus::Pause);
         }
+        let Config { find: NonEmpty(find), replace } = &*self.config;
         let bytes = body.to_bytes()?;
         if let Ok(text) = std::str::from_utf8(&bytes)
-            && text.contains(&self.config.find)
+            && text.contains(find)
         {
-            body.replace(text.replace(&self.config.find, &self.config.replace))?;
+            body.replace(text.replace(find, replace))?;
         }
         Ok(FilterDataStatus::Continue)
     }

@@ -8,41 +8,27 @@ use serde::Deserialize;
 use std::rc::Rc;
 
 /// The configuration.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     name: String,
     value: String,
 }
 
-/// The plugin.
-#[derive(Debug, Default)]
-pub struct Root {
-    config: Rc<Config>,
-}
-
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Stream;
-
-    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        self.config = Rc::new(configuration.json()?);
-        Ok(())
-    }
-
-    fn new_context(&self) -> Stream {
-        Stream { config: Rc::clone(&self.config) }
-    }
-}
-
 /// One request and its response.
 #[derive(Debug)]
-pub struct Stream {
+struct AddHeader {
     config: Rc<Config>,
 }
 
-#[proxy_filter::context]
-impl Context for Stream {
+impl From<&Rc<Config>> for AddHeader {
+    fn from(config: &Rc<Config>) -> Self {
+        Self { config: Rc::clone(config) }
+    }
+}
+
+#[proxy_filter::filter(config = Rc<Config>)]
+impl Context for AddHeader {
     fn on_response_headers(&mut self, response: &mut ResponseHeaders, _: bool) -> Result<FilterHeadersStatus> {
         response.replace(&self.config.name, &self.config.value)?;
         Ok(FilterHeadersStatus::Continue)

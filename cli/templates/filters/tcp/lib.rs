@@ -9,53 +9,52 @@ use serde::Deserialize;
 use std::rc::Rc;
 
 /// The configuration.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     /// The allowed first bytes of a client.
-    prefixes: Vec<String>,
+    prefixes: Prefixes,
 }
 
-/// The plugin.
-#[derive(Debug, Default)]
-pub struct Root {
-    config: Rc<Config>,
-}
+/// At least one prefix, and none that is empty.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Vec<String>")]
+struct Prefixes(Vec<String>);
 
-#[proxy_filter::root]
-impl RootContext for Root {
-    type Context = Connection;
+impl TryFrom<Vec<String>> for Prefixes {
+    type Error = &'static str;
 
-    fn on_configure(&mut self, configuration: Configuration) -> Result<()> {
-        let config: Config = configuration.json()?;
-        if config.prefixes.is_empty() || config.prefixes.iter().any(String::is_empty) {
-            return Err(Error::other("prefixes: at least one prefix is required, and none may be empty"));
+    fn try_from(prefixes: Vec<String>) -> Result<Self, Self::Error> {
+        if prefixes.is_empty() || prefixes.iter().any(String::is_empty) {
+            return Err("at least one prefix is required, and none may be empty");
         }
-        self.config = Rc::new(config);
-        Ok(())
-    }
-
-    fn new_context(&self) -> Connection {
-        Connection { config: Rc::clone(&self.config), allowed: false }
+        Ok(Self(prefixes))
     }
 }
 
 /// One connection of a client.
 #[derive(Debug)]
-pub struct Connection {
+struct Guard {
     config: Rc<Config>,
     allowed: bool,
 }
 
-#[proxy_filter::stream_context]
-impl StreamContext for Connection {
+impl From<&Rc<Config>> for Guard {
+    fn from(config: &Rc<Config>) -> Self {
+        Self { config: Rc::clone(config), allowed: false }
+    }
+}
+
+#[proxy_filter::filter(config = Rc<Config>)]
+impl StreamContext for Guard {
     fn on_downstream_data(&mut self, data: &mut DownstreamData, end_of_stream: bool) -> Result<NetworkFilterStatus> {
         if self.allowed {
             return Ok(NetworkFilterStatus::Continue);
         }
-        let longest = self.config.prefixes.iter().map(String::len).max().unwrap_or(0);
+        let Prefixes(prefixes) = &self.config.prefixes;
+        let longest = prefixes.iter().map(String::len).max().unwrap_or(0);
         let start = data.bytes(0, longest)?;
-        let mut prefixes = self.config.prefixes.iter().map(String::as_bytes);
+        let mut prefixes = prefixes.iter().map(String::as_bytes);
         if prefixes.clone().any(|prefix| start.starts_with(prefix)) {
             self.allowed = true;
             return Ok(NetworkFilterStatus::Continue);
