@@ -285,7 +285,7 @@ fn every_command_in_a_page_exists() {
                 words.get(at + 1).copied()
             };
             match words.as_slice() {
-                ["cargo", "build" | "test" | "doc" | "clippy" | "package" | "publish", ..] => {
+                ["cargo", "build" | "test" | "doc" | "clippy" | "install" | "package" | "publish", ..] => {
                     if let Some(package) = after(&["--package", "-p"]) {
                         assert!(packages.iter().any(|known| known == package), "{context}: no package {package}");
                     }

@@ -1,14 +1,22 @@
 //! Tasks of this repository that need more than one call of cargo. `.cargo/config.toml` has an
 //! alias for each.
 
+mod api;
+
+use api::Comparison;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
 const USAGE: &str = "\
 cargo ci [PART…]            runs .ci/run, or these parts of it
-cargo release [OPTION…]     packs every published package, and builds it from the packed files;
-                            the options are those of `cargo package`, such as --allow-dirty";
+cargo release [OPTION…]     compares the public API with the last release, packs every published
+                            package, and builds it from the packed files; with --maybe-unchecked,
+                            a missing cargo-semver-checks is no failure; the other options are those
+                            of `cargo package`, such as --allow-dirty";
+
+/// The option with which the API may stay unchecked.
+const MAYBE_UNCHECKED: &str = "--maybe-unchecked";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -41,15 +49,55 @@ fn release(root: &Path, options: &[String]) -> Result<(), String> {
             }
         }
     }
+    let may_skip = options.iter().any(|option| option == MAYBE_UNCHECKED);
+    let options: Vec<&String> = options.iter().filter(|option| *option != MAYBE_UNCHECKED).collect();
+    compare_api(root, &text, may_skip)?;
     forget_packed(&packages);
     let mut package = cargo(root);
-    package.arg("package").args(options);
+    package.arg("package").args(&options);
     for name in packages {
         package.args(["--package", name]);
     }
     run(&mut package)?;
     // Without its features it is empty, and it depends on no other package of the table.
-    run(cargo(root).arg("package").args(options).args(["--package", "proxy-filter-kit", "--all-features"]))
+    run(cargo(root).arg("package").args(&options).args(["--package", "proxy-filter-kit", "--all-features"]))
+}
+
+/// Compares the public API of each published library with that of the last release, or reports why
+/// it is not compared.
+fn compare_api(root: &Path, page: &str, may_skip: bool) -> Result<(), String> {
+    let tags = output(Command::new("git").current_dir(root).args(["tag", "--list", "v*"]))?;
+    let is_installed = output(cargo(root).args(["semver-checks", "--version"])).is_ok();
+    match api::comparison(&tags, env!("CARGO_PKG_VERSION"), is_installed, may_skip)? {
+        Comparison::Skipped(why) => eprintln!("\n{why}\n"),
+        Comparison::With(tag) => {
+            for package in libraries(root, page)? {
+                run(cargo(root).args([
+                    "semver-checks",
+                    "--all-features",
+                    "--baseline-rev",
+                    &tag,
+                    "--package",
+                    package,
+                ]))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The packages of the table with a public API that can be compared: not the macros, and not the
+/// command.
+fn libraries<'a>(root: &Path, page: &'a str) -> Result<Vec<&'a str>, String> {
+    let mut libraries = Vec::new();
+    for (package, directory) in rows(page) {
+        let manifest = root.join(directory).join("Cargo.toml");
+        let text = fs::read_to_string(&manifest).map_err(|error| format!("{}: {error}", manifest.display()))?;
+        if root.join(directory).join("src/lib.rs").exists() && !text.contains("proc-macro = true") {
+            libraries.push(package);
+        }
+    }
+    Ok(libraries)
 }
 
 /// Removes the files that an earlier run unpacked. Cargo would use them again instead of the new
@@ -75,11 +123,18 @@ fn forget_packed(packages: &[&str]) {
     }
 }
 
-/// The packages of the table, in its order: `` | 1 | `name` | `directory` | ``.
+/// The packages of the table, in its order.
 fn packages(page: &str) -> Vec<&str> {
+    rows(page).into_iter().map(|(package, _)| package).collect()
+}
+
+/// The packages of the table and their directories: `` | 1 | `name` | `directory` | ``.
+fn rows(page: &str) -> Vec<(&str, &str)> {
     let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | `"));
     let rows = rows.filter(|(order, _)| order.parse::<u32>().is_ok());
-    rows.filter_map(|(_, rest)| rest.split('`').next()).collect()
+    rows.filter_map(|(_, rest)| rest.split_once("` | `"))
+        .map(|(package, rest)| (package, rest.trim_end_matches("` |")))
+        .collect()
 }
 
 fn cargo(root: &Path) -> Command {
@@ -103,9 +158,17 @@ fn output(command: &mut Command) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::packages;
+    use super::{libraries, packages};
     use std::fs;
     use std::path::Path;
+
+    #[test]
+    fn the_public_api_is_that_of_the_libraries() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let page = fs::read_to_string(root.join("docs/releasing.md")).unwrap();
+        let libraries = libraries(root, &page).unwrap();
+        assert_eq!(libraries, ["proxy-filter", "proxy-filter-kit", "proxy-filter-host"]);
+    }
 
     #[test]
     fn the_order_of_releasing_is_that_of_the_dependencies() {
