@@ -1,9 +1,9 @@
 //! The SDK's own work as native code: from an export to the filter's callback, and the codec of
 //! header maps.
 //!
-//! A host that answers with constants stands in for the proxy, so that what is measured is the SDK.
-//! `dispatch` is the life of a stream around one callback that does nothing; the others are the
-//! same with one thing done in the callback.
+//! A host with constant results stands in for the proxy, so that the SDK is measured. `dispatch` is
+//! the life of a stream around one callback that does nothing; the others are the same with one
+//! operation in the callback.
 
 use divan::{Bencher, black_box};
 use proxy_filter::Status;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 fn main() {
     divan::main();
-    // `cargo bench -- NAME` and `-- --list` want something else.
+    // `cargo bench -- NAME` and `-- --list` need no measurement of a request.
     if std::env::args().skip(1).all(|argument| argument == "--bench") {
         ratios();
     }

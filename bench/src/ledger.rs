@@ -23,7 +23,7 @@ pub const LIMITS: [(&str, u64, u64); 7] = [
 /// How to write the file anew.
 pub const HOW_TO_BLESS: &str = "to accept the new figures: cargo costs --bless, and commit bench/costs.json";
 
-/// Figures that are not kept: they depend on tools outside of the toolchain.
+/// Figures that are not recorded, because they depend on tools outside of the toolchain.
 const NOT_KEPT: &str = "optimised";
 
 /// The file.
@@ -85,12 +85,12 @@ impl Ledger {
 
     /// What is worse than in `before`, a sentence each.
     ///
-    /// With the compiler that made `before`, a figure that is higher is worse. Another compiler
-    /// brings another standard library: then a figure is worse when it is more than a twentieth
-    /// higher. The same holds for the plain profile, whose modules depend on the directory of the
-    /// clone: a hash of it is in the names of symbols, and these decide what the compiler optimises
-    /// together. They decide in which order functions stand as well, and so how many bytes their
-    /// numbers take: one in 500 may come and go with the directory.
+    /// With the compiler of `before`, any higher figure fails. Another compiler has another
+    /// standard library: then a figure fails if it is more than 5 % higher. The same applies to the
+    /// plain profile, whose modules depend on the directory of the clone. The names of symbols
+    /// contain a hash of it, and they determine what the compiler optimises together. They also
+    /// determine the order of functions, and so the size of their numbers: one byte in 500 may
+    /// differ between directories.
     #[must_use]
     pub fn worse_than(&self, before: &Self) -> Vec<String> {
         let mut worse = Vec::new();

@@ -33,7 +33,7 @@ enum What {
     Build,
 }
 
-/// Measures and prints. With `--bless`, our figures become the ones the tests hold us to.
+/// Measures and prints. With `--bless`, the tests compare later figures with these.
 fn run() -> Result<()> {
     let mut parser = lexopt::Parser::from_env();
     let (mut what, mut json, mut bless, mut requests) = (What::Table, false, false, None);

@@ -56,7 +56,7 @@ impl Costs {
         ]
     }
 
-    /// The figures as JSON; one that is not known is left out.
+    /// The figures as JSON, without those that are not known.
     #[must_use]
     pub fn to_json(&self) -> Map<String, Value> {
         let known = self.figures().into_iter().filter_map(|(name, figure)| Some((name.to_owned(), figure?.into())));

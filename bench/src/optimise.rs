@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
-/// What rustc lets a module for `wasm32-unknown-unknown` use.
+/// The features of WebAssembly that rustc uses for `wasm32-unknown-unknown`.
 const FEATURES: [&str; 6] = [
     "--enable-bulk-memory",
     "--enable-multivalue",

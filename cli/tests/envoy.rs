@@ -132,8 +132,8 @@ fn send(port: u16, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&received).into_owned()
 }
 
-/// What the `envoy.yaml` of an example says: the configuration, the `root_id`, and the clusters with
-/// whether each is gRPC.
+/// The content of an example's `envoy.yaml`: the configuration, the `root_id`, and the clusters
+/// with whether each is gRPC.
 fn plugin_of(example: &str) -> (String, String, Vec<(String, bool)>) {
     let text = std::fs::read_to_string(repository().join("examples").join(example).join("envoy.yaml")).unwrap();
     let envoy = yaml(&text);

@@ -72,7 +72,7 @@ fn the_same_module_makes_the_same_bytes() {
 }
 
 #[test]
-fn packaging_again_leaves_no_blob_of_the_image_before() {
+fn packaging_again_removes_every_blob_of_the_previous_image() {
     let directory = package("http_config", &[]);
     let module = example("http_headers");
     ok(&["package", &module, "--out", directory.path().to_str().unwrap()]);
@@ -222,7 +222,7 @@ fn manifests_have_the_fields_of_the_published_schemas() {
 }
 
 #[test]
-fn what_a_format_cannot_express_is_a_comment_in_its_file() {
+fn settings_that_a_format_cannot_express_are_comments_in_its_file() {
     let arguments = [
         "--vm-id",
         "shared",

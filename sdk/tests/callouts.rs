@@ -281,7 +281,7 @@ fn a_refused_call_completes_at_once() {
     for (status, expected) in [
         (Status::BAD_ARGUMENT, "the call failed: the host has no such cluster"),
         (Status::INTERNAL_FAILURE, "the call failed: no healthy upstream"),
-        (Status::UNIMPLEMENTED, "proxy_http_call answered Unimplemented: this host does not have the function"),
+        (Status::UNIMPLEMENTED, "proxy_http_call returned Unimplemented: this host does not have the function"),
     ] {
         fake.refuses.set(Some(status));
         call("proxy_on_context_create", &[2, 1]);

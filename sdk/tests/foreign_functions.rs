@@ -138,7 +138,7 @@ fn arguments_that_cannot_be_read_are_an_error_of_the_callback() {
     let fake = start(&[]);
     fake.buffer.set(Some(Status::NOT_FOUND));
     call("proxy_on_foreign_function", &[2, 5, 2]);
-    let expected = "on_foreign_function of context 2 failed: proxy_get_buffer_bytes answered NotFound";
+    let expected = "on_foreign_function of context 2 failed: proxy_get_buffer_bytes returned NotFound";
     let logged = RAN.take();
     assert!(logged.len() == 1 && logged[0].starts_with(expected), "{logged:?}");
     call("proxy_on_foreign_function", &[1, 6, 0]);

@@ -324,7 +324,7 @@ fn a_call_that_cannot_be_made_completes_at_once() {
         (Status::INTERNAL_FAILURE, "UNAVAILABLE (14) the gRPC call failed: no such cluster, or no healthy upstream"),
         (
             Status::UNIMPLEMENTED,
-            "INTERNAL (13) proxy_grpc_call answered Unimplemented: this host does not have the function",
+            "INTERNAL (13) proxy_grpc_call returned Unimplemented: this host does not have the function",
         ),
     ] {
         fake.refuses.set(Some(status));

@@ -48,7 +48,7 @@ pub(crate) struct Settings {
     pub(crate) ipv6: bool,
     /// METADATA frames of HTTP/2 pass.
     pub(crate) allow_metadata: bool,
-    /// The protocols that requests may ask for on their connection.
+    /// The protocols that requests may upgrade their connection to.
     pub(crate) upgrades: Vec<String>,
     /// `per_connection_buffer_limit_bytes`.
     pub(crate) buffer_limit: Option<u32>,
@@ -137,8 +137,8 @@ pub(crate) trait Backend {
     /// Plays one exchange.
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record;
 
-    /// Plays an exchange until the upstream has the request, and has not answered yet. Whether it
-    /// got that far.
+    /// Plays an exchange until the upstream has received the request and before it responds.
+    /// Returns whether the upstream received it.
     fn begin(&mut self, request: &Request, answer: &Answer) -> bool;
 
     /// Plays the rest of the exchange that was begun last.
@@ -151,14 +151,14 @@ pub(crate) trait Backend {
     /// keeps the old one.
     fn reconfigure(&mut self, settings: &Settings) -> Result<Record, ConfigureError>;
 
-    /// What the VMs beside the one that [`start`](Self::start) tells of did while the plugin
-    /// started.
+    /// The events of the other VMs during the start of the plugin: those that
+    /// [`start`](Self::start) does not return.
     fn started_elsewhere(&mut self) -> Vec<(VmRole, Vec<Event>)>;
 
     /// Plays one TCP connection.
     fn connection(&mut self, script: &[Step]) -> ConnectionRecord;
 
-    /// Lets time pass: what the plugin does on its own meanwhile.
+    /// Advances the time, and returns the events of the plugin in that time.
     fn advance(&mut self, by: Duration) -> Record;
 
     /// Sets the wall clock to this time since 1970. A real Envoy has no such clock.
@@ -170,7 +170,7 @@ pub(crate) trait Backend {
     /// The value of a counter or gauge of the plugin's, `None` if there is none.
     fn metric(&mut self, name: &str) -> Option<u64>;
 
-    /// What the plugin keeps. Envoy does not tell.
+    /// The memory and the stored items of the plugin. Envoy does not report them.
     fn usage(&self) -> Option<Usage> {
         None
     }
@@ -194,7 +194,8 @@ pub(crate) trait Backend {
     /// Ends the plugin.
     fn stop(&mut self) -> Vec<Event>;
 
-    /// What each stream waits for that has not ended. Envoy does not tell.
+    /// The pending callouts and pauses of each stream that has not ended. Envoy does not report
+    /// them.
     fn waiting(&self) -> Vec<String> {
         Vec::new()
     }

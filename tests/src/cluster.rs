@@ -14,11 +14,11 @@ pub(crate) struct Cluster {
 /// What is at the other end of a cluster.
 #[derive(Clone)]
 pub(crate) enum Endpoint {
-    /// A server that answers, over HTTP/1.1.
+    /// A server that responds over HTTP/1.1.
     Server(Answer),
-    /// A server that answers a gRPC call when all of it has come.
+    /// A server that responds to a gRPC call after its last message.
     Grpc(Answer),
-    /// A server that answers each message of a gRPC stream.
+    /// A server that responds to each message of a gRPC stream.
     GrpcStream(GrpcStreamAnswer),
     /// No host at all.
     Absent,

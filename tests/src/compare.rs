@@ -116,7 +116,7 @@ fn logs(events: &[Event]) -> Vec<String> {
 
 fn events(events: &[Event], detail: Detail) -> Vec<String> {
     let visible = |event: &&Event| match detail {
-        // Hosts tell of a trap in words of their own.
+        // Each host describes a trap with its own words.
         Detail::Everything => match event {
             // How often a module looks at the time while it waits depends on the machine.
             Event::HostCall { name, .. } => !matches!(name.as_str(), "clock_time_get" | "poll_oneoff" | "sched_yield"),

@@ -54,13 +54,13 @@ impl Connection {
         &self.record.steps
     }
 
-    /// The texts of the lines the module logged meanwhile.
+    /// The texts of the lines that the module logged during this connection.
     #[must_use]
     pub fn messages(&self) -> Vec<&str> {
         self.logs().into_iter().map(|line| line.message.as_str()).collect()
     }
 
-    /// The lines the module logged meanwhile.
+    /// The lines that the module logged during this connection.
     #[must_use]
     pub fn logs(&self) -> Vec<&LogLine> {
         self.record.events.iter().filter_map(Event::log_line).collect()

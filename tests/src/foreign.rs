@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a foreign function of a test answers, and how it calls the module back.
+/// The result of a foreign function of a test, and the callback that it causes.
 ///
 /// ```
 /// use proxy_filter_host::ForeignReply;
@@ -44,8 +44,8 @@ impl ForeignReply {
         self
     }
 
-    /// The function calls back so long after it has returned: the context that called, unless it is
-    /// gone then.
+    /// The function makes a foreign callback this long after it has returned. The callback reaches
+    /// the context that called it, unless that was deleted.
     #[must_use]
     pub fn calls_back_after(mut self, after: Duration, function_id: u32, arguments: impl AsRef<[u8]>) -> Self {
         self.later.push((after, (function_id, arguments.as_ref().to_vec())));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How a server of a bidirectional stream answers each message.
+/// How a server of a bidirectional stream responds to each message.
 pub(crate) type GrpcStreamAnswer = Arc<dyn Fn(&[u8]) -> GrpcStreamReply + Send + Sync>;
 
 /// What a gRPC server does when a message has come on a stream: the messages it sends, and the

@@ -42,7 +42,7 @@ pub fn build_guest(directory: &Path, package: &str, example: Option<&str>) -> Re
         Some(example) => Artifact::Example(package.into(), example.into()),
         None => Artifact::Library(package.into()),
     };
-    // The lock is held while building: tests that need the same module wait for it rather than
+    // The lock is taken during the build: tests that need the same module wait for it, and do not
     // build it twice.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let built = built.get_or_insert_default();
@@ -59,7 +59,7 @@ fn tool(variable: &str, name: &str) -> Command {
     Command::new(std::env::var_os(variable).unwrap_or_else(|| name.into()))
 }
 
-/// Adds the wasm target unless it is there.
+/// Adds the wasm target unless it is installed.
 fn ensure_target() -> Result<(), BuildError> {
     let installed = || {
         let output = tool("RUSTC", "rustc").args(["--print", "target-libdir", "--target", TARGET]).output().ok()?;

@@ -21,10 +21,10 @@
 //! # }
 //! ```
 //!
-//! Fields are kept as Envoy keeps them: names in lower case, `host` as `:authority`, and the values
-//! of some fields joined. Any edit of a body is possible, as if `content-length` was removed. Of
-//! the host functions, those for maps, buffers and the log work; log lines go to standard error.
-//! Others fail with [`Status::UNIMPLEMENTED`].
+//! Fields are stored as Envoy stores them: names in lower case, `host` as `:authority`, and the
+//! values of some fields joined. Any edit of a body is possible, as if `content-length` was
+//! removed. Of the host functions, those for maps, buffers and the log work; log lines go to
+//! standard error. Others fail with [`Status::UNIMPLEMENTED`].
 //!
 //! Several handles can be used at the same time in one thread, one of each type. Handles are for
 //! functions of a test's own thread: a test that has a [`Host`](crate::Host) uses its exchanges.
@@ -63,8 +63,8 @@ impl<H> DerefMut for Literal<H> {
 }
 
 impl<H> Literal<H> {
-    /// Returns the handle itself, for a function that takes it by value. Keep the second part as
-    /// long as the handle is used: the fields and bytes are there.
+    /// Returns the handle itself, for a function that takes it by value. Do not drop the second
+    /// part while the handle is used: it owns the fields and bytes.
     ///
     /// ```
     /// use proxy_filter::prelude::*;
@@ -97,7 +97,7 @@ fn parts() -> Rc<Parts> {
         parts.upgrade().unwrap_or_else(|| {
             let new = Rc::new(Parts::default());
             *parts = Rc::downgrade(&new);
-            // The SDK must not keep the parts alive: with the last handle they are gone.
+            // The SDK must not extend the life of the parts: they are dropped with the last handle.
             install(Some(Rc::new(Installed(Rc::downgrade(&new)))));
             new
         })

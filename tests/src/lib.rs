@@ -15,9 +15,9 @@
 //! # }
 //! ```
 //!
-//! A test says what the client sends and what the upstream answers, and asserts what both of them
-//! saw. It does not say which host calls the filter makes, so that a filter can be changed without
-//! changing its tests. [`test`] makes three tests of it:
+//! A test has the request of the client and the response of the upstream, and asserts the messages
+//! that both of them received. It does not list the host calls of the filter, so a filter can be
+//! changed without changing its tests. [`test`] makes three tests of it:
 //!
 //! * `native` runs the filter as ordinary code of the test, under a debugger, coverage or Miri;
 //! * `wasm` compiles the filter for `wasm32-unknown-unknown` and runs the module;
@@ -25,8 +25,8 @@
 //!   status, headers, body, trailers, what the upstream saw, log lines, callbacks and host calls in
 //!   order. It needs an Envoy, and is ignored without `--include-ignored`.
 //!
-//! What a filter calls is a part of the test as well: clusters with servers that answer now, later,
-//! in part or not at all.
+//! The services that a filter calls are a part of the test as well: clusters with servers that
+//! respond at once, later, incompletely or not at all.
 //!
 //! ```
 //! use proxy_filter_host::{Host, Reply};
@@ -41,15 +41,14 @@
 //! # }
 //! ```
 //!
-//! In the embedded host this takes no time. Its clock begins at a fixed time and goes on to
-//! whatever comes next, and its random bytes are the same in each run. A real Envoy has the
-//! machine's clock: make what depends on the time from [`Host::now`], and name the values that must
-//! differ with [`Host::ignore_value_of`].
+//! In the embedded host this takes no time. Its clock begins at a fixed time and advances to the
+//! next event, and its random bytes are the same in each run. A real Envoy has the machine's clock:
+//! compute times from [`Host::now`], and name the values that must differ with
+//! [`Host::ignore_value_of`].
 //!
-//! In a real Envoy what comes at the same time comes in any order, so give answers, and the
-//! upstream's response, times that are well apart ([`Reply::after`]) where the order matters. A
-//! filter of TCP connections is tested with [`Host::connect`], which plays a connection step by
-//! step.
+//! In a real Envoy, events at the same time have any order. Where the order matters, give the
+//! responses of services and of the upstream different times ([`Reply::after`]). A filter of TCP
+//! connections is tested with [`Host::connect`], which plays a connection step by step.
 //!
 //! When a [`Host`] is dropped it fails the test if the filter broke a rule that Envoy does not
 //! report but suffers from, for example a wrong `content-length`. It also fails on each

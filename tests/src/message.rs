@@ -1,11 +1,11 @@
-//! HTTP messages as a test writes them: what a client sends and what an upstream answers.
+//! HTTP messages as a test writes them: the request of a client and the response of an upstream.
 
 use crate::grpc;
 use proxy_filter::HeaderValue;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A list of header or trailer fields in order, repeated names kept.
+/// A list of header or trailer fields in order, including repeated names.
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The protocol between client and host, and between host and upstream.
@@ -24,15 +24,15 @@ pub enum Body {
     /// The message ends with its headers.
     #[default]
     Absent,
-    /// One piece of known length: announced with `content-length`.
+    /// One chunk of known length, announced with `content-length`.
     Sized(Vec<u8>),
-    /// Pieces sent one after the other with pauses between them: `transfer-encoding: chunked` in
-    /// HTTP/1, DATA frames in HTTP/2.
+    /// Chunks that are sent one after the other with pauses between them: `transfer-encoding:
+    /// chunked` in HTTP/1, DATA frames in HTTP/2.
     Chunked(Vec<Vec<u8>>),
 }
 
 impl Body {
-    /// All bytes of the body in one piece.
+    /// All bytes of the body.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         match self {
@@ -73,7 +73,7 @@ pub(crate) enum Answered {
     /// When it has the whole request.
     #[default]
     Complete,
-    /// When it has the headers. The client sends nothing more.
+    /// When it has the headers. The client sends no more data.
     Early,
     /// When it has the headers and so many chunks. The client sends the rest when it has the head
     /// of the response.
@@ -97,12 +97,12 @@ pub struct Request {
     pub(crate) protocol: Protocol,
     pub(crate) method: String,
     pub(crate) path: String,
-    /// `None`: the client leaves `host` out, and the request is refused before the filters run.
+    /// `None`: the request has no `host`, and is refused before the filters run.
     pub(crate) authority: Option<String>,
     pub(crate) headers: Fields,
     pub(crate) body: Body,
     pub(crate) trailers: Fields,
-    /// The client leaves so long after it has sent everything, unless it has the response by then.
+    /// The client disconnects this long after the end of its request, unless it has the response.
     pub(crate) disconnect_after: Option<Duration>,
     /// When the upstream begins its response.
     pub(crate) answered: Answered,
@@ -133,7 +133,8 @@ impl Request {
         }
     }
 
-    /// Whether it asks for another protocol on its connection. Envoy takes `h2c` for no upgrade.
+    /// Whether the request upgrades its connection to another protocol. `h2c` is not an upgrade for
+    /// Envoy.
     pub(crate) fn is_upgrade(&self) -> bool {
         let values = |wanted: &'static [u8]| {
             self.headers.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
@@ -181,18 +182,18 @@ impl Request {
     }
 }
 
-/// What the upstream, or a cluster that the filter calls, answers.
+/// The response of the upstream, or of a cluster that the filter calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Fields,
     pub(crate) body: Body,
     pub(crate) trailers: Fields,
-    /// The upstream closes the connection instead of answering.
+    /// The upstream closes the connection without a response.
     pub(crate) reset: bool,
     /// The upstream closes the connection before the message ends.
     pub(crate) cut_off: bool,
-    /// How long the upstream takes to answer.
+    /// The time until the upstream responds.
     pub(crate) after: Duration,
     /// The entries of a METADATA frame after the headers (HTTP/2).
     pub(crate) metadata: Fields,
@@ -214,7 +215,7 @@ pub struct Received {
     pub complete: bool,
 }
 
-/// How the upstream answers a request.
+/// The function that makes the upstream's response to a request.
 pub(crate) type Answer = Arc<dyn Fn(&Received) -> Reply + Send + Sync>;
 
 /// The first field of this name.
@@ -266,7 +267,7 @@ impl Received {
 }
 
 impl Reply {
-    /// An answer with this status, without a body.
+    /// A response with this status, without a body.
     #[must_use]
     pub const fn new(status: u16) -> Self {
         Self {
@@ -294,7 +295,7 @@ impl Reply {
         self
     }
 
-    /// No answer: the upstream closes the connection.
+    /// No response: the upstream closes the connection.
     #[must_use]
     pub const fn reset() -> Self {
         let mut reply = Self::new(0);
@@ -302,8 +303,8 @@ impl Reply {
         reply
     }
 
-    /// Answers this much later: at once in the embedded host, whose clock goes on meanwhile, and
-    /// truly in a real Envoy.
+    /// Responds after this time. The embedded host advances its clock and takes no time; a real
+    /// Envoy waits.
     ///
     /// Responses to requests that are in flight at the same time come in the order of their times.
     /// Give them times that are well apart, for example 100 ms, so that they come in the same order
@@ -321,8 +322,8 @@ impl Reply {
         self
     }
 
-    /// Closes the connection after the headers and the body given, before the message ends: the
-    /// `content-length` is one byte more than is sent, or a body in pieces has no end.
+    /// Closes the connection after the headers and the given body, before the message ends: the
+    /// `content-length` is one byte more than is sent, or the body in chunks has no end.
     ///
     /// ```
     /// # use proxy_filter_host::{Host, Reply};
@@ -343,14 +344,14 @@ impl Reply {
         self
     }
 
-    /// The body in one piece, announced with `content-length`.
+    /// The body in one chunk, announced with `content-length`.
     #[must_use]
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// The body in pieces with pauses between them.
+    /// The body in several chunks with pauses between them.
     #[must_use]
     pub fn chunks<C: AsRef<[u8]>>(mut self, chunks: impl IntoIterator<Item = C>) -> Self {
         self.body = Body::Chunked(chunks.into_iter().map(|chunk| chunk.as_ref().to_vec()).collect());

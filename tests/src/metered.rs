@@ -21,8 +21,8 @@ pub struct Metered {
 }
 
 impl Metered {
-    /// Starts a plugin: its upstream sends this response, and the cluster of this name answers with
-    /// `service`.
+    /// Starts a plugin: its upstream sends this response, and the cluster of this name responds
+    /// with `service`.
     ///
     /// # Errors
     /// The host refuses the module.

@@ -65,7 +65,8 @@ impl ModuleReport {
     }
 
     /// The least `allowed_capabilities` with which Envoy runs the module as it does without a
-    /// `capability_restriction_config`: its host functions, its functions of WASI and its callbacks.
+    /// `capability_restriction_config`: its host functions, its functions of WASI and its
+    /// callbacks.
     ///
     /// Never empty, because an empty list restricts nothing. Each name is the key of an entry whose
     /// value is an empty message. Source: `CapabilityRestrictionConfig` in Envoy's

@@ -17,7 +17,7 @@ pub enum NotPlayed {
     },
     /// The upstream sends an informational response, which no other response follows.
     InformationalResponse(u16),
-    /// The upstream switches protocols although the request does not ask for it.
+    /// The upstream switches protocols although the request does not upgrade.
     UnaskedUpgrade,
     /// The head of a message ends earlier than the test means: a field has an empty line.
     EmptyLine,
@@ -34,9 +34,7 @@ impl fmt::Display for NotPlayed {
             Self::InformationalResponse(status) => {
                 write!(f, "the upstream's only response has the status {status}: Envoy waits for the final response")
             }
-            Self::UnaskedUpgrade => {
-                f.write_str("the upstream answers 101 to a request that does not ask for another protocol")
-            }
+            Self::UnaskedUpgrade => f.write_str("the upstream responds with 101 to a request that does not upgrade"),
             Self::EmptyLine => f.write_str("a field has an empty line, which ends the head of the message"),
         }
     }

@@ -74,8 +74,9 @@ impl Outcome {
         self.record.events.iter().filter_map(Event::callback).collect()
     }
 
-    /// The texts of the lines that another VM of the plugin logged meanwhile, if the host has
-    /// [several](crate::Host::workers) or a [singleton service](crate::Host::singleton_service).
+    /// The texts of the lines that another VM of the plugin logged during the exchange, if the host
+    /// has [several](crate::Host::workers) or a [singleton
+    /// service](crate::Host::singleton_service).
     ///
     /// [`messages`](Self::messages) are those of the VM that served the request; where no request
     /// was served, as in [`Host::advance`](crate::Host::advance), those of each VM are here.

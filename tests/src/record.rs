@@ -33,8 +33,8 @@ pub enum Event {
     /// The module wrote a line to the host's log (this also is a host call, but is not listed as
     /// one).
     Log(LogLine),
-    /// The module trapped, and nothing runs in its VM any more. Only the embedded host tells; Envoy
-    /// has a line of its own in its log.
+    /// The module trapped, and its VM runs no more callbacks. Only the embedded host reports this
+    /// event; Envoy writes its own log line.
     Trapped {
         /// The trap, and what it means: a stack overflow, for example.
         why: String,
@@ -75,17 +75,18 @@ pub struct Record {
     pub calls: BTreeMap<String, Vec<Received>>,
     /// Callbacks, host calls and log lines, in order.
     pub events: Vec<Event>,
-    /// What the plugin's other VMs did meanwhile, if the test has [several](crate::Host::workers).
-    /// In a real Envoy the time at which they do it is not certain.
+    /// The events of the plugin's other VMs during the exchange, if the test has
+    /// [several](crate::Host::workers). In a real Envoy their time is not certain.
     pub elsewhere: Vec<(VmRole, Vec<Event>)>,
-    /// What streams that had not ended waited for: this one, if its client disconnected, then;
-    /// others, which are in flight [meanwhile](crate::RequestBuilder::before_response), at the end
-    /// of this exchange. Only the embedded host knows.
+    /// The pending callouts and pauses of streams that had not ended: of this stream, at the
+    /// disconnect of its client; of others that are in flight during
+    /// [`before_response`](crate::RequestBuilder::before_response), at the end of this exchange.
+    /// Only the embedded host reports them.
     pub waiting: Vec<String>,
-    /// What it cost. Only the embedded host knows.
+    /// The costs of the exchange. Only the embedded host reports them.
     pub spent: Spent,
-    /// Why the exchange could not be played, for example because Envoy crashed. `None` in every
-    /// exchange that went its way, however it ended for the client.
+    /// The reason why the exchange could not be played, for example because the process of Envoy
+    /// ended. `None` in every exchange that was played, with any result for the client.
     pub failure: Option<String>,
     /// Why the embedded host did not play the exchange.
     pub not_played: Option<NotPlayed>,

@@ -100,7 +100,7 @@ pub fn module_in_envoy(engine: Engine, module: &Path, body: fn(Host)) {
     let backend = crate::envoy::Envoy::new(module).unwrap_or_else(|error| panic!("{error}"));
     let embedded = observe(Box::new(Embedded::new(read(module, engine))), body);
     let envoy = observe(Box::new(backend), body);
-    // At another level than trace Envoy tells nothing about callbacks.
+    // At another level than trace, Envoy's log has no callbacks.
     let silent = envoy.exchanges.iter().all(|exchange| exchange.events.iter().all(|event| event.callback().is_none()));
     let detail = if silent { Detail::Visible } else { Detail::Everything };
     fail_on(&compare::differences(&embedded, &envoy, Names { left: "embedded", right: "envoy" }, detail));

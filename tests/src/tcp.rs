@@ -27,7 +27,7 @@ impl Step {
             Self::ClientFinishes => "the client finishes".to_owned(),
             Self::ClientResets => "the client resets".to_owned(),
             Self::UpstreamSends(bytes) => format!("the upstream sends {} bytes", bytes.len()),
-            Self::UpstreamAnswers(_) => "the upstream answers".to_owned(),
+            Self::UpstreamAnswers(_) => "the upstream responds".to_owned(),
             Self::UpstreamFinishes => "the upstream finishes".to_owned(),
             Self::UpstreamResets => "the upstream resets".to_owned(),
         }
@@ -104,6 +104,7 @@ pub struct ConnectionRecord {
     pub steps: Vec<StepOutcome>,
     /// Callbacks, host calls and log lines, in order.
     pub events: Vec<Event>,
-    /// Why the connection could not be played, for example because Envoy crashed.
+    /// The reason why the connection could not be played, for example because the process of Envoy
+    /// ended.
     pub failure: Option<String>,
 }

@@ -252,8 +252,8 @@ fn a_filter_that_fails_open_forwards_the_connection(mut host: Host) {
     let connection = host.connect().send("bad").upstream_sends("bad too").play();
     assert_eq!(connection.upstream().unwrap().text(), "bad", "{connection}");
     assert_eq!(connection.client().text(), "bad too", "{connection}");
-    assert_eq!(connection.messages()[0], "on_downstream_data of context 2 failed: bad data; the connection goes on");
-    connection.expect_error("bad data; the connection goes on");
+    assert_eq!(connection.messages()[0], "on_downstream_data of context 2 failed: bad data; the connection continues");
+    connection.expect_error("bad data; the connection continues");
 }
 
 #[proxy_filter_host::test(guest = "connections")]

@@ -85,10 +85,10 @@ fn the_open_policy_resumes_the_stream_without_the_function(mut host: Host) {
     for path in ["/call", "/response", "/end"] {
         let exchange = host.get(path).send();
         assert_eq!((exchange.status(), exchange.response().text().as_str()), (200, "onetwo"), "{exchange}");
-        let failure = failure("the stream goes on").replace("NAME", "lenient");
+        let failure = failure("the stream continues").replace("NAME", "lenient");
         assert_eq!(lines(exchange.messages()), [format!("given up: {path}"), failure], "{exchange}");
         assert_eq!(exchange.response().header("x-seen"), None);
-        exchange.expect_error("deadline of 200 ms; the stream goes on");
+        exchange.expect_error("deadline of 200 ms; the stream continues");
     }
 }
 

@@ -188,7 +188,7 @@ fn the_kind_of_an_error_without_a_reply_determines_the_status(mut host: Host) {
         assert!(exchange.status() == 200 && exchange.response().complete, "{place}: {exchange}");
         assert_eq!(exchange.response().text(), "body", "{place}: {exchange}");
         if place != "large-request" {
-            exchange.expect_error("; the stream goes on");
+            exchange.expect_error("; the stream continues");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Streams that end while callouts are pending leave nothing behind: the memory of the module does
-//! not grow.
+//! Streams that end while callouts are pending leak nothing: the memory of the module does not
+//! grow.
 //!
 //! A minimal host runs the module, because the embedded host takes too long for a million streams.
 //! The interpreter, which every `cargo test` has, runs fewer streams. The compiler runs the

@@ -84,7 +84,7 @@ fn module_that(body: &str) -> Vec<u8> {
                 (func $reply (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
             (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
             (memory (export "memory") 1)
-            (data (i32.const 2048) "on_request_headers of context 2 failed: no tenant; the stream goes on")
+            (data (i32.const 2048) "on_request_headers of context 2 failed: no tenant; the stream continues")
             (func (export "proxy_abi_version_0_2_1"))
             (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
             (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.ne (local.get 1) (i32.const 3)))
@@ -93,7 +93,7 @@ fn module_that(body: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-const FAILS: &str = "(drop (call $log (i32.const 4) (i32.const 2048) (i32.const 69))) (i32.const 0)";
+const FAILS: &str = "(drop (call $log (i32.const 4) (i32.const 2048) (i32.const 71))) (i32.const 0)";
 const TRAPS: &str = "unreachable";
 /// Its headers are outside of the memory.
 const REPLY_IS_REFUSED: &str = "(drop (call $reply (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 0) \

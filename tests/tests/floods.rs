@@ -20,11 +20,12 @@ const MOST_IN_HOST: usize = 192 * 1024;
 const SHORT: (usize, usize) = (1_200, 24);
 /// Clients with long values.
 const LONG: (usize, usize) = (80, 5_000);
-/// Clients come in rounds until a round makes an example keep nothing more. After so many rounds,
-/// what is kept for each client is more than the limits, even if it is a hash.
+/// Clients arrive in rounds until the memory of an example does not grow in a round. After so many
+/// rounds, storing a hash for each client would exceed the limits.
 const ROUNDS: usize = 6;
 
-/// What any service answers: an active token, a permission, keys, with a long name for the client.
+/// The response of every service: an active token, a permission, keys, with a long name for the
+/// client.
 fn answer() -> Reply {
     let generator = json!({
         "kty": "EC", "crv": "P-256", "kid": "known",
@@ -34,8 +35,8 @@ fn answer() -> Reply {
     Reply::new(200).header("x-user", "u".repeat(256)).body(body.to_string())
 }
 
-/// The configuration of an example's first plugin, where the one in its bootstrap asks for nothing
-/// that clients choose.
+/// The configuration of an example's first plugin, where the one in its bootstrap uses nothing that
+/// clients choose.
 fn configuration(example: &str, written: String) -> String {
     match example {
         "rate_limit" => json!({ "limit": 5, "window_seconds": 10, "by": "x-api-key" }).to_string(),
@@ -88,7 +89,7 @@ fn flood(host: &mut Host, is_tcp: bool, (clients, length): (usize, usize), from:
     }
 }
 
-/// What is kept more than before.
+/// The additional memory and items since an earlier time.
 fn growth(before: Usage, after: Usage) -> (usize, usize) {
     let in_host = after.shared_data + after.queues + after.metrics;
     (after.memory - before.memory, in_host - before.shared_data - before.queues - before.metrics)

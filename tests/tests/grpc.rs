@@ -31,7 +31,7 @@ fn serve(host: &mut Host, answer: impl Fn(&Received) -> Reply + Send + Sync + 's
     });
     host.cluster_without_hosts("empty");
     host.cluster_refusing_connections("down");
-    // Resumes the requests of streams whose time is over.
+    // Resumes the requests of streams whose time has elapsed.
     host.cluster("clock", |_call| Reply::new(200).after(ms(400)));
     host.cluster("http", |_call| Reply::new(200).body("hello"));
     host.configure("").unwrap();

@@ -123,7 +123,7 @@ fn paused_headers_cannot_be_paused_for_the_body(mut host: Host) {
         start(&mut host, allowed);
         let exchange = host.post("/late").body("12345").send();
         assert_eq!(exchange.upstream().unwrap().text(), "12345", "{exchange}");
-        assert!(exchange.messages()[0].starts_with("late: the headers are held already"), "{exchange}");
+        assert!(exchange.messages()[0].starts_with("late: the headers are paused already"), "{exchange}");
     }
 }
 
@@ -141,7 +141,11 @@ fn a_host_without_the_body_before_the_headers_is_detected(mut host: Host) {
                 assert_eq!((exchange.status(), upstream), (500, None), "{exchange}");
                 exchange.expect_error(SETTING);
             }
-            _ => assert_eq!(upstream, Some((Some("unknown".into()), "12345".into())), "the stream goes on: {exchange}"),
+            _ => assert_eq!(
+                upstream,
+                Some((Some("unknown".into()), "12345".into())),
+                "the stream is resumed: {exchange}"
+            ),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Odd but legal messages: repeated fields, bytes beyond ASCII, empty and large values, messages
-//! without a body or with nothing but trailers, early responses. No example traps or answers 500,
+//! without a body or with nothing but trailers, early responses. No example traps or sends a 500,
 //! and none forwards a request that it refuses in its plain form.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 

@@ -253,7 +253,7 @@ fn a_filter_that_fails_open_resumes_the_stream(mut host: Host) {
     for path in ["/open-fail", "/open-response-fail"] {
         let exchange = host.get(path).send();
         assert_eq!(exchange.status(), 200, "{exchange}");
-        exchange.expect_error("failed as asked; the stream goes on");
+        exchange.expect_error("failed as asked; the stream continues");
     }
 }
 
@@ -370,5 +370,5 @@ fn nothing_is_buffered_after_a_body_callback_that_failed_under_the_open_policy(m
     assert_eq!(lines, ["request body 1 false", "request body 2 false", "request body 0 true"], "{exchange}");
     assert!(exchange.messages().contains(&"at the end: Ok(0)"), "{exchange}");
     assert!(exchange.messages().contains(&"appended: Err(WrongPhase)"), "{exchange}");
-    exchange.expect_error("body failed as asked; the stream goes on");
+    exchange.expect_error("body failed as asked; the stream continues");
 }

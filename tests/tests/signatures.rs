@@ -21,7 +21,7 @@ fn signatures_are_made_and_checked(mut host: Host) {
     let invalid = r#"Invalid("Failed to verify digest. Error code: 0")"#;
     let no_key = r#"Invalid("Failed to initialize digest verify.")"#;
     let cannot_sign = "InvalidInput: sign: Invalid key type: private key required for signing operation.";
-    let no_message = "WrongPhase: proxy_call_foreign_function answered BadArgument: \
+    let no_message = "WrongPhase: proxy_call_foreign_function returned BadArgument: \
         not available in this phase, or a bad argument";
     assert_eq!(
         lines,
@@ -48,7 +48,7 @@ fn signatures_are_made_and_checked(mut host: Host) {
             &format!("no signature: {invalid}"),
             &format!("no key: {no_key}"),
             &format!("no PEM: {no_key}"),
-            "an empty key: InvalidInput: proxy_call_foreign_function answered BadArgument",
+            "an empty key: InvalidInput: proxy_call_foreign_function returned BadArgument",
             &format!("the private key: {no_key}"),
             r#"an empty hash: Invalid(" is not supported.")"#,
             &format!("an empty text: {invalid}"),

@@ -76,7 +76,7 @@ fn a_message_of_the_upstream_can_end_an_upgraded_connection(mut host: Host) {
     assert!(!text.contains("secret") && !text.contains("more"), "{outcome}");
 }
 
-/// An upstream that declines reads what follows as the body, which the filter was told is empty.
+/// An upstream that declines reads the next bytes as the body, which is empty for the filter.
 #[proxy_filter_host::test(guest = "upgrades", module = guest)]
 fn an_upgrade_that_announces_a_body_is_refused(mut host: Host) {
     start(&mut host);

@@ -35,7 +35,7 @@ fn the_trace_names_the_call_and_the_timer_that_a_function_awaits() {
         waits(&exchange),
         [
             "stream 2 has not ended",
-            "  its request is held since proxy_on_request_headers of context 2, 60 ms ago",
+            "  its request is paused since proxy_on_request_headers of context 2, 60 ms ago",
             "  HTTP call 4 to `service`, GET /never, made 60 ms ago, timeout 400 ms: due in 240 ms",
             "  the tick of root context 1, every 60000 ms: due in 59940 ms",
         ]
@@ -51,7 +51,7 @@ fn the_trace_names_the_callback_that_paused_a_request() {
         waits(&exchange),
         [
             "stream 2 has not ended",
-            "  its request is held since proxy_on_request_headers of context 2, 500 ms ago",
+            "  its request is paused since proxy_on_request_headers of context 2, 500 ms ago",
             "  the tick of root context 1, every 3600000 ms: due in 3599500 ms",
         ]
     );
@@ -68,7 +68,7 @@ fn the_trace_names_the_grpc_callouts_that_a_function_awaits() {
         waits(&exchange),
         [
             "stream 2 has not ended",
-            "  its request is held since proxy_on_request_headers of context 2, 100 ms ago",
+            "  its request is paused since proxy_on_request_headers of context 2, 100 ms ago",
             "  gRPC stream 6 to `talk`, /pkg.Service/Talk, made 100 ms ago, no timeout: nothing is due",
         ]
     );
@@ -90,7 +90,7 @@ fn the_trace_names_the_callback_that_paused_a_response() {
     assert_eq!(
         waits(&exchange)[1..],
         [
-            "  its response is held since proxy_on_response_headers of context 2, 100 ms ago",
+            "  its response is paused since proxy_on_response_headers of context 2, 100 ms ago",
             "  HTTP call 4 to `service`, GET /response, made 100 ms ago, timeout 400 ms: due in 250 ms",
         ]
     );
@@ -105,7 +105,7 @@ fn the_trace_names_a_body_that_is_buffered_and_incomplete() {
     assert_eq!(
         waits(&exchange)[1..],
         [
-            "  its request is held since proxy_on_request_body of context 2, 200 ms ago",
+            "  its request is paused since proxy_on_request_body of context 2, 200 ms ago",
             "  HTTP call 4 to `service`, POST /body, made 100 ms ago, timeout 5000 ms: due in 250 ms",
         ],
         "{exchange}"
@@ -118,7 +118,7 @@ fn the_trace_names_an_upstream_without_a_response() {
     host.configure("{}").unwrap();
     host.upstream(|_| Reply::new(200).after(ms(700)));
     let exchange = host.get("/").disconnect_after(ms(100)).send();
-    assert_eq!(waits(&exchange)[1..], ["  the filter holds nothing: the upstream has not answered"]);
+    assert_eq!(waits(&exchange)[1..], ["  the filter pauses nothing: the upstream has not responded"]);
 }
 
 #[test]
@@ -137,8 +137,8 @@ fn the_trace_names_a_stream_that_nothing_can_wake() {
         waits(&exchange),
         [
             "stream 2 has not ended",
-            "  its request is held since proxy_on_request_headers of context 2, 5000 ms ago",
-            "  nothing is under way that could let it go on",
+            "  its request is paused since proxy_on_request_headers of context 2, 5000 ms ago",
+            "  nothing is pending that could resume it",
         ]
     );
 }
@@ -150,7 +150,7 @@ fn open_streams_are_listed_beside_others() {
     let outer = host.get("/outer").before_response(|host| {
         assert_eq!(
             host.waiting(),
-            ["stream 2 has not ended\n  the filter holds nothing: the upstream has not answered"]
+            ["stream 2 has not ended\n  the filter pauses nothing: the upstream has not responded"]
         );
         let inner = host.get("/inner").send();
         assert_eq!(inner.status(), 200, "{inner}");
@@ -178,7 +178,7 @@ fn a_failing_test_names_the_streams_that_have_not_ended() {
     let said = String::from_utf8(failed.stderr).unwrap();
     assert!(!failed.status.success());
     assert!(
-        said.contains("stream 2 has not ended\n  the filter holds nothing: the upstream has not answered\n"),
+        said.contains("stream 2 has not ended\n  the filter pauses nothing: the upstream has not responded\n"),
         "{said}"
     );
 }

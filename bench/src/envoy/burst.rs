@@ -72,7 +72,7 @@ impl Load {
     pub(super) fn busy(&self, listener: SocketAddr, protocol: Protocol) -> Result<Burst, Failure> {
         let output = self.run(listener, protocol, BURST, 16)?;
         let rate = output.split(", ").find_map(|part| part.strip_suffix(" req/s")?.parse().ok());
-        let rate = rate.ok_or_else(|| Failure::new(format!("h2load told no rate:\n{output}")))?;
+        let rate = rate.ok_or_else(|| Failure::new(format!("h2load reported no rate:\n{output}")))?;
         Ok(Burst { requests: BURST, rate })
     }
 
@@ -106,7 +106,7 @@ impl Load {
         let output = command.arg(format!("http://{listener}{}", shape::PATH)).output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if !text.contains(&format!("status codes: {requests} 2xx")) {
-            return Err(Failure::new(format!("not every request was answered with 200:\n{text}")));
+            return Err(Failure::new(format!("not every response had the status 200:\n{text}")));
         }
         Ok(text)
     }

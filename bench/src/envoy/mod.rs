@@ -77,7 +77,7 @@ pub fn measure(options: &Options) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// Bursts on every listener, round after round, until the time is over.
+/// Sends bursts to every listener, round after round, until the time has elapsed.
 fn rounds(
     envoy: &mut Proxy,
     load: &Load,

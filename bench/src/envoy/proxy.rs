@@ -97,12 +97,12 @@ impl Proxy {
     pub(super) fn cpu_time(&self) -> Result<Duration, Failure> {
         let mut sum = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            // A thread may end meanwhile.
+            // A thread may end between these calls.
             let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
             sum += text.split_ascii_whitespace().next().and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
         }
         if sum == 0 {
-            return Err(Failure::new("this system does not tell the CPU time of threads (/proc/…/schedstat)"));
+            return Err(Failure::new("this system does not report the CPU time of threads (/proc/…/schedstat)"));
         }
         Ok(Duration::from_nanos(sum))
     }
@@ -112,7 +112,7 @@ impl Proxy {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| Failure::new("/proc tells no VmRSS"))
+        kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| Failure::new("/proc has no VmRSS"))
     }
 }
 
@@ -139,7 +139,7 @@ fn listeners(text: &str) -> BTreeMap<String, SocketAddr> {
         .collect()
 }
 
-/// What the administration interface answers.
+/// The response of the administration interface.
 fn get(admin: SocketAddr, path: &str) -> Result<String, Failure> {
     let request = Request::new("GET", path, "admin");
     let answer = exchange_over_http1(admin, &request)?.unwrap_or_default();

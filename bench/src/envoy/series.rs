@@ -95,8 +95,8 @@ impl Series {
         self.compared(variant, Variant::Filter(Maker::Floor))
     }
 
-    /// What a filter adds, as a multiple of what the floor adds; none if that cannot be told from
-    /// nothing.
+    /// The time that a filter adds, as a multiple of the time that the floor adds. `None` if the
+    /// floor adds no measurable time.
     pub(super) fn to_floor(&self, variant: Variant) -> Option<Estimate> {
         let unit = self.added(Variant::Filter(Maker::Floor)).value;
         let more = self.more_than_floor(variant);

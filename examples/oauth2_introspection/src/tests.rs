@@ -108,8 +108,8 @@ fn two_tokens_are_refused(mut host: Host) {
     }
 }
 
-/// An authorization server that gives these answers to the tokens `t0`, `t1` and so on, and how
-/// each one has to be taken twice: the status, and whether it is remembered.
+/// An authorization server with these responses to the tokens `t0`, `t1` and so on. Each one is
+/// sent twice and must have the given status, and the second one comes from the cache or not.
 fn assert_taken(host: &mut Host, scope: Option<&str>, cases: Vec<(String, u16, bool)>) {
     let bodies: Vec<String> = cases.iter().map(|(body, ..)| body.clone()).collect();
     host.cluster("idp", move |call: &Received| {

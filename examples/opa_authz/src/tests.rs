@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
-/// An agent whose policy lets alice read, and says nothing about `/undefined`.
+/// An agent whose policy permits alice to read, and has no rule for `/undefined`.
 fn policy(call: &Received) -> Reply {
     let query: Value = serde_json::from_slice(&call.body).unwrap();
     let input = &query["input"];

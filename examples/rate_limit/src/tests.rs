@@ -87,8 +87,8 @@ fn module() -> PathBuf {
     build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "rate_limit", None).unwrap()
 }
 
-/// The embedded host's clock stands still unless told otherwise. Envoy's does not, and what depends
-/// on the time differs.
+/// The embedded host's clock stands still unless the test advances it. Envoy's does not, and
+/// results that depend on the time differ.
 fn embedded() -> Host {
     Host::for_module(&std::fs::read(module()).unwrap())
 }
@@ -137,8 +137,8 @@ fn client(listener: SocketAddr, requests: usize) -> Vec<(u16, u64)> {
     answers
 }
 
-/// The window is the one the filter says it counted in, so that it does not matter when an answer
-/// arrives.
+/// The window is the one that the filter reports, so the time at which a response arrives does not
+/// matter.
 #[test]
 #[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
 fn in_envoy_two_workers_under_load_never_exceed_the_limit_of_a_window() {

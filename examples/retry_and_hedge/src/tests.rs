@@ -21,7 +21,7 @@ fn send(host: &mut Host, near: Answer, far: Answer) -> Outcome {
         let calls = AtomicU32::new(0);
         host.cluster(name, move |_: &Received| answer(calls.fetch_add(1, Ordering::SeqCst)));
     }
-    // It takes longer than everything else, so that late answers come before the end.
+    // It takes longer than everything else, so that late responses arrive before the end.
     host.upstream(|_| Reply::new(200).after(ms(600)));
     host.configure(json!({ "path": "/locate", "first": "near", "second": "far", "limit_ms": 400 })).unwrap();
     host.get("/").header("x-location", "moon").send()

@@ -15,7 +15,7 @@ use crate::sys;
 /// How a stream is refused.
 pub(crate) trait Refuse: Copy {
     /// The log text if the failure policy forwards the stream.
-    const GOES_ON: &'static str;
+    const CONTINUES: &'static str;
     /// The log text if the stream is closed.
     const CLOSED: &'static str;
     /// The stream type to close.
@@ -101,7 +101,7 @@ pub(crate) fn fail<F: Refuse>(
     let replies = policy == FailurePolicy::Closed && refusal.replies();
     let status = if replies { u32::from(error.status()) } else { 0 };
     let consequence = match policy {
-        FailurePolicy::Open => F::GOES_ON,
+        FailurePolicy::Open => F::CONTINUES,
         FailurePolicy::Closed if replies => "; the client gets a ",
         FailurePolicy::Closed => F::CLOSED,
     };
@@ -148,7 +148,7 @@ fn pass_response(callback: Callback, context_id: u32, error: &Error, policy: Fai
 }
 
 impl Refuse for Refusal {
-    const GOES_ON: &'static str = "; the stream goes on";
+    const CONTINUES: &'static str = "; the stream continues";
     const CLOSED: &'static str = "; the stream is reset";
     const STREAM: StreamType = StreamType::HTTP_RESPONSE;
 
@@ -173,7 +173,7 @@ impl Refuse for Refusal {
 pub(crate) struct Close;
 
 impl Refuse for Close {
-    const GOES_ON: &'static str = "; the connection goes on";
+    const CONTINUES: &'static str = "; the connection continues";
     const CLOSED: &'static str = "; the connection is closed";
     const STREAM: StreamType = StreamType::DOWNSTREAM;
 

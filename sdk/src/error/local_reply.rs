@@ -174,7 +174,7 @@ fn warn(name: &[u8], why: &str) {
     if !name.is_empty() {
         line.push("header \"");
         line.push(plain_text(name.get(..64).unwrap_or(name)).unwrap_or("(not printable)"));
-        line.push("\" was left out: ");
+        line.push("\" was omitted: ");
     }
     line.push(why);
     log::write_limited(LogLevel::Warn, &line);
@@ -281,11 +281,11 @@ mod tests {
     #[test]
     fn a_header_that_cannot_be_sent_is_omitted_and_named() {
         for (name, value, named) in [
-            ("x-denied", "a\r\nb: c", r#"header "x-denied" was left out: a control byte in a header value"#),
-            ("x\n", "a", r#"header "(not printable)" was left out: a header name has letters"#),
-            ("x-nul", "a\0", r#"header "x-nul" was left out"#),
+            ("x-denied", "a\r\nb: c", r#"header "x-denied" was omitted: a control byte in a header value"#),
+            ("x\n", "a", r#"header "(not printable)" was omitted: a header name has letters"#),
+            ("x-nul", "a\0", r#"header "x-nul" was omitted"#),
             ("", "a", "a header needs a name"),
-            (":status", "200", r#"header ":status" was left out: this map does not have"#),
+            (":status", "200", r#"header ":status" was omitted: this map does not have"#),
         ] {
             let (reply, lines) = sent(|| LocalReply::new(403).header(name, value).header("x-ok", "1"));
             assert_eq!(reply, (403, x_ok(), String::new(), -1), "{name:?}: {value:?}");
@@ -298,11 +298,11 @@ mod tests {
         let (reply, lines) =
             sent(|| (0..1100).fold(LocalReply::new(401), |reply, n| reply.header(format!("x-{n}"), "y")));
         assert_eq!((reply.0, reply.1.len()), (401, 1024));
-        assert!(lines[0].starts_with(r#"header "x-1024" was left out: more headers than hosts accept"#), "{lines:?}");
+        assert!(lines[0].starts_with(r#"header "x-1024" was omitted: more headers than hosts accept"#), "{lines:?}");
         assert_eq!(lines.len(), 30, "the log is not filled");
         let (reply, lines) = sent(|| LocalReply::new(401).header("x-large", "y".repeat(1 << 20)).header("x-ok", "1"));
         assert_eq!(reply, (401, x_ok(), String::new(), -1));
-        assert!(lines[0].starts_with(r#"header "x-large" was left out"#), "{lines:?}");
+        assert!(lines[0].starts_with(r#"header "x-large" was omitted"#), "{lines:?}");
     }
 
     #[test]

@@ -234,7 +234,7 @@ impl Error {
         let rest = match &self.0.why {
             Why::Host { function, status } => {
                 line.push(function);
-                line.push(" answered ");
+                line.push(" returned ");
                 if let Some(name) = status.name() {
                     line.push(name);
                 } else {
@@ -255,8 +255,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.why {
             Why::Host { function, status } => match status.name() {
-                Some(name) => write!(f, "{function} answered {name}{}", self.0.kind.advice()),
-                None => write!(f, "{function} answered {status}{}", self.0.kind.advice()),
+                Some(name) => write!(f, "{function} returned {name}{}", self.0.kind.advice()),
+                None => write!(f, "{function} returned {status}{}", self.0.kind.advice()),
             },
             Why::Refused(why) => f.write_str(why),
             Why::Message(message) => f.write_str(message),
@@ -442,7 +442,7 @@ mod tests {
         assert_eq!(error.host_function(), Some("proxy_get_property"));
         let mut line = Line::new();
         error.write_to(&mut line);
-        assert_eq!(error.to_string(), "proxy_get_property answered NotFound: it does not exist here");
+        assert_eq!(error.to_string(), "proxy_get_property returned NotFound: it does not exist here");
         assert_eq!(String::from_utf8_lossy(line.as_bytes()), error.to_string());
     }
 
@@ -458,7 +458,7 @@ mod tests {
         assert_eq!(error.host_function(), Some("proxy_add_header_map_value"));
         assert_eq!(
             format!("{error:?}"),
-            "WrongPhase: proxy_add_header_map_value answered BadArgument: not available in this phase, or a bad argument"
+            "WrongPhase: proxy_add_header_map_value returned BadArgument: not available in this phase, or a bad argument"
         );
     }
 }

@@ -10,7 +10,7 @@ use core::task::Poll;
 /// [`Exchange::request_chunks`](crate::Exchange::request_chunks) and
 /// [`response_chunks`](crate::Exchange::response_chunks).
 #[derive(Debug)]
-#[must_use = "pieces pass as the stream is polled"]
+#[must_use = "chunks are forwarded as the stream is polled"]
 pub struct Chunks<'a> {
     stage: &'a Stage,
     point: Point,

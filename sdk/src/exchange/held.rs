@@ -240,7 +240,7 @@ impl Deref for HeldBody<'_> {
 fn held_already() -> Error {
     Error::refused(
         ErrorKind::WrongPhase,
-        "the headers are held already, and the body stays behind them: await both before anything else that holds the stream",
+        "the headers are paused already, and the body stays behind them: await both before anything else that pauses the stream",
     )
 }
 

@@ -519,5 +519,5 @@ pub(super) fn too_large(body: Point) -> Error {
 #[cold]
 #[inline]
 pub(super) fn early() -> Error {
-    Error::refused(ErrorKind::WrongPhase, "there may be more of the body: await its pieces until there is none")
+    Error::refused(ErrorKind::WrongPhase, "there may be more of the body: await its chunks until there is none")
 }

@@ -191,7 +191,7 @@ impl Body {
             )),
             Edits::Impossible => Err(Error::refused(
                 ErrorKind::WrongPhase,
-                "there is no body here to edit, and a host cannot add one: answer with a local reply from the headers callback instead",
+                "there is no body here to edit, and a host cannot add one: send a local reply from the headers callback instead",
             )),
         }
     }

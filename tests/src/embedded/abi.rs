@@ -23,7 +23,7 @@ pub(super) struct Wire<'a> {
     pub(super) next: usize,
 }
 
-/// The host's answer cannot be delivered: what the call returns instead.
+/// The result of the host function cannot be delivered. The call returns this instead.
 pub(super) enum Undeliverable {
     Status(u32),
     Trap(Trap),
@@ -55,7 +55,7 @@ impl Wire<'_> {
         self.memory.read(pointer, size).ok_or(BAD_POINTER)
     }
 
-    /// Envoy crashes where the module has no memory at all.
+    /// Envoy traps here if the module has no memory at all.
     fn needs_memory(&self) -> Result<(), Undeliverable> {
         if self.memory.exists() { Ok(()) } else { Err(self.functions.without_memory(self.function).into()) }
     }
@@ -66,8 +66,8 @@ impl Wire<'_> {
         self.memory.write(pointer, bytes).ok_or(BAD_POINTER)
     }
 
-    /// Hands bytes over: none at all as null and 0, others in memory the module gives. Envoy does
-    /// not ask for 0 bytes.
+    /// Passes bytes to the module: an empty value as null and 0, others in memory that the module
+    /// allocates. Envoy does not allocate 0 bytes.
     pub(super) fn put_buffer(&mut self, bytes: &[u8]) -> Result<(), Undeliverable> {
         let size = u32::try_from(bytes.len()).map_err(|_| BAD_POINTER)?;
         let pointer = if size == 0 { 0 } else { self.functions.while_allocating(|| self.memory.allocate(size))? };
@@ -134,8 +134,7 @@ macro_rules! imports {
                 let fault = self.0.fault(stringify!($name)).map(Err);
                 let result = fault.unwrap_or_else(|| self.0.$name($($parameter),*));
                 if CALLING_BACK.contains(&stringify!($name)) {
-                    // A module that panics there has failed, and the panic is on its way to who
-                    // called it.
+                    // A module that panics there has failed, and the panic unwinds to its caller.
                     let _ = self.0.call_inside(stringify!($name), &mut self.1.clone());
                 }
                 self.0.called(stringify!($name), result.as_ref().err().map_or(0, |status| status.raw()));

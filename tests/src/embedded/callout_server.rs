@@ -1,4 +1,4 @@
-//! The servers of HTTP callouts: parts of a test, so nothing is locked while they answer.
+//! The servers of HTTP callouts. They are parts of a test, so nothing is locked while they run.
 
 use super::callouts::{Callout, End, REFUSED, RESET, Response, TIMED_OUT, own};
 use super::fields::{Kind, Map};
@@ -8,8 +8,8 @@ use crate::cluster::Endpoint;
 use crate::message::{Answer, Protocol, Received, Reply};
 use std::time::Duration;
 
-/// Asks the servers of the callouts that were made since this was last called. Nothing is locked
-/// while a server, which is a part of a test, answers.
+/// Runs the servers of the callouts that were made since the previous call. Nothing is locked while
+/// a server runs, because it is a part of a test.
 pub(super) fn ask_servers(functions: &Functions) {
     loop {
         let (answer, request) = match functions.state().callouts.unanswered() {
@@ -29,7 +29,7 @@ pub(super) fn ask_servers(functions: &Functions) {
     }
 }
 
-/// When and how a callout ends that a server answers so.
+/// The time and the result of a callout to a server with this reply.
 fn end(made: Duration, timeout: Option<Duration>, request: &Received, reply: &Reply) -> (Duration, End) {
     if let Some(timeout) = timeout.filter(|timeout| *timeout <= reply.after) {
         return (made + timeout, End::Response(own(504, TIMED_OUT)));

@@ -7,7 +7,7 @@ use crate::message::Received;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What Envoy says when the upstream does not answer in time.
+/// The text of Envoy for an upstream that does not respond in time.
 pub(super) const TIMED_OUT: &str = "upstream request timeout";
 /// What Envoy says when the upstream's connection ends before a response.
 pub(super) const RESET: &str =
@@ -25,7 +25,7 @@ pub(crate) struct Callouts {
     pub(super) pending: Vec<Callout>,
     /// The response whose callback runs.
     pub(crate) response: Option<Response>,
-    /// What `proxy_get_status` tells. The code stays what the last failure made it.
+    /// The status that `proxy_get_status` returns. The code is that of the last failure.
     pub(crate) status: (u32, Vec<u8>),
     /// What each cluster has received, with the token of the call.
     pub(super) received: Noted,
@@ -54,7 +54,7 @@ pub(super) struct Callout {
     pub(super) timeout: Option<Duration>,
     pub(super) request: Received,
     pub(super) endpoint: Endpoint,
-    /// When it ends, and how. A server has not been asked before this is known.
+    /// The time and the result of its end. They are known once its server has run.
     pub(super) end: Option<(Duration, End)>,
 }
 
@@ -67,7 +67,7 @@ pub(super) enum End {
 }
 
 impl Callouts {
-    /// What the clusters have received since this was last asked.
+    /// The messages that the clusters have received since the previous call.
     pub(crate) fn take_received(&mut self) -> BTreeMap<String, Vec<Received>> {
         let of = |calls: Vec<(u32, Received)>| calls.into_iter().map(|(_, received)| received).collect();
         std::mem::take(&mut self.received).into_iter().map(|(cluster, calls)| (cluster, of(calls))).collect()

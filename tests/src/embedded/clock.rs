@@ -64,7 +64,7 @@ impl Clock {
         self.ticks.iter().min_by_key(|(_, (_, due))| *due).map(|(root, _)| *root)
     }
 
-    /// A tick is over, and the next period begins, unless the module has stopped it.
+    /// A tick has returned, and the next period begins, unless the module has stopped it.
     pub(super) fn rearm(&mut self, root: u32) {
         if let Some((period, due)) = self.ticks.get_mut(&root) {
             *due = self.now + *period;

@@ -17,8 +17,8 @@ enum Event {
     Tick,
 }
 
-/// Goes on to the next event, if it comes no later than this, and tells the module. Whether there
-/// was one.
+/// Advances to the next event, if it is not later than this, and runs its callback. Returns whether
+/// there was one.
 ///
 /// Of events at the same time the end of an HTTP callout comes first, then gRPC, then foreign
 /// functions, then the tick; what was called first comes first.
@@ -74,7 +74,7 @@ pub(super) fn advance(vm: &mut Vm, functions: &Functions, end: Duration) {
     functions.state().clock.go_on_to(end);
 }
 
-/// The tick of a root context. Envoy starts the next period when it is over.
+/// The tick of a root context. Envoy starts the next period when the callback has returned.
 fn tick(vm: &mut Vm, functions: &Functions) {
     let Some(root) = functions.state().clock.ticks_next() else { return };
     vm.call("proxy_on_tick", &[root]);
@@ -97,7 +97,8 @@ pub(super) fn tell(vm: &mut Vm, functions: &Functions) {
     }
 }
 
-/// Tells the root context that a callout has ended. Its stream may be gone.
+/// Runs the callback of a root context for a callout that has ended. Its stream may have been
+/// deleted.
 fn callout(vm: &mut Vm, functions: &Functions) {
     let Some((callout, end)) = functions.state().callouts.take_due() else { return };
     if !functions.state().roots.contains(callout.root) {

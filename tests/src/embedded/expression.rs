@@ -1,10 +1,9 @@
 //! Expressions in CEL: `expr_create`, `expr_evaluate` and `expr_delete`.
 //!
 //! They know the attributes that are text, numbers, booleans or header fields, whose names are in
-//! lower case. To an expression, times, durations, metadata and filter state do not exist here, and
-//! of functions there are [`FUNCTIONS`] and the macros. Unlike in Envoy, an error on the left of
-//! `||` and `&&` is one of the whole, whatever is on the right, and a map comes back in the order
-//! of its keys.
+//! lower case. Times, durations, metadata and filter state are not available to an expression here.
+//! The functions are [`FUNCTIONS`] and the macros. Unlike in Envoy, an error on the left of `||`
+//! and `&&` is an error of the whole expression, and the keys of a map are sorted.
 
 use super::fields::{decode, encode};
 use super::property;
@@ -40,7 +39,7 @@ pub(super) fn create(state: &mut State, text: &[u8]) -> Result<Vec<u8>, Status> 
 pub(super) fn evaluate(state: &mut State, token: &[u8]) -> Result<Vec<u8>, Status> {
     let token = number(token)?;
     let program = state.expressions.compiled.get(&(root(state), token)).cloned().ok_or(Status::NOT_FOUND)?;
-    // Envoy asks the context whose callback runs, even while another one is selected.
+    // Envoy uses the context whose callback runs, even while another one is selected.
     let selected = std::mem::take(&mut state.effective);
     let context = attributes(state);
     state.effective = selected;

@@ -15,7 +15,7 @@ const OBJECTS: [&[u8]; 3] =
 /// An object that is made from the number of a port only.
 const PORT: &[u8] = b"envoy.upstream.dynamic_port";
 
-/// What a function of a test has answered, and the calls that it makes back.
+/// The results of the functions of a test, and the callbacks that they cause.
 pub(super) fn answer(state: &mut State, reply: ForeignReply) -> Result<Vec<u8>, Status> {
     let (context, now) = (state.context(), state.clock.now());
     state.backs.inside.extend(reply.inside.into_iter().map(|back| (context, back)));
@@ -31,7 +31,7 @@ pub(super) fn next_inside(state: &mut State) -> Option<(&'static str, [u32; 3])>
 
 pub(super) const CALLBACK: &str = "proxy_on_foreign_function";
 
-/// The call back that is due next, unless its context is gone.
+/// The foreign callback that is due next, unless its context was deleted.
 pub(super) fn next_due(state: &mut State) -> Option<[u32; 3]> {
     let due = state.backs.due();
     let index = state.backs.later.iter().position(|(at, ..)| Some(*at) == due)?;

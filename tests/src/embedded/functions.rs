@@ -1,4 +1,4 @@
-//! The host functions, as Envoy 1.40 answers them.
+//! The host functions, with the results of Envoy 1.40.
 
 use super::fields::{self, Map, UNAVAILABLE};
 use super::process::Process;
@@ -85,7 +85,7 @@ impl Functions {
         outer
     }
 
-    /// Notes that a callback is over, with its result if it has one.
+    /// Records that a callback has returned, with its result if it has one.
     pub(crate) fn leave(&self, name: &str, result: Option<u32>, outer: (u32, u32)) {
         let mut state = self.state();
         (state.current, state.effective) = outer;
@@ -121,7 +121,7 @@ impl Functions {
         result
     }
 
-    /// Whether answering or resetting the stream here would crash Envoy.
+    /// Whether a local reply or a reset of the stream here would crash the process of Envoy.
     fn too_late(stream: &Stream) -> bool {
         matches!(stream.phase, Phase::Log | Phase::Done | Phase::Delete)
     }

@@ -16,7 +16,7 @@ pub(super) enum Happening {
     Close(u32, String),
 }
 
-/// Why no server answered.
+/// The reason why no server responded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     Refused,
@@ -88,7 +88,7 @@ pub(super) fn close(code: u32, message: &[u8], details: &str) -> Happening {
     )
 }
 
-/// The end of a stream as its trailers tell it.
+/// The end of a stream according to its trailers.
 fn end(trailers: Map) -> [Happening; 2] {
     let code = trailers.get(b"grpc-status").filter(|code| !code.is_empty()).map(|code| {
         let known = std::str::from_utf8(code).ok().and_then(|code| code.parse().ok()).filter(|code| *code <= LAST_CODE);

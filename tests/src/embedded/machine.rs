@@ -127,7 +127,7 @@ impl Machine {
         }
     }
 
-    /// Ends all root contexts with the VM: one that wants to wait is not waited for.
+    /// Ends all root contexts with the VM, including one whose `on_done` delays its end.
     pub(super) fn stop(&mut self) {
         for stage in [Stage::Retired, Stage::Serving] {
             let roots = self.functions.state().roots.at(stage);
@@ -142,14 +142,13 @@ impl Machine {
         event::advance(&mut self.vm, &self.functions, now);
     }
 
-    /// What the module has done since this was last asked.
+    /// The events of the module since the previous call.
     pub(super) fn events(&self) -> Vec<Event> {
         std::mem::take(&mut self.functions.state().events)
     }
 }
 
-/// Ends a root context that no stream needs any more, unless it wants to wait. Then its tick goes
-/// on.
+/// Ends a root context without streams, unless it delays its end. Then its tick continues.
 fn end(vm: &mut Vm, functions: &Functions, id: u32) {
     if vm.call("proxy_on_done", &[id]) == Some(0) {
         functions.state().roots.set(id, Stage::Waiting);

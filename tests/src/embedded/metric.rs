@@ -11,8 +11,8 @@ const STEP: u32 = 4;
 const COUNTER: u32 = 0;
 const GAUGE: u32 = 1;
 
-/// The metrics of a process: values by type and name. A histogram's are not kept: no module can
-/// read them.
+/// The metrics of a process: values by type and name. Values of histograms are not stored, because
+/// no module can read them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Values(Arc<Mutex<ByName>>);
 

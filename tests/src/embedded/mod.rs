@@ -93,7 +93,7 @@ struct Open {
     answer: Answer,
     /// What has happened so far.
     before: Record,
-    /// The calls that were made. They may go on.
+    /// The calls that were made. Some may be pending.
     calls: Noted,
     /// What the VMs had done before.
     spent: Spent,
@@ -202,7 +202,7 @@ impl Embedded {
         }
     }
 
-    /// What the VMs have done since this was last asked: the one that serves, and the others.
+    /// The events of the VMs since the previous call: of the one that serves, and of the others.
     fn record(&self, serving: usize) -> Record {
         let mut record = Record::default();
         for (index, machine) in self.machines.iter().enumerate() {
@@ -356,7 +356,7 @@ impl Backend for Embedded {
     }
 
     fn reconfigure(&mut self, settings: &Settings) -> Result<Record, ConfigureError> {
-        // With one VM, the test knows nothing of the trial: it must leave no traces.
+        // With one VM, the canary VM is hidden from the test: it must have no effects.
         let process = if settings.workers == 0 { Process::default() } else { self.process.clone() };
         let events = self.try_out(&process, settings)?;
         self.settings = settings.clone();

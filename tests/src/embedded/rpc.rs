@@ -225,8 +225,8 @@ pub(super) fn next_due(state: &mut State) -> Option<Callback> {
     Some(begin(state, root, token, happening))
 }
 
-/// The callback about the next call that failed at once. It comes when the callback that made the
-/// call is over.
+/// The callback for the next call that failed at once. It runs when the callback that made the call
+/// has returned.
 pub(super) fn next_failed(state: &mut State) -> Option<Callback> {
     let (root, token, happening) = state.rpcs.failed.pop_front()?;
     Some(begin(state, root, token, happening))
@@ -248,7 +248,7 @@ impl Callback {
         state.roots.contains(self.root)
     }
 
-    /// The callback is over: what it was about is out of reach again.
+    /// The callback has returned, so its response is not available any more.
     pub(super) fn end(&self, state: &mut State) {
         hide(state);
         let over = |rpc: &Rpc| kind(self.token) == CALL || rpc.closed;

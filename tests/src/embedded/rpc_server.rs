@@ -1,4 +1,5 @@
-//! The servers of gRPC calls and streams: parts of a test, so nothing is locked while they answer.
+//! The servers of gRPC calls and streams. They are parts of a test, so nothing is locked while they
+//! run.
 
 use super::functions::Functions;
 use super::happening::{self, Failure, Happening};
@@ -57,7 +58,7 @@ fn is_idle(rpc: &Rpc) -> bool {
         }
 }
 
-/// Does what takes no answer of the test's, or says what does.
+/// Handles an event without a server of the test, or returns the one that needs it.
 fn begin(rpc: &mut Rpc, now: Duration) -> Option<Work> {
     match &rpc.endpoint {
         Endpoint::Server(answer) | Endpoint::Grpc(answer) => {
@@ -96,7 +97,7 @@ fn begin(rpc: &mut Rpc, now: Duration) -> Option<Work> {
 fn finish(functions: &Functions, token: u32, body: impl FnOnce(&mut Rpc, Duration)) {
     let mut state = functions.state();
     let now = state.clock.now();
-    // A test's server may be slow, but the module cannot have cancelled meanwhile.
+    // A server of a test may be slow, but the module cannot cancel the call while it runs.
     if let Some(rpc) = state.rpcs.find(token) {
         body(rpc, now);
     }
@@ -115,7 +116,7 @@ fn answered(rpc: &mut Rpc, now: Duration, reply: &Reply) {
 
 fn took_turn(rpc: &mut Rpc, now: Duration, turn: GrpcStreamReply) {
     let mut happenings: Vec<_> = turn.messages.into_iter().map(Happening::Message).collect();
-    // A call is over with its only message.
+    // A unary call ends with its only message.
     let status = turn.status.or_else(|| (!rpc.is_stream()).then(|| (0, String::new())));
     if let Some((code, message)) = status {
         rpc.server = Progress::Done;

@@ -37,15 +37,15 @@ pub(super) struct Rpc {
     pub(super) timeout: Option<Duration>,
     /// What the server has received so far, or will.
     pub(super) request: Received,
-    /// Messages that the server has not answered yet.
+    /// Messages without a response of the server so far.
     pub(super) unanswered: VecDeque<Vec<u8>>,
     /// How far the server is.
     pub(super) server: Progress,
-    /// What the module will be told, and when.
+    /// The callbacks that the module will get, and their times.
     pub(super) outbox: VecDeque<(Duration, Happening)>,
     /// The module has closed its half with `proxy_grpc_close`.
     pub(super) closed: bool,
-    /// The module has been told of the end.
+    /// The callback of the end has run.
     pub(super) told: bool,
 }
 
@@ -76,7 +76,7 @@ impl Rpc {
         self.token
     }
 
-    /// The module will be told of these, in order, not before this time.
+    /// Schedules these callbacks of the module, in order, not before this time.
     pub(super) fn will_tell(&mut self, at: Duration, happenings: impl IntoIterator<Item = Happening>) {
         let at = self.outbox.back().map_or(at, |(last, _)| at.max(*last));
         self.outbox.extend(happenings.into_iter().map(|happening| (at, happening)));

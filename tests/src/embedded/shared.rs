@@ -48,7 +48,7 @@ pub(crate) struct Registrant {
     pub(crate) root: u32,
 }
 
-/// Queues, and the items whose arrival has not been told yet.
+/// Queues, and the items whose callback has not run yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queues(Arc<Mutex<AllQueues>>);
 
@@ -92,7 +92,7 @@ impl Queues {
         lock(&self.0).items.values().flatten().map(Vec::len).sum()
     }
 
-    /// The root context of a VM that has to be told of an item next, and the item's queue.
+    /// The root context of a VM whose callback for an item runs next, and the item's queue.
     pub(crate) fn tell(&self, vm: usize) -> Option<(u32, u32)> {
         let untold = &mut lock(&self.0).untold;
         let index = untold.iter().position(|(registrant, _)| registrant.vm == vm)?;

@@ -23,7 +23,8 @@ const BUFFER_LIMIT: u32 = 1024 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permission {
     All,
-    /// While the module's start section runs: Envoy has no context yet, and crashes.
+    /// While the module's start section runs, Envoy has no context yet: a host call ends its
+    /// process.
     Nothing,
     /// While the module is initialised, by `_initialize` and `main` or by `_start`: the log, and
     /// most of WASI. Anything else fails the VM.
@@ -64,7 +65,7 @@ pub(crate) struct State {
     pub(crate) shared_data: Data,
     pub(crate) queues: Queues,
     pub(crate) events: Vec<Event>,
-    /// What streams waited for when their clients left.
+    /// The pending callouts and pauses of streams at the disconnects of their clients.
     pub(super) left: Vec<String>,
     pub(crate) violations: Vec<String>,
     /// The host call that a test lets fail.

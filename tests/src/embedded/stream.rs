@@ -1,5 +1,5 @@
-//! One stream of the host: its two messages, what a filter can reach of them now, and what its
-//! filters asked for.
+//! One stream of the host: its two messages, the parts that a filter can read now, and the host
+//! calls of its filters.
 
 use super::fields::Map;
 use super::info::Info;
@@ -172,7 +172,8 @@ impl Side {
     }
 }
 
-/// The data of a TCP connection that the module can reach, by direction, and what it asked for.
+/// The data of a TCP connection that the module can read, by direction, and its host calls about
+/// it.
 #[derive(Clone, Debug)]
 pub(crate) struct Flows {
     pub(crate) downstream: Gated<Vec<u8>>,

@@ -24,9 +24,9 @@ enum From {
 struct Direction {
     /// Its sender has finished.
     finished: bool,
-    /// The filter has let the end go on.
+    /// The filter has forwarded the end of stream.
     passed: bool,
-    /// The filter holds more than the host's limit: the host reads no more of it.
+    /// The data that is buffered for the filter exceeds the limit: the host stops reading.
     full: bool,
 }
 
@@ -35,8 +35,8 @@ const LOCAL: u32 = 1;
 const REMOTE: u32 = 2;
 /// As the callback says it for the upstream.
 const UNKNOWN: u32 = 0;
-/// How much Envoy reads at once. It goes on reading before it asks the filter while it has less
-/// than the limit of the connection.
+/// The number of bytes that Envoy reads at once. It continues to read before it runs the filter
+/// while it has less than the limit of the connection.
 const READ: usize = 128 * 1024;
 
 /// The connection that is being played.
@@ -52,7 +52,7 @@ pub(super) struct Connection<'a> {
     received: Vec<u8>,
     down: Direction,
     up: Direction,
-    /// The filter holds the new connection.
+    /// The filter pauses the new connection.
     held: bool,
     over: bool,
 }
@@ -101,8 +101,8 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// The time until the next step: what is due comes meanwhile, and the module may continue or
-    /// close the connection then.
+    /// The time until the next step. Events that are due run before it, and the module may resume
+    /// or close the connection in them.
     fn let_pass(&mut self) {
         let end = self.functions.state().clock.now() + STEP;
         event::tell(self.vm, self.functions);
@@ -226,8 +226,8 @@ impl<'a> Connection<'a> {
             From::Upstream => "proxy_on_upstream_data",
         };
         let Some(raw) = self.flow(name, &[size, u32::from(end)]) else { return };
-        // Whichever callback asks for it, what is held of the client's data goes on, and the end if
-        // it has come.
+        // In any callback, resuming the client's direction forwards its buffered data, and its end
+        // if it has arrived.
         if self.take_continued() {
             let end = self.down.finished;
             self.release(From::Client, end);
@@ -241,7 +241,7 @@ impl<'a> Connection<'a> {
         self.end_if_finished(from);
     }
 
-    /// Hands what the filter has been shown, or has held, on to the other side.
+    /// Forwards the data of the current callback, or the buffered data, to the other side.
     fn release(&mut self, from: From, end: bool) {
         let data = self.with_flow(from, Gated::take).unwrap_or_default();
         self.direction(from).passed |= end;
@@ -258,8 +258,8 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// The connection is over when both directions have ended, and the filter let one of the ends
-    /// go on. `last` is the one that came now.
+    /// The connection ends when both directions have ended, and the filter has forwarded one of the
+    /// ends. `last` is the direction that ended now.
     fn end_if_finished(&mut self, last: From) {
         if self.over || !self.down.finished || !self.up.finished || !(self.down.passed || self.up.passed) {
             return;
@@ -294,8 +294,8 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Enters a callback that decides how the connection goes on: its result, or none if the
-    /// connection is over.
+    /// Runs a callback whose result decides about the connection. Returns the result, or `None` if
+    /// the connection has ended.
     fn flow(&mut self, name: &str, arguments: &[u32]) -> Option<u32> {
         let raw = self.callback(Phase::Connection, name, arguments);
         if self.vm.failed() || self.with_stream(|stream| std::mem::take(&mut stream.closed)) {

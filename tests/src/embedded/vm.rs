@@ -97,8 +97,8 @@ impl Vm {
         result
     }
 
-    /// Tells the module of calls that failed at once, now that the callback in which they were made
-    /// is over.
+    /// Runs the callbacks for calls that failed at once, after the callback that made them has
+    /// returned.
     fn tell_failed(&mut self) {
         loop {
             // Not in the loop's condition: nothing is locked while the module runs.
@@ -148,7 +148,7 @@ impl Vm {
         }
     }
 
-    /// What the module has done since it was loaded, without host calls.
+    /// The costs of the module since it was loaded, without host calls.
     pub(crate) fn spent(&self) -> Spent {
         let (instructions, pages) = (self.instance.instructions(), self.instance.pages());
         Spent { callbacks: self.callbacks, host_calls: 0, instructions, pages }
@@ -236,7 +236,7 @@ impl Instance for Thread {
         for (place, argument) in padded.iter_mut().zip(arguments) {
             *place = *argument;
         }
-        let gone = || Trap("the filter's thread is gone".into());
+        let gone = || Trap("the filter's thread has ended".into());
         self.calls.send((*export, padded)).map_err(|_| gone())?;
         let result = self.results.recv().map_err(|_| gone())??;
         Ok(engine::abi::signature(name, Version::default()).is_some_and(|(_, has_result)| has_result).then_some(result))

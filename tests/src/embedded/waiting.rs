@@ -32,7 +32,7 @@ pub(super) fn waits(state: &State, stream: &Stream, now: Duration) -> String {
     for (message, Hold { callback, filter, since }) in holds {
         held = true;
         let ago = span(now.saturating_sub(since));
-        let _ = write!(text, "\n  its {message} is held since {callback} of context {filter}, {ago} ago");
+        let _ = write!(text, "\n  its {message} is paused since {callback} of context {filter}, {ago} ago");
     }
     let mut calls = state.callouts.pending_calls();
     calls.extend(state.rpcs.pending_calls());
@@ -48,14 +48,14 @@ pub(super) fn waits(state: &State, stream: &Stream, now: Duration) -> String {
     }
     if held {
         if calls.is_empty() && ticks.is_empty() {
-            text.push_str("\n  nothing is under way that could let it go on");
+            text.push_str("\n  nothing is pending that could resume it");
         }
     } else if stream.response_started {
-        text.push_str("\n  the filter holds nothing: the rest of the response is on its way");
+        text.push_str("\n  the filter pauses nothing: the rest of the response is in flight");
     } else if stream.asked {
-        text.push_str("\n  the filter holds nothing: the upstream has not answered");
+        text.push_str("\n  the filter pauses nothing: the upstream has not responded");
     } else {
-        text.push_str("\n  the filter holds nothing: the rest of the request is on its way");
+        text.push_str("\n  the filter pauses nothing: the rest of the request is in flight");
     }
     text
 }

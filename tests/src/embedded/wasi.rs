@@ -30,7 +30,7 @@ const RANDOM_AT_ONCE: usize = 64 * 1024;
 const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
 
-/// What a call is answered with: the number of an error.
+/// The result of a call: the number of an error.
 type Answer = Result<(), u32>;
 
 /// A call of a function.
@@ -135,7 +135,7 @@ const FUNCTIONS: [Function; 45] = [
     (EXIT, "w", |_| Ok(())),
 ];
 
-/// The function without a result. Envoy goes on with the module.
+/// The function without a result. Envoy continues to run the module.
 const EXIT: &str = "proc_exit";
 
 /// The functions as imports.
@@ -268,8 +268,8 @@ fn random_get(call: &mut Call<'_>) -> Answer {
 /// that is a time of day.
 const SUBSCRIPTION: u32 = 48;
 
-/// Nothing ever happens. A module that waits for a time asks until it has come, so the time comes
-/// with the call.
+/// No event ever occurs. A module that awaits a time polls until it is reached, so the call
+/// advances the clock to it.
 fn poll_oneoff(call: &mut Call<'_>) -> Answer {
     let (list, count) = (call.word(0), call.word(2));
     let subscriptions = (0..count).map_while(|index| {

@@ -24,7 +24,7 @@ fn hop_by_hop(name: &[u8]) -> bool {
     HOP_BY_HOP.iter().any(|field| field.as_bytes() == name)
 }
 
-/// The pieces of a body as the host delivers them, each with whether it ends the message.
+/// The chunks of a body as the host delivers them, each with whether it ends the message.
 pub(crate) fn pieces(body: &Body, trailers: bool, protocol: Protocol) -> Vec<(Vec<u8>, bool)> {
     let chunks = match body {
         Body::Absent => return Vec::new(),

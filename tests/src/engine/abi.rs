@@ -40,7 +40,7 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// The exported functions a host asks for memory, the preferred one first.
+/// The exported functions with which a host allocates memory, the preferred one first.
 pub(crate) const ALLOCATORS: [&str; 2] = ["malloc", "proxy_on_memory_allocate"];
 
 /// The number of parameters of an export, all `i32`, and whether it has an `i32` result. `None` for

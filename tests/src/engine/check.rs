@@ -31,7 +31,7 @@ fn signature_of(import: &Import) -> Signature {
 enum Fault<'a> {
     Missing(&'a Imported),
     Mismatch(&'a Imported, Signature),
-    /// Envoy crashes.
+    /// The process of Envoy ends.
     Crash(&'a Imported),
     /// A memory or a table that Envoy does not make.
     Unmade(&'a str),

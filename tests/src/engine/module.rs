@@ -146,9 +146,8 @@ impl Module {
         self.memories.iter().map(|(pages, size)| pages.saturating_mul(*size)).max().unwrap_or_default()
     }
 
-    /// The file with the memories of its own that are shared as ones that are not. One thread runs
-    /// the module, and an engine lets the host read a memory safely only if no other thread can
-    /// write it.
+    /// The module with its own shared memories declared as not shared. One thread runs the module,
+    /// and an engine reads a memory safely only if no other thread can write it.
     #[cfg(feature = "wasmtime")]
     pub(super) fn without_shared_memory<'a>(&self, bytes: &'a [u8]) -> std::borrow::Cow<'a, [u8]> {
         if self.shared.is_empty() {

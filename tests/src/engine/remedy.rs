@@ -86,7 +86,7 @@ const RULES: [Rule; 11] = [
     Rule {
         applies: |import| matches!(import.kind, Kind::Global | Kind::Tag),
         cause: "Envoy gives a module functions, one memory and tables, and no globals",
-        remedy: "let the module define it: it is often a sign of dynamic linking",
+        remedy: "define it in the module: it is often a sign of dynamic linking",
     },
 ];
 

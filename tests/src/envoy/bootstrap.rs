@@ -262,7 +262,7 @@ fn configured(settings: &Settings, plugin: &Plugin, module: &Path) -> Value {
     })
 }
 
-/// Whether Envoy's log tells callbacks and host calls.
+/// Whether Envoy's log has callbacks and host calls.
 pub(super) fn is_trace(settings: &Settings) -> bool {
     matches!(settings.log_level, LogLevel::Trace)
 }

@@ -1,7 +1,7 @@
 //! One HTTP/2 stream (RFC 9113) and the connection it has for itself.
 //!
 //! Frames are written and read here, not by a library, because a library would group repeated
-//! fields, refuse what a scenario wants to send, and hide where a body ended.
+//! fields, refuse messages that a scenario sends, and hide where a body ended.
 
 use super::hpack;
 use super::wire::{LIMIT, PAUSE, Pace, Wire};
@@ -58,7 +58,7 @@ pub(super) struct Channel {
     block_ends_stream: bool,
     connection_window: i64,
     stream_window: i64,
-    /// What a new stream may send, once the other side has told its settings.
+    /// The number of bytes that a new stream may send, once the settings of the peer have arrived.
     initial_window: Option<i64>,
     pub(super) received: Received,
     /// Whether the final headers have come: a block after them is the trailers.
@@ -111,7 +111,7 @@ impl Channel {
         Ok(channel)
     }
 
-    /// Sends the message as far as the other side wants it.
+    /// Sends the message as far as the peer accepts it.
     pub(super) fn send_message(&mut self, mut head: Fields, headers: &Fields, body: &Body, trailers: &Fields) {
         head.extend(headers.iter().cloned());
         announce(&mut head, body);
@@ -231,7 +231,7 @@ impl Channel {
         self.wire.send(&frame)
     }
 
-    /// Pauses between two pieces while listening: true when it makes no sense to go on sending.
+    /// Pauses between two chunks while it reads. Returns true if sending more has no effect.
     fn pause(&mut self) -> bool {
         let end = Instant::now() + PAUSE;
         loop {
@@ -262,7 +262,7 @@ impl Channel {
         self.received.headers = pseudo.iter().filter_map(find).chain(fields).collect();
     }
 
-    /// What was received, if it began. The stream then is ready for the answer.
+    /// The received message, if it began. The stream can then send its response.
     pub(super) fn take_received(&mut self) -> Option<Received> {
         let received = std::mem::take(&mut self.received);
         self.ended = false;

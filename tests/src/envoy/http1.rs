@@ -1,4 +1,4 @@
-//! HTTP/1.1 on both sides of Envoy: exactly the bytes a scenario asks for.
+//! HTTP/1.1 on both sides of Envoy, with exactly the bytes of a scenario.
 
 use super::visit::Visit;
 use super::wire::{LIMIT, Pace, Wire};
@@ -7,10 +7,10 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The size of the header table that `httparse` fills: more fields than Envoy lets through.
+/// The size of the header table that `httparse` fills: more fields than Envoy forwards.
 const FIELDS: usize = 2048;
-/// If nothing more of a request comes for this long, an upstream that answers before its end does
-/// not wait any longer.
+/// An upstream that responds before the end of a request stops reading if no byte of it arrives for
+/// this long.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// Sends a request and waits for the response. `None`: the connection ended, or nothing came for
@@ -39,7 +39,7 @@ pub fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Rec
 /// Serves one request: hands over what came, complete or not, and sends the reply unless there is
 /// none.
 ///
-/// An upstream that answers before the end of the request ends its response when it has the rest.
+/// An upstream that responds before the end of the request ends its response when it has the rest.
 pub(super) fn serve(mut wire: Wire, pace: Pace, answered: Answered, visit: &Visit) {
     let Some((mut request, method, incoming)) = receive_request(&mut wire, answered) else { return };
     let Some(reply) = visit.answer(&request).filter(|reply| !reply.reset) else { return };
@@ -113,7 +113,7 @@ fn block(fields: &Fields) -> Vec<u8> {
     block
 }
 
-/// The first line and the fields, with the one that tells the framing last.
+/// The first line and the fields, with the field of the framing last.
 fn head(first: &str, authority: Option<&str>, fields: &Fields, framing: &Framing) -> Vec<u8> {
     let mut all: Fields = authority.map(|host| (b"host".to_vec(), host.as_bytes().to_vec())).into_iter().collect();
     all.extend(fields.iter().cloned());
@@ -145,7 +145,7 @@ fn pieces(head: Vec<u8>, framing: &Framing, body: &Body, trailers: &Fields) -> V
     pieces
 }
 
-/// Sends the pieces with pauses between them, until the other side does not want more.
+/// Sends the chunks with pauses between them, until the peer does not read any more.
 fn send(wire: &mut Wire, pieces: &[Vec<u8>], enough: fn(&[u8]) -> bool) {
     for (index, piece) in pieces.iter().enumerate() {
         if index > 0 && wire.pause(enough) {
@@ -266,8 +266,8 @@ fn receive_request(wire: &mut Wire, answered: Answered) -> Option<(Received, Str
     Some((received, method, framing))
 }
 
-/// Bytes that are not a head: kept as the body of an incomplete message, so that a test can show
-/// them.
+/// Bytes that are not a head are recorded as the body of an incomplete message, so that a test can
+/// show them.
 fn unreadable(wire: &mut Wire) -> Option<Received> {
     let body = wire.take(usize::MAX);
     (!body.is_empty()).then(|| Received { body, ..Received::default() })
@@ -325,7 +325,7 @@ fn receive_body(wire: &mut Wire, framing: &Incoming, received: &mut Received) {
     received.complete = end.is_ok();
 }
 
-/// Reads so many chunks, or what comes until nothing more does.
+/// Reads this number of chunks, or until no more bytes arrive.
 fn receive_some(wire: &mut Wire, framing: &Incoming, chunks: usize, received: &mut Received) {
     for _ in 0..chunks {
         if matches!(framing, Incoming::Chunked) {
@@ -347,7 +347,7 @@ fn receive_some(wire: &mut Wire, framing: &Incoming, chunks: usize, received: &m
     }
 }
 
-/// The length of the chunk that comes next, once all of it is here.
+/// The length of the next chunk, once all of it has arrived.
 fn whole_chunk(wire: &mut Wire) -> Option<usize> {
     loop {
         let buffered = wire.buffered();

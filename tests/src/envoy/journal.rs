@@ -1,4 +1,4 @@
-//! What Envoy's log has told so far, filled by the thread that reads it.
+//! The content of Envoy's log so far. The thread that reads the log fills it.
 
 use super::line::{Line, Names, News};
 use crate::record::{Event, VmRole};
@@ -37,9 +37,9 @@ struct State {
     running: BTreeMap<u64, u64>,
     /// Envoy's own complaints: about the module, and others.
     complaints: (Vec<String>, Vec<String>),
-    /// The last lines, without the long report that follows a crash.
+    /// The last lines, without the long backtrace that may follow.
     tail: VecDeque<String>,
-    /// Envoy has crashed.
+    /// Envoy has ended with a signal.
     crashed: bool,
     /// Envoy has closed its log.
     ended: bool,
@@ -148,7 +148,7 @@ impl Journal {
         self.wait(limit, |state| !state.events.is_empty());
     }
 
-    /// Waits until no line has come for so long; at most twenty times as long.
+    /// Waits until no line has arrived for this time, and at most twenty times as long.
     pub(super) fn settle(&self, pause: Duration) {
         for _ in 0..20 {
             let before = self.lock().count();
@@ -236,7 +236,7 @@ impl State {
         }
     }
 
-    /// The contexts of a thread's VM are gone with it.
+    /// The contexts of a thread's VM are dropped with it.
     fn forget(&mut self, thread: u64) {
         self.streams.retain(|(found, _)| *found != thread);
         self.roots.retain(|(found, _)| *found != thread);

@@ -7,8 +7,8 @@ use proxy_filter::log::LogLevel;
 /// escapes, so that a line break in a guest's message is not a line break here.
 pub(super) const FORMAT: &str = "%t %l %n %j";
 
-/// Exports whose calls are not events: memory that the host asks for, and what runs before any
-/// context exists.
+/// Exports whose calls are not events: those that allocate memory for the host, and those that run
+/// before any context exists.
 const NOT_EVENTS: [&str; 6] = ["proxy_on_memory_allocate", "malloc", "_initialize", "_start", "main", "__main_void"];
 
 /// A parsed line.

@@ -2,9 +2,9 @@
 //! here.
 //!
 //! Client and upstream write and read the exact bytes of HTTP/1.1 and HTTP/2, because a scenario
-//! may consist in a header that no HTTP library would send. Everything else a record holds is read
-//! from Envoy's own log: at [`LogLevel::Trace`] Envoy tells each callback, each result and each
-//! host call; at other levels a record has the guest's log lines only.
+//! may consist in a header that no HTTP library would send. Everything else in a record is read
+//! from Envoy's own log. At [`LogLevel::Trace`] it has each callback, each result and each host
+//! call; at other levels a record has the guest's log lines only.
 //!
 //! [`LogLevel::Trace`]: proxy_filter::log::LogLevel::Trace
 
@@ -174,8 +174,8 @@ impl Backend for Envoy {
     }
 }
 
-/// Whether the log tells of the beginning and the end of each stream: whether the module's bytes
-/// contain the names of these exports, which is how they would be stored.
+/// Whether the log has the beginning and the end of each stream: whether the module's bytes contain
+/// the names of these exports, which is how they would be stored.
 fn exports_life_of_streams(module: &[u8]) -> bool {
     let contains = |name: &[u8]| module.windows(name.len()).any(|window| window == name);
     contains(b"proxy_on_context_create") && contains(b"proxy_on_delete")

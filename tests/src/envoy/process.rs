@@ -20,7 +20,7 @@ use tempfile::TempDir;
 const START: Duration = Duration::from_secs(60);
 /// A pause this long between lines means that there are no more.
 const SETTLE: Duration = Duration::from_millis(30);
-/// How long Envoy may take to shut down when asked.
+/// The maximum time of Envoy's shutdown.
 const STOP: Duration = Duration::from_secs(5);
 /// How long the connections of an old configuration may live on.
 pub(super) const DRAIN: Duration = Duration::from_secs(3);
@@ -133,7 +133,7 @@ impl Process {
         self.running.journal.complaints().join("\n")
     }
 
-    /// What Envoy's log tells.
+    /// The content of Envoy's log.
     pub(super) fn journal(&self) -> &Journal {
         &self.running.journal
     }
@@ -148,7 +148,7 @@ impl Process {
         self.listener
     }
 
-    /// Whether Envoy has ended by itself, which is a crash.
+    /// Whether the process of Envoy has ended by itself, which is a failure.
     pub(super) fn has_ended(&mut self) -> bool {
         self.running.status().is_some()
     }
@@ -158,7 +158,7 @@ impl Process {
         self.running.obituary(what)
     }
 
-    /// Shuts Envoy down in order, and tells what the module did then.
+    /// Shuts Envoy down in order, and returns the events of the module during the shutdown.
     pub(super) fn stop(mut self) -> Vec<Event> {
         if self.admin.quit().is_ok() {
             self.running.wait(STOP);

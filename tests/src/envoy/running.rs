@@ -1,5 +1,5 @@
-//! An Envoy that runs: the exchanges and connections through it, those that a test holds, and new
-//! configurations.
+//! An Envoy that runs: the exchanges and connections through it, those that a test pauses at the
+//! upstream, and new configurations.
 
 use super::process::{DRAIN, Process};
 use super::upstream::Upstream;
@@ -33,7 +33,7 @@ pub(super) const END_OF_ROOT: Duration = Duration::from_secs(3);
 /// An exchange in flight, with its client on a thread of its own.
 pub(super) struct Held {
     client: JoinHandle<io::Result<Option<Received>>>,
-    /// Dropping it lets the upstream answer.
+    /// Dropping it makes the upstream respond.
     gate: Option<Sender<()>>,
     /// Whether the upstream has the request.
     reached: bool,
@@ -43,12 +43,12 @@ pub(super) struct Held {
     streams: usize,
 }
 
-/// An answer that tells of the request, and does not come until the gate is opened.
+/// A reply function that reports the request, and does not return until the gate is opened.
 pub(super) fn held_back(answer: &Answer, reached: Sender<()>, gate: Receiver<()>) -> Answer {
     let answer = Arc::clone(answer);
     let (reached, gate) = (Mutex::new(reached), Mutex::new(gate));
     Arc::new(move |request| {
-        // The receiver is gone if the test is over.
+        // The receiver was dropped if the test has ended.
         let _ = reached.lock().unwrap_or_else(PoisonError::into_inner).send(());
         let _ = gate.lock().unwrap_or_else(PoisonError::into_inner).recv();
         answer(request)
@@ -66,8 +66,8 @@ pub(super) struct Running {
     pub(super) servers: BTreeMap<String, Upstream>,
     pub(super) module: PathBuf,
     pub(super) settings: Settings,
-    /// Whether Envoy's log tells the end of a stream: at trace level, for a module that exports
-    /// both ends of a stream.
+    /// Whether Envoy's log has the end of a stream: at trace level, for a module that exports both
+    /// ends of a stream.
     pub(super) told: bool,
     /// Exchanges that were begun and are not finished, the innermost last.
     pub(super) open: Vec<Held>,
@@ -129,8 +129,8 @@ impl Running {
         }
     }
 
-    /// What the VMs have done since this was last asked: the one that serves, and the others if the
-    /// test wants to know.
+    /// The events of the VMs since the previous call: of the one that serves, and of the others if
+    /// the test reads them.
     fn events(&self) -> Started {
         match self.settings.workers {
             0 if self.settings.service.is_none() => (self.process.journal().take(), Vec::new()),
@@ -142,8 +142,8 @@ impl Running {
         }
     }
 
-    /// What the VMs did while the plugin started. The first worker is the one that the log tells of
-    /// first.
+    /// The events of the VMs during the start of the plugin. The first worker is the one that the
+    /// log names first.
     pub(super) fn start_events(&self) -> Started {
         let (events, mut elsewhere) = self.events();
         if self.settings.workers == 0 {
@@ -154,7 +154,7 @@ impl Running {
         (first.map(|index| elsewhere.remove(index).1).unwrap_or_default(), elsewhere)
     }
 
-    /// How the upstream answers the next request.
+    /// Sets the response of the upstream to the next request.
     fn expect(&self, answer: &Answer) {
         if let Behind::Http(upstream) = &self.behind {
             upstream.expect(answer);
@@ -192,12 +192,12 @@ impl Running {
     /// What happened without an exchange.
     pub(super) fn aside(&mut self) -> Record {
         let failure =
-            self.process.has_ended().then(|| self.process.obituary("Envoy ended while nobody asked it anything"));
+            self.process.has_ended().then(|| self.process.obituary("Envoy ended while no request was in flight"));
         let (events, elsewhere) = self.events();
         Record { calls: self.calls(), events, elsewhere, failure, ..Record::default() }
     }
 
-    /// What the servers received since this was last asked.
+    /// The messages that the servers received since the previous call.
     pub(super) fn calls(&self) -> BTreeMap<String, Vec<Received>> {
         let calls = self.servers.iter().map(|(name, server)| (name.clone(), server.take()));
         calls.filter(|(_, received)| !received.is_empty()).collect()
@@ -207,7 +207,7 @@ impl Running {
         send(self.process.listener(), request)
     }
 
-    /// Waits until Envoy is done with the stream: both connections gone, the upstream's threads
+    /// Waits until Envoy has finished the stream: both connections closed, the upstream's threads
     /// idle, the last callback logged.
     fn wait_for_the_end(&self) {
         let limit = Instant::now() + END_OF_STREAM;
@@ -256,12 +256,12 @@ impl Running {
             && totals.iter().all(|(total, server)| server.is_idle_after(of(total), 0)))
     }
 
-    /// How many requests are held at the upstream.
+    /// The number of requests that are paused at the upstream.
     pub(super) fn held(&self) -> usize {
         self.open.iter().filter(|held| held.reached).count()
     }
 
-    /// How many stream contexts exist because exchanges are held.
+    /// The number of stream contexts that exist because exchanges are paused.
     pub(super) fn held_streams(&self) -> usize {
         self.open.last().map_or(0, |held| held.streams)
     }

@@ -8,7 +8,7 @@ use proxy_filter::metric::{StatsTag, stats_tags};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Prometheus' lines about the metrics that the guest makes when it is asked for `/labels`.
+/// Prometheus' lines about the metrics that the guest creates for a request of `/labels`.
 fn prometheus(tags: Vec<StatsTag>) -> String {
     let module =
         build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some("shared_state")).unwrap();

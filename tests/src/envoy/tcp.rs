@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// How long it may take until something happens because of a step. Of some steps nothing comes.
 const REACTION: Duration = Duration::from_millis(400);
-/// A step is over when nothing more has happened for so long.
+/// A step has ended when no event has occurred for this time.
 const QUIET: Duration = Duration::from_millis(100);
 /// How often a side looks whether it has been closed here.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -140,7 +140,7 @@ struct Play<'a> {
     server: &'a Server,
     client: Option<Side>,
     upstream: Option<Side>,
-    /// Where the inboxes of sides that are gone, and of those that are there, are.
+    /// The inboxes of closed and of open sides.
     client_inbox: Arc<Mutex<Inbox>>,
     upstream_inbox: Option<Arc<Mutex<Inbox>>>,
     told: (usize, usize),
@@ -196,7 +196,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Waits until nothing happens any more: what both sides received meanwhile.
+    /// Waits until no more bytes arrive. Returns the bytes that both sides received.
     fn moment(&mut self, title: String) -> io::Result<StepOutcome> {
         let (reaction, limit) = (Instant::now() + REACTION, Instant::now() + LIMIT);
         while self.state()? == self.last && Instant::now() < reaction {

@@ -49,7 +49,7 @@ impl Upstream {
         self.address
     }
 
-    /// How it answers from now on. What it has received is forgotten.
+    /// Sets how it responds from now on, and clears the received messages.
     pub(super) fn expect(&self, answer: &Answer) {
         let mut state = lock(&self.state);
         state.answer = Some(Arc::clone(answer));
@@ -57,7 +57,7 @@ impl Upstream {
         state.received.clear();
     }
 
-    /// When it answers the next request.
+    /// The time of its response to the next request.
     pub(super) fn answer_at(&self, answered: Answered) {
         lock(&self.state).answered = answered;
     }
@@ -67,8 +67,8 @@ impl Upstream {
         lock(&self.state).turns = Some(Arc::clone(turns));
     }
 
-    /// What was received since this was last asked, in the order in which Envoy connected. A panic
-    /// of an answer goes on here.
+    /// The messages received since the previous call, in the order in which Envoy connected. A
+    /// panic of a reply function resumes here.
     pub(super) fn take(&self) -> Vec<Received> {
         let mut state = lock(&self.state);
         if let Some(panic) = state.panic.take() {
@@ -79,8 +79,8 @@ impl Upstream {
         state.received.drain(..).map(|(_, received)| received).collect()
     }
 
-    /// Whether as many connections as Envoy counts have come and are done, or take their time to
-    /// answer, or are among so many whose answers a test holds back.
+    /// Whether all connections that Envoy counts have arrived, and each is closed, delays its
+    /// response, or is one of those that a test pauses.
     pub(super) fn is_idle_after(&self, connections: usize, held: usize) -> bool {
         let state = lock(&self.state);
         state.active == state.waiting + held && state.accepted >= connections
@@ -110,7 +110,7 @@ fn serve(stream: TcpStream, pace: Pace, visit: &Visit) {
         (state.turns.is_some(), state.answered)
     };
     if converses {
-        // A failure is a client that has left.
+        // A failure is a client that has disconnected.
         let _ = http2::converse(wire, visit);
     } else if wire.buffered().starts_with(b"PRI") {
         // No method begins so: it is the connection preface of HTTP/2.

@@ -11,19 +11,19 @@ use std::time::Duration;
 #[derive(Default)]
 pub(super) struct State {
     pub(super) answer: Option<Answer>,
-    /// When it answers.
+    /// The time of its response.
     pub(super) answered: Answered,
-    /// How a server of gRPC streams answers their messages.
+    /// How a server of gRPC streams responds to messages.
     pub(super) turns: Option<GrpcStreamAnswer>,
     /// What came, with the number of its connection: Envoy makes them in the order in which it
     /// calls, but their threads race.
     pub(super) received: Vec<(usize, Received)>,
-    /// What an answer panicked with: a failed assertion in a test, which belongs on the test's own
-    /// thread.
+    /// The panic of a reply function: a failed assertion in a test, which must be raised on the
+    /// test's own thread.
     pub(super) panic: Option<Box<dyn Any + Send>>,
     pub(super) accepted: usize,
     pub(super) active: usize,
-    /// Of the active connections those that answer later.
+    /// The number of active connections with a delayed response.
     pub(super) waiting: usize,
     pub(super) stopping: bool,
 }
@@ -42,7 +42,7 @@ impl Visit {
         state.received.push((self.number, request.clone()));
     }
 
-    /// How to answer this request; `None`: not at all.
+    /// The response to this request. `None`: no response.
     pub(super) fn answer(&self, request: &Received) -> Option<Reply> {
         self.note(request);
         let answer = {
@@ -54,7 +54,7 @@ impl Visit {
         Some(reply)
     }
 
-    /// How to answer this message of a stream; `None`: not at all.
+    /// The response to this message of a stream. `None`: no response.
     pub(super) fn turn(&self, message: &[u8]) -> Option<GrpcStreamReply> {
         let turns = lock(&self.state).turns.clone()?;
         let turn = self.guarded(|| turns(message))?;

@@ -29,7 +29,7 @@ pub(super) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
     closed: bool,
-    /// When this side leaves, whatever the other side does.
+    /// The time of this side's disconnect, independent of the other side.
     leaves: Option<Instant>,
 }
 
@@ -127,8 +127,8 @@ impl Wire {
         }
     }
 
-    /// Pauses between two pieces while listening: true when the other side has closed, or has sent
-    /// what `enough` waits for, so that it makes no sense to go on sending.
+    /// Pauses between two chunks while it reads. Returns true if the other side has closed, or has
+    /// sent what `enough` accepts: sending more has no effect.
     pub(super) fn pause(&mut self, enough: impl Fn(&[u8]) -> bool) -> bool {
         let end = Instant::now() + PAUSE;
         loop {

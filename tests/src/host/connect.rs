@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// A connection that is being scripted; made by [`Host::connect`].
 ///
-/// Steps happen one after the other: each begins when all that the one before has led to is over.
+/// Steps run one after the other. Each begins when the effects of the one before have ended.
 #[derive(Debug)]
 #[must_use = "the client connects when `play` is called"]
 pub struct ConnectionBuilder<'a> {
@@ -30,7 +30,7 @@ impl<'a> ConnectionBuilder<'a> {
         self.then(Step::ClientSends(bytes.as_ref().to_vec()))
     }
 
-    /// The client will send nothing more (it closes its direction), and goes on reading.
+    /// The client closes its direction, and still reads.
     pub fn finish(self) -> Self {
         self.then(Step::ClientFinishes)
     }
@@ -50,7 +50,7 @@ impl<'a> ConnectionBuilder<'a> {
         self.then(Step::UpstreamAnswers(Arc::new(answer)))
     }
 
-    /// The upstream will send nothing more, and goes on reading.
+    /// The upstream closes its direction, and still reads.
     pub fn upstream_finishes(self) -> Self {
         self.then(Step::UpstreamFinishes)
     }
@@ -60,7 +60,8 @@ impl<'a> ConnectionBuilder<'a> {
         self.then(Step::UpstreamResets)
     }
 
-    /// Connects, plays the steps, and then lets both sides finish that have not: first the client.
+    /// Connects, plays the steps, and then closes the directions that are still open: first the
+    /// client's.
     ///
     /// # Panics
     /// The host was started without [`Host::tcp`].

@@ -249,7 +249,7 @@ impl Host {
         }
     }
 
-    /// How the upstream answers from now on. It receives the request as it left the host.
+    /// Sets how the upstream responds from now on. It receives the request that the host forwards.
     pub fn upstream(&mut self, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
         self.answer = Arc::new(answer);
     }
@@ -291,7 +291,7 @@ impl Host {
         assert!(!self.settings.tcp, "the plugin was configured for connections (`host.tcp()`): use `host.connect()`");
         assert!(
             request.answered == Answered::Complete || request.protocol == Protocol::Http1 || request.is_connect(),
-            "an answer before the end of the request is played with HTTP/1.1 only"
+            "a response before the end of the request is played with HTTP/1.1 only"
         );
         if let Some(worker) = worker {
             self.backend.choose_worker(worker);
@@ -332,16 +332,16 @@ impl Host {
         Outcome::new(record, self.errors.add(errors, !self.backend.tells_all_errors()))
     }
 
-    /// Lets time pass while no request is in flight, and returns what the plugin did meanwhile:
-    /// its ticks, and the items that it was notified of.
+    /// Advances the time while no request is in flight. Returns the events of the plugin in that
+    /// time: its ticks, and the callbacks for items of queues.
     ///
     /// The embedded host's clock stands still otherwise, so that a test knows what time it is. This
     /// method moves it on, and takes no time. In an exchange the clock moves on by 50 ms before
     /// each part of a message but the first, and while a filter, the client or the upstream waits.
     ///
     /// In a real Envoy this method waits for that time. There the next period of a tick begins when
-    /// a tick is over. A test that must be equal in both hosts has a filter that stops its ticks
-    /// itself, or leaves a good part of a period between the last tick and the end.
+    /// the callback has returned. If a test must be equal in both hosts, its filter stops its
+    /// ticks, or the last tick is a good part of a period before the end.
     ///
     /// In Envoy every VM of the plugin ticks; what the one on the worker thread does is what is
     /// returned. With [`workers`](Self::workers), each VM's part is what [`Outcome::messages_of`]
@@ -355,9 +355,9 @@ impl Host {
     }
 
     /// Sets the wall clock of the embedded host, back or ahead, as an operator or NTP may do at any
-    /// time: what [`clock::now`](proxy_filter::clock::now) says, and the time of later requests.
-    /// Pending calls, ticks and timeouts go by another clock, as they do in Envoy. From there the
-    /// clock goes on as [`advance`](Self::advance) says.
+    /// time. It is the time that [`clock::now`](proxy_filter::clock::now) returns, and that of
+    /// later requests. Pending calls, ticks and timeouts use another clock, as they do in Envoy.
+    /// From there the clock advances as described at [`advance`](Self::advance).
     ///
     /// Until it is set, the clock begins at the same time in each run: 2023-11-14 22:13:20 UTC.
     ///
@@ -423,7 +423,8 @@ impl Host {
     /// histogram has no single value.
     ///
     /// With labels, the name is as in `responses.method.GET.status.200`. In Envoy it is the sum
-    /// over all VMs of the plugin: what `on_start` and `on_configure` count is there several times.
+    /// over all VMs of the plugin: increments in `on_start` and `on_configure` are counted several
+    /// times.
     #[must_use]
     pub fn metric(&mut self, name: &str) -> Option<u64> {
         self.backend.metric(name)
@@ -432,7 +433,7 @@ impl Host {
     /// What the plugin keeps now: the memory of its VMs, and what the host keeps for them. `None`
     /// in a real Envoy, which does not report it.
     ///
-    /// A test that sends many different values can assert that what is kept for them has a limit.
+    /// A test that sends many different values can assert that the memory for them has a limit.
     ///
     /// ```
     /// # use proxy_filter_host::Host;
@@ -451,9 +452,9 @@ impl Host {
         self.backend.usage()
     }
 
-    /// Where a real Envoy listens, for a test that brings clients of its own, many at the same time
-    /// for example. `None` in the embedded host, and before the plugin has started. The upstream
-    /// answers these clients as it answered the last [exchange](Self::request).
+    /// The address on which a real Envoy listens, for a test with its own clients, for example many
+    /// at the same time. `None` in the embedded host, and before the plugin has started. The
+    /// upstream responds to these clients as in the last [exchange](Self::request).
     #[must_use]
     pub fn listener(&self) -> Option<SocketAddr> {
         self.backend.listener()
@@ -477,10 +478,10 @@ impl Host {
         events.filter_map(Event::log_line).cloned().collect()
     }
 
-    /// What each stream waits for that has not ended, at this time: those whose test does something
-    /// [meanwhile](RequestBuilder::before_response). A text for people, of several lines for each
-    /// stream: which callback paused what of it, and which calls and ticks of the plugin are
-    /// pending. A real Envoy does not report it.
+    /// Describes each stream that has not ended: those in flight during
+    /// [`before_response`](RequestBuilder::before_response). The text has several lines for each
+    /// stream: the callback that paused a part of it, and the pending calls and ticks of the
+    /// plugin. A real Envoy does not report them.
     ///
     /// Of a stream whose client disconnected, the [trace](Outcome::trace) says it.
     #[must_use]

@@ -22,7 +22,7 @@ impl<'a> RequestBuilder<'a> {
         Self { host, request, worker: None, before_response: None }
     }
 
-    /// Adds a header: text or bytes, repeated names kept.
+    /// Adds a header, as text or bytes. Repeated names are allowed.
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.request.headers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
         self
@@ -40,13 +40,13 @@ impl<'a> RequestBuilder<'a> {
         self
     }
 
-    /// The body in one piece, announced with `content-length`.
+    /// The body in one chunk, announced with `content-length`.
     pub fn body(mut self, body: impl Into<Body>) -> Self {
         self.request.body = body.into();
         self
     }
 
-    /// The body in pieces with pauses between them.
+    /// The body in several chunks with pauses between them.
     pub fn chunks<C: AsRef<[u8]>>(mut self, chunks: impl IntoIterator<Item = C>) -> Self {
         self.request.body = Body::Chunked(chunks.into_iter().map(|chunk| chunk.as_ref().to_vec()).collect());
         self
@@ -71,16 +71,16 @@ impl<'a> RequestBuilder<'a> {
         self
     }
 
-    /// The client closes the connection so long after it has sent everything, unless it has the
+    /// Closes the connection this long after the end of the request, unless the client has the
     /// whole response by then. Otherwise it waits five seconds for each part of the response.
     pub const fn disconnect_after(mut self, patience: Duration) -> Self {
         self.request.disconnect_after = Some(patience);
         self
     }
 
-    /// The upstream answers when it has the headers, while the body is still to come: the client
-    /// sends none of it before it has the response, and Envoy ends the stream then. Which request
-    /// it was, the upstream sees as one that is not complete.
+    /// The upstream responds when it has the headers, before the body. The client sends no part of
+    /// the body before it has the response, and Envoy then ends the stream. The upstream records
+    /// the request as incomplete.
     ///
     /// For HTTP/1.1, and a request with a body or trailers.
     ///
@@ -96,9 +96,9 @@ impl<'a> RequestBuilder<'a> {
         self
     }
 
-    /// The upstream begins its response when it has the headers and so many chunks of the body; the
-    /// request goes on after that. The client sends the rest when it has the head of the response.
-    /// The upstream ends its response when it has the rest, or when nothing more of it comes.
+    /// The upstream begins its response when it has the headers and this number of chunks of the
+    /// body. The client sends the rest when it has the head of the response. The upstream ends its
+    /// response when it has the rest, or when no more of it arrives.
     ///
     /// For HTTP/1.1, and a body in [`chunks`](Self::chunks).
     ///
@@ -140,9 +140,9 @@ impl<'a> RequestBuilder<'a> {
         self
     }
 
-    /// What happens while the upstream has the request and has not answered yet: other exchanges, a
-    /// [new configuration](Host::reconfigure), time that passes. It does not run if the request
-    /// never reaches the upstream.
+    /// Runs a closure when the upstream has received the request, before it responds. The closure
+    /// can send other requests, set a [new configuration](Host::reconfigure), or advance the time.
+    /// It does not run if the request never reaches the upstream.
     ///
     /// In the embedded host all of it happens in the same VM, and time stands still for the stream
     /// that waits.

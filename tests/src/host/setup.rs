@@ -51,8 +51,8 @@ impl Host {
         self.settings.environment.push((name.into(), value.into()));
     }
 
-    /// Adds a filter to the chain, after those that are there: another root context of the same
-    /// module, in the same VM, with a configuration of its own.
+    /// Adds a filter to the end of the chain: another root context of the same module, in the same
+    /// VM, with a configuration of its own.
     ///
     /// Requests pass the filters in order, responses in reverse; all log in order, and then one
     /// after the other ends. The first filter is that of [`root_id`](Self::root_id) and
@@ -118,9 +118,9 @@ impl Host {
     /// to the workers in turn, or where [`on_worker`](crate::RequestBuilder::on_worker) says; the
     /// VM that registered a queue last is notified of its items.
     ///
-    /// The threads of a real Envoy run at the same time, and it chooses the worker. So a test with
-    /// workers is compared only by what client and upstream see; what it asserts itself, about
-    /// metrics for example, has to hold in any order.
+    /// The threads of a real Envoy run at the same time, and Envoy selects the worker. A test with
+    /// workers is therefore compared only by the messages of client and upstream. Its own
+    /// assertions, for example about metrics, must be true in any order.
     ///
     /// ```
     /// # use proxy_filter_host::Host;
@@ -147,7 +147,7 @@ impl Host {
     }
 
     /// The plugin's `allow_on_headers_stop_iteration`: whether `StopIteration` in a headers
-    /// callback holds only the headers.
+    /// callback pauses only the headers.
     pub fn allow_on_headers_stop_iteration(&mut self, allow: bool) {
         self.settings.allow_on_headers_stop_iteration = allow;
     }
@@ -163,7 +163,7 @@ impl Host {
         self.settings.ipv6 = true;
     }
 
-    /// The protocols that requests may ask for on their connection, `websocket` for example:
+    /// The protocols that requests may upgrade their connection to, for example `websocket`:
     /// `upgrade_configs` of the connection manager. See
     /// [`RequestBuilder::upgrade`](crate::RequestBuilder::upgrade).
     ///
@@ -217,8 +217,8 @@ impl Host {
         Arc::make_mut(&mut self.settings.metadata).set(of, fields);
     }
 
-    /// Gives the host a cluster with one server, which answers what the plugin calls. Clusters are
-    /// made before [`configure`](Self::configure); one of the same name is replaced.
+    /// Adds a cluster with one server, which responds to the calls of the plugin. Add clusters
+    /// before [`configure`](Self::configure). A cluster of the same name is replaced.
     ///
     /// The server speaks HTTP/1.1. What it received during an exchange is in
     /// [`Outcome::calls`](crate::Outcome::calls).
@@ -259,9 +259,9 @@ impl Host {
         self.add_cluster(name, Endpoint::Refusing);
     }
 
-    /// Gives the host a cluster with one gRPC server, which answers each call when all of it has
-    /// come: with [`Reply::grpc`], [`Reply::grpc_messages`] or [`Reply::grpc_status`]. What it
-    /// received is in [`Outcome::calls`](crate::Outcome::calls), with [`Received::grpc_messages`].
+    /// Adds a cluster with one gRPC server, which responds to each call after its last message:
+    /// with [`Reply::grpc`], [`Reply::grpc_messages`] or [`Reply::grpc_status`]. The received calls
+    /// are in [`Outcome::calls`](crate::Outcome::calls), with [`Received::grpc_messages`].
     ///
     /// ```
     /// # use proxy_filter_host::{Host, Reply};
@@ -276,9 +276,9 @@ impl Host {
         self.add_cluster(name, Endpoint::Grpc(Arc::new(answer)));
     }
 
-    /// Gives the host a cluster with one gRPC server for bidirectional streams. It opens its half
-    /// at once and answers each message as it comes; when the client has ended its half, it ends
-    /// the stream with the status OK.
+    /// Adds a cluster with one gRPC server for bidirectional streams. It opens its half at once and
+    /// responds to each message when it arrives. When the client has closed its half, it ends the
+    /// stream with the status OK.
     ///
     /// ```
     /// # use proxy_filter_host::{Host, GrpcStreamReply};

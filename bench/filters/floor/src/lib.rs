@@ -1,9 +1,9 @@
 //! What the bench filters by hand share: the smallest module a host accepts. Each example is one
 //! filter.
 //!
-//! This is the floor the SDK is measured against: what an expert writes who knows the ABI, wants
-//! nothing but speed, and gives up everything else. Panics are not logged, failures have no policy,
-//! and nothing checks what goes onto the wire.
+//! This is the floor that the SDK is compared with: hand-written code against the ABI that is
+//! optimised for speed only. Panics are not logged, failures have no policy, and nothing checks
+//! what goes onto the wire.
 #![cfg_attr(target_family = "wasm", no_std)]
 #![cfg(target_family = "wasm")]
 #![allow(
@@ -106,7 +106,7 @@ fn base() -> usize {
     (&raw const __heap_base).addr()
 }
 
-/// Frees everything that was allocated. A callback that lets the host allocate calls this first.
+/// Frees everything that was allocated. A callback in which the host allocates calls this first.
 ///
 /// That is safe as long as no such callback runs inside another and none keeps what it got: these
 /// filters have one, or two of which neither makes the host enter the module.

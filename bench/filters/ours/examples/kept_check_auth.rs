@@ -1,4 +1,4 @@
-//! As `check_auth`, with a context that is kept for each stream: what a filter with state costs.
+//! As `check_auth`, with a context that is stored for each stream: the cost of a filter with state.
 
 use proxy_filter::prelude::*;
 

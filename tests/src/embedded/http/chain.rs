@@ -12,7 +12,7 @@ use crate::embedded::wire;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Paused {
     Nothing,
-    /// The part that it was called for. The next part comes to the filter all the same.
+    /// The part of its callback. The filter still gets the next part.
     Part,
     /// The headers, and all that comes after them: the filter is not called again.
     All,
@@ -145,8 +145,8 @@ impl Chain {
         self.stages.iter().any(|stage| stage.paused == Paused::All)
     }
 
-    /// Runs what may happen between the parts of the message. What is buffered for a filter is
-    /// available to it meanwhile.
+    /// Runs the events between the parts of the message. The data that is buffered for a filter is
+    /// available to it in these callbacks.
     pub(super) fn between<'a, T>(
         &mut self,
         contexts: &mut Contexts<'a>,
@@ -158,7 +158,7 @@ impl Chain {
         let shown = buffers.next();
         if buffers.next().is_some() {
             contexts.violation(
-                "the embedded host does not play two filters that hold pieces of one body at the same time: test them in Envoy",
+                "the embedded host does not play two filters that buffer chunks of one body at the same time: test them in Envoy",
             );
         }
         if let Some(index) = shown {

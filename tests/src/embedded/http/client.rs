@@ -18,7 +18,7 @@ pub(super) struct Client {
     pub(super) request: Request,
     /// When it disconnects if nothing is forwarded to it.
     until: Duration,
-    /// It asks to close the connection, or Envoy does.
+    /// The client or Envoy closes the connection after this message.
     pub(super) closes: bool,
 }
 
@@ -40,8 +40,8 @@ impl Client {
         matches!(self.request.protocol, Protocol::Http1)
     }
 
-    /// When it disconnects if nothing more is forwarded to it. Unless the test says when, each part
-    /// of the response starts the wait again.
+    /// The time of its disconnect if no more data is forwarded to it. Unless the test sets a time,
+    /// each part of the response restarts the period.
     pub(super) fn until(&self, contexts: &Contexts<'_>) -> Duration {
         let forwarded = contexts.with_side(Which::Response, |side| side.forwarded_at);
         match (forwarded, self.request.disconnect_after) {

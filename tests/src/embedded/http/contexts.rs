@@ -1,4 +1,5 @@
-//! The contexts of one stream in their VM: entering their callbacks, and what these asked for.
+//! The contexts of one stream in their VM: runs their callbacks, and applies the host calls of
+//! these.
 
 use crate::embedded::functions::Functions;
 use crate::embedded::info::{Info, Whose};
@@ -71,8 +72,8 @@ impl<'a> Contexts<'a> {
         }
     }
 
-    /// Enters a callback of a context, then does what it asked for. Returns its result, or why the
-    /// message is not forwarded any further.
+    /// Runs a callback of a context, then applies its host calls. Returns its result, or the reason
+    /// why the message is not forwarded any further.
     pub(super) fn callback(&mut self, context: u32, phase: Phase, name: &str, arguments: &[u32]) -> Result<u32, Ended> {
         if self.vm.failed() {
             return Err(Ended::Failed);
@@ -119,7 +120,7 @@ impl<'a> Contexts<'a> {
     pub(super) fn close(&mut self) {
         let contexts = self.ids(Which::Request);
         for context in &contexts {
-            // A request that did not reach the filter is logged all the same.
+            // A request that did not reach the filter is logged, too.
             self.create(*context);
             let _ = self.callback(*context, Phase::Log, "proxy_on_log", &[]);
         }
@@ -185,7 +186,7 @@ impl<'a> Contexts<'a> {
         self.functions.state().buffer_limit()
     }
 
-    /// Whether 1 as the result of a headers callback lets the body come to the filter.
+    /// Whether the filter still gets the body after the result 1 of a headers callback.
     pub(super) fn allows_stop_iteration(&self) -> bool {
         self.functions.state().settings.allow_on_headers_stop_iteration
     }

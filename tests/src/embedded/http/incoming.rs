@@ -14,7 +14,7 @@ pub(super) struct Incoming {
     pub(super) trailers: Option<Trailers>,
     /// The connection ends before the message does.
     pub(super) cut_off: bool,
-    /// Nothing comes with the headers, as a piece of its own.
+    /// No data arrives with the headers: the first chunk is a separate read.
     pub(super) begins_empty: bool,
     /// Nothing comes once more when the connection ends.
     pub(super) ends_empty: bool,
@@ -24,7 +24,7 @@ pub(super) struct Incoming {
     pub(super) malformed: Option<Malformed>,
 }
 
-/// A piece of a body.
+/// A chunk of a body.
 #[derive(Debug)]
 pub(super) struct Piece {
     pub(super) bytes: Vec<u8>,
@@ -44,7 +44,7 @@ impl Incoming {
     /// A message whose headers come now.
     pub(super) fn of(body: &Body, trailers: &Fields, protocol: Protocol, now: Duration) -> Self {
         let mut time = now;
-        // An end that is a piece of its own comes apart from the last bytes of a body in pieces.
+        // An end in a chunk of its own arrives after the last bytes of a body in chunks.
         let apart = matches!(body, Body::Chunked(_));
         let mut pieces = Vec::new();
         for (bytes, end_of_stream) in wire::pieces(body, !trailers.is_empty(), protocol) {
@@ -66,7 +66,7 @@ impl Incoming {
         (self.begins_empty, self.ends_empty) = (true, is_upgrade);
     }
 
-    /// Takes out what comes after so many pieces.
+    /// Removes and returns the data after so many chunks.
     pub(super) fn split_off(&mut self, pieces: usize) -> Self {
         let rest = self.pieces.split_off(pieces.min(self.pieces.len()));
         Self { pieces: rest, trailers: self.trailers.take(), malformed: self.malformed.take(), ..Self::default() }
@@ -89,7 +89,7 @@ impl Incoming {
         self.trailers.is_some() || self.pieces.last().is_some_and(|piece| piece.end_of_stream)
     }
 
-    /// A body that is there already.
+    /// A body that is already available.
     pub(super) fn at_once(body: Vec<u8>) -> Self {
         Self { pieces: vec![Piece { bytes: body, end_of_stream: true, at: None }], ..Self::default() }
     }

@@ -1,5 +1,5 @@
-//! What Envoy's HTTP connection manager does to a request before the filters run, and what it does
-//! not let out after them.
+//! The checks of Envoy's HTTP connection manager: of a request before the filters run, and of the
+//! messages that they forward.
 
 use super::decoded::{Decoded, Head, Refusal};
 use super::syntax::elements;
@@ -29,7 +29,7 @@ const OF_ENVOYS: [&[u8]; 16] = [
 /// Fields that no filter sees.
 const REMOVED: [&[u8]; 4] = [b"keep-alive", b"proxy-connection", b"transfer-encoding", b"x-forwarded-client-cert"];
 
-/// Lets a request in, or answers it.
+/// Accepts a request, or refuses it with a local reply.
 pub(super) fn admit(mut head: Head, request: &Request, upgrades: &[String]) -> Decoded {
     if head.map.get(b"expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")) {
         head.map.remove(b"expect");
@@ -50,7 +50,8 @@ pub(super) fn admit(mut head: Head, request: &Request, upgrades: &[String]) -> D
     Decoded::Request(Box::new(head))
 }
 
-/// Why a request is not let in: the status, the details, and whether the connection is closed.
+/// The reason why a request is refused: the status, the details, and whether the connection is
+/// closed.
 fn refusal(map: &Map) -> Option<(u32, &'static str, bool)> {
     if map.get(b":authority").is_none() {
         return Some((400, "missing_host_header", true));

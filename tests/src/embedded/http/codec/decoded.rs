@@ -17,7 +17,7 @@ pub(super) const MAX_FIELD_OVER_HTTP2: usize = 64 * 1024;
 pub(in crate::embedded) enum Decoded {
     /// The filters see it.
     Request(Box<Head>),
-    /// Envoy answers it itself.
+    /// Envoy sends a local reply.
     Refused(Box<Refusal>),
     /// Envoy resets the stream. Neither the filters nor access logs know of it.
     Reset,
@@ -39,13 +39,13 @@ pub(in crate::embedded) struct Head {
     pub(in crate::embedded) end: bool,
     /// What is wrong with what follows the headers.
     pub(in crate::embedded) broken: Option<Malformed>,
-    /// It asks for a tunnel that Envoy lets through.
+    /// The request opens a tunnel that Envoy allows.
     pub(in crate::embedded) tunnel: bool,
-    /// The client wants the connection to be closed.
+    /// The client requests that the connection is closed.
     pub(in crate::embedded) closes: bool,
 }
 
-/// A request that Envoy answers itself.
+/// A request that gets a local reply of Envoy.
 pub(in crate::embedded) struct Refusal {
     pub(in crate::embedded) reply: LocalReply,
     pub(in crate::embedded) flags: u64,

@@ -102,7 +102,7 @@ fn sent(request: &Request) -> Fields {
     fields
 }
 
-/// Whether the client asks to close the connection.
+/// Whether the client requests that the connection is closed.
 fn closes(map: &Map) -> bool {
     [&b"connection"[..], b"proxy-connection"].iter().any(|name| {
         let lists = map.fields().iter().filter(|(found, _)| found == name);

@@ -18,7 +18,7 @@ use crate::message::{Protocol, Reply, Request};
 use crate::not_played::NotPlayed;
 use decoded::reply_of_codec;
 
-/// Decodes a request. `upgrades` are the protocols that may be asked for.
+/// Decodes a request. `upgrades` are the allowed protocols of an upgrade.
 pub(in crate::embedded) fn decode(request: &Request, upgrades: &[String]) -> Decoded {
     let has_empty_line = |(_, value): &(Vec<u8>, Vec<u8>)| has_empty_line(value);
     if request.protocol == Protocol::Http1 && request.headers.iter().chain(&request.trailers).any(has_empty_line) {
@@ -58,7 +58,7 @@ pub(super) fn not_played(reply: &Reply, request: &Request) -> Option<NotPlayed> 
     }
 }
 
-/// What Envoy answers to trailers that are refused over HTTP/1.
+/// The local reply of Envoy to trailers that are refused over HTTP/1.
 pub(super) fn malformed_reply(details: &str) -> LocalReply {
     let is_too_large = details == "http1.too_many_headers" || details == "http1.headers_too_large";
     reply_of_codec(if is_too_large { 431 } else { 400 }, details)

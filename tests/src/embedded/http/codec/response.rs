@@ -45,7 +45,7 @@ pub(in crate::embedded) fn decode(reply: &Reply, request: &Request, is_head: boo
     if is_too_much { Err(Unfit::TooMany) } else { decoded }
 }
 
-/// Whether the test leaves it to the host to tell the length.
+/// Whether the test gives no length, so that the host determines it.
 fn is_sized(reply: &Reply) -> bool {
     let told = reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"content-length"));
     matches!(reply.body, Body::Sized(_)) && !told
@@ -132,7 +132,7 @@ fn broken(body: &Body, length: u64, over_http2: bool) -> Option<Broken> {
             return over_http2.then_some(Broken::Data(index));
         }
     }
-    // Over HTTP/2 the piece that ends the message is not delivered.
+    // Over HTTP/2 the chunk that ends the message is not delivered.
     let delivered = if over_http2 { chunks.len().saturating_sub(1) } else { chunks.len() };
     (sum < length).then_some(Broken::Data(delivered))
 }
