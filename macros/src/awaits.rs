@@ -13,6 +13,49 @@ const COMBINATORS: [(&str, usize); 5] = [("join", 0), ("join_all", 0), ("select"
 /// The methods of what these futures and an exchange return that can be awaited.
 const METHODS: [&str; 3] = ["next", "tick", "receive"];
 
+/// The types that contain a future, or nothing or an error.
+const WRAPPERS: [&str; 2] = ["Option", "Result"];
+
+/// The macros that await nothing, besides those whose name ends in `_limited`. Any other macro may
+/// await its arguments, as `futures::join!` does.
+const MACROS: [&str; 32] = [
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "cfg",
+    "column",
+    "concat",
+    "debug",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "env",
+    "error",
+    "file",
+    "format",
+    "format_args",
+    "include_bytes",
+    "include_str",
+    "info",
+    "json",
+    "line",
+    "log",
+    "matches",
+    "option_env",
+    "panic",
+    "stringify",
+    "todo",
+    "trace",
+    "unreachable",
+    "vec",
+    "warn",
+    "write",
+    "writeln",
+];
+
+/// The words after which `!` is a negation.
+const KEYWORDS: [&str; 7] = ["break", "else", "if", "in", "match", "return", "while"];
+
 /// What the macro cannot see into.
 #[derive(Debug, Default)]
 pub(crate) struct Unseen {
@@ -44,7 +87,7 @@ impl Reader<'_> {
         for (index, token) in tokens.iter().enumerate() {
             match token {
                 TokenTree::Group(group) => self.read(group.stream()),
-                TokenTree::Ident(_) if is(token, "let") => self.bind(after(&tokens, index), &['='], &[';']),
+                TokenTree::Ident(_) if is(token, "let") => self.bind(after(&tokens, index)),
                 TokenTree::Ident(_) if is(token, "match") => self.bind_arms(after(&tokens, index)),
                 TokenTree::Ident(_) if self.is_exchange(token) => {
                     let is_field =
@@ -54,6 +97,9 @@ impl Reader<'_> {
                 TokenTree::Ident(_) if is(token, "await") => {
                     let operand = operand(tokens.get(..index.saturating_sub(1)).unwrap_or_default());
                     self.found.callouts |= !self.is_seen(operand);
+                }
+                TokenTree::Ident(name) if is_macro(after(&tokens, index)) => {
+                    self.found.callouts |= !awaits_nothing(&name.to_string());
                 }
                 _ => {}
             }
@@ -69,18 +115,25 @@ impl Reader<'_> {
         matches!(rest, [dot, method, ..] if is_punct(dot, '.') && self.methods.iter().any(|name| is(method, name)))
     }
 
-    /// Remembers the variables of `pattern = value`, up to one of `ends` or a block.
-    fn bind(&mut self, rest: &[TokenTree], separator: &[char], ends: &[char]) {
-        let at = |symbols: &[char], tokens: &[TokenTree]| {
-            tokens.iter().position(|token| symbols.iter().any(|symbol| is_punct(token, *symbol)))
-        };
-        let Some(middle) = at(separator, rest) else { return };
+    /// Remembers the variables of `pattern: Type = value`, up to `;` or a block.
+    fn bind(&mut self, rest: &[TokenTree]) {
+        let Some(middle) = outside_generics(rest, '=') else { return };
         let (pattern, value) = rest.split_at(middle);
         let value = after(value, 0);
-        let is_block =
-            |token: &TokenTree| matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
-        let end = value.iter().position(is_block).into_iter().chain(at(ends, value)).min().unwrap_or(value.len());
-        if self.is_source(value.get(..end).unwrap_or_default()) {
+        let is_end = |token: &TokenTree| match token {
+            TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+            token => is_punct(token, ';'),
+        };
+        let end = value.iter().position(is_end).unwrap_or(value.len());
+        let (pattern, annotation) = match pattern.iter().position(|token| is_punct(token, ':')) {
+            // A path has two of them.
+            Some(at) if !pattern.get(at + 1).is_some_and(|next| is_punct(next, ':')) => {
+                (pattern.get(..at).unwrap_or_default(), after(pattern, at))
+            }
+            _ => (pattern, [].as_slice()),
+        };
+        // rustc checks the annotation.
+        if is_future(annotation) || self.is_source(value.get(..end).unwrap_or_default()) {
             self.remember(pattern);
         }
     }
@@ -173,6 +226,52 @@ impl Reader<'_> {
         let is_local = path.len() == 1 && self.seen.contains(name);
         is_local && last_method(&rest).is_none_or(|method| self.is_method(&method))
     }
+}
+
+/// Whether a type is a future of the SDK, or an `Option` or a `Result` of one.
+fn is_future(annotation: &[TokenTree]) -> bool {
+    let mut cursor = Cursor::of(annotation);
+    let mut name = String::new();
+    while let Some(next) = cursor.ident() {
+        name = next.to_string();
+        if !cursor.double_colon() {
+            break;
+        }
+    }
+    let generics = cursor.generics();
+    if !cursor.is_empty() {
+        return false;
+    }
+    match generics.as_slice() {
+        [_, content @ .., _] if WRAPPERS.contains(&name.as_str()) => {
+            let first = outside_generics(content, ',').unwrap_or(content.len());
+            is_future(content.get(..first).unwrap_or_default())
+        }
+        _ => FUTURES.contains(&name.as_str()),
+    }
+}
+
+/// The position of the first `symbol` that is not between `<` and `>`.
+fn outside_generics(tokens: &[TokenTree], symbol: char) -> Option<usize> {
+    let mut depth = 0_usize;
+    tokens.iter().position(|token| {
+        if is_punct(token, '<') {
+            depth += 1;
+        } else if is_punct(token, '>') {
+            depth = depth.saturating_sub(1);
+        }
+        depth == 0 && is_punct(token, symbol)
+    })
+}
+
+/// Whether `!` and a group come next, as after the name of a macro.
+fn is_macro(rest: &[TokenTree]) -> bool {
+    matches!(rest, [mark, TokenTree::Group(_), ..] if is_punct(mark, '!'))
+}
+
+/// Whether the macro of this name, or the negation after this keyword, awaits nothing.
+fn awaits_nothing(name: &str) -> bool {
+    MACROS.contains(&name) || KEYWORDS.contains(&name) || name.ends_with("_limited")
 }
 
 /// What a closure evaluates.

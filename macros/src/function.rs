@@ -15,13 +15,11 @@ use crate::quote::{quote, quote_at};
 use proc_macro::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
 
 const USAGE: &str = "expected `#[proxy_filter::filter]`, with any of `root_id = \"name\"`, `root_task = function`, `configure = function`, \
-                     `deadline = duration`, `fail_open`, `failure_policy = function`, `response_failure_policy = function`, and the parts and callouts that other functions await for it";
+                     `deadline = duration`, `fail_open`, `failure_policy = function`, `response_failure_policy = function`, `spawn` and `queues`";
 const EXPECTED: &str = "expected `async fn name(exchange: Exchange) -> Result<()>`, or `Exchange<Config>` with the type of its configuration";
 
 /// A part of the stream that the function may await.
 struct Phase {
-    /// The argument of the attribute for it.
-    word: &'static str,
     /// The methods of `Exchange` that await it.
     methods: &'static [&'static str],
     /// Its constant in `Points`.
@@ -31,7 +29,6 @@ struct Phase {
 
 const PHASES: &[Phase] = &[
     Phase {
-        word: "request_body",
         // Only a body callback reports that a message has ended without trailers.
         methods: &["request_body", "request_chunk", "request_chunks", "request_trailers", HELD[0]],
         constant: "REQUEST_BODY",
@@ -40,7 +37,6 @@ const PHASES: &[Phase] = &[
         }",
     },
     Phase {
-        word: "request_trailers",
         methods: &["request_trailers"],
         constant: "REQUEST_TRAILERS",
         callback: "fn on_request_trailers(&mut self, _: &mut sdk::RequestTrailers) -> sdk::Result<sdk::FilterTrailersStatus> {
@@ -48,7 +44,6 @@ const PHASES: &[Phase] = &[
         }",
     },
     Phase {
-        word: "response_headers",
         methods: &["response_headers", "response_body", "response_chunk", "response_chunks", "response_trailers", HELD[1]],
         constant: "RESPONSE_HEADERS",
         callback: "fn on_response_headers(&mut self, _: &mut sdk::ResponseHeaders, end_of_stream: bool) -> sdk::Result<sdk::FilterHeadersStatus> {
@@ -56,7 +51,6 @@ const PHASES: &[Phase] = &[
         }",
     },
     Phase {
-        word: "response_body",
         methods: &["response_body", "response_chunk", "response_chunks", "response_trailers", HELD[1]],
         constant: "RESPONSE_BODY",
         callback: "fn on_response_body(&mut self, body: &mut sdk::ResponseBody, end_of_stream: bool) -> sdk::Result<sdk::FilterDataStatus> {
@@ -64,7 +58,6 @@ const PHASES: &[Phase] = &[
         }",
     },
     Phase {
-        word: "response_trailers",
         methods: &["response_trailers"],
         constant: "RESPONSE_TRAILERS",
         callback: "fn on_response_trailers(&mut self, _: &mut sdk::ResponseTrailers) -> sdk::Result<sdk::FilterTrailersStatus> {
@@ -72,7 +65,6 @@ const PHASES: &[Phase] = &[
         }",
     },
     Phase {
-        word: "log_context",
         methods: &["log_context"],
         constant: "FINISHED",
         callback: "fn on_log(&mut self, _: &sdk::LogContext) -> sdk::Result<()> { self.0.on_log() }",
@@ -107,15 +99,10 @@ const SPAWN: &str = "spawn";
 /// The argument for the maximum time of the function.
 const DEADLINE: &str = "deadline";
 
-/// The callouts that a root task is assumed to await: it is a function elsewhere.
-const ROOT_TASKS_WAIT_FOR: [&str; 2] = ["http_calls", "timers"];
-
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
     let known = ["root_id", "root_task", "configure", DEADLINE, POLICY, RESPONSE_POLICY];
-    let words: Vec<_> =
-        PHASES.iter().map(|phase| phase.word).chain(callback::words()).chain([FAIL_OPEN, QUEUES, SPAWN]).collect();
-    let arguments = args::parse(arguments, &known, &words, USAGE, &mut faults);
+    let arguments = args::parse(arguments, &known, &[FAIL_OPEN, QUEUES, SPAWN], USAGE, &mut faults);
     policy::check(&arguments, &mut faults);
     let mut output = item.clone();
     if let Some(function) = faults.take(AsyncFunction::parse(item)) {
@@ -184,43 +171,24 @@ impl AsyncFunction {
         Ok(Self { config: config(exchange)?, name: function.name, names, unseen: unseen.unwrap_or_default() })
     }
 
-    /// Whether the function may wait for callouts of this kind in functions that the macro cannot
-    /// see into. If the attribute names any kind, it names all of them.
-    fn may_wait_for(&self, word: &str, arguments: &[Argument]) -> bool {
-        let is_named = |argument: &Argument| callback::words().contains(&argument.name.as_str());
-        let is_available = cfg!(feature = "grpc") || !word.starts_with("grpc");
-        self.unseen.callouts && is_available && !arguments.iter().any(is_named)
-    }
-
-    /// The same for the parts of the stream.
-    fn may_wait_for_parts(&self, arguments: &[Argument]) -> bool {
-        let is_named = |argument: &Argument| PHASES.iter().any(|phase| phase.word == argument.name);
-        self.unseen.parts && !arguments.iter().any(is_named)
-    }
-
+    /// Whether the function, or a root task, may wait for callouts of this kind.
     fn waits_for(&self, word: &str, arguments: &[Argument]) -> bool {
-        let has_root_task = ROOT_TASKS_WAIT_FOR.contains(&word)
-            && arguments.iter().any(|argument| ["root_task", "configure"].contains(&argument.name.as_str()));
+        let has = |names: &[&str]| arguments.iter().any(|argument| names.contains(&argument.name.as_str()));
+        // Root tasks are functions elsewhere.
+        let is_unseen = self.unseen.callouts || has(&["root_task", "configure"]);
+        let is_available = cfg!(feature = "grpc") || !word.starts_with("grpc");
         let named = |wait: &(&str, &str)| {
             wait.1 == word && self.names.iter().any(|name| name.text == wait.0 && !name.is_member)
         };
-        let is_timed = word == "timers"
-            && (arguments.iter().any(|argument| argument.name == DEADLINE)
-                || self.names.iter().any(|name| HELD.contains(&name.text.as_str())));
-        arguments.iter().any(|argument| argument.name == word)
-            || has_root_task
-            || is_timed
-            || WAITS.iter().any(named)
-            || self.may_wait_for(word, arguments)
+        let is_timed =
+            word == "timers" && (has(&[DEADLINE]) || self.names.iter().any(|name| HELD.contains(&name.text.as_str())));
+        is_unseen && is_available || is_timed || WAITS.iter().any(named)
     }
 
     /// The parts of the stream that the function may wait for.
-    fn phases(&self, arguments: &[Argument]) -> Vec<&'static Phase> {
-        let hands_on = self.may_wait_for_parts(arguments);
-        // An argument of the attribute stands for the method of its name.
-        let is_written = |word: &str| arguments.iter().any(|argument| argument.name == word);
-        let is_named = |method: &&str| is_written(method) || self.names.iter().any(|name| name.text == **method);
-        let is_awaited = |phase: &&Phase| hands_on || is_written(phase.word) || phase.methods.iter().any(is_named);
+    fn phases(&self) -> Vec<&'static Phase> {
+        let is_named = |method: &&str| self.names.iter().any(|name| name.text == **method);
+        let is_awaited = |phase: &&Phase| self.unseen.parts || phase.methods.iter().any(is_named);
         PHASES.iter().filter(is_awaited).collect()
     }
 
@@ -231,7 +199,7 @@ impl AsyncFunction {
             argument.into_iter().flat_map(|argument| argument.value.clone()).collect()
         };
         let is_written = |word: &str| arguments.iter().any(|argument| argument.name == word);
-        let phases = self.phases(arguments);
+        let phases = self.phases();
         let mut waits: Vec<_> = callback::words().into_iter().filter(|word| self.waits_for(word, arguments)).collect();
         if is_written(QUEUES) {
             waits.push(QUEUES);

@@ -184,9 +184,21 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Code of the function may be moved into other functions. If the function passes the exchange on,
 /// the module exports the callbacks of all parts. If it awaits a future of another function, the
-/// module exports the callbacks of all callouts. Arguments that name parts or callouts replace
-/// these. The module is then smaller, and the arguments must name everything that the other
-/// functions await.
+/// module exports the callbacks of all callouts. Name the type of the future to export less:
+///
+/// ```
+/// # use proxy_filter::prelude::*;
+/// # fn question(request: &RequestHeaders) -> Result<HttpCall> {
+/// #     Ok(HttpCall::get("authz", "/"))
+/// # }
+/// #[proxy_filter::filter]
+/// async fn authorize(mut exchange: Exchange) -> Result<()> {
+///     let request = exchange.request_headers().await?;
+///     let call: HttpCall = question(request)?;
+///     request.replace("x-status", call.await?.status().to_string())
+/// }
+/// # fn main() {}
+/// ```
 ///
 /// Arguments, all optional:
 ///
@@ -197,7 +209,6 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `fail_open` | an `Err` resumes the stream instead of refusing it |
 /// | `failure_policy = function` | the configuration selects the policy: a function or closure from `&Config` to `FailurePolicy` |
 /// | `response_failure_policy = function` | the policy for the response, if it differs: used once the function has awaited a part of the response |
-/// | `request_body`, `request_trailers`, `response_headers`, `response_body`, `response_trailers`, `log_context`, `http_calls`, `grpc_calls`, `grpc_streams`, `timers` | a function that this one calls awaits it |
 /// | `spawn` | a function that this one calls uses `future::spawn` |
 /// | `queues` | the root task awaits items of queues |
 /// | `root_task = function` | `async fn function(config: Rc<Config>) -> Result<()>` runs beside the streams, from the configuration of the plugin to its end |

@@ -59,6 +59,13 @@ fn one_response_header_takes_four_host_functions() {
 }
 
 #[test]
+fn a_function_that_names_the_type_of_a_future_exports_only_its_callout() {
+    let report = guest("named_future");
+    let callbacks = ["proxy_on_request_headers", "proxy_on_http_call_response"];
+    assert_eq!(report.exports, exports(&callbacks), "{report}");
+}
+
+#[test]
 fn a_filter_of_one_type_costs_what_its_form_with_a_root_costs() {
     let built = |guest| {
         let path = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some(guest)).unwrap();

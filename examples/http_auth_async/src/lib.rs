@@ -61,16 +61,17 @@ enum Outage {
     Allow,
 }
 
-#[proxy_filter::filter(http_calls)]
+#[proxy_filter::filter]
 async fn http_auth_async(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let request = exchange.request_headers().await?;
     request.remove("x-user")?; // only the authorization service names the user
-    let Some(question) = question(&config, request)? else {
+    let call: Option<HttpCall> = question(&config, request)?;
+    let Some(call) = call else {
         return exchange.reply(LocalReply::new(431).details("authz_too_long").body("too long\n"));
     };
     // A failure that a client can provoke is not an outage.
-    match question.await.and_then(HttpCallResponse::outage_for_status) {
+    match call.await.and_then(HttpCallResponse::outage_for_status) {
         Ok(answer) if answer.status() == 200 => {
             answer.header("x-user")?.map_or(Ok(()), |user| request.replace("x-user", user))
         }

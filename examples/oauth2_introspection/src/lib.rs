@@ -13,6 +13,7 @@ mod tests;
 use base64ct::{Base64, Encoding};
 use cache::Cache;
 use introspection::Introspection;
+use proxy_filter::callout::HttpCallResponse;
 use proxy_filter::configured::{ClusterName, RequestPath};
 use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
@@ -49,7 +50,7 @@ const fn minute() -> u32 {
 /// The maximum length of a token that is sent to the server.
 const LONGEST_TOKEN: usize = 8192;
 
-#[proxy_filter::filter(http_calls)]
+#[proxy_filter::filter]
 async fn oauth2_introspection(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let request = exchange.request_headers().await?;
@@ -66,9 +67,12 @@ async fn oauth2_introspection(mut exchange: Exchange<Config>) -> Result<()> {
     if token.len() > LONGEST_TOKEN || !token.iter().all(u8::is_ascii_graphic) {
         return exchange.reply(refusal(401, "invalid_token")); // no server issues such a token
     }
-    let found = match config.cache.get(token, clock::now()?) {
-        Some(found) => Ok(found),
-        None => introspect(&config, token).await,
+    let found = if let Some(found) = config.cache.get(token, clock::now()?) {
+        Ok(found)
+    } else {
+        let call: HttpCall = introspection(&config, token);
+        let response = call.await;
+        response.map_err(Error::from).and_then(|response| read(&config, token, &response))
     };
     match found {
         Ok(found) if !found.active => exchange.reply(refusal(401, "invalid_token")),
@@ -94,17 +98,20 @@ fn refusal(status: u16, error: &'static str) -> LocalReply {
     LocalReply::new(status).header("www-authenticate", format!("Bearer error=\"{error}\"")).details(error)
 }
 
-/// Calls the server for a token, and caches the result until the token expires.
-async fn introspect(config: &Config, token: &[u8]) -> Result<Introspection> {
+/// Builds the call to the server for a token.
+fn introspection(config: &Config, token: &[u8]) -> HttpCall {
     let credentials = [form(config.client_id.as_bytes()), form(config.client_secret.as_bytes())].join(":");
-    let answer = HttpCall::post(&config.cluster, &config.path)
+    HttpCall::post(&config.cluster, &config.path)
         .header("authorization", ["Basic ", &Base64::encode_string(credentials.as_bytes())].concat())
         .header("content-type", "application/x-www-form-urlencoded")
         .header("accept", "application/json")
         .body(["token=", &form(token), "&token_type_hint=access_token"].concat())
         .timeout(Duration::from_millis(500))
-        .await?;
-    match answer.status() {
+}
+
+/// Reads the server's response for a token, and caches the result until the token expires.
+fn read(config: &Config, token: &[u8], response: &HttpCallResponse) -> Result<Introspection> {
+    match response.status() {
         200 => {}
         // The server cannot read the token.
         400 | 413 => return Ok(Introspection::default()),
@@ -112,7 +119,7 @@ async fn introspect(config: &Config, token: &[u8]) -> Result<Introspection> {
     }
     let now = clock::now()?;
     let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let (found, remaining) = Introspection::read(&answer.body()?, config.scope.as_deref(), since_1970)?;
+    let (found, remaining) = Introspection::read(&response.body()?, config.scope.as_deref(), since_1970)?;
     let until = now + remaining.min(Duration::from_secs(config.ttl_s.into()));
     config.cache.insert(token, found.clone(), now, until);
     Ok(found)

@@ -52,8 +52,7 @@ struct Input<'a> {
 /// The maximum length of an input. Paused requests store theirs.
 const LONGEST: usize = 16 * 1024;
 
-/// `timers`: if a calling request ends, the next one makes the call at a tick.
-#[proxy_filter::filter(http_calls, timers)]
+#[proxy_filter::filter]
 async fn opa_authz(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let request = exchange.request_headers().await?;

@@ -53,7 +53,7 @@ const fn three() -> u32 {
 
 const LONGEST_LOCATION: usize = 1024;
 
-#[proxy_filter::filter(http_calls)]
+#[proxy_filter::filter]
 async fn retry_and_hedge(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let request = exchange.request_headers().await?;

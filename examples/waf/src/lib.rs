@@ -23,7 +23,7 @@ use config::Config;
 use proxy_filter::prelude::*;
 use scan::Scanner;
 
-#[proxy_filter::filter(request_body, request_trailers, response_body, response_trailers)]
+#[proxy_filter::filter]
 async fn waf(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let mut head = false;

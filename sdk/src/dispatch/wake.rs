@@ -1,24 +1,17 @@
 //! A tick for futures that were woken outside of callbacks of root contexts.
 
-use crate::abi::log_level::LogLevel;
 use crate::callout::timer::{tick, timers};
 use crate::current::{self, Callback};
 use crate::dispatch::failure;
 use crate::dispatch::uses::Uses;
 use crate::engine::executor;
-use crate::log;
 use crate::plugin::registration::NewContext;
 use std::cell::Cell;
 
 /// The log text if the host refuses the tick.
 const NO_TICK: &str = "; woken futures run at the next completion";
-/// The log text if the module does not export the tick.
-const NOT_EXPORTED: &str =
-    "a future was woken and cannot run yet: the module has no tick; write `#[proxy_filter::filter(timers)]`";
 
 thread_local! {
-    /// It was logged.
-    static WARNED: Cell<bool> = const { Cell::new(false) };
     /// The root context whose tick was set for woken futures.
     static SOON: Cell<u32> = const { Cell::new(0) };
 }
@@ -40,10 +33,8 @@ fn tick_soon<R: NewContext>() {
         SOON.set(current::root_id());
         tick::set_tick(1)
     } else {
-        // Once is enough: it is the same for every stream.
-        if !WARNED.replace(true) {
-            log::write(LogLevel::Error, NOT_EXPORTED.as_bytes());
-        }
+        // A function that can be woken by another stream awaits a future that the macro does not
+        // know, so its module exports the tick. Others are polled at the events of their streams.
         return;
     };
     if let Err(error) = set {

@@ -1,9 +1,13 @@
 //! The points of a stream's life, and those at which the host calls the module.
 
-/// Why something with this name cannot be awaited. Each is one text of the module: code that joins
-/// the parts would be longer than most modules' texts.
+/// Why something with this name cannot be awaited, and the argument of the attribute for it if
+/// there is one. Each is one text of the module: code that joins the parts would be longer than
+/// most modules' texts.
 macro_rules! not_exported {
     ($name:literal) => {
+        concat!("the module does not export what `", $name, "` waits for")
+    };
+    (argument $name:literal) => {
         concat!("the module does not export what `", $name, "` waits for: write `#[proxy_filter::filter(", $name, ")]`")
     };
 }
@@ -34,8 +38,8 @@ impl Point {
         matches!(self, Self::RequestHeaders | Self::ResponseHeaders)
     }
 
-    /// The message of the error in a module that does not export its callback. The method of
-    /// `Exchange` that awaits it is also the argument of the attribute.
+    /// The message of the error in a module that does not export its callback. It names
+    /// the method of `Exchange` that awaits it.
     pub(crate) const fn not_exported(self) -> &'static str {
         match self {
             Self::Created | Self::RequestHeaders => not_exported!("request_headers"),

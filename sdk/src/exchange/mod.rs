@@ -74,8 +74,7 @@ use crate::exchange::stage::{StageHandle, early};
 ///
 /// Channels, locks and shared futures work between streams and the root task: store them in the
 /// configuration, for example. A future that they wake is polled soon afterwards in a callback of
-/// the root context: the next response of a callout, or a tick, for which the filter must name
-/// `timers`.
+/// the root context: the next response of a callout, or a tick.
 ///
 /// The futures of the exchange itself register no waker, and are polled with the function. Use
 /// `join` or `select` for them. Do not put them into a set that polls only futures that were woken,
@@ -134,9 +133,7 @@ use crate::exchange::stage::{StageHandle, early};
 ///
 /// # Errors
 /// Every part that is awaited may fail with [`WrongPhase`](ErrorKind::WrongPhase): it
-/// was forwarded already, or the module does not export its callback. The attribute exports what it
-/// finds in the function; for what is awaited in another function, name it:
-/// `#[proxy_filter::filter(response_body)]`.
+/// was forwarded already, or a future that [`spawn`](crate::future::spawn) runs awaits it.
 ///
 /// Every part of a request may fail with [`EarlyResponse`](ErrorKind::EarlyResponse).
 pub struct Exchange<T = ()> {

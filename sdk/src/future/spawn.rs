@@ -55,7 +55,7 @@ thread_local! {
 /// `#[proxy_filter::filter(spawn)]`.
 pub fn spawn(future: impl Future<Output = Result<()>> + 'static) -> Result<()> {
     if !declared::is_declared(Points::SPAWN) {
-        return Err(declared::undeclared(not_exported!("spawn")));
+        return Err(declared::undeclared(not_exported!(argument "spawn")));
     }
     let root = current::root_id();
     let (task, start) = RootTask::of(root, declared::points(), async {

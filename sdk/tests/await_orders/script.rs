@@ -209,8 +209,7 @@ async fn run(mut exchange: Exchange) -> Result<()> {
 
 macro_rules! filter {
     ($name:ident, $root_id:literal $(, $policy:ident)?) => {
-        #[proxy_filter::filter(root_id = $root_id, $($policy,)? request_body, request_trailers, response_headers, response_body,
-            response_trailers, log_context, http_calls, timers)]
+        #[proxy_filter::filter(root_id = $root_id $(, $policy)?)]
         async fn $name(exchange: Exchange) -> Result<()> {
             run(exchange).await
         }

@@ -35,7 +35,7 @@ async fn talk(longer: u32) -> Result<()> {
 }
 
 /// Waits where the request says.
-#[proxy_filter::filter(root_id = "points", http_calls, timers, grpc_streams)]
+#[proxy_filter::filter(root_id = "points")]
 pub async fn points(mut exchange: Exchange) -> Result<()> {
     let request = exchange.request_headers().await?;
     let point = request.get("x-wait")?.unwrap_or_default().to_string();

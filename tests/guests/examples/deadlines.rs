@@ -44,13 +44,13 @@ async fn play(exchange: &mut Exchange) -> Result<()> {
 }
 
 /// Refuses streams that take too long.
-#[proxy_filter::filter(root_id = "closed", deadline = DEADLINE, http_calls, request_body, response_headers, response_body, log_context)]
+#[proxy_filter::filter(root_id = "closed", deadline = DEADLINE)]
 async fn bounded(mut exchange: Exchange) -> Result<()> {
     play(&mut exchange).await
 }
 
 /// Lets them pass.
-#[proxy_filter::filter(root_id = "open", fail_open, deadline = Duration::from_millis(200), http_calls, request_body, response_headers, response_body, log_context)]
+#[proxy_filter::filter(root_id = "open", fail_open, deadline = Duration::from_millis(200))]
 async fn lenient(mut exchange: Exchange) -> Result<()> {
     play(&mut exchange).await
 }

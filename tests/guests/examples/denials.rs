@@ -185,20 +185,12 @@ async fn play<T>(mut exchange: Exchange<T>) -> Result<()> {
     }
 }
 
-#[proxy_filter::filter(root_id = "function", http_calls, timers, request_body, response_headers, response_body)]
+#[proxy_filter::filter(root_id = "function")]
 async fn function(exchange: Exchange) -> Result<()> {
     play(exchange).await
 }
 
-#[proxy_filter::filter(
-    root_id = "open-function",
-    fail_open,
-    http_calls,
-    timers,
-    request_body,
-    response_headers,
-    response_body
-)]
+#[proxy_filter::filter(root_id = "open-function", fail_open)]
 async fn open_function(exchange: Exchange) -> Result<()> {
     play(exchange).await
 }
@@ -216,16 +208,7 @@ impl Policies {
     }
 }
 
-#[proxy_filter::filter(
-    root_id = "configured-function",
-    failure_policy = Policies::of_request,
-    response_failure_policy = |policies| policies.response,
-    http_calls,
-    timers,
-    request_body,
-    response_headers,
-    response_body
-)]
+#[proxy_filter::filter(root_id = "configured-function", failure_policy = Policies::of_request, response_failure_policy = |policies| policies.response)]
 async fn configured_function(exchange: Exchange<Policies>) -> Result<()> {
     play(exchange).await
 }

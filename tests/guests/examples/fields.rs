@@ -46,7 +46,7 @@ fn called(what: &str, answer: core::result::Result<HttpCallResponse, CalloutErro
 }
 
 /// Does what the path says, or the header `x-path` of a CONNECT request.
-#[proxy_filter::filter(http_calls, grpc_calls)]
+#[proxy_filter::filter]
 async fn fields(mut exchange: Exchange) -> Result<()> {
     let request = exchange.request_headers().await?;
     // A CONNECT request has no path.

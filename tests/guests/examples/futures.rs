@@ -27,7 +27,7 @@ async fn audit(path: String) -> Result<()> {
 }
 
 /// The filter. It has no configuration.
-#[proxy_filter::filter(http_calls)]
+#[proxy_filter::filter]
 async fn futures(mut exchange: Exchange) -> Result<()> {
     let request = exchange.request_headers().await?;
     let path = request.path()?.unwrap_or_default().to_string();

@@ -67,6 +67,13 @@ impl See for Exchange {
     }
 }
 
+/// Awaits its argument.
+macro_rules! awaited {
+    ($future:expr) => {
+        $future.await
+    };
+}
+
 async fn generic<F: Future>(future: F) -> F::Output {
     future.await
 }
@@ -114,6 +121,7 @@ filters! {
         let call = |what: String| async move { parts::call(&what).await };
         call(what).await
     }
+    hidden "macro" |exchange, what| { awaited!(parts::see(&mut exchange)) } { awaited!(parts::call(&what)) }
     generic_function "generic" |exchange, what| { generic(parts::see(&mut exchange)).await } {
         generic(parts::call(&what)).await
     }
@@ -129,5 +137,6 @@ proxy_filter::module!(
     method::Method,
     extension::Extension,
     closure::Closure,
+    hidden::Hidden,
     generic_function::GenericFunction
 );

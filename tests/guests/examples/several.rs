@@ -227,15 +227,7 @@ mod third {
         Ok(())
     }
 
-    #[proxy_filter::filter(
-        root_id = "third",
-        root_task = root,
-        http_calls,
-        timers,
-        grpc_calls,
-        grpc_streams,
-        queues
-    )]
+    #[proxy_filter::filter(root_id = "third", root_task = root, queues)]
     async fn third(mut exchange: Exchange<Config>) -> Result<()> {
         let request = exchange.request_headers().await?;
         let path = request.path()?.unwrap_or_default().to_string();

@@ -56,7 +56,7 @@ fn land(config: &Config) {
     drop(landed);
 }
 
-#[proxy_filter::filter(http_calls, timers, grpc_calls, grpc_streams, queues)]
+#[proxy_filter::filter(queues)]
 async fn shared_futures(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let request = exchange.request_headers().await?;

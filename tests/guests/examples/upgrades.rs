@@ -4,7 +4,7 @@ use proxy_filter::log;
 use proxy_filter::prelude::*;
 
 /// Forwards both directions, or refuses, or scans what the upstream sends.
-#[proxy_filter::filter(http_calls)]
+#[proxy_filter::filter]
 async fn upgrades(mut exchange: Exchange) -> Result<()> {
     let request = exchange.request_headers().await?;
     // `CONNECT` has no path.

@@ -8,7 +8,7 @@ mod common;
 #[derive(serde::Deserialize)]
 struct Config {}
 
-#[proxy_filter::filter(http_calls, response_headers)]
+#[proxy_filter::filter]
 async fn wakes(exchange: Exchange<Config>) -> Result<()> {
     common::run(exchange).await
 }

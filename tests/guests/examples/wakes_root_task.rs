@@ -13,7 +13,7 @@ async fn nothing(_: Rc<Config>) -> Result<()> {
     std::future::pending().await
 }
 
-#[proxy_filter::filter(response_headers, root_task = nothing)]
+#[proxy_filter::filter(root_task = nothing)]
 async fn wakes(exchange: Exchange<Config>) -> Result<()> {
     common::run(exchange).await
 }

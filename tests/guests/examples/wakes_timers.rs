@@ -5,7 +5,7 @@ use proxy_filter::prelude::*;
 #[path = "wakes_common/mod.rs"]
 mod common;
 
-#[proxy_filter::filter(timers, response_headers)]
+#[proxy_filter::filter]
 async fn wakes(exchange: Exchange) -> Result<()> {
     common::run(exchange).await
 }

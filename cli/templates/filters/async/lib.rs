@@ -19,7 +19,7 @@ struct Config {
     timeout_ms: u64,
 }
 
-#[proxy_filter::filter(http_calls)]
+#[proxy_filter::filter]
 async fn authorize(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let request = exchange.request_headers().await?;

@@ -186,10 +186,6 @@ impl<Sent: 'static, Received: GrpcMessage> GrpcStream<Sent, Received> {
 
     /// Opens the stream in a filter that is one async function, which awaits the messages.
     ///
-    /// The filter's attribute exports the callbacks of streams if the function names `GrpcStream`.
-    /// For a stream that is connected in another function, write
-    /// `#[proxy_filter::filter(grpc_streams)]`.
-    ///
     /// # Errors
     /// Fails as [`open`](Self::open) does, or if the filter is not an async function.
     pub fn connect(self) -> Result<GrpcDuplex<Sent, Received>, GrpcError> {

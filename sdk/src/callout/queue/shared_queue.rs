@@ -263,7 +263,7 @@ pub(crate) fn waiting_for(queue: u32) -> Vec<u32> {
 /// Dequeues an item, or registers the future for the next notification.
 fn poll_item(queue: SharedQueue, waits: &mut Option<InFlight<Item>>, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
     if !declared::is_declared(Points::QUEUES) {
-        return Poll::Ready(Err(declared::undeclared(not_exported!("queues"))));
+        return Poll::Ready(Err(declared::undeclared(not_exported!(argument "queues"))));
     }
     if let Some(item) = queue.dequeue().transpose() {
         *waits = None;
