@@ -80,7 +80,9 @@ impl<A: AwaitableCallout> Future for CalloutFuture<A> {
             }
             State::InFlight(in_flight) => {
                 let Some(output) = in_flight.poll(context.waker()) else { return Poll::Pending };
-                self.0 = State::New(None);
+                if let State::InFlight(in_flight) = core::mem::replace(&mut self.0, State::New(None)) {
+                    in_flight.finish();
+                }
                 Poll::Ready(A::output(output))
             }
         }
@@ -100,6 +102,13 @@ impl<K: Kind> InFlight<K> {
     #[inline]
     pub(crate) fn poll(&self, waker: &Waker) -> Option<K::Output> {
         self.0.poll(waker)
+    }
+
+    /// Releases the callout, whose output was taken.
+    #[inline]
+    fn finish(self) {
+        let _ = K::registry(|registry| registry.release(self.0));
+        core::mem::forget(self);
     }
 }
 

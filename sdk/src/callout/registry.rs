@@ -211,6 +211,13 @@ impl<K: Kind> Registry<K> {
         }
     }
 
+    /// Releases the ticket of a future that has taken its output. The callout is not in flight, and
+    /// its waker was woken. The ticket must not be used afterwards.
+    #[inline]
+    pub(crate) fn release(&self, ticket: Ticket<K>) {
+        self.slots.recycle(ticket);
+    }
+
     /// Releases the ticket of a dropped future. The ticket must not be used afterwards.
     pub(crate) fn give_back(&self, ticket: Ticket<K>) {
         if ticket.listed.take() {

@@ -140,8 +140,10 @@ pub struct Exchange<T = ()> {
     config: Rc<T>,
     stage: StageHandle,
     part: Part,
-    log: LogContext,
 }
+
+/// It has no state: handles of maps that can only be read.
+const LOG: &LogContext = &LogContext::new();
 
 /// The last handle that was returned. There is at most one, and an exchange is moved into its
 /// future, so it should be small.
@@ -159,7 +161,7 @@ enum Part {
 
 impl<T> Exchange<T> {
     pub(crate) fn new(config: Rc<T>, stage: StageHandle) -> Self {
-        Self { config, stage, part: Part::None, log: LogContext::new() }
+        Self { config, stage, part: Part::None }
     }
 
     /// Called before another handle replaces this one.
@@ -378,7 +380,7 @@ impl<T> Exchange<T> {
     /// `on_log`.
     pub async fn log_context(&mut self) -> Result<&LogContext> {
         poll_fn(|_| self.stage.reach(Point::Log)).await?;
-        Ok(&self.log)
+        Ok(LOG)
     }
 
     /// Sends a local reply and ends the stream: `return exchange.reply(…)`.
