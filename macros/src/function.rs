@@ -75,6 +75,9 @@ const PHASES: &[Phase] = &[
 /// timer, because not every host supports it.
 const HELD: [&str; 2] = ["request_headers_with_body", "response_headers_with_body"];
 
+/// The methods of `Exchange` that await the whole body of a response, which a tunnel does not have.
+const WHOLE_RESPONSES: [&str; 2] = ["response_body", HELD[1]];
+
 /// The methods of `Exchange` that need no further export.
 const METHODS: [&str; 7] =
     ["request_headers", "request_body_end", "response_body_end", "config", "forward_request", "reply", "close_stream"];
@@ -192,6 +195,13 @@ impl AsyncFunction {
         PHASES.iter().filter(is_awaited).collect()
     }
 
+    /// Returns the callback in which the future begins.
+    fn on_request_headers(&self) -> &'static str {
+        let is_named = |method: &&str| self.names.iter().any(|name| name.text == **method);
+        let awaits_whole = self.unseen.parts || WHOLE_RESPONSES.iter().any(is_named);
+        if awaits_whole { ON_TUNNEL_REQUEST_HEADERS } else { ON_REQUEST_HEADERS }
+    }
+
     /// Returns the root context and the stream context.
     fn filter(&self, arguments: &[Argument]) -> TokenStream {
         let value = |name: &str| -> TokenStream {
@@ -208,6 +218,7 @@ impl AsyncFunction {
         // They end with their root context.
         let spawned = if spawns { "spawned: sdk::Spawned," } else { "" };
         let points = points(&phases, &waits, spawns);
+        let on_request_headers = self.on_request_headers();
         let callbacks: String = phases.iter().map(|phase| phase.callback).collect();
         let (policies, has_policies) = policy::methods(arguments);
         let words: String = waits.iter().flat_map(|word| [word, ", "]).collect();
@@ -272,7 +283,7 @@ impl AsyncFunction {
                     pub struct #Stream(sdk::StreamTask, {kept_type});
                     #[::proxy_filter::context({words} tasks)]
                     impl sdk::Context for #Stream {{
-                        {ON_REQUEST_HEADERS}
+                        {on_request_headers}
                         {callbacks}
                         #policies
                     }}
@@ -337,6 +348,13 @@ const fn configuration(is_configured: bool) -> (&'static str, &'static str) {
 /// The callbacks that every filter exports: the future begins with the headers.
 const ON_REQUEST_HEADERS: &str = "
     fn on_request_headers(&mut self, _: &mut sdk::RequestHeaders, end_of_stream: bool) -> sdk::Result<sdk::FilterHeadersStatus> {
+        self.0.on_request_headers(end_of_stream)
+    }";
+
+/// The same for a function that may await a whole response.
+const ON_TUNNEL_REQUEST_HEADERS: &str = "
+    fn on_request_headers(&mut self, _: &mut sdk::RequestHeaders, end_of_stream: bool) -> sdk::Result<sdk::FilterHeadersStatus> {
+        self.0.note_tunnel(end_of_stream);
         self.0.on_request_headers(end_of_stream)
     }";
 

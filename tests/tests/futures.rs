@@ -84,6 +84,8 @@ fn a_spawned_call_outlives_a_denial_and_a_disconnect(mut host: Host) {
 #[proxy_filter_host::test(guest = "futures", module = guest)]
 fn the_error_of_a_spawned_future_is_logged_and_affects_no_stream(mut host: Host) {
     start(&mut host);
+    host.expect_error("failed at once");
+    host.expect_error("failed later");
     let outcome = host.get("/fail").send();
     assert_eq!(outcome.status(), 200, "{outcome}");
     assert_eq!(messages(&outcome), ["a filter function of context 1 failed: failed at once"], "{outcome}");
@@ -100,4 +102,22 @@ fn a_root_context_that_ends_drops_what_its_streams_spawned(mut host: Host) {
     assert_eq!(messages(&update), ["dropped: the audit"], "{update}");
     let after = host.advance(ms(500));
     assert_eq!(messages(&after), Vec::<String>::new(), "{after}");
+}
+
+/// A future that was spawned does not belong to the stream: no part of the exchange is available in
+/// it, at once or later, and none keeps it waiting.
+#[proxy_filter_host::test(guest = "futures", module = guest)]
+fn a_spawned_future_gets_an_error_for_each_part_of_an_exchange(mut host: Host) {
+    start(&mut host);
+    let refused = "a future that was passed to `spawn` cannot await parts of an exchange, or end its stream";
+    host.expect_error(refused);
+    for path in ["/detached/now", "/detached/later"] {
+        let outcome = host.post(path).chunks(["a", "b"]).send();
+        assert_eq!((outcome.status(), outcome.upstream().unwrap().text()), (200, "ab".into()), "{outcome}");
+        let after = host.advance(ms(300));
+        let lines = [messages(&outcome), messages(&after)].concat();
+        assert_eq!(lines.first().map(String::as_str), Some("11 parts, accepted: []"), "{outcome}{after}");
+        assert!(lines.get(1).is_some_and(|line| line.contains(refused)), "{lines:?}");
+        assert_eq!(lines.len(), 2, "{outcome}{after}");
+    }
 }

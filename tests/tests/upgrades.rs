@@ -89,7 +89,9 @@ fn an_upgrade_that_announces_a_body_is_refused(mut host: Host) {
 }
 
 /// The ways to a tunnel: an upgrade, and `CONNECT`.
-const TUNNELS: [&str; 3] = ["websocket", "CONNECT", "CONNECT over HTTP/2"];
+const TUNNELS: [&str; 3] = ["websocket", "CONNECT", HTTP2];
+
+const HTTP2: &str = "CONNECT over HTTP/2";
 
 fn start_tunnels(host: &mut Host) {
     start(host);
@@ -105,7 +107,7 @@ fn start_tunnels(host: &mut Host) {
 fn tunnel(host: &mut Host, way: &str, path: &str) -> Outcome {
     let request = match way {
         "CONNECT" => host.request("CONNECT", "example.com:80"),
-        "CONNECT over HTTP/2" => host.request("CONNECT", "").authority("example.com:80").http2(),
+        HTTP2 => host.request("CONNECT", "").authority("example.com:80").http2(),
         protocol => host.get("/").upgrade(protocol),
     };
     request.header("x-path", path).chunks(["ping", "peng"]).send()
@@ -121,7 +123,7 @@ fn a_tunnel_is_forwarded_in_both_directions(mut host: Host) {
             assert_eq!((outcome.status(), outcome.response().text()), (status, "pongpang".into()), "{outcome}");
             assert_eq!(outcome.upstream().unwrap().text(), "pingpeng", "{outcome}");
             // Only a stream of HTTP/2 has an end.
-            let has_end = way == "CONNECT over HTTP/2" && path == "/response-chunks";
+            let has_end = way == HTTP2 && path == "/response-chunks";
             assert_eq!(outcome.messages().len(), usize::from(has_end), "{outcome}");
         }
     }
@@ -130,11 +132,58 @@ fn a_tunnel_is_forwarded_in_both_directions(mut host: Host) {
 #[proxy_filter_host::test(guest = "upgrades", module = guest)]
 fn a_connect_request_is_refused_before_the_upstream_gets_it(mut host: Host) {
     start_tunnels(&mut host);
-    for way in ["CONNECT", "CONNECT over HTTP/2"] {
+    for way in ["CONNECT", HTTP2] {
         for path in ["/refused", "/refused-by-service"] {
             let outcome = tunnel(&mut host, way, path);
             assert_eq!((outcome.status(), outcome.response().text()), (403, "no upgrade\n".into()), "{outcome}");
             assert!(outcome.upstream().is_none(), "{outcome}");
+        }
+    }
+}
+
+/// A tunnel has no whole response: the function gets an error, not an empty body, and does not wait.
+#[proxy_filter_host::test(guest = "upgrades", module = guest)]
+fn a_whole_response_of_a_tunnel_is_an_error(mut host: Host) {
+    start_tunnels(&mut host);
+    for way in TUNNELS {
+        let outcome = tunnel(&mut host, way, "/response-with-body");
+        assert_eq!((outcome.status(), outcome.response().text()), (403, String::new()), "{way}: {outcome}");
+        let outcome = tunnel(&mut host, way, "/response-body");
+        assert_eq!(outcome.response().text(), "", "{way}: {outcome}");
+        assert!(outcome.logs().iter().all(|line| line.level <= LogLevel::Info), "{way}: {outcome}");
+        let outcome = tunnel(&mut host, way, "/tunnel-match");
+        assert_eq!(outcome.response().text(), "pongpang", "{way}: {outcome}");
+        assert_eq!(outcome.messages(), ["Tunnel"], "{way}: {outcome}");
+    }
+}
+
+/// No part of a request follows the response, except over HTTP/2: the client's bytes are dropped.
+#[proxy_filter_host::test(guest = "upgrades", module = guest)]
+fn the_request_of_a_tunnel_is_dropped_if_a_function_awaits_more_of_it(mut host: Host) {
+    start_tunnels(&mut host);
+    for way in TUNNELS {
+        for path in ["/request-chunks", "/request-body", "/request-trailers"] {
+            let outcome = tunnel(&mut host, way, path);
+            assert_eq!(outcome.upstream().unwrap().text(), "", "{way}, {path}: {outcome}");
+            assert!(!outcome.messages().iter().any(|line| line.contains("ended")), "{way}, {path}: {outcome}");
+        }
+    }
+}
+
+/// An upstream that declines sends an ordinary response.
+#[proxy_filter_host::test(guest = "upgrades", module = guest)]
+fn a_declined_tunnel_has_a_whole_response(mut host: Host) {
+    start_tunnels(&mut host);
+    host.upstream(|_| Reply::new(407).body("not here"));
+    host.configure("").unwrap();
+    for way in TUNNELS {
+        for (path, line) in [
+            ("/response-body", "a whole body of 8 bytes"),
+            ("/response-with-body", "a response with a body of 8 bytes"),
+        ] {
+            let outcome = tunnel(&mut host, way, path);
+            assert_eq!((outcome.status(), outcome.response().text()), (407, "not here".into()), "{way}: {outcome}");
+            assert_eq!(outcome.messages(), [line], "{way}: {outcome}");
         }
     }
 }

@@ -224,6 +224,47 @@ const TOKEN: [u64; 4] = {
     bits
 };
 
+/// The same for a constant, or the name of a pseudo-header.
+#[allow(clippy::indexing_slicing, reason = "the compiler evaluates it")]
+pub(crate) const fn is_constant_name(name: &[u8]) -> bool {
+    let mut at = 0;
+    while at < name.len() {
+        let byte = name[at];
+        if byte >= 0x80 || TOKEN[(byte >> 6) as usize] >> (byte & 63) & 1 == 0 {
+            return is_pseudo(name);
+        }
+        at += 1;
+    }
+    !name.is_empty()
+}
+
+/// Whether it is the name of a pseudo-header, of requests or of responses.
+#[allow(clippy::indexing_slicing, reason = "the compiler evaluates it")]
+const fn is_pseudo(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 6] = [b":method", b":path", b":scheme", b":authority", b":protocol", b":status"];
+    let mut at = 0;
+    while at < NAMES.len() {
+        if NAMES[at].eq_ignore_ascii_case(name) {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
+/// Whether a constant may be the value of a field.
+#[allow(clippy::indexing_slicing, reason = "the compiler evaluates it")]
+pub(crate) const fn is_constant_value(value: &[u8]) -> bool {
+    let mut at = 0;
+    while at < value.len() {
+        if is_control(value[at]) {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
 const EACH: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = EACH * 0x80;
 

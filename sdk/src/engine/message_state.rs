@@ -34,6 +34,10 @@ impl Facts {
     pub(crate) const TRAILERS_HERE: Self = Self(1 << 8);
     /// Bytes of the body were forwarded. Kept for async functions only.
     pub(crate) const BYTES_FORWARDED: Self = Self(1 << 9);
+    /// The request asks for an upgrade. Kept for async functions that await a whole response only.
+    pub(crate) const UPGRADE: Self = Self(1 << 10);
+    /// The same for a request with the method `CONNECT`.
+    pub(crate) const CONNECT: Self = Self(1 << 11);
 
     #[inline]
     pub(crate) const fn with(self, other: Self) -> Self {

@@ -94,6 +94,11 @@ impl Points {
         self.has(other.0)
     }
 
+    /// Those that do not belong to a stream: callouts, queues and spawned futures.
+    pub(crate) const fn without_stream(self) -> Self {
+        Self(self.0 & !(Self::HTTP_CALLS.0 - 1))
+    }
+
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)

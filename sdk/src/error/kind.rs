@@ -11,6 +11,9 @@ pub enum ErrorKind {
     /// The response began before the request had ended, so the rest of the request is not
     /// available: see [`Exchange`](crate::Exchange#early-responses).
     EarlyResponse,
+    /// The response makes the connection a tunnel, which has no body: see
+    /// [`Exchange`](crate::Exchange#upgrades).
+    Tunnel,
     /// The field, property, key, queue or metric does not exist.
     NotFound,
     /// A name or value is not valid HTTP ([`HeaderMap`](crate::HeaderMap) has the rules), or an

@@ -153,6 +153,7 @@ impl Error {
     /// | Error | Status |
     /// |---|---|
     /// | an upgrade that announces a body, for [`request_headers_with_body`](crate::Exchange::request_headers_with_body) | 400 |
+    /// | a tunnel, for [`response_body`](crate::Exchange::response_body) and [`response_headers_with_body`](crate::Exchange::response_headers_with_body) | 403 |
     /// | a request body above the limit of [`request_body`](crate::Exchange::request_body) | 413 |
     /// | a response body above the limit of [`response_body`](crate::Exchange::response_body), while the response headers are paused | 502 |
     /// | [`Callout`](ErrorKind::Callout): the call to another service failed | 503 |

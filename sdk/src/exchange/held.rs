@@ -10,7 +10,7 @@ use crate::engine::message_state::Facts;
 use crate::engine::point::{Point, Points};
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
-use crate::exchange::stage::{Stage, Wanted, too_large};
+use crate::exchange::stage::{Stage, Wanted, too_large, tunnel};
 use crate::host::stream_info;
 use crate::http::body::Body;
 use crate::sys;
@@ -61,9 +61,12 @@ pub(super) async fn held(stage: &Stage, headers: Point, body: Point, limit: usiz
     }
     // An upgrade has no body: the bytes that follow belong to the other protocol, and arrive
     // only after the response.
-    let upgrade = upgrades(headers);
+    let upgrade = if headers.is_request() { upgrades() } else { Ok(false) };
+    if !headers.is_request() && stage.is_tunnel(status) {
+        return Err(tunnel());
+    }
     let is_bodiless = message.has(Facts::BODILESS);
-    if !is_bodiless && matches!(upgrade, Ok(true)) && headers.is_request() {
+    if !is_bodiless && matches!(upgrade, Ok(true)) {
         refuse_announced_body()?;
     }
     if is_bodiless || matches!(upgrade, Ok(true)) {
@@ -133,23 +136,39 @@ async fn patience(body: Point, gives: bool) -> Error {
     none_came()
 }
 
-/// Returns whether a message whose headers are available changes the protocol of the connection.
-/// Fails if the host cannot report it.
+/// Returns the status of the response whose headers are available.
 #[inline]
-fn upgrades(headers: Point) -> Result<bool, Status> {
-    let has = |map: MapType, name: &str, expected: Option<&[u8]>| match sys::proxy_get_header_map_value(
-        map.raw(),
-        name.as_bytes(),
-    ) {
+fn status() -> Option<u16> {
+    let status = sys::proxy_get_header_map_value(MapType::RESPONSE_HEADERS.raw(), b":status").ok()?;
+    core::str::from_utf8(&status).ok()?.parse().ok()
+}
+
+/// Records whether the request whose headers are available asks for a tunnel.
+#[cold]
+#[inline(never)]
+pub(super) fn note_tunnel(stage: &Stage) {
+    let request = stage.message(Point::RequestHeaders);
+    if has("upgrade", None) == Ok(true) {
+        request.note(Facts::UPGRADE);
+    }
+    if has(":method", Some(b"CONNECT")) == Ok(true) {
+        request.note(Facts::CONNECT);
+    }
+}
+
+/// Returns whether the request whose headers are available asks for a tunnel. Fails if the host
+/// cannot report it.
+#[inline]
+fn upgrades() -> Result<bool, Status> {
+    Ok(has("upgrade", None)? || has(":method", Some(b"CONNECT"))?)
+}
+
+/// Returns whether the request has this header, with this value.
+fn has(name: &str, expected: Option<&[u8]>) -> Result<bool, Status> {
+    match sys::proxy_get_header_map_value(MapType::REQUEST_HEADERS.raw(), name.as_bytes()) {
         Ok(value) => Ok(expected.is_none_or(|expected| value == expected)),
         Err(Status::NOT_FOUND) => Ok(false),
         Err(status) => Err(status),
-    };
-    if headers.is_request() {
-        Ok(has(MapType::REQUEST_HEADERS, "upgrade", None)?
-            || has(MapType::REQUEST_HEADERS, ":method", Some(b"CONNECT"))?)
-    } else {
-        has(MapType::RESPONSE_HEADERS, ":status", Some(b"101"))
     }
 }
 

@@ -129,7 +129,30 @@ use crate::exchange::stage::{StageHandle, early};
 /// closed policy the client's messages are dropped. To forward them unseen, look for `upgrade`
 /// among the headers and return, or reply to refuse it. The bytes of the other direction are chunks
 /// of the response. They have no end: Envoy resets the stream when the connection closes, so that
-/// [`response_chunk`](Self::response_chunk) never returns `None`.
+/// [`response_chunk`](Self::response_chunk) never returns `None`. (Over HTTP/2, and if Envoy itself
+/// terminates a `CONNECT` request, a tunnel ends like any other message.)
+///
+/// A tunnel has no whole response: [`response_body`](Self::response_body) and
+/// [`response_headers_with_body`](Self::response_headers_with_body) fail with
+/// [`Tunnel`](ErrorKind::Tunnel) as soon as the upstream has agreed. So a filter that reads whole
+/// bodies refuses tunnels under the closed policy, with 403 or a reset, and forwards them unseen
+/// under the open policy. To forward them, look at the request and return before:
+///
+/// ```
+/// use proxy_filter::prelude::*;
+///
+/// /// Edits whole bodies, and forwards tunnels.
+/// #[proxy_filter::filter]
+/// async fn edit(mut exchange: Exchange) -> Result<()> {
+///     let request = exchange.request_headers().await?;
+///     if request.get("upgrade")?.is_some() || request.method()?.is_some_and(|method| method == "CONNECT") {
+///         return Ok(());
+///     }
+///     exchange.response_headers().await?.remove("content-length")?;
+///     exchange.response_body(64 * 1024).await?.append(b"\n")
+/// }
+/// # fn main() {}
+/// ```
 ///
 /// # Errors
 /// Every part that is awaited may fail with [`WrongPhase`](ErrorKind::WrongPhase): it
@@ -302,7 +325,8 @@ impl<T> Exchange<T> {
         /// was sent to the client: a [`reply`](Self::reply) replaces it.
         ///
         /// # Errors
-        /// The same. For a response, Envoy does not report which bytes have arrived, so the
+        /// The same, and [`Tunnel`](ErrorKind::Tunnel) if the response makes the connection a
+        /// [tunnel](Self#upgrades). For a response, Envoy does not report which bytes have arrived, so the
         /// [`Timeout`](ErrorKind::Timeout) comes after five seconds.
         response_headers_with_body: HeldResponse;
         /// Returns the response's whole body once it is complete, like
@@ -311,6 +335,8 @@ impl<T> Exchange<T> {
         ///
         /// # Errors
         /// [`TooLarge`](ErrorKind::TooLarge) if the body has more than `limit` bytes.
+        /// [`Tunnel`](ErrorKind::Tunnel) if the response makes the connection a
+        /// [tunnel](Self#upgrades).
         response_body,
         /// Returns the next chunk of the response's body, or `None` at its end, like
         /// [`request_chunk`](Self::request_chunk).

@@ -1,6 +1,6 @@
 //! The position of a stream, and what its future waits for.
 
-use crate::engine::declared::undeclared;
+use crate::engine::declared;
 use crate::engine::executor::Handle;
 use crate::engine::message_state::{Facts, MessageState, Messages};
 use crate::engine::point::{Point, Points};
@@ -9,6 +9,7 @@ use crate::error::denial::Denial;
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 use crate::fields::header_map::ContentLength;
+use crate::host::stream_info;
 use crate::http::body::Body;
 use core::future::poll_fn;
 use core::task::Poll;
@@ -238,6 +239,9 @@ impl Stage {
     /// error says so to the code that awaits it.
     #[cold]
     pub(crate) fn deny(&self, denial: Denial) -> Error {
+        if let Some(error) = declared::detached() {
+            return error;
+        }
         self.denial.set(Some(denial));
         Error::refused(ErrorKind::Denied, "the filter has denied: return this error from its function")
     }
@@ -310,7 +314,7 @@ impl Stage {
     /// Returns an error if the module does not export the callback of this point.
     #[inline]
     pub(crate) fn declared(&self, point: Point) -> Result<()> {
-        if self.points.get().has(point.bit()) { Ok(()) } else { Err(undeclared(point.not_exported())) }
+        if declared::points().has(point.bit()) { Ok(()) } else { Err(undeclared(point)) }
     }
 
     #[inline]
@@ -360,6 +364,12 @@ impl Stage {
         }
         forwarded()
     }
+}
+
+/// The running future may not await this part.
+#[cold]
+fn undeclared(point: Point) -> Error {
+    declared::detached().unwrap_or_else(|| declared::undeclared(point.not_exported()))
 }
 
 /// The response began before what was awaited of the request came.
@@ -412,7 +422,22 @@ impl Stage {
             self.reading(point).fresh.set(false);
             return Poll::Ready(Ok(message.size.get()));
         }
+        if self.here() == Point::ResponseBody && self.is_tunnel(|| stream_info::response().code().ok().flatten()) {
+            return Poll::Ready(Err(tunnel()));
+        }
         self.stay_in_body(point, Wanted::Whole(point))
+    }
+
+    /// Returns whether the response with this status makes the connection a tunnel.
+    #[inline]
+    pub(super) fn is_tunnel(&self, status: impl FnOnce() -> Option<u16>) -> bool {
+        let request = self.message(Point::RequestHeaders);
+        request.has(Facts::UPGRADE.with(Facts::CONNECT))
+            && match status() {
+                Some(101) => true,
+                Some(200..=299) => request.has(Facts::CONNECT),
+                _ => false,
+            }
     }
 
     /// Waits for the next chunk of a body: where it starts in what is visible, and its length.
@@ -514,6 +539,16 @@ impl Stage {
 pub(super) fn too_large(body: Point) -> Error {
     let status = if body.is_request() { 413 } else { 502 };
     Error::deserving(status, ErrorKind::TooLarge, "the body is longer than the limit of the filter")
+}
+
+#[cold]
+#[inline(never)]
+pub(super) fn tunnel() -> Error {
+    Error::deserving(
+        403,
+        ErrorKind::Tunnel,
+        "the response makes the connection a tunnel, which has no body: look for `upgrade` and `CONNECT` in the request",
+    )
 }
 
 #[cold]

@@ -10,6 +10,7 @@ use crate::error::denial::Denial;
 use crate::error::kind::ErrorKind;
 use crate::error::{Error, Result};
 use crate::exchange::Exchange;
+use crate::exchange::held;
 use crate::exchange::stage::{Stage, StageHandle, Wanted, early_response};
 use crate::http::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use core::task::Poll;
@@ -131,6 +132,15 @@ impl StreamTask {
             Next::Pause(_) => Ok(FilterTrailersStatus::Pause),
             Next::Deny(denial) => Ok(denial.into()),
             Next::Failed(error) => Err(error),
+        }
+    }
+
+    /// Records whether the request asks for a tunnel, for functions that await a whole response:
+    /// when that comes, hosts do not show the request any more.
+    #[inline]
+    pub fn note_tunnel(&self, end_of_stream: bool) {
+        if !end_of_stream {
+            held::note_tunnel(self.stage());
         }
     }
 

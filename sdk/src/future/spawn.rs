@@ -10,6 +10,9 @@ use core::future::poll_fn;
 use core::task::Poll;
 use std::cell::Cell;
 
+const DETACHED: &str = "a future that was passed to `spawn` cannot await parts of an exchange, or end its stream: do this in the \
+    function of the filter, and move copies into the future";
+
 thread_local! {
     /// The futures that were spawned, each with the id of its root context.
     static SPAWNED: Cell<Vec<(u32, RootTask)>> = const { Cell::new(Vec::new()) };
@@ -42,8 +45,10 @@ thread_local! {
 /// is dropped at its current await point. An `Err` is logged and has no other effect.
 ///
 /// The future runs in callbacks of several contexts, so it must not read messages, properties or
-/// other state of a stream. Copy what it needs before. A part of an
-/// [`Exchange`](crate::Exchange) that is awaited in it is never ready.
+/// other state of a stream. Copy what it needs before. An [`Exchange`](crate::Exchange) that is
+/// moved into it returns [`WrongPhase`](crate::ErrorKind::WrongPhase) for every part that is
+/// awaited, and its [`reply`](crate::Exchange::reply) does not deny: the stream continues without
+/// the function.
 ///
 /// Nothing limits the number of such futures. A call ends at its timeout, which bounds them by the
 /// rate of requests multiplied by that time.
@@ -58,7 +63,7 @@ pub fn spawn(future: impl Future<Output = Result<()>> + 'static) -> Result<()> {
         return Err(declared::undeclared(not_exported!(argument "spawn")));
     }
     let root = current::root_id();
-    let (task, start) = RootTask::of(root, declared::points(), async {
+    let (task, start) = RootTask::of(root, declared::detach(DETACHED), async {
         let result = future.await;
         finish(poll_fn(|context| Poll::Ready(executor::task_of(context.waker()))).await);
         result

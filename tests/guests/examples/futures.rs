@@ -58,6 +58,33 @@ async fn futures(mut exchange: Exchange) -> Result<()> {
                 Err(Error::other("failed later"))
             })
         }
+        path if path.starts_with("/detached/") => {
+            let path = path.to_owned();
+            spawn(async move {
+                if path.ends_with("later") {
+                    Timer::after(Duration::from_millis(100)).await?;
+                }
+                let results = [
+                    ("request headers", exchange.request_headers().await.map(drop)),
+                    ("request chunk", exchange.request_chunk().await.map(drop)),
+                    ("request body", exchange.request_body(100).await.map(drop)),
+                    ("request body end", exchange.request_body_end().map(drop)),
+                    ("request trailers", exchange.request_trailers().await.map(drop)),
+                    ("response headers", exchange.response_headers().await.map(drop)),
+                    ("response with body", exchange.response_headers_with_body(100).await.map(drop)),
+                    ("response chunk", exchange.response_chunk().await.map(drop)),
+                    ("response body", exchange.response_body(100).await.map(drop)),
+                    ("response trailers", exchange.response_trailers().await.map(drop)),
+                    ("log context", exchange.log_context().await.map(drop)),
+                ];
+                let accepted = results
+                    .iter()
+                    .filter(|(_, result)| result.as_ref().map_err(Error::kind) != Err(ErrorKind::WrongPhase));
+                let accepted: Vec<_> = accepted.map(|(part, _)| *part).collect();
+                log::info!("{} parts, accepted: {accepted:?}", results.len());
+                exchange.reply(LocalReply::new(403))
+            })
+        }
         "/nested" => spawn(async {
             spawn(audit("/nested".to_owned()))?;
             log::info!("spawned");

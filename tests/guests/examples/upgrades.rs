@@ -40,6 +40,11 @@ async fn upgrades(mut exchange: Exchange) -> Result<()> {
             log::info!("a response with a body of {} bytes", body.len());
             response.add("x-seen", "1")
         }
+        "/tunnel-match" => {
+            let error = exchange.response_body(1000).await.err();
+            log::info!("{:?}", error.map(|error| error.kind()).unwrap_or(ErrorKind::Other));
+            Ok(())
+        }
         "/request-chunks" => {
             while let Some(chunk) = exchange.request_chunk().await? {
                 log::info!("a chunk of {} bytes", chunk.len());

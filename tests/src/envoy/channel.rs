@@ -4,7 +4,7 @@
 //! fields, refuse messages that a scenario sends, and hide where a body ended.
 
 use super::hpack;
-use super::wire::{LIMIT, PAUSE, Pace, Wire};
+use super::wire::{LIMIT, PAUSE, Pace, QUIET, Wire};
 use crate::message::{Body, Fields, Received};
 use httlib_hpack::Decoder;
 use std::io::{self, ErrorKind};
@@ -126,17 +126,19 @@ impl Channel {
             return;
         }
         while !self.has_headers && !self.ended && self.step(LIMIT).is_ok() {}
-        if !self.ended && !self.pause() {
+        let status = self.received.header(":status");
+        let agrees = status.is_some_and(|status| status.starts_with(b"2"));
+        if agrees && !self.ended && !self.pause() {
             // As above.
             let _ = self.send_pieces(pieces(body), true);
         }
     }
 
-    /// Agrees to a tunnel, and sends the bytes when those of the client have come.
+    /// Agrees to a tunnel, and sends the bytes when nothing more comes of the client's.
     pub(super) fn accept_tunnel(&mut self, mut head: Fields, headers: &Fields, body: &Body) -> io::Result<()> {
         head.extend(headers.iter().cloned());
         self.send_headers(&head, false)?;
-        while !self.ended && self.step(LIMIT).is_ok() {}
+        while !self.ended && self.step(QUIET).is_ok() {}
         self.ended = false;
         self.send_pieces(pieces(body), true)
     }

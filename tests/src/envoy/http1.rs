@@ -1,17 +1,13 @@
 //! HTTP/1.1 on both sides of Envoy, with exactly the bytes of a scenario.
 
 use super::visit::Visit;
-use super::wire::{LIMIT, Pace, Wire};
+use super::wire::{LIMIT, Pace, QUIET, Wire};
 use crate::message::{Answered, Body, CONNECT, Fields, Received, Request, SWITCHING_PROTOCOLS};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 /// The size of the header table that `httparse` fills: more fields than Envoy forwards.
 const FIELDS: usize = 2048;
-/// An upstream that responds before the end of a request stops reading if no byte of it arrives for
-/// this long.
-const QUIET: Duration = Duration::from_millis(300);
 
 /// Sends a request and waits for the response. `None`: the connection ended, or nothing came for
 /// too long, before a response began.
@@ -26,7 +22,8 @@ pub fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Rec
     send(&mut wire, &pieces, has_response);
     if let (Answered::After(_), Some(rest)) = (request.answered, rest) {
         while !has_response(wire.buffered()) && wire.fill(LIMIT).is_ok() {}
-        for piece in rest {
+        let declined = request.is_tunnel() && !is_tunneled(wire.buffered(), &request.method);
+        for piece in rest.into_iter().take(if declined { 0 } else { usize::MAX }) {
             if wire.pause(|_| false) || wire.send(&piece).is_err() {
                 break;
             }
@@ -42,6 +39,7 @@ pub fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Rec
 /// An upstream that responds before the end of the request ends its response when it has the rest.
 pub(super) fn serve(mut wire: Wire, pace: Pace, answered: Answered, visit: &Visit) {
     let Some((mut request, method, incoming)) = receive_request(&mut wire, answered) else { return };
+    let is_tunnel = matches!(incoming, Incoming::UntilClosed);
     let Some(reply) = visit.answer(&request).filter(|reply| !reply.reset) else { return };
     let bodiless = has_no_body(&method, reply.status);
     let nothing = if bodiless && !reply.cut_off { Framing::None } else { Framing::Length(0) };
@@ -62,7 +60,8 @@ pub(super) fn serve(mut wire: Wire, pace: Pace, answered: Answered, visit: &Visi
     if pace == Pace::AtOnce {
         pieces = vec![pieces.concat()];
     }
-    if let Answered::After(_) = answered {
+    let is_declined = is_tunnel && !upgraded;
+    if let (Answered::After(_), false) = (answered, is_declined) {
         let body = pieces.split_off(1.min(pieces.len()));
         send(&mut wire, &pieces, |_| false);
         receive_some(&mut wire, &incoming, usize::MAX, &mut request);
@@ -167,6 +166,17 @@ fn has_response(mut bytes: &[u8]) -> bool {
             Ok(Some(_)) | Err(_) => return true,
         }
     }
+}
+
+/// Whether the final response agrees to a tunnel. Otherwise its bytes do not follow.
+fn is_tunneled(mut bytes: &[u8], method: &str) -> bool {
+    while let Ok(Some((length, head))) = parse_response(bytes) {
+        if !is_interim(head.status) {
+            return agrees(method, head.status);
+        }
+        bytes = bytes.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 /// A status line and the fields after it.

@@ -15,6 +15,10 @@ pub(super) const PAUSE: Duration = Duration::from_millis(50);
 /// it.
 pub(super) const SOON: Duration = Duration::from_millis(100);
 
+/// An upstream that responds before the end of a request stops reading if no byte of it arrives for
+/// this long.
+pub(super) const QUIET: Duration = Duration::from_millis(300);
+
 /// Whether a server pauses between the parts of what it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pace {

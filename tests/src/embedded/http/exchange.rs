@@ -194,7 +194,10 @@ impl Exchange {
         if let Some(broken) = broken {
             incoming.break_off(broken);
         }
-        let rest = self.rest.take().map(|rest| (rest, &mut self.upstream));
+        // What was meant for a tunnel does not follow if the upstream declines it.
+        let request = &self.client.request;
+        let declines = request.is_tunnel() && !request.is_tunneled_by(reply.status);
+        let rest = self.rest.take().filter(|_| !declines).map(|rest| (rest, &mut self.upstream));
         let playback = Playback::new(contexts, &self.client, Which::Response, map, end);
         let played = playback.play(&reply.metadata, (!end).then_some(incoming), rest);
         let (map, is_paused) = contexts.with_side(Which::Response, |side| (side.take_headers(), !side.gone));
