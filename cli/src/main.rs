@@ -14,6 +14,7 @@ mod package;
 mod play;
 mod run;
 mod script;
+mod serve;
 mod stats_tags;
 mod validate;
 mod view;
@@ -61,6 +62,8 @@ enum Command {
     Check(check::Arguments),
     /// Run exchanges through a module: from flags or from a script.
     Run(run::Arguments),
+    /// Serve real HTTP traffic with filters in the path, and reload them when they change.
+    Serve(serve::Arguments),
     /// Start a module with a configuration, and report whether it accepts the configuration.
     Validate(validate::Arguments),
     /// Write an OCI image of a module, and the manifests that deploy it.
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::New(arguments) => new::run(&arguments),
         Command::Check(arguments) => check::run(&arguments, json),
         Command::Run(arguments) => run::run(&arguments, json),
+        Command::Serve(arguments) => serve::run(&arguments, json),
         Command::Validate(arguments) => validate::run(&arguments, json),
         Command::Package(arguments) => package::run(&arguments, json),
         Command::Envoy(arguments) => envoy::run(&arguments),

@@ -24,6 +24,8 @@ pub(crate) enum Endpoint {
     Absent,
     /// A host that refuses connections.
     Refusing,
+    /// A server that the caller of a live filter calls.
+    Live,
 }
 
 impl fmt::Debug for Endpoint {
@@ -34,6 +36,7 @@ impl fmt::Debug for Endpoint {
             Self::GrpcStream(_) => "GrpcStream",
             Self::Absent => "Absent",
             Self::Refusing => "Refusing",
+            Self::Live => "Live",
         })
     }
 }

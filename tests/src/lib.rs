@@ -78,6 +78,7 @@
 //! # }
 //! ```
 
+mod action;
 mod backend;
 mod base64;
 mod cluster;
@@ -96,6 +97,7 @@ mod guest;
 pub mod handles;
 mod host;
 mod ignored;
+mod live;
 mod message;
 #[cfg(feature = "wasmtime")]
 mod metered;
@@ -109,6 +111,7 @@ mod tcp;
 mod trace;
 mod usage;
 
+pub use action::{Action, Call, CallEnd, Direction, Part};
 pub use backend::ConfigureError;
 pub use connection::Connection;
 pub use engine::{Engine, Trap};
@@ -119,6 +122,7 @@ pub use foreign::ForeignReply;
 pub use grpc::GrpcStreamReply;
 pub use guest::{BuildError, build_guest};
 pub use host::{ConnectionBuilder, Host, RequestBuilder};
+pub use live::{LiveFilter, LivePlugin, LiveProcess};
 pub use message::{Body, Fields, Protocol, Received, Reply, Request};
 #[cfg(feature = "wasmtime")]
 pub use metered::Metered;
@@ -130,7 +134,7 @@ pub use record::{Event, LogLine, Record, VmRole};
 pub use run::Subject;
 pub use spent::Spent;
 pub use tcp::{ConnectionRecord, DirectionState, ReceivedBytes, StepOutcome};
-pub use trace::{Colour, changes};
+pub use trace::{Colour, changes, event_line};
 pub use usage::Usage;
 
 /// What the test attribute and the benchmarks of this repository name. Not part of the public API.

@@ -45,7 +45,7 @@ impl Colour {
 pub(crate) fn render(record: &Record, colour: Colour) -> String {
     let mut text = String::new();
     for event in &record.events {
-        text.push_str(&render_event(event, colour));
+        text.push_str(&event_line(event, colour));
     }
     for stream in &record.waiting {
         let (first, rest) = stream.split_once('\n').unwrap_or((stream, ""));
@@ -64,7 +64,7 @@ pub(crate) fn render(record: &Record, colour: Colour) -> String {
 
 /// The whole connection: what the module did, then what each step led to.
 pub(crate) fn render_connection(record: &ConnectionRecord, colour: Colour) -> String {
-    let mut text: String = record.events.iter().map(|event| render_event(event, colour)).collect();
+    let mut text: String = record.events.iter().map(|event| event_line(event, colour)).collect();
     let mut before = (DirectionState::Open, DirectionState::Open);
     for moment in &record.steps {
         let _ = writeln!(text, "{}", colour.paint(BOLD, &moment.title));
@@ -91,8 +91,8 @@ fn heard(text: &mut String, who: &str, heard: &ReceivedBytes, before: DirectionS
     heard.end
 }
 
-/// One event on a line of its own.
-fn render_event(event: &Event, colour: Colour) -> String {
+/// Formats an event as a line of its own, as traces show it.
+pub fn event_line(event: &Event, colour: Colour) -> String {
     match event {
         Event::Callback { name, arguments } => {
             let arguments: Vec<String> = arguments.iter().map(u64::to_string).collect();

@@ -68,7 +68,7 @@ fn dependencies_of_the_sdk_point_one_way() {
 }
 
 /// The folders and files of the mock host from the bottom up.
-const HOST_LAYERS: [&str; 27] = [
+const HOST_LAYERS: [&str; 29] = [
     "base64",
     "grpc",
     "not_played",
@@ -80,6 +80,7 @@ const HOST_LAYERS: [&str; 27] = [
     "message",
     "record",
     "filter_error",
+    "action",
     "foreign",
     "fixture",
     "tcp",
@@ -88,6 +89,7 @@ const HOST_LAYERS: [&str; 27] = [
     "trace",
     "embedded",
     "handles",
+    "live",
     "envoy",
     "connection",
     "outcome",

@@ -4,6 +4,7 @@ use super::callouts::{Callout, End, REFUSED, RESET, Response, TIMED_OUT, own};
 use super::fields::{Kind, Map};
 use super::functions::Functions;
 use super::wire;
+use crate::action::Call;
 use crate::cluster::Endpoint;
 use crate::message::{Answer, Protocol, Received, Reply};
 use std::time::Duration;
@@ -12,8 +13,22 @@ use std::time::Duration;
 /// a server runs, because it is a part of a test.
 pub(super) fn ask_servers(functions: &Functions) {
     loop {
-        let (answer, request) = match functions.state().callouts.unanswered() {
+        let mut state = functions.state();
+        let (answer, request) = match state.callouts.unanswered() {
             None => return,
+            Some(callout) if matches!(callout.endpoint, Endpoint::Live) => {
+                let due = callout.timeout.map_or(Duration::MAX, |timeout| callout.made + timeout);
+                callout.end = Some((due, End::Response(own(504, TIMED_OUT))));
+                let call = Call {
+                    token: callout.token,
+                    cluster: callout.cluster.clone(),
+                    headers: callout.request.headers.clone(),
+                    body: callout.request.body.clone(),
+                    timeout: callout.timeout,
+                };
+                state.callouts.live.push(call);
+                continue;
+            }
             Some(Callout { endpoint: Endpoint::Server(answer) | Endpoint::Grpc(answer), request, .. }) => {
                 (Answer::clone(answer), request.clone())
             }
@@ -22,6 +37,7 @@ pub(super) fn ask_servers(functions: &Functions) {
                 continue;
             }
         };
+        drop(state);
         let reply = answer(&request);
         if let Some(callout) = functions.state().callouts.unanswered() {
             callout.end = Some(end(callout.made, callout.timeout, &request, &reply));

@@ -2,6 +2,7 @@
 
 use super::fields::{Kind, Map};
 use super::pending::PendingCall;
+use crate::action::Call;
 use crate::cluster::Endpoint;
 use crate::message::Received;
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub(crate) struct Callouts {
     pub(crate) status: (u32, Vec<u8>),
     /// What each cluster has received, with the token of the call.
     pub(super) received: Noted,
+    /// Callouts that a server is to make.
+    pub(super) live: Vec<Call>,
 }
 
 /// What each cluster has received, with the token of the call.
@@ -92,6 +95,18 @@ impl Callouts {
         match calls.iter_mut().find(|(noted, _)| *noted == token) {
             Some((_, before)) => *before = request,
             None => calls.push((token, request)),
+        }
+    }
+
+    /// Takes the callouts that a server is to make.
+    pub(super) fn take_live(&mut self) -> Vec<Call> {
+        std::mem::take(&mut self.live)
+    }
+
+    /// A callout that a server made has ended.
+    pub(super) fn end_live(&mut self, token: u32, at: Duration, end: End) {
+        if let Some(callout) = self.pending.iter_mut().find(|callout| callout.token == token) {
+            callout.end = Some((at, end));
         }
     }
 

@@ -23,6 +23,7 @@ mod grpc_service;
 mod happening;
 mod http;
 mod info;
+mod live;
 mod machine;
 mod metadata;
 mod metric;
@@ -48,6 +49,8 @@ mod waiting;
 mod wasi;
 mod wire;
 
+pub(crate) use live::LiveVm;
+pub(crate) use process::Process;
 pub(crate) use vm::{Guest, Verdict, judge};
 
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
@@ -60,7 +63,6 @@ use callouts::Noted;
 use functions::Functions;
 use http::{Contexts, Exchange};
 use machine::Machine;
-use process::Process;
 use state::{Fault, State};
 use std::sync::Arc;
 use std::time::Duration;

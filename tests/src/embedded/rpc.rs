@@ -63,7 +63,7 @@ fn start(state: &mut State, address: &Address<'_>, call: Option<(&[u8], u32)>) -
     };
     let failure = match endpoint {
         None => Some(Failure::NoCluster),
-        Some(Endpoint::Absent) => Some(Failure::NoHost),
+        Some(Endpoint::Absent | Endpoint::Live) => Some(Failure::NoHost),
         Some(_) => None,
     };
     if let Some(failure) = failure {

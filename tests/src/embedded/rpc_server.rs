@@ -53,7 +53,7 @@ fn is_idle(rpc: &Rpc) -> bool {
             Endpoint::GrpcStream(_) => {
                 rpc.server == Progress::Opened && rpc.unanswered.is_empty() && !rpc.request.complete
             }
-            Endpoint::Refusing => false,
+            Endpoint::Refusing | Endpoint::Live => false,
             _ => !rpc.request.complete,
         }
 }
@@ -86,7 +86,7 @@ fn begin(rpc: &mut Rpc, now: Duration) -> Option<Work> {
                 tell(rpc, now, happening::status(0, "").into());
             }
         }
-        Endpoint::Refusing | Endpoint::Absent => {
+        Endpoint::Refusing | Endpoint::Absent | Endpoint::Live => {
             rpc.server = Progress::Done;
             tell(rpc, now, Failure::Refused.happenings());
         }

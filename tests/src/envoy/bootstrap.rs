@@ -150,7 +150,7 @@ fn called(cluster: &Cluster, server: Option<SocketAddr>) -> Value {
             server.map(|server| address(&server.ip().to_string(), server.port()))
         }
         Endpoint::Refusing => Some(address("127.0.0.1", CLOSED)),
-        Endpoint::Absent => None,
+        Endpoint::Absent | Endpoint::Live => None,
     };
     let grpc = matches!(cluster.endpoint, Endpoint::Grpc(_) | Endpoint::GrpcStream(_));
     let protocol = if grpc {

@@ -350,7 +350,7 @@ pub(super) fn servers(clusters: &[Cluster]) -> io::Result<BTreeMap<String, Upstr
         match &cluster.endpoint {
             Endpoint::Server(answer) | Endpoint::Grpc(answer) => server.expect(answer),
             Endpoint::GrpcStream(turns) => server.converse(turns),
-            Endpoint::Absent | Endpoint::Refusing => continue,
+            Endpoint::Absent | Endpoint::Refusing | Endpoint::Live => continue,
         }
         servers.insert(cluster.name.clone(), server);
     }

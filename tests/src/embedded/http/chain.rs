@@ -135,6 +135,11 @@ impl Chain {
         Ok(resumed)
     }
 
+    /// The bytes that the host buffers.
+    pub(super) fn buffered(&self) -> usize {
+        self.stages.iter().map(|stage| stage.buffer.len()).sum()
+    }
+
     /// Whether no filter pauses the message.
     pub(super) fn is_free(&self) -> bool {
         self.stages.iter().all(|stage| stage.paused == Paused::Nothing)
@@ -153,6 +158,17 @@ impl Chain {
         complete: bool,
         body: impl FnOnce(&mut Contexts<'a>) -> T,
     ) -> T {
+        let (shown, phase) = self.expose(contexts, complete);
+        contexts.set_phase(phase);
+        let result = body(contexts);
+        contexts.set_phase(Phase::Idle);
+        self.conceal(contexts, shown);
+        result
+    }
+
+    /// Makes what is buffered for a filter available to it until [`conceal`](Self::conceal).
+    /// Returns which filter's it is, and the phase of the stream meanwhile.
+    pub(super) fn expose(&mut self, contexts: &Contexts<'_>, complete: bool) -> (Option<usize>, Phase) {
         let available = |stage: &Stage| stage.paused == Paused::Part && stage.data && (stage.is_readable || complete);
         let mut buffers = (0..self.stages.len()).filter(|index| self.stages.get(*index).is_some_and(available));
         let shown = buffers.next();
@@ -166,13 +182,14 @@ impl Chain {
         }
         let pauses_end = |stage: &Stage| stage.paused == Paused::Part && stage.data && stage.has_end;
         let ending = complete && !self.has_trailers && self.stages.iter().any(pauses_end);
-        contexts.set_phase(if ending { body_phase(self.which, true) } else { Phase::Idle });
-        let result = body(contexts);
-        contexts.set_phase(Phase::Idle);
+        (shown, if ending { body_phase(self.which, true) } else { Phase::Idle })
+    }
+
+    /// Takes back what [`expose`](Self::expose) made available.
+    pub(super) fn conceal(&mut self, contexts: &Contexts<'_>, shown: Option<usize>) {
         if let Some(index) = shown {
             self.take_body(contexts, index);
         }
-        result
     }
 
     fn stage(&mut self, index: usize) -> Option<&mut Stage> {

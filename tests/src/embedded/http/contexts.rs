@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Why a message is not forwarded any further.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(in crate::embedded) enum Ended {
     /// The module made a local reply, or Envoy does.
     Reply(LocalReply),
     /// The module closed the stream.
@@ -34,6 +34,11 @@ impl<'a> Contexts<'a> {
         Self { vm, functions }
     }
 
+    /// Whether the VM has failed.
+    pub(in crate::embedded) const fn failed(&self) -> bool {
+        self.vm.failed()
+    }
+
     /// Starts to play a stream, if there is one.
     pub(super) fn begin(&mut self, stream: Option<Stream>, protocol: Protocol) {
         let started = self.functions.proxy_get_current_time_nanoseconds().unwrap_or_default();
@@ -42,7 +47,7 @@ impl<'a> Contexts<'a> {
     }
 
     /// Forgets the stream, which has ended.
-    pub(super) fn end(&mut self) {
+    pub(in crate::embedded) fn end(&mut self) {
         self.functions.state().stream = None;
     }
 
@@ -117,7 +122,7 @@ impl<'a> Contexts<'a> {
     }
 
     /// The end of each filter: all of them log, then one after the other is deleted.
-    pub(super) fn close(&mut self) {
+    pub(in crate::embedded) fn close(&mut self) {
         let contexts = self.ids(Which::Request);
         for context in &contexts {
             // A request that did not reach the filter is logged, too.

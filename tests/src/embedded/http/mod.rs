@@ -6,9 +6,11 @@ mod codec;
 mod contexts;
 mod exchange;
 mod incoming;
+mod live;
 mod playback;
 mod upstream;
 
 pub(super) use codec::decode;
-pub(super) use contexts::Contexts;
+pub(super) use contexts::{Contexts, Ended};
 pub(super) use exchange::Exchange;
+pub(super) use live::LiveStream;

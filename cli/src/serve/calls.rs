@@ -1,0 +1,65 @@
+//! Requests to the upstream and to clusters.
+
+use super::fields;
+use super::pipe::PipeBody;
+use crate::endpoint::{Cluster, Endpoint};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use proxy_filter_host::{Call, CallEnd, Fields};
+
+/// What is sent to an upstream: the parts of a stream, or a whole body.
+pub(super) type Outgoing = Either<PipeBody, Full<Bytes>>;
+
+/// A server, and connections to it.
+pub(super) struct Server {
+    pub(super) authority: String,
+    client: Client<HttpConnector, Outgoing>,
+}
+
+impl Server {
+    fn new(endpoint: &Endpoint) -> Self {
+        let client = Client::builder(TokioExecutor::new()).http2_only(endpoint.http2).build_http();
+        Self { authority: endpoint.authority(), client }
+    }
+
+    /// Sends a request. The connection is one that is open, or a new one.
+    pub(super) async fn send(&self, request: Request<Outgoing>) -> Result<Response<Incoming>, String> {
+        self.client.request(request).await.map_err(|error| error.to_string())
+    }
+}
+
+/// The upstream and the clusters.
+pub(super) struct Callers {
+    pub(super) upstream: Server,
+    clusters: Vec<(String, Server)>,
+}
+
+impl Callers {
+    pub(super) fn new(upstream: &Endpoint, clusters: &[Cluster]) -> Self {
+        let clusters = clusters.iter().map(|cluster| (cluster.name.clone(), Server::new(&cluster.endpoint)));
+        Self { upstream: Server::new(upstream), clusters: clusters.collect() }
+    }
+
+    /// Makes a callout. `None` if there is no response.
+    pub(super) async fn call(&self, call: Call) -> Option<CallEnd> {
+        let (_, server) = self.clusters.iter().find(|(name, _)| *name == call.cluster)?;
+        let body = Either::Right(Full::new(Bytes::from(call.body)));
+        let request = fields::to_request(&call.headers, &server.authority, false, body).ok()?;
+        let called = async {
+            let (parts, body) = server.send(request).await.ok()?.into_parts();
+            let body = body.collect().await.ok()?;
+            let trailers = body.trailers().map_or_else(Fields::new, fields::of_trailers);
+            Some(CallEnd::Response(fields::of_response(&parts), body.to_bytes().to_vec(), trailers))
+        };
+        match call.timeout {
+            // The host ends the callout by itself then.
+            Some(timeout) => tokio::time::timeout(timeout, called).await.ok()?,
+            None => called.await,
+        }
+    }
+}

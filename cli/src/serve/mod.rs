@@ -1,0 +1,195 @@
+//! `serve`: a local HTTP server with filters in the path.
+
+mod calls;
+mod fields;
+mod generation;
+mod pipe;
+mod trace;
+mod worker;
+
+use crate::endpoint::{Cluster, Endpoint};
+use crate::module::{Module, ModuleArgument, PluginArguments};
+use crate::output::{Failure, Result, progress};
+use clap::Args;
+use generation::Source;
+use proxy_filter_host::{LivePlugin, LiveProcess};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::sync::{mpsc, watch};
+use trace::Trace;
+
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  proxy-filter serve guard.wasm --upstream http://127.0.0.1:8000 --config plugin.json
+  proxy-filter serve guard.wasm --cluster authz=http://127.0.0.1:9000 --trace
+  proxy-filter serve auth.wasm --then stamp.wasm:stamp.json    # a chain of two filters
+  curl http://127.0.0.1:10000/
+
+The server speaks HTTP/1 and HTTP/2 without TLS, and passes WebSocket through. Bodies stream both
+ways. When a module or a configuration file changes, new streams use the new one, and streams in
+flight finish with the old one. A module that refuses its configuration does not replace the old
+one. A VM that has trapped replies 503 for at most a second; then a new one is started.
+
+gRPC callouts fail, as those to a cluster without hosts do: try them with `proxy-filter envoy`.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    module: ModuleArgument,
+    #[command(flatten)]
+    plugin: PluginArguments,
+    /// Where requests are forwarded to.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000", value_parser = plain)]
+    upstream: Endpoint,
+    /// A cluster that the filters call; may be repeated.
+    #[arg(long, value_name = "NAME=URL", value_parser = plain_cluster)]
+    cluster: Vec<Cluster>,
+    /// The next filter of the chain, and its configuration file; may be repeated.
+    #[arg(long, value_name = "MODULE[:CONFIG]")]
+    then: Vec<String>,
+    /// The address to listen on. Port 0 is any free port.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10000")]
+    listen: SocketAddr,
+    /// Threads, each with its own VMs.
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: u16,
+    /// Let `StopIteration` in a headers callback stop the headers only.
+    #[arg(long)]
+    allow_on_headers_stop_iteration: bool,
+    /// Print every callback and host call.
+    #[arg(long)]
+    trace: bool,
+}
+
+fn plain(text: &str) -> std::result::Result<Endpoint, String> {
+    let endpoint: Endpoint = text.parse()?;
+    if endpoint.tls { Err("`serve` connects without TLS: write http:// or http2://".into()) } else { Ok(endpoint) }
+}
+
+fn plain_cluster(text: &str) -> std::result::Result<Cluster, String> {
+    let cluster: Cluster = text.parse()?;
+    plain(&cluster.endpoint.to_string()).map(|_| cluster)
+}
+
+/// A filter of the chain: its files, and what they contained when they were read.
+struct Filter {
+    module: PathBuf,
+    configuration: Option<PathBuf>,
+    plugin: LivePlugin,
+}
+
+impl Filter {
+    /// Reads the files.
+    fn read(&self) -> Result<(Arc<[u8]>, LivePlugin)> {
+        let module = Module::read(&self.module)?;
+        let mut plugin = self.plugin.clone();
+        if let Some(path) = &self.configuration {
+            let read = std::fs::read_to_string(path);
+            plugin.configuration = read.map_err(|error| Failure::work(format!("{}: {error}", path.display())))?;
+        }
+        Ok((module.bytes, plugin))
+    }
+
+    fn changed(&self) -> Vec<Option<(SystemTime, u64)>> {
+        let state =
+            |path: &Path| std::fs::metadata(path).ok().and_then(|data| Some((data.modified().ok()?, data.len())));
+        std::iter::once(self.module.as_path()).chain(self.configuration.as_deref()).map(state).collect()
+    }
+}
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Serves until the process is killed.
+pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
+    let filters = filters(arguments)?;
+    let processes: Vec<_> = filters.iter().map(|_| LiveProcess::default()).collect();
+    let read = || -> Result<Source> {
+        let filters = filters.iter().map(Filter::read).collect::<Result<_>>()?;
+        Ok(Source { filters, processes: processes.clone() })
+    };
+    let source = read()?;
+    // The canary VM: it says what is wrong before anything listens.
+    source.start(usize::from(arguments.workers)).map_err(Failure::check)?;
+    let listener =
+        TcpListener::bind(arguments.listen).map_err(|error| Failure::work(format!("{}: {error}", arguments.listen)))?;
+    let (reload, receiver) = watch::channel(Arc::new(source));
+    let mut workers = Vec::new();
+    for number in 0..usize::from(arguments.workers) {
+        let (connections, given) = mpsc::unbounded_channel();
+        let settings = worker::Settings {
+            number,
+            upstream: arguments.upstream.clone(),
+            clusters: arguments.cluster.clone(),
+            trace: Trace { everything: arguments.trace, json },
+            source: receiver.clone(),
+            connections: given,
+        };
+        std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            if let Err(why) = worker::run(settings) {
+                progress("Failed", why);
+            }
+        })?;
+        workers.push(connections);
+    }
+    progress(
+        "Serving",
+        format!("http://{} with {} in front of {}", listener.local_addr()?, names(&filters), arguments.upstream),
+    );
+    std::thread::Builder::new().name("listener".into()).spawn(move || {
+        for (connection, worker) in listener.incoming().flatten().zip(workers.iter().cycle()) {
+            let _ = worker.send(connection);
+        }
+    })?;
+    let mut before: Vec<_> = filters.iter().map(Filter::changed).collect();
+    loop {
+        std::thread::sleep(LOOK);
+        let now: Vec<_> = filters.iter().map(Filter::changed).collect();
+        if now == before || now.iter().flatten().any(Option::is_none) {
+            continue;
+        }
+        before = now;
+        let started = read().and_then(|source| {
+            source.start(usize::from(arguments.workers)).map_err(Failure::check)?;
+            Ok(source)
+        });
+        match started {
+            Ok(source) => {
+                let _ = reload.send(Arc::new(source));
+                progress("Reloaded", names(&filters));
+            }
+            Err(why) => progress("Refused", format!("{why}; the old filters stay")),
+        }
+    }
+}
+
+fn names(filters: &[Filter]) -> String {
+    let names: Vec<_> = filters.iter().map(|filter| filter.module.display().to_string()).collect();
+    names.join(", ")
+}
+
+fn filters(arguments: &Arguments) -> Result<Vec<Filter>> {
+    let plugin = LivePlugin {
+        root_id: arguments.plugin.root_id.clone(),
+        configuration: arguments.plugin.read()?.unwrap_or_default(),
+        clusters: arguments.cluster.iter().map(|cluster| cluster.name.clone()).collect(),
+        allow_on_headers_stop_iteration: arguments.allow_on_headers_stop_iteration,
+    };
+    let first = Filter {
+        module: arguments.module.load()?.path,
+        configuration: arguments.plugin.file().map(Path::to_path_buf),
+        plugin: plugin.clone(),
+    };
+    let mut filters = vec![first];
+    for next in &arguments.then {
+        let (module, configuration) =
+            next.split_once(':').map_or((next.as_str(), None), |(module, file)| (module, Some(file)));
+        filters.push(Filter {
+            module: module.into(),
+            configuration: configuration.map(PathBuf::from),
+            plugin: LivePlugin { root_id: String::new(), configuration: String::new(), ..plugin.clone() },
+        });
+    }
+    Ok(filters)
+}

@@ -1,0 +1,92 @@
+//! What the command prints while it serves: one line for each stream, and what the filters log.
+
+use super::fields;
+use crate::output::{BAD, GOOD, NAME, WARN, paint};
+use proxy_filter_host::{Colour, Event, Fields, Part, event_line};
+use serde_json::json;
+use std::time::Instant;
+
+/// How much is printed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trace {
+    /// Callbacks and host calls too.
+    pub(super) everything: bool,
+    pub(super) json: bool,
+}
+
+/// What the line of a stream says.
+pub(super) struct Line {
+    method: String,
+    path: String,
+    started: Instant,
+    status: Option<String>,
+    bytes: usize,
+    was_reset: bool,
+}
+
+impl Line {
+    pub(super) fn new(headers: &Fields) -> Self {
+        let text = |name| fields::get(headers, name).unwrap_or_default().to_owned();
+        let (method, path) = (text(":method"), text(":path"));
+        Self { method, path, started: Instant::now(), status: None, bytes: 0, was_reset: false }
+    }
+
+    /// Notes a part of the response.
+    pub(super) fn note(&mut self, part: &Part) {
+        match part {
+            Part::Headers(headers, _) => self.status = fields::get(headers, ":status").map(str::to_owned),
+            Part::Data(bytes, _) => self.bytes += bytes.len(),
+            Part::Reset => self.was_reset = true,
+            Part::Trailers(_) => {}
+        }
+    }
+}
+
+impl Trace {
+    /// Prints the line of a stream that is over.
+    pub(super) fn ended(self, line: &Line) {
+        let milliseconds = line.started.elapsed().as_secs_f64() * 1000.0;
+        if self.json {
+            println!(
+                "{}",
+                json!({
+                    "method": line.method, "path": line.path, "status": line.status, "bytes": line.bytes,
+                    "reset": line.was_reset, "milliseconds": milliseconds,
+                })
+            );
+            return;
+        }
+        let status = line.status.as_deref().unwrap_or("no response");
+        let style = match status.as_bytes().first() {
+            Some(b'1' | b'2' | b'3') => GOOD,
+            Some(b'4') => WARN,
+            _ => BAD,
+        };
+        let reset = if line.was_reset { ", reset" } else { "" };
+        anstream::println!(
+            "{} {} {} {} bytes{reset}, {milliseconds:.1} ms",
+            paint(NAME, &line.method),
+            line.path,
+            paint(style, status),
+            line.bytes
+        );
+    }
+
+    /// Prints what a module has done.
+    pub(super) fn events(self, id: Option<u64>, events: &[Event]) {
+        for event in events {
+            let wanted = self.everything || matches!(event, Event::Log(_) | Event::Trapped { .. });
+            if !wanted {
+                continue;
+            }
+            if self.json {
+                if let Event::Log(line) = event {
+                    println!("{}", json!({ "stream": id, "level": line.level.name(), "log": line.message }));
+                }
+                continue;
+            }
+            let stream = id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+            anstream::print!("{stream:>5} {}", event_line(event, Colour::Always));
+        }
+    }
+}
