@@ -224,3 +224,52 @@ impl Messages {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_begins_again_has_no_facts_of_the_one_before() {
+        let state = MessageState::new();
+        state.begin(true);
+        assert!(state.has(Facts::ENDED) && state.has(Facts::BODILESS));
+        state.note(Facts::BODY.with(Facts::LENGTH_REMOVED).with(Facts::TRAILS));
+        state.size.set(5);
+        state.begin(false);
+        assert_eq!((state.facts.get(), state.size.get()), (Facts::NONE, 0));
+    }
+
+    #[test]
+    fn forwarding_ends_every_pause_and_keeps_what_the_message_is() {
+        let lasting = Facts::ENDED.with(Facts::BODILESS).with(Facts::TRAILS).with(Facts::LENGTH_REMOVED);
+        let state = MessageState::new();
+        state.note(lasting.with(Facts::PAUSED).with(Facts::NOT_FORWARDED).with(Facts::TRAILERS_HERE));
+        state.size.set(5);
+        state.forward();
+        assert_eq!((state.facts.get(), state.size.get()), (lasting, 0));
+    }
+
+    #[test]
+    fn bytes_that_were_forwarded_are_remembered() {
+        let state = MessageState::new();
+        state.forward_bytes();
+        assert!(!state.has(Facts::BYTES_FORWARDED), "there were none");
+        state.size.set(5);
+        state.note(Facts::BODY);
+        state.forward_bytes();
+        assert!(state.has(Facts::BYTES_FORWARDED) && !state.has(Facts::PAUSED));
+        state.forward();
+        assert!(state.has(Facts::BYTES_FORWARDED));
+    }
+
+    #[test]
+    fn each_part_is_paused_by_itself() {
+        let state = MessageState::new();
+        state.pause(Facts::BODY.with(Facts::TRAILERS));
+        state.clear(Part::ResponseBody.paused());
+        assert!(!state.has(Facts::BODY) && state.has(Facts::PAUSED));
+        state.clear(Part::RequestTrailers.paused());
+        assert!(!state.has(Facts::PAUSED));
+    }
+}

@@ -556,3 +556,59 @@ pub(super) fn tunnel() -> Error {
 pub(super) fn early() -> Error {
     Error::refused(ErrorKind::WrongPhase, "there may be more of the body: await its chunks until there is none")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::shared::share;
+    use crate::http::body::{Edits, RequestBody};
+
+    const POINTS: Points = Points::FIRST.with(Points::REQUEST_BODY).with(Points::REQUEST_TRAILERS);
+
+    fn messages_of_another_stream() -> Shared<Messages> {
+        let messages = share(Messages::new());
+        messages.request.begin(false);
+        messages.request.note(Facts::ENDED.with(Facts::BODY));
+        messages.request.size.set(7);
+        messages
+    }
+
+    #[test]
+    fn a_future_reads_the_state_that_callbacks_write() {
+        let messages = share(Messages::new());
+        let stage = Stage::new(POINTS, messages);
+        stage.arrive_headers(Point::RequestHeaders);
+        assert!(stage.poll_whole(Point::RequestBody, 10).is_pending());
+        messages.request.size.set(7);
+        stage.arrive_body(Point::RequestBody);
+        assert!(stage.poll_whole(Point::RequestBody, 10).is_pending());
+        messages.request.note(Facts::ENDED);
+        assert!(matches!(stage.poll_whole(Point::RequestBody, 10), Poll::Ready(Ok(7))));
+        assert!(matches!(stage.poll_whole(Point::RequestBody, 6), Poll::Ready(Err(_))));
+        messages.request.forward_bytes();
+        let error = stage.poll_whole(Point::RequestBody, 10);
+        assert!(matches!(error, Poll::Ready(Err(error)) if error.kind() == ErrorKind::WrongPhase));
+    }
+
+    #[test]
+    fn an_exchange_that_outlives_its_stream_does_not_reach_the_next_one() {
+        let messages = messages_of_another_stream();
+        let stage = Stage::new(POINTS, messages);
+        stage.arrive_headers(Point::RequestHeaders);
+        stage.arrive_body(Point::RequestBody);
+        assert!(matches!(stage.poll_piece(Point::RequestBody), Poll::Ready(Ok(Some((0, 7))))));
+        stage.end();
+        let wrong = |result: Poll<Result<()>>| {
+            assert!(matches!(result, Poll::Ready(Err(error)) if error.kind() == ErrorKind::WrongPhase));
+        };
+        wrong(stage.poll_whole(Point::RequestBody, 10).map_ok(drop));
+        wrong(stage.poll_piece(Point::RequestBody).map_ok(drop));
+        wrong(stage.poll_trailers(Point::RequestTrailers).map_ok(drop));
+        wrong(stage.reach(Point::RequestHeaders));
+        wrong(Poll::Ready(stage.is_at_end(Point::RequestBody).map(drop)));
+        stage.note_length(Point::RequestHeaders, ContentLength::Removed);
+        stage.note_end(Point::RequestBody, &RequestBody::new(3, Edits::Any), true);
+        assert!(!messages.request.has(Facts::LENGTH_REMOVED));
+        assert_eq!(messages.request.size.get(), 7);
+    }
+}
