@@ -115,7 +115,8 @@ impl Reader<'_> {
         matches!(rest, [dot, method, ..] if is_punct(dot, '.') && self.methods.iter().any(|name| is(method, name)))
     }
 
-    /// Remembers the variables of `pattern: Type = value`, up to `;` or a block.
+    /// Remembers the variables of `pattern: Type = value`, up to `;` or a block. Other values
+    /// remove them: they may be futures that the macro cannot see into.
     fn bind(&mut self, rest: &[TokenTree]) {
         let Some(middle) = outside_generics(rest, '=') else { return };
         let (pattern, value) = rest.split_at(middle);
@@ -135,6 +136,18 @@ impl Reader<'_> {
         // rustc checks the annotation.
         if is_future(annotation) || self.is_source(value.get(..end).unwrap_or_default()) {
             self.remember(pattern);
+        } else {
+            self.remove(pattern);
+        }
+    }
+
+    fn remove(&mut self, pattern: &[TokenTree]) {
+        for token in pattern {
+            match token {
+                TokenTree::Ident(name) => self.seen.retain(|seen| *seen != name.to_string()),
+                TokenTree::Group(group) => self.remove(&Cursor::inside(group).rest()),
+                _ => {}
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 use proxy_filter_host::{Host, Reply};
 
 /// Where the awaits were moved to.
-const PLACES: [&str; 7] = ["function", "module", "method", "extension", "closure", "macro", "generic"];
+const PLACES: [&str; 8] = ["function", "module", "method", "extension", "closure", "macro", "shadowed", "generic"];
 
 #[proxy_filter_host::test(guest = "moved")]
 fn a_part_can_be_awaited_in_any_function(mut host: Host) {

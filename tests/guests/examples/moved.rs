@@ -122,6 +122,12 @@ filters! {
         call(what).await
     }
     hidden "macro" |exchange, what| { awaited!(parts::see(&mut exchange)) } { awaited!(parts::call(&what)) }
+    shadowed "shadowed" |exchange, what| { parts::see(&mut exchange).await } {
+        let pending: Timer = Timer::after(std::time::Duration::from_millis(1));
+        pending.await?;
+        let pending = parts::call(&what);
+        pending.await
+    }
     generic_function "generic" |exchange, what| { generic(parts::see(&mut exchange)).await } {
         generic(parts::call(&what)).await
     }
@@ -138,5 +144,6 @@ proxy_filter::module!(
     extension::Extension,
     closure::Closure,
     hidden::Hidden,
+    shadowed::Shadowed,
     generic_function::GenericFunction
 );
