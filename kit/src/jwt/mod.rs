@@ -29,11 +29,13 @@
 mod cache;
 mod claims;
 mod key;
+mod remote;
 mod token;
 
 pub use cache::TokenCache;
 pub use claims::{ClaimError, Claims, Rules};
 pub use key::{Algorithm, Jwks, JwksError, Key};
+pub use remote::{RemoteError, RemoteJwks};
 pub use token::{Header, TokenError, Verified};
 
 use base64ct::{Base64UrlUnpadded, Encoding};

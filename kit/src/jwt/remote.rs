@@ -1,0 +1,298 @@
+//! Key sets of an issuer, fetched and refreshed.
+
+use super::{Jwks, TokenError, Verified};
+use crate::single_flight::SingleFlight;
+use core::cell::RefCell;
+use core::fmt;
+use core::time::Duration;
+use std::rc::Rc;
+
+/// The reason why a token is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RemoteError {
+    /// The token is refused.
+    Token(TokenError),
+    /// There are no keys, because the issuer cannot be reached or sends none. Reply with 503.
+    NoKeys(String),
+}
+
+impl fmt::Display for RemoteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(why) => why.fmt(f),
+            Self::NoKeys(why) => write!(f, "the keys of the issuer are missing: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for RemoteError {}
+
+/// The keys of an issuer: fetched when a token needs them, refreshed, and shared by all streams.
+///
+/// - Streams that need the keys at the same time share one call.
+/// - Keys are fetched again after ten minutes. If that fails, the old ones are used for a day.
+/// - A token that names an unknown key causes a call, at most once in 30 seconds: a new key is
+///   used at once, and clients cannot cause many calls with invented names.
+/// - A failed call is repeated at most once a second.
+///
+/// The closure `fetch` returns the body of the issuer's response.
+///
+/// ```
+/// use proxy_filter_kit::jwt::{RemoteError, RemoteJwks, Verified};
+/// use std::time::Duration;
+///
+/// # async fn get(_: &str) -> Result<Vec<u8>, String> { Ok(vec![]) }
+/// async fn verify(keys: &RemoteJwks, token: &[u8], now: Duration) -> Result<Verified, RemoteError> {
+///     keys.verify(token, now, async || get("/jwks.json").await).await
+/// }
+/// ```
+pub struct RemoteJwks {
+    state: RefCell<State>,
+    flights: SingleFlight<(), Result<Rc<Jwks>, String>>,
+    refresh_after: Duration,
+    keep: Duration,
+    unknown_key_pause: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    keys: Option<(Rc<Jwks>, Duration)>,
+    /// The time of the last call, and the fault if it failed.
+    tried: Option<(Duration, Option<String>)>,
+}
+
+/// The minimum time between a failed call and the next one.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
+impl fmt::Debug for RemoteJwks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteJwks").field("refresh_after", &self.refresh_after).finish_non_exhaustive()
+    }
+}
+
+impl Default for RemoteJwks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl RemoteJwks {
+    /// Begins without keys.
+    pub fn new() -> Self {
+        Self {
+            state: RefCell::default(),
+            flights: SingleFlight::new(),
+            refresh_after: Duration::from_secs(600),
+            keep: Duration::from_secs(24 * 3600),
+            unknown_key_pause: Duration::from_secs(30),
+        }
+    }
+
+    /// Sets the time after which the keys are fetched again, and the time for which old keys are
+    /// used if that fails.
+    #[must_use]
+    pub const fn ages(mut self, refresh_after: Duration, keep: Duration) -> Self {
+        (self.refresh_after, self.keep) = (refresh_after, keep);
+        self
+    }
+
+    /// Sets the minimum time between calls for tokens with unknown keys.
+    #[must_use]
+    pub const fn unknown_key_pause(mut self, pause: Duration) -> Self {
+        self.unknown_key_pause = pause;
+        self
+    }
+
+    /// Verifies the signature of a token, at a time since 1970. Fetches the keys first if they are
+    /// missing or old, or if the token names an unknown one.
+    ///
+    /// # Errors
+    /// Fails if the token is refused, or if there are no keys.
+    pub async fn verify<E: fmt::Display>(
+        &self,
+        token: &[u8],
+        now: Duration,
+        fetch: impl AsyncFn() -> Result<Vec<u8>, E>,
+    ) -> Result<Verified, RemoteError> {
+        let keys = match self.stored(now, self.refresh_after) {
+            Some(keys) => keys,
+            None => self.refreshed(now, FAILURE_PAUSE, &fetch).await.map_err(RemoteError::NoKeys)?,
+        };
+        match keys.verify(token) {
+            Err(TokenError::UnknownKey) => {
+                let newer = self.refreshed(now, self.unknown_key_pause, &fetch).await;
+                newer.map_err(RemoteError::NoKeys)?.verify(token).map_err(RemoteError::Token)
+            }
+            result => result.map_err(RemoteError::Token),
+        }
+    }
+
+    /// Returns the stored keys, unless they are older than an age. If the clock was set back, they
+    /// are new.
+    fn stored(&self, now: Duration, age: Duration) -> Option<Rc<Jwks>> {
+        let state = self.state.borrow();
+        let (keys, fetched) = state.keys.as_ref()?;
+        (now.saturating_sub(*fetched) < age).then(|| Rc::clone(keys))
+    }
+
+    /// Fetches the keys, unless the last call was a short time ago. Returns the old keys if that
+    /// fails.
+    async fn refreshed<E: fmt::Display>(
+        &self,
+        now: Duration,
+        pause: Duration,
+        fetch: &impl AsyncFn() -> Result<Vec<u8>, E>,
+    ) -> Result<Rc<Jwks>, String> {
+        let recent = self.state.borrow().tried.as_ref().and_then(|(tried, failed)| {
+            let pause = if failed.is_some() { FAILURE_PAUSE.min(pause) } else { pause };
+            (*tried <= now && now.saturating_sub(*tried) < pause).then(|| failed.clone())
+        });
+        let failed = match recent {
+            Some(failed) => failed.unwrap_or_else(|| "they were fetched a short time ago".to_owned()),
+            None => match self.flights.run((), async || self.fetch(now, fetch).await).await {
+                Ok(keys) => return Ok(keys),
+                Err(failed) => failed,
+            },
+        };
+        self.stored(now, self.keep).ok_or(failed)
+    }
+
+    async fn fetch<E: fmt::Display>(
+        &self,
+        now: Duration,
+        fetch: &impl AsyncFn() -> Result<Vec<u8>, E>,
+    ) -> Result<Rc<Jwks>, String> {
+        let keys = match fetch().await {
+            Ok(body) => Jwks::parse(&body).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let keys = keys.and_then(|keys| {
+            if keys.is_empty() { Err("the set has no usable key".to_owned()) } else { Ok(Rc::new(keys)) }
+        });
+        let mut state = self.state.borrow_mut();
+        state.tried = Some((now, keys.as_ref().err().cloned()));
+        if let Ok(keys) = &keys {
+            state.keys = Some((Rc::clone(keys), now));
+        }
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::vectors::{PAYLOAD, VECTORS};
+    use super::*;
+    use crate::tests::block_on;
+    use core::cell::Cell;
+    use core::future::poll_fn;
+    use core::pin::pin;
+    use core::task::{Context, Poll, Waker};
+    use std::future::Future;
+
+    /// The token of RFC 7515, appendix A.3, and the set with its key.
+    fn token() -> String {
+        let (_, header, signature) = VECTORS[2];
+        format!("{header}.{PAYLOAD}.{signature}")
+    }
+
+    fn set() -> Vec<u8> {
+        format!("{{\"keys\":[{}]}}", VECTORS[2].0).into_bytes()
+    }
+
+    /// A token that names a key that is in no set.
+    const UNKNOWN: &[u8] = b"eyJhbGciOiJFUzI1NiIsImtpZCI6IngifQ.e30.AAAA";
+
+    struct Issuer {
+        calls: Cell<u32>,
+        answer: RefCell<Result<Vec<u8>, &'static str>>,
+    }
+
+    impl Issuer {
+        fn new() -> Self {
+            Self { calls: Cell::new(0), answer: RefCell::new(Ok(set())) }
+        }
+
+        fn verify(&self, keys: &RemoteJwks, token: &[u8], seconds: u64) -> Result<(), RemoteError> {
+            let now = Duration::from_secs(seconds);
+            let fetch = async || {
+                self.calls.set(self.calls.get() + 1);
+                self.answer.borrow().clone()
+            };
+            block_on(keys.verify(token, now, fetch)).map(drop)
+        }
+    }
+
+    #[test]
+    fn keys_are_fetched_once_and_again_when_they_are_old() {
+        let (issuer, keys) = (Issuer::new(), RemoteJwks::new());
+        for (time, calls) in [(1000, 1), (1001, 1), (1599, 1), (1600, 2), (900, 2), (2200, 3)] {
+            assert_eq!(issuer.verify(&keys, token().as_bytes(), time), Ok(()));
+            assert_eq!(issuer.calls.get(), calls, "{time}");
+        }
+    }
+
+    #[test]
+    fn old_keys_are_used_while_the_issuer_fails_and_calls_are_limited() {
+        let (issuer, keys) = (Issuer::new(), RemoteJwks::new());
+        assert_eq!(issuer.verify(&keys, token().as_bytes(), 1000), Ok(()));
+        for answer in [Err("down"), Ok(b"[]".to_vec()), Ok(br#"{"keys":[]}"#.to_vec())] {
+            *issuer.answer.borrow_mut() = answer;
+            issuer.calls.set(0);
+            for _ in 0..10 {
+                assert_eq!(issuer.verify(&keys, token().as_bytes(), 2000), Ok(()));
+            }
+            assert_eq!(issuer.calls.replace(0), 1, "one call in a second");
+            let late = issuer.verify(&keys, token().as_bytes(), 1000 + 24 * 3600);
+            assert!(matches!(late, Err(RemoteError::NoKeys(_))), "{late:?}");
+            // The clock is set back for the next answer.
+            keys.state.borrow_mut().tried = None;
+        }
+    }
+
+    #[test]
+    fn a_failure_is_reported_and_the_next_success_is_used() {
+        let (issuer, keys) = (Issuer::new(), RemoteJwks::new());
+        *issuer.answer.borrow_mut() = Err("down");
+        let down = Err(RemoteError::NoKeys("down".to_owned()));
+        assert_eq!(issuer.verify(&keys, token().as_bytes(), 1000), down);
+        *issuer.answer.borrow_mut() = Ok(set());
+        assert_eq!(issuer.verify(&keys, token().as_bytes(), 1000), down, "less than a second later");
+        assert_eq!(issuer.verify(&keys, token().as_bytes(), 1001), Ok(()));
+        assert_eq!(issuer.calls.get(), 2);
+    }
+
+    #[test]
+    fn invented_key_names_cause_few_calls_and_new_keys_are_found() {
+        let (issuer, keys) = (Issuer::new(), RemoteJwks::new());
+        let unknown = Err(RemoteError::Token(TokenError::UnknownKey));
+        for time in 1000..1090 {
+            assert_eq!(issuer.verify(&keys, UNKNOWN, time), unknown);
+        }
+        assert!(issuer.calls.get() <= 4, "{}", issuer.calls.get());
+        // The issuer publishes a key of that name.
+        *issuer.answer.borrow_mut() =
+            Ok(format!("{{\"keys\":[{}]}}", VECTORS[2].0.replace("{\"kty", "{\"kid\":\"x\",\"kty")).into_bytes());
+        assert_eq!(issuer.verify(&keys, UNKNOWN, 1200), Err(RemoteError::Token(TokenError::Signature)));
+    }
+
+    #[test]
+    fn streams_at_the_same_time_share_one_call() {
+        let (keys, calls, is_ready) = (RemoteJwks::new(), Cell::new(0), Cell::new(false));
+        let fetch = async || {
+            calls.set(calls.get() + 1);
+            poll_fn(|_| if is_ready.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+            Ok::<_, String>(set())
+        };
+        let text = token();
+        let now = Duration::from_secs(1000);
+        let mut one = pin!(keys.verify(text.as_bytes(), now, fetch));
+        let mut two = pin!(keys.verify(text.as_bytes(), now, fetch));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(one.as_mut().poll(&mut context).is_pending() && two.as_mut().poll(&mut context).is_pending());
+        is_ready.set(true);
+        assert!(matches!(one.as_mut().poll(&mut context), Poll::Ready(Ok(_))));
+        assert!(matches!(two.as_mut().poll(&mut context), Poll::Ready(Ok(_))));
+        assert_eq!(calls.get(), 1);
+    }
+}
