@@ -154,8 +154,8 @@ impl TraceContext {
 ///
 /// let mut state = TraceState::parse(b"rojo=00f067aa0ba902b7,congo=t61rcWkgMzE").unwrap();
 /// assert_eq!(state.get("congo"), Some("t61rcWkgMzE"));
-/// assert!(state.set("congo", "ucfJifl5GOE"));
-/// assert_eq!(state.to_value(), "congo=ucfJifl5GOE,rojo=00f067aa0ba902b7");
+/// assert!(state.set("congo", "ucfJifl5Kpe"));
+/// assert_eq!(state.to_value(), "congo=ucfJifl5Kpe,rojo=00f067aa0ba902b7");
 /// ```
 ///
 /// Source: W3C Trace Context, section 3.3.

@@ -74,7 +74,7 @@ impl Context for ApiKeys {
                 Ok(FilterHeadersStatus::Continue)
             }
             Taken::Denied { retry_after } => {
-                let seconds = retry_after.as_secs().saturating_add(1).to_string();
+                let seconds = retry_after.as_millis().div_ceil(1000).to_string();
                 request.reply(refusal(429, "the limit of the key is reached").header("retry-after", seconds))
             }
         }

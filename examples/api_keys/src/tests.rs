@@ -63,7 +63,7 @@ fn the_limit_is_that_of_all_workers(mut host: Host) {
     host.workers(3);
     host.upstream(|_| Reply::new(204));
     configure(&mut host, 5);
-    let allowed = (0..30).filter(|_| status(&mut host, "other") == 204).count();
+    let allowed = (0..8).filter(|_| status(&mut host, "other") == 204).count();
     assert_eq!(allowed, 5);
 }
 

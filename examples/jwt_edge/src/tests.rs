@@ -7,7 +7,6 @@ use proxy_filter_host::{Host, Reply};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
 
 fn key(number: u8) -> SigningKey {
     SigningKey::from_slice(&[number; 32]).unwrap()
@@ -41,7 +40,6 @@ fn claims() -> Value {
 
 /// Returns the host, and the number of calls to the issuer.
 fn configure(host: &mut Host, scope: Option<&str>) -> Arc<AtomicUsize> {
-    host.clock(SystemTime::now());
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
     host.cluster("idp", move |_| {
@@ -99,7 +97,6 @@ fn other_tokens_are_refused(mut host: Host) {
 
 #[proxy_filter_host::test]
 fn without_keys_the_response_is_503(mut host: Host) {
-    host.clock(SystemTime::now());
     host.cluster("idp", |_| Reply::new(500));
     let issuer = json!({ "cluster": "idp", "path": "/jwks.json", "issuer": "https://idp.example", "audience": "api" });
     host.configure(issuer).unwrap();
