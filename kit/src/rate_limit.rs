@@ -193,6 +193,75 @@ impl SlidingWindow {
     }
 }
 
+/// An exact sliding window: at most a number of requests in any window of time, of all workers that
+/// share the state.
+///
+/// The state has the times of the requests that still count: 8 bytes each. Use it for small limits,
+/// such as five logins in a minute, and [`TokenBucket`] or [`SlidingWindow`] for large ones.
+///
+/// ```
+/// use proxy_filter_kit::rate_limit::ExactWindow;
+/// use std::time::Duration;
+///
+/// let limit = ExactWindow::new(2, Duration::from_secs(60));
+/// let at = Duration::from_secs;
+/// let one = limit.count(b"", at(600)).unwrap();
+/// let two = limit.count(&one, at(630)).unwrap();
+/// assert_eq!(limit.count(&two, at(659)), Err(at(1)));
+/// assert!(limit.count(&two, at(660)).is_ok());
+/// ```
+///
+/// With the SDK, store the state in a `SharedCell<Vec<u8>>`, and call `count` in its `update_if`.
+/// The update is repeated with the other worker's state if another worker was faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExactWindow {
+    limit: usize,
+    window: u64,
+}
+
+impl ExactWindow {
+    /// The maximum limit: a state has at most 8 KiB.
+    pub const MAX_LIMIT: u32 = 1024;
+
+    /// Creates a limit of this number in any window. A number above
+    /// [`MAX_LIMIT`](Self::MAX_LIMIT) counts as that. A window takes at least one millisecond, and
+    /// times are counted in whole milliseconds.
+    pub fn new(limit: u32, window: Duration) -> Self {
+        let limit = usize::try_from(limit.min(Self::MAX_LIMIT)).unwrap_or(usize::MAX);
+        Self { limit, window: milliseconds(window).max(1) }
+    }
+
+    /// Counts one request, at a time since 1970. Returns the new state. An empty state has no
+    /// requests.
+    ///
+    /// If the clock was set back, later requests count as requests of now. Bytes that are no state
+    /// are ignored, and of a state with more requests, as after a change of the settings, the last
+    /// ones count.
+    ///
+    /// # Errors
+    /// Fails with the time until the next request is allowed if the limit is reached, and with
+    /// `Duration::MAX` for a limit of 0. The state does not change.
+    pub fn count(&self, state: &[u8], now: Duration) -> Result<Vec<u8>, Duration> {
+        let now = milliseconds(now);
+        let (times, _) = state.as_chunks::<8>();
+        let times = times.iter().map(|time| u64::from_le_bytes(*time).min(now));
+        let mut counted: Vec<u64> = times.filter(|time| now.saturating_sub(*time) < self.window).collect();
+        let surplus = counted.len().saturating_sub(self.limit);
+        let mut counted = counted.split_off(surplus);
+        if counted.len() >= self.limit {
+            let first = counted.first().ok_or(Duration::MAX)?;
+            let wait = self.window.saturating_sub(now.saturating_sub(*first));
+            return Err(Duration::from_millis(wait));
+        }
+        counted.push(now);
+        Ok(counted.iter().flat_map(|time| time.to_le_bytes()).collect())
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Tokens that one VM has taken from a shared bucket in advance. The shared number is updated once
 /// for each batch.
 ///
@@ -393,5 +462,74 @@ mod tests {
         assert_eq!(count(3_000, 20), 0, "the clock was set back");
         assert_eq!(count(9_000, 20), 10);
         assert_eq!(SlidingWindow::new(0, Duration::ZERO).count(Window::default(), Duration::MAX), None);
+    }
+
+    #[test]
+    fn an_exact_window_never_allows_more_in_any_window() {
+        let mut generator = Generator::new(12);
+        for limit in [1_u32, 3, 10] {
+            let window = ExactWindow::new(limit, Duration::from_secs(1));
+            let (mut state, mut allowed, mut now) = (Vec::new(), Vec::<u64>::new(), 1_000_000);
+            for _ in 0..2000 {
+                now += generator.next() % 200;
+                let recent = allowed.iter().filter(|time| now - **time < 1000).count();
+                match window.count(&state, Duration::from_millis(now)) {
+                    Ok(after) => {
+                        assert!(recent < limit as usize, "{now}");
+                        allowed.push(now);
+                        state = after;
+                    }
+                    Err(wait) => {
+                        assert_eq!(recent, limit as usize, "{now}");
+                        assert!(window.count(&state, Duration::from_millis(now) + wait).is_ok());
+                        assert!(window.count(&state, Duration::from_millis(now - 1) + wait).is_err());
+                    }
+                }
+                assert!(state.len() <= 8 * limit as usize);
+            }
+        }
+    }
+
+    #[test]
+    fn an_exact_window_is_exact_over_threads() {
+        let (state, window) = (std::sync::Mutex::new(Vec::new()), ExactWindow::new(100, Duration::from_secs(1)));
+        let count = |now| {
+            let one = || {
+                let before = state.lock().unwrap().clone();
+                let after = window.count(&before, now).ok()?;
+                // As a compare-and-swap of shared data: `None` if another thread was faster.
+                let mut stored = state.lock().unwrap();
+                Some(*stored == before).filter(|is_same| *is_same).map(|_| *stored = after)
+            };
+            (0..400).filter(|_| one().is_some()).count()
+        };
+        for (now, expected) in [(at(0), 100), (at(999), 0), (at(1000), 100)] {
+            let allowed: usize = thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| count(now))).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+            });
+            assert_eq!(allowed, expected, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn an_exact_window_accepts_any_state_and_clock() {
+        let mut generator = Generator::new(13);
+        for _ in 0..2000 {
+            let limit = u32::try_from(generator.below(5)).unwrap();
+            let length = generator.below(60);
+            let window = ExactWindow::new(limit, Duration::from_millis(generator.next() % 9));
+            match window.count(&generator.bytes(length), Duration::from_millis(generator.next() % 99)) {
+                Ok(state) => assert!(state.len() <= 8 * limit as usize),
+                Err(wait) => assert!(limit == 0 || wait <= Duration::from_millis(9)),
+            }
+        }
+        assert_eq!(ExactWindow::new(0, Duration::MAX).count(b"", Duration::MAX), Err(Duration::MAX));
+        let window = ExactWindow::new(u32::MAX, Duration::MAX);
+        let mut state = Vec::new();
+        for _ in 0..ExactWindow::MAX_LIMIT {
+            state = window.count(&state, Duration::MAX).unwrap();
+        }
+        assert!(window.count(&state, Duration::MAX).is_err());
     }
 }

@@ -5,14 +5,14 @@
 //! {"deny": ["union select", "../", "<script"], "max_body": 1048576}
 //! ```
 //!
-//! The body is scanned while it passes, and no byte of a listed text reaches the upstream. The
-//! example `waf` has named rules, rules for responses, and more encodings.
+//! The body is scanned while it passes, and no listed text reaches the upstream whole. The example
+//! `waf` has named rules, rules for responses, and more encodings.
 
 #[cfg(test)]
 mod tests;
 
 use proxy_filter::prelude::*;
-use proxy_filter_kit::edit::{Action, Editor, Found, Literals, Pattern};
+use proxy_filter_kit::edit::{Found, Literals, Pattern};
 use proxy_filter_kit::request::percent_decode;
 use serde::Deserialize;
 use std::rc::Rc;
@@ -50,27 +50,32 @@ impl Config {
         let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
         let once = percent_decode(&spaced).bytes;
         let twice = percent_decode(&once).bytes;
-        [text, &spaced, &once, &twice].iter().any(|text| matches!(self.deny.find(text, None, true), Found::Match(_)))
+        [text, &spaced, &once, &twice].iter().any(|text| self.has(text))
+    }
+
+    /// Whether a text has a listed one as it is.
+    fn has(&self, text: &[u8]) -> bool {
+        matches!(self.deny.find(text, None, true), Found::Match(_))
     }
 }
 
 /// One request.
 struct Waf {
     config: Rc<Config>,
-    body: Editor<Literals>,
+    /// The last bytes of the body so far, which may begin a listed text.
+    tail: Vec<u8>,
     length: usize,
 }
 
 impl From<&Rc<Config>> for Waf {
     fn from(config: &Rc<Config>) -> Self {
-        let body = Editor::new(config.deny.clone(), Action::Remove);
-        Self { config: Rc::clone(config), body, length: 0 }
+        Self { config: Rc::clone(config), tail: Vec::new(), length: 0 }
     }
 }
 
 #[proxy_filter::filter(config = Rc<Config>)]
 impl Context for Waf {
-    fn on_request_headers(&mut self, request: &mut RequestHeaders, end_of_stream: bool) -> Result<FilterHeadersStatus> {
+    fn on_request_headers(&mut self, request: &mut RequestHeaders, _: bool) -> Result<FilterHeadersStatus> {
         if !request.content_codings()?.is_empty() {
             // The upstream would see another body than this filter.
             return request
@@ -81,27 +86,21 @@ impl Context for Waf {
                 return request.reply(refusal());
             }
         }
-        if !end_of_stream {
-            // The editor moves bytes to later chunks.
-            request.allow_body_edits()?;
-        }
         Ok(FilterHeadersStatus::Continue)
     }
 
-    fn on_request_body(&mut self, body: &mut RequestBody, end_of_stream: bool) -> Result<FilterDataStatus> {
+    fn on_request_body(&mut self, body: &mut RequestBody, _: bool) -> Result<FilterDataStatus> {
         let chunk = body.to_bytes()?;
         self.length = self.length.saturating_add(chunk.len());
         if self.length > self.config.max_body {
             return body.reply(LocalReply::new(413).details("waf_lite_too_large").body("too large\n"));
         }
-        // The editor stores the bytes at the end of a chunk that may begin a listed text.
-        let forwarded = self.body.push(&chunk, end_of_stream);
-        if self.body.matches() > 0 {
+        self.tail.extend_from_slice(&chunk);
+        if self.config.has(&self.tail) {
             return body.reply(refusal());
         }
-        if forwarded != chunk {
-            body.replace(forwarded)?;
-        }
+        let start = self.tail.len().saturating_sub(self.config.deny.longest().saturating_sub(1));
+        self.tail.drain(..start);
         Ok(FilterDataStatus::Continue)
     }
 }
