@@ -46,6 +46,7 @@ impl StreamContext for Guard {
 #[derive(Default)]
 struct Fake {
     status: Cell<&'static str>,
+    refuses_close: Cell<bool>,
     asked: RefCell<Vec<String>>,
 }
 
@@ -80,7 +81,7 @@ impl HostFunctions for Fake {
 
     fn proxy_close_stream(&self, stream: u32) -> Result<(), Status> {
         self.note(format!("close {stream}"));
-        Ok(())
+        if self.refuses_close.get() { Err(Status::UNIMPLEMENTED) } else { Ok(()) }
     }
 
     fn proxy_get_log_level(&self) -> Result<u32, Status> {
@@ -138,6 +139,24 @@ fn a_call_that_fails_is_an_error_of_the_connection() {
     let asked = fake.asked.take();
     assert_eq!(asked.last().unwrap(), "close 2", "{asked:?}");
     assert!(asked.iter().any(|line| line.ends_with("; the connection is closed")), "{asked:?}");
+}
+
+/// A completion that denies, and a call that fails under the closed policy: the data stays paused,
+/// also when more of it arrives, if the host refuses to close the connection.
+#[test]
+fn a_denied_connection_stays_paused_if_the_host_refuses_to_close_it() {
+    for status in ["403", ""] {
+        let fake = held_for(status);
+        fake.refuses_close.set(true);
+        call("proxy_on_http_call_response", &[1, 4, 1, 0, 0]);
+        let asked = fake.asked.take();
+        assert_eq!(asked.last().unwrap(), "close 2", "{asked:?}");
+        for (size, end_of_stream) in [(5, 0), (5, 1)] {
+            assert_eq!(call("proxy_on_downstream_data", &[2, size, end_of_stream]), 1, "{status}: StopIteration");
+        }
+        let asked = fake.asked.take();
+        assert!(!asked.iter().any(|what| what.starts_with("continue")), "{status}: {asked:?}");
+    }
 }
 
 #[test]

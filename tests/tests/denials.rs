@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter::log::LogLevel;
-use proxy_filter_host::{Host, Outcome, Reply};
+use proxy_filter_host::{Host, Outcome, Reply, RequestBuilder};
 
 #[path = "../guests/examples/denials.rs"]
 mod guest;
@@ -35,7 +35,15 @@ fn start(host: &mut Host, root_id: &str) {
 }
 
 fn send(host: &mut Host, place: &str, way: &str) -> Outcome {
-    host.post(&format!("/{place}/{way}")).chunks(["data"]).trailer("x-t", "1").send()
+    request(host, place, way).send()
+}
+
+fn send_over_http2(host: &mut Host, place: &str, way: &str) -> Outcome {
+    request(host, place, way).http2().send()
+}
+
+fn request<'a>(host: &'a mut Host, place: &str, way: &str) -> RequestBuilder<'a> {
+    host.post(&format!("/{place}/{way}")).chunks(["data"]).trailer("x-t", "1")
 }
 
 /// The levels of the SDK's log lines, without those of timers.
@@ -45,6 +53,10 @@ fn levels(exchange: &Outcome) -> Vec<LogLevel> {
 
 /// Denies at every place in every form.
 fn deny_everywhere(host: &mut Host, is_function: bool) {
+    deny_everywhere_in(host, is_function, send);
+}
+
+fn deny_everywhere_in(host: &mut Host, is_function: bool, send: fn(&mut Host, &str, &str) -> Outcome) {
     for (way, status) in WAYS {
         for (place, is_forwarded) in BEFORE {
             if is_function && place == "request-trailers" {
@@ -99,6 +111,22 @@ fn a_function_denies_under_the_closed_policy(mut host: Host) {
 fn a_function_denies_under_the_open_policy(mut host: Host) {
     start(&mut host, "open-function");
     deny_everywhere(&mut host, true);
+}
+
+#[proxy_filter_host::test(guest = "denials", module = guest)]
+fn a_callback_denies_over_http2(mut host: Host) {
+    for root_id in ["closed", "open"] {
+        start(&mut host, root_id);
+        deny_everywhere_in(&mut host, false, send_over_http2);
+    }
+}
+
+#[proxy_filter_host::test(guest = "denials", module = guest)]
+fn a_function_denies_over_http2(mut host: Host) {
+    for root_id in ["function", "open-function"] {
+        start(&mut host, root_id);
+        deny_everywhere_in(&mut host, true, send_over_http2);
+    }
 }
 
 #[proxy_filter_host::test(guest = "denials", module = guest)]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::log::LogLevel;
-use proxy_filter_host::{Host, Outcome, Reply};
+use proxy_filter_host::{Host, Outcome, Reply, RequestBuilder};
 
 #[path = "../guests/examples/upgrades.rs"]
 mod guest;
@@ -185,5 +185,48 @@ fn a_declined_tunnel_has_a_whole_response(mut host: Host) {
             assert_eq!((outcome.status(), outcome.response().text()), (407, "not here".into()), "{way}: {outcome}");
             assert_eq!(outcome.messages(), [line], "{way}: {outcome}");
         }
+    }
+}
+
+/// The ways to a tunnel, for a filter that has callbacks.
+const WAYS: [fn(&mut Host) -> RequestBuilder<'_>; 3] = [
+    |host| host.get("/").upgrade("websocket"),
+    |host| host.request("CONNECT", "example.com:80"),
+    |host| host.request("CONNECT", "").authority("example.com:80").http2(),
+];
+
+fn start_callbacks(host: &mut Host) {
+    host.upgrades(&["websocket", "CONNECT"]);
+    host.upstream(|request| match request.header("upgrade") {
+        Some(_) => accepted(&["pong"]),
+        None => Reply::new(200).chunks(["pong"]),
+    });
+    host.configure("").unwrap();
+}
+
+#[proxy_filter_host::test(guest = "by_path")]
+fn callbacks_forward_both_directions_of_a_tunnel(mut host: Host) {
+    start_callbacks(&mut host);
+    for request in WAYS {
+        let outcome = request(&mut host).chunks(["ping"]).send();
+        let received = (outcome.upstream().unwrap().text(), outcome.response().text());
+        assert_eq!(received, ("ping".into(), "pong".into()), "{outcome}");
+        for callback in ["proxy_on_request_body", "proxy_on_response_body"] {
+            assert!(outcome.callbacks().contains(&callback), "{outcome}");
+        }
+    }
+}
+
+/// What a callback buffers of a tunnel over HTTP/1 is never forwarded: it has no end.
+#[proxy_filter_host::test(guest = "script")]
+fn callbacks_refuse_a_tunnel_or_withhold_its_bytes(mut host: Host) {
+    start_callbacks(&mut host);
+    for (number, request) in WAYS.into_iter().enumerate() {
+        let script = "reply 403 no; return 1";
+        let outcome = request(&mut host).header("x-request-headers", script).chunks(["ping"]).send();
+        assert_eq!((outcome.status(), outcome.upstream().is_none()), (403, true), "{outcome}");
+        let outcome = request(&mut host).header("x-response-body", "buffer 1").chunks(["ping"]).send();
+        let expected = if number == 2 { "pong" } else { "" };
+        assert_eq!(outcome.response().text(), expected, "{outcome}");
     }
 }
