@@ -114,8 +114,8 @@ fn logs(events: &[Event]) -> Vec<String> {
     lines
 }
 
-/// The events of an exchange. When the upstream closes a tunnel that began with `CONNECT`, Envoy may
-/// show an empty chunk before the end, or not: that depends on when it reads the close.
+/// The events of an exchange. When the upstream closes a tunnel that began with `CONNECT`, Envoy
+/// may show an empty chunk before the end, or not: that depends on when it reads the close.
 fn of_exchange(record: &Record, detail: Detail) -> Vec<String> {
     let mut lines = events(&record.events, detail);
     let is_connect = record.upstream.as_ref().and_then(|request| request.header(":method"));

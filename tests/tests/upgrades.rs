@@ -141,7 +141,8 @@ fn a_connect_request_is_refused_before_the_upstream_gets_it(mut host: Host) {
     }
 }
 
-/// A tunnel has no whole response: the function gets an error, not an empty body, and does not wait.
+/// A tunnel has no whole response: the function gets an error, not an empty body, and does not
+/// wait.
 #[proxy_filter_host::test(guest = "upgrades", module = guest)]
 fn a_whole_response_of_a_tunnel_is_an_error(mut host: Host) {
     start_tunnels(&mut host);

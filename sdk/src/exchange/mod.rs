@@ -326,8 +326,8 @@ impl<T> Exchange<T> {
         ///
         /// # Errors
         /// The same, and [`Tunnel`](ErrorKind::Tunnel) if the response makes the connection a
-        /// [tunnel](Self#upgrades). For a response, Envoy does not report which bytes have arrived, so the
-        /// [`Timeout`](ErrorKind::Timeout) comes after five seconds.
+        /// [tunnel](Self#upgrades). For a response, Envoy does not report which bytes have arrived,
+        /// so the [`Timeout`](ErrorKind::Timeout) comes after five seconds.
         response_headers_with_body: HeldResponse;
         /// Returns the response's whole body once it is complete, like
         /// [`request_body`](Self::request_body). The headers are sent to the client before: a later

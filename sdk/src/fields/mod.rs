@@ -1,6 +1,6 @@
 //! Values of header fields: those of one name ([`HeaderValues`]), those of a whole map ([`Pairs`]),
-//! and the media type of `content-type` ([`MediaType`]). Names and values that are checked at compile
-//! time: [`name!`] and [`value!`].
+//! and the media type of `content-type` ([`MediaType`]). Names and values that are checked at
+//! compile time: [`name!`] and [`value!`].
 
 pub(crate) mod constant;
 pub(crate) mod header_map;

@@ -92,9 +92,9 @@ impl FilterHeadersStatus {
 ///
 /// For responses, prefer to return `Continue` for each chunk, and to keep in the filter what it
 /// needs of earlier chunks. A tunnel (an upgrade that was accepted, or `CONNECT`) has no end over
-/// HTTP/1: what a callback buffers of it is never forwarded. If a filter nearer to the upstream ends the body with trailers of its
-/// own, as Envoy's decompressor always does, Envoy drops a buffered body, and the client waits
-/// until a timeout.
+/// HTTP/1: what a callback buffers of it is never forwarded. If a filter nearer to the upstream
+/// ends the body with trailers of its own, as Envoy's decompressor always does, Envoy drops a
+/// buffered body, and the client waits until a timeout.
 ///
 /// Source: ABI 0.2.1, `proxy_on_request_body`; Envoy 1.40, `FilterDataStatus`.
 #[derive(Debug)]
