@@ -244,12 +244,23 @@ const fn is_pseudo(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 6] = [b":method", b":path", b":scheme", b":authority", b":protocol", b":status"];
     let mut at = 0;
     while at < NAMES.len() {
-        if NAMES[at].eq_ignore_ascii_case(name) {
+        if is_same(NAMES[at], name) {
             return true;
         }
         at += 1;
     }
     false
+}
+
+/// Compares two names without regard to case. The method of slices is no constant function in the
+/// oldest compiler that the SDK supports.
+#[allow(clippy::indexing_slicing, reason = "the compiler evaluates it")]
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at].eq_ignore_ascii_case(&other[at]) {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
 }
 
 /// Whether a constant may be the value of a field.

@@ -53,7 +53,7 @@ fn note_gives(root: u32) {
 #[inline]
 pub(super) async fn held(stage: &Stage, headers: Point, body: Point, limit: usize) -> Result<usize> {
     stage.ask(headers)?;
-    stage.declared(body)?;
+    Stage::declared(body)?;
     let (message, reading) = (stage.message(body), stage.reading(body));
     if reading.with_headers.get() && message.has(Facts::ENDED) {
         // They were returned before.

@@ -313,7 +313,7 @@ impl Stage {
 
     /// Returns an error if the module does not export the callback of this point.
     #[inline]
-    pub(crate) fn declared(&self, point: Point) -> Result<()> {
+    pub(crate) fn declared(point: Point) -> Result<()> {
         if declared::points().has(point.bit()) { Ok(()) } else { Err(undeclared(point)) }
     }
 
@@ -326,7 +326,7 @@ impl Stage {
     /// arrive.
     #[inline]
     pub(crate) fn ask(&self, point: Point) -> Result<bool> {
-        self.declared(point)?;
+        Self::declared(point)?;
         let here = self.here.get();
         if point < self.asked.get() {
             return self.again(point).map(|()| true);
@@ -491,7 +491,7 @@ impl Stage {
     /// A body is awaited.
     #[inline]
     fn begin(&self, point: Point) -> Result<&MessageState> {
-        self.declared(point)?;
+        Self::declared(point)?;
         if point < self.asked() || self.is_early(point) {
             self.again(point)?;
         }
