@@ -6,7 +6,7 @@ use crate::play::{self, Played};
 use crate::script::{Answer, Cluster, OneOrMore, Play, Request, Script, Step};
 use crate::view;
 use clap::{Args, ValueHint};
-use proxy_filter_host::{Colour, Host, Outcome, changes};
+use proxy_filter_host::{Colour, Host, Outcome, Violation, changes};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -190,6 +190,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     let violations = host.finish();
     if json {
         let exchanges: Vec<_> = played.iter().map(view::played).collect();
+        let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();
         output::json(&json!({ "exchanges": exchanges, "violations": violations }));
     } else {
         show(&played, &violations);
@@ -210,7 +211,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
 }
 
 /// Prints exchanges for people.
-pub(crate) fn show(played: &[Played], violations: &[String]) {
+pub(crate) fn show(played: &[Played], violations: &[Violation]) {
     for (index, Played { name, exchange, plain, failures }) in played.iter().enumerate() {
         if index > 0 {
             anstream::println!();

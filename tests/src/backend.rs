@@ -8,6 +8,7 @@ use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
 use crate::usage::Usage;
+use crate::violation::Violation;
 use proxy_filter::log::LogLevel;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -207,7 +208,7 @@ pub(crate) trait Backend {
 
     /// Rules of the host that the module broke, although the host did not say so. Envoy does not
     /// know any.
-    fn violations(&self) -> Vec<String> {
+    fn violations(&self) -> Vec<Violation> {
         Vec::new()
     }
 }

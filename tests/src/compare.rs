@@ -34,7 +34,7 @@ pub(crate) enum Detail {
 }
 
 /// The differences between two transcripts; empty if there are none.
-pub(crate) fn differences(left: &Transcript, right: &Transcript, names: Names, detail: Detail) -> String {
+pub(crate) fn differences_of_all(left: &Transcript, right: &Transcript, names: Names, detail: Detail) -> String {
     let mut report = String::new();
     // Several VMs run at the same time: only what comes of it is the same.
     let detail = if left.several_vms { Detail::Messages } else { detail };
@@ -46,21 +46,7 @@ pub(crate) fn differences(left: &Transcript, right: &Transcript, names: Names, d
         let _ = writeln!(report, "{} exchanges here, {} there", left.exchanges.len(), right.exchanges.len());
     }
     for (index, (l, r)) in left.exchanges.iter().zip(&right.exchanges).enumerate() {
-        let number = index + 1;
-        compare(
-            &mut report,
-            &format!("exchange {number}, events"),
-            &of_exchange(l, detail),
-            &of_exchange(r, detail),
-            names,
-        );
-        compare(&mut report, &format!("exchange {number}, at the upstream"), &upstream(l), &upstream(r), names);
-        // What happens without a request happens in each VM of an Envoy, and its calls are counted
-        // there.
-        if [l, r].into_iter().any(has_request) {
-            compare(&mut report, &format!("exchange {number}, calls"), &calls(l), &calls(r), names);
-        }
-        compare(&mut report, &format!("exchange {number}, at the client"), &client(l), &client(r), names);
+        compare_exchanges(&mut report, &format!("exchange {}", index + 1), (l, r), detail, names);
     }
     if left.connections.len() != right.connections.len() {
         let _ = writeln!(report, "{} connections here, {} there", left.connections.len(), right.connections.len());
@@ -77,6 +63,40 @@ pub(crate) fn differences(left: &Transcript, right: &Transcript, names: Names, d
         );
     }
     report
+}
+
+/// Returns how one exchange differs in two hosts, in lines for people; empty if it does not:
+/// callbacks, host calls and log lines in order, and what upstream, clusters and client received.
+/// What depends on the time is left out. For tools: a test of [`test`](macro@crate::test) compares
+/// on its own.
+///
+/// ```
+/// use proxy_filter_host::{Host, Reply, differences};
+/// let mut host = Host::without_module();
+/// let first = host.get("/").send();
+/// host.upstream(|_| Reply::new(404));
+/// let second = host.get("/").send();
+/// assert_eq!(differences(first.record(), first.record()), "");
+/// assert!(differences(first.record(), second.record()).contains(":status: 404"));
+/// ```
+#[must_use]
+pub fn differences(first: &Record, second: &Record) -> String {
+    let mut report = String::new();
+    let names = Sides { names: Names { left: "first", right: "second" }, ignored: &[] };
+    compare_exchanges(&mut report, "the exchange", (first, second), Detail::Everything, names);
+    report
+}
+
+/// Shows how one exchange differs.
+fn compare_exchanges(report: &mut String, title: &str, (l, r): (&Record, &Record), detail: Detail, names: Sides<'_>) {
+    compare(report, &format!("{title}, events"), &of_exchange(l, detail), &of_exchange(r, detail), names);
+    compare(report, &format!("{title}, at the upstream"), &upstream(l), &upstream(r), names);
+    // What happens without a request happens in each VM of an Envoy, and its calls are counted
+    // there.
+    if [l, r].into_iter().any(has_request) {
+        compare(report, &format!("{title}, calls"), &calls(l), &calls(r), names);
+    }
+    compare(report, &format!("{title}, at the client"), &client(l), &client(r), names);
 }
 
 /// Shows what is different between two lists of lines.

@@ -110,9 +110,11 @@ mod spent;
 mod tcp;
 mod trace;
 mod usage;
+mod violation;
 
 pub use action::{Action, Call, CallEnd, Direction, Part};
 pub use backend::ConfigureError;
+pub use compare::differences;
 pub use connection::Connection;
 pub use engine::{Engine, Trap};
 pub use fault::Fault;
@@ -136,6 +138,7 @@ pub use spent::Spent;
 pub use tcp::{ConnectionRecord, DirectionState, ReceivedBytes, StepOutcome};
 pub use trace::{Colour, changes, event_line};
 pub use usage::Usage;
+pub use violation::{Rule, Violation};
 
 /// What the test attribute and the benchmarks of this repository name. Not part of the public API.
 #[doc(hidden)]

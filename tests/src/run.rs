@@ -76,7 +76,12 @@ pub fn wasm(subject: &Subject, body: fn(Host)) {
     let wasm = observe(Box::new(Embedded::new(subject.read())), body);
     if let Some(module) = subject.module {
         let native = observe(Box::new(Embedded::new(Guest::Native(module()))), body);
-        fail_on(&compare::differences(&native, &wasm, Names { left: "native", right: "wasm" }, Detail::Everything));
+        fail_on(&compare::differences_of_all(
+            &native,
+            &wasm,
+            Names { left: "native", right: "wasm" },
+            Detail::Everything,
+        ));
     }
 }
 
@@ -103,7 +108,7 @@ pub fn module_in_envoy(engine: Engine, module: &Path, body: fn(Host)) {
     // At another level than trace, Envoy's log has no callbacks.
     let silent = envoy.exchanges.iter().all(|exchange| exchange.events.iter().all(|event| event.callback().is_none()));
     let detail = if silent { Detail::Visible } else { Detail::Everything };
-    fail_on(&compare::differences(&embedded, &envoy, Names { left: "embedded", right: "envoy" }, detail));
+    fail_on(&compare::differences_of_all(&embedded, &envoy, Names { left: "embedded", right: "envoy" }, detail));
 }
 
 /// Without the feature `envoy`, such a test cannot run, and says so.

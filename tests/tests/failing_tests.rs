@@ -1,7 +1,7 @@
 //! The output of a failing test, and the host's output for tools.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{FilterError, FilterErrorKind, Host, Reply};
+use proxy_filter_host::{FilterError, FilterErrorKind, Host, Reply, Rule};
 use std::process::Command;
 
 /// The variable with which the tests below fail.
@@ -177,6 +177,7 @@ fn finish_returns_the_broken_rules_and_does_not_panic() {
     let _ = host.get("/").send();
     let violations = host.finish();
     assert_eq!(violations.len(), 1, "{violations:?}");
-    assert!(violations[0].contains("does not exist yet"), "{violations:?}");
-    assert_eq!(Host::without_module().finish(), [""; 0]);
+    assert!(violations[0].message().contains("does not exist yet"), "{violations:?}");
+    assert_eq!((violations[0].rule(), violations[0].line()), (Rule::ResumeWithoutResponse, None));
+    assert_eq!(Host::without_module().finish(), []);
 }

@@ -89,8 +89,10 @@ fn the_error_of_a_spawned_future_is_logged_and_affects_no_stream(mut host: Host)
     let outcome = host.get("/fail").send();
     assert_eq!(outcome.status(), 200, "{outcome}");
     assert_eq!(messages(&outcome), ["a filter function of context 1 failed: failed at once"], "{outcome}");
+    outcome.expect_error("failed at once");
     let after = host.advance(ms(500));
     assert_eq!(messages(&after), ["a filter function of context 1 failed: failed later"], "{after}");
+    after.expect_error("failed later");
 }
 
 #[proxy_filter_host::test(guest = "futures", module = guest, embedded)]

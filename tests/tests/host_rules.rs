@@ -1,7 +1,7 @@
 //! Violations that the embedded host reports for hand-written modules that no SDK would generate.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::Host;
+use proxy_filter_host::{Host, Rule};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Returns a module with these callbacks, in the text format.
@@ -33,7 +33,7 @@ fn violation(module: &[u8]) -> String {
     let mut host = Host::for_module(module);
     host.configure("").unwrap();
     let _ = host.post("/").body("body").send();
-    let violations = host.violations().join("\n");
+    let violations = host.violations().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     // Dropping the host fails a test whose filter broke a rule.
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(host)));
     assert_eq!(dropped.is_err(), !violations.is_empty());
@@ -82,7 +82,8 @@ fn a_host_call_in_the_start_section_is_a_violation() {
     let bytes = module(TICK, "(func $start (drop (call $tick (i32.const 1)))) (start $start)");
     let mut host = Host::for_module(&bytes);
     assert!(host.configure("").unwrap_err().to_string().contains("called from the start section"));
-    assert!(host.violations().join("\n").contains("from the module's start section"));
+    assert_eq!(host.violations()[0].rule(), Rule::StartSection);
+    assert!(host.violations()[0].message().contains("from the module's start section"));
     catch_unwind(AssertUnwindSafe(|| drop(host))).unwrap_err();
 }
 
@@ -204,4 +205,24 @@ fn an_empty_value_is_null_and_allocates_nothing() {
             (i32.const 0)))"#;
     let mut host = Host::for_module(&wat::parse_str(text).unwrap());
     assert_eq!(host.get("/").header("x-empty", "").send().status(), 200, "the module did not trap");
+}
+
+#[path = "../guests/examples/leaks.rs"]
+mod leaks;
+
+/// What the guest does: its second reply is in this line.
+const GUEST: &str = include_str!("../guests/examples/leaks.rs");
+
+#[proxy_filter_host::test(guest = "leaks", module = leaks)]
+fn a_violation_names_the_line_of_a_filter_that_runs_natively(mut host: Host) {
+    host.expect_violation("for a stream that has a local reply");
+    let exchange = host.get("/replies-twice").send();
+    assert_eq!((exchange.status(), exchange.messages()), (403, vec!["Ok(()) Ok(())"]), "{exchange}");
+    // A real Envoy reports no violations, and a module has no lines.
+    if let [violation] = host.violations().as_slice() {
+        let line = 1 + GUEST.lines().position(|line| line.contains("let second = ")).unwrap();
+        let is_native = exchange.spent().pages == 0;
+        let named = violation.line().is_some_and(|place| place.contains(&format!("leaks.rs:{line}:")));
+        assert_eq!((violation.rule(), named), (Rule::IgnoredReply, is_native), "{violation}: {}", violation.source());
+    }
 }

@@ -68,13 +68,14 @@ fn dependencies_of_the_sdk_point_one_way() {
 }
 
 /// The folders and files of the mock host from the bottom up.
-const HOST_LAYERS: [&str; 29] = [
+const HOST_LAYERS: [&str; 30] = [
     "base64",
     "grpc",
     "not_played",
     "usage",
     "spent",
     "ignored",
+    "violation",
     "guest",
     "engine",
     "message",

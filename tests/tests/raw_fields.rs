@@ -118,7 +118,7 @@ fn violations(list: &str, script: &str) -> String {
     host.upstream(|_request| Reply::new(200).chunks(["body"]).trailer("x-t", "1"));
     host.configure("").unwrap();
     let _ = host.post("/").chunks(["data"]).trailer("x-t", "1").header(list, script).send();
-    let violations = host.violations().join("\n");
+    let violations = host.violations().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     // Dropping the host fails a test whose filter has violated a rule.
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(host)));
     assert_eq!(dropped.is_err(), !violations.is_empty());

@@ -3,6 +3,7 @@
 use proxy_filter::metric::CounterVec;
 use proxy_filter::prelude::*;
 use proxy_filter::shared_data;
+use proxy_filter::sys;
 use std::cell::{Cell, RefCell};
 
 static PATHS: CounterVec<1> = CounterVec::new("paths", ["path"], 100_000);
@@ -47,6 +48,12 @@ impl Context for Stream {
             // The denial is forgotten if the header cannot be read.
             "/opens" if request.get("x-token").is_ok_and(|token| token.is_none()) => {
                 return request.reply(LocalReply::new(403));
+            }
+            "/replies-twice" => {
+                let first = sys::proxy_send_local_response(403, b"", b"", b"", -1);
+                let second = sys::proxy_send_local_response(404, b"", b"", b"", -1);
+                log::info!("{first:?} {second:?}");
+                return Ok(FilterHeadersStatus::StopIteration);
             }
             "/traps" => request.add("x-seen", "1").unwrap(),
             "/stops" if request.add("x-seen", "1").is_err() => return Ok(FilterHeadersStatus::StopIteration),

@@ -8,6 +8,7 @@ use super::wire;
 use crate::cluster::{Cluster, Endpoint};
 use crate::fixture;
 use crate::message::{Protocol, Received};
+use crate::violation::{Rule, Violation};
 use proxy_filter::Status;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub(super) fn call(
         return Err(Status::BAD_ARGUMENT);
     }
     if name == fixture::CLUSTER {
-        state.violations.push(format!(
+        state.violate(Rule::NotPlayed, format!(
             "the embedded host does not play a callout to the cluster `{name}`, where requests go: make one with `Host::cluster`"
         ));
     }
@@ -47,9 +48,10 @@ pub(super) fn call(
         return Err(Status::BAD_ARGUMENT);
     }
     if matches!(endpoint, Endpoint::GrpcStream(_)) {
-        state
-            .violations
-            .push(format!("the embedded host does not play an HTTP callout to `{name}`, a server of gRPC streams"));
+        state.violate(
+            Rule::NotPlayed,
+            format!("the embedded host does not play an HTTP callout to `{name}`, a server of gRPC streams"),
+        );
     }
     let (root, context, made) = (state.root().map_or(0, |root| root.id), state.context(), state.clock.now());
     let callouts = &mut state.callouts;
@@ -71,7 +73,7 @@ pub(super) fn call(
     };
     let complete = waits_for.is_none();
     if let Some(field) = waits_for {
-        state.violations.push(format!(
+        state.violate(Rule::CalloutFraming, format!(
             "a callout to the cluster `{name}` has the field `{field}`: the service waits for what does not come, and \
              the filter for its timeout. Do not copy this field into a callout"
         ));
@@ -83,7 +85,7 @@ pub(super) fn call(
     }
     let refusal = valid::refusal(&map).map(|why| (made, End::Response(own(503, why))));
     if refusal.is_none() && valid::is_line_misread(&map) {
-        state.violations.push(format!(
+        state.violate(Rule::Message, format!(
             "the request line of a callout to the cluster `{name}` would be read in another way than it was meant: a space or control \
              byte in `:method` or `:path`, or none of them"
         ));
@@ -112,7 +114,7 @@ pub(super) fn call(
 }
 
 /// Takes out the fields that Envoy's router obeys: how long the callout may take then.
-fn obey(map: &mut Map, milliseconds: u32, violations: &mut Vec<String>) -> Option<Duration> {
+fn obey(map: &mut Map, milliseconds: u32, violations: &mut Vec<Violation>) -> Option<Duration> {
     const TIMEOUTS: [&str; 2] = ["x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms"];
     const OBEYED: [&str; 4] = ["x-envoy-upstream-", "x-envoy-retr", "x-envoy-max-retries", "x-envoy-hedge-on-"];
     const PLAYED: [&str; 5] =
@@ -136,7 +138,10 @@ fn obey(map: &mut Map, milliseconds: u32, violations: &mut Vec<String>) -> Optio
                 timeout = timeout.map_or(Some(given), |timeout| Some(timeout.min(given)));
             }
             _ if PLAYED.contains(&name.as_str()) => {}
-            _ => violations.push(format!("the embedded host does not play a callout with `{name}`, which Envoy obeys")),
+            _ => violations.push(Violation::new(
+                Rule::NotPlayed,
+                format!("the embedded host does not play a callout with `{name}`, which Envoy obeys"),
+            )),
         }
     }
     timeout

@@ -6,8 +6,8 @@ use std::time::Duration;
 /// The pause before each part of a message but the first.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
-/// The time at which the host begins, since 1970: 2023-11-14 22:13:20 UTC.
-pub(super) const START: Duration = Duration::from_secs(1_700_000_000);
+/// The time at which the host begins, since 1970: 2025-06-15 15:06:40 UTC.
+pub(super) const START: Duration = Duration::from_secs(1_750_000_000);
 
 /// The time of the host. It stands still unless a test advances it.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use super::{access, callout, foreign, property};
 use crate::engine::abi::Version;
 use crate::engine::{Reentrant, Trap};
 use crate::record::{Event, LogLine};
+use crate::violation::Rule;
 use proxy_filter::sys::HostFunctions;
 use proxy_filter::{Status, log::LogLevel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,9 +34,12 @@ impl Functions {
         let mut state = self.state();
         match state.permission {
             Permission::Nothing => {
-                state.violations.push(format!(
-                    "{function} was called from the module's start section: Envoy 1.40 crashes with a segmentation fault"
-                ));
+                state.violate(
+                    Rule::StartSection,
+                    format!(
+                        "{function} was called from the module's start section: Envoy 1.40 crashes with a segmentation fault"
+                    ),
+                );
                 Err(Trap(format!("{function} was called from the start section")))
             }
             Permission::Initialisation(export) if !when_initialising(function) => {
@@ -51,7 +55,7 @@ impl Functions {
     /// Notes that the module has no memory, which a host function was to read or write.
     pub(crate) fn without_memory(&self, function: &str) -> Trap {
         let why = format!("{function} was called by a module without a memory");
-        self.state().violations.push(format!("{why}: Envoy 1.40 crashes with a segmentation fault"));
+        self.state().violate(Rule::Memory, format!("{why}: Envoy 1.40 crashes with a segmentation fault"));
         Trap(why)
     }
 
@@ -269,8 +273,9 @@ impl HostFunctions for Functions {
         // The request side is out of reach at once, whichever side is continued.
         stream.request.continued_by(viewer);
         if early {
-            state.violations.push(
-                "proxy_continue_stream for a response that does not exist yet: Envoy 1.40 crashes with a segmentation fault".into(),
+            state.violate(
+                Rule::ResumeWithoutResponse,
+                "proxy_continue_stream for a response that does not exist yet: Envoy 1.40 crashes with a segmentation fault",
             );
         }
         Ok(())
@@ -288,7 +293,10 @@ impl HostFunctions for Functions {
         if stream.connection.is_some() {
             stream.closed = true;
         } else if Self::too_late(stream) {
-            state.violations.push("proxy_close_stream in on_log, on_done or on_delete: Envoy 1.40 crashes".into());
+            state.violate(
+                Rule::DecisionAtTheEnd,
+                "proxy_close_stream in on_log, on_done or on_delete: Envoy 1.40 crashes",
+            );
         } else {
             stream.closed = true;
         }
@@ -306,15 +314,17 @@ impl HostFunctions for Functions {
         let mut state = self.state();
         // On a root context, and for a connection, Envoy says Ok and does nothing.
         let Some(stream) = state.stream().filter(|stream| stream.connection.is_none()) else {
-            state.violations.push(
-                "proxy_send_local_response for what is no HTTP stream: Envoy 1.40 returns Ok and sends nothing".into(),
+            state.violate(
+                Rule::IgnoredReply,
+                "proxy_send_local_response for what is no HTTP stream: Envoy 1.40 returns Ok and sends nothing",
             );
             return Ok(());
         };
         if Self::too_late(stream) {
-            state
-                .violations
-                .push("proxy_send_local_response in on_log, on_done or on_delete: Envoy 1.40 crashes".into());
+            state.violate(
+                Rule::DecisionAtTheEnd,
+                "proxy_send_local_response in on_log, on_done or on_delete: Envoy 1.40 crashes",
+            );
         } else if stream.local_reply.is_none() {
             stream.local_reply = Some(LocalReply {
                 status: code,
@@ -324,9 +334,9 @@ impl HostFunctions for Functions {
                 grpc_status,
             });
         } else {
-            state.violations.push(
-                "proxy_send_local_response for a stream that has a local reply: Envoy 1.40 returns Ok and sends the first"
-                    .into(),
+            state.violate(
+                Rule::IgnoredReply,
+                "proxy_send_local_response for a stream that has a local reply: Envoy 1.40 returns Ok and sends the first",
             );
         }
         Ok(())

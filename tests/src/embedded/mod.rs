@@ -59,6 +59,7 @@ use crate::record::{Event, Record, VmRole};
 use crate::spent::Spent;
 use crate::tcp::{ConnectionRecord, Step};
 use crate::usage::Usage;
+use crate::violation::Violation;
 use callouts::Noted;
 use functions::Functions;
 use http::{Contexts, Exchange};
@@ -85,7 +86,7 @@ pub(crate) struct Embedded {
     open: Vec<Open>,
     started_elsewhere: Vec<(VmRole, Vec<Event>)>,
     /// Of VMs that have ended.
-    violations: Vec<String>,
+    violations: Vec<Violation>,
 }
 
 /// An exchange whose upstream has the request.
@@ -475,7 +476,7 @@ impl Backend for Embedded {
             .collect()
     }
 
-    fn violations(&self) -> Vec<String> {
+    fn violations(&self) -> Vec<Violation> {
         let running = self.machines.iter().flat_map(|machine| machine.functions.state().violations.clone());
         self.violations.iter().cloned().chain(running).collect()
     }

@@ -10,6 +10,7 @@ use crate::base64;
 use crate::cluster::Endpoint;
 use crate::grpc;
 use crate::message::{Protocol, Received};
+use crate::violation::Rule;
 use proxy_filter::Status;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -45,10 +46,13 @@ fn start(state: &mut State, address: &Address<'_>, call: Option<(&[u8], u32)>) -
         }
         GrpcService::Google => return Err(Status::BAD_ARGUMENT),
         GrpcService::Nothing => {
-            state.violations.push(format!(
-                "the service `{}` of a gRPC call is a `GrpcService` that names nothing: Envoy 1.40 aborts",
-                address.upstream.escape_ascii()
-            ));
+            state.violate(
+                Rule::GrpcService,
+                format!(
+                    "the service `{}` of a gRPC call is a `GrpcService` that names nothing: Envoy 1.40 aborts",
+                    address.upstream.escape_ascii()
+                ),
+            );
             return Err(Status::BAD_ARGUMENT);
         }
     };

@@ -14,6 +14,7 @@ use super::stream::Stream;
 use crate::backend::Settings;
 use crate::engine::abi::Version;
 use crate::record::{Event, LogLine};
+use crate::violation::{Rule, Violation};
 use std::collections::BTreeMap;
 
 /// Envoy's default for `per_connection_buffer_limit_bytes`.
@@ -67,7 +68,7 @@ pub(crate) struct State {
     pub(crate) events: Vec<Event>,
     /// The pending callouts and pauses of streams at the disconnects of their clients.
     pub(super) left: Vec<String>,
-    pub(crate) violations: Vec<String>,
+    pub(crate) violations: Vec<Violation>,
     /// The host call that a test lets fail.
     pub(crate) fault: Option<Fault>,
 }
@@ -149,6 +150,11 @@ impl State {
     /// Who registers a queue now.
     pub(crate) fn registrant(&self) -> Registrant {
         Registrant { vm: self.vm, root: self.root().map_or(0, |root| root.id) }
+    }
+
+    /// Notes that the module broke a rule.
+    pub(crate) fn violate(&mut self, rule: Rule, message: impl Into<String>) {
+        self.violations.push(Violation::new(rule, message));
     }
 
     pub(crate) fn log(&mut self, line: LogLine) {

@@ -19,6 +19,7 @@ use crate::record::{Event, LogLine, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
 use crate::trace::{self, Colour};
 use crate::usage::Usage;
+use crate::violation::Violation;
 use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
@@ -359,7 +360,7 @@ impl Host {
     /// later requests. Pending calls, ticks and timeouts use another clock, as they do in Envoy.
     /// From there the clock advances as described at [`advance`](Self::advance).
     ///
-    /// Until it is set, the clock begins at the same time in each run: 2023-11-14 22:13:20 UTC.
+    /// Until it is set, the clock begins at the same time in each run: 2025-06-15 15:06:40 UTC.
     ///
     /// ```
     /// # use proxy_filter_host::Host;
@@ -519,7 +520,7 @@ impl Host {
 
     /// Rules of the host that the module has broken so far, although the host did not say so.
     #[must_use]
-    pub fn violations(&self) -> Vec<String> {
+    pub fn violations(&self) -> Vec<Violation> {
         self.backend.violations()
     }
 }
@@ -532,10 +533,10 @@ impl Host {
     /// # use proxy_filter_host::Host;
     /// let mut host = Host::without_module();
     /// assert_eq!(host.get("/").send().status(), 200);
-    /// assert_eq!(host.finish(), [""; 0]);
+    /// assert_eq!(host.finish(), []);
     /// ```
     #[must_use]
-    pub fn finish(mut self) -> Vec<String> {
+    pub fn finish(mut self) -> Vec<Violation> {
         self.end();
         self.backend.violations()
     }
@@ -544,11 +545,12 @@ impl Host {
     fn faults(&self) -> Vec<String> {
         let mut violations = self.backend.violations();
         for expected in &self.expected_violations {
-            violations.retain(|violation| !violation.contains(expected.as_str()));
+            violations.retain(|violation| !violation.message().contains(expected.as_str()));
         }
         let (errors, unmet) = self.errors.settle(&self.expected_errors);
         let mut faults = Vec::new();
         if !violations.is_empty() {
+            let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();
             faults.push(format!("the filter broke rules of the host:\n  {}", violations.join("\n  ")));
         }
         if !errors.is_empty() {

@@ -104,7 +104,7 @@ impl Host {
         let outcome = &fault.outcome;
         let trap = outcome.errors().iter().find(|error| error.kind() == FilterErrorKind::Trap);
         assert!(trap.is_none(), "{fault}");
-        let broken: Vec<_> = self.backend.violations().into_iter().skip(violations).collect();
+        let broken: Vec<_> = self.backend.violations().iter().skip(violations).map(ToString::to_string).collect();
         assert!(broken.is_empty(), "{}\n{fault}", broken.join("\n"));
         assert!(outcome.record().waiting.is_empty(), "the stream waits for ever\n{fault}");
         let passes = whole.upstream().is_none() && outcome.upstream().is_some();

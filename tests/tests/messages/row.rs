@@ -195,7 +195,10 @@ pub(crate) fn refuse(mut host: Host, rows: &dyn Fn() -> Vec<Row>) {
             let broken: Vec<_> = broken.iter().skip(before).collect();
             println!("{name} over {protocol:?}: {}", if sent.is_err() { "not played" } else { "a violation" });
             let rule = row.broken_rule(protocol).unwrap_or_default();
-            assert!(row.is_not_played(protocol) || broken.iter().any(|text| text.contains(rule)), "{name}: {broken:?}");
+            assert!(
+                row.is_not_played(protocol) || broken.iter().any(|broken| broken.message().contains(rule)),
+                "{name}: {broken:?}"
+            );
         }
     }
 }

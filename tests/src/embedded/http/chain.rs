@@ -7,6 +7,7 @@ use super::upstream;
 use crate::embedded::fields::Map;
 use crate::embedded::stream::{Phase, Which};
 use crate::embedded::wire;
+use crate::violation::Rule;
 
 /// What a callback of a filter has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +175,7 @@ impl Chain {
         let shown = buffers.next();
         if buffers.next().is_some() {
             contexts.violation(
+                Rule::NotPlayed,
                 "the embedded host does not play two filters that buffer chunks of one body at the same time: test them in Envoy",
             );
         }
@@ -335,6 +337,9 @@ impl Chain {
             }
             let continued = take_continued(contexts, which, context);
             let raw = called?;
+            if continued && raw == 0 && which == Which::Response {
+                resumed_in_callback(contexts, which, "trailers");
+            }
             let Some(stage) = self.stage(index) else { break };
             if raw != 0 && !continued {
                 (stage.paused, stage.trailers) = (Paused::Part, true);
@@ -377,6 +382,7 @@ impl Chain {
         }
         if before.iter().any(|stage| stage.paused == Paused::Part && !stage.buffer.is_empty()) {
             contexts.violation(
+                Rule::SharedBuffer,
                 "a filter continued a message of which another filter, before it, holds the body: Envoy 1.40 has one buffer for both, and lets \
                  go what the other one holds",
             );
@@ -436,8 +442,19 @@ fn headers_of_context(contexts: &mut Contexts<'_>, which: Which, context: u32, e
         Which::Request => Phase::RequestHeaders,
         Which::Response => Phase::ResponseHeaders,
     };
+    let before = contexts.with_side(which, |side| side.continued.contains(&context));
     let raw = contexts.callback(context, phase, &which.name("headers"), &[count, u32::from(end)])?;
     let continued = take_continued(contexts, which, context);
+    if continued && !before {
+        let harms = match raw {
+            0 | 2 => which == Which::Response,
+            1 => !end && !contexts.allows_stop_iteration(),
+            _ => !end,
+        };
+        if harms {
+            resumed_in_callback(contexts, which, "headers");
+        }
+    }
     Ok(match raw {
         // 2 is ContinueAndEndStream, which Envoy treats as Continue.
         0 | 2 => Paused::Nothing,
@@ -445,6 +462,19 @@ fn headers_of_context(contexts: &mut Contexts<'_>, which: Which, context: u32, e
         1 if contexts.allows_stop_iteration() && !end => Paused::Part,
         _ => Paused::All,
     })
+}
+
+/// A callback has continued the message that it got a part of, and then decided about it in a way
+/// that Envoy carries out a second time, or never.
+fn resumed_in_callback(contexts: &Contexts<'_>, which: Which, part: &str) {
+    let callback = which.name(part);
+    contexts.violation(
+        Rule::ResumeInCallback,
+        format!(
+            "proxy_continue_stream in {callback}, for the message of the callback: Envoy 1.40 forwards it twice, cuts it off or \
+             crashes. Return Continue instead"
+        ),
+    );
 }
 
 /// Calls one context with a chunk of the body. What it has made of it, and what it returned.

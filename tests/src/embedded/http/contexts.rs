@@ -7,6 +7,7 @@ use crate::embedded::stream::{Filter, LocalReply, Phase, Side, Stream, Which};
 use crate::embedded::vm::Vm;
 use crate::embedded::{event, waiting};
 use crate::message::{Fields, Protocol};
+use crate::violation::Rule;
 use proxy_filter::sys::HostFunctions;
 use std::time::Duration;
 
@@ -183,8 +184,8 @@ impl<'a> Contexts<'a> {
     }
 
     /// Notes that the module broke a rule.
-    pub(super) fn violation(&self, text: impl Into<String>) {
-        self.functions.state().violations.push(text.into());
+    pub(super) fn violation(&self, rule: Rule, text: impl Into<String>) {
+        self.functions.state().violate(rule, text);
     }
 
     pub(super) fn buffer_limit(&self) -> usize {

@@ -17,6 +17,7 @@ use crate::embedded::stream::{LocalReply, Side, Stream, Which};
 use crate::embedded::{valid, wire};
 use crate::message::{Protocol, Received, Reply, Request};
 use crate::not_played::NotPlayed;
+use crate::violation::Rule;
 
 /// One HTTP stream, between its two parts.
 pub(in crate::embedded) struct Exchange {
@@ -210,7 +211,7 @@ impl Exchange {
         Ok(match played {
             Ok(Forwarded { body, trailers }) => {
                 if !end && let Some(text) = valid::wrong_length("response", &finished, &body) {
-                    contexts.violation(text);
+                    contexts.violation(Rule::Message, text);
                 }
                 self.log_response(contexts, &finished, trailers.as_ref());
                 let request = &self.client.request;
@@ -309,7 +310,7 @@ impl Exchange {
         let odd_status = valid::odd_status(status.unwrap_or_default(), &self.client.request);
         let odd_trailers = trailers.and_then(|trailers| valid::odd_fields("response's trailers", trailers));
         for text in [odd_status, valid::odd_fields("response", headers), odd_trailers].into_iter().flatten() {
-            contexts.violation(text);
+            contexts.violation(Rule::Message, text);
         }
         contexts.with_stream(|stream| {
             stream.logged.1 = Some(headers.clone());

@@ -6,6 +6,7 @@ use crate::embedded::flags::{DOWNSTREAM_PROTOCOL_ERROR, NO_ROUTE_FOUND};
 use crate::embedded::stream::{Side, Which};
 use crate::embedded::{valid, wire};
 use crate::message::{CONNECT, Protocol, Received, Request};
+use crate::violation::Rule;
 
 /// The router looks for a route when the headers reach it. Envoy finds none without these fields,
 /// whatever the routes say.
@@ -58,7 +59,7 @@ impl Upstream {
         let odd_trailers = trailers.and_then(|trailers| valid::odd_fields("request's trailers", trailers));
         let odd = [wrong_length, valid::framing_field(&routed, request), valid::misread_line(&routed, request)];
         for text in odd.into_iter().chain([odd_trailers]).flatten() {
-            contexts.violation(text);
+            contexts.violation(Rule::Message, text);
         }
         let protocol = request.protocol;
         let only_headers = only_headers && protocol == Protocol::Http1;
