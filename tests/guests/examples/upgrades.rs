@@ -42,7 +42,7 @@ async fn upgrades(mut exchange: Exchange) -> Result<()> {
         }
         "/tunnel-match" => {
             let error = exchange.response_body(1000).await.err();
-            log::info!("{:?}", error.map(|error| error.kind()).unwrap_or(ErrorKind::Other));
+            log::info!("{:?}", error.map_or(ErrorKind::Other, |error| error.kind()));
             Ok(())
         }
         "/request-chunks" => {
