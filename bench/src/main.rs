@@ -3,7 +3,7 @@
 use lexopt::prelude::*;
 use proxy_filter_bench::FILTERS;
 use proxy_filter_bench::build_time::BuildTimes;
-use proxy_filter_bench::envoy::{self, Options};
+use proxy_filter_bench::envoy::{self, Options, jobs};
 use proxy_filter_bench::growth::Growth;
 use proxy_filter_bench::ledger::{self, Ledger};
 use proxy_filter_bench::table::Table;
@@ -27,6 +27,8 @@ enum What {
     Table,
     /// CPU time, latency and memory in Envoy.
     Envoy,
+    /// The jobs of real filters in Envoy, beside its own filters and Lua.
+    Jobs,
     /// Memory after a million requests.
     Growth,
     /// The time of a build.
@@ -47,6 +49,7 @@ fn run() -> Result<()> {
             Long("json") => json = true,
             Long("bless") => bless = true,
             Long("envoy") => what = What::Envoy,
+            Long("jobs") => what = What::Jobs,
             Long("growth") => what = What::Growth,
             Long("build") => what = What::Build,
             Long("filter") => options.filters = vec![filter(&parser.value()?.string()?)?],
@@ -59,6 +62,16 @@ fn run() -> Result<()> {
     match what {
         What::Table => table(requests.unwrap_or(REQUESTS), json, bless),
         What::Envoy => in_envoy(&options, json),
+        What::Jobs => {
+            eprintln!("measuring jobs in Envoy, about {} s …", options.time.as_secs());
+            let report = jobs::measure(options.time)?;
+            if json {
+                println!("{:#}", report.to_json());
+            } else {
+                println!("{report}");
+            }
+            Ok(())
+        }
         What::Growth => {
             eprintln!("building and running the bench filters …");
             let growth = Growth::measure(requests.unwrap_or(REQUESTS_FOR_GROWTH))?;
@@ -123,6 +136,7 @@ What the bench filters cost, beside the peer's and those by hand.
 
   cargo costs                 bytes, imports, callbacks, host calls, instructions and memory, exactly
   cargo costs --envoy         CPU time, latency and memory in a real Envoy (needs ENVOY and h2load)
+  cargo costs --jobs          the jobs of real filters in Envoy, beside its own filters and Lua (as --envoy)
   cargo costs --growth        memory after a million requests
   cargo costs --build         the time of builds
 
@@ -131,7 +145,7 @@ What the bench filters cost, beside the peer's and those by hand.
   --bless             writes our figures to bench/costs.json, the file the tests hold us to
   --filter NAME       with --envoy: this filter only
   --workers N         with --envoy: this number of worker threads only
-  --seconds N         with --envoy: how long to measure
+  --seconds N         with --envoy and --jobs: how long to measure
 ";
 
 fn main() -> ExitCode {

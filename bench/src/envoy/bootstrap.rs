@@ -10,19 +10,35 @@ use std::path::Path;
 /// Returns the configuration with these listeners, each once. The socket is the address of the
 /// service.
 pub(super) fn json(modules: &Modules, variants: &[(&str, Variant)], socket: &Path) -> Result<Value, Failure> {
-    let mut listeners = vec![service(socket)];
+    let mut listeners = vec![service(socket, &[authorization_route("/")])];
     for (filter, variant) in variants {
         let name = variant.listener(filter);
         if listeners.iter().any(|listener| listener.get("name") == Some(&Value::from(name.as_str()))) {
             continue;
         }
-        let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": 0 } });
-        listeners.push(listener(&name, &address, &routes(), &filters(modules, &name, filter, *variant)?));
+        listeners.push(measured(&name, filters(modules, &name, filter, *variant)?));
     }
-    Ok(json!({
+    Ok(bootstrap(&listeners, socket))
+}
+
+/// Returns the configuration with these listeners, and the address of the service.
+pub(super) fn bootstrap(listeners: &[Value], socket: &Path) -> Value {
+    json!({
         "static_resources": { "listeners": listeners, "clusters": [cluster(socket)] },
         "admin": { "address": { "socket_address": { "address": "127.0.0.1", "port_value": 0 } } },
-    }))
+    })
+}
+
+/// A listener under load: the filters under test, then one that pauses until the request is
+/// complete. The response would otherwise come before the request's body.
+pub(super) fn measured(name: &str, mut filters: Vec<Value>) -> Value {
+    filters.push(json!({
+        "name": "envoy.filters.http.buffer",
+        "typed_config": { "@type": type_url("filters.http.buffer.v3.Buffer"), "max_request_bytes": 65_536 },
+    }));
+    filters.push(router());
+    let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": 0 } });
+    listener(name, &address, &routes(), &filters)
 }
 
 fn listener(name: &str, address: &Value, routes: &Value, filters: &[Value]) -> Value {
@@ -43,18 +59,20 @@ fn listener(name: &str, address: &Value, routes: &Value, filters: &[Value]) -> V
     })
 }
 
-/// The service that `auth_callout` and `auth_async` call: it knows every token. Its work is in the
-/// CPU time of every filter that calls it, and is the same in each.
-fn service(socket: &Path) -> Value {
-    let routes = json!({ "name": SERVICE, "virtual_hosts": [{
-        "name": "all", "domains": ["*"],
-        "routes": [{
-            "match": { "prefix": "/" },
-            "direct_response": { "status": 200 },
-            "response_headers_to_add": [{ "header": { "key": "x-user", "value": "alice" } }],
-        }],
-    }] });
+/// The service that filters call. Its work is in the CPU time of every filter that calls it, and is
+/// the same in each.
+pub(super) fn service(socket: &Path, routes: &[Value]) -> Value {
+    let routes = json!({ "name": SERVICE, "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": routes }] });
     listener(SERVICE, &json!({ "pipe": { "path": socket } }), &routes, &[router()])
+}
+
+/// The authorization service, which knows every token.
+pub(super) fn authorization_route(prefix: &str) -> Value {
+    json!({
+        "match": { "prefix": prefix },
+        "direct_response": { "status": 200 },
+        "response_headers_to_add": [{ "header": { "key": "x-user", "value": "alice" } }],
+    })
 }
 
 /// The address for the filters.
@@ -67,31 +85,30 @@ fn cluster(socket: &Path) -> Value {
     })
 }
 
-const SERVICE: &str = "authz";
+pub(super) const SERVICE: &str = "authz";
 
-/// The filter under test, then one that pauses until the request is complete: the response would
-/// otherwise come before the request's body.
+/// The filter under test.
 fn filters(modules: &Modules, name: &str, filter: &str, variant: Variant) -> Result<Vec<Value>, Failure> {
-    let mut filters = Vec::new();
-    if let Variant::Filter(maker) = variant {
-        filters.push(json!({
-            "name": "envoy.filters.http.wasm",
-            "typed_config": { "@type": type_url("filters.http.wasm.v3.Wasm"), "config": {
-                "name": name,
-                "vm_config": {
-                    "vm_id": name,
-                    "runtime": "envoy.wasm.runtime.v8",
-                    "code": { "local": { "filename": modules.path(maker, filter)? } },
-                },
-            } },
-        }));
+    match variant {
+        Variant::None => Ok(Vec::new()),
+        Variant::Filter(maker) => Ok(vec![wasm(name, modules.path(maker, filter)?, "")]),
     }
-    filters.push(json!({
-        "name": "envoy.filters.http.buffer",
-        "typed_config": { "@type": type_url("filters.http.buffer.v3.Buffer"), "max_request_bytes": 65_536 },
-    }));
-    filters.push(router());
-    Ok(filters)
+}
+
+/// A filter in a VM of its own.
+pub(super) fn wasm(name: &str, module: &Path, configuration: &str) -> Value {
+    json!({
+        "name": "envoy.filters.http.wasm",
+        "typed_config": { "@type": type_url("filters.http.wasm.v3.Wasm"), "config": {
+            "name": name,
+            "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration },
+            "vm_config": {
+                "vm_id": name,
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": { "local": { "filename": module } },
+            },
+        } },
+    })
 }
 
 fn router() -> Value {
@@ -124,6 +141,6 @@ fn routes() -> Value {
     }] })
 }
 
-fn type_url(name: &str) -> String {
+pub(super) fn type_url(name: &str) -> String {
     format!("type.googleapis.com/envoy.extensions.{name}")
 }

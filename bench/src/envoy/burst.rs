@@ -44,9 +44,17 @@ pub(super) struct Burst {
 /// The load generator.
 pub(super) struct Load {
     directory: TempDir,
+    /// Request headers in the place of those of the same names.
+    headers: Vec<(String, String)>,
 }
 
 impl Load {
+    /// The same load with other values of request headers.
+    pub(super) fn with_headers(headers: &[(&str, String)]) -> Result<Self, Failure> {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Ok(Self { headers, ..Self::prepare()? })
+    }
+
     pub(super) fn prepare() -> Result<Self, Failure> {
         match Command::new("h2load").arg("--version").output() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -56,7 +64,7 @@ impl Load {
         };
         let directory = TempDir::with_prefix("proxy-filter-load-")?;
         fs::write(directory.path().join("body"), shape::request_body())?;
-        Ok(Self { directory })
+        Ok(Self { directory, headers: Vec::new() })
     }
 
     /// Makes a listener's VMs compile what they need.
@@ -97,6 +105,8 @@ impl Load {
         };
         command.args(["-t", "1", "-n", &requests.to_string(), "-d"]).arg(self.directory.path().join("body"));
         for (name, value) in shape::REQUEST_HEADERS {
+            let replaced = self.headers.iter().find(|(other, _)| other == name);
+            let value = replaced.map_or(value, |(_, value)| value);
             command.args(["-H", &format!("{name}: {value}")]);
         }
         command.args(["-H", &format!(":authority: {}", shape::AUTHORITY)]);

@@ -10,6 +10,7 @@
 
 mod bootstrap;
 mod burst;
+pub mod jobs;
 mod proxy;
 mod report;
 mod series;

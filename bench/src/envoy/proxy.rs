@@ -6,9 +6,11 @@ use crate::Failure;
 use crate::build::Modules;
 use proxy_filter_host::__private::{exchange_over_http1, find_envoy};
 use proxy_filter_host::Request;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -37,26 +39,27 @@ impl Proxy {
     pub(super) fn start(modules: &Modules, filters: &[&str], workers: u32) -> Result<Self, Failure> {
         let variants: Vec<_> =
             filters.iter().flat_map(|filter| Variant::ALL.map(|variant| (*filter, variant))).collect();
-        Self::serve(modules, &variants, workers)
+        Self::serve(|socket| bootstrap::json(modules, &variants, socket), workers)
     }
 
     /// An Envoy with one variant of one filter, and one worker.
     pub(super) fn start_one(modules: &Modules, filter: &str, variant: Variant) -> Result<Self, Failure> {
-        Self::serve(modules, &[(filter, variant)], 1)
+        Self::serve(|socket| bootstrap::json(modules, &[(filter, variant)], socket), 1)
     }
 
-    fn serve(modules: &Modules, variants: &[(&str, Variant)], workers: u32) -> Result<Self, Failure> {
+    /// An Envoy with this configuration, which is made from the address of the service.
+    pub(super) fn serve(config: impl FnOnce(&Path) -> Result<Value, Failure>, workers: u32) -> Result<Self, Failure> {
         let directory = TempDir::with_prefix("proxy-filter-costs-")?;
-        let config = directory.path().join("bootstrap.json");
+        let bootstrap = directory.path().join("bootstrap.json");
         let admin = directory.path().join("admin");
         let socket = directory.path().join("service");
-        fs::write(&config, bootstrap::json(modules, variants, &socket)?.to_string())?;
+        fs::write(&bootstrap, config(&socket)?.to_string())?;
         let log = fs::File::create(directory.path().join("log"))?;
         let child = Command::new("/bin/sh")
             .args(["-c", GUARDED, "sh"])
             .arg(find_envoy()?)
             .arg("--config-path")
-            .arg(&config)
+            .arg(&bootstrap)
             .arg("--admin-address-path")
             .arg(&admin)
             .args(["--concurrency", &workers.to_string(), "--disable-hot-restart"])

@@ -32,7 +32,7 @@ pub(super) struct Estimate {
 /// The part of the rounds that are taken to be undisturbed. Whatever else runs on the machine makes
 /// a request more expensive (it takes the caches), never cheaper, so that the lower end of the
 /// samples is what the request costs.
-const UNDISTURBED: f64 = 0.25;
+pub(super) const UNDISTURBED: f64 = 0.25;
 
 impl Series {
     fn of(&self, variant: Variant) -> &Samples {
@@ -103,18 +103,21 @@ impl Series {
         (unit > 0.0).then(|| Estimate { value: 1.0 + more.value / unit, uncertainty: more.uncertainty / unit })
     }
 
-    /// How much more one variant takes than another: the median of the differences within a round.
-    /// What else the machine does is much the same for both, because their bursts follow each
-    /// other, and a round in which it is not does not move the median far.
     fn compared(&self, variant: Variant, other: Variant) -> Estimate {
-        let pairs = self.of(variant).cpu.iter().zip(&self.of(other).cpu);
-        let differences: Vec<f64> = pairs.map(|(one, other)| one - other).collect();
-        let value = quantile(&differences, 0.5);
-        let deviations: Vec<f64> = differences.iter().map(|difference| (difference - value).abs()).collect();
-        #[allow(clippy::cast_precision_loss, reason = "a number of rounds")]
-        let rounds = differences.len().max(1) as f64;
-        Estimate { value, uncertainty: ERROR_OF_MEDIAN * quantile(&deviations, 0.5) / rounds.sqrt() }
+        difference(&self.of(variant).cpu, &self.of(other).cpu)
     }
+}
+
+/// How much more one takes than the other: the median of the differences within a round. What else
+/// the machine does is much the same for both, because their bursts follow each other, and a round
+/// in which it is not does not move the median far.
+pub(super) fn difference(ones: &[f64], others: &[f64]) -> Estimate {
+    let differences: Vec<f64> = ones.iter().zip(others).map(|(one, other)| one - other).collect();
+    let value = quantile(&differences, 0.5);
+    let deviations: Vec<f64> = differences.iter().map(|difference| (difference - value).abs()).collect();
+    #[allow(clippy::cast_precision_loss, reason = "a number of rounds")]
+    let rounds = differences.len().max(1) as f64;
+    Estimate { value, uncertainty: ERROR_OF_MEDIAN * quantile(&deviations, 0.5) / rounds.sqrt() }
 }
 
 /// The standard error of a median, in median deviations over the root of the number of samples:
@@ -122,7 +125,7 @@ impl Series {
 const ERROR_OF_MEDIAN: f64 = 1.858;
 
 /// The value that a part of the samples does not exceed; 0 for none.
-fn quantile(samples: &[f64], part: f64) -> f64 {
+pub(super) fn quantile(samples: &[f64], part: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().saturating_sub(1);
