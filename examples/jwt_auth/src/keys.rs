@@ -1,12 +1,13 @@
 //! The issuer's public keys: a JWKS (RFC 7517) that is fetched periodically.
 
-use crate::token::decode;
+use crate::token::{Claims, decode};
 use futures_util::lock::Mutex;
 use p256::ecdsa::VerifyingKey;
 use p256::{FieldBytes, Sec1Point};
 use proxy_filter::configured::{Authority, ClusterName, RequestPath};
 use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
+use proxy_filter_kit::jwt::TokenCache;
 use rsa::{BoxedUint, PublicKey};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -52,15 +53,41 @@ pub(crate) enum Public {
     Rs256(PublicKey),
 }
 
-/// The current keys.
-#[derive(Debug, Default)]
+/// The maximum number of verified tokens that are cached in each VM.
+const CACHED_TOKENS: usize = 1000;
+
+/// The current keys, and the tokens that they have verified.
+#[derive(Debug)]
 pub(crate) struct Keys {
     current: RefCell<Rc<[Key]>>,
+    /// The subjects of verified tokens. Without the cache, each request of a client would cost the
+    /// verification of its token again.
+    subjects: RefCell<TokenCache<String>>,
     /// The time of the last fetch, successful or not. Locked during a fetch.
     fetched: Mutex<Option<SystemTime>>,
 }
 
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            current: RefCell::default(),
+            subjects: RefCell::new(TokenCache::new(CACHED_TOKENS)),
+            fetched: Mutex::default(),
+        }
+    }
+}
+
 impl Keys {
+    /// Returns the subject of a token that these keys have verified before, at a time since 1970.
+    pub(crate) fn subject(&self, token: &[u8], now: Duration) -> Option<String> {
+        self.subjects.borrow_mut().get(token, now).cloned()
+    }
+
+    /// Caches the subject of a verified token until it expires, or until the keys change.
+    pub(crate) fn cache(&self, token: &[u8], claims: &Claims, now: Duration) {
+        self.subjects.borrow_mut().insert(token, claims.subject.clone(), claims.expires(), now);
+    }
+
     pub(crate) fn current(&self) -> Rc<[Key]> {
         Rc::clone(&self.current.borrow())
     }
@@ -106,6 +133,8 @@ impl Keys {
             return Err(Error::other("the JWKS has no key for ES256 or RS256"));
         }
         *self.current.borrow_mut() = keys.into();
+        // A key that was removed verifies nothing any more.
+        self.subjects.borrow_mut().clear();
         Ok(())
     }
 }

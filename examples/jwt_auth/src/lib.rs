@@ -17,7 +17,7 @@ use proxy_filter::{clock, log, timer::Interval};
 use serde::Deserialize;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-use token::{Claims, Refusal, Token};
+use token::{Refusal, Token};
 
 /// The configuration.
 #[derive(Debug, Deserialize)]
@@ -48,8 +48,8 @@ async fn jwt_auth(mut exchange: Exchange<Config>) -> Result<()> {
     request.remove("x-subject")?; // only this filter may set the subject
     let authorization = request.get("authorization")?.unwrap_or_default();
     match check(&config, &authorization).await? {
-        Ok(claims) => {
-            request.replace("x-subject", claims.subject)?;
+        Ok(subject) => {
+            request.replace("x-subject", subject)?;
             request.remove("authorization")
         }
         Err(refusal) => {
@@ -59,8 +59,12 @@ async fn jwt_auth(mut exchange: Exchange<Config>) -> Result<()> {
     }
 }
 
-/// Returns the verified claims of an `authorization`, or the reason of the refusal.
-async fn check(config: &Config, authorization: &[u8]) -> Result<Result<Claims, Refusal>> {
+/// Returns the subject of a valid `authorization`, or the reason of the refusal.
+async fn check(config: &Config, authorization: &[u8]) -> Result<Result<String, Refusal>> {
+    let now = since_1970()?;
+    if let Some(subject) = config.keys.subject(authorization, now) {
+        return Ok(Ok(subject));
+    }
     let token = match Token::parse(authorization) {
         Ok(token) => token,
         Err(refusal) => return Ok(Err(refusal)),
@@ -70,9 +74,17 @@ async fn check(config: &Config, authorization: &[u8]) -> Result<Result<Claims, R
     if matches!(verified, Err(Refusal::UnknownKey | Refusal::NoKeys)) && config.keys.refresh(&config.jwks).await? {
         verified = token.verify(&config.keys.current());
     }
-    let now = clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = since_1970()?;
     let leeway = Duration::from_secs(config.leeway_s.into());
-    Ok(verified.and_then(|()| token.claims(&config.issuer, &config.audience, now, leeway)))
+    let claims = verified.and_then(|()| token.claims(&config.issuer, &config.audience, now, leeway));
+    Ok(claims.map(|claims| {
+        config.keys.cache(authorization, &claims, now);
+        claims.subject
+    }))
+}
+
+fn since_1970() -> Result<Duration> {
+    Ok(clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Runs before the first request. The plugin starts without keys too: requests then start a fetch

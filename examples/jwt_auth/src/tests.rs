@@ -435,6 +435,20 @@ fn a_new_key_is_fetched_when_a_token_names_it(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
+fn a_token_that_was_accepted_before_is_refused_once_its_key_is_removed(mut host: Host) {
+    let rotated = Arc::new(AtomicBool::new(false));
+    let is_rotated = Arc::clone(&rotated);
+    host.cluster("idp", move |_| jwks(&[ec_jwk(if is_rotated.load(Ordering::SeqCst) { 2 } else { 1 })]));
+    configure(&mut host, &json!({ "refresh_s": 1 }));
+    for _ in 0..3 {
+        assert_passes(&mut host, &es256(1, &claims()));
+    }
+    rotated.store(true, Ordering::SeqCst);
+    host.advance(Duration::from_millis(2500));
+    assert_refused(&mut host, &es256(1, &claims()), "its key is unknown");
+}
+
+#[proxy_filter_host::test]
 fn the_keys_are_fetched_periodically(mut host: Host) {
     let times = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&times);

@@ -77,6 +77,14 @@ pub(crate) struct Claims {
     not_before: f64,
 }
 
+impl Claims {
+    /// Returns the time since 1970 at which the token expires. Returns `None` for a time that is
+    /// too far away.
+    pub(crate) fn expires(&self) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.expiry).ok()
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Audience {
