@@ -131,13 +131,16 @@ impl Export {
         members.iter().any(|member| self.is_needed_by(&member.filter)) || self.refuses_in(members)
     }
 
-    /// Whether filters of the other kind refuse streams in this callback. A filter of requests that
-    /// decides nothing has no reason to refuse connections.
+    /// Whether filters of the other kind refuse streams in this callback. A module that decides
+    /// nothing about requests has no reason to refuse connections.
     pub(crate) fn refuses_in(&self, members: &[Member]) -> bool {
         let Some(refusal) = &self.refusal else { return false };
-        let is = |member: &Member| member.filter.context.kind == refusal.kind;
-        let decides = |member: &Member| refusal.kind == Kind::Http || member.filter.has(&[], DECISIONS);
-        members.iter().any(|member| !is(member) && decides(member)) && (refusal.is_first || !members.iter().any(is))
+        let mut of_kind = members.iter().map(|member| member.filter.context.kind == refusal.kind);
+        let (has, has_others) = (of_kind.clone().any(|is| is), of_kind.any(|is| !is));
+        if has {
+            return has_others && refusal.is_first;
+        }
+        refusal.kind == Kind::Http || members.iter().any(|member| member.filter.has(&[], DECISIONS))
     }
 
     fn is_needed_by(&self, filter: &Filter) -> bool {

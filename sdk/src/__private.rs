@@ -22,7 +22,7 @@ pub use crate::exports::module::{Export, Module};
 pub use crate::exports::stateless::{Stateless, StatelessRoot, is_stateless};
 pub use crate::fields::constant::{is_name, is_value};
 pub use crate::future::spawn::Spawned;
-pub use crate::log::parts as log_line;
+pub use crate::log::expanded as log_line;
 pub use crate::plugin::one_type::{
     Configured, ConfiguredRoot, OneType, Unconfigured, UnconfiguredRoot, by_default, from_config, read_config,
 };

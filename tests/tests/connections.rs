@@ -379,7 +379,7 @@ http_only! {
     with_state: "streams" ""
     with_async_functions: "exchanges" ""
     with_several_filters: "two_roots" "stamp"
-    of_one_type: "one_type" ""
+    of_one_type: "one_type_stateless" ""
     that_sees_only_responses: "add_header" ""
     under_the_open_policy: "add_header_open" ""
 }

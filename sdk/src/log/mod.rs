@@ -36,6 +36,7 @@
 //! Source: context API, "Application log API"; ABI 0.2.1, `proxy_log` and `proxy_get_log_level`.
 
 pub(crate) mod escaped;
+pub mod expanded;
 pub(crate) mod limit;
 pub(crate) mod line;
 #[cfg(feature = "panic-hook")]

@@ -1,9 +1,7 @@
-//! What the macros of [`log`](crate::log) expand to: a line in parts, most of which need no
-//! `core::fmt`.
+//! The parts of a line, most of which need no `core::fmt`.
 
 use crate::log::escaped::Escaped;
 use core::fmt;
-pub use log::Level;
 
 /// A part of a line.
 #[derive(Clone, Copy)]
@@ -95,24 +93,4 @@ impl<T: fmt::Display> DisplayPart for &Argument<'_, T> {
     fn part(&self) -> Part<'_> {
         Part::Display(self.0)
     }
-}
-
-/// Returns whether lines of this level are written.
-#[inline]
-pub fn is_enabled(level: Level) -> bool {
-    level <= ::log::STATIC_MAX_LEVEL && crate::log::is_enabled(level)
-}
-
-/// Writes a line. The target is for other loggers than the host's.
-#[inline]
-pub fn write(level: Level, target: &'static str, parts: &[Part<'_>]) {
-    #[cfg(target_family = "wasm")]
-    let _ = target;
-    #[cfg(not(target_family = "wasm"))]
-    if !crate::sys::is_installed() {
-        // A unit test without a host.
-        let text: String = parts.iter().map(ToString::to_string).collect();
-        return ::log::log!(target: target, level, "{text}");
-    }
-    crate::log::write_parts(level, parts);
 }
