@@ -192,7 +192,7 @@ lines! {
     ("{} {}", Vec::<u8>::new().len(), "a".repeat(3))
     ("{:>8}|{:?}|{0:x}", 10, "a")
     ("{name} {}", 1, name = 2)
-    ("{} {}", 1 < 2, (|| 3)())
+    ("{} {}", 1 < 2, u8::max(2, 3))
     ("{}", &&&String::from("referenced"))
     ("{}{}", escaped(&LONG), escaped(&LONG))
     ("{}{}{}", escaped(&LONG), LONG, escaped(&LONG))
@@ -219,7 +219,7 @@ fn a_short_line_of_every_length_is_written_whole() {
     for length in 0..text.len() {
         let (first, second) = text.split_at(length);
         log::warn!("{}{}{}", first, escaped("-"), escaped(second.get(..20).unwrap_or(second)));
-        log::warn!("{}{}", escaped(first), escaped(&[b'\\']));
+        log::warn!("{}{}", escaped(first), escaped(b"\\"));
         expected.push(format!("{first}-{}", second.get(..20).unwrap_or(second)));
         expected.push(format!("{first}\\\\"));
     }

@@ -84,9 +84,13 @@ impl Context for ApiKeys {
 impl Config {
     /// Returns the client of a key. The comparison of hashes tells nothing about the key.
     fn client(&self, key: &[u8]) -> Option<&Client> {
-        let hash: String = Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash: String = Sha256::digest(key).iter().flat_map(|byte| [byte >> 4, byte & 15]).map(hex_digit).collect();
         self.keys.get(&hash)
     }
+}
+
+fn hex_digit(value: u8) -> char {
+    char::from_digit(value.into(), 16).unwrap_or_default()
 }
 
 impl Client {

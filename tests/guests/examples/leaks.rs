@@ -1,5 +1,7 @@
 //! Keeps something of each request, or forgets that a host call can fail, as the path says.
 
+#![allow(clippy::unwrap_used, reason = "what a trap does is one of the scenarios")]
+
 use proxy_filter::metric::CounterVec;
 use proxy_filter::prelude::*;
 use proxy_filter::shared_data;
