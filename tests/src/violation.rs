@@ -8,8 +8,9 @@ use std::fmt;
 ///
 /// ```
 /// use proxy_filter_host::{Host, Rule};
-/// # let module = wat::parse_str(r#"(module (memory (export "memory") 1)
+/// # let module = wat::parse_str(r#"(module
 /// #     (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+/// #     (memory (export "memory") 1)
 /// #     (func (export "proxy_abi_version_0_2_1"))
 /// #     (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
 /// #     (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)

@@ -12,7 +12,12 @@ use std::path::{Path, PathBuf};
 fn configurations() -> BTreeMap<&'static str, Value> {
     let check = json!({ "cluster": "authz", "path": "/check", "headers": ["authorization", "cookie"] });
     BTreeMap::from([
+        ("api_keys", json!({ "header": "x-api-key", "keys": { "0".repeat(64): { "name": "a", "per_minute": 5 } } })),
         ("grpc_auth", json!({ "cluster": "authz" })),
+        (
+            "hmac_sign",
+            json!({ "secrets": ["a secret of at least 32 characters"], "header": "x-a", "headers": ["x-b"] }),
+        ),
         ("http_auth", json!({ "realm": "api", "tokens": { "s3cr3t": "alice" } })),
         ("http_auth_async", check.clone()),
         ("http_auth_callout", check),
@@ -46,12 +51,14 @@ const TYPES: [(&str, &[&str]); 5] = [
 
 /// Fields of configurations with text that is never sent unchanged: it is compared, compiled,
 /// encoded, or a key.
-const NEVER_SENT: [&str; 12] = [
+const NEVER_SENT: [&str; 15] = [
     "access_logger quiet",
     "body_transform content_type",
     "body_transform remove",
     "cel_and_signature public_key",
     "cel_and_signature when",
+    "geo_canary networks",
+    "hmac_sign secrets",
     "jwt_auth audience",
     "jwt_auth issuer",
     "oauth2_introspection client_id",
@@ -59,6 +66,7 @@ const NEVER_SENT: [&str; 12] = [
     "oauth2_introspection scope",
     "rate_limit name",
     "tcp_echo_guard prefixes",
+    "waf_lite deny",
 ];
 
 fn root() -> PathBuf {

@@ -374,12 +374,11 @@ macro_rules! http_only {
 }
 
 http_only! {
-    without_state: "stateless" ""
+    without_state: "one_type_stateless" ""
     without_state_and_with_bodies: "stateless_body" ""
     with_state: "streams" ""
     with_async_functions: "exchanges" ""
     with_several_filters: "two_roots" "stamp"
-    of_one_type: "one_type_stateless" ""
     that_sees_only_responses: "add_header" ""
     under_the_open_policy: "add_header_open" ""
 }

@@ -33,6 +33,7 @@ fn fails(mut host: Host, last_words: &str) {
     let outcome = host.get("/fail").send();
     assert_eq!(outcome.status(), 503, "{outcome}");
     assert!(outcome.messages().iter().any(|line| line.contains(last_words)), "{outcome}");
+    outcome.expect_error("the VM trapped");
     assert_eq!(host.get("/").send().status(), 503);
 }
 

@@ -576,6 +576,7 @@ mod tests {
     #[test]
     fn a_future_reads_the_state_that_callbacks_write() {
         let messages = share(Messages::new());
+        declared::declare(POINTS);
         let stage = Stage::new(POINTS, messages);
         stage.arrive_headers(Point::RequestHeaders);
         assert!(stage.poll_whole(Point::RequestBody, 10).is_pending());
@@ -593,6 +594,7 @@ mod tests {
     #[test]
     fn an_exchange_that_outlives_its_stream_does_not_reach_the_next_one() {
         let messages = messages_of_another_stream();
+        declared::declare(POINTS);
         let stage = Stage::new(POINTS, messages);
         stage.arrive_headers(Point::RequestHeaders);
         stage.arrive_body(Point::RequestBody);

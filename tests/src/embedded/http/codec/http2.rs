@@ -74,7 +74,7 @@ fn head(request: &Request) -> Option<Head> {
     if authority.is_none() || request.headers.len() + 4 > MAX_FIELDS || map.byte_size() as usize > MAX_BYTES {
         return None;
     }
-    let end = !request.is_connect() && ends(&request.body, &request.trailers);
+    let end = ends(&request.body, &request.trailers);
     if end && length.is_some_and(|length| length > 0) {
         return None;
     }
