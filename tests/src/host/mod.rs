@@ -59,8 +59,6 @@ pub struct Host {
     expected_violations: Vec<String>,
     errors: Ledger,
     expected_errors: Vec<String>,
-    /// The plugin has refused a new configuration, and the test knows: it got the error.
-    refused_new: bool,
     /// Why the plugin did not start.
     refused: Option<ConfigureError>,
     /// What a failing test prints.
@@ -104,7 +102,6 @@ impl Host {
             expected_violations: Vec::new(),
             errors: Ledger::default(),
             expected_errors: Vec::new(),
-            refused_new: false,
             refused: None,
             recent: VecDeque::new(),
             finished: false,
@@ -200,7 +197,6 @@ impl Host {
             }
             Err(refused) => {
                 self.transcript.refused.get_or_insert_default().extend(refused.events.iter().cloned());
-                self.refused_new = true;
                 Err(refused)
             }
         }
@@ -334,8 +330,8 @@ impl Host {
         self.remember(Recent::Exchange(Box::new(record.clone())));
         let mut errors = filter_error::of(&record.events);
         errors.extend(record.elsewhere.iter().flat_map(|(_, events)| filter_error::of(events)));
-        if self.refused_new {
-            // In Envoy, the line of the refusal can be seen with the next exchange.
+        if self.transcript.refused.is_some() {
+            // The test got this as an error. In Envoy, its line can be seen with the next exchange.
             errors.retain(|error| !error.message().starts_with("on_configure of context "));
         }
         Outcome::new(record, self.errors.add(errors, !self.backend.tells_all_errors()))
