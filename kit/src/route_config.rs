@@ -235,7 +235,7 @@ mod tests {
         };
         assert!(fault(&[b"{}", b"{"]).starts_with("layer 2 of the settings is not JSON: EOF"));
         assert_eq!(fault(&[b"[]"]), "layer 1 of the settings is not JSON: it is not an object");
-        assert!(fault(&[br#"{"limt":1}"#]).contains("unknown field `limt`"));
+        assert!(fault(&[br#"{"lim":1}"#]).contains("unknown field `lim`"));
         assert!(fault(&[br#"{"limit":null}"#]).contains("missing field `limit`"));
         assert!(RouteConfig::<Settings>::new(b"x").unwrap_err().to_string().starts_with("the settings of the plugin"));
         assert!(RouteConfig::<Settings>::new(b" ").unwrap_err().message.contains("missing field"));

@@ -15,6 +15,7 @@ mod proxy;
 mod report;
 mod series;
 mod variant;
+mod vectors;
 
 pub use report::Report;
 
