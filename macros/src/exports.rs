@@ -1,6 +1,6 @@
 //! The functions that a host looks up in a module, and the SDK's functions that they call.
 
-use crate::filter::{Filter, Kind};
+use crate::filter::{DECISIONS, Filter, Kind};
 use crate::member::Member;
 
 /// A function that the host looks up in a module.
@@ -24,18 +24,6 @@ pub(crate) struct Refusal {
     /// refuses streams only there.
     is_first: bool,
 }
-
-/// The callbacks by which a filter decides about requests and responses.
-const DECISIONS: &[&str] = &[
-    "on_request_headers",
-    "on_request_body",
-    "on_request_trailers",
-    "on_request_metadata",
-    "on_response_headers",
-    "on_response_body",
-    "on_response_trailers",
-    "on_response_metadata",
-];
 
 enum Calls {
     /// The host only checks that the function exists.

@@ -92,11 +92,11 @@ impl Kind {
     }
 }
 
-/// The callbacks of a request's context that need no state from an earlier callback. `on_create`
-/// and `on_delete` belong to the life of a context. The host also calls `on_done` of root contexts,
-/// and only a table of contexts distinguishes them. A callout, which is stored among the callbacks,
-/// needs its context when it completes.
-const WITHOUT_STATE: [&str; 9] = [
+/// The callbacks by which a filter decides about requests and responses. They, and `on_log`, need no
+/// state from an earlier callback. `on_create` and `on_delete` belong to the life of a context. The
+/// host also calls `on_done` of root contexts, and only a table of contexts distinguishes them. A
+/// callout, which is stored among the callbacks, needs its context when it completes.
+pub(crate) const DECISIONS: &[&str] = &[
     "on_request_headers",
     "on_request_body",
     "on_request_trailers",
@@ -105,7 +105,6 @@ const WITHOUT_STATE: [&str; 9] = [
     "on_response_body",
     "on_response_trailers",
     "on_response_metadata",
-    "on_log",
 ];
 
 /// A value that differs for two types of the same name: the location of the name. It is only
@@ -187,7 +186,7 @@ impl Filter {
     /// and must be notified of their end.
     pub(crate) fn is_stateless(&self) -> bool {
         let root = &self.root;
-        let keeps_nothing = |callback: &String| WITHOUT_STATE.contains(&callback.as_str());
+        let keeps_nothing = |callback: &String| callback == "on_log" || DECISIONS.contains(&callback.as_str());
         root.id.is_none()
             && root.callbacks.is_empty()
             && self.context.kind == Kind::Http

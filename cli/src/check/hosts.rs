@@ -17,8 +17,8 @@ pub(crate) struct Profile {
     is_envoy: bool,
     /// Callbacks that the host requires.
     required: &'static [&'static str],
-    /// Callbacks that the host never calls.
-    never_called: &'static [&'static str],
+    /// Callbacks that the host never calls, in groups.
+    never_called: &'static [&'static [&'static str]],
     /// Functions that the host does not offer: a module that imports one does not load.
     not_offered: &'static [&'static str],
     /// Functions that the host offers and that do not work, with what they do.
@@ -46,55 +46,12 @@ const GRPC: [&str; 6] = [
 ];
 const TRAILERS: [&str; 2] = ["proxy_on_request_trailers", "proxy_on_response_trailers"];
 
-/// What is never called where there are no TCP filters, no gRPC and no trailers.
-const NGINX_NEVER: [&str; 14] = [
-    TCP[0],
-    TCP[1],
-    TCP[2],
-    TCP[3],
-    TCP[4],
-    TRAILERS[0],
-    TRAILERS[1],
-    "proxy_on_request_metadata",
-    "proxy_on_response_metadata",
+const METADATA: [&str; 2] = ["proxy_on_request_metadata", "proxy_on_response_metadata"];
+const GRPC_CALLBACKS: [&str; 4] = [
     "proxy_on_grpc_receive_initial_metadata",
     "proxy_on_grpc_receive",
     "proxy_on_grpc_receive_trailing_metadata",
     "proxy_on_grpc_close",
-    "proxy_on_queue_ready",
-];
-const ATS_NEVER: [&str; 14] = [
-    TCP[0],
-    TCP[1],
-    TCP[2],
-    TCP[3],
-    TCP[4],
-    TRAILERS[0],
-    TRAILERS[1],
-    "proxy_on_request_metadata",
-    "proxy_on_response_metadata",
-    "proxy_on_grpc_receive_initial_metadata",
-    "proxy_on_grpc_receive",
-    "proxy_on_grpc_receive_trailing_metadata",
-    "proxy_on_grpc_close",
-    "proxy_on_foreign_function",
-];
-const GOOGLE_NEVER: [&str; 15] = [
-    TCP[0],
-    TCP[1],
-    TCP[2],
-    TCP[3],
-    TCP[4],
-    "proxy_on_tick",
-    "proxy_on_queue_ready",
-    "proxy_on_http_call_response",
-    "proxy_on_request_metadata",
-    "proxy_on_response_metadata",
-    "proxy_on_grpc_receive_initial_metadata",
-    "proxy_on_grpc_receive",
-    "proxy_on_grpc_receive_trailing_metadata",
-    "proxy_on_grpc_close",
-    "proxy_on_foreign_function",
 ];
 
 const fn envoy(id: &'static str, name: &'static str, source: &'static str, notes: &'static [(&str, &str)]) -> Profile {
@@ -104,7 +61,7 @@ const fn envoy(id: &'static str, name: &'static str, source: &'static str, notes
         source,
         is_envoy: true,
         required: &[],
-        never_called: &["proxy_on_foreign_function", "proxy_validate_configuration"],
+        never_called: &[&["proxy_on_foreign_function", "proxy_validate_configuration"]],
         not_offered: &[],
         failing: &[],
         notes,
@@ -133,7 +90,7 @@ pub(crate) const PROFILES: [Profile; 8] = [
         source: "its source at 3bed278, not run",
         is_envoy: false,
         required: &["proxy_on_context_create", "proxy_on_vm_start", "proxy_on_configure"],
-        never_called: &NGINX_NEVER,
+        never_called: &[&TCP, &TRAILERS, &METADATA, &GRPC_CALLBACKS, &["proxy_on_queue_ready"]],
         not_offered: &["env.proxy_get_buffer_status", "env.proxy_get_header_map_size", "env.envoy_resolve_dns"],
         failing: &[
             (
@@ -168,7 +125,7 @@ pub(crate) const PROFILES: [Profile; 8] = [
         source: "its source, not run",
         is_envoy: false,
         required: &[],
-        never_called: &ATS_NEVER,
+        never_called: &[&TCP, &TRAILERS, &METADATA, &GRPC_CALLBACKS, &["proxy_on_foreign_function"]],
         not_offered: &["env.envoy_resolve_dns"],
         failing: &[(
             "returns Unimplemented",
@@ -189,7 +146,12 @@ pub(crate) const PROFILES: [Profile; 8] = [
         source: "its documentation, not run",
         is_envoy: false,
         required: &[],
-        never_called: &GOOGLE_NEVER,
+        never_called: &[
+            &TCP,
+            &METADATA,
+            &GRPC_CALLBACKS,
+            &["proxy_on_tick", "proxy_on_queue_ready", "proxy_on_http_call_response", "proxy_on_foreign_function"],
+        ],
         not_offered: &["env.envoy_resolve_dns"],
         failing: &[(
             "not supported",
@@ -266,7 +228,8 @@ impl Profile {
             ));
         }
         let exported = report.exports.iter().filter(|name| name.starts_with("proxy_on_") && *name != ALLOCATOR);
-        let (never_called, callbacks) = exported.cloned().partition(|name| has(self.never_called, name));
+        let (never_called, callbacks) =
+            exported.cloned().partition(|name| self.never_called.iter().any(|group| has(group, name)));
         let mut functions = Vec::new();
         let mut failing = Vec::new();
         for import in &report.imports {
