@@ -92,10 +92,10 @@ impl Kind {
     }
 }
 
-/// The callbacks by which a filter decides about requests and responses. They, and `on_log`, need no
-/// state from an earlier callback. `on_create` and `on_delete` belong to the life of a context. The
-/// host also calls `on_done` of root contexts, and only a table of contexts distinguishes them. A
-/// callout, which is stored among the callbacks, needs its context when it completes.
+/// The callbacks by which a filter decides about requests and responses. They, and `on_log`, need
+/// no state from an earlier callback. `on_create` and `on_delete` belong to the life of a context.
+/// The host also calls `on_done` of root contexts, and only a table of contexts distinguishes them.
+/// A callout, which is stored among the callbacks, needs its context when it completes.
 pub(crate) const DECISIONS: &[&str] = &[
     "on_request_headers",
     "on_request_body",
