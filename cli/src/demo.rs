@@ -3,11 +3,9 @@
 use crate::module::PluginArguments;
 use crate::module::{Module, build};
 use crate::output::{self, Failure, Result};
-use crate::play;
 use crate::run::{self, Flags};
-use crate::script::{Answer, OneOrMore, Play, Request, Script, Step};
+use crate::script::Script;
 use clap::Args;
-use proxy_filter_host::Host;
 use serde_json::Value;
 use std::path::Path;
 
@@ -27,78 +25,38 @@ pub(crate) struct Arguments {
     flags: Flags,
 }
 
-/// The input of a demo: exchanges, or the data that a client sends on each of several connections.
-#[derive(Default)]
-struct Show {
-    script: Script,
-    connections: Vec<Vec<&'static str>>,
+/// The script of an example, and the Envoy configuration that its README explains.
+const SCRIPT: &str = "demo.yaml";
+const ENVOY: &str = "envoy.yaml";
+
+/// Reads the exchanges that show the effect of an example from its script. The plugin is configured
+/// as in the example's Envoy configuration.
+fn script(directory: &Path) -> Result<Script> {
+    let mut script = Script::read(&directory.join(SCRIPT))?;
+    let path = directory.join(ENVOY);
+    let text = std::fs::read_to_string(&path).map_err(|error| Failure::work(format!("{}: {error}", path.display())))?;
+    let envoy: Value =
+        serde_saphyr::from_str(&text).map_err(|error| Failure::work(format!("{}: {error}", path.display())))?;
+    let plugin = plugins(&envoy).into_iter().find(|plugin| {
+        let root_id = plugin.get("root_id").and_then(Value::as_str).unwrap_or_default();
+        script.root_id.is_empty() || root_id == script.root_id
+    });
+    let plugin = plugin.ok_or_else(|| Failure::work(format!("{}: no such plugin", path.display())))?;
+    if let Some(root_id) = plugin.get("root_id").and_then(Value::as_str) {
+        root_id.clone_into(&mut script.root_id);
+    }
+    script.configuration = script.configuration.or_else(|| plugin.pointer("/configuration/value").cloned());
+    Ok(script)
 }
 
-fn request(path: &str, headers: &[(&str, &str)]) -> Step {
-    let one = |(name, value): &(&str, &str)| ((*name).to_owned(), OneOrMore::One((*value).to_owned()));
-    let headers = headers.iter().map(one).collect();
-    let request = Request { path: path.into(), headers, ..Request::default() };
-    Step::Exchange(Box::new(Play { request, ..Play::default() }))
-}
-
-/// Returns the exchanges that show the effect of an example.
-fn show(example: &str) -> Show {
-    let (mut show, plain) = (Show::default(), request("/", &[]));
-    let mut set = |configuration: &str, exchanges: Vec<Step>| {
-        if !configuration.is_empty() {
-            show.script.configuration = Some(Value::String(configuration.to_owned()));
-        }
-        show.script.exchanges = exchanges;
-    };
-    match example {
-        "http_headers" => set("", vec![request("/", &[("user-agent", "demo")]), request("/hello", &[])]),
-        "http_config" => set(r#"{"headers": [{"name": "x-team", "value": "edge"}]}"#, vec![plain]),
-        "http_auth" => set(
-            r#"{"realm": "demo", "tokens": {"s3cr3t": "alice"}}"#,
-            vec![request("/", &[("authorization", "Bearer s3cr3t")]), plain],
-        ),
-        // The demo has no clusters to call, so it shows the outage.
-        "grpc_auth" | "http_auth_async" => set(r#"{"cluster": "authz"}"#, vec![plain]),
-        "http_auth_callout" => set(r#"{"cluster": "authz", "on_outage": "deny"}"#, vec![plain]),
-        "vm_sharing" => set("x-refused", vec![plain]),
-        "rate_limit" => set(r#"{"limit": 1, "window_seconds": 60, "announce": true}"#, vec![plain.clone(), plain]),
-        "cel_and_signature" => set(r#"{"when": "true", "public_key": ""}"#, vec![plain]),
-        "tcp_echo_guard" => set(r#"{"prefixes": ["PING ", "ECHO "]}"#, Vec::new()),
-        "jwt_auth" => set(
-            r#"{"jwks": {"cluster": "idp", "path": "/"}, "issuer": "https://idp.example", "audience": "api"}"#,
-            vec![request("/", &[("authorization", "Bearer x.y.z")]), plain],
-        ),
-        "oauth2_introspection" => set(
-            r#"{"cluster": "idp", "path": "/", "client_id": "demo", "client_secret": "s3cr3t"}"#,
-            vec![request("/", &[("authorization", "Bearer t")]), plain],
-        ),
-        "opa_authz" => set(r#"{"cluster": "opa", "path": "/v1/data"}"#, vec![plain]),
-        "retry_and_hedge" => set(r#"{"path": "/locate", "first": "near", "second": "far"}"#, vec![plain]),
-        "body_transform" => set(r#"{"remove": ["email"]}"#, vec![plain]),
-        "waf" => set(
-            r#"{"request": {"sql-injection": "union select"}}"#,
-            vec![request("/?q=%2575nion/**/select", &[]), plain],
-        ),
-        _ => set("", vec![plain]),
+/// Returns the settings of the Wasm plugins in an Envoy configuration.
+fn plugins(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Object(fields) if fields.contains_key("vm_config") => vec![value],
+        Value::Object(fields) => fields.values().flat_map(plugins).collect(),
+        Value::Array(items) => items.iter().flat_map(plugins).collect(),
+        _ => Vec::new(),
     }
-    show.script.upstream = Answer {
-        headers: [("content-type".to_owned(), OneOrMore::One("text/plain".into()))].into(),
-        body: Some("hello from the upstream\n".into()),
-        ..Answer::default()
-    };
-    match example {
-        "vm_sharing" => show.script.root_id = "stamp".into(),
-        "queue_aggregator" => show.script.root_id = "reporter".into(),
-        "http_body" => show.script.upstream.body = Some("card 1234567890123456, thanks\n".into()),
-        "tcp_echo_guard" => show.connections = vec![vec!["PI", "NG 1\n", "2\n"], vec!["GET / HTTP/1.1\r\n"]],
-        "body_transform" => {
-            let lines = OneOrMore::One("application/x-ndjson".into());
-            show.script.upstream.headers = [("content-type".to_owned(), lines)].into();
-            show.script.upstream.body = Some("{\"name\": \"alice\", \"email\": \"a@example\"}\n".into());
-        }
-        _ => {}
-    }
-    show
 }
 
 /// Builds the example, and runs its exchanges, or the exchange that the flags describe.
@@ -117,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     let module = Module::read(build(&directory)?)?;
     let path = module.path.strip_prefix(root).unwrap_or(&module.path).display();
     anstream::println!("{path} ({} bytes)\n", output::grouped(module.bytes.len()));
-    let Show { mut script, connections } = show(example);
+    let mut script = script(&directory)?;
     if let Some(configuration) = arguments.plugin.read()? {
         script.configuration = Some(Value::String(configuration));
     }
@@ -125,21 +83,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
         script.root_id.clone_from(&arguments.plugin.root_id);
     }
     let flags = &arguments.flags;
-    if !flags.sends().is_empty() {
-        return run::connect(&module, &script, flags.sends());
-    }
     if flags.are_given() {
-        let own = flags.script();
-        (script.exchanges, script.clusters) = (own.exchanges, own.clusters);
-        script.upstream = own.upstream;
-    } else if !connections.is_empty() {
-        for sends in &connections {
-            run::connect(&module, &script, &sends.iter().map(|send| (*send).to_owned()).collect::<Vec<_>>())?;
-        }
-        return Ok(());
+        script = Script { configuration: script.configuration, root_id: script.root_id, ..flags.script() };
     }
-    let mut host = Host::for_module(&module.bytes).without_checks();
-    let played = play::script(&mut host, &script)?;
-    run::show(&played, &host.finish());
-    Ok(())
+    run::play(&module, &script)
 }

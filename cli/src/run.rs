@@ -73,7 +73,7 @@ pub(crate) struct Flags {
 
 const HELLO: &str = "hello from the upstream\n";
 
-const EXAMPLES: &str = r"Examples:
+const EXAMPLES: &str = r#"Examples:
   proxy-filter run guard.wasm --config plugin.json --header 'authorization: Bearer t'
   proxy-filter run guard.wasm --script guard.yaml
   proxy-filter run guard.wasm --script guard.yaml --html guard.html
@@ -100,9 +100,12 @@ A script:
     - name: a caller without one
       expect: { status: 403, reaches_upstream: false, logs: [denied] }
 
+A plugin for connections has, in place of exchanges, the data that a client sends on each connection:
+  connections: [["PING 1", "PING 2"], ["GET /"]]
+
 A request has method, path, authority, headers, body, chunks, trailers and http2; an answer has status,
 headers, body, chunks, trailers, after and reset; expect has status, headers, body, body_contains,
-reaches_upstream, upstream, calls and logs. The exit code is 1 if an expectation does not hold.";
+reaches_upstream, upstream, calls and logs. The exit code is 1 if an expectation does not hold."#;
 
 fn field(text: &str) -> std::result::Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is written 'name: value'")?;
@@ -143,11 +146,12 @@ impl Flags {
             clusters: self.cluster.iter().map(answers).collect(),
             upstream: Answer { status: self.status, headers, body: Some(self.reply_body.clone()), ..Answer::default() },
             exchanges: vec![Step::Exchange(Box::new(Play { request, ..Play::default() }))],
+            connections: if self.send.is_empty() { Vec::new() } else { vec![self.send.clone()] },
             ..Script::default()
         }
     }
 
-    /// Whether any of them describes an exchange.
+    /// Whether any of them describes an exchange or a connection.
     pub(crate) fn are_given(&self) -> bool {
         self.method != "GET"
             || self.path != "/"
@@ -158,11 +162,7 @@ impl Flags {
             || !self.reply_header.is_empty()
             || !self.cluster.is_empty()
             || self.reply_body != HELLO
-    }
-
-    /// Returns the data that a client sends on a TCP connection.
-    pub(crate) fn sends(&self) -> &[String] {
-        &self.send
+            || !self.send.is_empty()
     }
 }
 
@@ -182,8 +182,8 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     if !arguments.plugin.root_id.is_empty() {
         script.root_id.clone_from(&arguments.plugin.root_id);
     }
-    if !arguments.flags.send.is_empty() {
-        return connect(&module, &script, &arguments.flags.send);
+    if !script.connections.is_empty() {
+        return connect(&module, &script);
     }
     let mut host = Host::for_module(&module.bytes).without_checks();
     let played = play::script(&mut host, &script)?;
@@ -202,16 +202,33 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
         output::progress("Wrote", path.display());
     }
     let differences = if arguments.envoy { in_envoy(&module, &script, &played)? } else { 0 };
-    let failed = played.iter().filter(|played| !played.failures.is_empty()).count();
-    match (failed, differences) {
-        (0, 0) => Ok(()),
-        (0, _) => Err(Failure::check(format!("{differences} exchanges differ in Envoy"))),
-        _ => Err(Failure::check(format!("{failed} of {} exchanges failed", played.len()))),
+    expectations(&played)?;
+    if differences > 0 {
+        return Err(Failure::check(format!("{differences} exchanges differ in Envoy")));
+    }
+    Ok(())
+}
+
+/// Runs a script and prints it.
+pub(crate) fn play(module: &Module, script: &Script) -> Result {
+    if !script.connections.is_empty() {
+        return connect(module, script);
+    }
+    let mut host = Host::for_module(&module.bytes).without_checks();
+    let played = play::script(&mut host, script)?;
+    show(&played, &host.finish());
+    expectations(&played)
+}
+
+fn expectations(played: &[Played]) -> Result {
+    match played.iter().filter(|played| !played.failures.is_empty()).count() {
+        0 => Ok(()),
+        failed => Err(Failure::check(format!("{failed} of {} exchanges failed", played.len()))),
     }
 }
 
 /// Prints exchanges for people.
-pub(crate) fn show(played: &[Played], violations: &[Violation]) {
+fn show(played: &[Played], violations: &[Violation]) {
     for (index, Played { name, exchange, plain, failures }) in played.iter().enumerate() {
         if index > 0 {
             anstream::println!();
@@ -243,24 +260,26 @@ pub(crate) fn show(played: &[Played], violations: &[Violation]) {
     }
 }
 
-/// Runs a connection to an upstream that echoes.
-pub(crate) fn connect(module: &Module, script: &Script, sends: &[String]) -> Result {
+/// Runs connections to an upstream that echoes.
+fn connect(module: &Module, script: &Script) -> Result {
     let mut host = Host::for_module(&module.bytes).without_checks();
     host.root_id(&script.root_id);
     host.tcp();
     host.configure(script.configuration()).map_err(|refused| Failure::check(refused.to_string()))?;
-    let echoed = Arc::new(AtomicUsize::new(0));
-    let mut connection = host.connect();
-    for text in sends {
-        let echoed = Arc::clone(&echoed);
-        connection = connection.send(text).upstream_answers(move |received| {
-            let before = echoed.swap(received.len(), Ordering::Relaxed);
-            received.get(before..).unwrap_or_default().to_vec()
-        });
+    for sends in &script.connections {
+        let echoed = Arc::new(AtomicUsize::new(0));
+        let mut connection = host.connect();
+        for text in sends {
+            let echoed = Arc::clone(&echoed);
+            connection = connection.send(text).upstream_answers(move |received| {
+                let before = echoed.swap(received.len(), Ordering::Relaxed);
+                received.get(before..).unwrap_or_default().to_vec()
+            });
+        }
+        let connection = connection.play();
+        anstream::println!("{}", paint(TITLE, "a connection"));
+        anstream::println!("{}", connection.trace(COLOUR));
     }
-    let connection = connection.play();
-    anstream::println!("{}", paint(TITLE, "a connection"));
-    anstream::println!("{}", connection.trace(COLOUR));
     Ok(())
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Script {
     /// The upstream's response to exchanges that have none of their own.
     pub(crate) upstream: Answer,
     pub(crate) exchanges: Vec<Step>,
+    /// In place of exchanges: the data that a client sends on each connection.
+    pub(crate) connections: Vec<Vec<String>>,
 }
 
 /// A cluster: servers that respond, or a failure.
@@ -217,8 +219,8 @@ impl Script {
             std::fs::read_to_string(path).map_err(|error| Failure::work(format!("{}: {error}", path.display())))?;
         let script: Self =
             serde_saphyr::from_str(&text).map_err(|error| Failure::check(format!("{}: {error}", path.display())))?;
-        if script.exchanges.is_empty() {
-            return Err(Failure::check(format!("{}: `exchanges` is empty: nothing would be run", path.display())));
+        if script.exchanges.is_empty() == script.connections.is_empty() {
+            return Err(Failure::check(format!("{}: expected `exchanges`, or `connections`", path.display())));
         }
         Ok(script)
     }

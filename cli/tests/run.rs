@@ -79,7 +79,7 @@ fn a_script_with_a_mistake_is_refused_with_its_place() {
     let module = example("http_auth_callout");
     for (text, message) in [
         ("exchnages: []", "exchnages"),
-        ("exchanges: []", "nothing would be run"),
+        ("exchanges: []", "expected `exchanges`, or `connections`"),
         ("upstream: { after: 300 }\nexchanges: [{}]", "is not a time"),
     ] {
         let (_directory, path) = script(text);

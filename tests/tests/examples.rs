@@ -47,7 +47,7 @@ fn every_example_has_a_readme_a_bootstrap_and_tests() {
     let list = read(&root().join("README.md"));
     for example in examples() {
         let directory = root().join("examples").join(&example);
-        for file in ["Cargo.toml", "README.md", "envoy.yaml", "src/lib.rs", "src/tests.rs"] {
+        for file in ["Cargo.toml", "README.md", "envoy.yaml", "demo.yaml", "src/lib.rs", "src/tests.rs"] {
             assert!(directory.join(file).is_file(), "{example} has no {file}");
         }
         assert!(
