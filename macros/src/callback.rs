@@ -27,7 +27,7 @@ pub(crate) const CAPABILITIES: &[Capability] = &[
     WAKES,
 ];
 
-/// The kinds that root tasks can await.
+/// Items of queues, which callbacks get from `on_queue_ready`.
 const QUEUES: Capability = Capability { word: "queues", awaits: &["sdk::SharedQueue"], generics: "" };
 /// An argument that `#[proxy_filter::filter]` adds to the contexts that it generates. Authors do
 /// not write it.
@@ -37,13 +37,14 @@ const TASKS: Capability = Capability { word: "tasks", awaits: &["sdk::StreamTask
 /// is a root task.
 const WAKES: Capability = Capability { word: "wakes", awaits: &[], generics: "" };
 
-/// The arguments of [`CAPABILITIES`] that authors write.
+/// The arguments of [`CAPABILITIES`] for what an async function can await.
+pub(crate) fn awaited() -> impl Iterator<Item = &'static str> {
+    all_words().into_iter().filter(|word| ![TASKS.word, WAKES.word].contains(word))
+}
+
+/// The arguments of [`CAPABILITIES`] that authors write: only async functions await queues.
 pub(crate) fn words() -> Vec<&'static str> {
-    CAPABILITIES
-        .iter()
-        .filter(|capability| ![TASKS.word, QUEUES.word, WAKES.word].contains(&capability.word))
-        .map(|capability| capability.word)
-        .collect()
+    awaited().filter(|word| *word != QUEUES.word).collect()
 }
 
 /// The same, and those that only generated code writes.

@@ -15,7 +15,7 @@ use crate::quote::{quote, quote_at};
 use proc_macro::{Delimiter, Group, Ident, Literal, Span, TokenStream, TokenTree};
 
 const USAGE: &str = "expected `#[proxy_filter::filter]`, with any of `root_id = \"name\"`, `root_task = function`, `configure = function`, \
-                     `deadline = duration`, `fail_open`, `failure_policy = function`, `response_failure_policy = function`, `spawn` and `queues`";
+                     `deadline = duration`, `fail_open`, `failure_policy = function` and `response_failure_policy = function`";
 const EXPECTED: &str = "expected `async fn name(exchange: Exchange) -> Result<()>`, or `Exchange<Config>` with the type of its configuration";
 
 /// A part of the stream that the function may await.
@@ -79,11 +79,16 @@ const HELD: [&str; 2] = ["request_headers_with_body", "response_headers_with_bod
 const WHOLE_RESPONSES: [&str; 2] = ["response_body", HELD[1]];
 
 /// The methods of `Exchange` that need no further export.
-const METHODS: [&str; 7] =
-    ["request_headers", "request_body_end", "response_body_end", "config", "forward_request", "reply", "close_stream"];
-
-/// Items of queues, which only root tasks await.
-const QUEUES: &str = "queues";
+const METHODS: [&str; 8] = [
+    "request_headers",
+    "request_body_end",
+    "response_body_end",
+    "config",
+    "forward_request",
+    "reply",
+    "close_stream",
+    SPAWNER,
+];
 
 /// The callouts of a function that names this type or function.
 const WAITS: &[(&str, &str)] = &[
@@ -94,10 +99,11 @@ const WAITS: &[(&str, &str)] = &[
     ("retry", "timers"),
     ("GrpcCall", "grpc_calls"),
     ("GrpcStream", "grpc_streams"),
+    ("SharedQueue", "queues"),
 ];
 
-/// Futures that run independently of their stream: the argument, and the function of the SDK.
-const SPAWN: &str = "spawn";
+/// The method of `Exchange` for futures that run independently of their stream.
+const SPAWNER: &str = "spawner";
 
 /// The argument for the maximum time of the function.
 const DEADLINE: &str = "deadline";
@@ -105,7 +111,7 @@ const DEADLINE: &str = "deadline";
 pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
     let known = ["root_id", "root_task", "configure", DEADLINE, POLICY, RESPONSE_POLICY];
-    let arguments = args::parse(arguments, &known, &[FAIL_OPEN, QUEUES, SPAWN], USAGE, &mut faults);
+    let arguments = args::parse(arguments, &known, &[FAIL_OPEN], USAGE, &mut faults);
     policy::check(&arguments, &mut faults);
     let mut output = item.clone();
     if let Some(function) = faults.take(AsyncFunction::parse(item)) {
@@ -177,8 +183,8 @@ impl AsyncFunction {
     /// Whether the function, or a root task, may wait for callouts of this kind.
     fn waits_for(&self, word: &str, arguments: &[Argument]) -> bool {
         let has = |names: &[&str]| arguments.iter().any(|argument| names.contains(&argument.name.as_str()));
-        // Root tasks are functions elsewhere.
-        let is_unseen = self.unseen.callouts || has(&["root_task", "configure"]);
+        // Root tasks are functions elsewhere, and so are the futures that are spawned.
+        let is_unseen = self.unseen.callouts || self.spawns() || has(&["root_task", "configure"]);
         let is_available = cfg!(feature = "grpc") || !word.starts_with("grpc");
         let named = |wait: &(&str, &str)| {
             wait.1 == word && self.names.iter().any(|name| name.text == wait.0 && !name.is_member)
@@ -186,6 +192,11 @@ impl AsyncFunction {
         let is_timed =
             word == "timers" && (has(&[DEADLINE]) || self.names.iter().any(|name| HELD.contains(&name.text.as_str())));
         is_unseen && is_available || is_timed || WAITS.iter().any(named)
+    }
+
+    /// Whether futures may run independently of the stream.
+    fn spawns(&self) -> bool {
+        self.unseen.parts || self.names.iter().any(|name| name.text == SPAWNER)
     }
 
     /// The parts of the stream that the function may wait for.
@@ -210,14 +221,11 @@ impl AsyncFunction {
         };
         let is_written = |word: &str| arguments.iter().any(|argument| argument.name == word);
         let phases = self.phases();
-        let mut waits: Vec<_> = callback::words().into_iter().filter(|word| self.waits_for(word, arguments)).collect();
-        if is_written(QUEUES) {
-            waits.push(QUEUES);
-        }
-        let spawns = is_written(SPAWN) || self.names.iter().any(|name| name.text == SPAWN && !name.is_member);
+        let waits: Vec<_> = callback::awaited().filter(|word| self.waits_for(word, arguments)).collect();
+        let spawns = self.spawns();
         // They end with their root context.
         let spawned = if spawns { "spawned: sdk::Spawned," } else { "" };
-        let points = points(&phases, &waits, spawns);
+        let points = points(&phases, &waits);
         let on_request_headers = self.on_request_headers();
         let callbacks: String = phases.iter().map(|phase| phase.callback).collect();
         let (policies, has_policies) = policy::methods(arguments);
@@ -310,9 +318,9 @@ impl AsyncFunction {
 }
 
 /// Returns the terms after `sdk::Points::FIRST` in the expression for the exports of the module.
-fn points(phases: &[&Phase], waits: &[&str], spawns: bool) -> String {
+fn points(phases: &[&Phase], waits: &[&str]) -> String {
     let phases = phases.iter().map(|phase| phase.constant.to_owned());
-    let words = waits.iter().copied().chain(spawns.then_some(SPAWN)).map(str::to_uppercase);
+    let words = waits.iter().map(|word| word.to_uppercase());
     phases.chain(words).map(|constant| [".with(sdk::Points::", &constant, ")"].concat()).collect()
 }
 

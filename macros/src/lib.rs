@@ -179,12 +179,13 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// The module exports the callbacks for what the function awaits: always for `request_headers`, for
 /// the other parts of the stream if the function calls the method that awaits them, and for
-/// callouts if the function names `HttpCall`, `GrpcCall`, `GrpcStream`, `Timer`, `Interval`,
-/// `timeout` or `retry`.
+/// callouts if the function names `HttpCall`, `GrpcCall`, `GrpcStream`, `SharedQueue`, `Timer`,
+/// `Interval`, `timeout` or `retry`.
 ///
 /// Code of the function may be moved into other functions. If the function passes the exchange on,
-/// the module exports the callbacks of all parts. If it awaits a future of another function, the
-/// module exports the callbacks of all callouts. Name the type of the future to export less:
+/// the module exports the callbacks of all parts. If it awaits a future of another function, has a
+/// root task, or calls `exchange.spawner()`, the module exports the callbacks of all callouts. Name
+/// the type of an awaited future to export less:
 ///
 /// ```
 /// # use proxy_filter::prelude::*;
@@ -209,8 +210,6 @@ pub fn root(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `fail_open` | an `Err` resumes the stream instead of refusing it |
 /// | `failure_policy = function` | the configuration selects the policy: a function or closure from `&Config` to `FailurePolicy` |
 /// | `response_failure_policy = function` | the policy for the response, if it differs: used once the function has awaited a part of the response |
-/// | `spawn` | a function that this one calls uses `future::spawn` |
-/// | `queues` | the root task awaits items of queues |
 /// | `root_task = function` | `async fn function(config: Rc<Config>) -> Result<()>` runs beside the streams, from the configuration of the plugin to its end |
 /// | `configure = function` | like `root_task`, and streams are paused until it has returned `Ok` |
 ///

@@ -9,6 +9,7 @@ pub use crate::engine::point::Points;
 pub use crate::exchange::deadline::{is_deadline, within};
 pub use crate::exchange::gate::Gate;
 pub use crate::exchange::policy::policy_of;
+pub use crate::exchange::spawner::Spawned;
 pub use crate::exchange::task::{RootTask, StreamTask};
 pub use crate::exports;
 pub use crate::exports::field_literal::{
@@ -21,7 +22,6 @@ pub use crate::exports::module::initialize;
 pub use crate::exports::module::{Export, Module};
 pub use crate::exports::stateless::{Stateless, StatelessRoot, is_stateless};
 pub use crate::fields::constant::{is_name, is_value};
-pub use crate::future::spawn::Spawned;
 pub use crate::log::expanded as log_line;
 pub use crate::plugin::one_type::{
     Configured, ConfiguredRoot, OneType, Unconfigured, UnconfiguredRoot, by_default, from_config, read_config,

@@ -111,7 +111,7 @@ fn a_root_context_that_ends_drops_what_its_streams_spawned(mut host: Host) {
 #[proxy_filter_host::test(guest = "futures", module = guest)]
 fn a_spawned_future_gets_an_error_for_each_part_of_an_exchange(mut host: Host) {
     start(&mut host);
-    let refused = "a future that was passed to `spawn` cannot await parts of an exchange, or end its stream";
+    let refused = "a future that was spawned cannot await parts of an exchange, or end its stream";
     host.expect_error(refused);
     for path in ["/detached/now", "/detached/later"] {
         let outcome = host.post(path).chunks(["a", "b"]).send();

@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | Pause a part of the stream until it completes | [`pause_for`](crate::RequestHeaders::pause_for) of the part | a decision about this part |
 //! | Handle it later, while the stream continues | [`HttpCall::send`], [`Timer::run`](crate::timer::Timer::run) | audit calls, refreshed state |
-//! | Await it | `.await`, in a function with [`#[filter]`](macro@crate::filter) or in [`spawn`](crate::future::spawn) | several steps, one after the other |
+//! | Await it | `.await`, in a function with [`#[filter]`](macro@crate::filter) or in a [spawned](crate::future::Spawner) future | several steps, one after the other |
 //!
 //! A context declares which callouts it makes in callbacks, so that a module exports no callback
 //! that it does not need: `#[proxy_filter::context(http_calls)]`. The compiler names the argument

@@ -1,14 +1,10 @@
 //! The points of a stream's life, and those at which the host calls the module.
 
-/// Why something with this name cannot be awaited, and the argument of the attribute for it if
-/// there is one. Each is one text of the module: code that joins the parts would be longer than
-/// most modules' texts.
+/// Why something with this name cannot be awaited. Each is one text of the module: code that joins
+/// the parts would be longer than most modules' texts.
 macro_rules! not_exported {
     ($name:literal) => {
         concat!("the module does not export what `", $name, "` waits for")
-    };
-    (argument $name:literal) => {
-        concat!("the module does not export what `", $name, "` waits for: write `#[proxy_filter::filter(", $name, ")]`")
     };
 }
 
@@ -82,8 +78,6 @@ impl Points {
     pub const GRPC_STREAMS: Self = Self(1 << 20);
     /// Items in queues.
     pub const QUEUES: Self = Self(1 << 18);
-    /// Futures that run independently of their stream.
-    pub const SPAWN: Self = Self(1 << 21);
     pub const NONE: Self = Self(0);
 
     pub(crate) const fn has(self, bits: u32) -> bool {
@@ -94,7 +88,7 @@ impl Points {
         self.has(other.0)
     }
 
-    /// Those that do not belong to a stream: callouts, queues and spawned futures.
+    /// Those that do not belong to a stream: callouts and queues.
     pub(crate) const fn without_stream(self) -> Self {
         Self(self.0 & !(Self::HTTP_CALLS.0 - 1))
     }

@@ -7,6 +7,7 @@ pub(crate) mod gate;
 pub(crate) mod held;
 pub(crate) mod message;
 pub(crate) mod policy;
+pub(crate) mod spawner;
 pub(crate) mod stage;
 pub(crate) mod task;
 
@@ -156,7 +157,7 @@ use crate::exchange::stage::{StageHandle, early};
 ///
 /// # Errors
 /// Every part that is awaited may fail with [`WrongPhase`](ErrorKind::WrongPhase): it
-/// was forwarded already, or a future that [`spawn`](crate::future::spawn) runs awaits it.
+/// was forwarded already, or a future that a [`Spawner`](crate::future::Spawner) runs awaits it.
 ///
 /// Every part of a request may fail with [`EarlyResponse`](ErrorKind::EarlyResponse).
 pub struct Exchange<T = ()> {

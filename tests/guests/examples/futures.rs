@@ -1,7 +1,7 @@
 //! A filter that runs several futures at once, and some that outlive their streams: the path of the
 //! request says which.
 
-use proxy_filter::future::{Either, join, join_all, select, spawn};
+use proxy_filter::future::{Either, Spawner, join, join_all, select};
 use proxy_filter::prelude::*;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ async fn audit(path: String) -> Result<()> {
 /// The filter. It has no configuration.
 #[proxy_filter::filter]
 async fn futures(mut exchange: Exchange) -> Result<()> {
+    let spawner = exchange.spawner();
     let request = exchange.request_headers().await?;
     let path = request.path()?.unwrap_or_default().to_string();
     match path.as_str() {
@@ -52,15 +53,16 @@ async fn futures(mut exchange: Exchange) -> Result<()> {
             headers?.add("x-answer", "both")
         }
         "/fail" => {
-            spawn(async { Err(Error::other("failed at once")) })?;
-            spawn(async {
+            spawner.spawn(async { Err(Error::other("failed at once")) });
+            spawner.spawn(async {
                 Timer::after(Duration::from_millis(200)).await?;
                 Err(Error::other("failed later"))
-            })
+            });
+            Ok(())
         }
         path if path.starts_with("/detached/") => {
             let path = path.to_owned();
-            spawn(async move {
+            spawner.spawn(async move {
                 if path.ends_with("later") {
                     Timer::after(Duration::from_millis(100)).await?;
                 }
@@ -83,17 +85,30 @@ async fn futures(mut exchange: Exchange) -> Result<()> {
                 let accepted: Vec<_> = accepted.map(|(part, _)| *part).collect();
                 log::info!("{} parts, accepted: {accepted:?}", results.len());
                 exchange.reply(LocalReply::new(403))
-            })
-        }
-        "/nested" => spawn(async {
-            spawn(audit("/nested".to_owned()))?;
-            log::info!("spawned");
+            });
             Ok(())
-        }),
+        }
+        "/nested" => {
+            let nested = spawner.clone();
+            spawner.spawn(async move {
+                nested.spawn(audit("/nested".to_owned()));
+                log::info!("spawned");
+                Ok(())
+            });
+            Ok(())
+        }
         "/deny" => {
-            spawn(audit(path))?;
+            spawner.spawn(audit(path));
             exchange.reply(LocalReply::new(403))
         }
-        _ => spawn(audit(path)),
+        _ => {
+            record(&spawner, path);
+            Ok(())
+        }
     }
+}
+
+/// Records a request in a function that is no filter.
+fn record(spawner: &Spawner, path: String) {
+    spawner.spawn(audit(path));
 }

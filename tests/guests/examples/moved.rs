@@ -3,6 +3,7 @@
 
 /// What the filters call.
 mod parts {
+    use proxy_filter::future::Spawner;
     use proxy_filter::grpc::{GrpcBytes, GrpcCall};
     use proxy_filter::prelude::*;
     use std::time::Duration;
@@ -35,12 +36,27 @@ mod parts {
                 let call = GrpcCall::<GrpcBytes>::new("service", "p.S", "M", &GrpcBytes::default());
                 call.await.map_or(0, |_| 1)
             }
+            "queue" => {
+                let queue = SharedQueue::register("items")?;
+                queue.enqueue(b"item")?;
+                usize::from(queue.receive().await? == b"item")
+            }
             _ => 0,
         };
         log::info!("{what}: {seen}");
         Ok(())
     }
+
+    /// Makes a callout that outlives the stream.
+    pub(crate) fn spawn(spawner: &Spawner) {
+        spawner.spawn(async {
+            HttpCall::get("service", "/").await?;
+            log::info!("spawned");
+            Ok(())
+        });
+    }
 }
+
 /// Methods of a struct.
 struct Methods {
     what: String,
@@ -137,7 +153,35 @@ async fn in_this_file(mut exchange: Exchange) -> Result<()> {
     parts::see(&mut exchange).await
 }
 
+/// The spawner is passed on, and nothing is awaited.
+mod spawner {
+    use super::*;
+
+    #[proxy_filter::filter(root_id = "spawner")]
+    async fn spawner(exchange: Exchange) -> Result<()> {
+        parts::spawn(&exchange.spawner());
+        Ok(())
+    }
+}
+
+/// The exchange is passed on, and nothing is awaited.
+mod passed {
+    use super::*;
+
+    #[proxy_filter::filter(root_id = "exchange")]
+    async fn passed(exchange: Exchange) -> Result<()> {
+        in_function_of_exchange(&exchange);
+        Ok(())
+    }
+}
+
+fn in_function_of_exchange(exchange: &Exchange) {
+    parts::spawn(&exchange.spawner());
+}
+
 proxy_filter::module!(
+    spawner::Spawner,
+    passed::Passed,
     function::Function,
     module::Module,
     method::Method,

@@ -227,7 +227,7 @@ mod third {
         Ok(())
     }
 
-    #[proxy_filter::filter(root_id = "third", root_task = root, queues)]
+    #[proxy_filter::filter(root_id = "third", root_task = root)]
     async fn third(mut exchange: Exchange<Config>) -> Result<()> {
         let request = exchange.request_headers().await?;
         let path = request.path()?.unwrap_or_default().to_string();

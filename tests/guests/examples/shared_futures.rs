@@ -56,7 +56,7 @@ fn land(config: &Config) {
     drop(landed);
 }
 
-#[proxy_filter::filter(queues)]
+#[proxy_filter::filter]
 async fn shared_futures(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let request = exchange.request_headers().await?;

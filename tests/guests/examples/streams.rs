@@ -31,7 +31,7 @@ async fn events(_config: Rc<()>) -> Result<()> {
 }
 
 /// The filter.
-#[proxy_filter::filter(root_task = events, queues)]
+#[proxy_filter::filter(root_task = events)]
 async fn streams(mut exchange: Exchange) -> Result<()> {
     let request = exchange.request_headers().await?;
     let path = request.path()?.unwrap_or_default();

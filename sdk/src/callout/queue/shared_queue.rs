@@ -263,7 +263,7 @@ pub(crate) fn waiting_for(queue: u32) -> Vec<u32> {
 /// Dequeues an item, or registers the future for the next notification.
 fn poll_item(queue: SharedQueue, waits: &mut Option<InFlight<Item>>, context: &Context<'_>) -> Poll<Result<Vec<u8>>> {
     if !declared::is_declared(Points::QUEUES) {
-        return Poll::Ready(Err(declared::undeclared(not_exported!(argument "queues"))));
+        return Poll::Ready(Err(declared::undeclared(not_exported!("queues"))));
     }
     if let Some(item) = queue.dequeue().transpose() {
         *waits = None;
@@ -283,8 +283,8 @@ fn poll_item(queue: SharedQueue, waits: &mut Option<InFlight<Item>>, context: &C
 }
 
 impl SharedQueue {
-    /// Waits for an item and dequeues it. For root tasks:
-    /// `#[proxy_filter::filter(root_task = …, queues)]`.
+    /// Waits for an item and dequeues it. In filters that are async functions, and in their root
+    /// tasks.
     ///
     /// The host notifies only the VM that [registered](Self::register) the queue last. In other VMs
     /// this future never completes; call [`dequeue`](Self::dequeue) periodically there.
@@ -302,8 +302,7 @@ impl SharedQueue {
     /// ```
     ///
     /// # Errors
-    /// Fails as [`dequeue`](Self::dequeue) does, and with
-    /// [`WrongPhase`](crate::ErrorKind::WrongPhase) if the attribute does not name `queues`.
+    /// Fails as [`dequeue`](Self::dequeue) does.
     pub async fn receive(&self) -> Result<Vec<u8>> {
         let mut waits = None;
         poll_fn(|context| poll_item(*self, &mut waits, context)).await
