@@ -2,7 +2,7 @@
 
 use crate::message::Fields;
 use crate::record::Event;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Which way a part of a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +36,12 @@ pub enum Action {
     Ended(u64),
     /// Make an HTTP callout, and report its end with `LiveFilter::call_ended`.
     Call(Call),
-    /// What the module has done, for a stream or on its own.
-    Events(Option<u64>, Vec<Event>),
+    /// Begin a gRPC call or stream, send on it, or cancel it. Report what comes of it with
+    /// `LiveFilter::grpc`.
+    Grpc(GrpcAction),
+    /// The events of the module and their times, for a stream or on its own. The end of a callout
+    /// belongs to the stream that made the callout.
+    Events(Option<u64>, Vec<(Instant, Event)>),
 }
 
 /// An HTTP callout of a module.
@@ -46,6 +50,8 @@ pub enum Action {
 pub struct Call {
     /// The number that `LiveFilter::call_ended` takes.
     pub token: u32,
+    /// The stream that makes the callout; `None` for a callout of the plugin itself.
+    pub stream: Option<u64>,
     /// The cluster that is called.
     pub cluster: String,
     /// The headers, with `:method`, `:path` and `:authority` among them.
@@ -63,4 +69,49 @@ pub enum CallEnd {
     Response(Fields, Vec<u8>, Fields),
     /// No connection could be made, or it ended before a response.
     Failed,
+}
+
+/// A step of a gRPC call or stream that a server makes for a module.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum GrpcAction {
+    /// Send the headers of a request over HTTP/2.
+    Begin(GrpcCall),
+    /// Send bytes of the body of the request with this token: a message with its frame, or nothing.
+    /// The flag is the end of the request.
+    Send(u32, Vec<u8>, bool),
+    /// Reset the call or stream with this token, unless it is over. The module expects nothing more
+    /// of it.
+    Cancel(u32),
+}
+
+/// The begin of a gRPC call or stream.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GrpcCall {
+    /// The number that `LiveFilter::grpc` takes.
+    pub token: u32,
+    /// The stream that makes the call; `None` for a call of the plugin itself.
+    pub stream: Option<u64>,
+    /// The cluster that is called.
+    pub cluster: String,
+    /// The headers, with `:method`, `:path` and `:authority` among them.
+    pub headers: Fields,
+    /// How long the call may take. Report `GrpcEvent::TimedOut` then.
+    pub timeout: Option<Duration>,
+}
+
+/// A part of the response to a gRPC call or stream.
+#[derive(Clone, Debug)]
+pub enum GrpcEvent {
+    /// The headers, `:status` among them. The flag is the end of the response.
+    Headers(Fields, bool),
+    /// Bytes of the body: messages with their frames, in any chunks.
+    Data(Vec<u8>),
+    /// The end of the response, with its trailers.
+    End(Fields),
+    /// No connection could be made, or it ended before the response.
+    Failed,
+    /// The timeout of the call has passed.
+    TimedOut,
 }

@@ -112,7 +112,7 @@ mod trace;
 mod usage;
 mod violation;
 
-pub use action::{Action, Call, CallEnd, Direction, Part};
+pub use action::{Action, Call, CallEnd, Direction, GrpcAction, GrpcCall, GrpcEvent, Part};
 pub use backend::ConfigureError;
 pub use compare::differences;
 pub use connection::Connection;

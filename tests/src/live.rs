@@ -1,7 +1,7 @@
 //! A filter in the path of real traffic: what a server needs that puts a module between its clients
 //! and an upstream.
 
-use crate::action::{Action, CallEnd, Direction};
+use crate::action::{Action, CallEnd, Direction, GrpcEvent};
 use crate::backend::{ConfigureError, Settings};
 use crate::cluster::{Cluster, Endpoint};
 use crate::embedded::{Guest, LiveVm, Process};
@@ -28,11 +28,36 @@ pub struct LivePlugin {
 #[derive(Clone, Debug, Default)]
 pub struct LiveProcess(Process);
 
+impl LiveProcess {
+    /// The values of counters and gauges by name, as an operator sees them.
+    ///
+    /// ```
+    /// # use proxy_filter_host::LiveProcess;
+    /// assert_eq!(LiveProcess::default().metrics(), []);
+    /// ```
+    #[must_use]
+    pub fn metrics(&self) -> Vec<(String, u64)> {
+        self.0.metrics.all()
+    }
+
+    /// The keys and values of shared data, in the order of the keys.
+    #[must_use]
+    pub fn shared_data(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.0.data.all()
+    }
+
+    /// The names of queues, and the items that no filter has dequeued, in the order of the names.
+    #[must_use]
+    pub fn queues(&self) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
+        self.0.queues.all()
+    }
+}
+
 /// One VM of a module, which filters streams as their parts come.
 ///
 /// Streams have numbers that the caller chooses. After every call, do what
 /// [`actions`](Self::actions) returns. Time is the machine's: call [`tick`](Self::tick) when
-/// [`due_in`](Self::due_in) has passed. gRPC callouts fail as those to a cluster without hosts.
+/// [`due_in`](Self::due_in) has passed.
 pub struct LiveFilter(LiveVm);
 
 impl LiveFilter {
@@ -93,6 +118,11 @@ impl LiveFilter {
     /// Reports the end of a callout.
     pub fn call_ended(&mut self, token: u32, end: CallEnd) {
         self.0.call_ended(token, end);
+    }
+
+    /// Reports a part of the response to a gRPC call or stream.
+    pub fn grpc(&mut self, token: u32, event: GrpcEvent) {
+        self.0.grpc(token, event);
     }
 
     /// Runs what is due: ticks, and timeouts of callouts.

@@ -21,12 +21,14 @@ pub(super) fn ask_servers(functions: &Functions) {
                 callout.end = Some((due, End::Response(own(504, TIMED_OUT))));
                 let call = Call {
                     token: callout.token,
+                    stream: None,
                     cluster: callout.cluster.clone(),
                     headers: callout.request.headers.clone(),
                     body: callout.request.body.clone(),
                     timeout: callout.timeout,
                 };
-                state.callouts.live.push(call);
+                let context = callout.context;
+                state.callouts.live.push((context, call));
                 continue;
             }
             Some(Callout { endpoint: Endpoint::Server(answer) | Endpoint::Grpc(answer), request, .. }) => {

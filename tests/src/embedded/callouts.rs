@@ -30,8 +30,8 @@ pub(crate) struct Callouts {
     pub(crate) status: (u32, Vec<u8>),
     /// What each cluster has received, with the token of the call.
     pub(super) received: Noted,
-    /// Callouts that a server is to make.
-    pub(super) live: Vec<Call>,
+    /// Callouts that a server is to make, with the context that makes them.
+    pub(super) live: Vec<(u32, Call)>,
 }
 
 /// What each cluster has received, with the token of the call.
@@ -99,7 +99,7 @@ impl Callouts {
     }
 
     /// Takes the callouts that a server is to make.
-    pub(super) fn take_live(&mut self) -> Vec<Call> {
+    pub(super) fn take_live(&mut self) -> Vec<(u32, Call)> {
         std::mem::take(&mut self.live)
     }
 

@@ -1,7 +1,7 @@
 //! What the root context is called for between the messages of streams, in the order of its time:
 //! ticks, and the results of HTTP callouts and gRPC.
 
-use super::callouts::End;
+use super::callouts::{Callout, End};
 use super::fields::Map;
 use super::functions::Functions;
 use super::vm::Vm;
@@ -101,6 +101,12 @@ pub(super) fn tell(vm: &mut Vm, functions: &Functions) {
 /// deleted.
 fn callout(vm: &mut Vm, functions: &Functions) {
     let Some((callout, end)) = functions.state().callouts.take_due() else { return };
+    functions.state().events.concerns(Some(callout.context));
+    ended(vm, functions, &callout, end);
+    functions.state().events.concerns(None);
+}
+
+fn ended(vm: &mut Vm, functions: &Functions, callout: &Callout, end: End) {
     if !functions.state().roots.contains(callout.root) {
         return;
     }

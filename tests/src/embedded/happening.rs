@@ -3,6 +3,7 @@
 use super::fields::{Kind, Map};
 use super::info::grpc_status;
 use super::wire;
+use crate::action::GrpcEvent;
 use crate::grpc;
 use crate::message::{Protocol, Reply};
 
@@ -103,6 +104,90 @@ pub(super) fn status(code: u32, message: &str) -> [Happening; 2] {
     end(Map::from_fields(Kind::Trailers, &grpc::status(code, message)))
 }
 
+/// What response headers lead to. They are all of the response if it ends with them, or if it is no
+/// response of gRPC.
+fn begin(headers: Map, status: u32, ends: bool) -> Vec<Happening> {
+    let nothing = || Map::new(Kind::Trailers);
+    if status != 200 {
+        let code = u32::try_from(grpc_status(status)).unwrap_or(UNKNOWN);
+        return vec![Happening::Initial(nothing()), Happening::Trailing(nothing()), close(code, b"", VIA_UPSTREAM)];
+    }
+    if ends {
+        let mut happenings = vec![Happening::Initial(nothing())];
+        happenings.extend(end(headers));
+        return happenings;
+    }
+    vec![Happening::Initial(headers)]
+}
+
+/// The end of a response that was cut off after its headers.
+fn cut_off() -> [Happening; 2] {
+    let details = "upstream_reset_after_response_started{connection_termination}";
+    [Happening::Trailing(Map::new(Kind::Trailers)), close(INTERNAL, b"", details)]
+}
+
+const fn is_close(happening: &Happening) -> bool {
+    matches!(happening, Happening::Close(..))
+}
+
+/// What has come so far of a response that comes in parts.
+#[derive(Debug, Default)]
+pub(super) struct Arrived {
+    has_headers: bool,
+    over: bool,
+    /// The begin of a message.
+    bytes: Vec<u8>,
+    /// The message of a call, whose callback comes at its end.
+    message: Option<Vec<u8>>,
+}
+
+impl Arrived {
+    /// The callbacks of the next part.
+    pub(super) fn happenings(&mut self, event: GrpcEvent) -> Vec<Happening> {
+        if self.over {
+            return Vec::new();
+        }
+        let happenings = match event {
+            GrpcEvent::Headers(fields, ends) => {
+                self.has_headers = true;
+                let headers = Map::from_fields(Kind::Response, &fields);
+                let status = headers.get(b":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+                begin(headers, status.unwrap_or_default(), ends)
+            }
+            GrpcEvent::Data(bytes) => self.messages(&bytes),
+            GrpcEvent::End(trailers) => end(Map::from_fields(Kind::Trailers, &trailers)).into(),
+            GrpcEvent::Failed if self.has_headers => cut_off().into(),
+            GrpcEvent::Failed => Failure::Reset.happenings(),
+            GrpcEvent::TimedOut => Failure::TimedOut.happenings(),
+        };
+        self.over = happenings.iter().any(is_close);
+        happenings
+    }
+
+    /// The messages that are complete.
+    fn messages(&mut self, bytes: &[u8]) -> Vec<Happening> {
+        self.bytes.extend_from_slice(bytes);
+        let (messages, used) = grpc::unframe(&self.bytes);
+        self.bytes.drain(..used);
+        let mut happenings: Vec<_> = messages.into_iter().map(Happening::Message).collect();
+        if self.bytes.first().is_some_and(|flags| *flags > 1) {
+            happenings.extend([Happening::Trailing(Map::new(Kind::Trailers)), close(INTERNAL, b"", VIA_UPSTREAM)]);
+        }
+        happenings
+    }
+
+    /// The callback about a call, when its end is among these.
+    pub(super) fn end_of_call(&mut self, happenings: Vec<Happening>) -> Option<Happening> {
+        let message = self.message.take().map(Happening::Message);
+        let happenings: Vec<_> = message.into_iter().chain(happenings).collect();
+        self.message = happenings.iter().rev().find_map(|happening| match happening {
+            Happening::Message(bytes) => Some(bytes.clone()),
+            _ => None,
+        });
+        of_call(happenings)
+    }
+}
+
 /// A server's response as callbacks of the module.
 pub(super) fn of(reply: &Reply) -> Vec<Happening> {
     let nothing = || Map::new(Kind::Trailers);
@@ -110,16 +195,11 @@ pub(super) fn of(reply: &Reply) -> Vec<Happening> {
         return Failure::Reset.happenings();
     }
     let headers = wire::response_map(reply, Protocol::Http2);
-    if reply.status != 200 {
-        let code = u32::try_from(grpc_status(reply.status.into())).unwrap_or(UNKNOWN);
-        return vec![Happening::Initial(nothing()), Happening::Trailing(nothing()), close(code, b"", VIA_UPSTREAM)];
-    }
-    if wire::ends_with_headers(&reply.body, &reply.trailers) && !reply.cut_off {
-        let mut happenings = vec![Happening::Initial(nothing())];
-        happenings.extend(end(headers));
+    let ends = wire::ends_with_headers(&reply.body, &reply.trailers) && !reply.cut_off;
+    let mut happenings = begin(headers, reply.status.into(), ends);
+    if happenings.iter().any(is_close) {
         return happenings;
     }
-    let mut happenings = vec![Happening::Initial(headers)];
     let body = reply.body.bytes();
     if body.first().is_some_and(|flags| *flags > 1) {
         happenings.extend([Happening::Trailing(nothing()), close(INTERNAL, b"", VIA_UPSTREAM)]);
@@ -127,8 +207,7 @@ pub(super) fn of(reply: &Reply) -> Vec<Happening> {
     }
     happenings.extend(grpc::unframe(&body).0.into_iter().map(Happening::Message));
     if reply.cut_off {
-        let details = "upstream_reset_after_response_started{connection_termination}";
-        happenings.extend([Happening::Trailing(nothing()), close(INTERNAL, b"", details)]);
+        happenings.extend(cut_off());
     } else {
         happenings.extend(end(Map::from_fields(Kind::Trailers, &reply.trailers)));
     }

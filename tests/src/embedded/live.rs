@@ -5,11 +5,12 @@ use super::event;
 use super::fields::{Kind, Map};
 use super::functions::Functions;
 use super::http::{Contexts, Ended, LiveStream};
+use super::journal::Entry;
 use super::machine::Machine;
 use super::process::Process;
 use super::stream::Which;
 use super::vm::Guest;
-use crate::action::{Action, CallEnd, Direction};
+use crate::action::{Action, Call, CallEnd, Direction, GrpcAction, GrpcEvent};
 use crate::backend::{ConfigureError, Settings};
 use crate::message::{Fields, Protocol};
 use crate::record::VmRole;
@@ -120,6 +121,12 @@ impl LiveVm {
         self.tick();
     }
 
+    /// A part of a response of gRPC has come.
+    pub(crate) fn grpc(&mut self, token: u32, event: GrpcEvent) {
+        self.machine.functions.state().rpcs.arrive(token, now(), event);
+        self.tick();
+    }
+
     /// Runs what is due now.
     pub(crate) fn tick(&mut self) {
         self.pass_time();
@@ -129,7 +136,7 @@ impl LiveVm {
     /// How long until something is due.
     pub(crate) fn due_in(&self) -> Option<Duration> {
         let state = self.machine.functions.state();
-        let due = state.clock.tick_due().into_iter().chain(state.callouts.due()).min()?;
+        let due = state.clock.tick_due().into_iter().chain(state.callouts.due()).chain(state.rpcs.due()).min()?;
         Some(due.saturating_sub(now()))
     }
 
@@ -150,12 +157,32 @@ impl LiveVm {
 
     /// Collects what the module has done, and the callouts that it has made.
     fn note(&mut self, id: Option<u64>) {
-        let events = self.machine.events();
-        if !events.is_empty() {
-            self.actions.push(Action::Events(id, events));
+        let (entries, calls, rpcs) = {
+            let mut state = self.machine.functions.state();
+            (state.events.take_entries(), state.callouts.take_live(), state.rpcs.take_live())
+        };
+        for Entry { at, about, event } in entries {
+            let of = about.and_then(|context| self.stream_of(context)).or(id);
+            match self.actions.last_mut() {
+                Some(Action::Events(before, events)) if *before == of => events.push((at, event)),
+                _ => self.actions.push(Action::Events(of, vec![(at, event)])),
+            }
         }
-        let calls = self.machine.functions.state().callouts.take_live();
-        self.actions.extend(calls.into_iter().map(Action::Call));
+        for (context, call) in calls {
+            let call = Call { stream: self.stream_of(context), ..call };
+            self.actions.push(Action::Call(call));
+        }
+        for (context, mut action) in rpcs {
+            if let GrpcAction::Begin(call) = &mut action {
+                call.stream = self.stream_of(context);
+            }
+            self.actions.push(Action::Grpc(action));
+        }
+    }
+
+    /// The number of the stream with this context.
+    fn stream_of(&self, context: u32) -> Option<u64> {
+        self.streams.iter().find(|(_, (of, _))| *of == context).map(|(id, _)| *id)
     }
 
     /// Takes a step of one stream, and of those that it resumes.

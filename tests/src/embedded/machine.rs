@@ -42,7 +42,7 @@ impl Machine {
             state.settings = settings.clone();
             state.random = Random::new(settings.random_seed, state.vm);
         }
-        let refused = |reason: String| ConfigureError { events: std::mem::take(&mut functions.state().events), reason };
+        let refused = |reason: String| ConfigureError { events: functions.state().events.take(), reason };
         let vm = Vm::start(guest, Arc::clone(&functions)).map_err(refused)?;
         let mut machine = Self { of, vm, functions, next_context: FIRST };
         // Without workers that a test sees, the main thread has nothing but the service.
@@ -144,7 +144,7 @@ impl Machine {
 
     /// The events of the module since the previous call.
     pub(super) fn events(&self) -> Vec<Event> {
-        std::mem::take(&mut self.functions.state().events)
+        self.functions.state().events.take()
     }
 }
 

@@ -28,6 +28,13 @@ impl Values {
         self.lock().keys().map(|(_, name)| name.len()).sum()
     }
 
+    /// The counters and gauges with their values.
+    pub(crate) fn all(&self) -> Vec<(String, u64)> {
+        let values = self.lock();
+        let readable = values.iter().filter(|((kind, _), _)| *kind == COUNTER || *kind == GAUGE);
+        readable.map(|((_, name), value)| (String::from_utf8_lossy(name).into_owned(), *value)).collect()
+    }
+
     /// The value of a counter or gauge, as an operator sees it.
     pub(crate) fn named(&self, name: &str) -> Option<u64> {
         let values = self.lock();

@@ -23,6 +23,7 @@ mod grpc_service;
 mod happening;
 mod http;
 mod info;
+mod journal;
 mod live;
 mod machine;
 mod metadata;
@@ -252,7 +253,7 @@ impl Embedded {
                     machine.vm.call("proxy_on_response_headers", &[filter.id, 0, 0]);
                 }
             }
-            machine.functions.state().events.clear();
+            drop(machine.events());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fields::{self, Kind, Map};
 use super::grpc_service::GrpcService;
-use super::happening::{Failure, Happening};
+use super::happening::{Arrived, Failure, Happening};
 use super::rpcs::{CALL, Progress, Rpc, STREAM, kind};
 use super::state::State;
 use super::wire;
@@ -67,7 +67,7 @@ fn start(state: &mut State, address: &Address<'_>, call: Option<(&[u8], u32)>) -
     };
     let failure = match endpoint {
         None => Some(Failure::NoCluster),
-        Some(Endpoint::Absent | Endpoint::Live) => Some(Failure::NoHost),
+        Some(Endpoint::Absent) => Some(Failure::NoHost),
         Some(_) => None,
     };
     if let Some(failure) = failure {
@@ -91,6 +91,7 @@ fn start(state: &mut State, address: &Address<'_>, call: Option<(&[u8], u32)>) -
         request,
         unanswered: call.map(|(message, _)| message.to_vec()).into_iter().collect(),
         server: Progress::Unasked,
+        arrived: Arrived::default(),
         outbox: VecDeque::new(),
         closed: false,
         told: false,
@@ -213,6 +214,8 @@ pub(crate) fn next_inside(state: &mut State) -> Option<(&'static str, [u32; 3])>
 pub(super) struct Callback {
     pub(super) name: &'static str,
     pub(super) arguments: [u32; 3],
+    /// The context that made the call, if it is known.
+    pub(super) context: Option<u32>,
     root: u32,
     token: u32,
     ends_call: bool,
@@ -239,11 +242,13 @@ pub(super) fn next_failed(state: &mut State) -> Option<Callback> {
 fn begin(state: &mut State, root: u32, token: u32, happening: Happening) -> Callback {
     let ends_call = kind(token) == CALL && matches!(happening, Happening::Message(_));
     let closes = matches!(happening, Happening::Close(..));
-    if let Some(rpc) = state.rpcs.find(token).filter(|_| closes) {
+    let rpc = state.rpcs.find(token);
+    let context = rpc.as_ref().map(|rpc| rpc.context);
+    if let Some(rpc) = rpc.filter(|_| closes) {
         rpc.told = true;
     }
     let (name, argument) = show(state, happening);
-    Callback { name, arguments: [root, token, argument], root, token, ends_call, closes }
+    Callback { name, arguments: [root, token, argument], context, root, token, ends_call, closes }
 }
 
 impl Callback {

@@ -4,8 +4,9 @@
 use super::functions::Functions;
 use super::happening::{self, Failure, Happening};
 use super::rpcs::{Progress, Rpc};
+use crate::action::{GrpcAction, GrpcCall};
 use crate::cluster::Endpoint;
-use crate::grpc::{GrpcStreamAnswer, GrpcStreamReply};
+use crate::grpc::{self, GrpcStreamAnswer, GrpcStreamReply};
 use crate::message::{Answer, Received, Reply};
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ enum Work {
     Answer(Answer, Received),
     /// Answer a message.
     Reply(GrpcStreamAnswer, Vec<u8>),
+    /// Pass it to the server of a live filter.
+    Pass(GrpcAction),
 }
 
 /// Lets the servers do all that is due.
@@ -26,15 +29,20 @@ pub(super) fn work(functions: &Functions) {
             let Some(rpc) = state.rpcs.open.iter_mut().find(|rpc| !is_idle(rpc)) else { return };
             let token = rpc.token();
             let work = begin(rpc, now);
-            let reached =
-                (!matches!(rpc.endpoint, Endpoint::Refusing)).then(|| (rpc.cluster.clone(), rpc.request.clone()));
+            let context = rpc.context;
+            let reached = (!matches!(rpc.endpoint, Endpoint::Refusing | Endpoint::Live))
+                .then(|| (rpc.cluster.clone(), rpc.request.clone()));
             if let Some((cluster, request)) = reached {
                 state.callouts.note(&cluster, token, request);
+            }
+            if let Some(Work::Pass(action)) = work {
+                state.rpcs.live.push((context, action));
+                continue;
             }
             (token, work)
         };
         match work {
-            None => {}
+            None | Some(Work::Pass(_)) => {}
             Some(Work::Answer(answer, request)) => {
                 let reply = answer(&request);
                 finish(functions, token, |rpc, now| answered(rpc, now, &reply));
@@ -50,10 +58,10 @@ pub(super) fn work(functions: &Functions) {
 fn is_idle(rpc: &Rpc) -> bool {
     rpc.server == Progress::Done
         || match rpc.endpoint {
-            Endpoint::GrpcStream(_) => {
+            Endpoint::GrpcStream(_) | Endpoint::Live => {
                 rpc.server == Progress::Opened && rpc.unanswered.is_empty() && !rpc.request.complete
             }
-            Endpoint::Refusing | Endpoint::Live => false,
+            Endpoint::Refusing => false,
             _ => !rpc.request.complete,
         }
 }
@@ -86,12 +94,33 @@ fn begin(rpc: &mut Rpc, now: Duration) -> Option<Work> {
                 tell(rpc, now, happening::status(0, "").into());
             }
         }
-        Endpoint::Refusing | Endpoint::Absent | Endpoint::Live => {
+        Endpoint::Live => return Some(Work::Pass(pass(rpc))),
+        Endpoint::Refusing | Endpoint::Absent => {
             rpc.server = Progress::Done;
             tell(rpc, now, Failure::Refused.happenings());
         }
     }
     None
+}
+
+/// The next step of a call to the server of a live filter: its begin, a message, or its end.
+fn pass(rpc: &mut Rpc) -> GrpcAction {
+    if rpc.server == Progress::Unasked {
+        rpc.server = Progress::Opened;
+        return GrpcAction::Begin(GrpcCall {
+            token: rpc.token(),
+            stream: None,
+            cluster: rpc.cluster.clone(),
+            headers: rpc.request.headers.clone(),
+            timeout: rpc.timeout,
+        });
+    }
+    let message = rpc.unanswered.pop_front();
+    let end = rpc.unanswered.is_empty() && rpc.request.complete;
+    if end {
+        rpc.server = Progress::Done;
+    }
+    GrpcAction::Send(rpc.token(), message.map(|message| grpc::frame(&message)).unwrap_or_default(), end)
 }
 
 fn finish(functions: &Functions, token: u32, body: impl FnOnce(&mut Rpc, Duration)) {

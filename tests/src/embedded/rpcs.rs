@@ -1,8 +1,9 @@
 //! The gRPC calls and streams that are in flight.
 
 use super::fields::Map;
-use super::happening::Happening;
+use super::happening::{Arrived, Happening};
 use super::pending::PendingCall;
+use crate::action::{GrpcAction, GrpcEvent};
 use crate::cluster::Endpoint;
 use crate::message::Received;
 use std::collections::VecDeque;
@@ -22,6 +23,8 @@ pub(crate) struct Rpcs {
     pub(super) inside: Vec<(u32, u32, Happening)>,
     /// Calls that failed at once: their callback comes after the running one.
     pub(super) failed: VecDeque<(u32, u32, Happening)>,
+    /// What a server has to do for the calls of a live filter, with the context that made the call.
+    pub(super) live: Vec<(u32, GrpcAction)>,
 }
 
 /// A call or a stream.
@@ -41,6 +44,8 @@ pub(super) struct Rpc {
     pub(super) unanswered: VecDeque<Vec<u8>>,
     /// How far the server is.
     pub(super) server: Progress,
+    /// What has come of the response of a server that a live filter calls.
+    pub(super) arrived: Arrived,
     /// The callbacks that the module will get, and their times.
     pub(super) outbox: VecDeque<(Duration, Happening)>,
     /// The module has closed its half with `proxy_grpc_close`.
@@ -117,6 +122,26 @@ impl Rpcs {
     }
 
     pub(super) fn forget(&mut self, token: u32) {
-        self.open.retain(|rpc| rpc.token != token);
+        let Some(position) = self.open.iter().position(|rpc| rpc.token == token) else { return };
+        let rpc = self.open.remove(position);
+        if matches!(rpc.endpoint, Endpoint::Live) {
+            self.live.push((rpc.context, GrpcAction::Cancel(token)));
+        }
+    }
+
+    /// Takes what a server has to do.
+    pub(super) fn take_live(&mut self) -> Vec<(u32, GrpcAction)> {
+        std::mem::take(&mut self.live)
+    }
+
+    /// Part of a response that a live filter has called for has come.
+    pub(super) fn arrive(&mut self, token: u32, now: Duration, event: GrpcEvent) {
+        let Some(rpc) = self.find(token) else { return };
+        let happenings = rpc.arrived.happenings(event);
+        if rpc.is_stream() {
+            rpc.will_tell(now, happenings);
+        } else if let Some(end) = rpc.arrived.end_of_call(happenings) {
+            rpc.will_tell(now, [end]);
+        }
     }
 }

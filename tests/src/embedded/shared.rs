@@ -23,6 +23,11 @@ impl Data {
         lock(&self.0).values.get(key).cloned().ok_or(Status::NOT_FOUND)
     }
 
+    /// All keys and values.
+    pub(crate) fn all(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        lock(&self.0).values.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect()
+    }
+
     /// The bytes of all keys and values.
     pub(crate) fn bytes(&self) -> usize {
         lock(&self.0).values.iter().map(|(key, (value, _))| key.len() + value.len()).sum()
@@ -85,6 +90,13 @@ impl Queues {
 
     pub(crate) fn dequeue(&self, id: u32) -> Result<Vec<u8>, Status> {
         lock(&self.0).items.get_mut(&id).ok_or(Status::NOT_FOUND)?.pop_front().ok_or(Status::EMPTY)
+    }
+
+    /// All queues with their items.
+    pub(crate) fn all(&self) -> Vec<(Vec<u8>, Vec<Vec<u8>>)> {
+        let queues = lock(&self.0);
+        let items = |id| queues.items.get(id).into_iter().flatten().cloned().collect();
+        queues.names.iter().map(|(name, id)| (name.clone(), items(id))).collect()
     }
 
     /// The bytes of all items that no filter has taken yet.

@@ -4,6 +4,7 @@
 use super::backs::Backs;
 use super::callouts::Callouts;
 use super::clock::Clock;
+use super::journal::Journal;
 use super::metric::Metrics;
 use super::process::Process;
 use super::random::Random;
@@ -65,7 +66,7 @@ pub(crate) struct State {
     pub(crate) metrics: Metrics,
     pub(crate) shared_data: Data,
     pub(crate) queues: Queues,
-    pub(crate) events: Vec<Event>,
+    pub(crate) events: Journal,
     /// The pending callouts and pauses of streams at the disconnects of their clients.
     pub(super) left: Vec<String>,
     pub(crate) violations: Vec<Violation>,
@@ -107,7 +108,7 @@ impl State {
             metrics: Metrics::new(process.metrics.clone()),
             shared_data: process.data.clone(),
             queues: process.queues.clone(),
-            events: Vec::new(),
+            events: Journal::default(),
             left: Vec::new(),
             violations: Vec::new(),
             fault: None,

@@ -112,7 +112,9 @@ impl Vm {
     pub(super) fn tell(&mut self, callback: &rpc::Callback) {
         let wanted = callback.is_wanted(&self.functions.state());
         if wanted {
+            self.functions.state().events.concerns(callback.context);
             self.call(callback.name, &callback.arguments);
+            self.functions.state().events.concerns(None);
         }
         callback.end(&mut self.functions.state());
     }
