@@ -1,11 +1,13 @@
 //! An exchange as JSON, for the page in the browser and for scripts.
 
 use crate::play::Played;
-use proxy_filter_host::{Event, Received};
+use proxy_filter_host::{Event, Fields, Received};
 use serde_json::{Map, Value, json};
 
-/// The page. It shows exchanges that it contains, or that `serve` sends.
+/// The parts of the page. It shows exchanges that it contains, or that `serve` sends.
 const PAGE: &str = include_str!("page/page.html");
+const STYLE: &str = include_str!("page/page.css");
+const SCRIPT: &str = include_str!("page/page.js");
 
 /// The maximum number of bytes of a body that are shown.
 pub(crate) const SHOWN: usize = 16 * 1024;
@@ -13,6 +15,12 @@ pub(crate) const SHOWN: usize = 16 * 1024;
 /// Converts bytes to text. Bytes that are not UTF-8 are replaced.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Converts a value to text. Bytes that are not UTF-8 are escaped, and a long value is cut off.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    let start = bytes.get(..bytes.len().min(SHOWN)).unwrap_or_default();
+    std::str::from_utf8(start).map_or_else(|_| start.escape_ascii().to_string(), str::to_owned)
 }
 
 /// Fields as pairs of texts.
@@ -23,12 +31,18 @@ pub(crate) fn fields(fields: &[(Vec<u8>, Vec<u8>)]) -> Value {
 /// A message.
 pub(crate) fn message(message: &Received) -> Value {
     let shown = message.body.get(..message.body.len().min(SHOWN)).unwrap_or_default();
+    message_of(&message.headers, shown, message.body.len(), &message.trailers, message.complete)
+}
+
+/// A message of whose body these bytes are shown.
+pub(crate) fn message_of(headers: &Fields, shown: &[u8], size: usize, trailers: &Fields, complete: bool) -> Value {
     json!({
-        "headers": fields(&message.headers),
+        "headers": fields(headers),
         "body": text(shown),
-        "size": message.body.len(),
-        "trailers": fields(&message.trailers),
-        "complete": message.complete,
+        "shown": shown.len(),
+        "size": size,
+        "trailers": fields(trailers),
+        "complete": complete,
     })
 }
 
@@ -70,6 +84,12 @@ pub(crate) fn played(played: &Played) -> Value {
 pub(crate) fn page(title: &str, exchanges: &[Value]) -> String {
     // `</script>` and `<!--` within a text would end the script.
     let data = Value::from(exchanges).to_string().replace('<', "\\u003c");
+    live_page(title).replace("/*DATA*/null", &data)
+}
+
+/// Returns the page that shows what `serve` sends.
+pub(crate) fn live_page(title: &str) -> String {
     let title = title.replace('&', "&amp;").replace('<', "&lt;");
-    PAGE.replace("/*DATA*/null", &data).replace("<!--TITLE-->", &title)
+    let page = PAGE.replace("/*STYLE*/", STYLE).replace("/*SCRIPT*/", SCRIPT);
+    page.replace("<!--TITLE-->", &title)
 }

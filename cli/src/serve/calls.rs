@@ -1,16 +1,16 @@
 //! Requests to the upstream and to clusters.
 
 use super::fields;
-use super::pipe::PipeBody;
+use super::pipe::{PipeBody, Receiver};
 use crate::endpoint::{Cluster, Endpoint};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use proxy_filter_host::{Call, CallEnd, Fields};
+use proxy_filter_host::{Call, CallEnd, Fields, GrpcCall, GrpcEvent};
 
 /// What is sent to an upstream: the parts of a stream, or a whole body.
 pub(super) type Outgoing = Either<PipeBody, Full<Bytes>>;
@@ -43,6 +43,40 @@ impl Callers {
     pub(super) fn new(upstream: &Endpoint, clusters: &[Cluster]) -> Self {
         let clusters = clusters.iter().map(|cluster| (cluster.name.clone(), Server::new(&cluster.endpoint)));
         Self { upstream: Server::new(upstream), clusters: clusters.collect() }
+    }
+
+    /// Makes a gRPC call or stream, and reports each part of its response.
+    pub(super) async fn rpc(&self, call: GrpcCall, request: Receiver, report: impl Fn(GrpcEvent)) {
+        let called = self.response(&call, request, &report);
+        let end = match call.timeout {
+            Some(timeout) => tokio::time::timeout(timeout, called).await.unwrap_or(Some(GrpcEvent::TimedOut)),
+            None => called.await,
+        };
+        report(end.unwrap_or(GrpcEvent::Failed));
+    }
+
+    /// The end of a response of gRPC, after its other parts were reported. `None` if the connection
+    /// ended before.
+    async fn response(&self, call: &GrpcCall, request: Receiver, report: &impl Fn(GrpcEvent)) -> Option<GrpcEvent> {
+        let (_, server) = self.clusters.iter().find(|(name, _)| *name == call.cluster)?;
+        let body = Either::Left(PipeBody::new(request, false));
+        let request = fields::to_request(&call.headers, &server.authority, false, body).ok()?;
+        let (parts, mut body) = server.send(request).await.ok()?.into_parts();
+        let headers = fields::of_response(&parts);
+        if body.is_end_stream() {
+            return Some(GrpcEvent::Headers(headers, true));
+        }
+        report(GrpcEvent::Headers(headers, false));
+        while let Some(frame) = body.frame().await {
+            match frame.ok()?.into_data() {
+                Ok(bytes) => report(GrpcEvent::Data(bytes.to_vec())),
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    return Some(GrpcEvent::End(fields::of_trailers(&trailers)));
+                }
+            }
+        }
+        Some(GrpcEvent::End(Fields::new()))
     }
 
     /// Makes a callout. `None` if there is no response.

@@ -3,7 +3,10 @@
 mod calls;
 mod fields;
 mod generation;
+mod hub;
+mod page;
 mod pipe;
+mod recording;
 mod trace;
 mod worker;
 
@@ -12,6 +15,7 @@ use crate::module::{Module, ModuleArgument, PluginArguments};
 use crate::output::{Failure, Result, progress};
 use clap::Args;
 use generation::Source;
+use hub::Hub;
 use proxy_filter_host::{LivePlugin, LiveProcess};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -19,12 +23,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use trace::Trace;
+use worker::Connection;
 
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   proxy-filter serve guard.wasm --upstream http://127.0.0.1:8000 --config plugin.json
   proxy-filter serve guard.wasm --cluster authz=http://127.0.0.1:9000 --trace
+  proxy-filter serve guard.wasm --ui    # a page on http://127.0.0.1:10001
   proxy-filter serve auth.wasm --then stamp.wasm:stamp.json    # a chain of two filters
   curl http://127.0.0.1:10000/
 
@@ -33,7 +39,9 @@ ways. When a module or a configuration file changes, new streams use the new one
 flight finish with the old one. A module that refuses its configuration does not replace the old
 one. A VM that has trapped replies 503 for at most a second; then a new one is started.
 
-gRPC callouts fail, as those to a cluster without hosts do: try them with `proxy-filter envoy`.")]
+With --ui, a page shows the exchanges as they come: headers and bodies before and after the filters,
+a timeline of callbacks, host calls and callouts, the log, metrics, shared data and queues. A request
+can be changed and sent again from the page.")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     module: ModuleArgument,
@@ -57,6 +65,10 @@ pub(crate) struct Arguments {
     /// Let `StopIteration` in a headers callback stop the headers only.
     #[arg(long)]
     allow_on_headers_stop_iteration: bool,
+    /// Show the exchanges on a page for the browser; the address defaults to 127.0.0.1:10001.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "127.0.0.1:10001")]
+    ui: Option<SocketAddr>,
     /// Print every callback and host call.
     #[arg(long)]
     trace: bool,
@@ -91,6 +103,11 @@ impl Filter {
         Ok((module.bytes, plugin))
     }
 
+    /// The name of the module's file, without `.wasm`.
+    fn name(&self) -> String {
+        self.module.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     fn changed(&self) -> Vec<Option<(SystemTime, u64)>> {
         let state =
             |path: &Path| std::fs::metadata(path).ok().and_then(|data| Some((data.modified().ok()?, data.len())));
@@ -112,8 +129,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     let source = read()?;
     // The canary VM: it says what is wrong before anything listens.
     source.start(usize::from(arguments.workers)).map_err(Failure::check)?;
-    let listener =
-        TcpListener::bind(arguments.listen).map_err(|error| Failure::work(format!("{}: {error}", arguments.listen)))?;
+    let listener = bind(arguments.listen)?;
+    let page = arguments.ui.map(|address| Ok::<_, Failure>((bind(address)?, Arc::new(Hub::new())))).transpose()?;
+    let hub = page.as_ref().map(|(_, hub)| Arc::clone(hub));
     let (reload, receiver) = watch::channel(Arc::new(source));
     let mut workers = Vec::new();
     for number in 0..usize::from(arguments.workers) {
@@ -122,7 +140,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
             number,
             upstream: arguments.upstream.clone(),
             clusters: arguments.cluster.clone(),
-            trace: Trace { everything: arguments.trace, json },
+            trace: Trace { everything: arguments.trace, json, hub: hub.clone() },
             source: receiver.clone(),
             connections: given,
         };
@@ -137,9 +155,16 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
         "Serving",
         format!("http://{} with {} in front of {}", listener.local_addr()?, names(&filters), arguments.upstream),
     );
+    if let (Some((listener, hub)), Some(worker)) = (page, workers.first()) {
+        progress("Showing", format!("the exchanges on http://{}", listener.local_addr()?));
+        let of = filters.iter().zip(&processes);
+        let filters = of.map(|(filter, process)| (filter.name(), process.clone())).collect();
+        let subject = page::Subject { hub, filters, connections: worker.clone() };
+        std::thread::Builder::new().name("page".into()).spawn(move || page::run(listener, subject))?;
+    }
     std::thread::Builder::new().name("listener".into()).spawn(move || {
-        for (connection, worker) in listener.incoming().flatten().zip(workers.iter().cycle()) {
-            let _ = worker.send(connection);
+        for (stream, worker) in listener.incoming().flatten().zip(workers.iter().cycle()) {
+            let _ = worker.send(Connection { stream, replay_of: None });
         }
     })?;
     let mut before: Vec<_> = filters.iter().map(Filter::changed).collect();
@@ -157,10 +182,22 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
         match started {
             Ok(source) => {
                 let _ = reload.send(Arc::new(source));
-                progress("Reloaded", names(&filters));
+                report(hub.as_deref(), "Reloaded", &names(&filters));
             }
-            Err(why) => progress("Refused", format!("{why}; the old filters stay")),
+            Err(why) => report(hub.as_deref(), "Refused", &format!("{why}; the old filters stay")),
         }
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).map_err(|error| Failure::work(format!("{address}: {error}")))
+}
+
+/// Prints a step, and shows it on the page.
+fn report(hub: Option<&Hub>, verb: &str, what: &str) {
+    progress(verb, what);
+    if let Some(hub) = hub {
+        hub.announce(&format!("{verb} {what}"));
     }
 }
 

@@ -1,17 +1,21 @@
 //! What the command prints while it serves: one line for each stream, and what the filters log.
 
 use super::fields;
+use super::hub::Hub;
 use crate::output::{BAD, GOOD, NAME, WARN, paint};
 use proxy_filter_host::{Colour, Event, Fields, Part, event_line};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Instant;
 
-/// How much is printed.
-#[derive(Clone, Copy, Debug)]
+/// How much is printed, and where exchanges are recorded.
+#[derive(Clone)]
 pub(super) struct Trace {
     /// Callbacks and host calls too.
     pub(super) everything: bool,
     pub(super) json: bool,
+    /// The exchanges of the page, if there is one.
+    pub(super) hub: Option<Arc<Hub>>,
 }
 
 /// What the line of a stream says.
@@ -44,7 +48,7 @@ impl Line {
 
 impl Trace {
     /// Prints the line of a stream that is over.
-    pub(super) fn ended(self, line: &Line) {
+    pub(super) fn ended(&self, line: &Line) {
         let milliseconds = line.started.elapsed().as_secs_f64() * 1000.0;
         if self.json {
             println!(
@@ -73,8 +77,8 @@ impl Trace {
     }
 
     /// Prints what a module has done.
-    pub(super) fn events(self, id: Option<u64>, events: &[Event]) {
-        for event in events {
+    pub(super) fn events(&self, id: Option<u64>, events: &[(Instant, Event)]) {
+        for (_, event) in events {
             let wanted = self.everything || matches!(event, Event::Log(_) | Event::Trapped { .. });
             if !wanted {
                 continue;

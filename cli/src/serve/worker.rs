@@ -2,7 +2,7 @@
 
 use super::calls::Callers;
 use super::fields;
-use super::generation::{Generation, Guard, Source};
+use super::generation::{Begin, Generation, Guard, Source};
 use super::pipe::{PipeBody, Receiver, Sender, pipe};
 use super::trace::Trace;
 use crate::endpoint::{Cluster, Endpoint};
@@ -36,7 +36,15 @@ pub(super) struct Settings {
     pub(super) clusters: Vec<Cluster>,
     pub(super) trace: Trace,
     pub(super) source: watch::Receiver<Arc<Source>>,
-    pub(super) connections: mpsc::UnboundedReceiver<std::net::TcpStream>,
+    pub(super) connections: mpsc::UnboundedReceiver<Connection>,
+}
+
+/// A connection that is given to a worker.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) stream: std::net::TcpStream,
+    /// The number of the exchange that its request repeats.
+    pub(super) replay_of: Option<u64>,
 }
 
 struct Worker {
@@ -100,8 +108,8 @@ async fn serve(settings: Settings) -> Result<(), String> {
             }
         }
     });
-    while let Some(connection) = connections.recv().await {
-        let Ok(stream) = connection.set_nonblocking(true).and_then(|()| TcpStream::from_std(connection)) else {
+    while let Some(Connection { stream, replay_of }) = connections.recv().await {
+        let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) else {
             continue;
         };
         let _ = stream.set_nodelay(true);
@@ -110,7 +118,7 @@ async fn serve(settings: Settings) -> Result<(), String> {
             let service = service_fn(move |request| {
                 let id = worker.next_id.get();
                 worker.next_id.set(id + step);
-                handle(Rc::clone(&worker), id, request)
+                handle(Rc::clone(&worker), id, replay_of, request)
             });
             // A connection that ends early is no fault of the server.
             let _ = auto::Builder::new(Local).serve_connection_with_upgrades(TokioIo::new(stream), service).await;
@@ -146,7 +154,12 @@ impl Body for ClientBody {
 }
 
 /// Serves one request.
-async fn handle(worker: Rc<Worker>, id: u64, mut request: Request<Incoming>) -> io::Result<Response<ClientBody>> {
+async fn handle(
+    worker: Rc<Worker>,
+    id: u64,
+    replay_of: Option<u64>,
+    mut request: Request<Incoming>,
+) -> io::Result<Response<ClientBody>> {
     let generation = Rc::clone(&worker.current.borrow());
     let on_upgrade = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
@@ -156,7 +169,8 @@ async fn handle(worker: Rc<Worker>, id: u64, mut request: Request<Incoming>) -> 
     let end = body.is_end_stream() && !upgrade;
     let (to_upstream, from_request) = pipe();
     let (to_client, mut from_response) = pipe();
-    let guard = generation.begin(id, protocol, &headers, end, (to_upstream.clone(), to_client.clone()));
+    let begin = Begin { id, replay_of, protocol, headers: &headers, end };
+    let guard = generation.begin(begin, (to_upstream.clone(), to_client.clone()));
     let (hand_over, handed_over) = oneshot::channel();
     if upgrade {
         // As Envoy begins an upgraded stream.

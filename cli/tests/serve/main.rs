@@ -1,7 +1,13 @@
 //! `proxy-filter serve`: real clients and a real upstream, with filters between them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
+mod browser;
+#[path = "../common/mod.rs"]
 mod common;
+mod grpc;
+mod page;
+#[path = "../../../tests/tests/support/toolchains.rs"]
+mod toolchains;
 
 use common::{command, example, fails, stderr};
 use http_body_util::{BodyExt, Full};
@@ -595,4 +601,26 @@ fn filters_that_cannot_start_are_refused_before_anything_listens() {
     let address = taken.local_addr().unwrap().to_string();
     let output = command().args(["serve", &module, "--listen", &address, "--config", STAMP]).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+}
+
+#[test]
+#[ignore = "needs the compilers of target/toolchains"]
+fn modules_of_other_languages_filter_real_traffic() {
+    let builds = [
+        ("c", toolchains::c as fn() -> std::path::PathBuf),
+        ("c++", toolchains::cpp),
+        ("go", toolchains::go),
+        ("assemblyscript", toolchains::assemblyscript),
+        ("rust", toolchains::rust),
+    ];
+    for (language, build) in builds {
+        let server = serve(build().to_str().unwrap(), echo(), &["--config-text", "blue"]);
+        let request = "POST /a HTTP/1.1\r\nhost: a\r\nx-name: Ada\r\ncontent-length: 5\r\n\r\nhello";
+        let response = exchange(server.address, request);
+        assert!(response.head.contains(&format!("x-language: {language}")), "{language}: {}", response.head);
+        let seen = String::from_utf8(response.body).unwrap();
+        assert!(seen.contains("x-greeting: ") && seen.ends_with("--hello"), "{language}: {seen}");
+        assert!(server.prints("configured with blue"), "{language}: {}", server.output.lock().unwrap());
+        assert!(get(server.address, "/fail").head.starts_with("http/1.1 503"), "{language}");
+    }
 }
