@@ -7,18 +7,19 @@ use sha2::{Digest, Sha256};
 /// Results of verified tokens, by their SHA-256: each VM verifies a token once.
 ///
 /// An entry expires at the token's `exp`, without leeway, and at most after the cache's maximum
-/// time. [`clear`](Self::clear) the cache when the keys change, because a revoked key verifies no
-/// tokens.
+/// time. Call [`keep_version`](Self::keep_version) with the version of the keys, because a revoked
+/// key verifies no tokens.
 #[derive(Debug)]
 pub struct TokenCache<T> {
     cache: Cache<[u8; 32], (Duration, T)>,
     longest: Duration,
+    version: u64,
 }
 
 impl<T> TokenCache<T> {
     /// Creates a cache of at most `max_entries` tokens, each for at most five minutes.
     pub fn new(max_tokens: usize) -> Self {
-        Self { cache: Cache::new(max_tokens), longest: Duration::from_secs(300) }
+        Self { cache: Cache::new(max_tokens), longest: Duration::from_secs(300), version: 0 }
     }
 
     /// Sets the maximum time of an entry. A token is accepted for this time after it was revoked.
@@ -41,6 +42,15 @@ impl<T> TokenCache<T> {
         let until = now.saturating_add(self.longest).min(expires.unwrap_or(Duration::MAX));
         if until > now {
             self.cache.insert(hash(token), (now, value), until);
+        }
+    }
+
+    /// Removes all tokens if the keys have another version than at the last call: that of
+    /// [`RemoteJwks::version`](super::RemoteJwks::version).
+    pub fn keep_version(&mut self, version: u64) {
+        if self.version != version {
+            self.version = version;
+            self.clear();
         }
     }
 

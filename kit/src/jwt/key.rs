@@ -1,12 +1,14 @@
 //! Keys and key sets.
 
 use super::decode;
+use super::host::{self, HostVerify};
+use core::cell::Cell;
 use core::fmt;
 use ed25519_dalek as ed25519;
 use hmac::{Hmac, KeyInit, Mac};
 use p256::ecdsa::signature::Verifier;
 use rsa::pss::Pss;
-use rsa::traits::SignatureScheme;
+use rsa::traits::{PublicKeyParts, SignatureScheme};
 use rsa::{BoxedUint, Pkcs1v15Sign};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -110,6 +112,11 @@ impl Key {
         serde_json::from_slice::<Jwk>(json).ok()?.key(true)
     }
 
+    /// Returns the key's name (`kid`).
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     /// Whether the key is for an algorithm.
     pub fn is_for(&self, algorithm: Algorithm) -> bool {
         use Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512};
@@ -166,12 +173,38 @@ impl Key {
             _ => false,
         }
     }
+
+    /// Returns the hash, the key and the signature for the host's function. `None` if that function
+    /// does not know the algorithm, or if the signature has another length.
+    fn for_host(&self, algorithm: Algorithm, signature: &[u8]) -> Option<(&'static str, Vec<u8>, Vec<u8>)> {
+        let hash = match algorithm {
+            Algorithm::RS256 | Algorithm::ES256 => "sha256",
+            Algorithm::RS384 | Algorithm::ES384 => "sha384",
+            Algorithm::RS512 => "sha512",
+            _ => return None,
+        };
+        let (key, signature) = match &self.material {
+            Material::Rsa(key) => (host::rsa_key(&key.n_bytes(), &key.e_bytes()), signature.to_vec()),
+            Material::P256(key) => {
+                (host::p256_key(key.to_sec1_point(false).as_bytes()), host::ecdsa_signature(signature, 32)?)
+            }
+            Material::P384(key) => {
+                (host::p384_key(key.to_sec1_point(false).as_bytes()), host::ecdsa_signature(signature, 48)?)
+            }
+            Material::Secret(_) | Material::Ed25519(_) => return None,
+        };
+        Some((hash, key, signature))
+    }
 }
 
 /// A set of keys: the issuer's JWKS, or your own keys.
 #[derive(Clone, Debug, Default)]
 pub struct Jwks {
     pub(super) keys: Vec<Key>,
+    /// The accepted algorithms; `None` for all.
+    only: Option<Vec<Algorithm>>,
+    /// The host's function, until it is known to be missing.
+    host: Cell<Option<HostVerify>>,
 }
 
 /// The text is not a set of keys, which is an object with the array `keys`.
@@ -204,7 +237,51 @@ impl Jwks {
         let text = String::from_utf8_lossy(json);
         let set: JwkSet<'_> = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|_| JwksError)?;
         let entries = set.keys.into_iter().filter_map(|entry| serde_json::from_str::<Jwk>(entry.get()).ok());
-        Ok(Self { keys: entries.filter_map(|entry| entry.key(false)).take(Self::MAX_KEYS).collect() })
+        Ok(entries.filter_map(|entry| entry.key(false)).take(Self::MAX_KEYS).collect())
+    }
+
+    /// Accepts only these algorithms, and keeps only keys for them. A token with another one is
+    /// [`Unsupported`](super::TokenError::Unsupported). By default all algorithms are accepted, each
+    /// with its own kind of key.
+    ///
+    /// Source: RFC 8725, section 3.1.
+    #[must_use]
+    pub fn only(mut self, algorithms: &[Algorithm]) -> Self {
+        self.keys.retain(|key| algorithms.iter().any(|algorithm| key.is_for(*algorithm)));
+        self.only = Some(algorithms.to_vec());
+        self
+    }
+
+    /// Verifies signatures with a function of the host where it exists: those of RS256, RS384,
+    /// RS512, ES256 and ES384. The function is tried once in a set of keys; if it returns `None`,
+    /// the module's own cryptography verifies this and all later signatures.
+    #[must_use]
+    pub fn with_host(self, verify: HostVerify) -> Self {
+        self.host.set(Some(verify));
+        self
+    }
+
+    /// Returns the keys.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// Whether tokens with this algorithm are accepted.
+    pub(super) fn accepts(&self, algorithm: Algorithm) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&algorithm))
+    }
+
+    /// Whether a key of the set has signed these bytes.
+    pub(super) fn verify_by(&self, key: &Key, algorithm: Algorithm, signed: &[u8], signature: &[u8]) -> bool {
+        if let Some(verify) = self.host.get()
+            && let Some((hash, key, signature)) = key.for_host(algorithm, signature)
+        {
+            match verify(&host::HostCheck { hash, key: &key, signed, signature: &signature }) {
+                Some(is_valid) => return is_valid,
+                None => self.host.set(None),
+            }
+        }
+        key.verify(algorithm, signed, signature)
     }
 
     /// Returns the number of keys.
@@ -220,7 +297,7 @@ impl Jwks {
 
 impl FromIterator<Key> for Jwks {
     fn from_iter<I: IntoIterator<Item = Key>>(keys: I) -> Self {
-        Self { keys: keys.into_iter().collect() }
+        Self { keys: keys.into_iter().collect(), only: None, host: Cell::new(None) }
     }
 }
 

@@ -24,16 +24,21 @@
 //! algorithm, and a public key is never an HMAC secret. HS256, HS384, HS512, RS256, RS384, RS512,
 //! PS256, PS384, PS512, ES256, ES384, and `EdDSA` with Ed25519 are accepted.
 //!
+//! Where the host verifies signatures, as Envoy does, [`Jwks::with_host`] uses its function. In
+//! other hosts the module's own cryptography verifies them, without a change of the filter.
+//!
 //! Source: RFC 7515, 7517, 7518, 7519, 8037, and the advice of RFC 8725.
 
 mod cache;
 mod claims;
+mod host;
 mod key;
 mod remote;
 mod token;
 
 pub use cache::TokenCache;
 pub use claims::{ClaimError, Claims, Rules};
+pub use host::{HostCheck, HostVerify};
 pub use key::{Algorithm, Jwks, JwksError, Key};
 pub use remote::{RemoteError, RemoteJwks};
 pub use token::{Header, TokenError, Verified};

@@ -1,10 +1,11 @@
 //! Key sets of an issuer, fetched and refreshed.
 
-use super::{Jwks, TokenError, Verified};
+use super::{Algorithm, HostVerify, Jwks, TokenError, Verified};
 use crate::single_flight::SingleFlight;
 use core::cell::RefCell;
 use core::fmt;
 use core::time::Duration;
+use sha2::{Digest, Sha256};
 use std::rc::Rc;
 
 /// The reason why a token is not accepted.
@@ -53,6 +54,8 @@ pub struct RemoteJwks {
     refresh_after: Duration,
     keep: Duration,
     unknown_key_pause: Duration,
+    only: Option<Vec<Algorithm>>,
+    host: Option<HostVerify>,
 }
 
 #[derive(Default)]
@@ -60,6 +63,9 @@ struct State {
     keys: Option<(Rc<Jwks>, Duration)>,
     /// The time of the last call, and the fault if it failed.
     tried: Option<(Duration, Option<String>)>,
+    /// The SHA-256 of the last set, and the number of changes of it.
+    hash: [u8; 32],
+    version: u64,
 }
 
 /// The minimum time between a failed call and the next one.
@@ -86,6 +92,8 @@ impl RemoteJwks {
             refresh_after: Duration::from_secs(600),
             keep: Duration::from_secs(24 * 3600),
             unknown_key_pause: Duration::from_secs(30),
+            only: None,
+            host: None,
         }
     }
 
@@ -102,6 +110,41 @@ impl RemoteJwks {
     pub const fn unknown_key_pause(mut self, pause: Duration) -> Self {
         self.unknown_key_pause = pause;
         self
+    }
+
+    /// Accepts only these algorithms: see [`Jwks::only`].
+    #[must_use]
+    pub fn only(mut self, algorithms: &[Algorithm]) -> Self {
+        self.only = Some(algorithms.to_vec());
+        self
+    }
+
+    /// Verifies signatures with a function of the host where it exists: see [`Jwks::with_host`].
+    #[must_use]
+    pub const fn with_host(mut self, verify: HostVerify) -> Self {
+        self.host = Some(verify);
+        self
+    }
+
+    /// Returns the number of times that the set of keys has changed. A cache of verified tokens is
+    /// emptied when it changes: see [`TokenCache::keep_version`](super::TokenCache::keep_version).
+    pub fn version(&self) -> u64 {
+        self.state.borrow().version
+    }
+
+    /// Fetches the keys, at a time since 1970, or waits for a call in flight. A task of the root
+    /// context can call it before the first request and periodically, so that no request waits.
+    ///
+    /// # Errors
+    /// [`RemoteError::NoKeys`] if the call fails, or if the set has no usable key. The old keys
+    /// remain valid.
+    pub async fn refresh<E: fmt::Display>(
+        &self,
+        now: Duration,
+        fetch: impl AsyncFn() -> Result<Vec<u8>, E>,
+    ) -> Result<(), RemoteError> {
+        let fetched = self.flights.run((), async || self.fetch(now, &fetch).await).await;
+        fetched.map(drop).map_err(RemoteError::NoKeys)
     }
 
     /// Verifies the signature of a token, at a time since 1970. Fetches the keys first if they are
@@ -163,19 +206,28 @@ impl RemoteJwks {
         now: Duration,
         fetch: &impl AsyncFn() -> Result<Vec<u8>, E>,
     ) -> Result<Rc<Jwks>, String> {
-        let keys = match fetch().await {
-            Ok(body) => Jwks::parse(&body).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        let keys = keys.and_then(|keys| {
-            if keys.is_empty() { Err("the set has no usable key".to_owned()) } else { Ok(Rc::new(keys)) }
-        });
+        let body = fetch().await.map_err(|error| error.to_string());
+        let keys = body.and_then(|body| Ok((self.parse(&body)?, Sha256::digest(&body).into())));
         let mut state = self.state.borrow_mut();
         state.tried = Some((now, keys.as_ref().err().cloned()));
-        if let Ok(keys) = &keys {
-            state.keys = Some((Rc::clone(keys), now));
+        let (keys, hash) = keys?;
+        if state.hash != hash {
+            state.hash = hash;
+            state.version = state.version.saturating_add(1);
         }
-        keys
+        state.keys = Some((Rc::clone(&keys), now));
+        Ok(keys)
+    }
+
+    fn parse(&self, body: &[u8]) -> Result<Rc<Jwks>, String> {
+        let mut keys = Jwks::parse(body).map_err(|error| error.to_string())?;
+        if let Some(only) = &self.only {
+            keys = keys.only(only);
+        }
+        if let Some(verify) = self.host {
+            keys = keys.with_host(verify);
+        }
+        if keys.is_empty() { Err("the set has no usable key".to_owned()) } else { Ok(Rc::new(keys)) }
     }
 }
 
@@ -274,6 +326,45 @@ mod tests {
         *issuer.answer.borrow_mut() =
             Ok(format!("{{\"keys\":[{}]}}", VECTORS[2].0.replace("{\"kty", "{\"kid\":\"x\",\"kty")).into_bytes());
         assert_eq!(issuer.verify(&keys, UNKNOWN, 1200), Err(RemoteError::Token(TokenError::Signature)));
+    }
+
+    #[test]
+    fn the_version_changes_with_the_keys_and_empties_a_cache() {
+        let (issuer, keys) = (Issuer::new(), RemoteJwks::new());
+        let refresh = |time| {
+            let fetch = async || issuer.answer.borrow().clone();
+            block_on(keys.refresh(Duration::from_secs(time), fetch))
+        };
+        let mut cache = super::super::TokenCache::new(9);
+        let mut is_cached = |time| {
+            let now = Duration::from_secs(time);
+            cache.keep_version(keys.version());
+            let found = cache.get(b"a", now).is_some();
+            cache.insert(b"a", (), None, now);
+            found
+        };
+        assert_eq!((refresh(1000), keys.version(), is_cached(1000)), (Ok(()), 1, false));
+        assert_eq!((refresh(1001), keys.version(), is_cached(1001)), (Ok(()), 1, true), "the same set");
+        *issuer.answer.borrow_mut() = Err("down");
+        let down = Err(RemoteError::NoKeys("down".to_owned()));
+        assert_eq!((refresh(1002), keys.version(), is_cached(1002)), (down, 1, true));
+        *issuer.answer.borrow_mut() = Ok(format!("{{\"keys\":[{}]}}", VECTORS[1].0).into_bytes());
+        assert_eq!((refresh(1003), keys.version(), is_cached(1003)), (Ok(()), 2, false));
+        let rs256 = format!("{}.{PAYLOAD}.{}", VECTORS[1].1, VECTORS[1].2);
+        assert_eq!(issuer.verify(&keys, rs256.as_bytes(), 1004), Ok(()), "the new keys are used at once");
+        assert_eq!(issuer.calls.get(), 0);
+    }
+
+    #[test]
+    fn a_set_without_a_key_for_the_accepted_algorithms_is_refused() {
+        let (issuer, keys) = (Issuer::new(), RemoteJwks::new().only(&[Algorithm::RS256]));
+        let none = Err(RemoteError::NoKeys("the set has no usable key".to_owned()));
+        assert_eq!(issuer.verify(&keys, token().as_bytes(), 1000), none);
+        *issuer.answer.borrow_mut() = Ok(format!("{{\"keys\":[{},{}]}}", VECTORS[2].0, VECTORS[1].0).into_bytes());
+        let refused = Err(RemoteError::Token(TokenError::Unsupported));
+        assert_eq!(issuer.verify(&keys, token().as_bytes(), 1002), refused);
+        let rs256 = format!("{}.{PAYLOAD}.{}", VECTORS[1].1, VECTORS[1].2);
+        assert_eq!(issuer.verify(&keys, rs256.as_bytes(), 1002), Ok(()));
     }
 
     #[test]

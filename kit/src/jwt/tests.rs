@@ -230,6 +230,84 @@ fn a_name_says_which_key_to_use() {
     assert_eq!(verify(vec![], "b"), Err(TokenError::UnknownKey));
 }
 
+/// The checks that reached the host.
+fn asked() -> &'static std::thread::LocalKey<core::cell::Cell<u32>> {
+    std::thread_local!(static ASKED: core::cell::Cell<u32> = const { core::cell::Cell::new(0) });
+    &ASKED
+}
+
+/// A host with the function, over the same cryptography, from DER.
+fn host(check: &HostCheck<'_>) -> Option<bool> {
+    use p256::ecdsa::signature::hazmat::PrehashVerifier;
+    use rsa::pkcs8::DecodePublicKey;
+    asked().set(asked().get() + 1);
+    let (hash, scheme) = match check.hash {
+        "sha256" => (Sha256::digest(check.signed).to_vec(), Pkcs1v15Sign::new::<Sha256>()),
+        "sha384" => (Sha384::digest(check.signed).to_vec(), Pkcs1v15Sign::new::<Sha384>()),
+        "sha512" => (Sha512::digest(check.signed).to_vec(), Pkcs1v15Sign::new::<Sha512>()),
+        other => panic!("{other}"),
+    };
+    if let Ok(key) = rsa::PublicKey::from_public_key_der(check.key) {
+        return Some(key.verify(scheme, &hash, check.signature).is_ok());
+    }
+    if let Ok(key) = p256::ecdsa::VerifyingKey::from_public_key_der(check.key) {
+        let signature = p256::ecdsa::Signature::from_der(check.signature);
+        return Some(signature.is_ok_and(|signature| key.verify_prehash(&hash, &signature).is_ok()));
+    }
+    let key = p384::ecdsa::VerifyingKey::from_public_key_der(check.key).unwrap();
+    let signature = p384::ecdsa::Signature::from_der(check.signature);
+    Some(signature.is_ok_and(|signature| key.verify_prehash(&hash, &signature).is_ok()))
+}
+
+/// A host without the function.
+fn no_host(_: &HostCheck<'_>) -> Option<bool> {
+    asked().set(asked().get() + 1);
+    None
+}
+
+#[test]
+fn the_host_verifies_what_it_can_and_the_module_the_rest() {
+    for (algorithm, name, jwk, sign) in signers() {
+        let is_for_host = name.starts_with("RS") || name.starts_with("ES");
+        let good = token(&json!({ "alg": name }), &json!({}), &sign);
+        let bad = token(&json!({ "alg": name }), &json!({}), |text| {
+            let mut signature = sign(text);
+            signature[9] ^= 1;
+            signature
+        });
+        let short = token(&json!({ "alg": name }), &json!({}), |text| sign(text)[1..].to_vec());
+        for (verify, with) in [(host as HostVerify, true), (no_host, false)] {
+            let keys = set(&jwk.to_string()).with_host(verify);
+            asked().set(0);
+            assert_eq!(keys.verify(good.as_bytes()).map(|found| found.header.algorithm), Ok(algorithm), "{name}");
+            assert_eq!(keys.verify(bad.as_bytes()).unwrap_err(), TokenError::Signature, "{name}");
+            assert_eq!(keys.verify(short.as_bytes()).unwrap_err(), TokenError::Signature, "{name}");
+            let expected = match (is_for_host, with) {
+                (false, _) => 0,
+                // The host is asked about two signatures of the length that the algorithm has.
+                (true, true) if name.starts_with("ES") => 2,
+                (true, true) => 3,
+                (true, false) => 1,
+            };
+            assert_eq!(asked().get(), expected, "{name} {with}");
+        }
+    }
+}
+
+#[test]
+fn only_the_accepted_algorithms_are_used() {
+    let signers = signers();
+    for (algorithm, name, jwk, sign) in &signers {
+        let good = token(&json!({ "alg": name }), &json!({}), sign);
+        for (other, other_name, ..) in &signers {
+            let keys = set(&jwk.to_string()).only(&[*other]);
+            let expected = if other == algorithm { Ok(()) } else { Err(TokenError::Unsupported) };
+            assert_eq!(keys.verify(good.as_bytes()).map(drop), expected, "{name}, only {other_name}");
+            assert_eq!(keys.len(), usize::from(keys.keys().iter().any(|key| key.is_for(*other))));
+        }
+    }
+}
+
 /// Entries of a set that cannot be used, or are unusual. They are each kind of key with each member
 /// missing or of each JSON type, and values that are not keys.
 fn odd_entries() -> Vec<String> {

@@ -96,12 +96,12 @@ impl Jwks {
         let (Some(header), Some(payload), Some(signature)) = (header, decode(payload), decode(signature)) else {
             return Err(TokenError::Malformed);
         };
-        let algorithm = Algorithm::from_name(&header.alg).filter(|_| header.crit.is_none());
+        let algorithm = Algorithm::from_name(&header.alg).filter(|found| header.crit.is_none() && self.accepts(*found));
         let algorithm = algorithm.ok_or(TokenError::Unsupported)?;
         let name = header.kid.as_deref();
         let is_meant = |id: &Option<String>| name.is_none() || id.is_none() || id.as_deref() == name;
         let meant = self.keys.iter().filter(|key| is_meant(&key.id) && key.is_for(algorithm));
-        if meant.take(MAX_TRIED).any(|key| key.verify(algorithm, signed, &signature)) {
+        if meant.take(MAX_TRIED).any(|key| self.verify_by(key, algorithm, signed, &signature)) {
             let header = Header { algorithm, key_id: header.kid, kind: header.typ };
             Ok(Verified { header, payload })
         } else if self.is_empty() || name.is_some() && self.keys.iter().all(|key| key.id.as_deref() != name) {
