@@ -12,6 +12,8 @@
 //! assert_eq!(values, [b"{\"a\":1}", b"{\"a\":2}", b"{\"a\":3}"]);
 //! ```
 
+use core::fmt;
+
 /// Splits chunks of any size into lines. A line is reported in the chunk that completes it.
 ///
 /// Lines end with LF or CRLF. Lines of only spaces are skipped. Stores at most `max_line` bytes,
@@ -76,6 +78,106 @@ impl Lines {
     }
 }
 
+/// The reason why a [`LineEditor`] fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LineError<E> {
+    /// A line is longer than this number of bytes.
+    TooLong(usize),
+    /// The closure's error.
+    Edit(E),
+}
+
+impl<E: fmt::Display> fmt::Display for LineError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong(max_line) => write!(f, "a line is longer than {max_line} bytes"),
+            Self::Edit(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: std::error::Error> std::error::Error for LineError<E> {}
+
+/// Edits the lines of a body while it passes. Each chunk yields the lines that end in it.
+///
+/// Unlike [`Lines`], it loses nothing: line ends and empty lines stay, and a line that is too long
+/// is an error. A byte-order mark before the first line is removed, because JSON has none. Stores at
+/// most `max_line` bytes.
+///
+/// ```
+/// use proxy_filter_kit::json_lines::LineEditor;
+///
+/// let upper = |line: &[u8]| Ok::<_, ()>(line.to_ascii_uppercase());
+/// let mut lines = LineEditor::new(64 * 1024);
+/// assert_eq!(lines.push(b"a\n\nb", upper), Ok(b"A\n\n".to_vec()));
+/// assert_eq!(lines.push(b"c\nd", upper), Ok(b"BC\n".to_vec()));
+/// assert_eq!(lines.finish(upper), Ok(b"D".to_vec()));
+/// ```
+#[derive(Clone, Debug)]
+pub struct LineEditor {
+    max_line: usize,
+    line: Vec<u8>,
+    /// No line has been edited yet.
+    at_start: bool,
+}
+
+impl LineEditor {
+    /// Creates an editor for one body, with lines of at most `max_line` bytes.
+    pub const fn new(max_line: usize) -> Self {
+        Self { max_line, line: Vec::new(), at_start: true }
+    }
+
+    /// Returns the lines that end in this chunk, edited, with their line ends. The rest is stored
+    /// until the next chunk. The closure receives a line without its line feed, and a carriage
+    /// return before that is part of the line.
+    ///
+    /// # Errors
+    /// Fails with the closure's error, or for a line that is too long. Then reset the stream, because
+    /// the body is incomplete.
+    pub fn push<E>(
+        &mut self,
+        chunk: &[u8],
+        mut edit: impl FnMut(&[u8]) -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, LineError<E>> {
+        let mut edited = Vec::with_capacity(chunk.len());
+        for part in chunk.split_inclusive(|byte| *byte == b'\n') {
+            let text = part.strip_suffix(b"\n").unwrap_or(part);
+            if self.line.len().saturating_add(text.len()) > self.max_line {
+                return Err(LineError::TooLong(self.max_line));
+            }
+            let is_ended = text.len() < part.len();
+            if is_ended && self.line.is_empty() {
+                edited.extend(self.edit(text, &mut edit).map_err(LineError::Edit)?);
+                edited.push(b'\n');
+                continue;
+            }
+            self.line.extend_from_slice(text);
+            if is_ended {
+                let line = core::mem::take(&mut self.line);
+                edited.extend(self.edit(&line, &mut edit).map_err(LineError::Edit)?);
+                edited.push(b'\n');
+            }
+        }
+        Ok(edited)
+    }
+
+    /// Returns the last line, edited, if the body does not end with a line feed.
+    ///
+    /// # Errors
+    /// Fails with the closure's error.
+    pub fn finish<E>(mut self, mut edit: impl FnMut(&[u8]) -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
+        let line = core::mem::take(&mut self.line);
+        if line.is_empty() { Ok(Vec::new()) } else { self.edit(&line, &mut edit) }
+    }
+
+    fn edit<E>(&mut self, line: &[u8], edit: &mut impl FnMut(&[u8]) -> Result<Vec<u8>, E>) -> Result<Vec<u8>, E> {
+        let is_first = core::mem::replace(&mut self.at_start, false);
+        let mark = if is_first { line.strip_prefix("\u{feff}".as_bytes()) } else { None };
+        edit(mark.unwrap_or(line))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +206,33 @@ mod tests {
                 assert_eq!(lines.skipped(), skipped, "{cut:?}");
                 found.extend(lines.finish().map(|line| String::from_utf8(line).unwrap()));
                 assert_eq!(found, expected, "{cut:?}");
+            }
+        }
+    }
+    #[test]
+    fn edited_lines_do_not_depend_on_chunk_boundaries() {
+        let wrap = |line: &[u8]| Ok::<_, ()>([b"<", line, b">"].concat());
+        for (stream, expected) in [
+            ("", Ok("")),
+            ("a", Ok("<a>")),
+            ("\n\r\n", Ok("<>\n<\r>\n")),
+            ("a\nb", Ok("<a>\n<b>")),
+            ("\u{feff}a\n\u{feff}", Ok("<a>\n<\u{feff}>")),
+            ("12345678\n12345678", Ok("<12345678>\n<12345678>")),
+            ("123456789", Err(LineError::TooLong(8))),
+            ("1\n123456789\n", Err(LineError::TooLong(8))),
+        ] {
+            for cut in cuts(stream.as_bytes()) {
+                let mut lines = LineEditor::new(8);
+                let mut edited = Ok(Vec::new());
+                for chunk in &cut {
+                    let more = lines.push(chunk, wrap);
+                    assert!(lines.line.len() <= 8);
+                    edited = edited.and_then(|edited| Ok([edited, more?].concat()));
+                }
+                let edited =
+                    edited.and_then(|edited| Ok([edited, lines.finish(wrap).map_err(LineError::Edit)?].concat()));
+                assert_eq!(edited, expected.map(|text| text.as_bytes().to_vec()), "{cut:?}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Rate limits: token buckets and sliding windows, either exact over all workers or cheap.
+//! Rate limits: token buckets, sliding windows and fixed windows, either exact over all workers or cheap.
 //!
 //! A limit is arithmetic on one number, and the filter chooses where to store that number. In the
 //! SDK's shared data, an update by compare-and-swap makes the limit exact over all workers of a
@@ -190,6 +190,86 @@ impl SlidingWindow {
         }
         state.current = state.current.saturating_add(1);
         Some(state)
+    }
+}
+
+/// A fixed window: a maximum number of requests in each window. Windows begin at multiples of their
+/// length since 1970.
+///
+/// Around the end of a window, twice the limit may be forwarded within a short time.
+///
+/// ```
+/// use proxy_filter_kit::rate_limit::FixedWindow;
+/// use std::time::Duration;
+///
+/// let limit = FixedWindow::new(2, Duration::from_secs(10));
+/// let at = Duration::from_secs;
+/// let one = limit.count(b"", at(601));
+/// let two = limit.count(&one.state, at(602));
+/// assert_eq!((two.is_allowed, two.window, two.remaining), (true, 60, 0));
+/// let three = limit.count(&two.state, at(603));
+/// assert_eq!((three.is_allowed, three.ends_after), (false, at(7)));
+/// assert!(limit.count(&three.state, at(610)).is_allowed);
+/// ```
+///
+/// With the SDK, store the state in a `SharedCell<Vec<u8>>`, and call `count` in its `update_if`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FixedWindow {
+    limit: u32,
+    window: u64,
+}
+
+/// The result of [`FixedWindow::count`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub struct Counted {
+    /// Whether the request is within the limit. Otherwise it was not counted.
+    pub is_allowed: bool,
+    /// The number of the window in which the request counts. Windows are numbered since 1970.
+    pub window: u64,
+    /// The number of requests that the window still allows.
+    pub remaining: u32,
+    /// The time until the window ends.
+    pub ends_after: Duration,
+    /// The new state, of 12 bytes. Store it if the request was counted.
+    pub state: Vec<u8>,
+}
+
+impl FixedWindow {
+    /// Creates a limit of this number in each window. A window takes at least one nanosecond.
+    pub fn new(limit: u32, window: Duration) -> Self {
+        Self { limit, window: nanoseconds(window).max(1) }
+    }
+
+    /// Counts one request, at a time since 1970. An empty state has no requests, and bytes that are
+    /// no state are ignored.
+    ///
+    /// A worker that read the clock just before the end of a window may be late. If another worker
+    /// has begun the next window, the request counts in that one. If the stored window is further
+    /// ahead, the clock was set back, and the stored count is ignored.
+    pub fn count(&self, state: &[u8], now: Duration) -> Counted {
+        let now = nanoseconds(now);
+        let current = now / self.window;
+        let (window, used) = match Self::read(state) {
+            Some((window, used)) if window == current || window == current.saturating_add(1) => (window, used),
+            _ => (current, 0),
+        };
+        let is_allowed = used < self.limit;
+        let used = used.saturating_add(u32::from(is_allowed));
+        let end = window.saturating_add(1).saturating_mul(self.window);
+        Counted {
+            is_allowed,
+            window,
+            remaining: self.limit.saturating_sub(used),
+            ends_after: Duration::from_nanos(end.saturating_sub(now)),
+            state: window.to_le_bytes().into_iter().chain(used.to_le_bytes()).collect(),
+        }
+    }
+
+    fn read(state: &[u8]) -> Option<(u64, u32)> {
+        let (window, used) = state.split_first_chunk()?;
+        Some((u64::from_le_bytes(*window), u32::from_le_bytes(used.try_into().ok()?)))
     }
 }
 
@@ -531,5 +611,42 @@ mod tests {
             state = window.count(&state, Duration::MAX).unwrap();
         }
         assert!(window.count(&state, Duration::MAX).is_err());
+    }
+    #[test]
+    fn a_fixed_window_begins_empty_and_a_late_worker_counts_in_the_next() {
+        let limit = FixedWindow::new(2, Duration::from_secs(10));
+        let at = Duration::from_secs;
+        let (window, used) = (7_u64, 1_u32);
+        let state = [&window.to_le_bytes()[..], &used.to_le_bytes()].concat();
+        for (now, expected_window, remaining, ends_after) in
+            [(75, 7, 0, 5), (79, 7, 0, 1), (80, 8, 1, 10), (69, 7, 0, 11), (59, 5, 1, 1), (1000, 100, 1, 10)]
+        {
+            let counted = limit.count(&state, at(now));
+            let found = (counted.is_allowed, counted.window, counted.remaining, counted.ends_after);
+            assert_eq!(found, (true, expected_window, remaining, at(ends_after)), "{now}");
+        }
+        let full = limit.count(&state, at(70)).state;
+        let refused = limit.count(&full, at(71));
+        assert_eq!((refused.is_allowed, refused.remaining, &refused.state), (false, 0, &full));
+    }
+
+    #[test]
+    fn a_fixed_window_ignores_bytes_that_are_no_state_and_has_no_overflow() {
+        for length in [0, 1, 8, 11, 13, 100] {
+            let counted =
+                FixedWindow::new(1, Duration::from_secs(1)).count(&vec![0xff; length], Duration::from_secs(5));
+            assert_eq!((counted.is_allowed, counted.window), (true, 5), "{length}");
+        }
+        for limit in [0, 1, u32::MAX] {
+            for window in [Duration::ZERO, Duration::from_secs(1), Duration::MAX] {
+                for now in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+                    for state in [&[][..], &[0xff; 12], &[0; 12]] {
+                        let counted = FixedWindow::new(limit, window).count(state, now);
+                        assert_eq!(counted.state.len(), 12);
+                        assert!(limit > 0 || !counted.is_allowed);
+                    }
+                }
+            }
+        }
     }
 }

@@ -9,13 +9,12 @@
 //! until the rest of that line arrives. So at most a line and a chunk are in memory, for a body of
 //! any length.
 
-mod lines;
 #[cfg(test)]
 mod tests;
 
-use lines::Lines;
 use proxy_filter::fields::MediaType;
 use proxy_filter::prelude::*;
+use proxy_filter_kit::json_lines::{LineEditor, LineError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -105,9 +104,12 @@ async fn body_transform(mut exchange: Exchange<Config>) -> Result<()> {
         return Ok(());
     }
     let edit = |line: &[u8]| without(line, &config.remove);
-    let mut lines = Lines::new(config.longest_line);
+    let mut lines = LineEditor::new(config.longest_line);
     while let Some(chunk) = exchange.response_chunk().await? {
-        let edited = lines.push(&chunk.to_bytes()?, edit)?;
+        let edited = lines.push(&chunk.to_bytes()?, edit).map_err(|error| match error {
+            LineError::Edit(error) => error,
+            too_long => Error::other(too_long),
+        })?;
         chunk.replace(edited)?;
     }
     let rest = lines.finish(edit)?;

@@ -1,9 +1,9 @@
 //! Lines, however a body is cut into chunks.
 
-use super::lines::Lines;
 use super::without;
-use proxy_filter::Result;
+use proxy_filter::Error;
 use proxy_filter_host::{Host, Outcome, Reply};
+use proxy_filter_kit::json_lines::{LineEditor, LineError};
 use serde_json::json;
 
 const LINES: &str = "{\"name\":\"alice\",\"email\":\"a@example\"}\n\n{\"id\":12345678901234567890123,\"email\":null}\n";
@@ -286,13 +286,13 @@ fn json_of_every_type_is_edited_where_json_is_configured(mut host: Host) {
 #[test]
 fn chunk_boundaries_do_not_change_the_result() {
     let edit = |line: &[u8]| without(line, &["email".to_owned()]);
-    let edited = |pieces: &[&[u8]]| -> Result<Vec<u8>> {
-        let mut lines = Lines::new(100);
+    let edited = |pieces: &[&[u8]]| -> Result<Vec<u8>, LineError<Error>> {
+        let mut lines = LineEditor::new(100);
         let mut edited = Vec::new();
         for piece in pieces {
             edited.extend(lines.push(piece, edit)?);
         }
-        edited.extend(lines.finish(edit)?);
+        edited.extend(lines.finish(edit).map_err(LineError::Edit)?);
         Ok(edited)
     };
     for cut in 0..=LINES.len() {
@@ -305,7 +305,8 @@ fn chunk_boundaries_do_not_change_the_result() {
 
 #[test]
 fn at_most_one_line_is_stored() {
-    let mut lines = Lines::new(8);
-    lines.push(b"12345678", |line| Ok(line.to_vec())).unwrap();
-    lines.push(b"9", |line| Ok(line.to_vec())).unwrap_err();
+    let mut lines = LineEditor::new(8);
+    let edit = |line: &[u8]| Ok::<_, Error>(line.to_vec());
+    lines.push(b"12345678", edit).unwrap();
+    assert_eq!(lines.push(b"9", edit).unwrap_err().to_string(), "a line is longer than 8 bytes");
 }

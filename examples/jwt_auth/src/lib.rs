@@ -5,40 +5,130 @@
 //! {"jwks": {"cluster": "idp", "path": "/jwks.json"}, "issuer": "https://idp.example", "audience": "api"}
 //! ```
 
-mod keys;
 #[cfg(test)]
 mod tests;
-mod token;
 
-use keys::{Jwks, Keys};
+use proxy_filter::configured::{Authority, ClusterName, HeaderText, RequestPath};
+use proxy_filter::foreign::{self, Key, Verdict};
 use proxy_filter::prelude::*;
-use proxy_filter::timer::retry;
-use proxy_filter::{clock, log, timer::Interval};
+use proxy_filter::timer::{Interval, retry};
+use proxy_filter::{clock, log};
+use proxy_filter_kit::jwt::{Algorithm, Claims, HostCheck, RemoteError, RemoteJwks, Rules, TokenCache, Verified};
+use proxy_filter_kit::request::Credentials;
 use serde::Deserialize;
+use std::cell::{RefCell, RefMut};
+use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-use token::{Refusal, Token};
 
-/// The configuration.
+/// The configuration as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Config {
+struct Written {
     /// The location of the keys.
-    jwks: Jwks,
+    jwks: Location,
     /// The required issuer of a token.
     issuer: String,
     /// The required audience of a token.
     audience: String,
     /// The accepted difference between the clocks of the issuer and the proxy, in seconds.
-    #[serde(default = "minute")]
+    #[serde(default = "seconds::<60>")]
     leeway_s: u32,
-    /// The keys, shared by all streams.
-    #[serde(skip)]
-    keys: Keys,
 }
 
-const fn minute() -> u32 {
-    60
+/// The location of the keys.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Location {
+    cluster: ClusterName,
+    path: RequestPath,
+    /// The `host` of the call; default the name of the cluster.
+    authority: Option<Authority>,
+    /// The time between two fetches, in seconds.
+    #[serde(default = "seconds::<300>")]
+    refresh_s: u32,
+    /// The minimum time between two fetches, in seconds, if a token has an unknown key. Any client
+    /// can invent such tokens.
+    #[serde(default = "seconds::<10>")]
+    pause_s: u32,
+}
+
+const fn seconds<const N: u32>() -> u32 {
+    N
+}
+
+/// The configuration, and the state that all streams of a worker share.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Written")]
+struct Config {
+    location: Location,
+    rules: Rules,
+    keys: RemoteJwks,
+    /// The subjects of verified tokens.
+    verified: RefCell<TokenCache<HeaderText>>,
+}
+
+/// The accepted algorithms.
+const ALGORITHMS: &[Algorithm] = &[Algorithm::ES256, Algorithm::RS256];
+
+/// The maximum number of verified tokens that are cached in each VM.
+const CACHED_TOKENS: usize = 1000;
+
+impl From<Written> for Config {
+    fn from(written: Written) -> Self {
+        let Written { jwks: location, issuer, audience, leeway_s } = written;
+        let pause = Duration::from_secs(location.pause_s.into());
+        // The root task refreshes the keys. Old ones are valid while the issuer cannot be reached.
+        let keys = RemoteJwks::new().ages(Duration::MAX, Duration::MAX).unknown_key_pause(pause);
+        Self {
+            location,
+            rules: Rules::new(issuer, [audience]).leeway(Duration::from_secs(leeway_s.into())),
+            keys: keys.only(ALGORITHMS).with_host(verify_by_host),
+            verified: RefCell::new(TokenCache::new(CACHED_TOKENS)),
+        }
+    }
+}
+
+/// Verifies a signature with a function of Envoy. Other hosts do not have it.
+fn verify_by_host(check: &HostCheck<'_>) -> Option<bool> {
+    let verdict = foreign::verify_signature(check.hash, Key::Der(check.key), check.signed, check.signature);
+    Some(verdict.ok()? == Verdict::Valid)
+}
+
+/// The reason why a request is refused.
+#[derive(Debug)]
+enum Refusal {
+    /// The request has no token.
+    Missing,
+    /// The token has a fault.
+    Invalid(String),
+    /// No keys have been fetched.
+    NoKeys(String),
+}
+
+impl Refusal {
+    fn invalid(why: impl fmt::Display) -> Self {
+        Self::Invalid(why.to_string())
+    }
+
+    /// The response to the client.
+    fn reply(&self) -> LocalReply {
+        let challenge = match self {
+            Self::Missing => "Bearer".to_owned(),
+            Self::Invalid(why) => format!("Bearer error=\"invalid_token\", error_description=\"{why}\""),
+            Self::NoKeys(_) => return LocalReply::new(503).details("jwt_no_keys").header("retry-after", "10"),
+        };
+        LocalReply::new(401).details("jwt_refused").header("www-authenticate", challenge)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("a token is needed"),
+            Self::Invalid(why) | Self::NoKeys(why) => f.write_str(why),
+        }
+    }
 }
 
 #[proxy_filter::filter(configure = fetch_keys, root_task = refresh_keys)]
@@ -47,40 +137,74 @@ async fn jwt_auth(mut exchange: Exchange<Config>) -> Result<()> {
     let request = exchange.request_headers().await?;
     request.remove("x-subject")?; // only this filter may set the subject
     let authorization = request.get("authorization")?.unwrap_or_default();
-    match check(&config, &authorization).await? {
+    match config.subject(&authorization).await? {
         Ok(subject) => {
             request.replace("x-subject", subject)?;
             request.remove("authorization")
         }
         Err(refusal) => {
-            log::info!("refused: {}", refusal.reason());
+            log::info!("refused: {refusal}");
             exchange.reply(refusal.reply())
         }
     }
 }
 
-/// Returns the subject of a valid `authorization`, or the reason of the refusal.
-async fn check(config: &Config, authorization: &[u8]) -> Result<Result<String, Refusal>> {
-    let now = since_1970()?;
-    if let Some(subject) = config.keys.subject(authorization, now) {
-        return Ok(Ok(subject));
+/// Returns the token in `Bearer …`.
+fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let credentials = Credentials::parse(authorization)?;
+    credentials.is("Bearer").then(|| credentials.value())
+}
+
+/// Checks the claims of a verified token. Returns its subject, and when it expires.
+fn check(verified: &Verified, rules: &Rules, now: Duration) -> Result<(HeaderText, Option<Duration>), Refusal> {
+    let claims: Claims = verified.claims().map_err(Refusal::invalid)?;
+    rules.check(&claims, now).map_err(Refusal::invalid)?;
+    let subject = claims.subject.ok_or_else(|| Refusal::invalid("the token has no subject"))?;
+    let subject = HeaderText::new(subject);
+    let subject = subject.map_err(|_| Refusal::invalid("the token's subject cannot be sent in a header"))?;
+    Ok((subject, claims.expires))
+}
+
+impl Config {
+    /// Returns the subject of a valid `authorization`, or the reason of the refusal.
+    async fn subject(&self, authorization: &[u8]) -> Result<Result<HeaderText, Refusal>> {
+        let Some(token) = bearer(authorization) else { return Ok(Err(Refusal::Missing)) };
+        let now = since_1970()?;
+        if let Some(subject) = self.verified().get(token, now) {
+            return Ok(Ok(subject.clone()));
+        }
+        let verified = match self.keys.verify(token, now, async || self.fetch().await).await {
+            Ok(verified) => verified,
+            Err(RemoteError::Token(why)) => return Ok(Err(Refusal::invalid(why))),
+            Err(why) => return Ok(Err(Refusal::NoKeys(why.to_string()))),
+        };
+        let now = since_1970()?;
+        Ok(check(&verified, &self.rules, now).map(|(subject, expires)| {
+            self.verified().insert(token, subject.clone(), expires, now);
+            subject
+        }))
     }
-    let token = match Token::parse(authorization) {
-        Ok(token) => token,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let mut verified = token.verify(&config.keys.current());
-    // The issuer may use a newer key than those of the last fetch.
-    if matches!(verified, Err(Refusal::UnknownKey | Refusal::NoKeys)) && config.keys.refresh(&config.jwks).await? {
-        verified = token.verify(&config.keys.current());
+
+    /// The tokens that the current keys have verified.
+    fn verified(&self) -> RefMut<'_, TokenCache<HeaderText>> {
+        let mut verified = self.verified.borrow_mut();
+        verified.keep_version(self.keys.version());
+        verified
     }
-    let now = since_1970()?;
-    let leeway = Duration::from_secs(config.leeway_s.into());
-    let claims = verified.and_then(|()| token.claims(&config.issuer, &config.audience, now, leeway));
-    Ok(claims.map(|claims| {
-        config.keys.cache(authorization, &claims, now);
-        claims.subject
-    }))
+
+    /// Fetches the keys and uses them.
+    async fn refresh(&self) -> Result<()> {
+        self.keys.refresh(since_1970()?, async || self.fetch().await).await.map_err(Error::other)
+    }
+
+    async fn fetch(&self) -> Result<Vec<u8>> {
+        let Location { cluster, path, authority, .. } = &self.location;
+        let response = HttpCall::get(cluster, path).authority(authority.as_deref().unwrap_or(cluster)).await?;
+        match response.status() {
+            200 => Ok(response.body()?.into_owned()),
+            status => Err(Error::other(format_args!("the issuer responded with {status}"))),
+        }
+    }
 }
 
 fn since_1970() -> Result<Duration> {
@@ -88,22 +212,22 @@ fn since_1970() -> Result<Duration> {
 }
 
 /// Runs before the first request. The plugin starts without keys too: requests then start a fetch
-/// again a few seconds later.
+/// again.
 async fn fetch_keys(config: Rc<Config>) -> Result<()> {
-    let fetched = retry(4, Duration::from_millis(100), async || config.keys.fetch(&config.jwks).await).await;
+    let fetched = retry(4, Duration::from_millis(100), async || config.refresh().await).await;
     if let Err(why) = fetched {
-        log::error!("no keys: {why}");
+        log::error!("{why}");
     }
     Ok(())
 }
 
 /// Runs until the plugin ends.
 async fn refresh_keys(config: Rc<Config>) -> Result<()> {
-    let mut ticks = Interval::new(Duration::from_secs(config.jwks.refresh_s.into())).ticks()?;
+    let mut ticks = Interval::new(Duration::from_secs(config.location.refresh_s.into())).ticks()?;
     loop {
         ticks.tick().await?;
-        if let Err(why) = config.keys.fetch(&config.jwks).await {
-            log::warn!("the keys could not be updated: {why}");
+        if let Err(why) = config.refresh().await {
+            log::warn!("{why}");
         }
     }
 }

@@ -5,20 +5,19 @@
 //! {"cluster": "idp", "path": "/introspect", "client_id": "gateway", "client_secret": "s3cr3t", "scope": "orders"}
 //! ```
 
-mod cache;
+mod facts;
 mod introspection;
 #[cfg(test)]
 mod tests;
 
-use base64ct::{Base64, Encoding};
-use cache::Cache;
+use facts::Facts;
 use introspection::Introspection;
 use proxy_filter::callout::HttpCallResponse;
 use proxy_filter::configured::{ClusterName, RequestPath};
 use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
+use proxy_filter_kit::request::{Credentials, basic, percent_encode};
 use serde::Deserialize;
-use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 /// The configuration.
@@ -40,7 +39,7 @@ struct Config {
     ttl_s: u32,
     /// Cached results, shared by all streams.
     #[serde(skip)]
-    cache: Cache,
+    facts: Facts,
 }
 
 const fn minute() -> u32 {
@@ -61,18 +60,19 @@ async fn oauth2_introspection(mut exchange: Exchange<Config>) -> Result<()> {
         }
         authorization => authorization?.unwrap_or_default(),
     };
-    let Some(token) = bearer(&authorization) else {
+    let credentials = Credentials::parse(&authorization).filter(|credentials| credentials.is("Bearer"));
+    let Some(token) = credentials.map(|credentials| credentials.value()) else {
         return exchange.reply(LocalReply::new(401).header("www-authenticate", "Bearer").details("no_token"));
     };
     if token.len() > LONGEST_TOKEN || !token.iter().all(u8::is_ascii_graphic) {
         return exchange.reply(refusal(401, "invalid_token")); // no server issues such a token
     }
-    let found = if let Some(found) = config.cache.get(token, clock::now()?) {
-        Ok(found)
-    } else {
-        let call: HttpCall = introspection(&config, token);
-        let response = call.await;
-        response.map_err(Error::from).and_then(|response| read(&config, token, &response))
+    let found = match config.facts.get(token, since_1970()?) {
+        Some(found) => Ok(found),
+        None => match introspection(&config, token)?.await {
+            Ok(response) => read(&config, token, &response),
+            Err(error) => Err(error.into()),
+        },
     };
     match found {
         Ok(found) if !found.active => exchange.reply(refusal(401, "invalid_token")),
@@ -85,13 +85,8 @@ async fn oauth2_introspection(mut exchange: Exchange<Config>) -> Result<()> {
     }
 }
 
-/// Returns the token in `Bearer …`: the scheme in any case, then one or more spaces (RFC 9110,
-/// section 11.4).
-fn bearer(authorization: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = authorization.split_at_checked(6)?;
-    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
-    let token = rest.get(spaces..).filter(|token| spaces > 0 && !token.is_empty())?;
-    scheme.eq_ignore_ascii_case(b"Bearer").then_some(token)
+fn since_1970() -> Result<Duration> {
+    Ok(clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 fn refusal(status: u16, error: &'static str) -> LocalReply {
@@ -99,14 +94,16 @@ fn refusal(status: u16, error: &'static str) -> LocalReply {
 }
 
 /// Builds the call to the server for a token.
-fn introspection(config: &Config, token: &[u8]) -> HttpCall {
-    let credentials = [form(config.client_id.as_bytes()), form(config.client_secret.as_bytes())].join(":");
-    HttpCall::post(&config.cluster, &config.path)
-        .header("authorization", ["Basic ", &Base64::encode_string(credentials.as_bytes())].concat())
+fn introspection(config: &Config, token: &[u8]) -> Result<HttpCall> {
+    // RFC 6749, section 2.3.1: both are encoded as in a form.
+    let (id, secret) = (percent_encode(config.client_id.as_bytes()), percent_encode(config.client_secret.as_bytes()));
+    let authorization = basic(id, secret).ok_or_else(|| Error::other("the credentials have no encoding"))?;
+    Ok(HttpCall::post(&config.cluster, &config.path)
+        .header("authorization", authorization)
         .header("content-type", "application/x-www-form-urlencoded")
         .header("accept", "application/json")
-        .body(["token=", &form(token), "&token_type_hint=access_token"].concat())
-        .timeout(Duration::from_millis(500))
+        .body(["token=", &percent_encode(token), "&token_type_hint=access_token"].concat())
+        .timeout(Duration::from_millis(500)))
 }
 
 /// Reads the server's response for a token, and caches the result until the token expires.
@@ -117,23 +114,9 @@ fn read(config: &Config, token: &[u8], response: &HttpCallResponse) -> Result<In
         400 | 413 => return Ok(Introspection::default()),
         status => return Err(Error::other(format_args!("the authorization server responded with {status}"))),
     }
-    let now = clock::now()?;
-    let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let (found, remaining) = Introspection::read(&response.body()?, config.scope.as_deref(), since_1970)?;
+    let now = since_1970()?;
+    let (found, remaining) = Introspection::read(&response.body()?, config.scope.as_deref(), now)?;
     let until = now + remaining.min(Duration::from_secs(config.ttl_s.into()));
-    config.cache.insert(token, found.clone(), now, until);
+    config.facts.insert(token, found.clone(), now, until);
     Ok(found)
-}
-
-/// Encodes bytes for a form.
-fn form(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for byte in bytes {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(char::from(*byte)),
-            // Writing to a `String` does not fail.
-            _ => drop(write!(text, "%{byte:02X}")),
-        }
-    }
-    text
 }

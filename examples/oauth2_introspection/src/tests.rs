@@ -1,7 +1,7 @@
 //! Tokens, and what the authorization server says about them.
 
-use super::cache::{CAPACITY, Cache, LONGEST_SUBJECT};
-use super::{Introspection, LONGEST_TOKEN, form};
+use super::facts::{CAPACITY, Facts, LONGEST_SUBJECT};
+use super::{Introspection, LONGEST_TOKEN};
 use proxy_filter_host::{Host, Outcome, Received, Reply};
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
@@ -306,36 +306,46 @@ fn a_cached_response_expires_with_its_token(mut host: Host) {
 }
 
 #[test]
-fn the_cache_has_a_limit_and_evicts_active_tokens_last() {
-    let (now, cache) = (SystemTime::UNIX_EPOCH, Cache::default());
+fn the_cache_has_a_limit_and_inactive_tokens_evict_no_active_ones() {
+    let (now, facts) = (Duration::from_secs(1000), Facts::default());
     let minute = now + Duration::from_secs(60);
     let good = Introspection { active: true, ..Introspection::default() };
-    cache.insert(b"good", good.clone(), now, minute);
+    facts.insert(b"good", good.clone(), now, minute);
     for number in 0..3 * CAPACITY {
-        cache.insert(number.to_string().as_bytes(), Introspection::default(), now, minute);
-        assert!(cache.len() <= CAPACITY);
+        facts.insert(number.to_string().as_bytes(), Introspection::default(), now, minute);
+        assert!(facts.len().1 <= CAPACITY);
     }
-    assert!(cache.get(b"good", now).is_some());
-    assert!(cache.get(b"good", minute).is_none(), "its time is over");
+    assert!(facts.get(b"good", now).is_some_and(|found| found.active));
+    assert!(facts.get(b"2999", now).is_some_and(|found| !found.active));
+    assert!(facts.get(b"good", now - Duration::from_secs(1)).is_none(), "the clock was set back");
+    assert!(facts.get(b"good", minute).is_none(), "its time is over");
     for number in 0..2 * CAPACITY {
-        cache.insert(number.to_string().as_bytes(), good.clone(), now, minute);
-        assert!(cache.len() <= CAPACITY);
+        facts.insert(number.to_string().as_bytes(), good.clone(), now, minute);
+        assert!(facts.len().0 <= CAPACITY);
     }
 }
 
 #[test]
 fn the_cache_has_a_limit_in_bytes() {
-    let (now, cache) = (SystemTime::UNIX_EPOCH, Cache::default());
+    let (now, facts) = (Duration::from_secs(1000), Facts::default());
     let minute = now + Duration::from_secs(60);
     for (length, remembered) in [(LONGEST_SUBJECT, true), (LONGEST_SUBJECT + 1, false)] {
         let token = vec![b'x'; 2_000_000 + length];
         let found = Introspection { active: true, subject: "a".repeat(length), ..Introspection::default() };
-        cache.insert(&token, found, now, minute);
-        assert_eq!(cache.get(&token, now).is_some(), remembered, "{length}");
+        facts.insert(&token, found, now, minute);
+        assert_eq!(facts.get(&token, now).is_some(), remembered, "{length}");
     }
 }
 
-#[test]
-fn bytes_that_a_form_does_not_allow_are_percent_encoded() {
-    assert_eq!(form(b"aZ09-_.~ +/&=%\xff"), "aZ09-_.~%20%2B%2F%26%3D%25%FF");
+#[proxy_filter_host::test]
+fn bytes_that_a_form_does_not_allow_are_percent_encoded(mut host: Host) {
+    host.cluster("idp", |call: &Received| {
+        let found = call.text() == "token=aZ09-_.~%2B%2F%26%3D%25%21&token_type_hint=access_token"
+            && call.header("authorization") == Some("Basic YSUzQTpiJTIwJUMzJUJG".into());
+        Reply::new(200).body(json!({ "active": found }).to_string())
+    });
+    let client = json!({ "cluster": "idp", "path": "/", "client_id": "a:", "client_secret": "b \u{ff}" });
+    host.configure(client).unwrap();
+    let exchange = send(&mut host, "aZ09-_.~+/&=%!");
+    assert_eq!(exchange.status(), 200, "{exchange}");
 }

@@ -4,17 +4,17 @@
 //! {"cluster": "opa", "path": "/v1/data/http/allow", "ttl_s": 5}
 //! ```
 
-mod cache;
+mod decisions;
 #[cfg(test)]
 mod tests;
 
-use cache::Cache;
+use decisions::Decisions;
 use proxy_filter::configured::{ClusterName, RequestPath};
 use proxy_filter::prelude::*;
 use proxy_filter::{clock, log};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The configuration.
 #[derive(Debug, Deserialize)]
@@ -29,7 +29,7 @@ struct Config {
     ttl_s: u32,
     /// Cached decisions, shared by all streams.
     #[serde(skip)]
-    cache: Cache<[u8; 32], bool>,
+    decisions: Decisions<[u8; 32], bool>,
 }
 
 const fn five() -> u32 {
@@ -67,7 +67,7 @@ async fn opa_authz(mut exchange: Exchange<Config>) -> Result<()> {
     // All keys have the same length, so the cache is limited in bytes.
     let key = Sha256::digest(&question).into();
     let ttl = Duration::from_secs(config.ttl_s.into());
-    match config.cache.get(key, ttl, clock::now, async || ask(&config, question).await).await {
+    match config.decisions.get(key, ttl, since_1970, async || ask(&config, question).await).await {
         Ok(true) => Ok(()),
         Ok(false) => exchange.reply(LocalReply::new(403).details("opa_denied").body("the policy says no\n")),
         Err(why) => {
@@ -75,6 +75,10 @@ async fn opa_authz(mut exchange: Exchange<Config>) -> Result<()> {
             exchange.reply(LocalReply::new(503).details("opa_no_decision").header("retry-after", "1"))
         }
     }
+}
+
+fn since_1970() -> Result<Duration> {
+    Ok(clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 /// Builds the input. Policies decide about text and about one `authorization`, while the upstream

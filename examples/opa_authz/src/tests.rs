@@ -1,7 +1,7 @@
 //! Decisions, remembered and shared.
 
 use super::LONGEST;
-use super::cache::{CAPACITY, Cache};
+use super::decisions::{CAPACITY, Decisions};
 use proxy_filter::{Error, Result};
 use proxy_filter_host::{Host, Received, Reply};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// An agent whose policy permits alice to read, and has no rule for `/undefined`.
 fn policy(call: &Received) -> Reply {
@@ -139,7 +139,7 @@ fn a_query_that_the_agent_rejects_is_a_refusal(mut host: Host) {
 /// A cache whose clock and agent the test controls.
 #[derive(Default)]
 struct World {
-    cache: Cache<u32, u32>,
+    decisions: Decisions<u32, u32>,
     seconds: Cell<u64>,
     asked: Cell<u32>,
     answer: Cell<Option<Result<u32>>>,
@@ -147,12 +147,12 @@ struct World {
 
 impl World {
     async fn get(&self, key: u32) -> Result<u32> {
-        let now = || Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds.get()));
+        let now = || Ok(Duration::from_secs(self.seconds.get()));
         let fetch = async || {
             self.asked.set(self.asked.get() + 1);
             poll_fn(|_| self.answer.take().map_or(Poll::Pending, Poll::Ready)).await
         };
-        self.cache.get(key, Duration::from_secs(10), now, fetch).await
+        self.decisions.get(key, Duration::from_secs(10), now, fetch).await
     }
 
     fn get_at_once(&self, key: u32) -> Result<u32> {
@@ -211,18 +211,32 @@ fn another_pending_stream_repeats_a_call_that_was_cancelled() {
 }
 
 #[test]
-fn the_cache_has_a_limit_and_evicts_old_decisions_first() {
+fn the_cache_has_a_limit_and_evicts_the_decisions_that_were_used_least_recently() {
     let world = World::default();
     let limit = u32::try_from(CAPACITY).unwrap();
     for key in 0..limit {
-        world.seconds.set(u64::from(key >= 10) * 5);
         world.get_at_once(key).unwrap();
     }
-    world.seconds.set(12);
-    world.get_at_once(limit).unwrap();
-    assert_eq!(world.cache.len(), CAPACITY - 10 + 1, "the first ten were old");
-    for key in limit..2 * limit {
+    let asked = world.asked.get();
+    world.get_at_once(0).unwrap();
+    for key in limit..limit + 10 {
         world.get_at_once(key).unwrap();
-        assert!(world.cache.len() <= CAPACITY);
+        assert_eq!(world.decisions.len(), CAPACITY);
+    }
+    for key in (11..limit + 10).chain([0]) {
+        world.get_at_once(key).unwrap();
+    }
+    assert_eq!(world.asked.get(), asked + 10, "only the ten least recently used are gone");
+    world.get_at_once(1).unwrap();
+    assert_eq!(world.asked.get(), asked + 11);
+}
+
+#[test]
+fn a_decision_is_stale_after_its_time_or_if_the_clock_was_set_back() {
+    let world = World::default();
+    for (seconds, asked) in [(100, 1), (109, 1), (110, 2), (105, 3), (114, 3)] {
+        world.seconds.set(seconds);
+        world.get_at_once(1).unwrap();
+        assert_eq!(world.asked.get(), asked, "{seconds}");
     }
 }

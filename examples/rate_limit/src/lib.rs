@@ -6,17 +6,16 @@
 
 #[cfg(test)]
 mod tests;
-mod window;
 
 use proxy_filter::clock;
 use proxy_filter::configured::HeaderName;
 use proxy_filter::prelude::*;
 use proxy_filter::shared_data::SharedCell;
+use proxy_filter_kit::rate_limit::{Counted, FixedWindow};
 use serde::Deserialize;
 use std::hash::{DefaultHasher, Hasher};
 use std::rc::Rc;
-use std::time::SystemTime;
-use window::Window;
+use std::time::{Duration, SystemTime};
 
 /// The configuration.
 #[derive(Debug, Deserialize)]
@@ -57,21 +56,13 @@ const COUNTERS: u64 = 4096;
 #[derive(Debug)]
 struct RateLimit {
     config: Rc<Config>,
-    verdict: Option<Verdict>,
+    counted: Option<Counted>,
 }
 
 impl From<&Rc<Config>> for RateLimit {
     fn from(config: &Rc<Config>) -> Self {
-        Self { config: Rc::clone(config), verdict: None }
+        Self { config: Rc::clone(config), counted: None }
     }
-}
-
-/// The result for a request.
-#[derive(Clone, Copy, Debug)]
-struct Verdict {
-    /// The window of the request.
-    window: Window,
-    passes: bool,
 }
 
 impl Config {
@@ -81,7 +72,7 @@ impl Config {
     /// [`Repeated`](ErrorKind::Repeated) if the request repeats the header that identifies clients.
     /// The upstream gets all values. With a counter for the first value or for all together, a
     /// client would get a new counter with each added value.
-    fn counter(&self, request: &RequestHeaders) -> Result<SharedCell<Window>> {
+    fn counter(&self, request: &RequestHeaders) -> Result<SharedCell<Vec<u8>>> {
         let Some(header) = &self.by else { return Ok(SharedCell::named(format!("rate_limit/{}", self.name))) };
         let mut hasher = DefaultHasher::new();
         hasher.write(&request.get_single(header)?.unwrap_or_default());
@@ -89,14 +80,16 @@ impl Config {
     }
 
     /// Counts a request, unless the limit is reached.
-    fn count(&self, counter: &SharedCell<Window>, now: u64) -> Result<Verdict> {
-        let mut window = Window::default();
+    fn count(&self, counter: &SharedCell<Vec<u8>>, now: Duration) -> Result<Counted> {
+        let Seconds(length) = self.window_seconds;
+        let limit = FixedWindow::new(self.limit, Duration::from_secs(length.into()));
+        let mut counted = limit.count(b"", now);
         // Runs again if another worker was faster, with that worker's count.
-        let after = counter.update_if(|before| {
-            window = before.unwrap_or_default().at(now);
-            (window.used < self.limit).then(|| window.with_one_more())
+        counter.update_if(|before| {
+            counted = limit.count(&before.unwrap_or_default(), now);
+            counted.is_allowed.then(|| counted.state.clone())
         })?;
-        Ok(Verdict { window: after.unwrap_or(window), passes: after.is_some() })
+        Ok(counted)
     }
 }
 
@@ -107,24 +100,21 @@ impl Context for RateLimit {
         request: &mut RequestHeaders,
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
-        let Seconds(length) = self.config.window_seconds;
-        let length = u64::from(length);
-        let now = clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let counter = match self.config.counter(request) {
             Err(error) if error.kind() == ErrorKind::Repeated => {
                 return request.reply(LocalReply::new(400).details("several_keys").body("more than one key\n"));
             }
             counter => counter?,
         };
-        let verdict = self.config.count(&counter, now / length)?;
-        self.verdict = Some(verdict);
-        if verdict.passes {
+        let counted = self.counted.insert(self.config.count(&counter, now)?);
+        if counted.is_allowed {
             return Ok(FilterHeadersStatus::Continue);
         }
         let mut reply = LocalReply::new(429).details("rate_limited").body("slow down\n");
         if self.config.announce {
-            let left = verdict.window.number.saturating_add(1).saturating_mul(length).saturating_sub(now);
-            reply = reply.header("retry-after", left.to_string());
+            let seconds = counted.ends_after.as_nanos().div_ceil(1_000_000_000);
+            reply = reply.header("retry-after", seconds.to_string());
         }
         request.reply(reply)
     }
@@ -135,10 +125,10 @@ impl Context for RateLimit {
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
         // Also runs for the filter's own 429.
-        if let Some(Verdict { window, .. }) = self.verdict.filter(|_| self.config.announce) {
+        if let Some(counted) = self.counted.as_ref().filter(|_| self.config.announce) {
             response.replace("x-ratelimit-limit", self.config.limit.to_string())?;
-            response.replace("x-ratelimit-remaining", self.config.limit.saturating_sub(window.used).to_string())?;
-            response.replace("x-ratelimit-window", window.number.to_string())?;
+            response.replace("x-ratelimit-remaining", counted.remaining.to_string())?;
+            response.replace("x-ratelimit-window", counted.window.to_string())?;
         }
         Ok(FilterHeadersStatus::Continue)
     }

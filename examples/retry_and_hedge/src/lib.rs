@@ -9,13 +9,12 @@
 #[cfg(test)]
 mod tests;
 
-use futures_util::future::{Either, select, select_ok};
 use proxy_filter::configured::{ClusterName, RequestPath};
 use proxy_filter::log;
 use proxy_filter::prelude::*;
 use proxy_filter::timer::{retry, timeout};
+use proxy_filter_kit::hedge::hedge;
 use serde::Deserialize;
-use std::pin::pin;
 use std::time::Duration;
 
 /// The configuration.
@@ -60,7 +59,7 @@ async fn retry_and_hedge(mut exchange: Exchange<Config>) -> Result<()> {
     request.remove("x-location")?;
     let client = request.get("x-forwarded-for")?.unwrap_or_default();
     let pause = Duration::from_millis(config.pause_ms);
-    let answer = retry(config.tries, pause, async || hedge(&config, &client).await);
+    let answer = retry(config.tries, pause, async || locate(&config, &client).await);
     let answer = timeout(Duration::from_millis(config.limit_ms), answer).await.and_then(|answer| location(&answer?));
     match answer {
         Ok(location) => request.replace("x-location", location),
@@ -84,20 +83,10 @@ fn location(answer: &[u8]) -> Result<Vec<u8>> {
     }
 }
 
-/// Returns the first good response of the two clusters.
-async fn hedge(config: &Config, client: &[u8]) -> Result<Vec<u8>> {
-    let first = pin!(ask(&config.first, config, client));
-    let late = Timer::after(Duration::from_millis(config.hedge_ms));
-    match select(first, late.into_future()).await {
-        Either::Left((Ok(answer), _)) => Ok(answer),
-        Either::Left((Err(_), _)) => ask(&config.second, config, client).await,
-        Either::Right((elapsed, first)) => {
-            elapsed?;
-            let second = pin!(ask(&config.second, config, client));
-            // The other call is cancelled.
-            Ok(select_ok([first, second]).await?.0)
-        }
-    }
+/// Returns the first good response of the two clusters. The other call is cancelled.
+async fn locate(config: &Config, client: &[u8]) -> Result<Vec<u8>> {
+    let late = Timer::after(Duration::from_millis(config.hedge_ms)).into_future();
+    hedge(ask(&config.first, config, client), late, async || ask(&config.second, config, client).await).await
 }
 
 async fn ask(cluster: &ClusterName, config: &Config, client: &[u8]) -> Result<Vec<u8>> {

@@ -23,7 +23,7 @@ mod token;
 
 pub use accept::{accepts_encoding, negotiate_encoding, negotiate_media_type};
 pub use cookies::{CookieError, SameSite, SetCookie, cookie, cookies, remove_cookie};
-pub use credentials::{Basic, Credentials, bearer, secret_eq};
+pub use credentials::{Basic, Credentials, basic, bearer, secret_eq};
 pub use media_type::MediaType;
 pub use path::{EscapedSlashes, Normalisation, PathError, path, path_segments};
 pub use percent::{PercentDecode, percent_decode, percent_encode};
