@@ -102,8 +102,8 @@ impl<E: std::error::Error> std::error::Error for LineError<E> {}
 /// Edits the lines of a body while it passes. Each chunk yields the lines that end in it.
 ///
 /// Unlike [`Lines`], it loses nothing: line ends and empty lines stay, and a line that is too long
-/// is an error. A byte-order mark before the first line is removed, because JSON has none. Stores at
-/// most `max_line` bytes.
+/// is an error. A byte-order mark before the first line is removed, because JSON has none. Stores
+/// at most `max_line` bytes.
 ///
 /// ```
 /// use proxy_filter_kit::json_lines::LineEditor;
@@ -133,8 +133,8 @@ impl LineEditor {
     /// return before that is part of the line.
     ///
     /// # Errors
-    /// Fails with the closure's error, or for a line that is too long. Then reset the stream, because
-    /// the body is incomplete.
+    /// Fails with the closure's error, or for a line that is too long. Then reset the stream,
+    /// because the body is incomplete.
     pub fn push<E>(
         &mut self,
         chunk: &[u8],

@@ -1,4 +1,5 @@
-//! Rate limits: token buckets, sliding windows and fixed windows, either exact over all workers or cheap.
+//! Rate limits: token buckets, sliding windows and fixed windows, either exact over all workers or
+//! cheap.
 //!
 //! A limit is arithmetic on one number, and the filter chooses where to store that number. In the
 //! SDK's shared data, an update by compare-and-swap makes the limit exact over all workers of a

@@ -267,3 +267,70 @@ fn a_grpc_call_needs_two_exports_and_a_stream_four() {
         assert!(report.exports.contains(&(*name).to_owned()), "{report}");
     }
 }
+
+/// The cells of the rows of a page's tables.
+fn rows(page: &str) -> impl Iterator<Item = Vec<&str>> {
+    page.lines().filter_map(|line| Some(line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect()))
+}
+
+/// The bytes in a cell: `adds 1,234 bytes`, or `1,234`.
+fn bytes(cell: &str) -> Option<usize> {
+    let number = cell.trim_start_matches("adds ").split(' ').next()?;
+    number.replace(',', "").parse().ok()
+}
+
+/// Whether a module adds the bytes that a page says. Other versions of Rust differ a little.
+fn is_about(found: usize, expected: usize) -> bool {
+    found.abs_diff(expected) <= expected / 5 + 1000
+}
+
+const CRATES: &str = include_str!("../../docs/crates.md");
+
+#[test]
+fn each_of_the_crates_in_the_documentation_has_a_module_with_its_features() {
+    let manifest = include_str!("../crates/Cargo.toml");
+    for row in rows(CRATES).filter(|row| row.len() == 4 && bytes(row[2]).is_some()) {
+        let [name, entry] = [row[0], row[1]].map(|cell| cell.trim_matches('`'));
+        assert!(manifest.contains(&format!("\n{name} = {entry}\n")), "{name} has other features: {entry}");
+        assert!(manifest.contains(&format!("name = \"{}\"\n", name.replace('-', "_"))), "no module for {name}");
+    }
+    assert_eq!(rows(CRATES).filter(|row| row.len() == 4 && bytes(row[2]).is_some()).count(), 18);
+}
+
+#[test]
+#[ignore = "builds twenty crates, which takes a minute"]
+fn crates_of_the_documentation_load_or_do_not_and_add_the_bytes_that_it_says() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let arguments = ["build", "--release", "--quiet", "--locked", "--examples", "--features", "not", "--target"];
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("crates");
+    let status = std::process::Command::new(env!("CARGO"))
+        .args(arguments)
+        .arg("wasm32-unknown-unknown")
+        .env("CARGO_TARGET_DIR", &target)
+        .current_dir(&directory)
+        .status();
+    assert!(status.unwrap().success(), "tests/crates does not build");
+    let report = |name: &str| {
+        let file = format!("wasm32-unknown-unknown/release/examples/{}.wasm", name.replace('-', "_"));
+        ModuleReport::read(&std::fs::read(target.join(file)).unwrap()).unwrap()
+    };
+    let nothing = report("nothing").size;
+    let mut wrong = Vec::new();
+    for row in rows(CRATES) {
+        let name = row[0].split_once('`').and_then(|(_, rest)| rest.split_once('`')).map_or("", |(name, _)| name);
+        // The second table has the problem in the second column.
+        let expected = if row.len() == 4 { bytes(row[2]) } else { bytes(row[1]) };
+        if let Some(expected) = expected {
+            let report = report(name);
+            println!("{name}: {} bytes", report.size - nothing);
+            if !is_about(report.size - nothing, expected) {
+                wrong.push(format!("{name}: {} bytes, not {expected}", report.size - nothing));
+            }
+            assert_eq!((report.refusal, report.imports.len()), (None, 0), "{name}");
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+    let chrono = report("chrono");
+    assert!(chrono.foreign.iter().any(|import| import.name.starts_with("__wbindgen_placeholder__")), "{chrono}");
+    assert!(chrono.refusal.is_some());
+}

@@ -164,7 +164,7 @@ fn a_token_signed_with_rsa_is_accepted(mut host: Host) {
 
 /// Whether the host has the function or not, the results are the same.
 #[proxy_filter_host::test(embedded)]
-fn a_host_without_signatures_leaves_them_to_the_module(mut host: Host) {
+fn in_a_host_without_signatures_the_module_verifies_them(mut host: Host) {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&asked);
     host.foreign_function("verify_signature", move |_| {

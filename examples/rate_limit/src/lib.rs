@@ -80,12 +80,12 @@ impl Config {
     }
 
     /// Counts a request, unless the limit is reached.
-    fn count(&self, counter: &SharedCell<Vec<u8>>, now: Duration) -> Result<Counted> {
+    fn count(&self, cell: &SharedCell<Vec<u8>>, now: Duration) -> Result<Counted> {
         let Seconds(length) = self.window_seconds;
         let limit = FixedWindow::new(self.limit, Duration::from_secs(length.into()));
         let mut counted = limit.count(b"", now);
         // Runs again if another worker was faster, with that worker's count.
-        counter.update_if(|before| {
+        cell.update_if(|before| {
             counted = limit.count(&before.unwrap_or_default(), now);
             counted.is_allowed.then(|| counted.state.clone())
         })?;
@@ -101,13 +101,13 @@ impl Context for RateLimit {
         _end_of_stream: bool,
     ) -> Result<FilterHeadersStatus> {
         let now = clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let counter = match self.config.counter(request) {
+        let cell = match self.config.counter(request) {
             Err(error) if error.kind() == ErrorKind::Repeated => {
                 return request.reply(LocalReply::new(400).details("several_keys").body("more than one key\n"));
             }
-            counter => counter?,
+            cell => cell?,
         };
-        let counted = self.counted.insert(self.config.count(&counter, now)?);
+        let counted = self.counted.insert(self.config.count(&cell, now)?);
         if counted.is_allowed {
             return Ok(FilterHeadersStatus::Continue);
         }

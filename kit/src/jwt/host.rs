@@ -56,7 +56,9 @@ fn element(tag: u8, content: &[&[u8]]) -> Vec<u8> {
             element.extend_from_slice(long);
         }
     }
-    content.iter().for_each(|part| element.extend_from_slice(part));
+    for part in content {
+        element.extend_from_slice(part);
+    }
     element
 }
 

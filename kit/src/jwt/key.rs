@@ -241,8 +241,8 @@ impl Jwks {
     }
 
     /// Accepts only these algorithms, and keeps only keys for them. A token with another one is
-    /// [`Unsupported`](super::TokenError::Unsupported). By default all algorithms are accepted, each
-    /// with its own kind of key.
+    /// [`Unsupported`](super::TokenError::Unsupported). By default all algorithms are accepted,
+    /// each with its own kind of key.
     ///
     /// Source: RFC 8725, section 3.1.
     #[must_use]
