@@ -150,3 +150,24 @@ pub mod __private {
     pub use crate::run::module_in_envoy;
     pub use crate::run::{envoy, native, wasm};
 }
+
+/// The code in the pages of the guide is compiled with the examples of this crate.
+#[cfg(doctest)]
+mod guide {
+    macro_rules! pages {
+        ($($name:ident: $page:literal,)*) => {
+            $(#[doc = include_str!(concat!("../../docs/guide/src/", $page, ".md"))] struct $name;)*
+        };
+    }
+    pages! {
+        Plugin: "concepts/plugin",
+        Stream: "concepts/stream",
+        Pausing: "concepts/pausing",
+        Bodies: "concepts/bodies",
+        Callouts: "concepts/callouts",
+        Async: "concepts/async",
+        Errors: "concepts/errors",
+        State: "concepts/state",
+        Connections: "concepts/connections",
+    }
+}

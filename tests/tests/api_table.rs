@@ -1,5 +1,9 @@
-//! `docs/api.md` has a row for every host function and every callback, and its items exist.
+//! `docs/api.md` has a row for every host function and every callback, and its items exist. So do
+//! the pages of the guide about other SDKs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
+
+#[path = "support/peer.rs"]
+mod peer;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -212,4 +216,62 @@ fn the_table_is_linked_from_the_readme_and_the_crate_page() {
     for page in ["README.md", "sdk/src/lib.rs"] {
         assert!(read(page).contains("docs/api.md"), "{page}");
     }
+}
+
+/// The pages for those who know another SDK, and the lists of its public items.
+const PORTING: [(&str, &str); 3] = [
+    ("docs/guide/src/porting/proxy-wasm.md", "docs/guide/peers/proxy-wasm.txt"),
+    ("docs/guide/src/porting/cpp.md", "docs/guide/peers/cpp.txt"),
+    ("docs/guide/src/porting/go.md", "docs/guide/peers/go.txt"),
+];
+
+/// The rows of the tables of items: those with `proxy-filter` as their second column.
+fn porting_rows(page: &str) -> Vec<Vec<&str>> {
+    let (_, table) = page.split_once("\n## Every item\n").expect("the part `Every item`");
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let rows = rows.map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+    rows.filter(|row| row[1] != "`proxy-filter`").collect()
+}
+
+#[test]
+fn every_item_of_another_sdk_has_one_row_and_no_other_row_exists() {
+    for (page, list) in PORTING {
+        let (page, list) = (read(page), read(list));
+        let mut named: Vec<&str> = porting_rows(&page).iter().flat_map(|row| quoted(row[0], '`')).collect();
+        named.sort_unstable();
+        let mut listed: Vec<&str> = list.lines().filter(|line| !line.starts_with('#')).collect();
+        listed.sort_unstable();
+        let missing: Vec<_> = listed.iter().filter(|name| !named.contains(name)).collect();
+        assert!(missing.is_empty(), "items without a row: {missing:?}");
+        assert_eq!(named, listed);
+        assert!(listed.len() > 100, "{} items", listed.len());
+    }
+}
+
+#[test]
+fn every_item_that_a_row_about_another_sdk_names_exists() {
+    let sources = sources(&root().join("sdk/src"));
+    for (name, _) in PORTING {
+        let page = read(name);
+        let mut missing = Vec::new();
+        for row in porting_rows(&page) {
+            let items = quoted(row[1], '`');
+            assert!(!items.is_empty() || (row[1] == "none" && !row[2].is_empty()), "{name}: {row:?}");
+            missing.extend(items.into_iter().filter(|item| *item != "log").filter_map(|item| {
+                exists(item, &sources).err().map(|why| format!("{item}: {why}"))
+            }));
+        }
+        assert!(missing.is_empty(), "{name}:\n{}", missing.join("\n"));
+    }
+}
+
+#[test]
+fn the_list_of_items_of_proxy_wasm_is_made_from_its_package() {
+    let path = root().join(PORTING[0].1);
+    let real = peer::list(&root());
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &real).unwrap();
+    }
+    let how = "BLESS=1 cargo test --package proxy-filter-host --test api_table proxy_wasm";
+    assert_eq!(fs::read_to_string(&path).unwrap(), real, "docs/guide/peers/proxy-wasm.txt is stale: {how}");
 }

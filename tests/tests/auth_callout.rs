@@ -150,7 +150,7 @@ of_both! { "auth_callbacks", "auth_async";
     }
 }
 
-/// The shortest form of the filter, as in the README.
+/// The shortest form of the filter, as in the guide.
 mod short {
     use super::*;
 

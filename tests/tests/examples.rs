@@ -1,9 +1,13 @@
-//! Everything that a reader copies works: the files of the examples, the filter in the README, and
-//! every command and path in a page.
+//! Everything that a reader copies works: the files of the examples, the code and the pictures of the
+//! guide, and every command and path in a page.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 #[path = "support/example.rs"]
 mod example;
+#[path = "support/guide.rs"]
+mod guide;
+#[path = "support/sequence.rs"]
+mod sequence;
 
 use example::{bootstrap, examples, names_in, plugin, read, root};
 use proxy_filter_host::{Host, build_guest};
@@ -44,7 +48,6 @@ fn module_path(package: &str) -> String {
 
 #[test]
 fn every_example_has_a_readme_a_bootstrap_and_tests() {
-    let list = read(&root().join("README.md"));
     for example in examples() {
         let directory = root().join("examples").join(&example);
         for file in ["Cargo.toml", "README.md", "envoy.yaml", "demo.yaml", "src/lib.rs", "src/tests.rs"] {
@@ -54,7 +57,6 @@ fn every_example_has_a_readme_a_bootstrap_and_tests() {
             read(&directory.join("src/tests.rs")).contains("#[proxy_filter_host::test]"),
             "{example} tests nothing"
         );
-        assert!(list.contains(&format!("(examples/{example})")), "README.md does not list {example}");
     }
 }
 
@@ -135,20 +137,25 @@ fn envoy_accepts_every_bootstrap() {
     }
 }
 
-/// Returns the block after a line with the file's name, as in the README: `` `src/lib.rs`: ``.
-fn file_in_readme(readme: &str, name: &str) -> String {
-    let (_, rest) = readme.split_once(&format!("\n`{name}`:\n")).unwrap_or_else(|| panic!("no {name} in the README"));
+/// The page with a complete filter.
+fn first_filter() -> String {
+    read(&root().join("docs/guide/src/first-filter.md"))
+}
+
+/// Returns the block after a line with the file's name, as in the guide: `` `src/lib.rs`: ``.
+fn file_in_page(page: &str, name: &str) -> String {
+    let (_, rest) = page.split_once(&format!("\n`{name}`:\n")).unwrap_or_else(|| panic!("no {name} in the page"));
     let (fence, rest) = rest.trim_start().split_once('\n').unwrap();
     assert!(fence.starts_with("```"), "{name} is followed by {fence}");
     rest.split_once("```").unwrap().0.to_owned()
 }
 
 #[test]
-fn the_filter_in_the_readme_is_a_package_outside_of_this_repository_and_passes_its_tests() {
-    let readme = read(&root().join("README.md"));
-    let scratch = Scratch::new("readme");
+fn the_first_filter_of_the_guide_is_a_package_outside_of_this_repository_and_passes_its_tests() {
+    let page = first_filter();
+    let scratch = Scratch::new("guide");
     for name in ["Cargo.toml", "src/lib.rs", "src/tests.rs"] {
-        scratch.write(name, file_in_readme(&readme, name));
+        scratch.write(name, file_in_page(&page, name));
     }
     // The packages are those of this repository, with the versions of its lock file.
     let package = |name: &str, directory: &str| format!("{name} = {{ path = {:?} }}\n", root().join(directory));
@@ -173,36 +180,52 @@ fn the_filter_in_the_readme_is_a_package_outside_of_this_repository_and_passes_i
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     assert!(!err.contains("warning: `guard`"), "the compiler warns:\n{err}");
-    for test in file_in_readme(&readme, "src/tests.rs").split("\nfn ").skip(1) {
+    for test in file_in_page(&page, "src/tests.rs").split("\nfn ").skip(1) {
         let name = test.split('(').next().unwrap();
         for host in ["native", "wasm"] {
             assert!(out.contains(&format!("test tests::{name}::{host} ... ok")), "{name}::{host}:\n{out}");
         }
     }
-    let snippet = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let snippet = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let plugin = plugin(&Yaml::load_from_str(snippet).unwrap()[0][0]);
     assert_eq!((plugin.name.as_str(), plugin.filename), ("guard", module_path("guard")));
     let module = build_guest(&root(), "http_config", None).unwrap().with_file_name("guard.wasm");
     Host::for_module(&fs::read(module).unwrap()).configure(plugin.configuration).unwrap();
 }
 
-/// This test builds, tests and measures that package.
 #[test]
-fn the_filter_as_one_function_in_the_readme_is_the_bench_filter() {
+fn the_filter_as_one_function_in_the_guide_is_the_bench_filter() {
     let source = read(&root().join("bench/filters/ours/examples/auth_async.rs"));
     let (_, code) = source.split_once("\n\n").unwrap();
-    assert!(read(&root().join("README.md")).contains(&format!("```rust\n{code}```\n")));
+    assert!(read(&root().join("docs/guide/src/concepts/async.md")).contains(&format!("```rust\n{code}# fn main")));
 }
 
 #[test]
-fn the_readme_shows_the_release_profile_of_this_repository() {
+fn the_costs_in_the_readme_are_those_of_the_page_about_costs() {
+    let page = read(&root().join("docs/costs.md"));
+    let readme = read(&root().join("README.md"));
+    let (_, table) = readme.split_once("\n## Costs\n").unwrap();
+    let rows = table.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+    let mut seen = 0;
+    for row in rows.take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        let cell = |figure: &&str| format!("| {figure} |");
+        let is_there = page.lines().any(|line| cells[1..].iter().all(|figure| line.contains(&cell(figure))));
+        assert!(is_there, "docs/costs.md has no row with these figures: {row}");
+        seen += 1;
+    }
+    assert!(seen > 3, "{seen} rows");
+}
+
+#[test]
+fn the_guide_shows_the_release_profile_of_this_repository() {
     let settings = |text: &str| -> Vec<String> {
         let (_, profile) = text.split_once("[profile.release]\n").unwrap();
         let lines = profile.lines().take_while(|line| !line.is_empty() && !line.starts_with("```"));
         lines.map(|line| line.split('#').next().unwrap().trim().to_owned()).collect()
     };
     let ours = settings(&read(&root().join("Cargo.toml")));
-    assert_eq!(settings(&file_in_readme(&read(&root().join("README.md")), "Cargo.toml")), ours);
+    assert_eq!(settings(&file_in_page(&first_filter(), "Cargo.toml")), ours);
     let page = read(&root().join("sdk/src/lib.rs")).replace("//! ", "");
     assert_eq!(settings(&page), ours, "the crate page");
 }
@@ -220,10 +243,12 @@ fn every_feature_is_on_the_crate_page() {
 
 /// Returns every page for readers.
 fn pages() -> Vec<PathBuf> {
-    let documents = names_in(&root().join("docs")).into_iter().map(|name| root().join("docs").join(name));
+    let documents = names_in(&root().join("docs")).into_iter().filter(|name| name.contains('.'));
+    let documents = documents.map(|name| root().join("docs").join(name));
+    let guide = guide::pages().into_iter().map(|name| root().join("docs/guide/src").join(name));
     let examples = examples().into_iter().map(|example| root().join("examples").join(example).join("README.md"));
     let top = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root().join(name));
-    top.into_iter().chain(documents).chain(examples).collect()
+    top.into_iter().chain(documents).chain(guide).chain(examples).collect()
 }
 
 #[test]
