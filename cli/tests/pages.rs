@@ -1,4 +1,4 @@
-//! The commands of `docs/command.md` and `cli/README.md` work as they are written.
+//! The commands of the pages about the command, and of the guide, work as they are written.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 mod common;
@@ -15,20 +15,54 @@ fn commands(page: &str) -> Vec<String> {
     blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("proxy-filter ")).map(str::to_owned).collect()
 }
 
+/// The pages of the guide below a directory of it, as paths from the repository.
+fn guide(directory: &str) -> Vec<String> {
+    let mut pages = Vec::new();
+    for entry in fs::read_dir(repository().join(directory)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{directory}/{}", entry.file_name().to_str().unwrap());
+        if entry.path().is_dir() {
+            pages.extend(guide(&path));
+        } else if entry.path().extension().is_some_and(|extension| extension == "md") {
+            pages.push(path);
+        }
+    }
+    pages
+}
+
+/// The subcommands that build the package of the current directory if they have no MODULE.
+const OF_A_MODULE: [&str; 6] = ["check", "run", "serve", "validate", "package", "envoy"];
+
 #[test]
 fn every_command_of_the_pages_works() {
     let directory = tempfile::tempdir().unwrap();
     let here = |name: &str| directory.path().join(name);
     fs::copy(example("http_config"), here("guard.wasm")).unwrap();
-    fs::write(here("plugin.json"), r#"{"headers": []}"#).unwrap();
+    for file in ["plugin.json", "config.json"] {
+        fs::write(here(file), r#"{"headers": []}"#).unwrap();
+    }
     // A package of this name would build the SDK once more.
     let package = repository().join("examples/http_config").display().to_string();
     let mut seen = 0;
-    for page in ["docs/command.md", "cli/README.md", "README.md"] {
-        for line in commands(page) {
+    let pages = ["docs/command.md", "cli/README.md", "README.md"].map(str::to_owned);
+    for page in pages.into_iter().chain(guide("docs/guide/src")) {
+        for line in commands(&page) {
             seen += 1;
-            let words = line.split_whitespace();
-            let arguments: Vec<_> = words.map(|word| if word == "guard" { package.as_str() } else { word }).collect();
+            let quoted = line.split('\'').enumerate().flat_map(|(index, part)| match index % 2 {
+                0 => part.split_whitespace().collect::<Vec<_>>(),
+                _ => vec![part],
+            });
+            let mut arguments: Vec<_> =
+                quoted.map(|word| if word == "guard" { package.as_str() } else { word }).collect();
+            match arguments.as_slice() {
+                // `tests/new.rs` builds the packages of `new`.
+                [subcommand] if OF_A_MODULE.contains(subcommand) => arguments.push("guard.wasm"),
+                [subcommand, option, ..] if OF_A_MODULE.contains(subcommand) && option.starts_with("--") => {
+                    arguments.insert(1, "guard.wasm");
+                }
+                ["new", name, ..] => drop(fs::remove_dir_all(here(name))),
+                _ => {}
+            }
             let mut command = command();
             command.current_dir(directory.path()).args(&arguments);
             if arguments.first() == Some(&"serve") {
@@ -48,7 +82,7 @@ fn every_command_of_the_pages_works() {
             assert!(output.status.success(), "{page}: {line}:\n{}", common::stderr(&output));
         }
     }
-    assert!(seen >= 8, "{seen} commands");
+    assert!(seen >= 20, "{seen} commands");
     for file in
         ["image/index.json", "envoy.yaml", "wasm-plugin.yaml", "traffic-extension.yaml", "envoy-extension-policy.yaml"]
     {

@@ -169,5 +169,7 @@ mod guide {
         Errors: "concepts/errors",
         State: "concepts/state",
         Connections: "concepts/connections",
+        Configuration: "how-to/configuration",
+        Observability: "how-to/observability",
     }
 }

@@ -1,5 +1,5 @@
-//! Everything that a reader copies works: the files of the examples, the code and the pictures of the
-//! guide, and every command and path in a page.
+//! Everything that a reader copies works: the files of the examples, the code and the pictures of
+//! the guide, and every command and path in a page.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 #[path = "support/example.rs"]

@@ -96,8 +96,12 @@ impl HttpContext for Session {
             return Action::Pause;
         };
         let session = String::from_utf8_lossy(&session).into_owned();
-        let headers =
-            vec![(":method", "GET"), (":path", "/session"), (":authority", "sessions"), ("x-session", session.as_str())];
+        let headers = vec![
+            (":method", "GET"),
+            (":path", "/session"),
+            (":authority", "sessions"),
+            ("x-session", session.as_str()),
+        ];
         let timeout = Duration::from_millis(self.config.timeout_ms);
         if self.dispatch_http_call(&self.config.cluster, headers, None, Vec::new(), timeout).is_err() {
             self.deny(503, "try again\n");

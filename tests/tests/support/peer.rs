@@ -60,11 +60,11 @@ pub(crate) fn list(root: &Path) -> String {
     let mut found = Vec::new();
     names(&crate_root, "", &mut found);
     for item in &crate_root {
-        if let Item::Mod(module) = item {
-            if is_public(&module.vis) {
-                let name = module.ident.to_string();
-                names(&parse(directory.join(format!("src/{name}.rs"))), &format!("{name}::"), &mut found);
-            }
+        if let Item::Mod(module) = item
+            && is_public(&module.vis)
+        {
+            let name = module.ident.to_string();
+            names(&parse(directory.join(format!("src/{name}.rs"))), &format!("{name}::"), &mut found);
         }
     }
     found.sort_unstable();

@@ -14,15 +14,9 @@ const UPSTREAM: usize = 3;
 const SHOWN: [&str; 3] = ["proxy_http_call", "proxy_continue_stream", "proxy_send_local_response"];
 
 /// Envoy's names of a callback's results, from 0.
-const HEADERS: [&str; 5] = [
-    "Continue",
-    "StopIteration",
-    "ContinueAndEndStream",
-    "StopAllIterationAndBuffer",
-    "StopAllIterationAndWatermark",
-];
-const DATA: [&str; 4] =
-    ["Continue", "StopIterationAndBuffer", "StopIterationAndWatermark", "StopIterationNoBuffer"];
+const HEADERS: [&str; 5] =
+    ["Continue", "StopIteration", "ContinueAndEndStream", "StopAllIterationAndBuffer", "StopAllIterationAndWatermark"];
+const DATA: [&str; 4] = ["Continue", "StopIterationAndBuffer", "StopIterationAndWatermark", "StopIterationNoBuffer"];
 const OTHERS: [&str; 2] = ["Continue", "StopIteration"];
 
 /// A line of a picture.
@@ -60,27 +54,36 @@ fn part(callback: &str, arguments: &[u64]) -> Option<Part> {
     Some(Part { name: if ends { format!("{name}, end of stream") } else { name }, from, to })
 }
 
+/// The name of a callback in the SDK.
+fn in_rust(callback: &str) -> String {
+    callback.trim_start_matches("proxy_").replace("context_create", "create").replace("connection_close", "close")
+}
+
 /// The rows of a record.
 fn rows(events: &[Event]) -> Vec<Row> {
     let mut rows = Vec::new();
     let arrow = |from, to, text: &str| Row::Arrow { from, to, text: text.to_owned(), is_return: false };
-    let (mut open, mut paused, mut resumes): (Option<Part>, Option<Part>, bool) = (None, None, false);
+    let (mut open, mut paused): (Option<Part>, Option<Part>) = (None, None);
+    let (mut resumes, mut replied) = (false, false);
     for event in events {
         match event {
             Event::Callback { name, arguments } => {
-                let (calls, title) = (name.trim_start_matches("proxy_"), name.as_str());
+                let title = name.as_str();
                 open = part(title, arguments);
                 match &open {
+                    // The host itself makes the response.
+                    Some(part) if part.from == UPSTREAM && replied => {}
                     Some(part) => rows.push(arrow(part.from, HOST, &part.name)),
                     None if title == "proxy_on_http_call_response" => {
                         rows.push(Row::Gap("the service has responded".to_owned()));
                     }
                     None => {}
                 }
-                rows.push(arrow(HOST, FILTER, calls));
+                rows.push(arrow(HOST, FILTER, &in_rust(title)));
             }
             Event::HostCall { name, .. } if SHOWN.contains(&name.as_str()) => {
                 resumes |= name == "proxy_continue_stream";
+                replied |= name == "proxy_send_local_response";
                 rows.push(arrow(FILTER, HOST, name));
             }
             Event::Returned { name, result } => {
@@ -99,10 +102,10 @@ fn rows(events: &[Event]) -> Vec<Row> {
                         paused = Some(part);
                     }
                 }
-                if std::mem::take(&mut resumes) {
-                    if let Some(part) = paused.take() {
-                        rows.push(arrow(HOST, part.to, &part.name));
-                    }
+                if std::mem::take(&mut resumes)
+                    && let Some(part) = paused.take()
+                {
+                    rows.push(arrow(HOST, part.to, &part.name));
                 }
             }
             _ => {}
@@ -140,15 +143,10 @@ pub(crate) fn svg(title: &str, events: &[Event]) -> String {
                 let tip = if end > start { end - 8 } else { end + 8 };
                 let class = if *is_return { " class=\"back\"" } else { "" };
                 // Beside the lines of the lanes between the two.
-                let middle = if from.abs_diff(*to) > 1 { (x(HOST) + x(FILTER)) / 2 } else { start.midpoint(end) };
+                let middle = if from.abs_diff(*to) > 1 { x(HOST).midpoint(x(FILTER)) } else { start.midpoint(end) };
                 let _ = writeln!(svg, "<text x=\"{middle}\" y=\"{}\">{text}</text>", y - 6);
                 let _ = writeln!(svg, "<line{class} x1=\"{start}\" y1=\"{y}\" x2=\"{tip}\" y2=\"{y}\"/>");
-                let _ = writeln!(
-                    svg,
-                    "<path class=\"head\" d=\"M{end} {y} L{tip} {} L{tip} {} Z\"/>",
-                    y - 4,
-                    y + 4
-                );
+                let _ = writeln!(svg, "<path class=\"head\" d=\"M{end} {y} L{tip} {} L{tip} {} Z\"/>", y - 4, y + 4);
             }
             Row::Gap(text) => {
                 let _ = writeln!(svg, "<text class=\"gap\" x=\"{}\" y=\"{}\">{text}</text>", x(HOST), y - 6);
