@@ -44,13 +44,14 @@ impl Event {
     }
 
     /// Encodes the event for the wire. Line breaks in the data make several lines. A name or id
-    /// with a line break or NUL is left out, because it would begin another field. A carriage
-    /// return in the data becomes a line feed.
+    /// with a line break is left out, because it would begin another field, and so is an id with
+    /// NUL, which readers ignore. A carriage return in the data becomes a line feed.
     pub fn encode(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(self.data.len().saturating_add(16));
-        let is_fine = |value: &[u8]| !value.is_empty() && !value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
+        let has_end = |value: &[u8]| value.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
         for (field, value) in [(&b"event: "[..], &self.name), (b"id: ", &self.id)] {
-            if is_fine(value) {
+            let is_ignored = field == b"id: " && value.contains(&0);
+            if !value.is_empty() && !has_end(value) && !is_ignored {
                 text.extend_from_slice(&[field, value, b"\n"].concat());
             }
         }

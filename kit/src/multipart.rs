@@ -205,23 +205,23 @@ impl Reader {
                 }
                 let padding = bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
                 match bytes.get(padding..).unwrap_or_default() {
+                    _ if padding > self.max_headers => return Err(MultipartError::Malformed),
                     [b'\r', b'\n', ..] => self.state = State::Headers,
-                    [] | [b'\r' | b'-'] if padding <= self.max_headers => return Ok(false),
+                    [] | [b'\r' | b'-'] => return Ok(false),
                     _ => return Err(MultipartError::Malformed),
                 }
                 // The line break is kept: an empty line after it ends the headers.
                 *rest = bytes.get(padding..).unwrap_or_default();
             }
             State::Headers => {
-                let Some(end) = find(bytes, b"\r\n\r\n") else {
-                    return if bytes.len() > self.max_headers {
-                        Err(MultipartError::HeadersTooLarge)
-                    } else {
-                        Ok(false)
-                    };
-                };
+                let found = find(bytes, b"\r\n\r\n");
+                // Without an end, the headers have at least these bytes.
+                let end = found.unwrap_or_else(|| partial(bytes, b"\r\n\r\n"));
                 if end > self.max_headers {
                     return Err(MultipartError::HeadersTooLarge);
+                }
+                if found.is_none() {
+                    return Ok(false);
                 }
                 let (headers, after) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
                 each(Event::Part(part(headers)?));
@@ -388,6 +388,21 @@ mod tests {
         ] {
             let part = Part { headers: vec![(b"content-disposition".to_vec(), header.into())] };
             assert_eq!((part.name(), part.file_name()), (name.map(Vec::from), file.map(Vec::from)), "{header}");
+        }
+    }
+    #[test]
+    fn limits_do_not_depend_on_chunk_boundaries() {
+        for (padding, header, expected) in [
+            (0, 98, Ok((vec!["a=".to_owned() + &"x".repeat(96) + "|y"], true))),
+            (0, 99, Err(MultipartError::HeadersTooLarge)),
+            (100, 9, Ok((vec!["a=".to_owned() + &"x".repeat(7) + "|y"], true))),
+            (101, 9, Err(MultipartError::Malformed)),
+        ] {
+            let (padding, value) = (" ".repeat(padding), "x".repeat(header - 2));
+            let body = format!("--XX{padding}\r\na:{value}\r\n\r\ny\r\n--XX--");
+            for cut in cuts(body.as_bytes()) {
+                assert_eq!(read(&cut), expected, "{cut:?}");
+            }
         }
     }
 }
