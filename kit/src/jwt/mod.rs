@@ -54,3 +54,6 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
 mod tests;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+#[cfg(feature = "signature")]
+mod wycheproof;

@@ -1,6 +1,6 @@
 //! The vectors of the standards, and tokens that must be refused.
 
-use super::vectors::{ED25519, PAYLOAD, VECTORS};
+use super::vectors::{ED25519, PAYLOAD, PUBLIC_KEYS, SECRET_KEYS, VECTORS};
 use super::*;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use core::time::Duration;
@@ -17,7 +17,7 @@ fn set(jwk: &str) -> Jwks {
     Jwks::from_iter([Key::from_jwk(jwk.as_bytes()).unwrap()])
 }
 
-fn base64(bytes: &[u8]) -> String {
+pub(super) fn base64(bytes: &[u8]) -> String {
     Base64UrlUnpadded::encode_string(bytes)
 }
 
@@ -29,6 +29,19 @@ fn the_vectors_of_rfc_7515_are_verified() {
         assert_eq!((claims.issuer.as_deref(), claims.expires), (Some("joe"), Some(Duration::from_secs(1_300_819_380))));
         assert_eq!(claims.others["http://example.com/is_root"], true);
     }
+}
+
+/// RFC 7517, appendices A.1 to A.3: the key for encryption and the published secrets are ignored.
+#[test]
+fn the_key_sets_of_rfc_7517_are_read() {
+    let keys = Jwks::parse(PUBLIC_KEYS.as_bytes()).unwrap();
+    let found: Vec<_> = keys.keys().iter().map(|key| (key.id(), key.is_for(Algorithm::RS256))).collect();
+    assert_eq!(found, [(Some("2011-04-29"), true)]);
+    assert!(!keys.keys()[0].is_for(Algorithm::RS384), "it is for RS256 only");
+    // The same key of the curve, for signatures.
+    let keys = Jwks::parse(PUBLIC_KEYS.replace("\"enc\"", "\"sig\"").as_bytes()).unwrap();
+    assert_eq!(keys.keys().iter().map(Key::id).collect::<Vec<_>>(), [Some("1"), Some("2011-04-29")]);
+    assert!(Jwks::parse(SECRET_KEYS.as_bytes()).unwrap().is_empty());
 }
 
 #[test]
@@ -238,7 +251,7 @@ fn asked() -> &'static std::thread::LocalKey<core::cell::Cell<u32>> {
 
 /// A host with the function, over the same cryptography, from DER.
 #[allow(clippy::unnecessary_wraps, reason = "other hosts do not have the function")]
-fn host(check: &HostCheck<'_>) -> Option<bool> {
+pub(super) fn host(check: &HostCheck<'_>) -> Option<bool> {
     use p256::ecdsa::signature::hazmat::PrehashVerifier;
     use rsa::pkcs8::DecodePublicKey;
     asked().set(asked().get() + 1);

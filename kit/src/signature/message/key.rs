@@ -163,7 +163,7 @@ impl VerifyingKey {
         }
     }
 
-    pub(super) fn verify(&self, base: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn verify(&self, base: &[u8], signature: &[u8]) -> bool {
         match &self.0 {
             Public::Secret(secret) => secret.verify(base, signature),
             Public::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
