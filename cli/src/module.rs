@@ -3,7 +3,6 @@
 use crate::output::{Failure, Result, progress};
 use clap::{Args, ValueHint};
 use proxy_filter_host::__private::build_modules;
-use proxy_filter_host::build_guest;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -111,15 +110,8 @@ impl ModuleArgument {
         progress("Building", format!("{package} with names"));
         let target = workspace.join("target").join("proxy-filter-names");
         let arguments = ["--release", "--package", &package, "--lib", "--target-dir", &target.display().to_string()];
-        let messages = build_modules(
-            directory,
-            &arguments.map(str::to_owned),
-            &[("CARGO_PROFILE_RELEASE_STRIP", "none"), ("CARGO_PROFILE_RELEASE_DEBUG", "none")],
-        );
-        let messages = messages.map_err(|error| Failure::work(error.to_string()))?;
-        let files = messages.iter().filter_map(|message| message.get("filenames")?.as_array()).flatten();
-        let module = files.filter_map(Value::as_str).rfind(|file| Path::new(file).extension() == Some("wasm".as_ref()));
-        Module::read(module.ok_or_else(|| Failure::work(format!("the library of {package} is no cdylib")))?)
+        let environment = [("CARGO_PROFILE_RELEASE_STRIP", "none"), ("CARGO_PROFILE_RELEASE_DEBUG", "none")];
+        Module::read(compile(directory, &package, &arguments, &environment)?)
     }
 }
 
@@ -127,8 +119,21 @@ impl ModuleArgument {
 pub(crate) fn build(directory: &Path) -> Result<PathBuf> {
     let (package, _) = found(directory)?;
     progress("Building", format!("{package} for wasm32-unknown-unknown"));
-    let built = build_guest(directory, &package, None);
-    built.map_err(|error| Failure::work(error.to_string()))
+    compile(directory, &package, &["--release", "--package", &package, "--lib"], &[])
+}
+
+/// Runs cargo with these arguments, and returns the path of the package's module.
+fn compile(directory: &Path, package: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<PathBuf> {
+    let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let messages = build_modules(directory, &arguments, environment);
+    let messages = messages.map_err(|error| Failure::work(error.to_string()))?;
+    let files = messages.iter().filter_map(|message| message.get("filenames")?.as_array()).flatten();
+    let module = files.filter_map(Value::as_str).rfind(|file| Path::new(file).extension() == Some("wasm".as_ref()));
+    module.map(PathBuf::from).ok_or_else(|| {
+        Failure::work(format!(
+            "the library of {package} made no module: does its [lib] have crate-type = [\"cdylib\"]?"
+        ))
+    })
 }
 
 /// The root of the workspace that a package belongs to.

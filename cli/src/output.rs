@@ -106,6 +106,19 @@ pub(crate) fn write(path: &std::path::Path, contents: impl AsRef<[u8]>) -> Resul
     std::fs::write(path, contents).map_err(|error| Failure::work(format!("{}: {error}", path.display())))
 }
 
+/// Writes a file that only its owner may read, unless it exists.
+///
+/// # Errors
+/// Fails with the path and the cause.
+pub(crate) fn write_private(path: &std::path::Path, contents: &str) -> Result {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| std::io::Write::write_all(&mut file, contents.as_bytes()));
+    written.map_err(|error| Failure::work(format!("{}: {error}", path.display())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::grouped;

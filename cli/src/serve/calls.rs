@@ -6,25 +6,38 @@ use crate::endpoint::{Cluster, Endpoint};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Incoming};
+use hyper::http::uri::Scheme;
 use hyper::{Request, Response};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use proxy_filter_host::{Call, CallEnd, Fields, GrpcCall, GrpcEvent};
+use rustls::ClientConfig;
 
 /// What is sent to an upstream: the parts of a stream, or a whole body.
 pub(super) type Outgoing = Either<PipeBody, Full<Bytes>>;
 
 /// A server, and connections to it.
 pub(super) struct Server {
-    pub(super) authority: String,
-    client: Client<HttpConnector, Outgoing>,
+    scheme: Scheme,
+    authority: String,
+    client: Client<HttpsConnector<HttpConnector>, Outgoing>,
 }
 
 impl Server {
-    fn new(endpoint: &Endpoint) -> Self {
-        let client = Client::builder(TokioExecutor::new()).http2_only(endpoint.http2).build_http();
-        Self { authority: endpoint.authority(), client }
+    fn new(endpoint: &Endpoint, tls: &ClientConfig) -> Self {
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_or_http();
+        let connector =
+            if endpoint.http2 { connector.enable_http2().build() } else { connector.enable_http1().build() };
+        let client = Client::builder(TokioExecutor::new()).http2_only(endpoint.http2).build(connector);
+        let scheme = if endpoint.tls { Scheme::HTTPS } else { Scheme::HTTP };
+        Self { scheme, authority: endpoint.authority(), client }
+    }
+
+    /// The scheme and the authority of its URLs.
+    pub(super) fn place(&self) -> (&Scheme, &str) {
+        (&self.scheme, &self.authority)
     }
 
     /// Sends a request. The connection is one that is open, or a new one.
@@ -40,9 +53,9 @@ pub(super) struct Callers {
 }
 
 impl Callers {
-    pub(super) fn new(upstream: &Endpoint, clusters: &[Cluster]) -> Self {
-        let clusters = clusters.iter().map(|cluster| (cluster.name.clone(), Server::new(&cluster.endpoint)));
-        Self { upstream: Server::new(upstream), clusters: clusters.collect() }
+    pub(super) fn new(upstream: &Endpoint, clusters: &[Cluster], tls: &ClientConfig) -> Self {
+        let clusters = clusters.iter().map(|cluster| (cluster.name.clone(), Server::new(&cluster.endpoint, tls)));
+        Self { upstream: Server::new(upstream, tls), clusters: clusters.collect() }
     }
 
     /// Makes a gRPC call or stream, and reports each part of its response.
@@ -60,7 +73,7 @@ impl Callers {
     async fn response(&self, call: &GrpcCall, request: Receiver, report: &impl Fn(GrpcEvent)) -> Option<GrpcEvent> {
         let (_, server) = self.clusters.iter().find(|(name, _)| *name == call.cluster)?;
         let body = Either::Left(PipeBody::new(request, false));
-        let request = fields::to_request(&call.headers, &server.authority, false, body).ok()?;
+        let request = fields::to_request(&call.headers, server.place(), false, body).ok()?;
         let (parts, mut body) = server.send(request).await.ok()?.into_parts();
         let headers = fields::of_response(&parts);
         if body.is_end_stream() {
@@ -83,7 +96,7 @@ impl Callers {
     pub(super) async fn call(&self, call: Call) -> Option<CallEnd> {
         let (_, server) = self.clusters.iter().find(|(name, _)| *name == call.cluster)?;
         let body = Either::Right(Full::new(Bytes::from(call.body)));
-        let request = fields::to_request(&call.headers, &server.authority, false, body).ok()?;
+        let request = fields::to_request(&call.headers, server.place(), false, body).ok()?;
         let called = async {
             let (parts, body) = server.send(request).await.ok()?.into_parts();
             let body = body.collect().await.ok()?;

@@ -1,6 +1,7 @@
 //! Headers of hyper as fields of a filter, and back.
 
 use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, UPGRADE};
+use hyper::http::uri::Scheme;
 use hyper::http::{request, response};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 use proxy_filter_host::Fields;
@@ -23,7 +24,8 @@ pub(super) fn is_upgrade(parts: &request::Parts) -> bool {
 }
 
 /// The fields of a request, as filters see them.
-pub(super) fn of_request(parts: &request::Parts, id: u64) -> Fields {
+pub(super) fn of_request(parts: &request::Parts, scheme: &Scheme, id: u64) -> Fields {
+    let scheme = scheme.as_str();
     let host = parts.headers.get(HOST).map(|host| host.as_bytes().to_vec());
     let authority = parts.uri.authority().map(|authority| authority.as_str().into()).or(host).unwrap_or_default();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -31,14 +33,14 @@ pub(super) fn of_request(parts: &request::Parts, id: u64) -> Fields {
         (b":authority".to_vec(), authority),
         (b":path".to_vec(), path.into()),
         (b":method".to_vec(), parts.method.as_str().into()),
-        (b":scheme".to_vec(), b"http".to_vec()),
+        (b":scheme".to_vec(), scheme.into()),
     ];
     let mut headers = parts.headers.clone();
     headers.remove(HOST);
     // What a client says about them is not to be trusted.
     headers.remove("x-forwarded-proto");
     copy(&mut fields, &headers, is_upgrade(parts));
-    fields.push((b"x-forwarded-proto".to_vec(), b"http".to_vec()));
+    fields.push((b"x-forwarded-proto".to_vec(), scheme.into()));
     if !headers.contains_key("x-request-id") {
         fields.push((b"x-request-id".to_vec(), format!("{:08x}-0000-4000-8000-{id:012x}", std::process::id()).into()));
     }
@@ -78,9 +80,14 @@ pub(super) fn get<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
 ///
 /// # Errors
 /// The fields are no request, with what is wrong.
-pub(super) fn to_request<B>(fields: &Fields, authority: &str, upgrade: bool, body: B) -> Result<Request<B>, String> {
+pub(super) fn to_request<B>(
+    fields: &Fields,
+    (scheme, authority): (&Scheme, &str),
+    upgrade: bool,
+    body: B,
+) -> Result<Request<B>, String> {
     let path = get(fields, ":path").unwrap_or("/");
-    let uri = Uri::builder().scheme("http").authority(authority).path_and_query(path).build();
+    let uri = Uri::builder().scheme(scheme.clone()).authority(authority).path_and_query(path).build();
     let uri = uri.map_err(|error| format!("the path `{path}`: {error}"))?;
     let method = get(fields, ":method").unwrap_or("GET");
     let method = Method::from_bytes(method.as_bytes()).map_err(|error| format!("the method `{method}`: {error}"))?;

@@ -7,20 +7,23 @@ mod hub;
 mod page;
 mod pipe;
 mod recording;
+mod sources;
+mod tls;
 mod trace;
 mod worker;
 
 use crate::endpoint::{Cluster, Endpoint};
 use crate::module::{Module, ModuleArgument, PluginArguments};
 use crate::output::{Failure, Result, progress};
-use clap::Args;
+use clap::{Args, ValueHint};
 use generation::Source;
 use hub::Hub;
+use hyper::http::uri::Scheme;
 use proxy_filter_host::{LivePlugin, LiveProcess};
+use sources::{LOOK, Stamp, stamp};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, watch};
 use trace::Trace;
 use worker::Connection;
@@ -31,10 +34,12 @@ Examples:
   proxy-filter serve guard.wasm --upstream http://127.0.0.1:8000 --config plugin.json
   proxy-filter serve guard.wasm --cluster authz=http://127.0.0.1:9000 --trace
   proxy-filter serve guard.wasm --ui    # a page on http://127.0.0.1:10001
+  proxy-filter serve guard --watch      # the package in the directory guard
   proxy-filter serve auth.wasm --then stamp.wasm:stamp.json    # a chain of two filters
   curl http://127.0.0.1:10000/
+  proxy-filter serve guard.wasm --tls=local.pem    # curl --cacert local.pem https://localhost:10000/
 
-The server speaks HTTP/1 and HTTP/2 without TLS, and passes WebSocket through. Bodies stream both
+The server speaks HTTP/1 and HTTP/2, with --tls over TLS, and passes WebSocket through. Bodies stream both
 ways. When a module or a configuration file changes, new streams use the new one, and streams in
 flight finish with the old one. A module that refuses its configuration does not replace the old
 one. A VM that has trapped replies 503 for at most a second; then a new one is started.
@@ -48,10 +53,10 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     plugin: PluginArguments,
     /// Where requests are forwarded to.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000", value_parser = plain)]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
     upstream: Endpoint,
     /// A cluster that the filters call; may be repeated.
-    #[arg(long, value_name = "NAME=URL", value_parser = plain_cluster)]
+    #[arg(long, value_name = "NAME=URL")]
     cluster: Vec<Cluster>,
     /// The next filter of the chain, and its configuration file; may be repeated.
     #[arg(long, value_name = "MODULE[:CONFIG]")]
@@ -59,6 +64,11 @@ pub(crate) struct Arguments {
     /// The address to listen on. Port 0 is any free port.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10000")]
     listen: SocketAddr,
+    /// Serve HTTPS, with the certificate and key of a PEM file. A missing file is written, with a
+    /// certificate for localhost that is made up; without FILE, each start makes up another one.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, value_hint = ValueHint::FilePath)]
+    #[allow(clippy::option_option, reason = "the option, and its value")]
+    tls: Option<Option<PathBuf>>,
     /// Threads, each with its own VMs.
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: u16,
@@ -69,19 +79,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true,
         default_missing_value = "127.0.0.1:10001")]
     ui: Option<SocketAddr>,
+    /// Build the package again when its sources change. MODULE is the directory of the package.
+    #[arg(long)]
+    watch: bool,
     /// Print every callback and host call.
     #[arg(long)]
     trace: bool,
-}
-
-fn plain(text: &str) -> std::result::Result<Endpoint, String> {
-    let endpoint: Endpoint = text.parse()?;
-    if endpoint.tls { Err("`serve` connects without TLS: write http:// or http2://".into()) } else { Ok(endpoint) }
-}
-
-fn plain_cluster(text: &str) -> std::result::Result<Cluster, String> {
-    let cluster: Cluster = text.parse()?;
-    plain(&cluster.endpoint.to_string()).map(|_| cluster)
 }
 
 /// A filter of the chain: its files, and what they contained when they were read.
@@ -108,18 +111,17 @@ impl Filter {
         self.module.file_stem().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    fn changed(&self) -> Vec<Option<(SystemTime, u64)>> {
-        let state =
-            |path: &Path| std::fs::metadata(path).ok().and_then(|data| Some((data.modified().ok()?, data.len())));
-        std::iter::once(self.module.as_path()).chain(self.configuration.as_deref()).map(state).collect()
+    fn changed(&self) -> Vec<Stamp> {
+        std::iter::once(self.module.as_path()).chain(self.configuration.as_deref()).map(stamp).collect()
     }
 }
 
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_millis(200);
-
 /// Serves until the process is killed.
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
+    let package = arguments.module.package().filter(|_| arguments.watch).map(Path::to_path_buf);
+    if arguments.watch && package.is_none() {
+        return Err(Failure::usage("--watch builds a package: name the directory with its Cargo.toml as MODULE"));
+    }
     let filters = filters(arguments)?;
     let processes: Vec<_> = filters.iter().map(|_| LiveProcess::default()).collect();
     let read = || -> Result<Source> {
@@ -129,6 +131,10 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     let source = read()?;
     // The canary VM: it says what is wrong before anything listens.
     source.start(usize::from(arguments.workers)).map_err(Failure::check)?;
+    let servers = arguments.cluster.iter().map(|cluster| &cluster.endpoint).chain([&arguments.upstream]);
+    let client = tls::client(servers.clone().any(|server| server.tls))?;
+    let tls = arguments.tls.as_ref().map(|file| tls::acceptor(file.as_deref(), arguments.listen.ip())).transpose()?;
+    let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
     let listener = bind(arguments.listen)?;
     let page = arguments.ui.map(|address| Ok::<_, Failure>((bind(address)?, Arc::new(Hub::new())))).transpose()?;
     let hub = page.as_ref().map(|(_, hub)| Arc::clone(hub));
@@ -140,6 +146,8 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
             number,
             upstream: arguments.upstream.clone(),
             clusters: arguments.cluster.clone(),
+            scheme: scheme.clone(),
+            tls: client.clone(),
             trace: Trace { everything: arguments.trace, json, hub: hub.clone() },
             source: receiver.clone(),
             connections: given,
@@ -153,7 +161,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     }
     progress(
         "Serving",
-        format!("http://{} with {} in front of {}", listener.local_addr()?, names(&filters), arguments.upstream),
+        format!("{scheme}://{} with {} in front of {}", listener.local_addr()?, names(&filters), arguments.upstream),
     );
     if let (Some((listener, hub)), Some(worker)) = (page, workers.first()) {
         progress("Showing", format!("the exchanges on http://{}", listener.local_addr()?));
@@ -164,9 +172,14 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     }
     std::thread::Builder::new().name("listener".into()).spawn(move || {
         for (stream, worker) in listener.incoming().flatten().zip(workers.iter().cycle()) {
-            let _ = worker.send(Connection { stream, replay_of: None });
+            let _ = worker.send(Connection { stream, replay_of: None, tls: tls.clone() });
         }
     })?;
+    if let (Some(package), Some(filter)) = (package, filters.first()) {
+        let (module, hub) = (filter.module.clone(), hub.clone());
+        let told = move |verb: &str, what: &str| report(hub.as_deref(), verb, what);
+        std::thread::Builder::new().name("watch".into()).spawn(move || sources::run(&package, module, told))?;
+    }
     let mut before: Vec<_> = filters.iter().map(Filter::changed).collect();
     loop {
         std::thread::sleep(LOOK);

@@ -194,7 +194,7 @@ impl Subject {
         let built =
             built.body(Full::new(Bytes::from(body))).map_err(|error| format!("The request is invalid: {error}."))?;
         let (ours, theirs) = pair().await.map_err(|error| error.to_string())?;
-        let connection = Connection { stream: theirs, replay_of: Some(replay.of) };
+        let connection = Connection { stream: theirs, replay_of: Some(replay.of), tls: None };
         self.connections.send(connection).map_err(|_| "The server has no worker.".to_owned())?;
         spawn_local(async move {
             // The page sees what comes of it as it sees every exchange.

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
+use hyper::http::uri::Scheme;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -17,6 +18,7 @@ use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use proxy_filter_host::{Direction, Part, Protocol};
+use rustls::ClientConfig;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
@@ -24,33 +26,39 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
+use tokio_rustls::TlsAcceptor;
 
 /// What a worker is started with.
 pub(super) struct Settings {
     pub(super) number: usize,
     pub(super) upstream: Endpoint,
     pub(super) clusters: Vec<Cluster>,
+    /// Of clients' requests.
+    pub(super) scheme: Scheme,
+    pub(super) tls: ClientConfig,
     pub(super) trace: Trace,
     pub(super) source: watch::Receiver<Arc<Source>>,
     pub(super) connections: mpsc::UnboundedReceiver<Connection>,
 }
 
 /// A connection that is given to a worker.
-#[derive(Debug)]
 pub(super) struct Connection {
     pub(super) stream: std::net::TcpStream,
     /// The number of the exchange that its request repeats.
     pub(super) replay_of: Option<u64>,
+    /// What makes a TLS connection of it.
+    pub(super) tls: Option<TlsAcceptor>,
 }
 
 struct Worker {
     current: RefCell<Rc<Generation>>,
     callers: Rc<Callers>,
     next_id: Cell<u64>,
+    scheme: Scheme,
 }
 
 /// Runs tasks of hyper on the thread of their worker.
@@ -76,17 +84,16 @@ pub(super) fn run(settings: Settings) -> Result<(), String> {
 }
 
 async fn serve(settings: Settings) -> Result<(), String> {
-    let Settings { number, upstream, clusters, trace, mut source, mut connections } = settings;
-    let callers = Rc::new(Callers::new(&upstream, &clusters));
+    let Settings { number, upstream, clusters, scheme, tls, trace, mut source, mut connections } = settings;
+    let callers = Rc::new(Callers::new(&upstream, &clusters, &tls));
     let trace = Rc::new(trace);
     let start = {
         let (callers, trace) = (Rc::clone(&callers), Rc::clone(&trace));
         move |source: &Source| Generation::start(source, number, Rc::clone(&callers), Rc::clone(&trace))
     };
     let first = Arc::clone(&source.borrow_and_update());
-    let worker =
-        Rc::new(Worker { current: RefCell::new(start(&first)?), callers, next_id: Cell::new(number as u64 + 1) });
-    let step = 1 << 16;
+    let current = RefCell::new(start(&first)?);
+    let worker = Rc::new(Worker { current, callers, next_id: Cell::new(number as u64 + 1), scheme });
     let replacing = Rc::clone(&worker);
     spawn_local(async move {
         loop {
@@ -108,23 +115,43 @@ async fn serve(settings: Settings) -> Result<(), String> {
             }
         }
     });
-    while let Some(Connection { stream, replay_of }) = connections.recv().await {
+    while let Some(Connection { stream, replay_of, tls }) = connections.recv().await {
         let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) else {
             continue;
         };
         let _ = stream.set_nodelay(true);
         let worker = Rc::clone(&worker);
         spawn_local(async move {
-            let service = service_fn(move |request| {
-                let id = worker.next_id.get();
-                worker.next_id.set(id + step);
-                handle(Rc::clone(&worker), id, replay_of, request)
-            });
-            // A connection that ends early is no fault of the server.
-            let _ = auto::Builder::new(Local).serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+            match tls {
+                None => worker.serve(stream, replay_of).await,
+                Some(tls) => {
+                    // A client that does not trust the certificate ends the handshake.
+                    if let Ok(stream) = tls.accept(stream).await {
+                        worker.serve(stream, replay_of).await;
+                    }
+                }
+            }
         });
     }
     Ok(())
+}
+
+impl Worker {
+    /// Serves the requests of a connection.
+    async fn serve(
+        self: Rc<Self>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        replay_of: Option<u64>,
+    ) {
+        const STEP: u64 = 1 << 16;
+        let service = service_fn(move |request| {
+            let id = self.next_id.get();
+            self.next_id.set(id + STEP);
+            handle(Rc::clone(&self), id, replay_of, request)
+        });
+        // A connection that ends early is no fault of the server.
+        let _ = auto::Builder::new(Local).serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+    }
 }
 
 /// The response body for a client. Dropping it ends the stream.
@@ -165,7 +192,7 @@ async fn handle(
     let (parts, body) = request.into_parts();
     let upgrade = fields::is_upgrade(&parts);
     let protocol = if parts.version == Version::HTTP_2 { Protocol::Http2 } else { Protocol::Http1 };
-    let headers = fields::of_request(&parts, id);
+    let headers = fields::of_request(&parts, &worker.scheme, id);
     let end = body.is_end_stream() && !upgrade;
     let (to_upstream, from_request) = pipe();
     let (to_client, mut from_response) = pipe();
@@ -247,7 +274,7 @@ impl Exchange {
             Some(_) => (Either::Right(Full::default()), Some(from_request)),
             None => (Either::Left(PipeBody::new(from_request, end)), None),
         };
-        let request = fields::to_request(&headers, &upstream.authority, upgrade.is_some(), body);
+        let request = fields::to_request(&headers, upstream.place(), upgrade.is_some(), body);
         let response = match request {
             Ok(request) => upstream.send(request).await,
             Err(why) => Err(why),

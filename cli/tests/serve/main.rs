@@ -18,7 +18,7 @@ use hyper_util::rt::TokioExecutor;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -50,15 +50,18 @@ fn collect(from: impl Read + Send + 'static, output: Arc<Mutex<String>>, lines: 
 
 /// Starts the command with a module in front of an upstream.
 fn serve(module: &str, upstream: SocketAddr, arguments: &[&str]) -> Server {
-    let mut command = command();
-    command.args(["serve", module, "--listen", "127.0.0.1:0", "--upstream", &format!("http://{upstream}")]);
+    start(command(), module, &format!("http://{upstream}"), arguments)
+}
+
+fn start(mut command: Command, module: &str, upstream: &str, arguments: &[&str]) -> Server {
+    command.args(["serve", module, "--listen", "127.0.0.1:0", "--upstream", upstream]);
     let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let output = Arc::<Mutex<String>>::default();
     let (lines, given) = channel();
     collect(child.stdout.take().unwrap(), Arc::clone(&output), lines.clone());
     collect(child.stderr.take().unwrap(), Arc::clone(&output), lines);
     let line = wait(&given, "Serving");
-    let address = line.split("http://").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let address = line.split("://").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
     Server { child, address, output }
 }
 
@@ -596,7 +599,7 @@ fn filters_that_cannot_start_are_refused_before_anything_listens() {
     let module = example("http_config");
     let text = fails(1, &["serve", &module, "--listen", "127.0.0.1:0", "--config", r#"{"headers": 1}"#]);
     assert!(text.contains("Failed to configure"), "{text}");
-    fails(2, &["serve", &module, "--upstream", "https://a"]);
+    fails(2, &["serve", &module, "--upstream", "ftp://a"]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = command().args(["serve", &module, "--listen", &address, "--config", STAMP]).output().unwrap();
@@ -623,4 +626,140 @@ fn modules_of_other_languages_filter_real_traffic() {
         assert!(server.prints("configured with blue"), "{language}: {}", server.output.lock().unwrap());
         assert!(get(server.address, "/fail").head.starts_with("http/1.1 503"), "{language}");
     }
+}
+
+/// Runs curl, and returns what it prints. A curl that fails fails the test.
+fn curl(arguments: &[&str]) -> String {
+    let output = Command::new("curl").args(["--silent", "--show-error", "--max-time", "20"]).args(arguments).output();
+    let output = output.expect("NOT RUN: there is no curl");
+    assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn tls_has_a_certificate_that_is_written_once_and_negotiates_http2() {
+    let directory = tempfile::tempdir().unwrap();
+    let pem = directory.path().join("local.pem");
+    let (file, option) = (pem.to_str().unwrap(), format!("--tls={}", pem.display()));
+    let mut written = Vec::new();
+    for _ in 0..2 {
+        let server = serve(&example("http_config"), echo(), &["--config", STAMP, &option]);
+        let url = format!("https://localhost:{}/", server.address.port());
+        for (protocol, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
+            let arguments = [protocol, "--cacert", file, "--include", "--write-out", "\n%{http_version}", &url];
+            let text = curl(&arguments);
+            assert!(text.contains("x-stamp: one") && text.ends_with(&format!("\n{version}")), "{text}");
+            assert!(text.contains("x-forwarded-proto: https"), "{text}");
+        }
+        // A client without TLS gets no response, and other clients are unaffected.
+        let mut plain = Connection::to(server.address);
+        plain.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert!(plain.message().is_none());
+        curl(&["--cacert", file, &url]);
+        written.push(std::fs::read_to_string(&pem).unwrap());
+    }
+    assert_eq!(written[0], written[1]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(pem.metadata().unwrap().permissions().mode() & 0o077, 0, "others can read the key");
+    }
+    for (text, why) in [("", "no certificate"), (written[0].split("-----BEGIN PRIVATE").next().unwrap(), "key")] {
+        std::fs::write(&pem, text).unwrap();
+        let told = fails(1, &["serve", &example("http_config"), "--config", STAMP, &option, "--listen", "127.0.0.1:0"]);
+        assert!(told.contains(file) && told.contains(why), "{told}");
+    }
+}
+
+#[test]
+fn upstreams_and_clusters_may_have_tls() {
+    // One server with TLS is the upstream of another, which trusts its certificate.
+    let directory = tempfile::tempdir().unwrap();
+    let pem = directory.path().join("local.pem");
+    let option = format!("--tls={}", pem.display());
+    let inner = serve(&example("http_config"), echo(), &["--config", STAMP, &option]);
+    for scheme in ["https", "https2"] {
+        let mut command = command();
+        command.env("SSL_CERT_FILE", &pem);
+        let url = format!("{scheme}://localhost:{}", inner.address.port());
+        let second = STAMP.replace("x-stamp", "x-outer");
+        let outer = start(command, &example("http_config"), &url, &["--config", &second]);
+        let response = exchange(outer.address, "POST /deep HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello");
+        assert!(response.head.contains("x-stamp: one") && response.head.contains("x-outer: one"), "{}", response.head);
+        assert!(response.body.ends_with(b"--hello"));
+        assert!(inner.prints("POST /deep 200"));
+    }
+    // Without its certificate, the upstream is not trusted.
+    let url = format!("https://localhost:{}", inner.address.port());
+    let outer = start(command(), &example("http_config"), &url, &["--config", STAMP]);
+    assert!(get(outer.address, "/").head.starts_with("http/1.1 503"));
+}
+
+/// A filter without dependencies, which sets a header of responses to the constant `STAMP`.
+const WATCHED: &str = r#"
+const STAMP: &str = "one";
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_add_header_map_value(map: u32, name: *const u8, name_size: usize, value: *const u8, size: usize) -> u32;
+}
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_abi_version_0_2_1() {}
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    Box::leak(vec![0; size].into_boxed_slice()).as_mut_ptr()
+}
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_response_headers(_: u32, _: u32, _: u32) -> u32 {
+    unsafe { proxy_add_header_map_value(2, "x-stamp".as_ptr(), 7, STAMP.as_ptr(), STAMP.len()) };
+    0
+}
+"#;
+
+#[test]
+fn watch_builds_changed_sources_and_reloads_within_a_second_of_the_build() {
+    let directory = tempfile::tempdir().unwrap();
+    let package = directory.path().join("a filter");
+    std::fs::create_dir_all(package.join("src")).unwrap();
+    let manifest = "[package]\nname = \"watched\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n";
+    std::fs::write(package.join("Cargo.toml"), manifest).unwrap();
+    let source = package.join("src/lib.rs");
+    std::fs::write(&source, WATCHED).unwrap();
+    let server = serve(package.to_str().unwrap(), echo(), &["--watch"]);
+    let stamped = |stamp: &str| get(server.address, "/").head.contains(&format!("x-stamp: {stamp}\r"));
+    let appears = |stamp: &str| {
+        let limit = Instant::now() + Duration::from_secs(60);
+        while !stamped(stamp) {
+            assert!(Instant::now() < limit, "{stamp}: {}", server.output.lock().unwrap());
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let built = || server.output.lock().unwrap().matches("Built").count();
+    appears("one");
+
+    write(&source, WATCHED.replace("\"one\"", "\"two\""));
+    let limit = Instant::now() + Duration::from_secs(60);
+    while built() == 0 {
+        assert!(Instant::now() < limit, "{}", server.output.lock().unwrap());
+        thread::sleep(Duration::from_millis(5));
+    }
+    let finished = Instant::now();
+    appears("two");
+    let took = finished.elapsed();
+    assert!(took < Duration::from_secs(1), "the reload took {took:?}");
+
+    // A build that fails changes nothing, and a file that is added is noticed.
+    write(&source, WATCHED.replace("const STAMP: &str = \"one\";", "mod stamp; use stamp::STAMP;"));
+    assert!(server.prints("file not found for module `stamp`"), "{}", server.output.lock().unwrap());
+    assert!(stamped("two"));
+    write(&package.join("src/stamp.rs"), "pub const STAMP: &str = \"three\";");
+    appears("three");
+    // Files that other files include are sources as well.
+    write(&package.join("src/stamp.txt"), "four");
+    write(&package.join("src/stamp.rs"), "pub const STAMP: &str = include_str!(\"stamp.txt\");");
+    appears("four");
+    write(&package.join("src/stamp.txt"), "five");
+    appears("five");
+
+    let told = fails(2, &["serve", &example("http_config"), "--watch"]);
+    assert!(told.contains("name the directory"), "{told}");
 }

@@ -1,0 +1,98 @@
+//! Files that change: modules, configurations, and with `--watch` the sources of a package, which is
+//! built again then.
+
+use crate::module;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How often files are compared.
+pub(super) const LOOK: Duration = Duration::from_millis(200);
+
+/// The time and the size of a file; `None` if there is none.
+pub(super) type Stamp = Option<(SystemTime, u64)>;
+
+/// What differs when a file has changed.
+pub(super) fn stamp(path: &Path) -> Stamp {
+    let data = std::fs::metadata(path).ok()?;
+    Some((data.modified().ok()?, data.len()))
+}
+
+/// Builds a package whenever one of its sources changes, and reports each build. The module is
+/// reloaded because its file changes.
+pub(super) fn run(package: &Path, mut module: PathBuf, report: impl Fn(&str, &str)) {
+    let stamps = |sources: &[PathBuf]| -> BTreeMap<PathBuf, Stamp> {
+        sources.iter().map(|source| (source.clone(), stamp(source))).collect()
+    };
+    let mut sources = sources(package, &module);
+    let mut before = stamps(&sources);
+    loop {
+        std::thread::sleep(LOOK);
+        let now = stamps(&sources);
+        if now == before {
+            continue;
+        }
+        let begun = Instant::now();
+        match module::build(package) {
+            Ok(built) => {
+                report("Built", &format!("{} in {:.1} s", built.display(), begun.elapsed().as_secs_f64()));
+                module = built;
+                sources = self::sources(package, &module);
+            }
+            Err(why) => {
+                report("Refused", &format!("{why}\nThe old filters stay."));
+                sources = self::sources(package, &module);
+                // A missing file may be added, which changes its directory only.
+                let directories: Vec<_> = sources.iter().filter_map(|source| source.parent()).collect();
+                sources.extend(directories.into_iter().map(Path::to_path_buf).collect::<Vec<_>>());
+            }
+        }
+        // What has changed during the build is built next.
+        before = stamps(&sources);
+        before.extend(now.into_iter().filter(|(source, _)| sources.contains(source)));
+    }
+}
+
+/// The sources of a module, which cargo lists beside it, and the files that configure the build.
+fn sources(package: &Path, module: &Path) -> Vec<PathBuf> {
+    let listed = std::fs::read_to_string(module.with_extension("d")).unwrap_or_default();
+    let mut sources: Vec<_> = listed.lines().flat_map(prerequisites).collect();
+    let root = module::workspace_root(package).unwrap_or_else(|_| package.to_path_buf());
+    for directory in [package, &root] {
+        for name in ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"] {
+            sources.push(directory.join(name));
+        }
+    }
+    sources
+}
+
+/// The files after the colon of a rule of make. A space in a name has a backslash before it.
+fn prerequisites(line: &str) -> Vec<PathBuf> {
+    let Some((_, list)) = line.split_once(": ") else { return Vec::new() };
+    let mut names = vec![String::new()];
+    let mut characters = list.chars().peekable();
+    while let Some(character) = characters.next() {
+        match (character, characters.peek()) {
+            ('\\', Some(' ')) => {
+                characters.next();
+                names.iter_mut().next_back().into_iter().for_each(|name| name.push(' '));
+            }
+            (' ', _) => names.push(String::new()),
+            _ => names.iter_mut().next_back().into_iter().for_each(|name| name.push(character)),
+        }
+    }
+    names.into_iter().filter(|name| !name.is_empty()).map(PathBuf::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::prerequisites;
+    use std::path::PathBuf;
+
+    #[test]
+    fn files_of_a_rule_may_have_spaces() {
+        let files = prerequisites(r"/t/a.wasm: /a/lib.rs /a/with\ space.rs /b\c.rs");
+        assert_eq!(files, ["/a/lib.rs", "/a/with space.rs", r"/b\c.rs"].map(PathBuf::from));
+        assert!(prerequisites("").is_empty());
+    }
+}
