@@ -40,6 +40,7 @@ pub struct TokenBucket {
     /// Nanoseconds for one token, at least 1.
     interval: u64,
     burst: u64,
+    debt: u64,
 }
 
 /// The result of taking tokens.
@@ -85,7 +86,7 @@ impl TokenBucket {
     /// count as 1. A token takes at least one nanosecond.
     pub fn new(tokens: u64, period: Duration) -> Self {
         let tokens = tokens.max(1);
-        Self { interval: (nanoseconds(period) / tokens).max(1), burst: tokens }
+        Self { interval: (nanoseconds(period) / tokens).max(1), burst: tokens, debt: 0 }
     }
 
     /// Sets the maximum number of tokens in the bucket. 0 counts as 1.
@@ -95,14 +96,49 @@ impl TokenBucket {
         self
     }
 
+    /// Sets the maximum number of tokens that the bucket may owe after [`charge`](Self::charge).
+    /// Defaults to 0.
+    #[must_use]
+    pub const fn debt(mut self, debt: u64) -> Self {
+        self.debt = debt;
+        self
+    }
+
+    /// Takes tokens that were used already, for example those of a response whose size was not
+    /// known before. Returns the new state. If the bucket has fewer tokens, it owes the others, up
+    /// to its [`debt`](Self::debt), and [`take`](Self::take) denies until they are paid.
+    ///
+    /// ```
+    /// use proxy_filter_kit::rate_limit::TokenBucket;
+    /// use std::time::Duration;
+    ///
+    /// let bucket = TokenBucket::new(60, Duration::from_secs(60)).debt(600);
+    /// let now = Duration::from_secs(1_700_000_000);
+    /// let state = bucket.charge(None, 90, now); // 30 more than the bucket had
+    /// assert!(!bucket.take(Some(state), 1, now + Duration::from_secs(30)).is_allowed());
+    /// assert!(bucket.take(Some(state), 1, now + Duration::from_secs(31)).is_allowed());
+    /// ```
+    #[must_use]
+    pub fn charge(&self, state: Option<u64>, tokens: u64, now: Duration) -> u64 {
+        let now = nanoseconds(now);
+        let last = self.last(now);
+        let after = state.unwrap_or(0).clamp(now, last).saturating_add(self.interval.saturating_mul(tokens));
+        after.min(last)
+    }
+
+    /// Returns the latest time at which the bucket may be full again.
+    const fn last(&self, now: u64) -> u64 {
+        now.saturating_add(self.interval.saturating_mul(self.burst.saturating_add(self.debt)))
+    }
+
     /// Takes tokens, at a time since 1970. The state `None` is a full bucket.
     ///
     /// If the clock is set back, no tokens are added. A state far in the future, as after a change
-    /// of the settings, counts as an empty bucket.
+    /// of the settings, counts as a bucket that owes its maximum.
     pub fn take(&self, state: Option<u64>, tokens: u64, now: Duration) -> Taken {
         let now = nanoseconds(now);
         let capacity = self.interval.saturating_mul(self.burst);
-        let full_at = state.unwrap_or(0).clamp(now, now.saturating_add(capacity));
+        let full_at = state.unwrap_or(0).clamp(now, self.last(now));
         let after = full_at.saturating_add(self.interval.saturating_mul(tokens));
         let missing = after.saturating_sub(now).saturating_sub(capacity);
         if missing == 0 {
@@ -456,6 +492,29 @@ mod tests {
         let bucket = TokenBucket::new(1, Duration::from_secs(1));
         let future = bucket.take(Some(u64::MAX), 1, at(0));
         assert_eq!(future, Taken::Denied { retry_after: Duration::from_secs(1) });
+    }
+
+    #[test]
+    fn a_bucket_owes_at_most_its_debt() {
+        let bucket = TokenBucket::new(10, Duration::from_secs(1));
+        let retry_after = |bucket: &TokenBucket, state| match bucket.take(Some(state), 1, at(0)) {
+            Taken::Denied { retry_after } => retry_after,
+            Taken::Allowed { remaining, .. } => panic!("{remaining}"),
+        };
+        for (debt, charged, expected) in [(0, 10, 100), (0, 50, 100), (30, 15, 600), (30, 40, 3100), (30, 1000, 3100)] {
+            let bucket = bucket.debt(debt);
+            let state = bucket.charge(None, charged, at(0));
+            assert_eq!(retry_after(&bucket, state), Duration::from_millis(expected), "{debt} {charged}");
+            assert!(bucket.take(Some(state), 1, at(expected)).is_allowed());
+        }
+        let state = bucket.charge(None, 4, at(0));
+        assert!(matches!(bucket.take(Some(state), 1, at(0)), Taken::Allowed { remaining: 5, .. }));
+        let mut generator = Generator::new(9);
+        for _ in 0..5000 {
+            let bucket = TokenBucket::new(generator.next(), Duration::from_nanos(generator.next()));
+            let state = bucket.debt(generator.next()).charge(Some(generator.next()), generator.next(), at(0));
+            assert!(state >= nanoseconds(at(0)));
+        }
     }
 
     /// Takes tokens as with the shared data of a proxy.
