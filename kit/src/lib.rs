@@ -39,6 +39,10 @@ pub mod json;
 pub mod json_lines;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "llm_text")]
+pub mod llm_text;
+#[cfg(feature = "llm_usage")]
+pub mod llm_usage;
 #[cfg(feature = "log_line")]
 pub mod log_line;
 #[cfg(feature = "multipart")]

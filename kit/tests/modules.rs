@@ -80,6 +80,14 @@ const PROBES: &[(&str, &str)] = &[
         "{ let mut count = 0; json::Extractor::new([\"/a/*/b\"], 99).is_ok_and(|mut it| it.push(input, |_, _| count += 1).is_ok()) && count > 0 }",
     ),
     (
+        "llm_text",
+        "edit::Literals::new([input]).is_ok_and(|words| llm_text::StreamEditor::new(words, edit::Action::Remove).push(input).is_ok())",
+    ),
+    (
+        "llm_usage",
+        "llm_usage::Reader::new(input).is_some_and(|mut reader| { reader.push(input); reader.usage().output > 0 })",
+    ),
+    (
         "route_config",
         "route_config::RouteConfig::<std::collections::BTreeMap<String, String>>::new(input).is_ok_and(|mut it| it.get(&[input]).is_ok_and(|it| it.is_empty()))",
     ),
