@@ -45,6 +45,8 @@ fn script(directory: &Path) -> Result<Script> {
     if let Some(root_id) = plugin.get("root_id").and_then(Value::as_str) {
         root_id.clone_into(&mut script.root_id);
     }
+    let setting = plugin.get("allow_on_headers_stop_iteration").and_then(Value::as_bool);
+    script.allow_on_headers_stop_iteration |= setting.unwrap_or_default();
     script.configuration = script.configuration.or_else(|| plugin.pointer("/configuration/value").cloned());
     Ok(script)
 }
@@ -84,7 +86,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result {
     }
     let flags = &arguments.flags;
     if flags.are_given() {
-        script = Script { configuration: script.configuration, root_id: script.root_id, ..flags.script() };
+        let Script { configuration, root_id, allow_on_headers_stop_iteration, .. } = script;
+        script = Script { configuration, root_id, allow_on_headers_stop_iteration, ..flags.script() };
     }
     run::play(&module, &script)
 }

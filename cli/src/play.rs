@@ -114,6 +114,7 @@ fn judge(exchange: &Outcome, expect: &Expect) -> Vec<String> {
 /// Fails if the plugin refuses its configuration.
 pub(crate) fn start(host: &mut Host, script: &Script) -> Result {
     host.root_id(&script.root_id);
+    host.allow_on_headers_stop_iteration(script.allow_on_headers_stop_iteration);
     for (name, cluster) in &script.clusters {
         match cluster.clone() {
             Cluster::Broken(Broken::Refuses) => host.cluster_refusing_connections(name),

@@ -18,6 +18,8 @@ pub(crate) struct Script {
     /// The plugin's configuration: a text, or a value that is passed as JSON.
     pub(crate) configuration: Option<Value>,
     pub(crate) root_id: String,
+    /// Whether body callbacks run while the headers are paused.
+    pub(crate) allow_on_headers_stop_iteration: bool,
     /// The clusters that the plugin may call.
     pub(crate) clusters: BTreeMap<String, Cluster>,
     /// The upstream's response to exchanges that have none of their own.

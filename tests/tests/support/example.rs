@@ -39,6 +39,7 @@ pub(crate) struct Plugin {
     pub(crate) root_id: String,
     pub(crate) filename: String,
     pub(crate) configuration: String,
+    pub(crate) allow_on_headers_stop_iteration: bool,
 }
 
 fn get<'a, 'y>(yaml: &'a Yaml<'y>, path: &str) -> Option<&'a Yaml<'y>> {
@@ -71,6 +72,9 @@ pub(crate) fn plugin(filter: &Yaml<'_>) -> Plugin {
         root_id: root_id.to_owned(),
         filename: text(filter, "typed_config.config.vm_config.code.local.filename"),
         configuration: configuration.unwrap_or_default().to_owned(),
+        allow_on_headers_stop_iteration: get(filter, "typed_config.config.allow_on_headers_stop_iteration")
+            .and_then(Yaml::as_bool)
+            .unwrap_or_default(),
     }
 }
 
@@ -116,6 +120,7 @@ pub(crate) fn configure(host: &mut Host, example: &str, configuration: impl FnOn
     let mut plugins = bootstrap(example).into_iter();
     let first = plugins.next().unwrap();
     host.root_id(&first.root_id);
+    host.allow_on_headers_stop_iteration(first.allow_on_headers_stop_iteration);
     for plugin in plugins {
         match plugin.kind.as_str() {
             "envoy.bootstrap.wasm" => host.singleton_service(&plugin.root_id, plugin.configuration),
