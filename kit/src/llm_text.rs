@@ -289,7 +289,8 @@ mod tests {
     fn matches_that_span_events_are_edited_for_any_cut() {
         for shape in SHAPES {
             let parts = ["The Fal", "con", "", " flies; \u{e9}", " fal", "se 47", "1", "1 fal"];
-            let stream: String = parts.iter().map(|part| format!("event: e\ndata: {}\n\n", shape(part))).collect();
+            let events: Vec<String> = parts.iter().map(|part| format!("event: e\ndata: {}\n\n", shape(part))).collect();
+            let stream = events.concat();
             let stream =
                 stream.replacen("\n\n", "\n\ndata: {\"type\":\"ping\"}\n\n", 1) + ": comment\ndata: [DONE]\n\n";
             for cut in cuts(stream.as_bytes()) {
