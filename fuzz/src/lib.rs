@@ -5,8 +5,8 @@
 
 use proxy_filter_kit::{
     aws_event_stream, cache, circuit_breaker, client_address, content_encoding, cors, edit, event_stream, hedge, json,
-    json_lines, jwt, log_line, multipart, problem, rate_limit, request, retry, route_config, security_headers,
-    signature, single_flight, trace,
+    json_lines, jwt, llm_text, llm_usage, log_line, multipart, problem, rate_limit, request, retry, route_config,
+    security_headers, signature, single_flight, trace,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -45,6 +45,22 @@ pub const TARGETS: &[Target] = &[
             b"{\"keys\":[{\"kty\":\"oct\",\"k\":\"AA\"},{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}]}",
             b"eyJhbGciOiJIUzI1NiIsImtpZCI6ImEifQ.e30.AAAA",
             b"{\"iss\":\"a\",\"aud\":[\"b\"],\"exp\":1.5,\"nbf\":-1}",
+        ],
+    ),
+    (
+        "llm_text",
+        llm_text,
+        &[
+            b"\x05data: {\"delta\":{\"text\":\"a fal\"}}\n\ndata: {\"delta\":{\"text\":\"con\"}}\n\n",
+            b"\x07data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"a fal\"}}]}\n\ndata: [DONE]\n\n",
+        ],
+    ),
+    (
+        "llm_usage",
+        llm_usage,
+        &[
+            b"\x05data: {\"usage\":{\"input_tokens\":3,\"output_tokens\":8}}\n\n",
+            b"\x03{\"usage\":{\"prompt_tokens\":3}}",
         ],
     ),
     ("log_line", log_line, &[b"\x40name\x00value\"\\\n\xe2\x80\xa8"]),
@@ -479,6 +495,32 @@ pub fn jwt(bytes: &[u8]) {
     }
 }
 
+/// The edited stream does not depend on chunks.
+pub fn llm_text(bytes: &[u8]) {
+    let run = |chunks: &[&[u8]]| {
+        let words = edit::Literals::new(["falcon", "\u{e9}"]).unwrap();
+        let mut editor = llm_text::StreamEditor::new(words, edit::Action::Mask { with: b'*', keep_last: 0 });
+        let mut edited = Vec::new();
+        for chunk in chunks {
+            edited.extend(editor.push(chunk)?);
+        }
+        edited.extend(editor.finish()?);
+        Ok::<_, llm_text::StreamError>(edited)
+    };
+    let _ = is_same_for_all_cuts(bytes, run);
+}
+
+/// The counts do not depend on chunks.
+pub fn llm_usage(bytes: &[u8]) {
+    for kind in ["text/event-stream", "application/json"] {
+        is_same_for_all_cuts(bytes, |chunks| {
+            let mut reader = llm_usage::Reader::new(kind.as_bytes()).unwrap();
+            chunks.iter().for_each(|chunk| reader.push(chunk));
+            reader.usage()
+        });
+    }
+}
+
 /// A line is one line of JSON, within its limit.
 pub fn log_line(bytes: &[u8]) {
     let mut input = Input(bytes);
@@ -561,6 +603,8 @@ pub fn rate_limit(bytes: &[u8]) {
             assert!(remaining <= burst.max(1));
         }
         state = taken.state().or(state);
+        let owing = bucket.debt(5);
+        assert!(owing.charge(state, 3, now) >= bucket.charge(state, 3, now));
         let _ = reserve.take(now, |count| Ok::<_, ()>(bucket.take(state, count, now)));
         window = sliding.count(Window::from_bytes(window.to_bytes()), now).unwrap_or(window);
         let counted = fixed.count(&fixed_state, now);

@@ -1,0 +1,7 @@
+//! The block `llm_text` of the kit.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| proxy_filter_fuzz::llm_text(bytes));
