@@ -58,8 +58,8 @@ impl std::error::Error for StreamError {}
 ///
 /// The result has the same events, with comments removed. The last characters of a text wait for
 /// the next part: fewer than the longest match has. They become an event of their own before an
-/// event without a text, except `ping`, and at the end of the stream. Stores at most two events, and
-/// one more for each text.
+/// event without a text, except `ping`, and at the end of the stream. Stores at most two events,
+/// and one more for each text.
 #[derive(Debug)]
 pub struct StreamEditor<P> {
     pattern: P,
