@@ -220,6 +220,9 @@ fn dispatch(members: &[Member]) -> TokenStream {
             impl sdk::Callbacks for Stream {{
                 const SET: sdk::CallbackSet = sdk::CallbackSet::SEVERAL #sets {refusals};
                 type Kind = Self;
+                fn set(&self) -> sdk::CallbackSet {{
+                    match self {{ #own_sets }}
+                }}
                 fn as_any(&mut self) -> &mut dyn ::core::any::Any {{
                     match self {{ #contexts }}
                 }}
@@ -257,6 +260,7 @@ fn dispatch(members: &[Member]) -> TokenStream {
             ("anys", for_each("Self::@(root) => root,")),
             ("contexts", for_each("Self::@(context) => context,")),
             ("awaits", for_each(".union(<@ as sdk::NewContext>::AWAITS)")),
+            ("own_sets", for_each("Self::@(_) => <<@ as sdk::RootContext>::Context as sdk::Callbacks>::SET,")),
             ("sets", for_each(".union(<<@ as sdk::RootContext>::Context as sdk::Callbacks>::SET)")),
         ],
     )

@@ -11,7 +11,8 @@ use std::fmt;
 pub struct Fault {
     /// The host function.
     pub function: &'static str,
-    /// Which of the host calls of the exchange it was, counted from 0. Log lines are not counted.
+    /// Which of the host calls of the exchange it was, counted from 0. Log lines, and calls that
+    /// no host refuses (`proxy_set_effective_context`, `proxy_continue_stream`), are not counted.
     pub call: usize,
     /// The status with which it failed.
     pub status: Status,

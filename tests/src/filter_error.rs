@@ -1,4 +1,5 @@
-//! [`FilterError`]: a failure of the filter itself, and whether the test expects it.
+//! [`FilterError`]: a failure of the filter itself, and whether the test expects it. And what a
+//! filter logs about other errors.
 
 use crate::record::Event;
 use proxy_filter::{Status, log::LogLevel};
@@ -189,6 +190,25 @@ impl Errors {
 /// Fails a test that expects a failure without naming it.
 pub(crate) fn check(text: &str) {
     assert!(!text.is_empty(), "`expect_error` names a failure by a part of its message");
+}
+
+/// The lines of the level error or above that a filter logged.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Logged {
+    pub(crate) errors: usize,
+    pub(crate) last: String,
+}
+
+impl Logged {
+    /// Counts the lines among these events that tell of no failure of the filter: the test fails on
+    /// those, or expects them.
+    pub(crate) fn note(&mut self, events: &[Event], failures: &[FilterError]) {
+        let lines = events.iter().filter_map(Event::log_line).filter(|line| line.level >= LogLevel::Error);
+        for line in lines.filter(|line| failures.iter().all(|failure| failure.message() != line.message)) {
+            self.errors += 1;
+            self.last.clone_from(&line.message);
+        }
+    }
 }
 
 #[cfg(test)]

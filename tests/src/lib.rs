@@ -66,14 +66,18 @@
 //! ```
 //!
 //! What only many exchanges show has one line each: [`Host::soak`] fails on a plugin that keeps
-//! more and more, [`Host::sweep_faults`] on one that a failing host call traps, stops or opens. The
-//! costs of an exchange are [numbers](Outcome::spent).
+//! more and more, [`Host::sweep_faults`] on one that a failing host call traps, stops or opens.
+//! [`Host::sweep_forms`] does the same for other forms of the messages, and
+//! [`Host::sweep_outages`] for services that fail. The costs of an exchange are
+//! [numbers](Outcome::spent).
 //!
 //! ```
 //! # use proxy_filter_host::Host;
 //! # fn body(mut host: Host) {
 //! host.soak(1_000, |host| drop(host.get("/").send()));
 //! host.sweep_faults(|host| host.get("/").send());
+//! host.sweep_forms(|host| host.get("/").send());
+//! host.sweep_outages(|host| host.get("/").send());
 //! assert!(host.get("/").send().spent().instructions < 20_000);
 //! # }
 //! ```
@@ -92,6 +96,7 @@ mod fault;
 mod filter_error;
 mod fixture;
 mod foreign;
+mod form;
 mod grpc;
 mod guest;
 pub mod handles;
@@ -110,6 +115,7 @@ mod spent;
 mod tcp;
 mod trace;
 mod usage;
+mod variation;
 mod violation;
 
 pub use action::{Action, Call, CallEnd, Direction, GrpcAction, GrpcCall, GrpcEvent, Part};
@@ -138,6 +144,7 @@ pub use spent::Spent;
 pub use tcp::{ConnectionRecord, DirectionState, ReceivedBytes, StepOutcome};
 pub use trace::{Colour, changes, event_line};
 pub use usage::Usage;
+pub use variation::Variation;
 pub use violation::{Rule, Violation};
 
 /// What the test attribute and the benchmarks of this repository name. Not part of the public API.

@@ -46,6 +46,11 @@ impl Outcome {
         self.record.upstream.as_ref()
     }
 
+    /// Whether the upstream has received the whole request.
+    pub(crate) fn is_forwarded(&self) -> bool {
+        self.upstream().is_some_and(|request| request.complete)
+    }
+
     /// What a cluster received during this exchange, in order. Empty if nothing came.
     ///
     /// In a real Envoy every VM of the plugin does what `on_configure` and `on_tick` do; the calls

@@ -68,7 +68,7 @@ fn dependencies_of_the_sdk_point_one_way() {
 }
 
 /// The folders and files of the mock host from the bottom up.
-const HOST_LAYERS: [&str; 30] = [
+const HOST_LAYERS: [&str; 32] = [
     "base64",
     "grpc",
     "not_played",
@@ -95,6 +95,8 @@ const HOST_LAYERS: [&str; 30] = [
     "connection",
     "outcome",
     "fault",
+    "form",
+    "variation",
     "host",
     "compare",
     "metered",

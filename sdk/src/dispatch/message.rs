@@ -110,7 +110,8 @@ pub(crate) fn headers<M: Message, C: Context + Callbacks>(
         status = if has::<C>(M::BODY) { result.inspect_err(|_| state.note(length))? } else { result? };
     }
     let mut paused = Facts::HEADERS.given(!status.lets_go());
-    if has::<C>(M::BODY) && end_of_stream {
+    // A filter without a body callback may be in a module with others that have one.
+    if has::<C>(M::BODY) && end_of_stream && context.set().intersects(M::BODY) {
         let over = matches!(status, FilterHeadersStatus::LocalReply(_) | FilterHeadersStatus::CloseStream);
         if !over {
             let end = M::body(context, 0, Edits::Impossible, true).0.inspect_err(|_| state.note(length))?;

@@ -93,6 +93,13 @@ pub trait Callbacks: Sized + 'static {
     /// [`Tcp`](crate::engine::life::Tcp).
     type Kind: Life<Self>;
 
+    /// The callbacks of this context: fewer than [`SET`](Self::SET) in the type that stands for all
+    /// contexts of a module.
+    #[inline]
+    fn set(&self) -> CallbackSet {
+        Self::SET
+    }
+
     /// The author's type, for completions that name it: one of several in the type that stands for
     /// all contexts of a module.
     fn as_any(&mut self) -> &mut dyn Any {

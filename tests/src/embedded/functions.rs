@@ -62,7 +62,8 @@ impl Functions {
     /// The status with which a test lets this call fail.
     pub(crate) fn fault(&self, name: &'static str) -> Option<Status> {
         let mut state = self.state();
-        let fault = state.fault.as_mut().filter(|fault| fault.failed.is_none() && name != "proxy_log")?;
+        let may_fail = !CANNOT_FAIL.contains(&name);
+        let fault = state.fault.as_mut().filter(|fault| fault.failed.is_none() && may_fail)?;
         if fault.call > 0 {
             fault.call -= 1;
             return None;
@@ -130,6 +131,10 @@ impl Functions {
         matches!(stream.phase, Phase::Log | Phase::Done | Phase::Delete)
     }
 }
+
+/// Functions that no fault is made for. No host refuses the last two for a stream that is alive,
+/// and a module can do nothing without them.
+const CANNOT_FAIL: [&str; 3] = ["proxy_log", "proxy_set_effective_context", "proxy_continue_stream"];
 
 /// Whether a module may call a function while it is initialised.
 fn when_initialising(function: &str) -> bool {

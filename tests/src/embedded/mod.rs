@@ -53,6 +53,7 @@ mod wire;
 pub(crate) use live::LiveVm;
 pub(crate) use process::Process;
 pub(crate) use vm::{Guest, Verdict, judge};
+pub(crate) use waiting::is_paused_for_ever;
 
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::message::Request;
@@ -288,7 +289,6 @@ impl Backend for Embedded {
         self.machines.clear();
         self.vms = 0;
         self.open.clear();
-        self.violations.clear();
         self.started_elsewhere.clear();
         self.settings = settings.clone();
         // The first exchange goes to the first worker.

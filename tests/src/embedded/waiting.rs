@@ -10,6 +10,14 @@ use super::stream::{Hold, Stream};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+/// What is said of a stream that nothing can resume.
+const NOTHING_IS_PENDING: &str = "\n  nothing is pending that could resume it";
+
+/// Whether this is a stream that is paused, and that nothing can resume.
+pub(crate) fn is_paused_for_ever(waits: &str) -> bool {
+    waits.contains(NOTHING_IS_PENDING)
+}
+
 fn span(time: Duration) -> String {
     format!("{} ms", time.as_millis())
 }
@@ -48,7 +56,7 @@ pub(super) fn waits(state: &State, stream: &Stream, now: Duration) -> String {
     }
     if held {
         if calls.is_empty() && ticks.is_empty() {
-            text.push_str("\n  nothing is pending that could resume it");
+            text.push_str(NOTHING_IS_PENDING);
         }
     } else if stream.response_started {
         text.push_str("\n  the filter pauses nothing: the rest of the response is in flight");

@@ -10,6 +10,8 @@ mod wasmi;
 #[cfg(feature = "wasmtime")]
 mod wasmtime;
 
+use std::sync::Arc;
+
 pub(crate) use exhausted::explain;
 pub use instance::Trap;
 pub(crate) use instance::{Import, Instance, Memory, Reentrant, WireType};
@@ -59,7 +61,7 @@ pub(crate) fn foreign(module: &Module, offered: &[Import]) -> Vec<[String; 3]> {
 /// yet, except a start section.
 pub(crate) fn load(
     engine: Engine,
-    bytes: &[u8],
+    bytes: &Arc<[u8]>,
     module: &Module,
     imports: Vec<Import>,
 ) -> Result<Box<dyn Instance>, String> {

@@ -4,6 +4,7 @@ mod connect;
 mod request;
 mod setup;
 mod soak;
+mod sweep;
 
 pub use connect::ConnectionBuilder;
 pub use request::RequestBuilder;
@@ -11,7 +12,8 @@ pub use request::RequestBuilder;
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::connection::Connection;
 use crate::engine::Engine;
-use crate::filter_error::{self, Errors, FilterError, Ledger};
+use crate::filter_error::{self, Errors, FilterError, FilterErrorKind, Ledger, Logged};
+use crate::form::Staged;
 use crate::message::{Answered, Protocol, Received, Reply, Request};
 use crate::not_played::NotPlayed;
 use crate::outcome::Outcome;
@@ -67,6 +69,10 @@ pub struct Host {
     finished: bool,
     /// A drop fails on nothing.
     unchecked: bool,
+    /// The form in which exchanges are played, while forms are swept.
+    staged: Option<Staged>,
+    /// What the filter has logged since a soak began.
+    logged: Logged,
 }
 
 /// How many exchanges and connections a failing test prints.
@@ -106,6 +112,8 @@ impl Host {
             recent: VecDeque::new(),
             finished: false,
             unchecked: false,
+            staged: None,
+            logged: Logged::default(),
         }
     }
 
@@ -297,10 +305,22 @@ impl Host {
         if let Some(worker) = worker {
             self.backend.choose_worker(worker);
         }
+        let mut request = request.clone();
+        let mut answer = Arc::clone(&self.answer);
+        let mut beside = false;
+        if let Some(staged) = &self.staged {
+            beside = staged.stage(&mut request, &mut answer) && before_response.is_none();
+        }
         let record = match before_response {
-            None => self.backend.exchange(request, &self.answer),
+            None if beside => {
+                if self.backend.begin(&request, &answer) {
+                    self.play_beside();
+                }
+                self.backend.finish()
+            }
+            None => self.backend.exchange(&request, &answer),
             Some(before_response) => {
-                if self.backend.begin(request, &self.answer) {
+                if self.backend.begin(&request, &answer) {
                     before_response(self);
                 }
                 self.backend.finish()
@@ -310,6 +330,28 @@ impl Host {
             Some(why) => Err(why),
             None => Ok(self.note(record)),
         }
+    }
+
+    /// Plays another request while one waits for the upstream.
+    fn play_beside(&mut self) {
+        let staged = self.staged.take();
+        let request = Request::new("GET", "/another-request", "example.com").header("x-form", "other");
+        let Ok(other) = self.try_send(&request, None, None) else { return };
+        other.expect_all_errors();
+        let trap = other.errors().iter().find(|error| error.kind() == FilterErrorKind::Trap);
+        let fault = trap.map(|trap| format!("the filter fails with the other one: {trap}"));
+        self.check("with another request at the same time", fault, &other, usize::MAX);
+        self.staged = staged;
+    }
+
+    /// Fails the test on what is wrong with an exchange.
+    pub(super) fn check(&self, form: &str, fault: Option<String>, outcome: &Outcome, violations: usize) {
+        let broken =
+            self.backend.violations().into_iter().skip(violations).map(|violation| violation.to_string()).next();
+        let fault = fault.or(broken).map(|fault| format!("the exchange {form}: {fault}"));
+        let is_expected = |fault: &String| self.expected_violations.iter().any(|text| fault.contains(text.as_str()));
+        let fault = fault.filter(|fault| !is_expected(fault)).unwrap_or_default();
+        assert!(fault.is_empty(), "{fault}\n{outcome}");
     }
 
     fn remember(&mut self, recent: Recent) {
@@ -330,6 +372,7 @@ impl Host {
         self.remember(Recent::Exchange(Box::new(record.clone())));
         let mut errors = filter_error::of(&record.events);
         errors.extend(record.elsewhere.iter().flat_map(|(_, events)| filter_error::of(events)));
+        self.logged.note(&record.events, &errors);
         if self.transcript.refused.is_some() {
             // The test got this as an error. In Envoy, its line can be seen with the next exchange.
             errors.retain(|error| !error.message().starts_with("on_configure of context "));
