@@ -156,9 +156,6 @@ fn the_pictures_of_the_layers_are_made_from_their_imports() {
         let (text, rest) = section.split_once("```mermaid\n").unwrap();
         let (picture, rest) = rest.split_once("```").unwrap();
         let real = SourceGraph::read(&root().join(folder)).layers(layers);
-        for layer in layers {
-            assert!(real.contains(&format!(" {layer}\n")) || real.contains(&format!(" {layer} ")), "{layer}: no arrow");
-        }
         if std::env::var_os("BLESS").is_some() {
             let page = format!("{before}{text}```mermaid\n{real}```{rest}{after}");
             fs::write(root().join(ARCHITECTURE), page).unwrap();

@@ -187,6 +187,7 @@ impl SourceGraph {
 
     /// Returns the imports between these folders and files, from the top down, as a picture for
     /// Markdown. An import that other arrows imply has no arrow.
+    /// A layer without imports stands alone.
     pub(crate) fn layers(&self, layers: &[&str]) -> String {
         let layer = |file: &str| layers.iter().position(|layer| *layer == top_of(file));
         let mut below = vec![BTreeSet::new(); layers.len()];
@@ -201,6 +202,10 @@ impl SourceGraph {
             let implied: BTreeSet<usize> = below.iter().flat_map(|to| reached[*to].iter().copied()).collect();
             arrows.extend(below.difference(&implied).map(|to| (from, *to)));
             reached.push(below.union(&implied).copied().collect());
+        }
+        let is_alone = |layer: usize| !arrows.iter().any(|(from, to)| [*from, *to].contains(&layer));
+        for layer in (0..layers.len()).rev().filter(|layer| is_alone(*layer)) {
+            let _ = writeln!(text, "    {}", layers[layer]);
         }
         for (from, to) in arrows.into_iter().rev() {
             let _ = writeln!(text, "    {} --> {}", layers[from], layers[to]);
