@@ -41,6 +41,25 @@ pub(super) fn measured(name: &str, mut filters: Vec<Value>) -> Value {
     listener(name, &address, &routes(), &filters)
 }
 
+/// A listener under load whose responses come from the service.
+pub(super) fn proxied(name: &str, mut filters: Vec<Value>) -> Value {
+    filters.push(router());
+    let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": 0 } });
+    let routes = json!({ "name": "routes", "virtual_hosts": [{
+        "name": "all", "domains": ["*"],
+        "routes": [{ "match": { "prefix": "/" }, "route": { "cluster": SERVICE, "timeout": "60s" } }],
+    }] });
+    listener(name, &address, &routes, &filters)
+}
+
+/// A body of the service.
+pub(super) fn body_route(path: &str, file: &Path) -> Value {
+    json!({
+        "match": { "path": path },
+        "direct_response": { "status": 200, "body": { "filename": file } },
+    })
+}
+
 fn listener(name: &str, address: &Value, routes: &Value, filters: &[Value]) -> Value {
     json!({
         "name": name,
@@ -62,7 +81,11 @@ fn listener(name: &str, address: &Value, routes: &Value, filters: &[Value]) -> V
 /// The service that filters call. Its work is in the CPU time of every filter that calls it, and is
 /// the same in each.
 pub(super) fn service(socket: &Path, routes: &[Value]) -> Value {
-    let routes = json!({ "name": SERVICE, "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": routes }] });
+    let routes = json!({
+        "name": SERVICE,
+        "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": routes }],
+        "max_direct_response_body_size_bytes": 1 << 30,
+    });
     listener(SERVICE, &json!({ "pipe": { "path": socket } }), &routes, &[router()])
 }
 

@@ -31,6 +31,8 @@ impl Protocol {
 const WARM_UP: u32 = 6000;
 /// Requests of a burst: about a tenth of a second.
 const BURST: u32 = 2000;
+/// Requests at a time.
+const AT_ONCE: u32 = 16;
 /// Requests sent one after the other, for latencies.
 const ALONE: u32 = 1000;
 
@@ -46,6 +48,11 @@ pub(super) struct Load {
     directory: TempDir,
     /// Request headers in the place of those of the same names.
     headers: Vec<(String, String)>,
+    /// The path of the requests. Without one, they are those of [`shape`].
+    path: Option<String>,
+    warm_up: u32,
+    burst: u32,
+    at_once: u32,
 }
 
 impl Load {
@@ -53,6 +60,19 @@ impl Load {
     pub(super) fn with_headers(headers: &[(&str, String)]) -> Result<Self, Failure> {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         Ok(Self { headers, ..Self::prepare()? })
+    }
+
+    /// Requests for bodies at this path: this number in a burst.
+    pub(super) fn for_bodies(path: &str, burst: u32) -> Result<Self, Failure> {
+        let load = Self::prepare()?;
+        // Few large bodies at once, so that they do not fill the memory.
+        Ok(Self {
+            path: Some(path.to_owned()),
+            warm_up: burst,
+            burst,
+            at_once: (burst / 4).clamp(1, load.at_once),
+            ..load
+        })
     }
 
     pub(super) fn prepare() -> Result<Self, Failure> {
@@ -64,24 +84,24 @@ impl Load {
         };
         let directory = TempDir::with_prefix("proxy-filter-load-")?;
         fs::write(directory.path().join("body"), shape::request_body())?;
-        Ok(Self { directory, headers: Vec::new() })
+        Ok(Self { directory, headers: Vec::new(), path: None, warm_up: WARM_UP, burst: BURST, at_once: AT_ONCE })
     }
 
     /// Makes a listener's VMs compile what they need.
     pub(super) fn warm_up(&self, envoy: &Proxy, listener: &str) -> Result<(), Failure> {
         let address = envoy.listener(listener)?;
         for protocol in Protocol::ALL {
-            self.run(address, protocol, WARM_UP, 16)?;
+            self.run(address, protocol, self.warm_up, self.at_once)?;
         }
         Ok(())
     }
 
-    /// As many requests as Envoy takes, from 16 at a time.
+    /// As many requests as Envoy takes, from [`AT_ONCE`] at a time.
     pub(super) fn busy(&self, listener: SocketAddr, protocol: Protocol) -> Result<Burst, Failure> {
-        let output = self.run(listener, protocol, BURST, 16)?;
+        let output = self.run(listener, protocol, self.burst, self.at_once)?;
         let rate = output.split(", ").find_map(|part| part.strip_suffix(" req/s")?.parse().ok());
         let rate = rate.ok_or_else(|| Failure::new(format!("h2load reported no rate:\n{output}")))?;
-        Ok(Burst { requests: BURST, rate })
+        Ok(Burst { requests: self.burst, rate })
     }
 
     /// Requests one after the other: the latency of each in microseconds.
@@ -103,17 +123,21 @@ impl Load {
                 command.args(["-c", &at_once.div_ceil(4).to_string(), "-m", &at_once.min(4).to_string()])
             }
         };
-        command.args(["-t", "1", "-n", &requests.to_string(), "-d"]).arg(self.directory.path().join("body"));
+        command.args(["-t", "1", "-n", &requests.to_string()]);
+        if self.path.is_none() {
+            command.arg("-d").arg(self.directory.path().join("body"));
+        }
         for (name, value) in shape::REQUEST_HEADERS {
             let replaced = self.headers.iter().find(|(other, _)| other == name);
             let value = replaced.map_or(value, |(_, value)| value);
             command.args(["-H", &format!("{name}: {value}")]);
         }
         command.args(["-H", &format!(":authority: {}", shape::AUTHORITY)]);
-        if at_once == 1 {
+        if at_once == 1 && self.path.is_none() {
             command.arg(format!("--log-file={}", log.display()));
         }
-        let output = command.arg(format!("http://{listener}{}", shape::PATH)).output()?;
+        let output =
+            command.arg(format!("http://{listener}{}", self.path.as_deref().unwrap_or(shape::PATH))).output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if !text.contains(&format!("status codes: {requests} 2xx")) {
             return Err(Failure::new(format!("not every response had the status 200:\n{text}")));

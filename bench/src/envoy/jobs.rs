@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// One way to do a job: the filter that does it.
 struct Way {
@@ -30,18 +31,36 @@ enum Filter {
     Lua(&'static str),
     /// An example of this repository with a configuration.
     Example(&'static str, Value),
+    /// A bench filter without a configuration.
+    Bench(&'static str),
 }
 
 struct Job {
     name: &'static str,
     /// The value of the request's `authorization`.
     authorization: &'static str,
+    /// The body of the response, if the job is about bodies.
+    body: Option<&'static Body>,
     ways: Vec<Way>,
 }
 
+/// A body that the service sends.
+struct Body {
+    path: &'static str,
+    bytes: usize,
+    /// Responses in a burst.
+    burst: u32,
+}
+
+const BODIES: [Body; 3] = [
+    Body { path: "/64-kib", bytes: 64 << 10, burst: 800 },
+    Body { path: "/1-mib", bytes: 1 << 20, burst: 64 },
+    Body { path: "/100-mib", bytes: 100 << 20, burst: 1 },
+];
+
 impl Job {
     fn new(name: &'static str, authorization: &'static str) -> Self {
-        Self { name, authorization, ways: vec![Way { name: "no filter", filter: Filter::None }] }
+        Self { name, authorization, body: None, ways: vec![Way { name: "no filter", filter: Filter::None }] }
     }
 
     fn envoy(mut self, name: &'static str, type_name: &'static str, settings: Value) -> Self {
@@ -57,6 +76,21 @@ impl Job {
     fn example(mut self, example: &'static str, configuration: Value) -> Self {
         self.ways.push(Way { name: example, filter: Filter::Example(example, configuration) });
         self
+    }
+
+    fn bench(mut self, name: &'static str) -> Self {
+        self.ways.push(Way { name, filter: Filter::Bench(name) });
+        self
+    }
+
+    /// Searches and edits a body, beside the same in Lua.
+    fn body(name: &'static str, body: &'static Body) -> Self {
+        let mut job = Self::new(name, OPAQUE);
+        job.body = Some(body);
+        job.ways.push(Way { name: "Lua, searched", filter: Filter::Lua(LUA_SCAN) });
+        let mut job = job.bench("ours_body_scan");
+        job.ways.push(Way { name: "Lua, edited", filter: Filter::Lua(LUA_EDIT) });
+        job.bench("ours_body_edit")
     }
 
     fn listener(&self, way: &Way) -> String {
@@ -108,6 +142,9 @@ fn jobs() -> Vec<Job> {
         jwt("JWT RS256, verified", RS256, false),
         jwt("JWT ES256, verified", ES256, false),
         jwt("JWT RS256, repeated", RS256, true),
+        Job::body("body of 64 KiB", &BODIES[0]),
+        Job::body("body of 1 MiB", &BODIES[1]),
+        Job::body("body of 100 MiB", &BODIES[2]),
     ]
 }
 
@@ -122,6 +159,23 @@ function envoy_on_request(handle)
     handle:respond({ [':status'] = '403' }, '')
   else
     handle:headers():replace('x-user', headers['x-user'] or '')
+  end
+end";
+
+const LUA_SCAN: &str = "
+function envoy_on_response(handle)
+  for chunk in handle:bodyChunks() do
+    if chunk:getBytes(0, chunk:length()):find('forbidden', 1, true) then
+      handle:logInfo('a forbidden word')
+    end
+  end
+end";
+
+const LUA_EDIT: &str = "
+function envoy_on_response(handle)
+  for chunk in handle:bodyChunks() do
+    local edited = chunk:getBytes(0, chunk:length()):gsub('secret', '******')
+    chunk:setBytes(edited)
   end
 end";
 
@@ -150,12 +204,19 @@ fn jwt(name: &'static str, token: &'static str, is_cached: bool) -> Job {
 
 /// Builds the examples that do the jobs.
 fn build(jobs: &[Job]) -> Result<BTreeMap<&'static str, PathBuf>, Failure> {
-    let mut arguments = vec!["--profile".to_owned(), "release".to_owned()];
+    let mut arguments: Vec<String> =
+        ["--profile", "release", "--lib", "--examples", "--package", "proxy-filter-bench-ours"]
+            .map(str::to_owned)
+            .into();
     let mut names = Vec::new();
     for way in jobs.iter().flat_map(|job| &job.ways) {
-        if let Filter::Example(name, _) = &way.filter {
-            arguments.extend(["--package".to_owned(), (*name).to_owned()]);
-            names.push(*name);
+        match &way.filter {
+            Filter::Example(name, _) => {
+                arguments.extend(["--package".to_owned(), (*name).to_owned()]);
+                names.push(*name);
+            }
+            Filter::Bench(name) => names.push(*name),
+            Filter::None | Filter::Envoy(..) | Filter::Lua(_) => {}
         }
     }
     let artifacts = build_modules(Path::new(env!("CARGO_MANIFEST_DIR")), &arguments, &[]).map_err(Failure::new)?;
@@ -184,21 +245,51 @@ fn filters(way: &Way, listener: &str, modules: &BTreeMap<&str, PathBuf>) -> Resu
             },
         })],
         Filter::Example(name, configuration) => {
-            let module = modules.get(name).ok_or_else(|| Failure::new(format!("no module {name}")))?;
-            vec![wasm(listener, module, &configuration.to_string())]
+            vec![wasm(listener, module(modules, name)?, &configuration.to_string())]
         }
+        Filter::Bench(name) => vec![wasm(listener, module(modules, name)?, "")],
     })
 }
 
-fn configuration(jobs: &[Job], modules: &BTreeMap<&str, PathBuf>, socket: &Path) -> Result<Value, Failure> {
+fn module<'a>(modules: &'a BTreeMap<&str, PathBuf>, name: &str) -> Result<&'a Path, Failure> {
+    modules.get(name).map(PathBuf::as_path).ok_or_else(|| Failure::new(format!("no module {name}")))
+}
+
+/// Writes the bodies of the service into files: lines of text, a few of which have the word that is
+/// replaced.
+fn write_bodies(directory: &Path) -> Result<Vec<Value>, Failure> {
+    let mut lines = "the quick brown fox jumps over the lazy dog, and no word of it matters\n".repeat(900);
+    lines.push_str("a secret\n");
+    BODIES
+        .iter()
+        .map(|body| {
+            let file = directory.join(body.path.trim_start_matches('/'));
+            let bytes: Vec<u8> = lines.bytes().cycle().take(body.bytes).collect();
+            std::fs::write(&file, bytes)?;
+            Ok(bootstrap::body_route(body.path, &file))
+        })
+        .collect()
+}
+
+fn configuration(
+    jobs: &[Job],
+    modules: &BTreeMap<&str, PathBuf>,
+    bodies: &[Value],
+    socket: &Path,
+) -> Result<Value, Failure> {
     let keys = json!({ "match": { "path": "/jwks.json" }, "direct_response": {
         "status": 200, "body": { "inline_string": JWKS },
     } });
-    let mut listeners = vec![bootstrap::service(socket, &[keys, bootstrap::authorization_route("/check")])];
+    let routes = [&[keys, bootstrap::authorization_route("/check")], bodies].concat();
+    let mut listeners = vec![bootstrap::service(socket, &routes)];
     for job in jobs {
         for way in &job.ways {
             let name = job.listener(way);
-            listeners.push(bootstrap::measured(&name, filters(way, &name, modules)?));
+            let filters = filters(way, &name, modules)?;
+            listeners.push(match job.body {
+                Some(_) => bootstrap::proxied(&name, filters),
+                None => bootstrap::measured(&name, filters),
+            });
         }
     }
     Ok(bootstrap::bootstrap(&listeners, socket))
@@ -216,6 +307,8 @@ pub struct Report {
 struct Row {
     job: &'static str,
     way: &'static str,
+    /// The length of the response's body, if the job is about bodies.
+    bytes: Option<usize>,
     /// Microseconds of CPU time for a request, a figure each round.
     cpu: Vec<f64>,
     /// Requests a second, a figure each round.
@@ -242,9 +335,14 @@ pub fn measure(time: Duration) -> Result<Report, Failure> {
     let mut report = Report::default();
     let mut loads = Vec::new();
     for job in &jobs {
-        loads.push(Load::with_headers(&[("authorization", job.authorization.to_owned())])?);
+        loads.push(match job.body {
+            Some(body) => Load::for_bodies(body.path, body.burst)?,
+            None => Load::with_headers(&[("authorization", job.authorization.to_owned())])?,
+        });
     }
-    let envoy = Proxy::serve(|socket| configuration(&jobs, &modules, socket), 1)?;
+    let directory = TempDir::with_prefix("proxy-filter-bodies-")?;
+    let bodies = write_bodies(directory.path())?;
+    let envoy = Proxy::serve(|socket| configuration(&jobs, &modules, &bodies, socket), 1)?;
     for (job, load) in jobs.iter().zip(&loads) {
         for way in &job.ways {
             load.warm_up(&envoy, &job.listener(way))?;
@@ -287,7 +385,7 @@ fn one_round(
         let burst = load.busy(listener, protocol)?;
         let cpu = envoy.cpu_time()?.saturating_sub(before);
         let row = report.rows.entry((place, protocol, index)).or_default();
-        (row.job, row.way) = (job.name, way.name);
+        (row.job, row.way, row.bytes) = (job.name, way.name, job.body.map(|body| body.bytes));
         row.cpu.push(cpu.as_secs_f64() * 1e6 / f64::from(burst.requests));
         row.rate.push(burst.rate);
     }
@@ -325,6 +423,13 @@ fn plugins(module: &Path) -> Result<Vec<Plugins>, Failure> {
         .collect()
 }
 
+impl Row {
+    /// The throughput of bodies, in 10^6 bytes a second.
+    fn megabytes(&self) -> Option<f64> {
+        self.bytes.map(|bytes| quantile(&self.rate, 0.5) * bytes as f64 / 1e6)
+    }
+}
+
 impl Report {
     /// What a way adds to the bursts without a filter, the first way, in microseconds.
     fn added(&self, (job, protocol, _): (usize, Protocol, usize), row: &Row) -> Estimate {
@@ -340,7 +445,7 @@ impl Report {
                 "job": row.job, "protocol": place.1.name(), "way": row.way, "rounds": row.cpu.len(),
                 "cpu": quantile(&row.cpu, UNDISTURBED),
                 "added_cpu": added.value, "added_cpu_uncertainty": added.uncertainty,
-                "requests_per_second": quantile(&row.rate, 0.5),
+                "requests_per_second": quantile(&row.rate, 0.5), "megabytes_per_second": row.megabytes(),
             })
         });
         let plugins = self.plugins.iter().map(|plugins| {
@@ -355,20 +460,21 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| job | protocol | way | CPU µs | added µs | requests/s |")?;
-        writeln!(f, "|---|---|---|---|---|---|")?;
+        writeln!(f, "| job | protocol | way | CPU µs | added µs | requests/s | MB/s |")?;
+        writeln!(f, "|---|---|---|---|---|---|---|")?;
         for (place, row) in &self.rows {
             let added = self.added(*place, row);
             writeln!(
                 f,
-                "| {} | {} | {} | {:.1} | {:.1} ± {:.1} | {:.0} |",
+                "| {} | {} | {} | {:.1} | {:.1} ± {:.1} | {:.0} | {} |",
                 row.job,
                 place.1.name(),
                 row.way,
                 quantile(&row.cpu, UNDISTURBED),
                 added.value,
                 added.uncertainty,
-                quantile(&row.rate, 0.5)
+                quantile(&row.rate, 0.5),
+                row.megabytes().map_or_else(String::new, |megabytes| format!("{megabytes:.0}"))
             )?;
         }
         writeln!(f, "\n| plugins, a VM each | memory of each, KiB | start, ms |")?;
