@@ -1,8 +1,12 @@
 //! The output of a failing test, and the host's output for tools.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{FilterError, FilterErrorKind, Host, Reply, Rule};
+use proxy_filter_host::__private::module_in_envoy;
+use proxy_filter_host::{Engine, FilterError, FilterErrorKind, Host, Reply, Rule, build_guest};
+use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// The variable with which the tests below fail.
 const FAIL: &str = "PROXY_FILTER_FAIL";
@@ -180,4 +184,32 @@ fn finish_returns_the_broken_rules_and_does_not_panic() {
     assert!(violations[0].message().contains("does not exist yet"), "{violations:?}");
     assert_eq!((violations[0].rule(), violations[0].line()), (Rule::ResumeWithoutResponse, None));
     assert_eq!(Host::without_module().finish(), []);
+}
+
+/// More loops than processors, so Envoy waits for one of them: the first failure does not count.
+#[test]
+#[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
+fn a_failure_on_a_busy_machine_runs_the_test_again() {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    let module = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some("moved")).unwrap();
+    let (end, begin) = (AtomicBool::new(false), Instant::now());
+    std::thread::scope(|scope| {
+        for _ in 0..3 * std::thread::available_parallelism().unwrap().get() {
+            scope.spawn(|| {
+                while !end.load(Ordering::Relaxed) && begin.elapsed() < Duration::from_secs(60) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        module_in_envoy(Engine::default(), &module, |mut host| {
+            host.root_id("function");
+            for _ in 0..20 {
+                assert_eq!(host.get("/").send().status(), 200);
+            }
+            // The embedded host runs first, then Envoy.
+            assert_ne!(RUNS.fetch_add(1, Ordering::Relaxed), 1, "the first run in Envoy");
+        });
+        end.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(RUNS.load(Ordering::Relaxed), 4);
 }

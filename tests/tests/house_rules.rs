@@ -376,3 +376,20 @@ fn the_repository_names_no_machine() {
     let lock = fs::read_to_string(manifest).unwrap();
     assert!(!lock.contains("path+file"), "Cargo.lock names a path");
 }
+
+/// A package whose dev-dependency on itself lists its features: its tests have all of them.
+#[test]
+fn the_tests_of_the_sdk_and_of_the_kit_have_all_features() {
+    for package in ["sdk", "kit"] {
+        let manifest = fs::read_to_string(root().join(package).join("Cargo.toml")).unwrap();
+        let (_, features) = manifest.split_once("\n[features]\n").unwrap();
+        let (features, _) = features.split_once("\n[").unwrap();
+        let (_, tested) = manifest.split_once("{ path = \".\", features = [").unwrap();
+        let (tested, _) = tested.split_once(']').unwrap();
+        let names = features.lines().filter_map(|line| line.split_once(" = [")).map(|(name, _)| name);
+        let standard = ["default", "panic-hook", "log-out-of-memory"];
+        for name in names.filter(|name| !standard.contains(name)) {
+            assert!(tested.contains(&format!("\"{name}\"")), "{package}: {name}");
+        }
+    }
+}

@@ -20,9 +20,9 @@ thread_local! {
     static SPAWNED: Cell<Vec<(u32, RootTask)>> = const { Cell::new(Vec::new()) };
 }
 
-/// Runs futures independently of the stream: [`Exchange::spawner`](crate::Exchange::spawner) creates
-/// it.
+/// Runs futures independently of the stream.
 ///
+/// [`Exchange::spawner`](crate::Exchange::spawner) creates it.
 /// Use it for calls that no request waits for, such as audit records and mirrored traffic:
 ///
 /// ```
@@ -58,8 +58,8 @@ pub struct Spawner {
 impl<T> Exchange<T> {
     /// Returns what runs futures independently of the stream, for example audit calls.
     ///
-    /// Like [`config`](Self::config), it does not borrow the exchange: take it before the first part
-    /// is awaited. Functions that spawn futures take it as an argument.
+    /// Like [`config`](Self::config), it does not borrow the exchange: take it before the first
+    /// part is awaited. Functions that spawn futures take it as an argument.
     #[must_use]
     pub fn spawner(&self) -> Spawner {
         Spawner::of_function()

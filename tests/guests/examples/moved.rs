@@ -155,7 +155,8 @@ async fn in_this_file(mut exchange: Exchange) -> Result<()> {
 
 /// The spawner is passed on, and nothing is awaited.
 mod spawner {
-    use super::*;
+    use super::parts;
+    use proxy_filter::prelude::*;
 
     #[proxy_filter::filter(root_id = "spawner")]
     async fn spawner(exchange: Exchange) -> Result<()> {
@@ -166,7 +167,8 @@ mod spawner {
 
 /// The exchange is passed on, and nothing is awaited.
 mod passed {
-    use super::*;
+    use super::in_function_of_exchange;
+    use proxy_filter::prelude::*;
 
     #[proxy_filter::filter(root_id = "exchange")]
     async fn passed(exchange: Exchange) -> Result<()> {

@@ -7,6 +7,7 @@ use super::line::{self, Names};
 use crate::backend::{ConfigureError, Settings};
 use crate::record::Event;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -47,11 +48,24 @@ kill -KILL "$guard" 2>/dev/null
 exit "$code"
 "#;
 
+thread_local! {
+    /// How long the Envoys of this thread waited for a processor.
+    static WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Returns how long the Envoys that this thread has ended since the last call waited for a
+/// processor: the sum over their threads. It is zero on systems that do not report it.
+pub(crate) fn take_waited() -> Duration {
+    WAITED.take()
+}
+
 /// An Envoy that serves.
 pub(super) struct Process {
     admin: Admin,
     listener: SocketAddr,
     running: Running,
+    /// How long it had waited for a processor before it served.
+    waited_at_start: Duration,
 }
 
 /// A started Envoy, which is killed on drop.
@@ -158,14 +172,29 @@ impl Process {
         self.running.obituary(what)
     }
 
+    /// Records how long Envoy has waited for a processor while it served.
+    fn note_waited(&mut self) {
+        let waited = self.running.waited();
+        let new = waited.saturating_sub(self.waited_at_start);
+        self.waited_at_start = waited.max(self.waited_at_start);
+        WAITED.set(WAITED.get() + new);
+    }
+
     /// Shuts Envoy down in order, and returns the events of the module during the shutdown.
     pub(super) fn stop(mut self) -> Vec<Event> {
+        self.note_waited();
         if self.admin.quit().is_ok() {
             self.running.wait(STOP);
         }
         self.running.kill();
         self.running.journal.wait_for_end(STOP);
         self.running.journal.take()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.note_waited();
     }
 }
 
@@ -196,11 +225,27 @@ impl Running {
             }
             if let Some(admin) = admin {
                 let listener = admin.listener()?;
-                return Ok(Ok(Process { admin, listener, running: self }));
+                let waited_at_start = self.waited();
+                return Ok(Ok(Process { admin, listener, running: self, waited_at_start }));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         Err(io::Error::new(io::ErrorKind::TimedOut, self.obituary("Envoy does not get ready")))
+    }
+
+    /// Returns how long the threads of Envoy have waited for a processor, as Linux counts it.
+    fn waited(&self) -> Duration {
+        let read = |path: String| std::fs::read_to_string(path).unwrap_or_default();
+        let shell = self.child.id();
+        let children = read(format!("/proc/{shell}/task/{shell}/children"));
+        let is_envoy = |child: &&str| !read(format!("/proc/{child}/comm")).starts_with("sh");
+        let Some(envoy) = children.split_whitespace().find(is_envoy) else { return Duration::ZERO };
+        let threads = std::fs::read_dir(format!("/proc/{envoy}/task")).into_iter().flatten().flatten();
+        let waited = threads.filter_map(|thread| {
+            let counted = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            counted.split_whitespace().nth(1)?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(waited.sum())
     }
 
     fn refusal(&mut self, status: ExitStatus) -> ConfigureError {
