@@ -20,6 +20,7 @@ use tokio::task::AbortHandle;
 /// The modules of the chain and their plugins, with the data that their VMs share.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
+    pub(super) engine: Engine,
     pub(super) filters: Vec<(Arc<[u8]>, LivePlugin)>,
     pub(super) processes: Vec<LiveProcess>,
 }
@@ -32,7 +33,7 @@ impl Source {
     pub(super) fn start(&self, worker: usize) -> Result<Vec<LiveFilter>, String> {
         let filters = self.filters.iter().zip(&self.processes);
         let started = filters.map(|((module, plugin), process)| {
-            LiveFilter::start(Engine::default(), module, plugin, process, worker).map_err(|error| error.to_string())
+            LiveFilter::start(self.engine, module, plugin, process, worker).map_err(|error| error.to_string())
         });
         started.collect()
     }

@@ -15,11 +15,11 @@ mod worker;
 use crate::endpoint::{Cluster, Endpoint};
 use crate::module::{Module, ModuleArgument, PluginArguments};
 use crate::output::{Failure, Result, progress};
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use generation::Source;
 use hub::Hub;
 use hyper::http::uri::Scheme;
-use proxy_filter_host::{LivePlugin, LiveProcess};
+use proxy_filter_host::{Engine, LivePlugin, LiveProcess};
 use sources::{LOOK, Stamp, stamp};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -69,6 +69,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, value_hint = ValueHint::FilePath)]
     #[allow(clippy::option_option, reason = "the option, and its value")]
     tls: Option<Option<PathBuf>>,
+    /// What runs the modules.
+    #[arg(long, value_name = "ENGINE", value_enum, default_value_t)]
+    engine: EngineName,
     /// Threads, each with its own VMs.
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: u16,
@@ -85,6 +88,27 @@ pub(crate) struct Arguments {
     /// Print every callback and host call.
     #[arg(long)]
     trace: bool,
+}
+
+/// An engine of this build.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum EngineName {
+    /// An interpreter, which starts at once.
+    #[default]
+    Wasmi,
+    /// A compiler: starting takes longer, and filters are as fast as in a proxy.
+    #[cfg(feature = "wasmtime")]
+    Wasmtime,
+}
+
+impl From<EngineName> for Engine {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::Wasmi => Self::Wasmi,
+            #[cfg(feature = "wasmtime")]
+            EngineName::Wasmtime => Self::Wasmtime,
+        }
+    }
 }
 
 /// A filter of the chain: its files, and what they contained when they were read.
@@ -126,7 +150,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     let processes: Vec<_> = filters.iter().map(|_| LiveProcess::default()).collect();
     let read = || -> Result<Source> {
         let filters = filters.iter().map(Filter::read).collect::<Result<_>>()?;
-        Ok(Source { filters, processes: processes.clone() })
+        Ok(Source { engine: arguments.engine.into(), filters, processes: processes.clone() })
     };
     let source = read()?;
     // The canary VM: it says what is wrong before anything listens.

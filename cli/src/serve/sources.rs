@@ -26,6 +26,11 @@ pub(super) fn run(package: &Path, mut module: PathBuf, report: impl Fn(&str, &st
     };
     let mut sources = sources(package, &module);
     let mut before = stamps(&sources);
+    // What has changed since the module was built is built first.
+    let built = stamp(&module).map(|(time, _)| time);
+    if before.values().flatten().any(|(time, _)| Some(*time) > built) {
+        before.clear();
+    }
     loop {
         std::thread::sleep(LOOK);
         let now = stamps(&sources);

@@ -5,6 +5,7 @@ mod browser;
 #[path = "../common/mod.rs"]
 mod common;
 mod grpc;
+mod load;
 mod page;
 #[path = "../../../tests/tests/support/toolchains.rs"]
 mod toolchains;
