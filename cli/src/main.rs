@@ -13,6 +13,7 @@ mod output;
 mod package;
 mod play;
 mod run;
+mod schema;
 mod script;
 mod serve;
 mod stats_tags;

@@ -44,8 +44,15 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Makes the image of a module. `tag` is its name in the index.
-    pub(crate) fn new(module: &[u8], name: &str, tag: Option<&str>, variant: Variant) -> Result<Self> {
+    /// Makes the image of a module. `tag` is its name in the index, and `annotations` are more
+    /// annotations of its manifest.
+    pub(crate) fn new(
+        module: &[u8],
+        name: &str,
+        tag: Option<&str>,
+        variant: Variant,
+        annotations: &[(&str, String)],
+    ) -> Result<Self> {
         let mut files = BTreeMap::new();
         let mut blob = |media_type: &str, bytes: Vec<u8>| {
             let digest = digest(&bytes);
@@ -79,12 +86,17 @@ impl Image {
             Variant::Compat => "compat",
             Variant::Artifact => "oci",
         };
+        let mut all = BTreeMap::from([
+            ("module.wasm.image/variant", variant.to_owned()),
+            ("org.opencontainers.image.title", name.to_owned()),
+        ]);
+        all.extend(annotations.iter().cloned());
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": config,
             "layers": layers,
-            "annotations": { "module.wasm.image/variant": variant, "org.opencontainers.image.title": name },
+            "annotations": all,
         });
         let mut entry = blob(MANIFEST, text(&manifest));
         let digest = entry.get("digest").and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -5,6 +5,7 @@ use crate::endpoint::{Cluster, Endpoint};
 use crate::module::{ModuleArgument, PluginArguments};
 use crate::oci::{self, Image, Variant};
 use crate::output::{self, Failure, Result, progress, write, yaml};
+use crate::schema;
 use clap::{Args, ValueEnum, ValueHint};
 use proxy_filter_host::ModuleReport;
 use serde_json::{Map, Value, json};
@@ -25,6 +26,8 @@ Files, in the directory that --out names:
   traffic-extension.yaml       Istio: TrafficExtension, which supersedes WasmPlugin
   envoy-extension-policy.yaml  Envoy Gateway: EnvoyExtensionPolicy
   envoy.yaml                   Envoy: a complete configuration
+  config.schema.json           the JSON schema of the configuration, if there is one
+  configuration.md             the fields of the configuration, from the schema
 
 Push the image with one of:
   skopeo copy oci:image docker://ghcr.io/me/guard:1.0
@@ -48,6 +51,10 @@ pub(crate) struct Arguments {
     /// The name of the image in its registry, as in `ghcr.io/me/guard:1.0`.
     #[arg(long, value_name = "REFERENCE", default_value = "registry.example.com/filter:latest")]
     image: String,
+    /// The JSON schema of the configuration; defaults to config.schema.json of the package. The image
+    /// has it as an annotation.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    schema: Option<PathBuf>,
     /// How the image contains the module.
     #[arg(long, value_name = "VARIANT", default_value = "compat")]
     variant: Variant,
@@ -119,7 +126,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     let name = arguments.name.clone().unwrap_or_else(|| module.name());
     let wants = |format: Format| arguments.format.is_empty() || arguments.format.contains(&format);
     let (_, tag) = tag_of(&arguments.image);
-    let image = Image::new(&module.bytes, &name, tag, arguments.variant)?;
+    let schema = schema::find(arguments.schema.as_deref(), &arguments.module)?;
+    let annotation = schema.as_ref().map(|schema| (schema::ANNOTATION, schema.to_string()));
+    let image = Image::new(&module.bytes, &name, tag, arguments.variant, annotation.as_slice())?;
     let mut files = Vec::<(&str, String)>::new();
     let kubernetes = wants(Format::Istio) || wants(Format::EnvoyGateway);
     let configuration = if kubernetes { json_configuration(&arguments.plugin)? } else { None };
@@ -145,6 +154,10 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
             Traffic { port: 10000, admin_port: None, upstream: &arguments.upstream, clusters: &arguments.cluster };
         let head = "# Run it in this directory: envoy -c envoy.yaml\n";
         files.push(("envoy.yaml", format!("{head}{}", yaml(&plugin.bootstrap(&traffic))?)));
+    }
+    if let Some(schema) = &schema {
+        files.push((schema::FILE, format!("{schema:#}\n")));
+        files.push(("configuration.md", schema::markdown(&name, schema)));
     }
     std::fs::create_dir_all(&arguments.out)?;
     if wants(Format::Image) {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{example, fails, ok};
+use common::{example, fails, ok, repository};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -289,4 +289,88 @@ fn json_names_the_image_and_the_capabilities() {
     let written: Value = serde_json::from_str(&text).unwrap();
     assert!(written["image"]["digest"].as_str().unwrap().starts_with("sha256:"), "{written:#}");
     assert!(written["capabilities"].as_array().unwrap().iter().any(|name| name == "proxy_on_configure"));
+}
+
+#[test]
+fn the_schema_of_the_configuration_is_in_the_image_and_in_the_documentation() {
+    let schema = repository().join("examples/http_config/config.schema.json");
+    for variant in ["compat", "artifact"] {
+        let directory = package("http_config", &["--variant", variant, "--schema", schema.to_str().unwrap()]);
+        let read = |path: &str| std::fs::read_to_string(directory.path().join(path)).unwrap();
+        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        let index = json(&read("image/index.json"));
+        let digest = index["manifests"][0]["digest"].as_str().unwrap().replace(':', "/");
+        let manifest = json(&read(&format!("image/blobs/{digest}")));
+        let annotation = manifest["annotations"]["proxy-filter.configuration.schema"].as_str().unwrap();
+        let original = json(&std::fs::read_to_string(&schema).unwrap());
+        assert_eq!(json(annotation), original);
+        assert_eq!(json(&read("config.schema.json")), original);
+        let page = read("configuration.md");
+        for row in [
+            "| `headers` | array | required | The headers of each response. |",
+            "| `headers[].name` | string | required | The name of a header. |",
+            "| `headers[].value` | string | required | The value of a header. |",
+            "| `mode` | `\"add\"`, `\"replace\"` | `\"add\"` | What happens to existing headers of the same name. |",
+        ] {
+            assert!(page.contains(&format!("{row}\n")), "{row}\n{page}");
+        }
+    }
+}
+
+#[test]
+fn the_schema_of_a_package_is_found_beside_its_manifest() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().to_str().unwrap();
+    let example = repository().join("examples/http_config");
+    ok(&["package", example.to_str().unwrap(), "--out", out]);
+    assert!(directory.path().join("config.schema.json").is_file());
+    // A module alone has none.
+    let without = package("http_config", &[]);
+    assert!(!without.path().join("config.schema.json").exists());
+}
+
+#[test]
+fn a_file_that_is_no_schema_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("schema.json");
+    for (text, code) in [("[]", 1), ("{", 1)] {
+        std::fs::write(&file, text).unwrap();
+        let text = fails(code, &["package", &example("http_config"), "--schema", file.to_str().unwrap()]);
+        assert!(text.contains("is no JSON schema"), "{text}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    fails(3, &["package", &example("http_config"), "--schema", file.to_str().unwrap()]);
+}
+
+/// Fields within fields, optional ones, maps, a type that contains itself, and odd texts.
+#[test]
+fn the_documentation_has_a_row_for_each_field_of_any_schema() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("schema.json");
+    let schema = r##"{
+        "$defs": {
+            "Tree": { "type": "object", "properties": { "next": { "anyOf": [{ "$ref": "#/$defs/Tree" }, { "type": "null" }] } } },
+            "Limit": { "type": "object", "properties": { "n": { "type": ["integer", "null"], "default": null } } }
+        },
+        "properties": {
+            "tree": { "$ref": "#/$defs/Tree" },
+            "limits": { "type": "object", "additionalProperties": { "$ref": "#/$defs/Limit" }, "description": "a | b\nc" },
+            "kind": { "oneOf": [{ "const": "a" }, { "const": "b" }] },
+            "any": true,
+            "broken": { "$ref": "#/$defs/None" }
+        }
+    }"##;
+    std::fs::write(&file, schema).unwrap();
+    let out = package("http_config", &["--schema", file.to_str().unwrap()]);
+    let page = std::fs::read_to_string(out.path().join("configuration.md")).unwrap();
+    for row in [
+        "| `tree.next.next` | object | |",
+        "| `limits` | object | | a \\| b c |",
+        "| `limits.*.n` | integer | |",
+        "| `kind` | `\"a\"`, `\"b\"` | |",
+        "| `any` | any | |",
+        "| `broken` | any | |",
+    ] {
+        assert!(page.contains(row), "{row}\n{page}");
+    }
 }

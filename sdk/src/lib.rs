@@ -337,6 +337,7 @@
 //! | `panic-hook` | yes | writes a panic to the host's log |
 //! | `log-out-of-memory` | yes | writes a line to the host's log when the module's memory is exhausted: [`LogOutOfMemory`] is the global allocator |
 //! | `json` | no | reads the configuration into the filter's own type, through `serde`: `Configuration::json` and `VmConfiguration::json`; also `Metadata::json`, `json::from_slice` and `shared_data::Json` |
+//! | `schema` | no | JSON schemas of the types in [`configured`], for `proxy_filter_host::check_schema`; for `[dev-dependencies]` only |
 //! | `grpc` | no | [`GrpcCall`], [`GrpcStream`] and [`grpc_client!`], with messages of the crate `prost`, of types that implement [`GrpcMessage`], or as [`GrpcBytes`] |
 //! | `prost-types` | no | metadata as `prost_types::Value` and `prost_types::Struct`: `Metadata::prost_value` and `prost_struct`, and conversions |
 //! | `getrandom` | no | makes `getrandom`, and so `uuid` and `rand`, use the host's random bytes: see [`random`] |

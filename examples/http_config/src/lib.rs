@@ -14,14 +14,19 @@ use std::rc::Rc;
 
 /// The configuration.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Config {
+    /// The headers of each response.
     headers: Vec<Header>,
+    /// What happens to existing headers of the same name.
     #[serde(default)]
     mode: Mode,
 }
 
+/// A header of each response.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Header {
     name: SettableName,
@@ -30,6 +35,7 @@ struct Header {
 
 /// The treatment of existing headers of the same name.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize, schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Mode {
     #[default]
@@ -39,6 +45,7 @@ enum Mode {
 
 /// The name of a header that a filter may set.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(with = "HeaderName"))]
 #[serde(try_from = "HeaderName")]
 struct SettableName(HeaderName);
 

@@ -54,3 +54,8 @@ fn a_header_that_cannot_be_sent_is_refused_with_the_path_of_the_field(mut host: 
         assert!(refused.to_string().contains(why), "{refused}");
     }
 }
+
+#[test]
+fn the_schema_in_the_package_is_that_of_the_configuration() {
+    proxy_filter_host::check_schema("config.schema.json", schemars::schema_for!(crate::Config));
+}

@@ -41,7 +41,7 @@ use core::fmt;
 use core::ops::Deref;
 
 macro_rules! checked {
-    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $check:expr, $pattern:literal, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Box<str>);
@@ -106,6 +106,26 @@ macro_rules! checked {
                 Self::check(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
             }
         }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": $pattern, "description": $what })
+            }
+        }
+
+        #[cfg(all(test, feature = "schema"))]
+        impl $name {
+            const PATTERN: &'static str = $pattern;
+        }
     };
 }
 
@@ -127,7 +147,7 @@ checked! {
     /// assert!(HeaderName::new("x team").is_err());
     /// assert!(HeaderName::new(":path").is_err());
     /// ```
-    HeaderName, check_name
+    HeaderName, check_name, "^[-!#$%&'*+.^_`|~0-9A-Za-z]+$", "The name of a header."
 }
 
 checked! {
@@ -139,7 +159,7 @@ checked! {
     /// assert!(HeaderText::new("edge").is_ok());
     /// assert!(HeaderText::new("edge\r\nset-cookie: a=b").is_err());
     /// ```
-    HeaderText, check_value
+    HeaderText, check_value, r"^[^\x00-\x08\x0a-\x1f\x7f]*$", "The value of a header."
 }
 
 checked! {
@@ -153,7 +173,7 @@ checked! {
     /// assert!(RequestPath::new("/check?a=b").is_ok());
     /// assert!(RequestPath::new("check").is_err());
     /// ```
-    RequestPath, check_path
+    RequestPath, check_path, r"^(\*|/[^\x00-\x20\x7f]*)$", "The path of a request."
 }
 
 checked! {
@@ -167,7 +187,8 @@ checked! {
     /// assert!(ClusterName::new("outbound|80||authz.example").is_ok());
     /// assert!(ClusterName::new("").is_err());
     /// ```
-    ClusterName, |text| if text.is_empty() { Err("a cluster needs a name") } else { check_authority(text) }
+    ClusterName, |text| if text.is_empty() { Err("a cluster needs a name") } else { check_authority(text) },
+    "^[!-~]+$", "The name of a cluster of the host."
 }
 
 checked! {
@@ -179,5 +200,39 @@ checked! {
     /// assert!(Authority::new("authz.example:8080").is_ok());
     /// assert!(Authority::new("authz example").is_err());
     /// ```
-    Authority, |text| if text.is_empty() { Err("an authority is not empty") } else { check_authority(text) }
+    Authority, |text| if text.is_empty() { Err("an authority is not empty") } else { check_authority(text) },
+    "^[!-~]+$", "The authority (`host`) of a request."
+}
+
+#[cfg(all(test, feature = "schema"))]
+mod tests {
+    use super::{Authority, ClusterName, HeaderName, HeaderText, RequestPath};
+
+    /// Each character of ASCII and one beyond it, in each place of short texts.
+    fn texts() -> Vec<String> {
+        let mut texts = vec![String::new(), "*".into(), "**".into(), "/*".into(), "*/".into()];
+        for character in (0..128_u8).map(char::from).chain(['é']) {
+            for (before, after) in [("", ""), ("a", ""), ("", "a"), ("a", "b"), ("/", ""), ("/a", "b")] {
+                texts.push(format!("{before}{character}{after}"));
+            }
+        }
+        texts
+    }
+
+    #[test]
+    fn the_pattern_of_a_type_matches_the_texts_that_the_type_accepts() {
+        macro_rules! check {
+            ($($name:ident)*) => {$(
+                let pattern = regex_lite::Regex::new($name::PATTERN).unwrap();
+                let (mut accepted, mut refused) = (0, 0);
+                for text in texts() {
+                    let is_accepted = $name::new(text.as_str()).is_ok();
+                    assert_eq!(pattern.is_match(&text), is_accepted, "{}: {text:?}", stringify!($name));
+                    if is_accepted { accepted += 1 } else { refused += 1 }
+                }
+                assert!(accepted > 50 && refused > 50, "{}: {accepted}, {refused}", stringify!($name));
+            )*};
+        }
+        check!(Authority ClusterName HeaderName HeaderText RequestPath);
+    }
 }
