@@ -308,7 +308,7 @@ fn the_schema_of_the_configuration_is_in_the_image_and_in_the_documentation() {
         let page = read("configuration.md");
         for row in [
             "| `headers` | array | required | The headers of each response. |",
-            "| `headers[].name` | string | required | The name of a header. |",
+            "| `headers[].name` | string | required | The name of a header that a filter may set. |",
             "| `headers[].value` | string | required | The value of a header. |",
             "| `mode` | `\"add\"`, `\"replace\"` | `\"add\"` | What happens to existing headers of the same name. |",
         ] {
