@@ -28,9 +28,6 @@ pub(crate) fn find(named: Option<&Path>, module: &ModuleArgument) -> Result<Opti
     }
 }
 
-/// The maximum number of types within types. A type may contain itself.
-const DEPTH: usize = 8;
-
 /// Returns a page of Markdown with a row for each field.
 pub(crate) fn markdown(name: &str, schema: &Value) -> String {
     let mut page = format!("# The configuration of {name}\n\n");
@@ -39,7 +36,7 @@ pub(crate) fn markdown(name: &str, schema: &Value) -> String {
     }
     page.push_str("| Field | Type | Default | |\n|---|---|---|---|\n");
     let before = page.len();
-    rows(schema, schema, "", DEPTH, &mut page);
+    rows(schema, schema, "", &[], &mut page);
     if page.len() == before {
         let _ = writeln!(page, "| (the configuration) | {} | | |", kind(schema, schema));
     }
@@ -62,10 +59,14 @@ fn is_null(schema: &Value) -> bool {
     text(schema, "type") == Some("null")
 }
 
-/// Writes the rows of the fields of an object, and of the objects within it.
-fn rows(root: &Value, schema: &Value, prefix: &str, depth: usize, page: &mut String) {
-    let Some(depth) = depth.checked_sub(1) else { return };
+/// Writes the rows of the fields of an object, and of the objects within it. A type may contain
+/// itself: its fields are written once in each place. `above` are the types around the object.
+fn rows(root: &Value, schema: &Value, prefix: &str, above: &[&Value], page: &mut String) {
     let schema = resolved(root, schema);
+    if above.iter().any(|other| std::ptr::eq(*other, schema)) {
+        return;
+    }
+    let above = &[above, &[schema]].concat();
     let empty = Map::new();
     let fields = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
     let required: Vec<&str> = schema
@@ -83,12 +84,12 @@ fn rows(root: &Value, schema: &Value, prefix: &str, depth: usize, page: &mut Str
         let description = text(field, "description").or_else(|| text(target, "description")).unwrap_or_default();
         let (kind, description) = (kind(root, field), cell(description));
         let _ = writeln!(page, "| `{prefix}{name}` | {kind} | {default} | {description} |");
-        rows(root, target, &format!("{prefix}{name}."), depth, page);
+        rows(root, target, &format!("{prefix}{name}."), above, page);
         if let Some(items) = target.get("items") {
-            rows(root, items, &format!("{prefix}{name}[]."), depth, page);
+            rows(root, items, &format!("{prefix}{name}[]."), above, page);
         }
         if let Some(values) = target.get("additionalProperties").filter(|values| values.is_object()) {
-            rows(root, values, &format!("{prefix}{name}.*."), depth, page);
+            rows(root, values, &format!("{prefix}{name}.*."), above, page);
         }
     }
 }
