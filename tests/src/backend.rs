@@ -140,10 +140,16 @@ pub(crate) trait Backend {
 
     /// Plays an exchange until the upstream has received the request and before it responds.
     /// Returns whether the upstream received it.
-    fn begin(&mut self, request: &Request, answer: &Answer) -> bool;
+    fn begin(&mut self, id: u64, request: &Request, answer: &Answer) -> bool;
 
-    /// Plays the rest of the exchange that was begun last.
-    fn finish(&mut self) -> Record;
+    /// Starts an exchange: plays what takes no time.
+    fn start_exchange(&mut self, id: u64, request: &Request, answer: &Answer);
+
+    /// Whether the client of an exchange that was begun or started has its response.
+    fn has_ended(&mut self, id: u64) -> bool;
+
+    /// Plays the rest of an exchange that was begun or started.
+    fn finish(&mut self, id: u64) -> Record;
 
     /// Which worker serves the next exchange, where that can be chosen.
     fn choose_worker(&mut self, worker: usize);

@@ -1,5 +1,6 @@
 //! Whether two hosts did the same.
 
+use crate::blocks;
 use crate::host::Transcript;
 use crate::ignored;
 use crate::message::{CONNECT, Fields, Received};
@@ -45,9 +46,25 @@ pub(crate) fn differences_of_all(left: &Transcript, right: &Transcript, names: N
     if left.exchanges.len() != right.exchanges.len() {
         let _ = writeln!(report, "{} exchanges here, {} there", left.exchanges.len(), right.exchanges.len());
     }
+    // Of exchanges in flight at the same time, those of one host may get what happens for all of
+    // them later than those of the other.
+    let mut shared = (Record::default(), Record::default());
     for (index, (l, r)) in left.exchanges.iter().zip(&right.exchanges).enumerate() {
-        compare_exchanges(&mut report, &format!("exchange {}", index + 1), (l, r), detail, names);
+        let title = format!("exchange {}", index + 1);
+        if l.overlaps && r.overlaps {
+            let (l, r) = (own(l, &mut shared.0), own(r, &mut shared.1));
+            compare_exchanges(&mut report, &title, (&l, &r), detail, names);
+        } else {
+            compare_exchanges(&mut report, &title, (l, r), detail, names);
+        }
     }
+    let title = "what happened for exchanges in flight at the same time";
+    let [l, r] = [&shared.0.events, &shared.1.events].map(|shared| events(shared, detail));
+    compare(&mut report, &format!("{title}, events"), &l, &r, names);
+    let [mut l, mut r] = [&shared.0, &shared.1].map(calls);
+    l.sort();
+    r.sort();
+    compare(&mut report, &format!("{title}, calls"), &l, &r, names);
     if left.connections.len() != right.connections.len() {
         let _ = writeln!(report, "{} connections here, {} there", left.connections.len(), right.connections.len());
     }
@@ -63,6 +80,17 @@ pub(crate) fn differences_of_all(left: &Transcript, right: &Transcript, names: N
         );
     }
     report
+}
+
+/// An exchange without what happened for all that were in flight at the same time, which is added
+/// to the rest of it.
+fn own(record: &Record, shared: &mut Record) -> Record {
+    let mut record = record.clone();
+    shared.events.append(&mut blocks::take_of_roots(&mut record.events));
+    for (cluster, calls) in std::mem::take(&mut record.calls) {
+        shared.calls.entry(cluster).or_default().extend(calls);
+    }
+    record
 }
 
 /// Returns how one exchange differs in two hosts, in lines for people; empty if it does not:

@@ -85,6 +85,7 @@
 mod action;
 mod backend;
 mod base64;
+mod blocks;
 mod cluster;
 mod compare;
 mod connection;
@@ -130,7 +131,7 @@ pub use fixture::MetadataSource;
 pub use foreign::ForeignReply;
 pub use grpc::GrpcStreamReply;
 pub use guest::{BuildError, build_guest};
-pub use host::{ConnectionBuilder, Host, RequestBuilder};
+pub use host::{ConnectionBuilder, Host, InFlight, RequestBuilder};
 pub use live::{LiveFilter, LivePlugin, LiveProcess};
 pub use message::{Body, Fields, Protocol, Received, Reply, Request};
 #[cfg(feature = "wasmtime")]

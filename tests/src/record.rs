@@ -83,6 +83,8 @@ pub struct Record {
     /// [`before_response`](crate::RequestBuilder::before_response), at the end of this exchange.
     /// Only the embedded host reports them.
     pub waiting: Vec<String>,
+    /// Other exchanges were in flight at the same time.
+    pub overlaps: bool,
     /// The costs of the exchange. Only the embedded host reports them.
     pub spent: Spent,
     /// The reason why the exchange could not be played, for example because the process of Envoy

@@ -72,6 +72,61 @@ of_both! { "auth_callbacks", "auth_async";
         assert!(exchange.upstream().is_none(), "{exchange}");
     }
 
+    fn each_request_in_flight_gets_the_response_to_its_own_call(host: &mut Host) {
+        host.cluster("authz", |call| {
+            let path = call.header("x-original-path").unwrap_or_default();
+            let delay = if path == "/slow" { 1200 } else { 300 };
+            Reply::new(200).header("x-user", path).after(ms(delay))
+        });
+        host.configure(r#"{ "cluster": "authz", "path": "/check", "timeout_ms": 5000 }"#).unwrap();
+        host.upstream(|request| Reply::new(200).body(request.body.clone()));
+        for (slow, fast) in [("1", "2"), ("3", "4")] {
+            let slow = host.post("/slow").http2().chunks([slow, "-"]).start();
+            let fast = host.post("/fast").chunks([fast, "+"]).start();
+            let fast = fast.finish(host);
+            assert!(!slow.has_ended(host), "its call has no response");
+            let slow = slow.finish(host);
+            for (exchange, path) in [(&slow, "/slow"), (&fast, "/fast")] {
+                let upstream = exchange.upstream().unwrap();
+                assert_eq!(upstream.header("x-user"), Some(path.into()), "{exchange}");
+                assert_eq!(exchange.response().body, upstream.body, "{exchange}");
+            }
+            assert_eq!((slow.calls("authz").len(), fast.calls("authz").len()), (1, 1), "{slow}{fast}");
+        }
+    }
+
+    fn each_request_in_flight_has_the_upstream_of_its_start(host: &mut Host) {
+        serve(host, alice);
+        let mut started = Vec::new();
+        for (number, delay) in [(0, 600), (1, 200), (2, 400)] {
+            host.upstream(move |_| Reply::new(200).header("x-number", number.to_string()).after(ms(delay)));
+            started.push(host.get("/").start());
+        }
+        let finished: Vec<_> = started.into_iter().map(|exchange| exchange.finish(host)).collect();
+        for (number, exchange) in finished.iter().enumerate() {
+            let number = Some(number.to_string().as_str().into());
+            assert_eq!(exchange.response().header("x-number"), number, "{exchange}");
+        }
+    }
+
+    fn an_exchange_that_takes_no_time_has_ended_when_it_has_started(host: &mut Host) {
+        serve(host, alice);
+        host.upstream(|_| Reply::new(200));
+        let exchange = host.get("/").start();
+        assert!(exchange.has_ended(host));
+        let exchange = exchange.finish(host);
+        assert_eq!(exchange.upstream().unwrap().header("x-user"), Some("alice".into()), "{exchange}");
+    }
+
+    fn an_exchange_in_flight_is_finished_before_the_plugin_ends(host: &mut Host) {
+        serve(host, alice);
+        host.upstream(|_| Reply::new(200).after(ms(200)));
+        let [first, second] = [(); 2].map(|()| host.get("/").start());
+        configure(host, "authz");
+        assert!(second.has_ended(host) && first.has_ended(host));
+        assert_eq!((second.finish(host).status(), first.finish(host).status()), (200, 200));
+    }
+
     fn a_service_that_is_broken_lets_nobody_in(host: &mut Host) {
         serve(host, |_| Reply::new(500));
         let exchange = host.get("/").header("authorization", "Bearer t").send();

@@ -68,7 +68,7 @@ fn dependencies_of_the_sdk_point_one_way() {
 }
 
 /// The folders and files of the mock host from the bottom up.
-const HOST_LAYERS: [&str; 32] = [
+const HOST_LAYERS: [&str; 33] = [
     "base64",
     "grpc",
     "not_played",
@@ -80,6 +80,7 @@ const HOST_LAYERS: [&str; 32] = [
     "engine",
     "message",
     "record",
+    "blocks",
     "filter_error",
     "action",
     "foreign",

@@ -17,28 +17,35 @@ enum Event {
     Tick,
 }
 
+/// Returns the next event that is known, and its time.
+fn earliest(functions: &Functions) -> Option<(Duration, Event)> {
+    callout_server::ask_servers(functions);
+    rpc_server::work(functions);
+    let state = functions.state();
+    let callout = state.callouts.due().map(|due| (due, Event::Callout));
+    let rpc = state.rpcs.due().map(|due| (due, Event::Rpc));
+    let foreign = state.backs.due().map(|due| (due, Event::Foreign));
+    let tick = state.clock.tick_due().map(|due| (due, Event::Tick));
+    [callout, rpc, foreign, tick].into_iter().flatten().min_by_key(|(due, _)| *due)
+}
+
+/// Returns the time of the next event; not before now.
+pub(super) fn due(vm: &Vm, functions: &Functions) -> Option<Duration> {
+    let (due, _) = if vm.failed() { None } else { earliest(functions) }?;
+    Some(due.max(functions.state().clock.now()))
+}
+
 /// Advances to the next event, if it is not later than this, and runs its callback. Returns whether
 /// there was one.
 ///
 /// Of events at the same time the end of an HTTP callout comes first, then gRPC, then foreign
 /// functions, then the tick; what was called first comes first.
-pub(super) fn next(vm: &mut Vm, functions: &Functions, until: Duration) -> bool {
+pub(super) fn next(vm: &Vm, functions: &Functions, until: Duration) -> bool {
     if vm.failed() {
         return false;
     }
-    callout_server::ask_servers(functions);
-    rpc_server::work(functions);
-    let event = {
-        let mut state = functions.state();
-        let callout = state.callouts.due().map(|due| (due, Event::Callout));
-        let rpc = state.rpcs.due().map(|due| (due, Event::Rpc));
-        let foreign = state.backs.due().map(|due| (due, Event::Foreign));
-        let tick = state.clock.tick_due().map(|due| (due, Event::Tick));
-        let earliest = [callout, rpc, foreign, tick].into_iter().flatten().min_by_key(|(due, _)| *due);
-        let Some((due, event)) = earliest.filter(|(due, _)| *due <= until) else { return false };
-        state.clock.go_on_to(due);
-        event
-    };
+    let Some((due, event)) = earliest(functions).filter(|(due, _)| *due <= until) else { return false };
+    functions.state().clock.go_on_to(due);
     match event {
         Event::Callout => callout(vm, functions),
         Event::Rpc => {
@@ -62,20 +69,20 @@ pub(super) fn next(vm: &mut Vm, functions: &Functions, until: Duration) -> bool 
 }
 
 /// Delivers what is due by now.
-pub(super) fn deliver_due(vm: &mut Vm, functions: &Functions) {
+pub(super) fn deliver_due(vm: &Vm, functions: &Functions) {
     let now = functions.state().clock.now();
     while next(vm, functions, now) {}
 }
 
 /// Lets time pass: what is due comes when it is due.
-pub(super) fn advance(vm: &mut Vm, functions: &Functions, end: Duration) {
+pub(super) fn advance(vm: &Vm, functions: &Functions, end: Duration) {
     tell(vm, functions);
     while next(vm, functions, end) {}
     functions.state().clock.go_on_to(end);
 }
 
 /// The tick of a root context. Envoy starts the next period when the callback has returned.
-fn tick(vm: &mut Vm, functions: &Functions) {
+fn tick(vm: &Vm, functions: &Functions) {
     let Some(root) = functions.state().clock.ticks_next() else { return };
     vm.call("proxy_on_tick", &[root]);
     functions.state().clock.rearm(root);
@@ -83,7 +90,7 @@ fn tick(vm: &mut Vm, functions: &Functions) {
 
 /// Tells the root contexts of a VM of each item that has come into their queues. Envoy does so as
 /// soon as what it has read is worked off.
-pub(super) fn tell(vm: &mut Vm, functions: &Functions) {
+pub(super) fn tell(vm: &Vm, functions: &Functions) {
     loop {
         // Not in the loop's condition: nothing is locked while the module runs.
         let next = {
@@ -99,14 +106,14 @@ pub(super) fn tell(vm: &mut Vm, functions: &Functions) {
 
 /// Runs the callback of a root context for a callout that has ended. Its stream may have been
 /// deleted.
-fn callout(vm: &mut Vm, functions: &Functions) {
+fn callout(vm: &Vm, functions: &Functions) {
     let Some((callout, end)) = functions.state().callouts.take_due() else { return };
     functions.state().events.concerns(Some(callout.context));
     ended(vm, functions, &callout, end);
     functions.state().events.concerns(None);
 }
 
-fn ended(vm: &mut Vm, functions: &Functions, callout: &Callout, end: End) {
+fn ended(vm: &Vm, functions: &Functions, callout: &Callout, end: End) {
     if !functions.state().roots.contains(callout.root) {
         return;
     }

@@ -69,9 +69,9 @@ impl LiveVm {
         let stream = self.machine.new_stream();
         let context = stream.id;
         let functions = Arc::clone(&self.machine.functions);
-        let mut contexts = Contexts::new(&mut self.machine.vm, &functions);
+        let mut contexts = Contexts::new(&self.machine.vm, &functions);
         let live = LiveStream::begin(&mut contexts, stream, protocol, headers, end);
-        park(&functions);
+        functions.state().park();
         self.streams.insert(id, (context, live));
         self.step(id, LiveStream::request);
     }
@@ -150,8 +150,8 @@ impl LiveVm {
     fn pass_time(&mut self) {
         let functions = Arc::clone(&self.machine.functions);
         functions.state().clock.go_on_to(now());
-        event::tell(&mut self.machine.vm, &functions);
-        event::deliver_due(&mut self.machine.vm, &functions);
+        event::tell(&self.machine.vm, &functions);
+        event::deliver_due(&self.machine.vm, &functions);
         self.note(None);
     }
 
@@ -186,25 +186,25 @@ impl LiveVm {
     }
 
     /// Takes a step of one stream, and of those that it resumes.
-    fn step(&mut self, id: u64, body: impl FnOnce(&mut LiveStream, &mut Contexts<'_>) -> Result<(), Ended>) {
+    fn step(&mut self, id: u64, body: impl FnOnce(&mut LiveStream, &mut Contexts) -> Result<(), Ended>) {
         self.step_one(id, body);
         self.stir();
     }
 
-    fn step_one(&mut self, id: u64, body: impl FnOnce(&mut LiveStream, &mut Contexts<'_>) -> Result<(), Ended>) {
+    fn step_one(&mut self, id: u64, body: impl FnOnce(&mut LiveStream, &mut Contexts) -> Result<(), Ended>) {
         let Some((context, live)) = self.streams.get_mut(&id) else { return };
         let functions = Arc::clone(&self.machine.functions);
-        if !unpark(&functions, *context) {
+        if !functions.state().unpark(|stream| stream.id == *context) {
             return;
         }
-        let mut contexts = Contexts::new(&mut self.machine.vm, &functions);
+        let mut contexts = Contexts::new(&self.machine.vm, &functions);
         live.conceal(&contexts);
         let stepped = if contexts.failed() { Err(Ended::Failed) } else { body(live, &mut contexts) };
         let mut parts = Vec::new();
         let over = live.settle(&mut contexts, stepped, &mut parts);
         live.expose(&contexts);
-        park(&functions);
-        event::tell(&mut self.machine.vm, &functions);
+        functions.state().park();
+        event::tell(&self.machine.vm, &functions);
         self.note(Some(id));
         self.actions.extend(parts.into_iter().map(|(direction, part)| Action::Send(id, direction, part)));
         if over {
@@ -218,7 +218,7 @@ impl LiveVm {
         // Each round ends or resumes a stream: this is more than any module needs.
         for _ in 0..10_000 {
             let functions = Arc::clone(&self.machine.functions);
-            event::deliver_due(&mut self.machine.vm, &functions);
+            event::deliver_due(&self.machine.vm, &functions);
             self.note(None);
             let failed = self.failed();
             let stirred = functions
@@ -240,10 +240,10 @@ impl LiveVm {
     fn end(&mut self, id: u64) {
         let Some((context, mut live)) = self.streams.remove(&id) else { return };
         let functions = Arc::clone(&self.machine.functions);
-        if !unpark(&functions, context) {
+        if !functions.state().unpark(|stream| stream.id == context) {
             return;
         }
-        let mut contexts = Contexts::new(&mut self.machine.vm, &functions);
+        let mut contexts = Contexts::new(&self.machine.vm, &functions);
         live.conceal(&contexts);
         contexts.close();
         contexts.end();
@@ -258,18 +258,4 @@ const fn which(direction: Direction) -> Which {
         Direction::ToUpstream => Which::Request,
         Direction::ToClient => Which::Response,
     }
-}
-
-/// Makes a parked stream the one that is played.
-fn unpark(functions: &Functions, context: u32) -> bool {
-    let mut state = functions.state();
-    let Some(position) = state.parked.iter().position(|stream| stream.id == context) else { return false };
-    state.stream = Some(state.parked.swap_remove(position));
-    true
-}
-
-fn park(functions: &Functions) {
-    let mut state = functions.state();
-    let stream = state.stream.take();
-    state.parked.extend(stream);
 }

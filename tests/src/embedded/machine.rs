@@ -8,6 +8,7 @@ use super::stream::{Filter, Stream};
 use super::vm::{Guest, Vm};
 use crate::backend::{ConfigureError, Plugin, Settings};
 use crate::record::{Event, VmRole};
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// The id of the first context of a VM. Root contexts and streams are counted together.
@@ -19,9 +20,11 @@ const SERVICE: usize = usize::MAX;
 /// A VM that runs.
 pub(super) struct Machine {
     pub(super) of: VmRole,
-    pub(super) vm: Vm,
+    pub(super) vm: Rc<Vm>,
     pub(super) functions: Arc<Functions>,
     pub(super) next_context: u32,
+    /// How many streams there have been.
+    streams: u64,
 }
 
 fn size(bytes: &[u8]) -> u32 {
@@ -43,8 +46,8 @@ impl Machine {
             state.random = Random::new(settings.random_seed, state.vm);
         }
         let refused = |reason: String| ConfigureError { events: functions.state().events.take(), reason };
-        let vm = Vm::start(guest, Arc::clone(&functions)).map_err(refused)?;
-        let mut machine = Self { of, vm, functions, next_context: FIRST };
+        let vm = Rc::new(Vm::start(guest, Arc::clone(&functions)).map_err(refused)?);
+        let mut machine = Self { of, vm, functions, next_context: FIRST, streams: 0 };
         // Without workers that a test sees, the main thread has nothing but the service.
         if of == VmRole::Main && settings.workers == 0 {
             return Ok(machine);
@@ -78,8 +81,8 @@ impl Machine {
         self.functions.state().configuring = false;
         self.check(configured != Some(0), "Failed to configure base Wasm plugin")?;
         self.functions.state().roots.serve(id);
-        event::tell(&mut self.vm, &self.functions);
-        event::deliver_due(&mut self.vm, &self.functions);
+        event::tell(&self.vm, &self.functions);
+        event::deliver_due(&self.vm, &self.functions);
         Ok(())
     }
 
@@ -107,13 +110,15 @@ impl Machine {
         let filters = roots.into_iter().map(|root| Filter { id: self.next_id(), root, created: false });
         let filters: Vec<Filter> = filters.collect();
         let mut stream = Stream::new(filters.first().map_or(self.next_context, |filter| filter.id));
+        self.streams += 1;
+        stream.number = self.streams;
         stream.filters = filters;
         stream.info.ipv6 = self.functions.state().settings.ipv6;
         stream
     }
 
     /// Ends the retired root contexts that no stream needs any more.
-    pub(super) fn end_retired(&mut self) {
+    pub(super) fn end_retired(&self) {
         let retired = self.functions.state().roots.at(Stage::Retired);
         for id in retired {
             let needed = {
@@ -122,7 +127,7 @@ impl Machine {
                 streams.any(|stream| stream.filters.iter().any(|filter| filter.root == id))
             };
             if !needed {
-                end(&mut self.vm, &self.functions, id);
+                end(&self.vm, &self.functions, id);
             }
         }
     }
@@ -132,14 +137,14 @@ impl Machine {
         for stage in [Stage::Retired, Stage::Serving] {
             let roots = self.functions.state().roots.at(stage);
             for id in roots {
-                end(&mut self.vm, &self.functions, id);
+                end(&self.vm, &self.functions, id);
             }
         }
     }
 
     /// Catches up with the other VMs: time that has passed there, and items for queues of this one.
     pub(super) fn catch_up(&mut self, now: std::time::Duration) {
-        event::advance(&mut self.vm, &self.functions, now);
+        event::advance(&self.vm, &self.functions, now);
     }
 
     /// The events of the module since the previous call.
@@ -149,7 +154,7 @@ impl Machine {
 }
 
 /// Ends a root context without streams, unless it delays its end. Then its tick continues.
-fn end(vm: &mut Vm, functions: &Functions, id: u32) {
+fn end(vm: &Vm, functions: &Functions, id: u32) {
     if vm.call("proxy_on_done", &[id]) == Some(0) {
         functions.state().roots.set(id, Stage::Waiting);
     } else {

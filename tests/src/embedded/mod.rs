@@ -17,6 +17,7 @@ mod event;
 mod expression;
 pub(crate) mod fields;
 mod flags;
+mod flight;
 mod foreign;
 mod functions;
 mod grpc_service;
@@ -56,15 +57,16 @@ pub(crate) use vm::{Guest, Verdict, judge};
 pub(crate) use waiting::is_paused_for_ever;
 
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
+use crate::blocks;
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use crate::spent::Spent;
 use crate::tcp::{ConnectionRecord, Step};
 use crate::usage::Usage;
 use crate::violation::Violation;
-use callouts::Noted;
+use flight::Flight;
 use functions::Functions;
-use http::{Contexts, Exchange};
+use http::{Contexts, Exchange, Waits};
 use machine::Machine;
 use state::{Fault, State};
 use std::sync::Arc;
@@ -84,24 +86,11 @@ pub(crate) struct Embedded {
     /// The worker that serves the next exchange, and whether a test chose it.
     worker: usize,
     chosen: bool,
-    /// Exchanges whose upstream has the request, the innermost last.
-    open: Vec<Open>,
+    /// Exchanges that were begun and not finished.
+    flights: Vec<Flight>,
     started_elsewhere: Vec<(VmRole, Vec<Event>)>,
     /// Of VMs that have ended.
     violations: Vec<Violation>,
-}
-
-/// An exchange whose upstream has the request.
-struct Open {
-    machine: usize,
-    exchange: Exchange,
-    answer: Answer,
-    /// What has happened so far.
-    before: Record,
-    /// The calls that were made. Some may be pending.
-    calls: Noted,
-    /// What the VMs had done before.
-    spent: Spent,
 }
 
 impl Embedded {
@@ -115,7 +104,7 @@ impl Embedded {
             wall: None,
             worker: 0,
             chosen: false,
-            open: Vec::new(),
+            flights: Vec::new(),
             started_elsewhere: Vec::new(),
             violations: Vec::new(),
         }
@@ -192,17 +181,18 @@ impl Embedded {
     /// Lets all VMs come to the same time, and notifies those that have registered queues of
     /// their items.
     fn catch_up(&mut self) {
-        let now = self.machines.iter().map(|machine| machine.functions.state().clock.now()).max().unwrap_or_default();
+        let now = self.now_of_all();
         // A callback in one VM may enqueue items for another.
         for _ in 0..self.machines.len() {
             for machine in &mut self.machines {
                 machine.catch_up(now);
             }
         }
+        flight::play(&mut self.flights, &mut self.machines, now, |_| false);
     }
 
-    fn end_retired(&mut self) {
-        for machine in &mut self.machines {
+    fn end_retired(&self) {
+        for machine in &self.machines {
             machine.end_retired();
         }
     }
@@ -227,6 +217,63 @@ impl Embedded {
 }
 
 impl Embedded {
+    /// Adds an exchange to those in flight, and lets it take its first step. `held`: its upstream
+    /// does not respond before it is finished.
+    fn launch(&mut self, id: u64, request: &Request, answer: &Answer, held: bool) {
+        let index = self.next_worker();
+        let spent = self.spent();
+        let now = self.now_of_all();
+        // What happened before belongs to no exchange.
+        let mut before = self.record(index);
+        before.calls.clear();
+        self.separate(index, None, &mut before);
+        let Some(machine) = self.machines.get_mut(index) else { return };
+        machine.functions.state().clock.go_on_to(now);
+        let decoded = http::decode(request, &self.settings.upgrades);
+        let stream = decoded.has_stream().then(|| machine.new_stream());
+        let filters = stream.iter().flat_map(|stream| &stream.filters);
+        let contexts_of_stream = filters.map(|filter| filter.id).collect();
+        let contexts = Contexts::new(&machine.vm, &machine.functions);
+        let exchange = Exchange::new(contexts, decoded, stream, request, answer, held);
+        machine.functions.state().park();
+        let mut flight = Flight::new(id, index, exchange, contexts_of_stream, spent);
+        flight.before = before;
+        flight.step(&mut self.machines, false);
+        self.flights.push(flight);
+    }
+
+    /// Plays what comes until this time, or until an exchange is as far as this.
+    fn play_until(&mut self, id: u64, end: Duration, enough: impl Fn(&Flight) -> bool) {
+        let enough = |flights: &[Flight]| flights.iter().any(|flight| flight.id == id && enough(flight));
+        flight::play(&mut self.flights, &mut self.machines, end, enough);
+    }
+
+    /// What has happened since the last record belongs to this exchange.
+    fn note_beginning(&mut self, id: u64) {
+        let Some(index) = self.flights.iter().position(|flight| flight.id == id) else { return };
+        let Some(number) = self.flights.get(index).map(|flight| flight.machine) else { return };
+        let calls = self.machines.get(number).map(|machine| machine.functions.state().callouts.put_away());
+        let mut record = self.record(number);
+        self.separate(number, Some(id), &mut record);
+        if let Some(flight) = self.flights.get_mut(index) {
+            flight.calls = calls.unwrap_or_default();
+            append(&mut flight.before, record);
+        }
+    }
+
+    /// The callbacks of streams in flight belong to these, whenever they happen.
+    fn separate(&mut self, machine: usize, but: Option<u64>, record: &mut Record) {
+        for flight in self.flights.iter_mut().filter(|flight| flight.machine == machine && Some(flight.id) != but) {
+            let is_own = |context: u64| flight.contexts.iter().any(|own| u64::from(*own) == context);
+            flight.before.events.append(&mut blocks::take_of(&mut record.events, is_own));
+        }
+    }
+
+    /// The time of the VM that is ahead of the others.
+    fn now_of_all(&self) -> Duration {
+        self.machines.iter().map(|machine| machine.functions.state().clock.now()).max().unwrap_or_default()
+    }
+
     /// The sum of a number over all VMs.
     fn count(&self, of: impl Fn(&State) -> usize) -> usize {
         self.machines.iter().map(|machine| of(&machine.functions.state())).sum()
@@ -288,7 +335,7 @@ impl Backend for Embedded {
         self.wall = self.wall();
         self.machines.clear();
         self.vms = 0;
-        self.open.clear();
+        self.flights.clear();
         self.started_elsewhere.clear();
         self.settings = settings.clone();
         // The first exchange goes to the first worker.
@@ -305,51 +352,49 @@ impl Backend for Embedded {
     }
 
     fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
-        self.begin(request, answer);
-        self.finish()
+        let id = u64::MAX;
+        self.launch(id, request, answer, false);
+        self.finish(id)
     }
 
-    fn begin(&mut self, request: &Request, answer: &Answer) -> bool {
-        let index = self.next_worker();
-        let spent = self.spent();
-        // What happened before belongs to no exchange.
-        let mut before = self.record(index);
-        before.calls.clear();
-        let Some(machine) = self.machines.get_mut(index) else { return false };
-        let decoded = http::decode(request, &self.settings.upgrades);
-        let stream = decoded.has_stream().then(|| machine.new_stream());
-        let mut contexts = Contexts::new(&mut machine.vm, &machine.functions);
-        let exchange = Exchange::begin(&mut contexts, decoded, stream, request);
-        let reached = exchange.reached_the_upstream();
-        {
-            let mut state = machine.functions.state();
-            let stream = state.stream.take();
-            state.parked.extend(stream);
-        }
-        let calls = self.machines.get(index).map(|machine| machine.functions.state().callouts.put_away());
-        let calls = calls.unwrap_or_default();
-        append(&mut before, self.record(index));
-        self.open.push(Open { machine: index, exchange, answer: Answer::clone(answer), before, calls, spent });
-        reached
+    fn begin(&mut self, id: u64, request: &Request, answer: &Answer) -> bool {
+        self.launch(id, request, answer, true);
+        let is_begun = |flight: &Flight| flight.exchange.reached_the_upstream() || flight.exchange.has_ended();
+        self.play_until(id, Duration::MAX, is_begun);
+        self.note_beginning(id);
+        self.flights.iter().any(|flight| flight.id == id && flight.exchange.reached_the_upstream())
     }
 
-    fn finish(&mut self) -> Record {
-        let Some(Open { machine: index, exchange, answer, before: mut record, calls, spent }) = self.open.pop() else {
-            return Record::default();
-        };
-        let Some(machine) = self.machines.get_mut(index) else { return Record::default() };
-        {
-            let mut state = machine.functions.state();
-            state.stream = if exchange.has_stream() { state.parked.pop() } else { None };
-            state.callouts.put_back(calls);
+    fn start_exchange(&mut self, id: u64, request: &Request, answer: &Answer) {
+        self.launch(id, request, answer, false);
+        let now = self.now_of_all();
+        self.play_until(id, now, |flight| flight.exchange.has_ended());
+        self.note_beginning(id);
+    }
+
+    fn has_ended(&mut self, id: u64) -> bool {
+        self.flights.iter().any(|flight| flight.id == id && flight.exchange.has_ended())
+    }
+
+    fn finish(&mut self, id: u64) -> Record {
+        let Some(index) = self.flights.iter().position(|flight| flight.id == id) else { return Record::default() };
+        if let Some(flight) = self.flights.get_mut(index).filter(|flight| flight.exchange.waits() == Waits::ForTest) {
+            flight.exchange.release();
+            flight.step(&mut self.machines, true);
         }
-        match exchange.finish(&mut Contexts::new(&mut machine.vm, &machine.functions), &answer) {
+        self.play_until(id, Duration::MAX, |flight| flight.exchange.has_ended());
+        let Flight { machine, exchange, before: mut record, calls, spent, .. } = self.flights.remove(index);
+        if let Some(machine) = self.machines.get(machine) {
+            machine.functions.state().callouts.put_back(calls);
+        }
+        match exchange.played() {
             Ok((response, upstream)) => (record.response, record.upstream) = (response, upstream),
             Err(why) => record.not_played = Some(why),
         }
-        self.end_retired();
         self.catch_up();
-        append(&mut record, self.record(index));
+        let mut later = self.record(machine);
+        self.separate(machine, None, &mut later);
+        append(&mut record, later);
         record.waiting.extend(self.waiting());
         record.spent = self.spent().since(spent).with_host_calls(host_calls(&record.events));
         record
@@ -390,7 +435,7 @@ impl Backend for Embedded {
         let Some(machine) = self.machines.first_mut() else { return ConnectionRecord::default() };
         let mut before = machine.events();
         let stream = machine.new_stream();
-        let moments = tcp::Connection::new(&mut machine.vm, &machine.functions, stream).play(script);
+        let moments = tcp::Connection::new(&machine.vm, &machine.functions, stream).play(script);
         machine.functions.state().stream = None;
         self.end_retired();
         self.catch_up();
@@ -401,19 +446,18 @@ impl Backend for Embedded {
     fn advance(&mut self, by: Duration) -> Record {
         let spent = self.spent();
         let end = self.machines.first().map(|machine| machine.functions.state().clock.now() + by).unwrap_or_default();
+        for machine in &self.machines {
+            event::tell(&machine.vm, &machine.functions);
+        }
         // One after the other what is due first, so that time is the same everywhere.
-        loop {
-            let due = |machine: &Machine| machine.functions.state().clock.tick_due();
-            let next = self.machines.iter().filter_map(due).min().filter(|due| *due <= end);
-            for machine in &mut self.machines {
-                machine.catch_up(next.unwrap_or(end));
-            }
-            if next.is_none() {
-                break;
-            }
+        flight::play(&mut self.flights, &mut self.machines, end, |_| false);
+        for machine in &mut self.machines {
+            machine.catch_up(end);
         }
         self.catch_up();
-        let mut record = self.record(if self.settings.workers == 0 { self.index_of(0) } else { usize::MAX });
+        let serving = if self.settings.workers == 0 { self.index_of(0) } else { usize::MAX };
+        let mut record = self.record(serving);
+        self.separate(serving, None, &mut record);
         record.waiting.extend(self.waiting());
         record.spent = self.spent().since(spent).with_host_calls(host_calls(&record.events));
         record
@@ -460,7 +504,7 @@ impl Backend for Embedded {
     }
 
     fn stop(&mut self) -> Vec<Event> {
-        self.open.clear();
+        self.flights.clear();
         let mut events = Vec::new();
         for mut machine in std::mem::take(&mut self.machines) {
             machine.stop();

@@ -54,7 +54,7 @@ pub(crate) struct State {
     /// Names of filter state that are declared, and whether they are read-only.
     pub(crate) declared: BTreeMap<Vec<u8>, bool>,
     pub(crate) stream: Option<Stream>,
-    /// Streams that wait for their upstream while others are played.
+    /// Streams that wait while others are played.
     pub(crate) parked: Vec<Stream>,
     pub(crate) clock: Clock,
     pub(super) random: Random,
@@ -113,6 +113,19 @@ impl State {
             violations: Vec::new(),
             fault: None,
         }
+    }
+
+    /// Makes a parked stream the one that is played. Returns whether there is such a stream.
+    pub(crate) fn unpark(&mut self, is_wanted: impl Fn(&Stream) -> bool) -> bool {
+        let Some(position) = self.parked.iter().position(is_wanted) else { return false };
+        self.stream = Some(self.parked.remove(position));
+        true
+    }
+
+    /// The stream that is played waits while others are played.
+    pub(crate) fn park(&mut self) {
+        let stream = self.stream.take();
+        self.parked.extend(stream);
     }
 
     /// The context that the running callback belongs to, or has chosen to act on.

@@ -202,6 +202,8 @@ pub(crate) struct LocalReply {
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
     pub(crate) id: u32,
+    /// Counts the streams of a VM: streams without filters may have the same id.
+    pub(crate) number: u64,
     /// The context that the host function that runs now acts on.
     pub(crate) viewer: u32,
     /// The filters of the chain, in its order.
@@ -240,6 +242,7 @@ impl Stream {
     pub(crate) const fn new(id: u32) -> Self {
         Self {
             id,
+            number: 0,
             viewer: id,
             filters: Vec::new(),
             logger: None,

@@ -41,7 +41,7 @@ const READ: usize = 128 * 1024;
 
 /// The connection that is being played.
 pub(super) struct Connection<'a> {
-    vm: &'a mut Vm,
+    vm: &'a Vm,
     functions: &'a Functions,
     id: u32,
     /// What the client has received in this moment.
@@ -59,7 +59,7 @@ pub(super) struct Connection<'a> {
 
 impl<'a> Connection<'a> {
     /// A connection that is this stream.
-    pub(super) fn new(vm: &'a mut Vm, functions: &'a Functions, stream: Stream) -> Self {
+    pub(super) fn new(vm: &'a Vm, functions: &'a Functions, stream: Stream) -> Self {
         let id = stream.id;
         functions.state().stream = Some(stream);
         Self {

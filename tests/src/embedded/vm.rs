@@ -11,6 +11,7 @@ use crate::engine::{self, Engine, Import, Instance, Trap, WireType};
 use crate::record::Event;
 use crate::spent::Spent;
 use proxy_filter::__private::{Export, Module as NativeModule};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,14 +27,15 @@ pub(crate) enum Guest {
 
 /// A VM and the host functions its module calls.
 pub(crate) struct Vm {
-    instance: Box<dyn Instance>,
+    /// Borrowed while the module runs, which no second callback enters.
+    instance: RefCell<Box<dyn Instance>>,
     functions: Arc<Functions>,
     /// The file of a module that is wasm.
     module: Option<Arc<[u8]>>,
     /// Why the VM failed. A failed VM is never entered again.
-    failed: Option<Trap>,
+    failed: OnceCell<Trap>,
     /// The callbacks that were entered.
-    callbacks: u64,
+    callbacks: Cell<u64>,
 }
 
 impl Vm {
@@ -54,22 +56,23 @@ impl Vm {
             Guest::Native(_) => None,
             Guest::Wasm(bytes, _) => Some(Arc::clone(bytes)),
         };
-        let mut vm = Self { instance, functions, module, failed: None, callbacks: 0 };
+        let instance = RefCell::new(instance);
+        let vm = Self { instance, functions, module, failed: OnceCell::new(), callbacks: Cell::new(0) };
         vm.initialise()?;
         Ok(vm)
     }
 
     /// Runs what a module runs before the host makes any context: `_initialize` and, after it, its
     /// `main`; or `_start`.
-    fn initialise(&mut self) -> Result<(), String> {
-        let reactor = self.instance.exports("_initialize");
-        let main = ["main", "__main_void"].into_iter().find(|main| self.instance.exports(main));
-        let start = self.instance.exports("_start").then_some("_start");
+    fn initialise(&self) -> Result<(), String> {
+        let reactor = self.instance.borrow().exports("_initialize");
+        let main = ["main", "__main_void"].into_iter().find(|main| self.instance.borrow().exports(main));
+        let start = self.instance.borrow().exports("_start").then_some("_start");
         let order = if reactor { [Some("_initialize"), main] } else { [start, None] };
         for export in order.into_iter().flatten() {
             self.functions.state().permission = Permission::Initialisation(export);
             let arguments: &[u32] = if export == "main" { &[0, 0] } else { &[] };
-            let called = self.instance.call(export, arguments);
+            let called = self.instance.borrow_mut().call(export, arguments);
             called.map_err(|trap| {
                 let trap = engine::explain(trap, self.module.as_deref());
                 format!("Function: {export} failed: {trap}")
@@ -79,14 +82,14 @@ impl Vm {
         Ok(())
     }
 
-    pub(crate) const fn failed(&self) -> bool {
-        self.failed.is_some()
+    pub(crate) fn failed(&self) -> bool {
+        self.failed.get().is_some()
     }
 
     /// Enters a callback for a context; `None` if the module does not export it, or the VM has
     /// failed.
-    pub(crate) fn call(&mut self, name: &str, arguments: &[u32]) -> Option<u32> {
-        if self.failed.is_some() || !self.instance.exports(name) {
+    pub(crate) fn call(&self, name: &str, arguments: &[u32]) -> Option<u32> {
+        if self.failed.get().is_some() || !self.instance.borrow().exports(name) {
             return None;
         }
         let version = self.functions.state().version;
@@ -99,7 +102,7 @@ impl Vm {
 
     /// Runs the callbacks for calls that failed at once, after the callback that made them has
     /// returned.
-    fn tell_failed(&mut self) {
+    fn tell_failed(&self) {
         loop {
             // Not in the loop's condition: nothing is locked while the module runs.
             let callback = rpc::next_failed(&mut self.functions.state());
@@ -109,7 +112,7 @@ impl Vm {
     }
 
     /// Enters a callback about a gRPC call or stream.
-    pub(super) fn tell(&mut self, callback: &rpc::Callback) {
+    pub(super) fn tell(&self, callback: &rpc::Callback) {
         let wanted = callback.is_wanted(&self.functions.state());
         if wanted {
             self.functions.state().events.concerns(callback.context);
@@ -119,27 +122,27 @@ impl Vm {
         callback.end(&mut self.functions.state());
     }
 
-    fn enter(&mut self, name: &str, arguments: &[u32]) -> Option<u32> {
+    fn enter(&self, name: &str, arguments: &[u32]) -> Option<u32> {
         let outer = self.functions.enter(name, arguments);
-        self.callbacks += 1;
-        let result = self.instance.call(name, arguments);
+        self.callbacks.set(self.callbacks.get() + 1);
+        let result = self.instance.borrow_mut().call(name, arguments);
         let result = result.map_err(|trap| {
             let trap = engine::explain(trap, self.module.as_deref());
             let mut state = self.functions.state();
             state.permission = Permission::All;
             state.events.push(Event::Trapped { why: trap.to_string() });
-            self.failed = Some(trap);
+            let _ = self.failed.set(trap);
         });
         let result = result.ok().flatten();
         self.functions.leave(name, result, outer);
-        if self.failed.is_none() {
+        if self.failed.get().is_none() {
             self.delete_released();
         }
         result
     }
 
     /// Deletes the root contexts that have said in this callback that they are done.
-    fn delete_released(&mut self) {
+    fn delete_released(&self) {
         let released = self.functions.state().roots.at(Stage::Released);
         for root in released {
             // Not released any more: the callback ends like any other.
@@ -152,17 +155,18 @@ impl Vm {
 
     /// The costs of the module since it was loaded, without host calls.
     pub(crate) fn spent(&self) -> Spent {
-        let (instructions, pages) = (self.instance.instructions(), self.instance.pages());
-        Spent { callbacks: self.callbacks, host_calls: 0, instructions, pages }
+        let instance = self.instance.borrow();
+        let (instructions, pages) = (instance.instructions(), instance.pages());
+        Spent { callbacks: self.callbacks.get(), host_calls: 0, instructions, pages }
     }
 
     /// The pages of the module's memory now.
     pub(crate) fn pages(&self) -> u64 {
-        self.instance.pages()
+        self.instance.borrow().pages()
     }
 
     pub(crate) fn trap(&self) -> Option<&Trap> {
-        self.failed.as_ref()
+        self.failed.get()
     }
 }
 

@@ -68,6 +68,9 @@ pub(super) fn json(
             },
         } },
     });
+    if let (false, Some(cluster)) = (settings.tcp, cluster.as_object_mut()) {
+        cluster.insert("transport_socket".to_owned(), names_clients());
+    }
     limit_buffers(&mut cluster, settings);
     let mut clusters = vec![cluster];
     clusters.extend(settings.clusters.iter().map(|cluster| called(cluster, servers.get(&cluster.name).copied())));
@@ -95,6 +98,22 @@ pub(super) fn listeners(settings: &Settings, module: &Path) -> Value {
     });
     limit_buffers(&mut listener, settings);
     json!({ "resources": [listener] })
+}
+
+/// Names the client at the beginning of each connection to the upstream, before the request: no
+/// filter sees it, and the upstream knows whose request it receives.
+fn names_clients() -> Value {
+    json!({
+        "name": "envoy.transport_sockets.upstream_proxy_protocol",
+        "typed_config": {
+            "@type": type_url("extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport"),
+            "config": { "version": "V1" },
+            "transport_socket": {
+                "name": "envoy.transport_sockets.raw_buffer",
+                "typed_config": { "@type": type_url("extensions.transport_sockets.raw_buffer.v3.RawBuffer") },
+            },
+        },
+    })
 }
 
 fn limit_buffers(part: &mut Value, settings: &Settings) {

@@ -12,7 +12,11 @@ const FIELDS: usize = 2048;
 /// Sends a request and waits for the response. `None`: the connection ended, or nothing came for
 /// too long, before a response began.
 pub fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Received>> {
-    let mut wire = Wire::connect(address)?;
+    Ok(exchange_on(Wire::connect(address)?, request))
+}
+
+/// Sends a request on a connection and waits for the response, as [`exchange`] does.
+pub(super) fn exchange_on(mut wire: Wire, request: &Request) -> Option<Received> {
     let framing = Framing::of(&request.headers, &request.body, &request.trailers).unwrap_or(Framing::None);
     let framing = if request.is_tunnel() { Framing::Told } else { framing };
     let first = format!("{} {} HTTP/1.1", request.method, request.path);
@@ -30,7 +34,7 @@ pub fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Rec
         }
     }
     wire.disconnect_after(request.disconnect_after);
-    Ok(receive_response(&mut wire, &request.method))
+    receive_response(&mut wire, &request.method)
 }
 
 /// Serves one request: hands over what came, complete or not, and sends the reply unless there is

@@ -6,16 +6,14 @@ use super::wire::{LIMIT, Pace, SOON, Wire};
 use crate::grpc;
 use crate::message::{Answered, Body, CONNECT, Received, Request};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The pseudo-headers of a request that a test sees.
 const PSEUDO: [&[u8]; 3] = [b":method", b":path", b":authority"];
 
-/// Sends a request and waits for the response. `None`: the stream ended, or nothing came for too
-/// long, before a response began.
-pub(super) fn exchange(address: SocketAddr, request: &Request) -> io::Result<Option<Received>> {
-    let mut wire = Wire::connect(address)?;
+/// Sends a request on a connection and waits for the response. `None`: the stream ended, or nothing
+/// came for too long, before a response began.
+pub(super) fn exchange_on(mut wire: Wire, request: &Request) -> io::Result<Option<Received>> {
     wire.send(PREFACE)?;
     let mut channel = Channel::open(wire, 1)?;
     let mut head = vec![(b":method".to_vec(), request.method.clone().into_bytes())];

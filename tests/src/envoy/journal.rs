@@ -116,9 +116,9 @@ impl Journal {
         self.lock().mains.iter().rev().nth(1).cloned().unwrap_or_default()
     }
 
-    /// How many stream contexts there are.
-    pub(super) fn streams(&self) -> usize {
-        self.lock().streams.len()
+    /// The stream contexts that there are, each with its thread.
+    pub(super) fn streams(&self) -> BTreeSet<(u64, u64)> {
+        self.lock().streams.clone()
     }
 
     /// Waits until there are no more root contexts than so many that have not come to their end.
@@ -137,10 +137,10 @@ impl Journal {
         self.lock().tail.make_contiguous().join("\n")
     }
 
-    /// Waits until each stream context but so many that was created is deleted, or its VM has
-    /// failed.
-    pub(super) fn wait_for_deletes(&self, but: usize, limit: Duration) {
-        self.wait(limit, |state| state.streams.len() <= but || state.ended);
+    /// Waits until each stream context that was created is deleted, or its VM has failed, but those
+    /// of others.
+    pub(super) fn wait_for_deletes(&self, others: impl Fn((u64, u64)) -> bool, limit: Duration) {
+        self.wait(limit, |state| state.ended || state.streams.iter().all(|stream| others(*stream)));
     }
 
     /// Waits until something has happened since the events were taken.

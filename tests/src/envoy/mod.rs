@@ -73,8 +73,8 @@ impl Envoy {
                 }
                 process.journal().settle(SETTLE);
                 let (settings, module) = (settings.clone(), self.module.clone());
-                let (open, retiring) = (Vec::new(), false);
-                let running = Running { process, behind, servers, module, settings, told, open, retiring };
+                let (flights, retiring) = (Vec::new(), false);
+                let running = Running { process, behind, servers, module, settings, told, flights, retiring };
                 let events = running.start_events();
                 Ok(Ok((running, events)))
             }
@@ -115,12 +115,22 @@ impl Backend for Envoy {
         }
     }
 
-    fn begin(&mut self, request: &Request, answer: &Answer) -> bool {
-        self.running.as_mut().is_some_and(|running| running.begin(request, answer))
+    fn begin(&mut self, id: u64, request: &Request, answer: &Answer) -> bool {
+        self.running.as_mut().is_some_and(|running| running.begin(id, request, answer))
     }
 
-    fn finish(&mut self) -> Record {
-        match self.running.as_mut().and_then(Running::finish) {
+    fn start_exchange(&mut self, id: u64, request: &Request, answer: &Answer) {
+        if let Some(running) = &mut self.running {
+            running.start(id, request, answer);
+        }
+    }
+
+    fn has_ended(&mut self, id: u64) -> bool {
+        self.running.as_ref().is_some_and(|running| running.has_ended(id))
+    }
+
+    fn finish(&mut self, id: u64) -> Record {
+        match self.running.as_mut().and_then(|running| running.finish(id)) {
             Some(record) => record,
             None => {
                 Record { failure: Some("Envoy is not running: no exchange was begun".to_owned()), ..Record::default() }

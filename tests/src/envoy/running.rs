@@ -3,9 +3,10 @@
 
 use super::process::{DRAIN, Process};
 use super::upstream::Upstream;
-use super::wire::Pace;
+use super::wire::{Pace, Wire};
 use super::{bootstrap, http1, http2, tcp};
 use crate::backend::{Answer, ConfigureError, Settings};
+use crate::blocks;
 use crate::cluster::{Cluster, Endpoint};
 use crate::message::{Protocol, Received, Request};
 use crate::record::{Event, Record, VmRole};
@@ -31,16 +32,21 @@ pub(super) const SETTLE: Duration = Duration::from_millis(30);
 pub(super) const END_OF_ROOT: Duration = Duration::from_secs(3);
 
 /// An exchange in flight, with its client on a thread of its own.
-pub(super) struct Held {
+pub(super) struct Flight {
+    /// What the test calls it.
+    id: u64,
     client: JoinHandle<io::Result<Option<Received>>>,
+    /// The client as Envoy knows it.
+    address: Option<SocketAddr>,
     /// Dropping it makes the upstream respond.
     gate: Option<Sender<()>>,
-    /// Whether the upstream has the request.
-    reached: bool,
-    received: Option<Received>,
+    /// Whether the upstream has the request, and waits for the gate.
+    held: bool,
+    /// What has happened at its beginning.
     before: Vec<Event>,
-    /// Stream contexts that exist while it waits, those of exchanges around it included.
-    streams: usize,
+    calls: BTreeMap<String, Vec<(usize, Received)>>,
+    /// Its first context, with the thread of its VM. The contexts of other filters follow.
+    context: Option<(u64, u64)>,
 }
 
 /// A reply function that reports the request, and does not return until the gate is opened.
@@ -69,8 +75,8 @@ pub(super) struct Running {
     /// Whether Envoy's log has the end of a stream: at trace level, for a module that exports both
     /// ends of a stream.
     pub(super) told: bool,
-    /// Exchanges that were begun and are not finished, the innermost last.
-    pub(super) open: Vec<Held>,
+    /// Exchanges that were begun and are not finished.
+    pub(super) flights: Vec<Flight>,
     /// There are root contexts that wait for their last stream.
     pub(super) retiring: bool,
 }
@@ -85,7 +91,7 @@ pub(super) enum Behind {
 
 impl Behind {
     pub(super) fn start(settings: &Settings) -> io::Result<Self> {
-        if settings.tcp { tcp::Server::start().map(Self::Tcp) } else { Upstream::start(Pace::Parts).map(Self::Http) }
+        if settings.tcp { tcp::Server::start().map(Self::Tcp) } else { Upstream::start_for_exchanges().map(Self::Http) }
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
@@ -99,20 +105,31 @@ impl Behind {
 impl Running {
     pub(super) fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
         self.calls();
-        self.expect(answer);
-        if let Behind::Http(upstream) = &self.behind {
-            upstream.answer_at(request.answered);
-        }
-        let response = self.request(request);
+        let (response, address) = match self.connect(request, answer) {
+            Ok((wire, address)) => (send(wire, request), Some(address)),
+            Err(error) => (Err(error), None),
+        };
         self.wait_for_the_end();
-        let upstream = self.received();
+        let upstream = self.received_from(address);
         self.record(response, upstream)
+    }
+
+    /// Connects a client, to whose request the upstream responds so. The connection, and the
+    /// client's address as Envoy knows it.
+    fn connect(&self, request: &Request, answer: &Answer) -> io::Result<(Wire, SocketAddr)> {
+        let wire = Wire::connect(self.process.listener())?;
+        let address = wire.local_address()?;
+        if let Behind::Http(upstream) = &self.behind {
+            upstream.expect_from(address, answer, request.answered);
+        }
+        Ok((wire, address))
     }
 
     /// An exchange that has ended.
     fn record(&mut self, response: io::Result<Option<Received>>, upstream: Option<Received>) -> Record {
         let calls = self.calls();
-        let (events, elsewhere) = self.events();
+        let (mut events, elsewhere) = self.events();
+        self.separate(&mut events);
         let failure = match &response {
             _ if self.process.has_ended() => Some(self.process.obituary("Envoy ended during the exchange")),
             Err(error) => Some(self.process.obituary(&format!("the client could not talk to Envoy: {error}"))),
@@ -154,18 +171,11 @@ impl Running {
         (first.map(|index| elsewhere.remove(index).1).unwrap_or_default(), elsewhere)
     }
 
-    /// Sets the response of the upstream to the next request.
-    fn expect(&self, answer: &Answer) {
-        if let Behind::Http(upstream) = &self.behind {
-            upstream.expect(answer);
-        }
-    }
-
-    /// What the upstream has received of the last request.
-    fn received(&self) -> Option<Received> {
-        match &self.behind {
-            Behind::Http(upstream) => upstream.take().pop(),
-            Behind::Tcp(_) => None,
+    /// What the upstream has received from a client.
+    fn received_from(&self, client: Option<SocketAddr>) -> Option<Received> {
+        match (&self.behind, client) {
+            (Behind::Http(upstream), Some(client)) => upstream.take_from(client),
+            _ => None,
         }
     }
 
@@ -193,7 +203,8 @@ impl Running {
     pub(super) fn aside(&mut self) -> Record {
         let failure =
             self.process.has_ended().then(|| self.process.obituary("Envoy ended while no request was in flight"));
-        let (events, elsewhere) = self.events();
+        let (mut events, elsewhere) = self.events();
+        self.separate(&mut events);
         Record { calls: self.calls(), events, elsewhere, failure, ..Record::default() }
     }
 
@@ -203,30 +214,29 @@ impl Running {
         calls.filter(|(_, received)| !received.is_empty()).collect()
     }
 
-    pub(super) fn request(&self, request: &Request) -> io::Result<Option<Received>> {
-        send(self.process.listener(), request)
-    }
-
-    /// Waits until Envoy has finished the stream: both connections closed, the upstream's threads
-    /// idle, the last callback logged.
+    /// Waits until Envoy has finished all streams but those in flight: both connections closed, the
+    /// upstream's threads idle, the last callback logged.
     fn wait_for_the_end(&self) {
         let limit = Instant::now() + END_OF_STREAM;
-        while Instant::now() < limit && !self.is_idle().unwrap_or(true) {
+        // A stream that is not held may be anywhere, so that Envoy's counters say nothing.
+        let is_counted = self.flights.iter().all(|flight| flight.held);
+        while is_counted && Instant::now() < limit && !self.is_idle().unwrap_or(true) {
             std::thread::sleep(Duration::from_millis(5));
         }
         if self.told {
             // The log may be behind what the client has seen. A VM that has failed says nothing any
             // more.
             self.process.journal().wait_for_events(FIRST_EVENT);
-            self.process
-                .journal()
-                .wait_for_deletes(self.held_streams(), limit.saturating_duration_since(Instant::now()));
+            self.process.journal().wait_for_deletes(
+                |context| self.is_in_flight(context),
+                limit.saturating_duration_since(Instant::now()),
+            );
             // Envoy may call once more for a stream that it has deleted.
             std::thread::sleep(SETTLE / 5);
         } else {
             self.process.journal().settle(SETTLE);
         }
-        if self.settings.workers > 0 || self.settings.service.is_some() {
+        if self.settings.workers > 0 || self.settings.service.is_some() || !is_counted {
             // What one VM does for another comes later.
             self.process.journal().settle(SETTLE);
         }
@@ -256,47 +266,124 @@ impl Running {
             && totals.iter().all(|(total, server)| server.is_idle_after(of(total), 0)))
     }
 
-    /// The number of requests that are paused at the upstream.
-    pub(super) fn held(&self) -> usize {
-        self.open.iter().filter(|held| held.reached).count()
+    /// The number of requests that are held at the upstream.
+    fn held(&self) -> usize {
+        self.flights.iter().filter(|flight| flight.held).count()
     }
 
-    /// The number of stream contexts that exist because exchanges are paused.
-    pub(super) fn held_streams(&self) -> usize {
-        self.open.last().map_or(0, |held| held.streams)
+    /// Whether a stream context, with its thread, belongs to an exchange in flight.
+    fn is_in_flight(&self, (thread, context): (u64, u64)) -> bool {
+        let filters = self.settings.plugins().len() as u64;
+        let mut firsts = self.flights.iter().filter_map(|flight| flight.context);
+        firsts.any(|(of, first)| of == thread && (first..first + filters).contains(&context))
     }
 
-    pub(super) fn begin(&mut self, request: &Request, answer: &Answer) -> bool {
+    /// The callbacks of streams in flight belong to these, whenever they happen.
+    fn separate(&mut self, events: &mut Vec<Event>) {
+        let filters = self.settings.plugins().len() as u64;
+        for flight in &mut self.flights {
+            let Some((_, first)) = flight.context else { continue };
+            let own = first..first + filters;
+            flight.before.append(&mut blocks::take_of(events, |context| own.contains(&context)));
+        }
+    }
+
+    /// Starts a client on a thread of its own.
+    fn launch(&mut self, id: u64, request: &Request, answer: &Answer) -> Flight {
+        self.calls();
+        let (client, address) = match self.connect(request, answer) {
+            Ok((wire, address)) => {
+                let request = request.clone();
+                (std::thread::spawn(move || send(wire, &request)), Some(address))
+            }
+            Err(error) => (std::thread::spawn(|| Err(error)), None),
+        };
+        let (before, calls) = (Vec::new(), BTreeMap::new());
+        Flight { id, client, address, gate: None, held: false, before, calls, context: None }
+    }
+
+    /// Keeps an exchange that has begun, with what has happened.
+    fn keep(&mut self, mut flight: Flight) {
+        let mut events = self.process.journal().take();
+        self.separate(&mut events);
+        flight.before = events;
+        flight.calls = self.servers.iter().map(|(name, server)| (name.clone(), server.put_away())).collect();
+        let contexts = self.process.journal().streams();
+        flight.context = contexts.into_iter().find(|context| !self.is_in_flight(*context));
+        self.flights.push(flight);
+    }
+
+    pub(super) fn begin(&mut self, id: u64, request: &Request, answer: &Answer) -> bool {
         let (reached_sender, reached_receiver) = channel();
         let (gate, gate_receiver) = channel();
-        self.calls();
-        self.expect(&held_back(answer, reached_sender, gate_receiver));
-        let (listener, sent) = (self.process.listener(), request.clone());
-        let client = std::thread::spawn(move || send(listener, &sent));
-        let mut reached = false;
-        while !reached && !client.is_finished() {
-            reached = reached_receiver.recv_timeout(Duration::from_millis(5)).is_ok();
+        let mut flight = self.launch(id, request, &held_back(answer, reached_sender, gate_receiver));
+        flight.gate = Some(gate);
+        while !flight.held && !flight.client.is_finished() {
+            flight.held = reached_receiver.recv_timeout(Duration::from_millis(5)).is_ok();
         }
-        if reached {
+        let held = flight.held;
+        if held {
             self.process.journal().wait_for_events(FIRST_EVENT);
             self.process.journal().settle(SETTLE);
+            self.keep(flight);
+        } else {
+            self.flights.push(flight);
         }
-        let received = if reached { self.received() } else { None };
-        let before = if reached { self.process.journal().take() } else { Vec::new() };
-        let streams = if reached { self.process.journal().streams() } else { self.held_streams() };
-        self.open.push(Held { client, gate: Some(gate), reached, received, before, streams });
-        reached
+        held
     }
 
-    pub(super) fn finish(&mut self) -> Option<Record> {
-        let mut held = self.open.pop()?;
-        held.gate = None;
-        let response = held.client.join().unwrap_or_else(|_| Err(io::Error::other("the client's thread panicked")));
+    /// Starts an exchange, and waits until everything stands still.
+    pub(super) fn start(&mut self, id: u64, request: &Request, answer: &Answer) {
+        let flight = self.launch(id, request, answer);
+        if self.told {
+            self.process.journal().wait_for_events(FIRST_EVENT);
+        }
+        let limit = Instant::now() + END_OF_STREAM;
+        self.process.journal().settle(SETTLE);
+        while Instant::now() < limit && !self.is_still().unwrap_or(true) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.process.journal().settle(SETTLE);
+        self.keep(flight);
+    }
+
+    /// Whether all servers have responded to what they have received, or delay their response.
+    fn is_still(&self) -> io::Result<bool> {
+        let totals: BTreeMap<_, _> =
+            self.servers.iter().map(|(name, server)| (bootstrap::connections_to(name), server)).collect();
+        let names: Vec<&str> = totals.keys().map(String::as_str).chain([bootstrap::UPSTREAM_TOTAL]).collect();
+        let stats = self.process.admin().stats(&names)?;
+        let of = |name: &str| stats.get(name).copied().unwrap_or(0);
+        let is_upstream_idle = match &self.behind {
+            Behind::Http(upstream) => upstream.is_idle_after(of(bootstrap::UPSTREAM_TOTAL), self.held()),
+            Behind::Tcp(_) => true,
+        };
+        Ok(is_upstream_idle && totals.iter().all(|(total, server)| server.is_idle_after(of(total), 0)))
+    }
+
+    /// Whether the client has its response.
+    pub(super) fn has_ended(&self, id: u64) -> bool {
+        let Some(flight) = self.flights.iter().find(|flight| flight.id == id) else { return false };
+        let limit = Instant::now() + SETTLE;
+        while !flight.client.is_finished() && Instant::now() < limit {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        flight.client.is_finished()
+    }
+
+    pub(super) fn finish(&mut self, id: u64) -> Option<Record> {
+        let index = self.flights.iter().position(|flight| flight.id == id)?;
+        let Flight { client, address, gate, before, calls, .. } = self.flights.remove(index);
+        drop(gate);
+        let response = client.join().unwrap_or_else(|_| Err(io::Error::other("the client's thread panicked")));
         self.wait_for_the_end();
         self.wait_for_retired();
-        let upstream = held.received.or(self.received());
+        let upstream = self.received_from(address);
+        for (name, calls) in calls {
+            self.servers.get(&name).into_iter().for_each(|server| server.put_back(calls.clone()));
+        }
         let mut record = self.record(response, upstream);
-        record.events.splice(..0, held.before);
+        record.events.splice(..0, before);
         Some(record)
     }
 
@@ -320,7 +407,7 @@ impl Running {
 
     /// Waits for the end of old root contexts, unless a stream needs them.
     fn wait_for_retired(&mut self) {
-        if !self.retiring || !self.open.is_empty() {
+        if !self.retiring || !self.flights.is_empty() {
             return;
         }
         self.retiring = false;
@@ -335,10 +422,10 @@ impl Running {
 }
 
 /// Sends a request as a client, and waits for the response.
-pub(super) fn send(listener: SocketAddr, request: &Request) -> io::Result<Option<Received>> {
+fn send(wire: Wire, request: &Request) -> io::Result<Option<Received>> {
     match request.protocol {
-        Protocol::Http1 => http1::exchange(listener, request),
-        Protocol::Http2 => http2::exchange(listener, request),
+        Protocol::Http1 => Ok(http1::exchange_on(wire, request)),
+        Protocol::Http2 => http2::exchange_on(wire, request),
     }
 }
 

@@ -20,6 +20,16 @@ pub(super) struct Upstream {
 impl Upstream {
     /// Starts a server on a port that the kernel chooses.
     pub(super) fn start(pace: Pace) -> io::Result<Self> {
+        Self::start_with(pace, false)
+    }
+
+    /// Starts a server to which Envoy names the client at the beginning of each connection, with
+    /// the PROXY protocol.
+    pub(super) fn start_for_exchanges() -> io::Result<Self> {
+        Self::start_with(Pace::Parts, true)
+    }
+
+    fn start_with(pace: Pace, names_clients: bool) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?;
         let state = Arc::new(Mutex::new(State::default()));
@@ -35,7 +45,7 @@ impl Upstream {
                     current.active += 1;
                     let visit = Visit { number: current.accepted, state: Arc::clone(&shared) };
                     std::thread::spawn(move || {
-                        serve(stream, pace, &visit);
+                        serve(stream, pace, names_clients, &visit);
                         lock(&visit.state).active -= 1;
                     });
                 }
@@ -53,13 +63,52 @@ impl Upstream {
     pub(super) fn expect(&self, answer: &Answer) {
         let mut state = lock(&self.state);
         state.answer = Some(Arc::clone(answer));
-        state.answered = Answered::Complete;
         state.received.clear();
     }
 
-    /// The time of its response to the next request.
-    pub(super) fn answer_at(&self, answered: Answered) {
-        lock(&self.state).answered = answered;
+    /// Sets how and when it responds to the request of this client. Others get this response too,
+    /// unless they have one of their own.
+    pub(super) fn expect_from(&self, client: SocketAddr, answer: &Answer, answered: Answered) {
+        let mut state = lock(&self.state);
+        state.answer = Some(Arc::clone(answer));
+        if state.clients.is_empty() {
+            state.received.clear();
+            state.senders.clear();
+        }
+        state.clients.push((client, Arc::clone(answer), answered));
+    }
+
+    /// The last message received from this client, which expects no response any more. A panic of a
+    /// reply function resumes here.
+    pub(super) fn take_from(&self, client: SocketAddr) -> Option<Received> {
+        let mut state = lock(&self.state);
+        if let Some(panic) = state.panic.take() {
+            drop(state);
+            resume_unwind(panic);
+        }
+        let all = std::mem::take(&mut state.received);
+        let is_own = |number: usize| state.owner(number).is_some_and(|(owner, ..)| *owner == client);
+        let (own, others) = all.into_iter().partition::<Vec<_>, _>(|(number, _)| is_own(*number));
+        state.received = others;
+        let index = state.clients.iter().rposition(|(found, ..)| *found == client);
+        index.map(|index| state.clients.remove(index));
+        own.into_iter().max_by_key(|(number, _)| *number).map(|(_, received)| received)
+    }
+
+    /// What was received since the previous call, until [`put_back`](Self::put_back).
+    pub(super) fn put_away(&self) -> Vec<(usize, Received)> {
+        std::mem::take(&mut lock(&self.state).received)
+    }
+
+    /// What was put away comes before what has been received since. Of one connection, the latter
+    /// counts.
+    pub(super) fn put_back(&self, noted: Vec<(usize, Received)>) {
+        let mut state = lock(&self.state);
+        for (number, received) in noted {
+            if !state.received.iter().any(|(found, _)| *found == number) {
+                state.received.push((number, received));
+            }
+        }
     }
 
     /// Answers each message of gRPC streams from now on.
@@ -96,8 +145,19 @@ impl Drop for Upstream {
     }
 }
 
-fn serve(stream: TcpStream, pace: Pace, visit: &Visit) {
+/// The client that a line of the PROXY protocol names.
+fn client(line: &[u8]) -> Option<SocketAddr> {
+    let mut words = std::str::from_utf8(line).ok()?.split(' ').skip(2);
+    let (ip, port) = (words.next()?.parse().ok()?, words.nth(1)?.parse().ok()?);
+    Some(SocketAddr::new(ip, port))
+}
+
+fn serve(stream: TcpStream, pace: Pace, names_clients: bool, visit: &Visit) {
     let Ok(mut wire) = Wire::new(stream) else { return };
+    if names_clients {
+        let Ok(line) = wire.line() else { return };
+        lock(&visit.state).senders.extend(client(&line).map(|client| (visit.number, client)));
+    }
     // No method has fewer letters.
     let mut listen = |limit| while wire.buffered().len() < 3 && wire.fill(limit).is_ok() {};
     listen(SOON);
@@ -107,7 +167,8 @@ fn serve(stream: TcpStream, pace: Pace, visit: &Visit) {
     }
     let (converses, answered) = {
         let state = lock(&visit.state);
-        (state.turns.is_some(), state.answered)
+        let answered = state.owner(visit.number).map(|(_, _, answered)| *answered);
+        (state.turns.is_some(), answered.unwrap_or_default())
     };
     if converses {
         // A failure is a client that has disconnected.
@@ -138,7 +199,7 @@ mod tests {
         upstream.expect(&answer);
         let response = match request.protocol {
             Protocol::Http1 => http1::exchange(upstream.address(), request),
-            Protocol::Http2 => http2::exchange(upstream.address(), request),
+            Protocol::Http2 => http2::exchange_on(Wire::connect(upstream.address()).unwrap(), request),
         };
         (upstream.take().pop(), response.unwrap())
     }

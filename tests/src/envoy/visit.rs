@@ -3,6 +3,8 @@
 use crate::grpc::{GrpcStreamAnswer, GrpcStreamReply};
 use crate::message::{Answer, Answered, Received, Reply};
 use std::any::Any;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,13 +13,15 @@ use std::time::Duration;
 #[derive(Default)]
 pub(super) struct State {
     pub(super) answer: Option<Answer>,
-    /// The time of its response.
-    pub(super) answered: Answered,
+    /// How it responds to the clients of exchanges in flight, and when; the latest last.
+    pub(super) clients: Vec<(SocketAddr, Answer, Answered)>,
     /// How a server of gRPC streams responds to messages.
     pub(super) turns: Option<GrpcStreamAnswer>,
     /// What came, with the number of its connection: Envoy makes them in the order in which it
     /// calls, but their threads race.
     pub(super) received: Vec<(usize, Received)>,
+    /// The clients of these connections, as far as Envoy names them.
+    pub(super) senders: BTreeMap<usize, SocketAddr>,
     /// The panic of a reply function: a failed assertion in a test, which must be raised on the
     /// test's own thread.
     pub(super) panic: Option<Box<dyn Any + Send>>,
@@ -26,6 +30,15 @@ pub(super) struct State {
     /// The number of active connections with a delayed response.
     pub(super) waiting: usize,
     pub(super) stopping: bool,
+}
+
+impl State {
+    /// The client of an exchange in flight that a connection belongs to. Envoy may name another
+    /// address than the client's, for example that in `x-forwarded-for`.
+    pub(super) fn owner(&self, connection: usize) -> Option<&(SocketAddr, Answer, Answered)> {
+        let sender = self.senders.get(&connection)?;
+        self.clients.iter().rev().find(|(client, ..)| client == sender).or(self.clients.last())
+    }
 }
 
 /// One connection of a client.
@@ -47,7 +60,10 @@ impl Visit {
         self.note(request);
         let answer = {
             let state = lock(&self.state);
-            state.answer.clone().filter(|_| request.complete || state.answered != Answered::Complete)?
+            let of_client = state.owner(self.number).map(|(_, answer, answered)| (Answer::clone(answer), *answered));
+            let of_all = || state.answer.clone().map(|answer| (answer, Answered::Complete));
+            let (answer, answered) = of_client.or_else(of_all)?;
+            Some(answer).filter(|_| request.complete || answered != Answered::Complete)?
         };
         let reply = self.guarded(|| answer(request))?;
         self.sleep(reply.after);

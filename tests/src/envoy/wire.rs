@@ -43,6 +43,11 @@ impl Wire {
         Self::new(TcpStream::connect_timeout(&address, LIMIT)?)
     }
 
+    /// The address of this side.
+    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
     /// Takes over a connection.
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;

@@ -1,12 +1,14 @@
 //! [`Host`]: what a test talks to.
 
 mod connect;
+mod in_flight;
 mod request;
 mod setup;
 mod soak;
 mod sweep;
 
 pub use connect::ConnectionBuilder;
+pub use in_flight::InFlight;
 pub use request::RequestBuilder;
 
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
@@ -26,6 +28,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -59,6 +62,10 @@ pub struct Host {
     observer: Option<Box<dyn FnOnce(Transcript) + Send>>,
     started_elsewhere: Vec<(VmRole, Vec<Event>)>,
     expected_violations: Vec<String>,
+    /// Exchanges that were started and have no outcome.
+    in_flight: Vec<u64>,
+    /// Outcomes of started exchanges that ended with their plugin.
+    ended: Vec<(u64, Result<Outcome, NotPlayed>)>,
     errors: Ledger,
     expected_errors: Vec<String>,
     /// Why the plugin did not start.
@@ -73,6 +80,12 @@ pub struct Host {
     staged: Option<Staged>,
     /// What the filter has logged since a soak began.
     logged: Logged,
+}
+
+/// The number of an exchange: in all hosts of the process, no other has it.
+fn next_exchange() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// How many exchanges and connections a failing test prints.
@@ -106,6 +119,8 @@ impl Host {
             observer: None,
             started_elsewhere: Vec::new(),
             expected_violations: Vec::new(),
+            in_flight: Vec::new(),
+            ended: Vec::new(),
             errors: Ledger::default(),
             expected_errors: Vec::new(),
             refused: None,
@@ -213,6 +228,12 @@ impl Host {
     /// Ends the plugin, if it runs.
     fn stop(&mut self) {
         if self.started {
+            // The clients of exchanges in flight get what they wait for.
+            while let (false, Some(id)) = (thread::panicking(), self.in_flight.first().copied()) {
+                let outcome = self.finish_exchange(id);
+                self.ended.push((id, outcome));
+            }
+            self.in_flight.clear();
             let events = self.backend.stop();
             self.register(&events);
         }
@@ -294,8 +315,36 @@ impl Host {
         worker: Option<usize>,
         before_response: Option<BeforeResponse<'_>>,
     ) -> Result<Outcome, NotPlayed> {
+        if let Some(outcome) = self.prepare(request, worker) {
+            return Ok(outcome);
+        }
+        let overlaps = !self.in_flight.is_empty();
+        let mut request = request.clone();
+        let mut answer = Arc::clone(&self.answer);
+        let mut beside = false;
+        if let Some(staged) = &self.staged {
+            beside = staged.stage(&mut request, &mut answer) && before_response.is_none();
+        }
+        let exchange = next_exchange();
+        let record = match before_response {
+            None if !beside => self.backend.exchange(&request, &answer),
+            before_response => {
+                if self.backend.begin(exchange, &request, &answer) {
+                    match before_response {
+                        Some(before_response) => before_response(self),
+                        None => self.play_beside(),
+                    }
+                }
+                self.backend.finish(exchange)
+            }
+        };
+        self.conclude(Record { overlaps, ..record })
+    }
+
+    /// Prepares for an exchange. Returns its outcome if the plugin does not start.
+    fn prepare(&mut self, request: &Request, worker: Option<usize>) -> Option<Outcome> {
         if let Some((refused, errors)) = self.ensure_started() {
-            return Ok(Outcome::refused(refused, errors));
+            return Some(Outcome::refused(refused, errors));
         }
         assert!(!self.settings.tcp, "the plugin was configured for connections (`host.tcp()`): use `host.connect()`");
         assert!(
@@ -305,27 +354,38 @@ impl Host {
         if let Some(worker) = worker {
             self.backend.choose_worker(worker);
         }
-        let mut request = request.clone();
-        let mut answer = Arc::clone(&self.answer);
-        let mut beside = false;
-        if let Some(staged) = &self.staged {
-            beside = staged.stage(&mut request, &mut answer) && before_response.is_none();
+        None
+    }
+
+    /// Starts an exchange. Returns its number.
+    fn start_exchange(&mut self, request: &Request, worker: Option<usize>) -> u64 {
+        let exchange = next_exchange();
+        if let Some(refused) = self.prepare(request, worker) {
+            self.ended.push((exchange, Ok(refused)));
+        } else {
+            self.backend.start_exchange(exchange, request, &self.answer);
+            self.in_flight.push(exchange);
         }
-        let record = match before_response {
-            None if beside => {
-                if self.backend.begin(&request, &answer) {
-                    self.play_beside();
-                }
-                self.backend.finish()
-            }
-            None => self.backend.exchange(&request, &answer),
-            Some(before_response) => {
-                if self.backend.begin(&request, &answer) {
-                    before_response(self);
-                }
-                self.backend.finish()
-            }
-        };
+        exchange
+    }
+
+    fn has_ended(&mut self, exchange: u64) -> bool {
+        self.ended.iter().any(|(id, _)| *id == exchange) || self.backend.has_ended(exchange)
+    }
+
+    fn finish_exchange(&mut self, exchange: u64) -> Result<Outcome, NotPlayed> {
+        if let Some(index) = self.ended.iter().position(|(id, _)| *id == exchange) {
+            return self.ended.remove(index).1;
+        }
+        let index = self.in_flight.iter().position(|id| *id == exchange);
+        assert!(index.is_some(), "the exchange was started on another host");
+        self.in_flight.retain(|id| *id != exchange);
+        let record = self.backend.finish(exchange);
+        self.conclude(Record { overlaps: true, ..record })
+    }
+
+    /// The outcome of an exchange that has ended.
+    fn conclude(&mut self, record: Record) -> Result<Outcome, NotPlayed> {
         match record.not_played {
             Some(why) => Err(why),
             None => Ok(self.note(record)),

@@ -1,6 +1,6 @@
 //! [`RequestBuilder`]: a request as a test puts it together.
 
-use super::{BeforeResponse, Host};
+use super::{BeforeResponse, Host, InFlight};
 use crate::message::{Answered, Body, Protocol, Request};
 use crate::not_played::NotPlayed;
 use crate::outcome::Outcome;
@@ -186,6 +186,56 @@ impl<'a> RequestBuilder<'a> {
     /// assert_eq!(why, NotPlayed::InformationalResponse(103));
     /// ```
     pub fn try_send(mut self) -> Result<Outcome, NotPlayed> {
+        self.complete();
+        self.host.try_send(&self.request, self.worker, self.before_response)
+    }
+
+    /// Sends the request, and returns while the exchange is in flight. What takes no time has
+    /// happened then. The exchange waits for the rest: for the response of a service or of the
+    /// upstream that comes [later](crate::Reply::after), for a timer of the filter, for the next
+    /// part of a message.
+    ///
+    /// Other requests can be sent meanwhile, by [`send`](Self::send) or by this method. Time passes
+    /// while one of them waits, in [`Host::advance`], and in [`InFlight::finish`], which returns
+    /// the outcome. An exchange that is not finished when the plugin ends is finished then.
+    ///
+    /// An outcome shows the callbacks of its own stream, with their host calls and log lines.
+    /// Callbacks of root contexts, such as ticks and completions, and the calls of services belong
+    /// to the outcome that was started or finished when they happened.
+    ///
+    /// In a real Envoy the exchanges are in flight at the same time, too. This method needs about
+    /// 100 ms there, so what they wait for should come after a second. Events that happen at the
+    /// same time have any order: give responses different times, for example 300 ms apart.
+    ///
+    /// # Panics
+    /// The request has a closure for [`before_response`](Self::before_response).
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Host, Reply};
+    /// # use std::time::Duration;
+    /// # fn body(mut host: Host) {
+    /// host.upstream(|request| match request.header(":path") {
+    ///     Some(path) if path == "/slow" => Reply::new(200).after(Duration::from_secs(1)),
+    ///     _ => Reply::new(200),
+    /// });
+    /// let slow = host.get("/slow").start();
+    /// assert_eq!(host.get("/fast").send().status(), 200);
+    /// assert!(!slow.has_ended(&mut host));
+    /// assert_eq!(slow.finish(&mut host).status(), 200);
+    /// # }
+    /// ```
+    pub fn start(mut self) -> InFlight {
+        self.complete();
+        let closure = self.before_response.is_some();
+        assert!(
+            !closure,
+            "`start` and `before_response` do not go together: what comes after `start` happens meanwhile"
+        );
+        InFlight::new(self.host.start_exchange(&self.request, self.worker))
+    }
+
+    /// Adds what follows from the rest.
+    fn complete(&mut self) {
         if !self.request.metadata.is_empty() && self.request.body == Body::Absent {
             // The headers cannot be the end.
             self.request.body = Body::Chunked(Vec::new());
@@ -194,7 +244,6 @@ impl<'a> RequestBuilder<'a> {
         if is_tunnel && self.request.answered == Answered::Complete {
             self.request.answered = Answered::After(0);
         }
-        self.host.try_send(&self.request, self.worker, self.before_response)
     }
 }
 

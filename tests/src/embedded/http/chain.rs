@@ -3,11 +3,13 @@
 
 use super::codec;
 use super::contexts::{Contexts, Ended};
+use super::progress::Progress;
 use super::upstream;
 use crate::embedded::fields::Map;
 use crate::embedded::stream::{Phase, Which};
 use crate::embedded::wire;
 use crate::violation::Rule;
+use std::time::Duration;
 
 /// What a callback of a filter has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,17 +110,17 @@ impl Chain {
     }
 
     /// The headers come to the first filter.
-    pub(super) fn headers(&mut self, contexts: &mut Contexts<'_>) -> Result<(), Ended> {
+    pub(super) fn headers(&mut self, contexts: &mut Contexts) -> Result<(), Ended> {
         self.headers_from(contexts, 0)
     }
 
     /// A chunk of the body comes to the first filter.
-    pub(super) fn data(&mut self, contexts: &mut Contexts<'_>, bytes: Vec<u8>, end: bool) -> Result<(), Ended> {
+    pub(super) fn data(&mut self, contexts: &mut Contexts, bytes: Vec<u8>, end: bool) -> Result<(), Ended> {
         self.data_from(contexts, 0, bytes, end)
     }
 
     /// The trailers come to the first filter.
-    pub(super) fn trailers(&mut self, contexts: &mut Contexts<'_>, map: Map) -> Result<(), Ended> {
+    pub(super) fn trailers(&mut self, contexts: &mut Contexts, map: Map) -> Result<(), Ended> {
         contexts.with_side(self.which, |side| side.trailers.put(map));
         self.has_trailers = true;
         self.trailers_from(contexts, 0)
@@ -126,7 +128,7 @@ impl Chain {
 
     /// Resumes the filters that have continued the message outside of its callbacks. Whether
     /// anything was forwarded.
-    pub(super) fn resume_continued(&mut self, contexts: &mut Contexts<'_>) -> Result<bool, Ended> {
+    pub(super) fn resume_continued(&mut self, contexts: &mut Contexts) -> Result<bool, Ended> {
         let mut resumed = false;
         for context in contexts.with_side(self.which, |side| std::mem::take(&mut side.continued)) {
             if let Some(index) = self.stages.iter().position(|stage| stage.context == context) {
@@ -151,13 +153,31 @@ impl Chain {
         self.stages.iter().any(|stage| stage.paused == Paused::All)
     }
 
-    /// Runs the events between the parts of the message. The data that is buffered for a filter is
-    /// available to it in these callbacks.
-    pub(super) fn between<'a, T>(
+    /// Waits for the next event between the parts of the message, and no longer than until this
+    /// time. The data that is buffered for a filter is available to it in its callback. Returns
+    /// whether there was one.
+    pub(super) async fn next_event(
         &mut self,
-        contexts: &mut Contexts<'a>,
+        contexts: &Contexts,
+        progress: &Progress,
         complete: bool,
-        body: impl FnOnce(&mut Contexts<'a>) -> T,
+        until: Duration,
+    ) -> bool {
+        let (shown, phase) = self.expose(contexts, complete);
+        contexts.set_phase(phase);
+        let happened = progress.next_event(until).await;
+        contexts.set_phase(Phase::Idle);
+        self.conceal(contexts, shown);
+        happened
+    }
+
+    /// Runs callbacks between the parts of the message. The data that is buffered for a filter is
+    /// available to it there.
+    pub(super) fn between<T>(
+        &mut self,
+        contexts: &mut Contexts,
+        complete: bool,
+        body: impl FnOnce(&mut Contexts) -> T,
     ) -> T {
         let (shown, phase) = self.expose(contexts, complete);
         contexts.set_phase(phase);
@@ -169,7 +189,7 @@ impl Chain {
 
     /// Makes what is buffered for a filter available to it until [`conceal`](Self::conceal).
     /// Returns which filter's it is, and the phase of the stream meanwhile.
-    pub(super) fn expose(&mut self, contexts: &Contexts<'_>, complete: bool) -> (Option<usize>, Phase) {
+    pub(super) fn expose(&mut self, contexts: &Contexts, complete: bool) -> (Option<usize>, Phase) {
         let available = |stage: &Stage| stage.paused == Paused::Part && stage.data && (stage.is_readable || complete);
         let mut buffers = (0..self.stages.len()).filter(|index| self.stages.get(*index).is_some_and(available));
         let shown = buffers.next();
@@ -188,7 +208,7 @@ impl Chain {
     }
 
     /// Takes back what [`expose`](Self::expose) made available.
-    pub(super) fn conceal(&mut self, contexts: &Contexts<'_>, shown: Option<usize>) {
+    pub(super) fn conceal(&mut self, contexts: &Contexts, shown: Option<usize>) {
         if let Some(index) = shown {
             self.take_body(contexts, index);
         }
@@ -200,7 +220,7 @@ impl Chain {
 
     /// Forwards headers, from this filter on, until one pauses them. They stay in the side, and
     /// are not available to filters that have forwarded them.
-    fn headers_from(&mut self, contexts: &mut Contexts<'_>, from: usize) -> Result<(), Ended> {
+    fn headers_from(&mut self, contexts: &mut Contexts, from: usize) -> Result<(), Ended> {
         let which = self.which;
         for index in from..self.stages.len() {
             let Some(stage) = self.stages.get_mut(index) else { break };
@@ -239,7 +259,7 @@ impl Chain {
     }
 
     /// Forwards a chunk of the body, from this filter on, until one pauses it.
-    fn data_from(&mut self, contexts: &mut Contexts<'_>, from: usize, bytes: Vec<u8>, end: bool) -> Result<(), Ended> {
+    fn data_from(&mut self, contexts: &mut Contexts, from: usize, bytes: Vec<u8>, end: bool) -> Result<(), Ended> {
         let (which, mut data, mut end, mut added) = (self.which, bytes, end, None);
         // Whether trailers that were added to a response are lost if a later filter keeps the body.
         let mut fragile = false;
@@ -303,13 +323,13 @@ impl Chain {
     }
 
     /// A filter has added trailers at the end of the body: they come to the later ones.
-    fn added_trailers(&mut self, contexts: &mut Contexts<'_>, added: Option<(usize, u32)>) -> Result<(), Ended> {
+    fn added_trailers(&mut self, contexts: &mut Contexts, added: Option<(usize, u32)>) -> Result<(), Ended> {
         let (from, times) = added.unwrap_or_default();
         (0..times).try_for_each(|_| self.trailers_from(contexts, from))
     }
 
     /// Forwards the trailers, from this filter on, until one pauses them.
-    fn trailers_from(&mut self, contexts: &mut Contexts<'_>, from: usize) -> Result<(), Ended> {
+    fn trailers_from(&mut self, contexts: &mut Contexts, from: usize) -> Result<(), Ended> {
         let which = self.which;
         let phase = match which {
             Which::Request => Phase::RequestTrailers,
@@ -356,7 +376,7 @@ impl Chain {
     }
 
     /// A filter pauses nothing any more: headers that it paused are forwarded.
-    fn release(&mut self, contexts: &mut Contexts<'_>, index: usize) -> Result<(), Ended> {
+    fn release(&mut self, contexts: &mut Contexts, index: usize) -> Result<(), Ended> {
         let Some(stage) = self.stage(index) else { return Ok(()) };
         let (all, context) = (stage.paused == Paused::All, stage.context);
         stage.paused = Paused::Nothing;
@@ -375,7 +395,7 @@ impl Chain {
     ///
     /// Envoy has one buffer for all filters, and calls the later ones for all that is in it: also
     /// for what they have seen already, and paused.
-    fn resume(&mut self, contexts: &mut Contexts<'_>, index: usize) -> Result<bool, Ended> {
+    fn resume(&mut self, contexts: &mut Contexts, index: usize) -> Result<bool, Ended> {
         let Some((before, [stage, after @ ..])) = self.stages.split_at_mut_checked(index) else { return Ok(false) };
         if stage.paused == Paused::Nothing {
             return Ok(false);
@@ -407,7 +427,7 @@ impl Chain {
     }
 
     /// Makes what is buffered for a filter available to it.
-    fn show_body(&mut self, contexts: &Contexts<'_>, index: usize) {
+    fn show_body(&mut self, contexts: &Contexts, index: usize) {
         let which = self.which;
         let Some(stage) = self.stage(index) else { return };
         let visible = if stage.is_readable { std::mem::take(&mut stage.buffer) } else { Vec::new() };
@@ -418,7 +438,7 @@ impl Chain {
     }
 
     /// Takes back what [`Self::show_body`] made available.
-    fn take_body(&mut self, contexts: &Contexts<'_>, index: usize) {
+    fn take_body(&mut self, contexts: &Contexts, index: usize) {
         let body = contexts.with_side(self.which, |side| {
             side.holds_body = false;
             side.body.take().unwrap_or_default()
@@ -429,14 +449,14 @@ impl Chain {
     }
 
     /// All filters have forwarded a part.
-    fn note_forwarded(&self, contexts: &Contexts<'_>) {
+    fn note_forwarded(&self, contexts: &Contexts) {
         let now = contexts.now();
         contexts.with_side(self.which, |side| side.forwarded_at = Some(now));
     }
 }
 
 /// Calls one context with the headers. What it pauses then.
-fn headers_of_context(contexts: &mut Contexts<'_>, which: Which, context: u32, end: bool) -> Result<Paused, Ended> {
+fn headers_of_context(contexts: &mut Contexts, which: Which, context: u32, end: bool) -> Result<Paused, Ended> {
     let count = contexts.with_side(which, |side| side.headers.value.as_ref().map_or(0, Map::len));
     let phase = match which {
         Which::Request => Phase::RequestHeaders,
@@ -466,7 +486,7 @@ fn headers_of_context(contexts: &mut Contexts<'_>, which: Which, context: u32, e
 
 /// A callback has continued the message that it got a part of, and then decided about it in a way
 /// that Envoy carries out a second time, or never.
-fn resumed_in_callback(contexts: &Contexts<'_>, which: Which, part: &str) {
+fn resumed_in_callback(contexts: &Contexts, which: Which, part: &str) {
     let callback = which.name(part);
     contexts.violation(
         Rule::ResumeInCallback,
@@ -479,7 +499,7 @@ fn resumed_in_callback(contexts: &Contexts<'_>, which: Which, part: &str) {
 
 /// Calls one context with a chunk of the body. What it has made of it, and what it returned.
 fn data_of_context(
-    contexts: &mut Contexts<'_>,
+    contexts: &mut Contexts,
     which: Which,
     context: u32,
     visible: Vec<u8>,
@@ -503,7 +523,7 @@ fn data_of_context(
 }
 
 /// Whether the context whose callback has run has continued the message in it.
-fn take_continued(contexts: &Contexts<'_>, which: Which, context: u32) -> bool {
+fn take_continued(contexts: &Contexts, which: Which, context: u32) -> bool {
     contexts.with_side(which, |side| {
         let before = side.continued.len();
         side.continued.retain(|other| *other != context);
@@ -511,6 +531,6 @@ fn take_continued(contexts: &Contexts<'_>, which: Which, context: u32) -> bool {
     })
 }
 
-fn has_trailers(contexts: &Contexts<'_>, which: Which) -> bool {
+fn has_trailers(contexts: &Contexts, which: Which) -> bool {
     contexts.with_side(which, |side| side.trailers.value.is_some())
 }

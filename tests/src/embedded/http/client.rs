@@ -1,6 +1,7 @@
 //! The client of one exchange: how long it waits, and whether its connection is closed.
 
 use super::contexts::{Contexts, Ended};
+use super::progress::Progress;
 use crate::embedded::clock::PAUSE;
 use crate::embedded::fields::Map;
 use crate::embedded::flags::DOWNSTREAM_CONNECTION_TERMINATION;
@@ -42,7 +43,7 @@ impl Client {
 
     /// The time of its disconnect if no more data is forwarded to it. Unless the test sets a time,
     /// each part of the response restarts the period.
-    pub(super) fn until(&self, contexts: &Contexts<'_>) -> Duration {
+    pub(super) fn until(&self, contexts: &Contexts) -> Duration {
         let forwarded = contexts.with_side(Which::Response, |side| side.forwarded_at);
         match (forwarded, self.request.disconnect_after) {
             (Some(forwarded), None) => forwarded + LIMIT,
@@ -51,13 +52,18 @@ impl Client {
     }
 
     /// Lets time pass. Callbacks that are due run, and may make a local reply or close the stream.
-    pub(super) fn let_pass(&self, contexts: &mut Contexts<'_>, time: Duration) -> Result<(), Ended> {
+    pub(super) async fn let_pass(
+        &self,
+        contexts: &mut Contexts,
+        progress: &Progress,
+        time: Duration,
+    ) -> Result<(), Ended> {
         let time = contexts.now() + time;
         contexts.notify_of_items();
         contexts.asked()?;
         let disconnects = self.until(contexts);
         let end = time.min(disconnects);
-        while contexts.next_event(end.max(contexts.now())) {
+        while progress.next_event(end.max(contexts.now())).await {
             contexts.asked()?;
         }
         contexts.go_on_to(end);
@@ -65,7 +71,7 @@ impl Client {
     }
 
     /// Nothing more comes that the client could wait for.
-    pub(super) fn give_up(&self, contexts: &Contexts<'_>) -> Ended {
+    pub(super) fn give_up(&self, contexts: &Contexts) -> Ended {
         if self.request.disconnect_after.is_some() {
             contexts.go_on_to(self.until(contexts));
         }
@@ -73,7 +79,7 @@ impl Client {
     }
 
     /// The client disconnects.
-    pub(super) fn disconnect(&self, contexts: &Contexts<'_>) -> Ended {
+    pub(super) fn disconnect(&self, contexts: &Contexts) -> Ended {
         contexts.note_pending(self.until(contexts).max(contexts.now()));
         contexts.with_info(|info| {
             info.flags |= DOWNSTREAM_CONNECTION_TERMINATION;
@@ -90,7 +96,7 @@ impl Client {
     }
 
     /// Response headers with what Envoy adds last.
-    pub(super) fn finished(&self, contexts: &Contexts<'_>, map: &Map) -> Map {
+    pub(super) fn finished(&self, contexts: &Contexts, map: &Map) -> Map {
         let is_early = !contexts.with_side(Which::Request, |side| side.arrived);
         wire::finished(map, self.is_over_http1() && (self.closes || is_early), self.request.protocol)
     }

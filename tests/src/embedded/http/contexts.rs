@@ -9,6 +9,8 @@ use crate::embedded::{event, waiting};
 use crate::message::{Fields, Protocol};
 use crate::violation::Rule;
 use proxy_filter::sys::HostFunctions;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why a message is not forwarded any further.
@@ -25,18 +27,18 @@ pub(in crate::embedded) enum Ended {
 }
 
 /// The contexts of the stream that is being played.
-pub(in crate::embedded) struct Contexts<'a> {
-    vm: &'a mut Vm,
-    functions: &'a Functions,
+pub(in crate::embedded) struct Contexts {
+    vm: Rc<Vm>,
+    functions: Arc<Functions>,
 }
 
-impl<'a> Contexts<'a> {
-    pub(in crate::embedded) const fn new(vm: &'a mut Vm, functions: &'a Functions) -> Self {
-        Self { vm, functions }
+impl Contexts {
+    pub(in crate::embedded) fn new(vm: &Rc<Vm>, functions: &Arc<Functions>) -> Self {
+        Self { vm: Rc::clone(vm), functions: Arc::clone(functions) }
     }
 
     /// Whether the VM has failed.
-    pub(in crate::embedded) const fn failed(&self) -> bool {
+    pub(in crate::embedded) fn failed(&self) -> bool {
         self.vm.failed()
     }
 
@@ -154,17 +156,12 @@ impl<'a> Contexts<'a> {
     /// Notifies root contexts of queued items. Envoy does so after it has processed what it has
     /// read: the head, a chunk of the body, or the end and what follows it.
     pub(super) fn notify_of_items(&mut self) {
-        event::tell(self.vm, self.functions);
-    }
-
-    /// Goes on to the next event and runs its callback, if one is due by this time.
-    pub(super) fn next_event(&mut self, until: Duration) -> bool {
-        event::next(self.vm, self.functions, until)
+        event::tell(&self.vm, &self.functions);
     }
 
     /// Runs the callbacks of what is due by now.
     pub(super) fn deliver_due(&mut self) {
-        event::deliver_due(self.vm, self.functions);
+        event::deliver_due(&self.vm, &self.functions);
     }
 
     pub(super) fn now(&self) -> Duration {

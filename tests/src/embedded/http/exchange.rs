@@ -1,13 +1,13 @@
 //! One HTTP stream, from the client's request to the deletion of its contexts.
 //!
-//! It is played in two parts: until the upstream has the request, and from its response on. Other
-//! streams may be played between them.
+//! It waits for events and for time, and other streams are played meanwhile.
 
 use super::client::Client;
 use super::codec::{self, Decoded, Head, Refusal};
 use super::contexts::{Contexts, Ended};
 use super::incoming::Incoming;
 use super::playback::{Forwarded, Interrupted, Playback, Rest};
+use super::progress::{Progress, Waits};
 use super::upstream::Upstream;
 use crate::backend::Answer;
 use crate::embedded::fields::Map;
@@ -18,70 +18,120 @@ use crate::embedded::{valid, wire};
 use crate::message::{Protocol, Received, Reply, Request};
 use crate::not_played::NotPlayed;
 use crate::violation::Rule;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{self, Poll};
 
-/// One HTTP stream, between its two parts.
+/// What the client received, and what the upstream did.
+type Played = Result<(Option<Received>, Option<Received>), NotPlayed>;
+
+/// One HTTP exchange. It is played step by step, because others may be in flight at the same time.
 pub(in crate::embedded) struct Exchange {
+    /// The number of its stream.
+    stream: Option<u64>,
+    progress: Rc<Progress>,
+    steps: Pin<Box<dyn Future<Output = Played>>>,
+    played: Option<Played>,
+}
+
+impl Exchange {
+    /// An exchange with a new stream, unless the codec resets its request. Its upstream responds at
+    /// once, or is held until [`release`](Self::release).
+    pub(in crate::embedded) fn new(
+        mut contexts: Contexts,
+        decoded: Decoded,
+        stream: Option<Stream>,
+        request: &Request,
+        answer: &Answer,
+        held: bool,
+    ) -> Self {
+        let number = stream.as_ref().map(|stream| stream.number);
+        let client = Client::new(request, contexts.now());
+        contexts.begin(stream, request.protocol);
+        let progress = Rc::new(Progress::new(held));
+        let course = Course { client, upstream: Upstream::default(), rest: None, progress: Rc::clone(&progress) };
+        let steps = Box::pin(course.play(contexts, decoded, Answer::clone(answer)));
+        Self { stream: number, progress, steps, played: None }
+    }
+
+    /// The number of its stream, if there is one.
+    pub(in crate::embedded) const fn stream(&self) -> Option<u64> {
+        self.stream
+    }
+
+    /// What it waits for; nothing before its first step.
+    pub(in crate::embedded) fn waits(&self) -> Waits {
+        self.progress.waits()
+    }
+
+    /// Whether the upstream has the request.
+    pub(in crate::embedded) fn reached_the_upstream(&self) -> bool {
+        self.progress.reached()
+    }
+
+    /// Lets the upstream respond in the next step.
+    pub(in crate::embedded) fn release(&self) {
+        self.progress.release();
+    }
+
+    /// Whether the stream has ended.
+    pub(in crate::embedded) const fn has_ended(&self) -> bool {
+        self.played.is_some()
+    }
+
+    /// Plays as far as nothing is waited for. `happened`: there was an event; otherwise the time is
+    /// up that it waited for.
+    pub(in crate::embedded) fn step(&mut self, happened: bool) {
+        if self.has_ended() {
+            return;
+        }
+        self.progress.resume(happened);
+        let steps = self.steps.as_mut().poll(&mut task::Context::from_waker(task::Waker::noop()));
+        if let Poll::Ready(played) = steps {
+            self.played = Some(played);
+        }
+    }
+
+    /// What the client received, and what the upstream did. Nothing if the stream has not ended.
+    pub(in crate::embedded) fn played(self) -> Played {
+        self.played.unwrap_or(Ok((None, None)))
+    }
+}
+
+/// The course of an exchange.
+struct Course {
     client: Client,
     upstream: Upstream,
     /// What comes of the request after the response has begun.
     rest: Option<Rest>,
-    reached: Reached,
+    progress: Rc<Progress>,
 }
 
-/// How far a request has come.
-enum Reached {
-    /// The connection was closed at once, or the host does not play the request.
-    Nothing(Option<NotPlayed>),
-    /// Envoy makes a local reply before the filters run.
-    Codec(Box<Refusal>),
-    /// It went through the filters.
-    Upstream(Result<(), Ended>),
-}
-
-impl Exchange {
-    /// Plays a new stream until the upstream has the request, or the request has ended. A request
-    /// that the codec resets makes no stream.
-    pub(in crate::embedded) fn begin(
-        contexts: &mut Contexts<'_>,
-        decoded: Decoded,
-        stream: Option<Stream>,
-        request: &Request,
-    ) -> Self {
-        let client = Client::new(request, contexts.now());
-        contexts.begin(stream, request.protocol);
-        let mut exchange = Self { client, upstream: Upstream::default(), rest: None, reached: Reached::Nothing(None) };
-        exchange.reached = match decoded {
-            Decoded::Reset => Reached::Nothing(None),
-            Decoded::NotPlayed(why) => Reached::Nothing(Some(why)),
-            Decoded::Refused(refusal) => Reached::Codec(refusal),
-            Decoded::Request(head) => Reached::Upstream(exchange.request(contexts, *head)),
-        };
-        exchange
-    }
-
-    /// Whether there is a stream.
-    pub(in crate::embedded) const fn has_stream(&self) -> bool {
-        !matches!(self.reached, Reached::Nothing(_))
-    }
-
-    /// Whether the upstream has the request.
-    pub(in crate::embedded) const fn reached_the_upstream(&self) -> bool {
-        matches!(self.reached, Reached::Upstream(Ok(())))
-    }
-
-    /// Plays the rest of the stream. What the client received, and what the upstream did.
-    pub(in crate::embedded) fn finish(
-        mut self,
-        contexts: &mut Contexts<'_>,
-        answer: &Answer,
-    ) -> Result<(Option<Received>, Option<Received>), NotPlayed> {
-        let client = match std::mem::replace(&mut self.reached, Reached::Nothing(None)) {
-            Reached::Nothing(why) => {
+impl Course {
+    /// Plays the stream from its request to its end.
+    async fn play(mut self, mut contexts: Contexts, decoded: Decoded, answer: Answer) -> Played {
+        let contexts = &mut contexts;
+        let client = match decoded {
+            // The connection is closed at once.
+            Decoded::Reset => {
                 contexts.end();
-                return why.map_or(Ok((None, None)), Err);
+                return Ok((None, None));
             }
-            Reached::Codec(refusal) => Ok(Some(self.refused(contexts, *refusal))),
-            Reached::Upstream(asked) => self.forward(contexts, asked, answer),
+            Decoded::NotPlayed(why) => {
+                contexts.end();
+                return Err(why);
+            }
+            // Envoy makes a local reply before the filters run.
+            Decoded::Refused(refusal) => Ok(Some(self.refused(contexts, *refusal))),
+            Decoded::Request(head) => {
+                let mut asked = self.request(contexts, *head).await;
+                if asked.is_ok() {
+                    self.progress.at_upstream().await;
+                    // Meanwhile the module may have made a local reply or closed the stream.
+                    asked = contexts.asked();
+                }
+                self.forward(contexts, asked, &answer).await
+            }
         };
         close(contexts);
         contexts.end();
@@ -91,7 +141,7 @@ impl Exchange {
     }
 
     /// Takes the request through the filters and to the upstream.
-    fn request(&mut self, contexts: &mut Contexts<'_>, head: Head) -> Result<(), Ended> {
+    async fn request(&mut self, contexts: &mut Contexts, head: Head) -> Result<(), Ended> {
         let Head { map, end, broken, closes, tunnel } = head;
         contexts.with_info(|info| info.tunnel = tunnel);
         self.client.closes = closes;
@@ -100,13 +150,14 @@ impl Exchange {
         let mut incoming = Incoming::of(&request.body, &request.trailers, request.protocol, contexts.now());
         incoming.malformed = broken;
         let early = request.answered.chunks().filter(|_| !end || tunnel);
-        let playback = Playback::new(contexts, &self.client, Which::Request, map, end && early.is_none());
+        let playback =
+            Playback::new(contexts, (&self.client, &self.progress), Which::Request, map, end && early.is_none());
         let played = match early {
-            Some(chunks) => playback.play_before_response(incoming, chunks).map(|(forwarded, rest)| {
+            Some(chunks) => playback.play_before_response(incoming, chunks).await.map(|(forwarded, rest)| {
                 self.rest = rest;
                 forwarded
             }),
-            None => playback.play(&request.metadata, (!end).then_some(incoming), None),
+            None => playback.play(&request.metadata, (!end).then_some(incoming), None).await,
         };
         match played {
             Ok(Forwarded { body, trailers }) => {
@@ -121,33 +172,37 @@ impl Exchange {
     }
 
     /// Asks the upstream, and takes its response back. What the client receives.
-    fn forward(
+    async fn forward(
         &mut self,
-        contexts: &mut Contexts<'_>,
+        contexts: &mut Contexts,
         asked: Result<(), Ended>,
         answer: &Answer,
     ) -> Result<Option<Received>, NotPlayed> {
-        let asked = asked.and_then(|()| {
-            // Meanwhile the module may have made a local reply or closed the stream.
-            contexts.asked()?;
-            let reply = self.upstream.received.as_ref().map(|received| answer(received)).ok_or(Ended::Closed)?;
-            self.client.let_pass(contexts, reply.after)?;
-            Ok(reply)
-        });
-        Ok(match asked {
+        let reply = match asked {
+            Ok(()) => self.respond(contexts, answer).await,
+            Err(why) => Err(why),
+        };
+        Ok(match reply {
             Ok(reply) if reply.reset => {
                 contexts.with_info(|info| info.flags |= UPSTREAM_CONNECTION_TERMINATION);
-                Some(self.local_reply(contexts, &wire::upstream_reset()))
+                Some(self.local_reply(contexts, &wire::upstream_reset()).await)
             }
-            Ok(reply) => return self.response(contexts, &reply),
-            Err(Ended::Reply(reply)) => Some(self.local_reply(contexts, &reply)),
+            Ok(reply) => return self.response(contexts, &reply).await,
+            Err(Ended::Reply(reply)) => Some(self.local_reply(contexts, &reply).await),
             Err(Ended::Failed) => Some(self.vm_failed(contexts)),
             Err(Ended::Closed | Ended::Disconnected) => None,
         })
     }
 
+    /// The upstream's response, when it comes.
+    async fn respond(&self, contexts: &mut Contexts, answer: &Answer) -> Result<Reply, Ended> {
+        let reply = self.upstream.received.as_ref().map(|received| answer(received)).ok_or(Ended::Closed)?;
+        self.client.let_pass(contexts, &self.progress, reply.after).await?;
+        Ok(reply)
+    }
+
     /// Takes the upstream's response through the filters. What the client receives.
-    fn response(&mut self, contexts: &mut Contexts<'_>, reply: &Reply) -> Result<Option<Received>, NotPlayed> {
+    async fn response(&mut self, contexts: &mut Contexts, reply: &Reply) -> Result<Option<Received>, NotPlayed> {
         if let Some(why) = codec::not_played(reply, &self.client.request) {
             return Err(why);
         }
@@ -162,7 +217,7 @@ impl Exchange {
                     codec::Unfit::TooMany => (UPSTREAM_REMOTE_RESET, wire::upstream_remote_reset()),
                 };
                 contexts.with_info(|info| info.flags |= flag);
-                return Ok(Some(self.local_reply(contexts, &reply)));
+                return Ok(Some(self.local_reply(contexts, &reply).await));
             }
         };
         let codec::Response { mut map, end, body, trailers, broken } = decoded;
@@ -199,8 +254,8 @@ impl Exchange {
         let request = &self.client.request;
         let declines = request.is_tunnel() && !request.is_tunneled_by(reply.status);
         let rest = self.rest.take().filter(|_| !declines).map(|rest| (rest, &mut self.upstream));
-        let playback = Playback::new(contexts, &self.client, Which::Response, map, end);
-        let played = playback.play(&reply.metadata, (!end).then_some(incoming), rest);
+        let playback = Playback::new(contexts, (&self.client, &self.progress), Which::Response, map, end);
+        let played = playback.play(&reply.metadata, (!end).then_some(incoming), rest).await;
         let (map, is_paused) = contexts.with_side(Which::Response, |side| (side.take_headers(), !side.gone));
         let Some(map) = map else { return Ok(None) };
         if is_paused {
@@ -245,7 +300,7 @@ impl Exchange {
     }
 
     /// A response that is not the upstream's, through the filters' response callbacks.
-    fn local_reply(&mut self, contexts: &mut Contexts<'_>, reply: &LocalReply) -> Received {
+    async fn local_reply(&mut self, contexts: &mut Contexts, reply: &LocalReply) -> Received {
         // No more of the request comes.
         self.rest = None;
         let reply = self.client.readable(reply);
@@ -254,8 +309,8 @@ impl Exchange {
         let end = self.client.request.method == "HEAD" || reply.body.is_empty();
         let incoming = (!end).then(|| Incoming::at_once(reply.body.clone()));
         let map = wire::local_reply_map(&reply);
-        let playback = Playback::new(contexts, &self.client, Which::Response, map, end);
-        let body = match playback.play(&Vec::new(), incoming, None) {
+        let playback = Playback::new(contexts, (&self.client, &self.progress), Which::Response, map, end);
+        let body = match playback.play(&Vec::new(), incoming, None).await {
             Ok(forwarded) => forwarded.body,
             Err(Interrupted { why, .. }) => match why {
                 Ended::Reply(second) => return self.replaced(contexts, &second),
@@ -270,7 +325,7 @@ impl Exchange {
     }
 
     /// A local reply in place of a response whose headers callback has run: it is not called again.
-    fn replaced(&mut self, contexts: &Contexts<'_>, reply: &LocalReply) -> Received {
+    fn replaced(&mut self, contexts: &Contexts, reply: &LocalReply) -> Received {
         let reply = self.client.readable(reply);
         contexts.note_local_reply(&reply);
         let finished = self.client.finished(contexts, &wire::local_reply_map(&reply));
@@ -279,12 +334,12 @@ impl Exchange {
     }
 
     /// The VM failed during this stream: the client gets a 503, and no callback runs any more.
-    fn vm_failed(&mut self, contexts: &Contexts<'_>) -> Received {
+    fn vm_failed(&mut self, contexts: &Contexts) -> Received {
         self.replaced(contexts, &wire::failed())
     }
 
     /// The local reply to a request that never reaches the filters.
-    fn refused(&self, contexts: &Contexts<'_>, refusal: Refusal) -> Received {
+    fn refused(&self, contexts: &Contexts, refusal: Refusal) -> Received {
         let Refusal { reply, flags, logged, closes } = refusal;
         let request = &self.client.request;
         let reply = if logged.is_some() { wire::as_grpc(&reply, request) } else { reply };
@@ -300,7 +355,7 @@ impl Exchange {
     }
 
     /// Notes what access logs see of the response, and what is wrong with it.
-    fn log_response(&self, contexts: &Contexts<'_>, headers: &Map, trailers: Option<&Map>) {
+    fn log_response(&self, contexts: &Contexts, headers: &Map, trailers: Option<&Map>) {
         let status = headers.get(b":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
         contexts.with_info(|info| {
             if let (Some((code, _)), Some(status)) = (&mut info.code, status) {
@@ -320,7 +375,7 @@ impl Exchange {
 }
 
 /// The end of the stream, in Envoy's order.
-fn close(contexts: &mut Contexts<'_>) {
+fn close(contexts: &mut Contexts) {
     contexts.with_stream(|stream| {
         if stream.logged.0.is_none() {
             stream.logged.0.clone_from(&stream.request.headers.value);

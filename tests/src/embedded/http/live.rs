@@ -30,7 +30,7 @@ pub(in crate::embedded) struct LiveStream {
 impl LiveStream {
     /// Starts a stream with the headers of its request.
     pub(in crate::embedded) fn begin(
-        contexts: &mut Contexts<'_>,
+        contexts: &mut Contexts,
         stream: Stream,
         protocol: Protocol,
         headers: &Fields,
@@ -49,7 +49,7 @@ impl LiveStream {
     }
 
     /// The request headers come to the filters.
-    pub(in crate::embedded) fn request(&mut self, contexts: &mut Contexts<'_>) -> Result<(), Ended> {
+    pub(in crate::embedded) fn request(&mut self, contexts: &mut Contexts) -> Result<(), Ended> {
         self.request.headers(contexts)
     }
 
@@ -64,7 +64,7 @@ impl LiveStream {
     /// The upstream's response headers come. A second head is dropped.
     pub(in crate::embedded) fn response(
         &mut self,
-        contexts: &mut Contexts<'_>,
+        contexts: &mut Contexts,
         headers: &Fields,
         end: bool,
     ) -> Result<(), Ended> {
@@ -81,7 +81,7 @@ impl LiveStream {
         self.start_response(contexts, map, end)
     }
 
-    fn start_response(&mut self, contexts: &mut Contexts<'_>, map: Map, end: bool) -> Result<(), Ended> {
+    fn start_response(&mut self, contexts: &mut Contexts, map: Map, end: bool) -> Result<(), Ended> {
         contexts.with_side(Which::Response, |side| {
             side.arrived = end;
             side.headers.put(map);
@@ -93,7 +93,7 @@ impl LiveStream {
     /// A chunk of a body comes.
     pub(in crate::embedded) fn data(
         &mut self,
-        contexts: &mut Contexts<'_>,
+        contexts: &mut Contexts,
         which: Which,
         bytes: Vec<u8>,
         end: bool,
@@ -113,7 +113,7 @@ impl LiveStream {
     /// The trailers come, which end the message.
     pub(in crate::embedded) fn trailers(
         &mut self,
-        contexts: &mut Contexts<'_>,
+        contexts: &mut Contexts,
         which: Which,
         fields: &Fields,
     ) -> Result<(), Ended> {
@@ -150,7 +150,7 @@ impl LiveStream {
     }
 
     /// Takes back the buffers that were available to filters between two steps.
-    pub(in crate::embedded) fn conceal(&mut self, contexts: &Contexts<'_>) {
+    pub(in crate::embedded) fn conceal(&mut self, contexts: &Contexts) {
         contexts.set_phase(Phase::Idle);
         let [request, response] = std::mem::take(&mut self.shown);
         self.request.conceal(contexts, request);
@@ -160,7 +160,7 @@ impl LiveStream {
     }
 
     /// Makes buffers available to filters until the next step: completions read and edit them.
-    pub(in crate::embedded) fn expose(&mut self, contexts: &Contexts<'_>) {
+    pub(in crate::embedded) fn expose(&mut self, contexts: &Contexts) {
         let arrived = |which| contexts.with_side(which, |side| side.arrived);
         let (request, mut phase) = self.request.expose(contexts, arrived(Which::Request));
         let mut response = None;
@@ -179,7 +179,7 @@ impl LiveStream {
     /// collects what the server must send. Returns whether the stream is over for its client.
     pub(in crate::embedded) fn settle(
         &mut self,
-        contexts: &mut Contexts<'_>,
+        contexts: &mut Contexts,
         stepped: Result<(), Ended>,
         parts: &mut Vec<(Direction, Part)>,
     ) -> bool {
@@ -201,7 +201,7 @@ impl LiveStream {
         response.end
     }
 
-    fn resume(&mut self, contexts: &mut Contexts<'_>) -> Result<(), Ended> {
+    fn resume(&mut self, contexts: &mut Contexts) -> Result<(), Ended> {
         loop {
             let mut resumed = !self.is_local && self.request.resume_continued(contexts)?;
             if let Some(chain) = &mut self.response {
@@ -215,7 +215,7 @@ impl LiveStream {
     }
 
     /// The message is not forwarded any further.
-    fn end(&mut self, contexts: &mut Contexts<'_>, why: Ended) -> Result<(), Ended> {
+    fn end(&mut self, contexts: &mut Contexts, why: Ended) -> Result<(), Ended> {
         let [_, response] = self.sent;
         let gone = response.headers || contexts.with_side(Which::Response, |side| side.gone) && !self.is_local;
         match why {
@@ -243,7 +243,7 @@ impl LiveStream {
 
     /// A response that no callback sees.
     #[allow(clippy::unnecessary_wraps, reason = "a branch of `end`")]
-    fn replace(&mut self, contexts: &Contexts<'_>, reply: &LocalReply) -> Result<(), Ended> {
+    fn replace(&mut self, contexts: &Contexts, reply: &LocalReply) -> Result<(), Ended> {
         self.is_local = true;
         contexts.note_local_reply(reply);
         let end = self.is_head || reply.body.is_empty();
@@ -262,7 +262,7 @@ impl LiveStream {
     }
 
     /// Collects what the filters have forwarded of a message.
-    fn send(&mut self, contexts: &Contexts<'_>, which: Which, parts: &mut Vec<(Direction, Part)>) {
+    fn send(&mut self, contexts: &Contexts, which: Which, parts: &mut Vec<(Direction, Part)>) {
         let (direction, place) = match which {
             Which::Request => (Direction::ToUpstream, 0),
             Which::Response => (Direction::ToClient, 1),

@@ -8,9 +8,11 @@ mod exchange;
 mod incoming;
 mod live;
 mod playback;
+mod progress;
 mod upstream;
 
 pub(super) use codec::decode;
 pub(super) use contexts::{Contexts, Ended};
 pub(super) use exchange::Exchange;
 pub(super) use live::LiveStream;
+pub(super) use progress::Waits;

@@ -5,6 +5,7 @@ use super::client::Client;
 use super::codec::{self, Malformed};
 use super::contexts::{Contexts, Ended};
 use super::incoming::{Incoming, Piece, Trailers};
+use super::progress::Progress;
 use super::upstream::Upstream;
 use crate::embedded::fields::{Kind, Map};
 use crate::embedded::flags::{DOWNSTREAM_CONNECTION_TERMINATION, UPSTREAM_CONNECTION_TERMINATION};
@@ -34,35 +35,36 @@ pub(super) struct Rest {
 }
 
 /// A message that is being played.
-pub(super) struct Playback<'p, 'a> {
-    contexts: &'p mut Contexts<'a>,
+pub(super) struct Playback<'p> {
+    contexts: &'p mut Contexts,
     client: &'p Client,
+    progress: &'p Progress,
     chain: Chain,
 }
 
-impl<'p, 'a> Playback<'p, 'a> {
+impl<'p> Playback<'p> {
     /// A message whose headers come now.
     pub(super) fn new(
-        contexts: &'p mut Contexts<'a>,
-        client: &'p Client,
+        contexts: &'p mut Contexts,
+        (client, progress): (&'p Client, &'p Progress),
         which: Which,
         headers: Map,
         only_headers: bool,
     ) -> Self {
         contexts.with_side(which, |side| side.headers.put(headers));
         let chain = Chain::new(which, contexts.ids(which), only_headers);
-        Self { contexts, client, chain }
+        Self { contexts, client, progress, chain }
     }
 
     /// Takes a message through the filters: its headers, and what follows them, if anything does.
     /// `rest` is what comes of the request once the client has the head of this response.
-    pub(super) fn play(
+    pub(super) async fn play(
         mut self,
         frames: &Fields,
         incoming: Option<Incoming>,
         rest: Option<(Rest, &mut Upstream)>,
     ) -> Result<Forwarded, Interrupted> {
-        let played = self.all(frames, incoming, rest);
+        let played = self.all(frames, incoming, rest).await;
         self.contexts.set_phase(Phase::Idle);
         if let Err(why) = played {
             return Err(Interrupted { why, body: self.chain.forwarded });
@@ -76,7 +78,7 @@ impl<'p, 'a> Playback<'p, 'a> {
 
     /// Takes a request through the filters as far as it comes before its response: its headers, and
     /// so many chunks of its body.
-    pub(super) fn play_before_response(
+    pub(super) async fn play_before_response(
         mut self,
         mut incoming: Incoming,
         chunks: usize,
@@ -85,7 +87,7 @@ impl<'p, 'a> Playback<'p, 'a> {
             incoming.tunneled(self.client.request.is_upgrade());
         }
         let rest = incoming.split_off(chunks);
-        let played = self.beginning(incoming);
+        let played = self.beginning(incoming).await;
         self.contexts.set_phase(Phase::Idle);
         if let Err(why) = played {
             return Err(Interrupted { why, body: self.chain.forwarded });
@@ -95,15 +97,15 @@ impl<'p, 'a> Playback<'p, 'a> {
         Ok((forwarded, comes.then_some(Rest { chain: self.chain, incoming: rest })))
     }
 
-    fn beginning(&mut self, incoming: Incoming) -> Result<(), Ended> {
+    async fn beginning(&mut self, incoming: Incoming) -> Result<(), Ended> {
         self.headers(incoming.begins_empty)?;
         for piece in incoming.pieces {
-            self.next_piece(piece)?;
+            self.next_piece(piece).await?;
         }
-        self.wait_for_headers()
+        self.wait_for_headers().await
     }
 
-    fn all(
+    async fn all(
         &mut self,
         frames: &Fields,
         incoming: Option<Incoming>,
@@ -112,16 +114,16 @@ impl<'p, 'a> Playback<'p, 'a> {
         let which = self.chain.which;
         self.headers(incoming.as_ref().is_some_and(|incoming| incoming.begins_empty))?;
         if let Some((rest, upstream)) = rest {
-            self.play_rest(rest, upstream)?;
+            self.play_rest(rest, upstream).await?;
         }
-        let Some(incoming) = incoming else { return self.settle() };
+        let Some(incoming) = incoming else { return self.settle().await };
         let comes_later = incoming.pieces.first().is_none_or(|piece| piece.at.is_some());
         if which == Which::Response && comes_later && self.has_no_body() {
             return Err(self.client_is_done());
         }
         if !frames.is_empty() {
             while self.chain.is_closed() {
-                self.wait(false)?;
+                self.wait(false).await?;
             }
             if !self.client.is_over_http1() {
                 self.contexts.metadata(which, frames)?;
@@ -131,10 +133,10 @@ impl<'p, 'a> Playback<'p, 'a> {
             if let Some(Malformed::Data(at, details)) = &incoming.malformed
                 && *at <= index
             {
-                self.until(piece.at)?;
+                self.until(piece.at).await?;
                 return Err(self.malformed(details));
             }
-            self.next_piece(piece)?;
+            self.next_piece(piece).await?;
         }
         if incoming.cut_off {
             if incoming.ends_empty {
@@ -145,16 +147,16 @@ impl<'p, 'a> Playback<'p, 'a> {
         }
         if let Some(trailers) = incoming.trailers {
             if self.has_all() {
-                self.until(Some(trailers.at))?;
+                self.until(Some(trailers.at)).await?;
                 return if which == Which::Request { Ok(()) } else { Err(self.client_is_done()) };
             }
             if let Some(Malformed::Trailers(details)) = &incoming.malformed {
-                self.until(Some(trailers.at))?;
+                self.until(Some(trailers.at)).await?;
                 return Err(self.malformed(details));
             }
-            self.next_trailers(&trailers)?;
+            self.next_trailers(&trailers).await?;
         }
-        self.settle()
+        self.settle().await
     }
 
     /// The headers come, and an empty chunk with them if the message begins so.
@@ -169,16 +171,16 @@ impl<'p, 'a> Playback<'p, 'a> {
 
     /// Takes the rest of the request through the filters, once the client has the head of this
     /// response.
-    fn play_rest(&mut self, Rest { chain, mut incoming }: Rest, upstream: &mut Upstream) -> Result<(), Ended> {
-        self.wait_for_headers()?;
+    async fn play_rest(&mut self, Rest { chain, mut incoming }: Rest, upstream: &mut Upstream) -> Result<(), Ended> {
+        self.wait_for_headers().await?;
         let has_end = incoming.has_end();
         incoming.start(self.contexts.now());
-        let mut request = Playback { contexts: self.contexts, client: self.client, chain };
+        let mut request = Playback { contexts: self.contexts, client: self.client, progress: self.progress, chain };
         for piece in incoming.pieces {
-            request.next_piece(piece)?;
+            request.next_piece(piece).await?;
         }
         if let Some(trailers) = incoming.trailers {
-            request.next_trailers(&trailers)?;
+            request.next_trailers(&trailers).await?;
         }
         let complete = has_end && request.chain.is_free();
         let trailers = request.contexts.with_side(Which::Request, |side| side.trailers.take());
@@ -187,8 +189,8 @@ impl<'p, 'a> Playback<'p, 'a> {
     }
 
     /// The next chunk of a body comes.
-    fn next_piece(&mut self, piece: Piece) -> Result<(), Ended> {
-        self.until(piece.at)?;
+    async fn next_piece(&mut self, piece: Piece) -> Result<(), Ended> {
+        self.until(piece.at).await?;
         if piece.end_of_stream {
             self.note_arrived();
         }
@@ -198,8 +200,8 @@ impl<'p, 'a> Playback<'p, 'a> {
     }
 
     /// The trailers come.
-    fn next_trailers(&mut self, trailers: &Trailers) -> Result<(), Ended> {
-        self.until(Some(trailers.at))?;
+    async fn next_trailers(&mut self, trailers: &Trailers) -> Result<(), Ended> {
+        self.until(Some(trailers.at)).await?;
         self.count(0, true);
         self.note_arrived();
         self.chain.trailers(self.contexts, Map::from_fields(Kind::Trailers, &trailers.fields))?;
@@ -278,30 +280,30 @@ impl<'p, 'a> Playback<'p, 'a> {
     }
 
     /// All of the message has come: waits until no filter pauses any of it.
-    fn settle(&mut self) -> Result<(), Ended> {
+    async fn settle(&mut self) -> Result<(), Ended> {
         while !self.chain.is_free() {
-            self.wait(true)?;
+            self.wait(true).await?;
         }
         Ok(())
     }
 
     /// Waits until the filters have forwarded the headers.
-    fn wait_for_headers(&mut self) -> Result<(), Ended> {
+    async fn wait_for_headers(&mut self) -> Result<(), Ended> {
         while !self.contexts.with_side(self.chain.which, |side| side.gone) {
-            self.wait(false)?;
+            self.wait(false).await?;
         }
         Ok(())
     }
 
     /// Lets the time pass until the next part of the message comes.
-    fn until(&mut self, time: Option<Duration>) -> Result<(), Ended> {
+    async fn until(&mut self, time: Option<Duration>) -> Result<(), Ended> {
         let Some(time) = time else { return Ok(()) };
         self.chain.between(self.contexts, false, Contexts::notify_of_items);
         loop {
             self.contexts.asked()?;
             self.chain.resume_continued(self.contexts)?;
             let end = time.min(self.client.until(self.contexts)).max(self.contexts.now());
-            if !self.chain.between(self.contexts, false, |contexts| contexts.next_event(end)) {
+            if !self.chain.next_event(self.contexts, self.progress, false, end).await {
                 break;
             }
         }
@@ -311,7 +313,7 @@ impl<'p, 'a> Playback<'p, 'a> {
     }
 
     /// Waits until a filter forwards something.
-    fn wait(&mut self, complete: bool) -> Result<(), Ended> {
+    async fn wait(&mut self, complete: bool) -> Result<(), Ended> {
         self.chain.between(self.contexts, complete, Contexts::notify_of_items);
         loop {
             self.contexts.asked()?;
@@ -319,7 +321,7 @@ impl<'p, 'a> Playback<'p, 'a> {
                 return Ok(());
             }
             let until = self.client.until(self.contexts);
-            if !self.chain.between(self.contexts, complete, |contexts| contexts.next_event(until)) {
+            if !self.chain.next_event(self.contexts, self.progress, complete, until).await {
                 return Err(self.client.give_up(self.contexts));
             }
         }

@@ -10,7 +10,7 @@ use crate::violation::Rule;
 
 /// The router looks for a route when the headers reach it. Envoy finds none without these fields,
 /// whatever the routes say.
-pub(super) fn route(contexts: &Contexts<'_>) -> Result<(), Ended> {
+pub(super) fn route(contexts: &Contexts) -> Result<(), Ended> {
     let headers = contexts.with_side(Which::Request, |side| side.headers.value.clone());
     let tunnels = contexts.with_stream(|stream| stream.info.tunnel) == Some(true);
     let routable = headers.as_ref().is_some_and(|map| {
@@ -47,7 +47,7 @@ impl Upstream {
     /// response has begun. `only_headers`: it ended with its headers when it came.
     pub(super) fn receive(
         &mut self,
-        contexts: &Contexts<'_>,
+        contexts: &Contexts,
         request: &Request,
         (body, trailers): (&[u8], Option<&Map>),
         is_early: bool,
@@ -72,7 +72,7 @@ impl Upstream {
 
     /// The request ends early. If its headers were forwarded, the upstream has received a part of
     /// it.
-    pub(super) fn abandon(&mut self, contexts: &Contexts<'_>, request: &Request, body: &[u8]) {
+    pub(super) fn abandon(&mut self, contexts: &Contexts, request: &Request, body: &[u8]) {
         let sent = contexts.with_stream(|stream| stream.info.upstream && stream.request.gone);
         let headers = contexts.with_side(Which::Request, |side| side.headers.value.clone());
         let Some(headers) = headers.filter(|_| sent == Some(true)) else { return };
