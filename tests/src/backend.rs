@@ -10,6 +10,7 @@ use crate::tcp::{ConnectionRecord, Step};
 use crate::usage::Usage;
 use crate::violation::Violation;
 use proxy_filter::log::LogLevel;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,11 @@ pub(crate) struct Settings {
     #[cfg_attr(not(feature = "envoy"), allow(dead_code, reason = "the embedded host writes no statistics"))]
     pub(crate) stats_tags: Vec<(String, String)>,
     pub(crate) metadata: Arc<Metadata>,
+    /// Properties of each stream that a test sets, by their path with NUL between its parts.
+    pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Strings in the filter state of each stream, as if a filter before the plugin's had put them
+    /// there.
+    pub(crate) filter_state: BTreeMap<String, String>,
     /// The clusters that the plugin may call.
     pub(crate) clusters: Vec<Cluster>,
     /// What the random bytes of the embedded host begin with.
@@ -88,6 +94,8 @@ impl Default for Settings {
             buffer_limit: None,
             stats_tags: Vec::new(),
             metadata: Arc::default(),
+            properties: BTreeMap::new(),
+            filter_state: BTreeMap::new(),
             clusters: Vec::new(),
             random_seed: 0,
             foreign: Functions::default(),

@@ -2,6 +2,7 @@
 
 use crate::grpc;
 use proxy_filter::HeaderValue;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,6 +109,8 @@ pub struct Request {
     pub(crate) answered: Answered,
     /// The entries of a METADATA frame after the headers (HTTP/2).
     pub(crate) metadata: Fields,
+    /// The address that the client connects from, if the test sets one.
+    pub(crate) source: Option<SocketAddr>,
 }
 
 /// The status with which an upstream agrees to an upgrade.
@@ -130,6 +133,7 @@ impl Request {
             disconnect_after: None,
             answered: Answered::Complete,
             metadata: Vec::new(),
+            source: None,
         }
     }
 

@@ -144,6 +144,60 @@ fn a_client_may_have_an_address_of_ipv6(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "stream_info")]
+fn a_request_comes_from_the_address_that_the_test_sets(mut host: Host) {
+    for (address, ip) in [("203.0.113.7:4711", "203.0.113.7"), ("[2001:db8::7]:4712", "2001:db8::7")] {
+        let exchange = host.get("/request").source_address(address.parse().unwrap()).send();
+        expect(&exchange, &[format!("ip: Some({ip})").as_str(), "source port: true"]);
+        let exchange = host.post("/property/source/address").http2().source_address(address.parse().unwrap());
+        expect(&exchange.body("b").send(), &[format!("property: Some({address:?})").as_str()]);
+    }
+    let exchange = host.get("/request").send();
+    expect(&exchange, &["ip: Some(127.0.0.1)", "source port: true"]);
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
+fn filters_before_the_plugin_may_have_set_filter_state(mut host: Host) {
+    for (key, value) in [("example.tenant", "acme"), ("example.odd", "100% %REQ(:path)%, \u{e9}")] {
+        host.filter_state(key, value);
+    }
+    host.configure("").unwrap();
+    let exchange = host.get("/property/filter_state/example.tenant").send();
+    expect(&exchange, &[r#"property: Some("acme")"#]);
+    let exchange = host.get("/property/filter_state/example.odd").send();
+    assert!(exchange.messages().iter().any(|line| line.contains("100% %REQ(:path)%, ")), "{exchange}");
+    let exchange = host.get("/property/filter_state/example.none").send();
+    expect(&exchange, &["property: None"]);
+}
+
+#[proxy_filter_host::test(guest = "stream_info", embedded)]
+fn a_property_of_the_test_is_in_place_of_the_hosts_own(mut host: Host) {
+    host.property(&["connection", "tls_version"], "TLSv1.3");
+    host.property(&["connection", "subject_peer_certificate"], "CN=client");
+    host.property(&["request", "protocol"], "HTTP/3");
+    for (path, value) in [
+        ("connection/tls_version", "TLSv1.3"),
+        ("connection/subject_peer_certificate", "CN=client"),
+        ("request/protocol", "HTTP/3"),
+    ] {
+        let exchange = host.get(&format!("/property/{path}")).send();
+        expect(&exchange, &[format!("property: Some({value:?})").as_str()]);
+    }
+    let exchange = host.get("/property/connection/sha256_peer_certificate_digest").send();
+    expect(&exchange, &["property: None"]);
+}
+
+#[test]
+#[ignore = "needs a real Envoy: ENVOY=/path/to/envoy cargo test -- --include-ignored"]
+fn envoy_refuses_a_property_of_a_test() {
+    let module =
+        build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "proxy-filter-guests", Some("stream_info")).unwrap();
+    let mut host = Host::in_envoy(&module).unwrap();
+    host.property(&["connection", "mtls"], [1]);
+    let refused = host.configure("").unwrap_err().to_string();
+    assert!(refused.contains("Envoy computes the property connection.mtls itself"), "{refused}");
+}
+
+#[proxy_filter_host::test(guest = "stream_info")]
 fn each_phase_has_its_attributes(host: Host) {
     let mut host = with_metadata(host);
     host.upstream(|_| Reply::new(200).header("x-upstream", "1").chunks(["one", "two"]).trailer("x-t", "2"));

@@ -267,6 +267,10 @@ impl Context for Stream {
                 stored();
                 request.remove("x-forwarded-proto")?;
             }
+            path if path.starts_with("/property/") => {
+                let parts: Vec<&str> = path.split('/').skip(2).collect();
+                show("property", property::get(&parts).map(|value| value.map(HeaderValue::from)));
+            }
             "/no-route" | "/phases-no-route" => request.remove("x-forwarded-proto")?,
             _ => {}
         }

@@ -66,8 +66,10 @@ pub(super) fn get(stream: &Stream, metadata: &Metadata, parts: &[&[u8]]) -> Foun
     match parts {
         [b"request", rest @ ..] => request(stream, rest),
         [b"response", rest @ ..] => response(stream, rest),
-        [b"source", b"address"] => text(&stream.info.downstream(client)),
-        [b"source", b"port"] => number(client.into()),
+        [b"source", b"address"] => {
+            text(&info.source.map_or_else(|| info.downstream(client), |source| source.to_string()))
+        }
+        [b"source", b"port"] => number(info.source.map_or(client, |source| source.port()).into()),
         [b"destination", b"address"] => text(&stream.info.downstream(host)),
         [b"destination", b"port"] => number(host.into()),
         [b"connection_id"] | [b"connection", b"id"] => number(stream.id.into()),

@@ -1,6 +1,7 @@
 //! What the host knows about a stream beside its messages.
 
 use crate::message::Protocol;
+use std::net::SocketAddr;
 
 /// Whose response it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub(crate) struct Info {
     pub(crate) held: bool,
     /// The client has connected over IPv6.
     pub(crate) ipv6: bool,
+    /// The client's address, if the test sets one.
+    pub(crate) source: Option<SocketAddr>,
     /// The request asks for a tunnel that Envoy allows: an upgrade, or `CONNECT`.
     pub(crate) tunnel: bool,
 }
@@ -56,6 +59,7 @@ impl Info {
             whose: Whose::Own,
             held: false,
             ipv6: false,
+            source: None,
             tunnel: false,
         }
     }

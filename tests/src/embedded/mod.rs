@@ -230,7 +230,13 @@ impl Embedded {
         let Some(machine) = self.machines.get_mut(index) else { return };
         machine.functions.state().clock.go_on_to(now);
         let decoded = http::decode(request, &self.settings.upgrades);
-        let stream = decoded.has_stream().then(|| machine.new_stream());
+        let stream = decoded.has_stream().then(|| {
+            let mut stream = machine.new_stream();
+            stream.info.source = request.source;
+            let objects = self.settings.filter_state.iter();
+            stream.objects.extend(objects.map(|(key, value)| (key.clone().into_bytes(), value.clone().into_bytes())));
+            stream
+        });
         let filters = stream.iter().flat_map(|stream| &stream.filters);
         let contexts_of_stream = filters.map(|filter| filter.id).collect();
         let contexts = Contexts::new(&machine.vm, &machine.functions);

@@ -23,7 +23,11 @@ pub(crate) fn get(state: &mut State, path: &[u8]) -> Result<Vec<u8>, Status> {
         _ => {}
     }
     let metadata = Arc::clone(&state.settings.metadata);
+    let told = state.settings.properties.get(path).cloned();
     let stream = state.stream().ok_or(Status::NOT_FOUND)?;
+    if let Some(value) = told {
+        return Ok(value);
+    }
     match parts.as_slice() {
         [b"filter_state", name] => {
             let own = name.strip_prefix(b"wasm.").and_then(|name| stream.filter_state.get(name));

@@ -72,6 +72,7 @@ impl Admin {
             disconnect_after: None,
             answered: Answered::Complete,
             metadata: Vec::new(),
+            source: None,
         };
         let response = http1::exchange(self.address, &request)?.unwrap_or_default();
         let status = response.headers.first().map(|(_, value)| value.as_slice());

@@ -96,6 +96,17 @@ pub(super) fn listeners(settings: &Settings, module: &Path) -> Value {
         "metadata": metadata(&settings.metadata, MetadataSource::Listener),
         "filter_chains": [{ "name": fixture::FILTER_CHAIN, "filters": network_filters(settings, module) }],
     });
+    if let (false, Some(listener)) = (settings.tcp, listener.as_object_mut()) {
+        // A client whose address the test sets begins with it.
+        let named = json!({
+            "name": "envoy.filters.listener.proxy_protocol",
+            "typed_config": {
+                "@type": type_url("extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"),
+                "allow_requests_without_proxy_protocol": true,
+            },
+        });
+        listener.insert("listener_filters".to_owned(), json!([named]));
+    }
     limit_buffers(&mut listener, settings);
     json!({ "resources": [listener] })
 }
@@ -196,6 +207,7 @@ fn called(cluster: &Cluster, server: Option<SocketAddr>) -> Value {
 fn connection_manager(settings: &Settings, module: &Path) -> Value {
     let plugins: Vec<Value> = settings.plugins().iter().map(|plugin| configured(settings, plugin, module)).collect();
     let mut filters = vec![set_metadata(&settings.metadata)];
+    filters.extend(set_filter_state(&settings.filter_state));
     let mut access_loggers = Vec::new();
     for plugin in plugins {
         if settings.access_logger {
@@ -257,6 +269,25 @@ fn set_metadata(metadata: &Metadata) -> Value {
     json!({
         "name": "envoy.filters.http.set_metadata",
         "typed_config": { "@type": type_url("extensions.filters.http.set_metadata.v3.Config"), "metadata": notes },
+    })
+}
+
+/// A filter before the plugin's that puts strings into the filter state of each request, if there
+/// are any.
+fn set_filter_state(state: &BTreeMap<String, String>) -> Option<Value> {
+    let object = |(key, value): (&String, &String)| {
+        // `%` begins a command.
+        let text = json!({ "text_format_source": { "inline_string": value.replace('%', "%%") } });
+        json!({ "object_key": key, "factory_key": "envoy.string", "format_string": text })
+    };
+    (!state.is_empty()).then(|| {
+        json!({
+            "name": "envoy.filters.http.set_filter_state",
+            "typed_config": {
+                "@type": type_url("extensions.filters.http.set_filter_state.v3.Config"),
+                "on_request_headers": state.iter().map(object).collect::<Vec<_>>(),
+            },
+        })
     })
 }
 

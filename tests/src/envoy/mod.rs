@@ -90,6 +90,13 @@ impl Backend for Envoy {
             let reason = "Envoy has no foreign functions of a test's own: `#[proxy_filter_host::test(embedded)]` runs it without Envoy";
             return Err(ConfigureError { events: Vec::new(), reason: reason.into() });
         }
+        if let Some(path) = settings.properties.keys().next() {
+            let path = String::from_utf8_lossy(path).replace('\0', ".");
+            let reason = format!(
+                "Envoy computes the property {path} itself: `#[proxy_filter_host::test(embedded)]` runs the test without Envoy"
+            );
+            return Err(ConfigureError { events: Vec::new(), reason });
+        }
         match self.run(settings) {
             Ok(Ok((running, (events, elsewhere)))) => {
                 self.running = Some(running);

@@ -117,8 +117,13 @@ impl Running {
     /// Connects a client, to whose request the upstream responds so. The connection, and the
     /// client's address as Envoy knows it.
     fn connect(&self, request: &Request, answer: &Answer) -> io::Result<(Wire, SocketAddr)> {
-        let wire = Wire::connect(self.process.listener())?;
-        let address = wire.local_address()?;
+        let listener = self.process.listener();
+        let mut wire = Wire::connect(listener)?;
+        let mut address = wire.local_address()?;
+        if let Some(source) = request.source {
+            wire.send(proxy_line(source, listener).as_bytes())?;
+            address = source;
+        }
         if let Behind::Http(upstream) = &self.behind {
             upstream.expect_from(address, answer, request.answered);
         }
@@ -419,6 +424,17 @@ impl Running {
         }
         self.process.journal().settle(SETTLE);
     }
+}
+
+/// What a load balancer sends before the bytes of a client with this address: version 1 of the
+/// PROXY protocol. Both addresses are of the same family.
+fn proxy_line(source: SocketAddr, listener: SocketAddr) -> String {
+    let (family, host) = match (source.is_ipv4(), listener.is_ipv4()) {
+        (true, _) => ("TCP4", "127.0.0.1".to_owned()),
+        (false, true) => ("TCP6", "::1".to_owned()),
+        (false, false) => ("TCP6", listener.ip().to_string()),
+    };
+    format!("PROXY {family} {} {host} {} {}\r\n", source.ip(), source.port(), listener.port())
 }
 
 /// Sends a request as a client, and waits for the response.

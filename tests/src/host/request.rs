@@ -5,6 +5,7 @@ use crate::message::{Answered, Body, Protocol, Request};
 use crate::not_played::NotPlayed;
 use crate::outcome::Outcome;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A request that is being put together; made by [`Host::get`] and its siblings.
@@ -62,6 +63,25 @@ impl<'a> RequestBuilder<'a> {
     /// needs [`Host::allow_metadata`] and [`http2`](Self::http2).
     pub fn metadata(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.request.metadata.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// The address and port that the client connects from: the attributes `source.address` and
+    /// `source.port`, which [`stream_info::source`](proxy_filter::stream_info::source) reads. It is
+    /// the machine itself unless said here.
+    ///
+    /// In a real Envoy, a load balancer before it names this address with the PROXY protocol, which
+    /// the listener filter `envoy.filters.listener.proxy_protocol` reads.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// let exchange = host.get("/").source_address("203.0.113.7:4711".parse().unwrap()).send();
+    /// assert_eq!(exchange.status(), 403, "{exchange}");
+    /// # }
+    /// ```
+    pub const fn source_address(mut self, address: SocketAddr) -> Self {
+        self.request.source = Some(address);
         self
     }
 

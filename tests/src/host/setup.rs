@@ -217,6 +217,49 @@ impl Host {
         Arc::make_mut(&mut self.settings.metadata).set(of, fields);
     }
 
+    /// Sets a property of each stream, in place of the host's own value. To be called before
+    /// [`configure`](Self::configure).
+    ///
+    /// The value has Envoy's encoding: text as it is, a number as eight bytes (`u64` or `i64`,
+    /// little endian), a boolean as one byte. For example, the attributes of a client that presents a
+    /// certificate:
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.property(&["connection", "mtls"], [1]);
+    /// host.property(&["connection", "tls_version"], "TLSv1.3");
+    /// host.property(&["connection", "requested_server_name"], "api.example.com");
+    /// host.property(&["connection", "subject_peer_certificate"], "CN=client,O=Example");
+    /// host.property(&["connection", "uri_san_peer_certificate"], "spiffe://example.com/client");
+    /// # }
+    /// ```
+    ///
+    /// A real Envoy computes its properties itself, and refuses to start with one of a test:
+    /// `#[proxy_filter_host::test(embedded)]`. There the address of the client is that of
+    /// [`source_address`](crate::RequestBuilder::source_address), and metadata and filter state are
+    /// those of [`metadata`](Self::metadata) and [`filter_state`](Self::filter_state).
+    pub fn property(&mut self, path: &[&str], value: impl AsRef<[u8]>) {
+        self.settings.properties.insert(path.join("\0").into_bytes(), value.as_ref().to_vec());
+    }
+
+    /// Puts a string into the filter state of each request, as if a filter before the plugin's had
+    /// put it there. [`filter_state::get_envoy`](proxy_filter::filter_state::get_envoy) reads it.
+    /// To be called before [`configure`](Self::configure).
+    ///
+    /// In a real Envoy it is `envoy.filters.http.set_filter_state` with the factory `envoy.string`.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.filter_state("example.tenant", "acme");
+    /// assert_eq!(host.get("/").send().upstream().unwrap().header("x-tenant"), Some("acme".into()));
+    /// # }
+    /// ```
+    pub fn filter_state(&mut self, key: &str, value: &str) {
+        self.settings.filter_state.insert(key.to_owned(), value.to_owned());
+    }
+
     /// Adds a cluster with one server, which responds to the calls of the plugin. Add clusters
     /// before [`configure`](Self::configure). A cluster of the same name is replaced.
     ///
