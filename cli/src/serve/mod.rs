@@ -202,7 +202,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     if let (Some(package), Some(filter)) = (package, filters.first()) {
         let (module, hub) = (filter.module.clone(), hub.clone());
         let told = move |verb: &str, what: &str| report(hub.as_deref(), verb, what);
-        std::thread::Builder::new().name("watch".into()).spawn(move || sources::run(&package, module, told))?;
+        std::thread::Builder::new().name("watch".into()).spawn(move || sources::run(&package, &module, told))?;
     }
     let mut before: Vec<_> = filters.iter().map(Filter::changed).collect();
     loop {

@@ -20,48 +20,51 @@ pub(super) fn stamp(path: &Path) -> Stamp {
 
 /// Builds a package whenever one of its sources changes, and reports each build. The module is
 /// reloaded because its file changes.
-pub(super) fn run(package: &Path, mut module: PathBuf, report: impl Fn(&str, &str)) {
-    let stamps = |sources: &[PathBuf]| -> BTreeMap<PathBuf, Stamp> {
-        sources.iter().map(|source| (source.clone(), stamp(source))).collect()
-    };
-    let mut sources = sources(package, &module);
-    let mut before = stamps(&sources);
+pub(super) fn run(package: &Path, module: &Path, report: impl Fn(&str, &str)) {
+    let mut files = sources(package, module);
+    let mut before = stamps(&files);
     // What has changed since the module was built is built first.
-    let built = stamp(&module).map(|(time, _)| time);
+    let built = stamp(module).map(|(time, _)| time);
     if before.values().flatten().any(|(time, _)| Some(*time) > built) {
         before.clear();
     }
+    let mut failed = false;
     loop {
         std::thread::sleep(LOOK);
-        let now = stamps(&sources);
-        if now == before {
+        let now = stamps(&files);
+        // A file that a failed build misses may be added, which changes its directory only.
+        let differs = |path: &PathBuf| (failed || !path.is_dir()) && now.get(path) != before.get(path);
+        if !files.iter().any(differs) {
             continue;
         }
         let begun = Instant::now();
-        match module::build(package) {
-            Ok(built) => {
-                report("Built", &format!("{} in {:.1} s", built.display(), begun.elapsed().as_secs_f64()));
-                module = built;
-                sources = self::sources(package, &module);
-            }
-            Err(why) => {
-                report("Refused", &format!("{why}\nThe old filters stay."));
-                sources = self::sources(package, &module);
-                // A missing file may be added, which changes its directory only.
-                let directories: Vec<_> = sources.iter().filter_map(|source| source.parent()).collect();
-                sources.extend(directories.into_iter().map(Path::to_path_buf).collect::<Vec<_>>());
-            }
-        }
+        let built = module::build(package);
         // What has changed during the build is built next.
-        before = stamps(&sources);
-        before.extend(now.into_iter().filter(|(source, _)| sources.contains(source)));
+        before = now;
+        failed = built.is_err();
+        match built {
+            Ok(built) => {
+                files = sources(package, &built);
+                let known = std::mem::replace(&mut before, stamps(&files));
+                before.extend(known);
+                report("Built", &format!("{} in {:.1} s", built.display(), begun.elapsed().as_secs_f64()));
+            }
+            Err(why) => report("Refused", &format!("{why}\nThe old filters stay.")),
+        }
     }
 }
 
-/// The sources of a module, which cargo lists beside it, and the files that configure the build.
+fn stamps(files: &[PathBuf]) -> BTreeMap<PathBuf, Stamp> {
+    files.iter().map(|file| (file.clone(), stamp(file))).collect()
+}
+
+/// The sources of a module, which cargo lists beside it, their directories, and the files that
+/// configure the build.
 fn sources(package: &Path, module: &Path) -> Vec<PathBuf> {
     let listed = std::fs::read_to_string(module.with_extension("d")).unwrap_or_default();
     let mut sources: Vec<_> = listed.lines().flat_map(prerequisites).collect();
+    let directories: Vec<_> = sources.iter().filter_map(|source| source.parent()).map(Path::to_path_buf).collect();
+    sources.extend(directories);
     let root = module::workspace_root(package).unwrap_or_else(|_| package.to_path_buf());
     for directory in [package, &root] {
         for name in ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"] {

@@ -761,6 +761,6 @@ fn watch_builds_changed_sources_and_reloads_within_a_second_of_the_build() {
     write(&package.join("src/stamp.txt"), "five");
     appears("five");
 
-    let told = fails(2, &["serve", &example("http_config"), "--watch"]);
+    let told = fails(2, &["serve", "filter.wasm", "--watch"]);
     assert!(told.contains("name the directory"), "{told}");
 }
