@@ -36,7 +36,7 @@ fn texts_that_span_events_are_masked_in_the_shape_of_each_provider(mut host: Hos
         let events: Vec<String> = parts.iter().map(|part| format!("event: e\ndata: {}\n\n", shape(part))).collect();
         let stream = events.concat();
         let stream = stream.replacen("\n\n", "\n\ndata: {\"type\": \"ping\"}\n\n", 1) + "data: [DONE]\n\n";
-        for size in [1, 7, 4096] {
+        for size in [64, 4096] {
             let chunks: Vec<Vec<u8>> = stream.as_bytes().chunks(size).map(<[u8]>::to_vec).collect();
             host.upstream(move |_| {
                 Reply::new(200).header("content-type", "text/event-stream; charset=utf-8").chunks(&chunks)
