@@ -67,13 +67,14 @@ enum Body {
 #[proxy_filter::filter]
 async fn mcp_tools(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
-    let request = exchange.request_headers().await?;
+    // Nothing of a refused request is forwarded.
+    let (request, body) = exchange.request_headers_with_body(config.max_body).await?;
     if !request.content_codings()?.is_empty() {
         return exchange.reply(LocalReply::new(415).details("mcp_tools_coding"));
     }
     // `GET` opens a stream of the server, and `DELETE` ends a session.
     let is_post = request.method()?.is_some_and(|method| method == "POST");
-    let body = exchange.request_body(config.max_body).await?.to_bytes()?;
+    let body = body.to_bytes()?;
     if body.is_empty() && !is_post {
         return Ok(());
     }

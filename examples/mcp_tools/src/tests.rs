@@ -4,6 +4,7 @@ use proxy_filter_host::{Host, Outcome, Received};
 use serde_json::{Value, json};
 
 fn configure(host: &mut Host) {
+    host.allow_on_headers_stop_iteration(true);
     host.configure(json!({ "tools": ["search", "read_file"], "max_body": 4096 })).unwrap();
 }
 

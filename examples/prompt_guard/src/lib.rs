@@ -84,23 +84,19 @@ async fn prompt_guard(mut exchange: Exchange<Config>) -> Result<()> {
             chunk.replace(edited)?;
         }
         append(exchange, editor.finish().map_err(Error::other)?)
-    } else if is("application/json") {
+    } else {
+        let is_json = is("application/json");
         let body = exchange.response_body(config.max_body).await?;
-        match serde_json::from_slice(&body.to_bytes()?) {
-            Ok(mut value) => {
+        let bytes = body.to_bytes()?;
+        match serde_json::from_slice(&bytes) {
+            _ if bytes.is_empty() => Ok(()),
+            Ok(mut value) if is_json => {
                 edit_strings(&mut value, &config.mask, &MASK);
                 body.replace(value.to_string())
             }
-            Err(_) if body.is_empty() => Ok(()),
-            Err(_) => exchange.reply(refusal(502, "the response is malformed\n")),
+            Err(_) if is_json => exchange.reply(refusal(502, "the response is malformed\n")),
+            _ => body.replace(Editor::new(config.mask.clone(), MASK).push(&bytes, true)),
         }
-    } else {
-        let mut editor = Editor::new(config.mask.clone(), MASK);
-        while let Some(chunk) = exchange.response_chunk().await? {
-            let edited = editor.push(&chunk.to_bytes()?, false);
-            chunk.replace(edited)?;
-        }
-        append(exchange, editor.push(b"", true))
     }
 }
 

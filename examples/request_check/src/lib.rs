@@ -88,14 +88,15 @@ impl TryFrom<Written> for Config {
 #[proxy_filter::filter]
 async fn request_check(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
-    let request = exchange.request_headers().await?;
+    // Nothing of a refused request is forwarded.
+    let (request, body) = exchange.request_headers_with_body(config.max_body).await?;
     if request.get("upgrade")?.is_some() || request.method()?.is_some_and(|method| method == "CONNECT") {
         return exchange.reply(refusal(&Problem::new(403, "an upgrade has no body to check"), 403));
     }
     let is_json = request.media_type()?.is_some_and(|media| media.essence() == "application/json");
     let is_readable = is_json && request.content_codings()?.is_empty();
     let may_lack_body = matches!(request.method()?.as_deref(), Some(b"GET" | b"HEAD" | b"DELETE" | b"OPTIONS"));
-    let body = exchange.request_body(config.max_body).await?.to_bytes()?;
+    let body = body.to_bytes()?;
     if body.is_empty() && may_lack_body {
         return Ok(());
     }

@@ -4,6 +4,7 @@ use proxy_filter_host::{Host, Outcome, Received};
 use serde_json::{Value, json};
 
 fn configure(host: &mut Host) {
+    host.allow_on_headers_stop_iteration(true);
     let fields = json!({
         "/email": { "kind": "text", "required": true, "min": 3, "max": 20 },
         "/size": { "kind": "text", "one_of": ["s", "m"] },
