@@ -12,6 +12,7 @@ mod sequence;
 use example::{bootstrap, examples, names_in, plugin, read, root};
 use proxy_filter_host::{Host, build_guest};
 use saphyr::{LoadableYamlNode, Yaml};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -201,8 +202,23 @@ fn the_filter_as_one_function_in_the_guide_is_the_bench_filter() {
 }
 
 #[test]
+fn the_costs_on_their_page_are_the_recorded_ones() {
+    let page = read(&root().join("docs/performance.md"));
+    let recorded: Value = serde_json::from_str(&read(&root().join("bench/costs.json"))).unwrap();
+    for (filter, profiles) in recorded["filters"].as_object().unwrap() {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{filter}`: "))).unwrap();
+        let cells: Vec<String> = row.split('|').map(|cell| cell.trim().replace(',', "")).collect();
+        // Each figure is followed by that of the peer.
+        for (at, figure) in [(2, "bytes"), (4, "imports"), (6, "callbacks"), (8, "instructions")] {
+            let figure = &profiles["workspace"][figure];
+            assert_eq!(cells[at], figure.to_string(), "{row}");
+        }
+    }
+}
+
+#[test]
 fn the_costs_in_the_readme_are_those_of_the_page_about_costs() {
-    let page = read(&root().join("docs/costs.md"));
+    let page = read(&root().join("docs/performance.md"));
     let readme = read(&root().join("README.md"));
     let (_, table) = readme.split_once("\n## Costs\n").unwrap();
     let rows = table.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
@@ -211,7 +227,7 @@ fn the_costs_in_the_readme_are_those_of_the_page_about_costs() {
         let cells: Vec<&str> = row.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect();
         let cell = |figure: &&str| format!("| {figure} |");
         let is_there = page.lines().any(|line| cells[1..].iter().all(|figure| line.contains(&cell(figure))));
-        assert!(is_there, "docs/costs.md has no row with these figures: {row}");
+        assert!(is_there, "docs/performance.md has no row with these figures: {row}");
         seen += 1;
     }
     assert!(seen > 3, "{seen} rows");

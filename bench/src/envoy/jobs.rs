@@ -179,7 +179,7 @@ function envoy_on_response(handle)
   end
 end";
 
-/// Envoy's filter with its cache of verified tokens, or without it.
+/// Both filters with their caches of verified tokens, or without them.
 fn jwt(name: &'static str, token: &'static str, is_cached: bool) -> Job {
     let mut provider = json!({
         "issuer": "https://idp.example",
@@ -196,6 +196,7 @@ fn jwt(name: &'static str, token: &'static str, is_cached: bool) -> Job {
     });
     let configuration = json!({
         "jwks": { "cluster": SERVICE, "path": "/jwks.json" }, "issuer": "https://idp.example", "audience": "api",
+        "cached_tokens": if is_cached { 1000 } else { 0 },
     });
     Job::new(name, token)
         .envoy("jwt_authn", "jwt_authn.v3.JwtAuthentication", settings)

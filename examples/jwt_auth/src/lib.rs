@@ -32,8 +32,12 @@ struct Written {
     /// The required audience of a token.
     audience: String,
     /// The accepted difference between the clocks of the issuer and the proxy, in seconds.
-    #[serde(default = "seconds::<60>")]
+    #[serde(default = "or::<60>")]
     leeway_s: u32,
+    /// The maximum number of verified tokens that are cached in each VM. With 0, every token is
+    /// verified.
+    #[serde(default = "or::<1000>")]
+    cached_tokens: u32,
 }
 
 /// The location of the keys.
@@ -45,15 +49,15 @@ struct Location {
     /// The `host` of the call; default the name of the cluster.
     authority: Option<Authority>,
     /// The time between two fetches, in seconds.
-    #[serde(default = "seconds::<300>")]
+    #[serde(default = "or::<300>")]
     refresh_s: u32,
     /// The minimum time between two fetches, in seconds, if a token has an unknown key. Any client
     /// can invent such tokens.
-    #[serde(default = "seconds::<10>")]
+    #[serde(default = "or::<10>")]
     pause_s: u32,
 }
 
-const fn seconds<const N: u32>() -> u32 {
+const fn or<const N: u32>() -> u32 {
     N
 }
 
@@ -71,12 +75,9 @@ struct Config {
 /// The accepted algorithms.
 const ALGORITHMS: &[Algorithm] = &[Algorithm::ES256, Algorithm::RS256];
 
-/// The maximum number of verified tokens that are cached in each VM.
-const CACHED_TOKENS: usize = 1000;
-
 impl From<Written> for Config {
     fn from(written: Written) -> Self {
-        let Written { jwks: location, issuer, audience, leeway_s } = written;
+        let Written { jwks: location, issuer, audience, leeway_s, cached_tokens } = written;
         let pause = Duration::from_secs(location.pause_s.into());
         // The root task refreshes the keys. Old ones are valid while the issuer cannot be reached.
         let keys = RemoteJwks::new().ages(Duration::MAX, Duration::MAX).unknown_key_pause(pause);
@@ -84,7 +85,7 @@ impl From<Written> for Config {
             location,
             rules: Rules::new(issuer, [audience]).leeway(Duration::from_secs(leeway_s.into())),
             keys: keys.only(ALGORITHMS).with_host(verify_by_host),
-            verified: RefCell::new(TokenCache::new(CACHED_TOKENS)),
+            verified: RefCell::new(TokenCache::new(cached_tokens as usize)),
         }
     }
 }
