@@ -51,8 +51,8 @@ pub(crate) struct Arguments {
     /// The name of the image in its registry, as in `ghcr.io/me/guard:1.0`.
     #[arg(long, value_name = "REFERENCE", default_value = "registry.example.com/filter:latest")]
     image: String,
-    /// The JSON schema of the configuration; defaults to config.schema.json of the package. The image
-    /// has it as an annotation.
+    /// The JSON schema of the configuration; defaults to config.schema.json of the package. The
+    /// image has it as an annotation.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     schema: Option<PathBuf>,
     /// How the image contains the module.
