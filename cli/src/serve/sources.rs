@@ -1,5 +1,5 @@
-//! Files that change: modules, configurations, and with `--watch` the sources of a package. A change
-//! of the sources builds the package.
+//! Files that change: modules, configurations, and with `--watch` the sources of a package. A
+//! change of the sources builds the package.
 
 use crate::module;
 use std::collections::BTreeMap;
