@@ -163,7 +163,8 @@ impl Random {
             2 => format!("remove {map} {}", self.of(&["x-a", "x-b", "accept", "etag"])),
             3 => format!("get {} {}", self.next(4), self.of(&["x-a", ":path", ":status", "cookie"])),
             4 => format!("pairs {}", self.next(4)),
-            5 => format!("size {}", self.next(4)),
+            // Envoy counts the digits of the time that the upstream took, too.
+            5 => format!("size {}", self.next(2)),
             6 => format!("buffer {}", self.next(2)),
             7 => format!("property {}", self.of(&["request.path", "request.method", "response.code", "request.size"])),
             _ => format!("length {}", self.next(2)),

@@ -2,7 +2,7 @@
 //! messages that they forward.
 
 use super::decoded::{Decoded, Head, Refusal};
-use super::syntax::elements;
+use super::syntax::{elements, is_referer};
 use crate::embedded::fields::Map;
 use crate::embedded::stream::LocalReply;
 use crate::message::{CONNECT, Fields, Request};
@@ -93,6 +93,9 @@ fn clean(map: &mut Map) {
         } else {
             map.remove(b"te");
         }
+    }
+    if map.get(b"referer").is_some_and(|referer| !is_referer(referer)) {
+        map.remove(b"referer");
     }
     map.add_if_missing("x-forwarded-proto", "http");
     if map.get(b":scheme").is_none() {

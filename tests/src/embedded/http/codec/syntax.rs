@@ -17,6 +17,22 @@ pub(super) fn is_authority(text: &[u8]) -> bool {
     text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@[]%".contains(byte))
 }
 
+/// Whether Envoy forwards this `referer`: an absolute URI, or a relative one without a colon before
+/// its first slash.
+pub(super) fn is_referer(text: &[u8]) -> bool {
+    let is_char = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:@/?".contains(byte);
+    let authority = text.windows(3).position(|window| window == b"://").and_then(|colon| {
+        let (scheme, rest) = text.split_at(colon);
+        let is_scheme = !scheme.is_empty() && scheme.iter().all(u8::is_ascii_alphabetic);
+        rest.get(3..).filter(|_| is_scheme)
+    });
+    if authority.is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_alphanumeric)) {
+        return text.iter().all(|byte| byte.is_ascii_graphic());
+    }
+    let first = text.split(|byte| *byte == b'/').next().unwrap_or_default();
+    text.iter().all(is_char) && !first.contains(&b':')
+}
+
 /// Whether a `content-length` is a number.
 pub(super) fn is_length(text: &[u8]) -> bool {
     !text.is_empty()
