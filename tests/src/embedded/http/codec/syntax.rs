@@ -27,7 +27,7 @@ pub(super) fn is_referer(text: &[u8]) -> bool {
         rest.get(3..).filter(|_| is_scheme)
     });
     if authority.is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_alphanumeric)) {
-        return text.iter().all(|byte| byte.is_ascii_graphic());
+        return text.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
     }
     let first = text.split(|byte| *byte == b'/').next().unwrap_or_default();
     text.iter().all(is_char) && !first.contains(&b':')
