@@ -91,7 +91,8 @@ impl Map {
         if self.joins(&key)
             && let Some((_, joined)) = self.fields.iter_mut().find(|(found, _)| *found == key)
         {
-            if !joined.is_empty() {
+            // Envoy appends nothing for an empty value.
+            if !joined.is_empty() && !value.is_empty() {
                 joined.push(b',');
             }
             joined.extend_from_slice(value);
