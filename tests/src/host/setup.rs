@@ -221,8 +221,8 @@ impl Host {
     /// [`configure`](Self::configure).
     ///
     /// The value has Envoy's encoding: text as it is, a number as eight bytes (`u64` or `i64`,
-    /// little endian), a boolean as one byte. For example, the attributes of a client that presents a
-    /// certificate:
+    /// little endian), a boolean as one byte. For example, the attributes of a client that presents
+    /// a certificate:
     ///
     /// ```
     /// # use proxy_filter_host::Host;
