@@ -3,7 +3,7 @@
 use super::build::Profile;
 use super::measure::Costs;
 use super::table::Table;
-use super::{FILTERS, Failure, Maker};
+use super::{FILTERS, Failure, Maker, blocks};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::process::Command;
@@ -37,6 +37,8 @@ pub fn path() -> PathBuf {
 pub struct Ledger {
     rustc: String,
     filters: Map<String, Value>,
+    /// What the blocks of the kit add.
+    blocks: Map<String, Value>,
 }
 
 impl Ledger {
@@ -55,7 +57,7 @@ impl Ledger {
             }
             filters.insert(filter.into(), Value::Object(profiles));
         }
-        Ok(Self { rustc: rustc()?, filters })
+        Ok(Self { rustc: rustc()?, filters, blocks: blocks::figures(table.blocks()) })
     }
 
     /// The figures in the file.
@@ -69,7 +71,10 @@ impl Ledger {
         let rustc = value.get("rustc").and_then(Value::as_str);
         let filters = value.get("filters").and_then(Value::as_object);
         match (rustc, filters) {
-            (Some(rustc), Some(filters)) => Ok(Self { rustc: rustc.into(), filters: filters.clone() }),
+            (Some(rustc), Some(filters)) => {
+                let blocks = value.get("blocks").and_then(Value::as_object).cloned().unwrap_or_default();
+                Ok(Self { rustc: rustc.into(), filters: filters.clone(), blocks })
+            }
             _ => Err(wrong(&"it has no `rustc` or no `filters`")),
         }
     }
@@ -79,7 +84,7 @@ impl Ledger {
     /// # Errors
     /// It cannot be written.
     pub fn bless(&self) -> Result<(), Failure> {
-        let value = json!({ "rustc": self.rustc, "filters": self.filters });
+        let value = json!({ "rustc": self.rustc, "filters": self.filters, "blocks": self.blocks });
         Ok(std::fs::write(path(), format!("{value:#}\n"))?)
     }
 
@@ -169,7 +174,7 @@ mod tests {
 
     fn ledger_of(rustc: &str, noop: &Value) -> Ledger {
         let filters = json!({ "noop": noop });
-        Ledger { rustc: rustc.into(), filters: filters.as_object().cloned().unwrap() }
+        Ledger { rustc: rustc.into(), filters: filters.as_object().cloned().unwrap(), blocks: Map::new() }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 #![cfg(feature = "wasmtime")]
 
 pub mod allocators;
+pub mod blocks;
 pub mod build;
 pub mod build_time;
 pub mod envoy;

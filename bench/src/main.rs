@@ -2,6 +2,7 @@
 
 use lexopt::prelude::*;
 use proxy_filter_bench::FILTERS;
+use proxy_filter_bench::blocks;
 use proxy_filter_bench::build_time::BuildTimes;
 use proxy_filter_bench::envoy::{self, Options, jobs};
 use proxy_filter_bench::growth::Growth;
@@ -101,6 +102,7 @@ fn table(requests: u32, json: bool, bless: bool) -> Result<()> {
     eprintln!("building and measuring the bench filters …");
     let mut table = Table::measure(requests)?;
     table.add_allocators()?;
+    table.add_blocks()?;
     if json {
         println!("{:#}", table.to_json());
     } else {
@@ -115,7 +117,7 @@ fn table(requests: u32, json: bool, bless: bool) -> Result<()> {
             eprintln!("worse: {sentence}");
         }
     }
-    for sentence in figures.beyond_limits() {
+    for sentence in figures.beyond_limits().into_iter().chain(blocks::beyond(table.blocks())) {
         eprintln!("beyond its limit: {sentence}");
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::build::{Modules, Profile};
 use super::measure::{Costs, measure};
-use super::{FILTERS, Failure, Maker, allocators};
+use super::{FILTERS, Failure, Maker, allocators, blocks};
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use std::path::PathBuf;
 pub struct Table {
     rows: Vec<Row>,
     allocators: Vec<allocators::Row>,
+    blocks: Vec<blocks::Row>,
     requests: u32,
 }
 
@@ -48,7 +49,22 @@ impl Table {
                 }
             }
         }
-        Ok(Self { rows, allocators: Vec::new(), requests })
+        Ok(Self { rows, allocators: Vec::new(), blocks: Vec::new(), requests })
+    }
+
+    /// Measures a filter for each block of the kit as well.
+    ///
+    /// # Errors
+    /// A module cannot be built or measured.
+    pub fn add_blocks(&mut self) -> Result<(), Failure> {
+        self.blocks = blocks::rows(self.requests)?;
+        Ok(())
+    }
+
+    /// The blocks of the kit.
+    #[must_use]
+    pub fn blocks(&self) -> &[blocks::Row] {
+        &self.blocks
     }
 
     /// Measures the filters on other allocators as well.
@@ -94,6 +110,7 @@ impl Table {
         json!({
             "requests": self.requests,
             "modules": self.rows.iter().map(row).collect::<Vec<_>>(),
+            "blocks": blocks::figures(&self.blocks),
             "allocators": self.allocators.iter().map(on_allocator).collect::<Vec<_>>(),
         })
     }
@@ -130,6 +147,14 @@ impl fmt::Display for Table {
                 for row in self.allocators.iter().filter(|row| row.filter == filter) {
                     line(f, row.allocator, figures(&row.costs))?;
                 }
+            }
+            writeln!(f)?;
+        }
+        if !self.blocks.is_empty() {
+            writeln!(f, "What the blocks of the kit add to a filter (the workspace's release profile)\n")?;
+            writeln!(f, "{:<20}{:>11}{:>11}", "", "bytes", "instr.")?;
+            for row in &self.blocks {
+                writeln!(f, "  {:<18}{:>11}{:>11}", row.block, row.bytes(), row.instructions())?;
             }
             writeln!(f)?;
         }

@@ -2,13 +2,14 @@
 #![cfg(feature = "wasmtime")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "this is a test")]
 
+use proxy_filter_bench::blocks;
 use proxy_filter_bench::build::Profile;
 use proxy_filter_bench::growth::Growth;
 use proxy_filter_bench::ledger::{HOW_TO_BLESS, LIMITS, Ledger};
 use proxy_filter_bench::measure::{among, measure};
 use proxy_filter_bench::table::Table;
 use proxy_filter_bench::{FILTERS, Maker};
-use proxy_filter_host::build_guest;
+use proxy_filter_host::{ModuleReport, build_guest};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -25,6 +26,24 @@ fn table() -> &'static Table {
 fn no_figure_exceeds_the_recorded_one() {
     let worse = Ledger::of(table()).unwrap().worse_than(&Ledger::read().unwrap());
     assert!(worse.is_empty(), "{}\n{HOW_TO_BLESS}", worse.join("\n"));
+}
+
+#[test]
+fn no_block_of_the_kit_exceeds_its_ceiling_and_each_feature_has_one() {
+    let rows = blocks::rows(REQUESTS).unwrap();
+    for row in &rows {
+        println!("{}: {} bytes, {} instructions", row.block, row.bytes(), row.instructions());
+        let report = ModuleReport::read(&std::fs::read(&row.path).unwrap()).unwrap();
+        assert_eq!(report.refusal, None, "{}", row.block);
+    }
+    let beyond = blocks::beyond(&rows);
+    assert!(beyond.is_empty(), "{}", beyond.join("\n"));
+    let manifest = include_str!("../../kit/Cargo.toml");
+    let features = manifest.split_once("default = []\n").unwrap().1.split_once("\n[").unwrap().0;
+    for feature in features.lines().filter_map(|line| Some(line.split_once(" = [")?.0)) {
+        let coding = feature.trim_end_matches("encoding");
+        assert!(rows.iter().any(|row| row.block.starts_with(coding)), "no bench filter for {feature}");
+    }
 }
 
 #[test]

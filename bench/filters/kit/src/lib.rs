@@ -1,0 +1,1 @@
+//! One filter for each block of the kit: see `examples`.
