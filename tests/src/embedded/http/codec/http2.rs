@@ -68,7 +68,7 @@ fn head(request: &Request) -> Option<Head> {
     if let (Body::Sized(bytes), None) = (&request.body, length) {
         map.add(b"content-length", bytes.len().to_string().as_bytes());
     }
-    if let Some(cookies) = cookies {
+    if let Some(cookies) = cookies.filter(|cookies| !cookies.is_empty()) {
         map.add(b"cookie", &cookies);
     }
     if authority.is_none() || request.headers.len() + 4 > MAX_FIELDS || map.byte_size() as usize > MAX_BYTES {
