@@ -40,6 +40,33 @@ pub(crate) fn take_of_roots(events: &mut Vec<Event>) -> Vec<Event> {
     take_of(events, |context| roots.contains(&context))
 }
 
+/// Drops the ticks in which a module only looks at the time and sets the next tick. Envoy's time is
+/// real, so such a tick may come between any two callbacks, or after the exchange.
+pub(crate) fn drop_idle_ticks(events: &mut Vec<Event>) {
+    let is_idle = |event: &Event| match event {
+        Event::HostCall { name, .. } => {
+            matches!(name.as_str(), "proxy_get_current_time_nanoseconds" | "proxy_set_tick_period_milliseconds")
+        }
+        _ => false,
+    };
+    let mut rest = Vec::with_capacity(events.len());
+    let mut tick_at = None;
+    for event in events.drain(..) {
+        match (&event, tick_at) {
+            (Event::Callback { name, .. }, None) if name == "proxy_on_tick" => tick_at = Some(rest.len()),
+            (Event::Returned { .. }, Some(at)) => {
+                tick_at = None;
+                rest.truncate(at);
+                continue;
+            }
+            (event, Some(_)) if is_idle(event) => {}
+            _ => tick_at = None,
+        }
+        rest.push(event);
+    }
+    *events = rest;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +77,18 @@ mod tests {
 
     fn returned(name: &str) -> Event {
         Event::Returned { name: name.into(), result: None }
+    }
+
+    #[test]
+    fn idle_ticks_are_dropped_and_others_are_kept() {
+        let call = |name: &str| Event::HostCall { name: name.into(), status: 0 };
+        let tick = |calls: &[Event]| [&[callback("proxy_on_tick", 1)], calls, &[returned("proxy_on_tick")]].concat();
+        let time = call("proxy_get_current_time_nanoseconds");
+        let busy = tick(&[time.clone(), call("proxy_log")]);
+        let stream = [callback("proxy_on_log", 2), time.clone(), returned("proxy_on_log")];
+        let mut events = [&tick(&[])[..], &busy, &tick(&[time.clone(), time]), &stream].concat();
+        drop_idle_ticks(&mut events);
+        assert_eq!(events, [&busy[..], &stream].concat());
     }
 
     #[test]

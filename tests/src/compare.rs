@@ -184,13 +184,18 @@ fn events(events: &[Event], detail: Detail) -> Vec<String> {
     let visible = |event: &&Event| match detail {
         // Each host describes a trap with its own words.
         Detail::Everything => match event {
-            // How often a module looks at the time while it waits depends on the machine.
-            Event::HostCall { name, .. } => !matches!(name.as_str(), "clock_time_get" | "poll_oneoff" | "sched_yield"),
+            // How often a module looks at the time while it waits depends on the machine, and so does
+            // how often this SDK reads the level of the log: after each tick.
+            Event::HostCall { name, .. } => {
+                !matches!(name.as_str(), "clock_time_get" | "poll_oneoff" | "sched_yield" | "proxy_get_log_level")
+            }
             event => !matches!(event, Event::Trapped { .. }),
         },
         Detail::Visible => event.log_line().is_some(),
         Detail::Messages => false,
     };
+    let mut events = events.to_vec();
+    blocks::drop_idle_ticks(&mut events);
     events
         .iter()
         .filter(visible)

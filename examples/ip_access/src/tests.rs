@@ -31,12 +31,27 @@ fn the_most_specific_network_decides(mut host: Host) {
 }
 
 #[proxy_filter_host::test]
-fn a_client_cannot_choose_its_address(mut host: Host) {
+fn without_trusted_hops_the_address_of_the_connection_decides(mut host: Host) {
     // The peer of the tests is 127.0.0.1.
-    host.configure(json!({ "otherwise": "allow", "deny": ["127.0.0.0/8"] })).unwrap();
-    for forwarded in [&["10.1.2.3"][..], &["10.1.2.3", "10.1.2.3"], &["unknown"], &[""], &[]] {
+    host.configure(json!({ "otherwise": "allow", "deny": ["127.0.0.0/8", "203.0.113.0/24"] })).unwrap();
+    for forwarded in [&["unknown"][..], &[""], &[]] {
         assert_eq!(status(&mut host, forwarded), 403, "{forwarded:?}");
     }
+    for (address, expected) in [("203.0.113.7:4711", 403), ("198.51.100.7:4711", 200)] {
+        let exchange = host.get("/").source_address(address.parse().unwrap()).send();
+        assert_eq!(exchange.status(), expected, "{address}: {exchange}");
+    }
+}
+
+/// Envoy's own address of a client, if `use_remote_address` is off: README.md requires it.
+#[proxy_filter_host::test]
+fn without_use_remote_address_the_proxy_takes_the_address_from_x_forwarded_for(mut host: Host) {
+    host.configure(json!({ "otherwise": "allow", "deny": ["127.0.0.0/8"] })).unwrap();
+    assert_eq!(status(&mut host, &["10.1.2.3"]), 200);
+}
+
+#[proxy_filter_host::test]
+fn the_last_addresses_are_those_of_trusted_proxies(mut host: Host) {
     host.configure(json!({ "otherwise": "deny", "allow": ["10.0.0.0/8"], "trusted_hops": 1 })).unwrap();
     for (forwarded, expected) in [
         (&["10.1.2.3"][..], 200),

@@ -1,7 +1,8 @@
 //! What the host knows about a stream beside its messages.
 
 use crate::message::Protocol;
-use std::net::SocketAddr;
+use crate::message::Request;
+use std::net::{IpAddr, SocketAddr};
 
 /// Whose response it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,17 @@ impl Info {
             source: None,
             tunnel: false,
         }
+    }
+
+    /// Returns the client's address, if it is not that of the connection. Without
+    /// `use_remote_address`, Envoy takes the last address of `x-forwarded-for`, with port 0.
+    pub(super) fn source_of(request: &Request) -> Option<SocketAddr> {
+        let is_forwarded = |name: &[u8]| name.eq_ignore_ascii_case(b"x-forwarded-for");
+        let values = request.headers.iter().filter(|(name, _)| is_forwarded(name)).map(|(_, value)| value.as_slice());
+        let forwarded = values.collect::<Vec<_>>().join(&b","[..]);
+        let last = forwarded.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+        let address = std::str::from_utf8(last.trim_ascii()).ok()?.parse::<IpAddr>();
+        address.ok().map(|address| SocketAddr::new(address, 0)).or(request.source)
     }
 
     /// An address at the client's end.

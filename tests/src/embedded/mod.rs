@@ -232,7 +232,7 @@ impl Embedded {
         let decoded = http::decode(request, &self.settings.upgrades);
         let stream = decoded.has_stream().then(|| {
             let mut stream = machine.new_stream();
-            stream.info.source = request.source;
+            stream.info.source = info::Info::source_of(request);
             let objects = self.settings.filter_state.iter();
             stream.objects.extend(objects.map(|(key, value)| (key.clone().into_bytes(), value.clone().into_bytes())));
             stream
