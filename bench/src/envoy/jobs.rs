@@ -47,7 +47,7 @@ struct Job {
 /// A body that the service sends.
 struct Body {
     path: &'static str,
-    bytes: usize,
+    bytes: u32,
     /// Responses in a burst.
     burst: u32,
 }
@@ -265,7 +265,7 @@ fn write_bodies(directory: &Path) -> Result<Vec<Value>, Failure> {
         .iter()
         .map(|body| {
             let file = directory.join(body.path.trim_start_matches('/'));
-            let bytes: Vec<u8> = lines.bytes().cycle().take(body.bytes).collect();
+            let bytes: Vec<u8> = lines.bytes().cycle().take(body.bytes as usize).collect();
             std::fs::write(&file, bytes)?;
             Ok(bootstrap::body_route(body.path, &file))
         })
@@ -309,7 +309,7 @@ struct Row {
     job: &'static str,
     way: &'static str,
     /// The length of the response's body, if the job is about bodies.
-    bytes: Option<usize>,
+    bytes: Option<u32>,
     /// Microseconds of CPU time for a request, a figure each round.
     cpu: Vec<f64>,
     /// Requests a second, a figure each round.
@@ -427,7 +427,7 @@ fn plugins(module: &Path) -> Result<Vec<Plugins>, Failure> {
 impl Row {
     /// The throughput of bodies, in 10^6 bytes a second.
     fn megabytes(&self) -> Option<f64> {
-        self.bytes.map(|bytes| quantile(&self.rate, 0.5) * bytes as f64 / 1e6)
+        self.bytes.map(|bytes| quantile(&self.rate, 0.5) * f64::from(bytes) / 1e6)
     }
 }
 
