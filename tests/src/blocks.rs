@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_ticks_are_dropped_and_others_are_kept() {
+    fn only_idle_ticks_are_dropped() {
         let call = |name: &str| Event::HostCall { name: name.into(), status: 0 };
         let tick = |calls: &[Event]| [&[callback("proxy_on_tick", 1)], calls, &[returned("proxy_on_tick")]].concat();
         let time = call("proxy_get_current_time_nanoseconds");

@@ -23,9 +23,9 @@ impl TrustedProxies {
     /// `use_remote_address` is on, Envoy has already appended the peer's address to
     /// `x-forwarded-for` before a filter runs.
     ///
-    /// If `use_remote_address` is off, which is the default, Envoy itself takes `source.address` from
-    /// the end of `x-forwarded-for`. A client that connects directly then chooses its address, also
-    /// with 0.
+    /// If `use_remote_address` is off, which is the default, Envoy itself takes `source.address`
+    /// from the end of `x-forwarded-for`. A client that connects directly then chooses its address,
+    /// also with 0.
     ///
     /// If a client can bypass one of the proxies, it can choose its address.
     pub const fn hops(count: usize) -> Self {
