@@ -184,8 +184,8 @@ fn events(events: &[Event], detail: Detail) -> Vec<String> {
     let visible = |event: &&Event| match detail {
         // Each host describes a trap with its own words.
         Detail::Everything => match event {
-            // How often a module looks at the time while it waits depends on the machine. So does how
-            // often this SDK reads the level of the log: after each tick.
+            // How often a module looks at the time while it waits depends on the machine.
+            // This SDK reads the level of the log after each tick.
             Event::HostCall { name, .. } => {
                 !matches!(name.as_str(), "clock_time_get" | "poll_oneoff" | "sched_yield" | "proxy_get_log_level")
             }
