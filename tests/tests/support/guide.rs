@@ -92,7 +92,7 @@ fn code_that_no_test_compiles_is_a_part_of_a_file() {
                     let included = format!("\"{}\"", name.trim_end_matches(".md"));
                     assert!(compiled.contains(&included), "tests/src/lib.rs does not compile {name}");
                 }
-                "rust,ignore" => {
+                "rs" => {
                     let file = block.file.unwrap_or_else(|| panic!("{name}: no file before:\n{}", block.text));
                     let path = root().join(&file);
                     let found = path.is_file() && read(&path).contains(block.text.trim_end());
