@@ -12,6 +12,7 @@ mod oci;
 mod output;
 mod package;
 mod play;
+mod recorded;
 mod run;
 mod schema;
 mod script;
@@ -61,7 +62,7 @@ enum Command {
     New(new::Arguments),
     /// Check in which hosts a module loads, and what its size and memory are spent on.
     Check(check::Arguments),
-    /// Run exchanges through a module: from flags or from a script.
+    /// Run exchanges through a module: from flags, a script or a recording.
     Run(run::Arguments),
     /// Serve real HTTP traffic with filters in the path, and reload them when they change.
     Serve(serve::Arguments),

@@ -2,14 +2,15 @@
 
 use crate::output::{Failure, Result};
 use crate::script::{Answer, Broken, Cluster, Expect, Expected, Play, Script, Step};
-use proxy_filter_host::{Host, Outcome, Received, Reply};
+use proxy_filter_host::{Host, NotPlayed, Outcome, Received, Reply};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An exchange that was run.
 pub(crate) struct Played {
     pub(crate) name: String,
-    pub(crate) exchange: Outcome,
+    /// `None`: the embedded host does not play it, and the failures say why.
+    pub(crate) exchange: Option<Outcome>,
     /// The same exchange without the filter.
     pub(crate) plain: Option<Outcome>,
     /// Expectations that are not met.
@@ -21,15 +22,15 @@ fn reply(answer: &Answer) -> Reply {
         return Reply::reset().after(answer.after.0);
     }
     let mut reply = Reply::new(answer.status).after(answer.after.0);
-    for (name, values) in &answer.headers {
-        reply = values.values().iter().fold(reply, |reply, value| reply.header(name, value));
+    for (name, value) in &answer.headers.0 {
+        reply = reply.header(name, value);
     }
     if !answer.chunks.is_empty() {
         reply = reply.chunks(&answer.chunks);
     } else if let Some(body) = &answer.body {
-        reply = reply.body(body.as_str());
+        reply = reply.body(body.as_ref());
     }
-    answer.trailers.iter().fold(reply, |reply, (name, value)| reply.trailer(name, value))
+    answer.trailers.0.iter().fold(reply, |reply, (name, value)| reply.trailer(name, value))
 }
 
 /// Returns the differences from the expectation, one in each line.
@@ -115,6 +116,8 @@ fn judge(exchange: &Outcome, expect: &Expect) -> Vec<String> {
 pub(crate) fn start(host: &mut Host, script: &Script) -> Result {
     host.root_id(&script.root_id);
     host.allow_on_headers_stop_iteration(script.allow_on_headers_stop_iteration);
+    let upgrades: Vec<_> = script.exchanges.iter().filter_map(Step::upgrade).collect();
+    host.upgrades(&upgrades);
     for (name, cluster) in &script.clusters {
         match cluster.clone() {
             Cluster::Broken(Broken::Refuses) => host.cluster_refusing_connections(name),
@@ -130,7 +133,10 @@ pub(crate) fn start(host: &mut Host, script: &Script) -> Result {
 }
 
 /// Runs one exchange.
-pub(crate) fn exchange(host: &mut Host, script: &Script, play: &Play) -> Outcome {
+///
+/// # Errors
+/// The embedded host does not play it.
+pub(crate) fn exchange(host: &mut Host, script: &Script, play: &Play) -> std::result::Result<Outcome, NotPlayed> {
     let answer = Arc::new(play.upstream.clone().unwrap_or_else(|| script.upstream.clone()));
     host.upstream(move |_| reply(&answer));
     let request = &play.request;
@@ -138,19 +144,23 @@ pub(crate) fn exchange(host: &mut Host, script: &Script, play: &Play) -> Outcome
     if let Some(authority) = &request.authority {
         builder = builder.authority(authority);
     }
-    for (name, values) in &request.headers {
-        builder = values.values().iter().fold(builder, |builder, value| builder.header(name, value));
+    for (name, value) in &request.headers.0 {
+        builder = builder.header(name, value);
     }
     if !request.chunks.is_empty() {
         builder = builder.chunks(&request.chunks);
     } else if let Some(body) = &request.body {
-        builder = builder.body(body.as_str());
+        builder = builder.body(body.as_ref());
     }
-    builder = request.trailers.iter().fold(builder, |builder, (name, value)| builder.trailer(name, value));
+    for (name, value) in &request.trailers.0 {
+        builder = builder.trailer(name, value);
+    }
     if request.http2 {
         builder = builder.http2();
+    } else if let Some(protocol) = &request.upgrade {
+        builder = builder.upgrade(protocol);
     }
-    builder.send()
+    builder.try_send()
 }
 
 /// Runs a script, and each of its exchanges without the filter.
@@ -165,17 +175,24 @@ pub(crate) fn script(host: &mut Host, script: &Script) -> Result<Vec<Played>> {
     for step in &script.exchanges {
         match step {
             Step::Advance(advance) => {
-                let exchange = host.advance(advance.advance.0);
+                let exchange = Some(host.advance(advance.advance.0));
                 let name = format!("{} ms pass", advance.advance.0.as_millis());
                 played.push(Played { name, exchange, plain: None, failures: Vec::new() });
             }
             Step::Exchange(play) => {
                 let request = format!("{} {}", play.request.method, play.request.path);
                 let name = play.name.as_ref().map_or_else(|| request.clone(), |name| format!("{name}: {request}"));
-                let filtered = exchange(host, script, play);
-                let failures = judge(&filtered, &play.expect);
-                let plain = Some(exchange(&mut plain, script, play));
-                played.push(Played { name, exchange: filtered, plain, failures });
+                let plain = exchange(&mut plain, script, play).ok();
+                played.push(match exchange(host, script, play) {
+                    Ok(filtered) => {
+                        let failures = judge(&filtered, &play.expect);
+                        Played { name, exchange: Some(filtered), plain, failures }
+                    }
+                    Err(why) => {
+                        let failures = vec![format!("the exchange is not played: {why}")];
+                        Played { name, exchange: None, plain: None, failures }
+                    }
+                });
             }
         }
     }

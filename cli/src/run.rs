@@ -3,12 +3,12 @@
 use crate::module::{Module, ModuleArgument, PluginArguments};
 use crate::output::{self, BAD, Failure, GOOD, Result, TITLE, paint};
 use crate::play::{self, Played};
-use crate::script::{Answer, Cluster, OneOrMore, Play, Request, Script, Step};
+use crate::recorded::Recording;
+use crate::script::{Answer, Cluster, Data, Fields, Play, Request, Script, Step};
 use crate::view;
 use clap::{Args, ValueHint};
 use proxy_filter_host::{Colour, Host, Outcome, Violation, changes};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +24,14 @@ pub(crate) struct Arguments {
     /// A YAML file with exchanges and their expected results; see below.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "send")]
     script: Option<PathBuf>,
+    /// Recorded exchanges: a HAR file, or lines of JSON; `-` is the standard input.
+    ///
+    /// A HAR is what browsers and mitmproxy write. Its responses are those of the upstream. Lines
+    /// of JSON are requests, an access log of Envoy with JSON, or messages of Envoy's tap filter;
+    /// see below. The services that the filter calls are those of --script or --cluster.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["method", "path", "header", "body", "http2", "send"])]
+    from: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) flags: Flags,
     /// Write a page for the browser, in one file.
@@ -78,6 +86,8 @@ const EXAMPLES: &str = r#"Examples:
   proxy-filter run guard.wasm --script guard.yaml
   proxy-filter run guard.wasm --script guard.yaml --html guard.html
   ENVOY=$(which envoy) proxy-filter run guard.wasm --script guard.yaml --envoy
+  proxy-filter run guard.wasm --from shop.har --html shop.html
+  kubectl logs deploy/gateway | proxy-filter run guard.wasm --from - --cluster authz=200
   proxy-filter run tcp.wasm --send 'PING 1'
 
 A script:
@@ -103,9 +113,18 @@ A script:
 A plugin for connections has, in place of exchanges, the data that a client sends on each connection:
   connections: [["PING 1", "PING 2"], ["GET /"]]
 
-A request has method, path, authority, headers, body, chunks, trailers and http2; an answer has status,
-headers, body, chunks, trailers, after and reset; expect has status, headers, body, body_contains,
-reaches_upstream, upstream, calls and logs. The exit code is 1 if an expectation does not hold."#;
+A request has method, path, authority, headers, body, chunks, trailers, http2 and upgrade; an answer has
+status, headers, body, chunks, trailers, after and reset; expect has status, headers, body, body_contains,
+reaches_upstream, upstream, calls and logs. A body is a text, or { base64: aGVsbG8= }. The exit code is 1 if
+an expectation does not hold.
+
+Requests as lines of JSON, for --from:
+  {"method": "POST", "url": "https://shop.example/orders", "headers": {"x-user": "alice"}, "body": "hello"}
+  {"path": "/a", "authority": "shop.example", "body_base64": "aGVsbG8=", "http2": true, "response": {"status": 404}}
+
+A line has name, method, path or url, authority, headers, body or body_base64, trailers, http2 and response; a
+response has status, headers, body or body_base64, and trailers. What is not played as it was recorded is said
+on the standard error, with its entries."#;
 
 fn field(text: &str) -> std::result::Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is written 'name: value'")?;
@@ -118,24 +137,18 @@ fn cluster(text: &str) -> std::result::Result<(String, u16), String> {
     Ok((name.to_owned(), status))
 }
 
-fn by_name(fields: &[(String, String)]) -> BTreeMap<String, OneOrMore> {
-    let mut map = BTreeMap::<String, Vec<String>>::new();
-    for (name, value) in fields {
-        map.entry(name.clone()).or_default().push(value.clone());
-    }
-    map.into_iter().map(|(name, values)| (name, OneOrMore::More(values))).collect()
-}
-
 impl Flags {
     /// Returns the script with the exchange of the flags.
     pub(crate) fn script(&self) -> Script {
-        let mut headers = by_name(&self.reply_header);
-        headers.entry("content-type".into()).or_insert_with(|| OneOrMore::One("text/plain".into()));
+        let mut headers = self.reply_header.clone();
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+            headers.push(("content-type".into(), "text/plain".into()));
+        }
         let request = Request {
             method: self.method.clone(),
             path: self.path.clone(),
-            headers: by_name(&self.header),
-            body: self.body.clone(),
+            headers: Fields(self.header.clone()),
+            body: self.body.as_deref().map(Data::from),
             http2: self.http2,
             ..Request::default()
         };
@@ -144,7 +157,12 @@ impl Flags {
         };
         Script {
             clusters: self.cluster.iter().map(answers).collect(),
-            upstream: Answer { status: self.status, headers, body: Some(self.reply_body.clone()), ..Answer::default() },
+            upstream: Answer {
+                status: self.status,
+                headers: Fields(headers),
+                body: Some(Data::from(self.reply_body.as_str())),
+                ..Answer::default()
+            },
             exchanges: vec![Step::Exchange(Box::new(Play { request, ..Play::default() }))],
             connections: if self.send.is_empty() { Vec::new() } else { vec![self.send.clone()] },
             ..Script::default()
@@ -172,33 +190,37 @@ const COLOUR: Colour = Colour::Always;
 /// Runs the exchanges and prints them.
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     let module = arguments.module.load()?;
-    let mut script = match &arguments.script {
-        Some(path) => Script::read(path)?,
-        None => arguments.flags.script(),
+    let mut script = match (&arguments.script, &arguments.from) {
+        (Some(path), None) => Script::read(path)?,
+        (Some(path), Some(_)) => Script::read_services(path)?,
+        (None, _) => arguments.flags.script(),
     };
+    let mut notes = Vec::new();
+    if let Some(path) = &arguments.from {
+        let recording = Recording::read(path)?;
+        script.exchanges = recording.exchanges;
+        notes = recording.notes;
+    }
+    for note in &notes {
+        output::progress("Recording", note);
+    }
     if let Some(configuration) = arguments.plugin.read()? {
         script.configuration = Some(Value::String(configuration));
     }
     if !arguments.plugin.root_id.is_empty() {
         script.root_id.clone_from(&arguments.plugin.root_id);
     }
-    if !script.connections.is_empty() {
-        return connect(&module, &script);
-    }
-    let mut host = Host::for_module(&module.bytes).without_checks();
-    let played = play::script(&mut host, &script)?;
-    let violations = host.finish();
+    let Some((played, violations)) = played(&module, &script)? else { return Ok(()) };
     if json {
         let exchanges: Vec<_> = played.iter().map(view::played).collect();
         let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();
-        output::json(&json!({ "exchanges": exchanges, "violations": violations }));
+        output::json(&json!({ "exchanges": exchanges, "violations": violations, "notes": notes }));
     } else {
         show(&played, &violations);
     }
     if let Some(path) = &arguments.html {
         let exchanges: Vec<_> = played.iter().map(view::played).collect();
-        std::fs::write(path, view::page(&module.name(), &exchanges))
-            .map_err(|error| Failure::work(format!("{}: {error}", path.display())))?;
+        output::write(path, view::page(&module.name(), &exchanges))?;
         output::progress("Wrote", path.display());
     }
     let differences = if arguments.envoy { in_envoy(&module, &script, &played)? } else { 0 };
@@ -211,13 +233,19 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
 
 /// Runs a script and prints it.
 pub(crate) fn play(module: &Module, script: &Script) -> Result {
+    let Some((played, violations)) = played(module, script)? else { return Ok(()) };
+    show(&played, &violations);
+    expectations(&played)
+}
+
+/// Runs a script. `None`: it has connections, which are printed.
+fn played(module: &Module, script: &Script) -> Result<Option<(Vec<Played>, Vec<Violation>)>> {
     if !script.connections.is_empty() {
-        return connect(module, script);
+        return connect(module, script).map(|()| None);
     }
     let mut host = Host::for_module(&module.bytes).without_checks();
     let played = play::script(&mut host, script)?;
-    show(&played, &host.finish());
-    expectations(&played)
+    Ok(Some((played, host.finish())))
 }
 
 fn expectations(played: &[Played]) -> Result {
@@ -234,8 +262,10 @@ fn show(played: &[Played], violations: &[Violation]) {
             anstream::println!();
         }
         anstream::println!("{}", paint(TITLE, name));
-        anstream::print!("{}", exchange.trace(COLOUR));
-        if let Some(plain) = plain {
+        if let Some(exchange) = exchange {
+            anstream::print!("{}", exchange.trace(COLOUR));
+        }
+        if let (Some(plain), Some(exchange)) = (plain, exchange) {
             anstream::println!("{}", paint(TITLE, "changes of the request"));
             match (plain.upstream(), exchange.upstream()) {
                 (Some(before), Some(after)) => anstream::print!("{}", changes(before, after, COLOUR)),
@@ -296,10 +326,18 @@ fn in_envoy(module: &Module, script: &Script, played: &[Played]) -> Result<usize
     let mut differing = 0;
     for (step, played) in script.exchanges.iter().zip(played) {
         let theirs = match step {
-            Step::Advance(advance) => host.advance(advance.advance.0),
+            Step::Advance(advance) => Ok(host.advance(advance.advance.0)),
             Step::Exchange(play) => play::exchange(&mut host, script, play),
         };
-        let found = differences(&played.exchange, &theirs);
+        let (Some(ours), Ok(theirs)) = (&played.exchange, &theirs) else {
+            anstream::println!(
+                "{} {}: not compared, because one of the hosts does not play it",
+                paint(BAD, "✗"),
+                played.name
+            );
+            continue;
+        };
+        let found = differences(ours, theirs);
         if found.is_empty() {
             anstream::println!("{} {}: the same in Envoy", paint(GOOD, "✓"), played.name);
         } else {

@@ -5,7 +5,10 @@
 //! example.
 
 use crate::output::{Failure, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -64,11 +67,11 @@ pub(crate) struct Rule {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) headers: BTreeMap<String, OneOrMore>,
-    pub(crate) body: Option<String>,
+    pub(crate) headers: Fields,
+    pub(crate) body: Option<Data>,
     /// The body in chunks.
-    pub(crate) chunks: Vec<String>,
-    pub(crate) trailers: BTreeMap<String, String>,
+    pub(crate) chunks: Vec<Data>,
+    pub(crate) trailers: Fields,
     /// The delay of the response, as in `300ms` or `2s`.
     pub(crate) after: Span,
     /// The connection ends without a response.
@@ -79,10 +82,10 @@ impl Default for Answer {
     fn default() -> Self {
         Self {
             status: 200,
-            headers: BTreeMap::new(),
+            headers: Fields::default(),
             body: None,
             chunks: Vec::new(),
-            trailers: BTreeMap::new(),
+            trailers: Fields::default(),
             after: Span::default(),
             reset: false,
         }
@@ -96,6 +99,16 @@ pub(crate) enum Step {
     /// An amount of time that passes between exchanges.
     Advance(Advance),
     Exchange(Box<Play>),
+}
+
+impl Step {
+    /// The protocol to which the request of an exchange upgrades its connection.
+    pub(crate) fn upgrade(&self) -> Option<&str> {
+        match self {
+            Self::Advance(_) => None,
+            Self::Exchange(play) => play.request.upgrade.as_deref(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -121,11 +134,13 @@ pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) authority: Option<String>,
-    pub(crate) headers: BTreeMap<String, OneOrMore>,
-    pub(crate) body: Option<String>,
-    pub(crate) chunks: Vec<String>,
-    pub(crate) trailers: BTreeMap<String, String>,
+    pub(crate) headers: Fields,
+    pub(crate) body: Option<Data>,
+    pub(crate) chunks: Vec<Data>,
+    pub(crate) trailers: Fields,
     pub(crate) http2: bool,
+    /// The protocol to which the request upgrades its connection, for example `websocket`.
+    pub(crate) upgrade: Option<String>,
 }
 
 impl Default for Request {
@@ -134,11 +149,12 @@ impl Default for Request {
             method: "GET".into(),
             path: "/".into(),
             authority: None,
-            headers: BTreeMap::new(),
+            headers: Fields::default(),
             body: None,
             chunks: Vec::new(),
-            trailers: BTreeMap::new(),
+            trailers: Fields::default(),
             http2: false,
+            upgrade: None,
         }
     }
 }
@@ -172,19 +188,77 @@ pub(crate) struct Expected {
     pub(crate) body_contains: Option<String>,
 }
 
+/// Fields in their order. In a script they are a map, in which a name has a value or a list.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fields(pub(crate) Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a map of names to a value or a list of values")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((name, values)) = map.next_entry::<String, OneOrMore>()? {
+                    let values = match values {
+                        OneOrMore::One(value) => vec![value],
+                        OneOrMore::More(values) => values,
+                    };
+                    fields.extend(values.into_iter().map(|value| (name.clone(), value)));
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Names)
+    }
+}
+
 /// One value of a header, or several.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(untagged)]
-pub(crate) enum OneOrMore {
+enum OneOrMore {
     One(String),
     More(Vec<String>),
 }
 
-impl OneOrMore {
-    pub(crate) fn values(&self) -> &[String] {
-        match self {
-            Self::One(value) => std::slice::from_ref(value),
-            Self::More(values) => values,
+/// The bytes of a body: in a script a text, or `{ base64: … }`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "Written")]
+pub(crate) struct Data(pub(crate) Vec<u8>);
+
+impl AsRef<[u8]> for Data {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&str> for Data {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Text(String),
+    Base64 { base64: String },
+}
+
+impl TryFrom<Written> for Data {
+    type Error = String;
+
+    fn try_from(written: Written) -> std::result::Result<Self, String> {
+        match written {
+            Written::Text(text) => Ok(Self(text.into())),
+            Written::Base64 { base64 } => {
+                STANDARD.decode(base64.trim()).map(Self).map_err(|error| format!("`{base64}` is no base64: {error}"))
+            }
         }
     }
 }
@@ -217,14 +291,36 @@ impl Script {
     /// # Errors
     /// Fails if the file cannot be read, or is not a script: the error has the line.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| Failure::work(format!("{}: {error}", path.display())))?;
-        let script: Self =
-            serde_saphyr::from_str(&text).map_err(|error| Failure::check(format!("{}: {error}", path.display())))?;
+        let script = Self::parse(path)?;
         if script.exchanges.is_empty() == script.connections.is_empty() {
             return Err(Failure::check(format!("{}: expected `exchanges`, or `connections`", path.display())));
         }
         Ok(script)
+    }
+
+    /// Reads a script that has no exchanges of its own: they come from a recording.
+    ///
+    /// # Errors
+    /// Fails as [`read`](Self::read) does, and if the script has exchanges or connections.
+    pub(crate) fn read_services(path: &Path) -> Result<Self> {
+        let script = Self::parse(path)?;
+        if !script.exchanges.is_empty() || !script.connections.is_empty() {
+            let path = path.display();
+            return Err(Failure::check(format!("{path}: expected no `exchanges` and no `connections` beside --from")));
+        }
+        Ok(script)
+    }
+
+    fn parse(path: &Path) -> Result<Self> {
+        let recorded = ["har", "jsonl", "ndjson", "log"];
+        if path.extension().is_some_and(|ending| recorded.iter().any(|recorded| ending.eq_ignore_ascii_case(recorded)))
+        {
+            let path = path.display();
+            return Err(Failure::usage(format!("{path} is no script: read recorded exchanges with --from {path}")));
+        }
+        let text =
+            std::fs::read_to_string(path).map_err(|error| Failure::work(format!("{}: {error}", path.display())))?;
+        serde_saphyr::from_str(&text).map_err(|error| Failure::check(format!("{}: {error}", path.display())))
     }
 
     /// Returns the configuration as the plugin reads it.

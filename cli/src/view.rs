@@ -1,7 +1,7 @@
 //! An exchange as JSON, for the page in the browser and for scripts.
 
 use crate::play::Played;
-use proxy_filter_host::{Event, Fields, Received};
+use proxy_filter_host::{Event, Fields, Outcome, Received};
 use serde_json::{Map, Value, json};
 
 /// The parts of the page. It shows exchanges that it contains, or that `serve` sends.
@@ -59,7 +59,7 @@ pub(crate) fn event(event: &Event) -> Value {
 
 /// An exchange that was run.
 pub(crate) fn played(played: &Played) -> Value {
-    let record = played.exchange.record();
+    let record = played.exchange.as_ref().map(Outcome::record).cloned().unwrap_or_default();
     let plain = played.plain.as_ref();
     let calls: Map<String, Value> =
         record.calls.iter().map(|(name, calls)| (name.clone(), calls.iter().map(message).collect())).collect();

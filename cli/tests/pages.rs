@@ -41,6 +41,8 @@ fn every_command_of_the_pages_works() {
     for file in ["plugin.json", "config.json"] {
         fs::write(here(file), r#"{"headers": []}"#).unwrap();
     }
+    let recorded = r#"{"log": {"entries": [{"request": {"method": "GET", "url": "https://shop.example/"}}]}}"#;
+    fs::write(here("shop.har"), recorded).unwrap();
     // A package of this name would build the SDK once more.
     let package = repository().join("examples/http_config").display().to_string();
     let mut seen = 0;
