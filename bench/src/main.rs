@@ -40,6 +40,7 @@ enum What {
 fn run() -> Result<()> {
     let mut parser = lexopt::Parser::from_env();
     let (mut what, mut json, mut bless, mut requests) = (What::Table, false, false, None);
+    let mut job = None;
     let mut options = Options::default();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -54,6 +55,7 @@ fn run() -> Result<()> {
             Long("growth") => what = What::Growth,
             Long("build") => what = What::Build,
             Long("filter") => options.filters = vec![filter(&parser.value()?.string()?)?],
+            Long("job") => job = Some(parser.value()?.string()?),
             Long("workers") => options.workers = vec![parser.value()?.parse()?],
             Long("seconds") => options.time = Duration::from_secs(parser.value()?.parse()?),
             Long("requests") => requests = Some(parser.value()?.parse()?),
@@ -65,7 +67,7 @@ fn run() -> Result<()> {
         What::Envoy => in_envoy(&options, json),
         What::Jobs => {
             eprintln!("measuring jobs in Envoy, about {} s …", options.time.as_secs());
-            let report = jobs::measure(options.time)?;
+            let report = jobs::measure(options.time, job.as_deref())?;
             if json {
                 println!("{:#}", report.to_json());
             } else {
@@ -146,6 +148,7 @@ What the bench filters cost, beside the peer's and those by hand.
   --requests N        requests before the memory is measured the second time (default: 100000)
   --bless             writes our figures to bench/costs.json, the file the tests hold us to
   --filter NAME       with --envoy: this filter only
+  --job TEXT          with --jobs: only the jobs whose names contain this text
   --workers N         with --envoy: this number of worker threads only
   --seconds N         with --envoy and --jobs: how long to measure
 ";

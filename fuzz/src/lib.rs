@@ -605,7 +605,7 @@ pub fn rate_limit(bytes: &[u8]) {
         state = taken.state().or(state);
         let owing = bucket.debt(5);
         assert!(owing.charge(state, 3, now) >= bucket.charge(state, 3, now));
-        let _ = reserve.take(now, |count| Ok::<_, ()>(bucket.take(state, count, now)));
+        let _ = reserve.take(now, |count| Ok::<_, ()>(bucket.take(state, count, now).result()));
         window = sliding.count(Window::from_bytes(window.to_bytes()), now).unwrap_or(window);
         let counted = fixed.count(&fixed_state, now);
         if counted.is_allowed {
@@ -613,7 +613,7 @@ pub fn rate_limit(bytes: &[u8]) {
             *count += 1;
             // If the clock was set back by more than a window, the count begins again.
             assert!(back || *count <= 5 || counts.len() > 1);
-            fixed_state = counted.state;
+            fixed_state = counted.state.to_vec();
         }
         if let Ok(state) = exact.count(&exact_state, now) {
             assert!(state.len() <= 5 * 8);

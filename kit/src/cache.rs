@@ -93,12 +93,23 @@ impl<K: Hash + Eq, V> Cache<K, V> {
     /// Returns whether the entry was stored. An entry that alone exceeds the limit is not stored,
     /// and does not remove others, but still removes the entry with the same key.
     pub fn insert_sized(&mut self, key: K, value: V, owned: usize, expires: Duration) -> bool {
-        self.remove(&key);
+        let hash = self.hash(&key);
+        self.remove_by(hash, |found| *found == key);
+        self.insert_by(hash, key, value, owned, expires)
+    }
+
+    /// Returns the hash of a key, or of a part of it.
+    #[inline]
+    pub(crate) fn hash<Q: Hash + ?Sized>(&self, part: &Q) -> u64 {
+        self.hasher.hash_one(part)
+    }
+
+    /// Inserts an entry whose key is not in the cache, by a hash of the key.
+    pub(crate) fn insert_by(&mut self, hash: u64, key: K, value: V, owned: usize, expires: Duration) -> bool {
         let bytes = owned.saturating_add(size_of::<(K, V)>()).saturating_add(OVERHEAD);
         if bytes > self.max_bytes || self.max_entries == 0 {
             return false;
         }
-        let hash = self.hasher.hash_one(&key);
         let slot = Slot { entry: Some((key, value)), hash, bytes, expires, newer: NONE, older: NONE };
         let at = if let Some(at) = self.free.pop() {
             if let Some(free) = self.slots.get_mut(at) {
@@ -122,13 +133,21 @@ impl<K: Hash + Eq, V> Cache<K, V> {
     where
         K: Borrow<Q>,
     {
-        let at = self.find(key)?;
+        self.get_by(self.hash(key), |found| found.borrow() == key, now)
+    }
+
+    /// Like [`get`](Self::get), for the key with this hash that is the right one.
+    #[inline]
+    pub(crate) fn get_by(&mut self, hash: u64, is_it: impl Fn(&K) -> bool, now: Duration) -> Option<&V> {
+        let at = self.find(hash, is_it)?;
         if self.slots.get(at)?.expires <= now {
             self.take(at);
             return None;
         }
-        self.unlink(at);
-        self.link(at);
+        if at != self.newest {
+            self.unlink(at);
+            self.link(at);
+        }
         let (_, value) = self.slots.get(at)?.entry.as_ref()?;
         Some(value)
     }
@@ -139,7 +158,8 @@ impl<K: Hash + Eq, V> Cache<K, V> {
     where
         K: Borrow<Q>,
     {
-        let slot = self.slots.get(self.find(key)?)?;
+        let at = self.find(self.hash(key), |found| found.borrow() == key)?;
+        let slot = self.slots.get(at)?;
         slot.entry.as_ref().map(|(_, value)| (value, slot.expires))
     }
 
@@ -148,7 +168,12 @@ impl<K: Hash + Eq, V> Cache<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.take(self.find(key)?).map(|(_, value)| value)
+        self.remove_by(self.hash(key), |found| found.borrow() == key)
+    }
+
+    /// Like [`remove`](Self::remove), for the key with this hash that is the right one.
+    pub(crate) fn remove_by(&mut self, hash: u64, is_it: impl Fn(&K) -> bool) -> Option<V> {
+        self.take(self.find(hash, is_it)?).map(|(_, value)| value)
     }
 
     /// Removes all expired entries, in time proportional to the number of entries. Calling it is
@@ -190,15 +215,11 @@ impl<K: Hash + Eq, V> Cache<K, V> {
         }
     }
 
-    fn find<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<usize>
-    where
-        K: Borrow<Q>,
-    {
-        let hash = self.hasher.hash_one(key);
-        let is_it = |at: &usize| {
-            self.slots.get(*at).and_then(|slot| slot.entry.as_ref()).is_some_and(|(found, _)| found.borrow() == key)
-        };
-        self.index.find(hash, is_it).copied()
+    #[inline]
+    fn find(&self, hash: u64, is_it: impl Fn(&K) -> bool) -> Option<usize> {
+        let has_key =
+            |at: &usize| self.slots.get(*at).and_then(|slot| slot.entry.as_ref()).is_some_and(|(key, _)| is_it(key));
+        self.index.find(hash, has_key).copied()
     }
 
     fn take(&mut self, at: usize) -> Option<(K, V)> {

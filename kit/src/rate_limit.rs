@@ -75,10 +75,26 @@ impl Taken {
             Self::Denied { .. } => None,
         }
     }
+
+    /// Returns the time after which to try again as an error, for [`Reserve::take`].
+    ///
+    /// # Errors
+    /// The tokens were not taken.
+    pub const fn result(&self) -> Result<(), Duration> {
+        match self {
+            Self::Allowed { .. } => Ok(()),
+            Self::Denied { retry_after } => Err(*retry_after),
+        }
+    }
 }
 
+/// Without products of 128 bits, which modules compute slowly.
 fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    const SECOND: u64 = 1_000_000_000;
+    if time.as_secs() >= u64::MAX / SECOND {
+        return u64::MAX;
+    }
+    time.as_secs().wrapping_mul(SECOND).wrapping_add(time.subsec_nanos().into())
 }
 
 impl TokenBucket {
@@ -257,20 +273,30 @@ pub struct FixedWindow {
 }
 
 /// The result of [`FixedWindow::count`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
 pub struct Counted {
-    /// Whether the request is within the limit. Otherwise it was not counted.
+    /// Whether the requests are within the limit. Otherwise none of them was counted.
     pub is_allowed: bool,
-    /// The number of the window in which the request counts. Windows are numbered since 1970.
+    /// The number of the window in which the requests count. Windows are numbered since 1970.
     pub window: u64,
     /// The number of requests that the window still allows.
     pub remaining: u32,
     /// The time until the window ends.
     pub ends_after: Duration,
-    /// The new state, of 12 bytes. Store it if the request was counted.
-    pub state: Vec<u8>,
+    /// The new state. Store it if the requests were counted.
+    pub state: [u8; 12],
+}
+
+impl Counted {
+    /// Returns the time until the window ends as an error, for [`Reserve::take`].
+    ///
+    /// # Errors
+    /// The requests were not counted.
+    pub const fn result(&self) -> Result<(), Duration> {
+        if self.is_allowed { Ok(()) } else { Err(self.ends_after) }
+    }
 }
 
 impl FixedWindow {
@@ -286,21 +312,34 @@ impl FixedWindow {
     /// has begun the next window, the request counts in that one. If the stored window is further
     /// ahead, the clock was set back, and the stored count is ignored.
     pub fn count(&self, state: &[u8], now: Duration) -> Counted {
+        self.count_batch(state, 1, now)
+    }
+
+    /// Like [`count`](Self::count), for several requests: all of them are counted, or none.
+    pub fn count_batch(&self, state: &[u8], requests: u32, now: Duration) -> Counted {
         let now = nanoseconds(now);
         let current = now / self.window;
-        let (window, used) = match Self::read(state) {
-            Some((window, used)) if window == current || window == current.saturating_add(1) => (window, used),
-            _ => (current, 0),
+        let rest = self.window.saturating_sub(now % self.window);
+        let (window, used, ends_after) = match Self::read(state) {
+            Some((window, used)) if window == current => (window, used, rest),
+            Some((window, used)) if window == current.saturating_add(1) => {
+                (window, used, rest.saturating_add(self.window))
+            }
+            _ => (current, 0, rest),
         };
-        let is_allowed = used < self.limit;
-        let used = used.saturating_add(u32::from(is_allowed));
-        let end = window.saturating_add(1).saturating_mul(self.window);
+        let sum = used.checked_add(requests).filter(|sum| *sum <= self.limit);
+        let used = sum.unwrap_or(used);
+        let mut state = [0; 12];
+        if let Some((first, last)) = state.split_first_chunk_mut() {
+            *first = window.to_le_bytes();
+            last.copy_from_slice(&used.to_le_bytes());
+        }
         Counted {
-            is_allowed,
+            is_allowed: sum.is_some(),
             window,
             remaining: self.limit.saturating_sub(used),
-            ends_after: Duration::from_nanos(end.saturating_sub(now)),
-            state: window.to_le_bytes().into_iter().chain(used.to_le_bytes()).collect(),
+            ends_after: Duration::from_nanos(ends_after),
+            state,
         }
     }
 
@@ -406,6 +445,11 @@ impl Reserve {
     }
 
     /// Takes one token. The closure takes tokens from the shared bucket, and receives their number.
+    /// It returns [`Taken::result`] or [`Counted::result`].
+    ///
+    /// `now` may be a time that a tick of the filter stores. Then a reserved token costs no call of
+    /// the host. A reserved token expires later by at most the period of the tick, and a VM denies
+    /// for longer by at most this period.
     ///
     /// # Errors
     /// Returns the closure's error; then no token is taken. If there is no token, returns
@@ -413,7 +457,7 @@ impl Reserve {
     pub fn take<E>(
         &mut self,
         now: Duration,
-        mut shared: impl FnMut(u64) -> Result<Taken, E>,
+        mut shared: impl FnMut(u64) -> Result<Result<(), Duration>, E>,
     ) -> Result<Result<(), Duration>, E> {
         if self.left > 0 && now < self.until {
             self.left = self.left.saturating_sub(1);
@@ -426,22 +470,22 @@ impl Reserve {
             return Ok(Err(wait));
         }
         let until_batch = match shared(self.batch)? {
-            Taken::Allowed { .. } => {
+            Ok(()) => {
                 (self.left, self.until) = (self.batch.saturating_sub(1), now.saturating_add(self.keep));
                 return Ok(Ok(()));
             }
-            Taken::Denied { retry_after } => retry_after,
+            Err(retry_after) => retry_after,
         };
         // There are fewer tokens than a batch. Take one of them, then pause until there may be a
         // batch.
         let single = shared(1)?;
         let wait = match single {
-            Taken::Denied { retry_after } if until_batch > self.keep => retry_after,
-            Taken::Allowed { .. } if until_batch > self.keep => Duration::ZERO,
+            Err(retry_after) if until_batch > self.keep => retry_after,
+            Ok(()) if until_batch > self.keep => Duration::ZERO,
             _ => until_batch,
         };
         self.denied_until = now.saturating_add(wait);
-        Ok(if single.is_allowed() { Ok(()) } else { Err(wait) })
+        Ok(single.map_err(|_| wait))
     }
 }
 
@@ -549,7 +593,7 @@ mod tests {
             for machine in &mut machines {
                 let taken = machine.take(at(time), |tokens| {
                     calls += 1;
-                    Ok::<_, ()>(shared(&cell, &bucket, tokens, at(time)))
+                    Ok::<_, ()>(shared(&cell, &bucket, tokens, at(time)).result())
                 });
                 allowed += u64::from(taken.unwrap().is_ok());
             }
@@ -568,8 +612,7 @@ mod tests {
         let mut take = |reserve: &mut Reserve, now, enough: u64| {
             reserve.take(now, |tokens| {
                 asked.push(tokens);
-                let denied = Taken::Denied { retry_after: Duration::from_millis(100) };
-                Ok::<_, ()>(if tokens <= enough { Taken::Allowed { state: 0, remaining: 0 } } else { denied })
+                Ok::<_, ()>(if tokens <= enough { Ok(()) } else { Err(Duration::from_millis(100)) })
             })
         };
         assert_eq!(take(&mut reserve, at(0), 5), Ok(Ok(())));
@@ -688,6 +731,57 @@ mod tests {
         let full = limit.count(&state, at(70)).state;
         let refused = limit.count(&full, at(71));
         assert_eq!((refused.is_allowed, refused.remaining, &refused.state), (false, 0, &full));
+    }
+
+    #[test]
+    fn a_fixed_window_counts_a_batch_as_a_whole() {
+        let (limit, now) = (FixedWindow::new(10, Duration::from_secs(10)), Duration::from_secs(42));
+        let mut state = Vec::new();
+        for (requests, is_allowed, remaining) in
+            [(4, true, 6), (7, false, 6), (u32::MAX, false, 6), (6, true, 0), (1, false, 0), (0, true, 0)]
+        {
+            let counted = limit.count_batch(&state, requests, now);
+            assert_eq!((counted.is_allowed, counted.remaining), (is_allowed, remaining), "{requests}");
+            assert_eq!(counted.result(), if is_allowed { Ok(()) } else { Err(Duration::from_secs(8)) });
+            state = counted.state.to_vec();
+        }
+    }
+
+    #[test]
+    fn reserves_of_a_fixed_window_stay_within_the_stated_bound_with_a_clock_that_a_tick_reads() {
+        let (limit, batch, tick) = (FixedWindow::new(100, Duration::from_secs(1)), 7, 50);
+        let mut state = Vec::new();
+        let mut machines = [Reserve::new(batch, Duration::from_secs(1)); 3];
+        let mut allowed = [0_u64; 6];
+        for time in 0..6000 {
+            let ticked = at(time - time % tick);
+            for machine in &mut machines {
+                let taken = machine.take(ticked, |requests| {
+                    let counted = limit.count_batch(&state, u32::try_from(requests).unwrap(), at(time));
+                    if counted.is_allowed {
+                        state = counted.state.to_vec();
+                    }
+                    Ok::<_, ()>(counted.result())
+                });
+                allowed[usize::try_from(time / 1000).unwrap()] += u64::from(taken.unwrap().is_ok());
+            }
+        }
+        for count in allowed {
+            assert!(count <= 100 + 3 * (batch - 1) && count + 4 * batch >= 100, "{allowed:?}");
+        }
+    }
+
+    #[test]
+    fn nanoseconds_stop_at_their_maximum() {
+        for (time, expected) in [
+            (Duration::ZERO, 0),
+            (Duration::new(7, 3), 7_000_000_003),
+            (Duration::from_secs(18_446_744_072), 18_446_744_072_000_000_000),
+            (Duration::from_secs(18_446_744_074), u64::MAX),
+            (Duration::MAX, u64::MAX),
+        ] {
+            assert_eq!(nanoseconds(time), expected, "{time:?}");
+        }
     }
 
     #[test]

@@ -73,8 +73,13 @@ impl Job {
         self
     }
 
-    fn example(mut self, example: &'static str, configuration: Value) -> Self {
-        self.ways.push(Way { name: example, filter: Filter::Example(example, configuration) });
+    fn example(self, example: &'static str, configuration: Value) -> Self {
+        self.configured(example, example, configuration)
+    }
+
+    /// An example that does the job in several ways.
+    fn configured(mut self, name: &'static str, example: &'static str, configuration: Value) -> Self {
+        self.ways.push(Way { name, filter: Filter::Example(example, configuration) });
         self
     }
 
@@ -125,7 +130,12 @@ fn jobs() -> Vec<Job> {
                     "filter_enforced": { "default_value": { "numerator": 100 } },
                 }),
             )
-            .example("rate_limit", json!({ "limit": PLENTY, "window_seconds": 1 })),
+            .example("rate_limit", json!({ "limit": PLENTY, "window_seconds": 1 }))
+            .configured(
+                "rate_limit in batches",
+                "rate_limit",
+                json!({ "limit": PLENTY, "window_seconds": 1, "batch": 1000 }),
+            ),
         Job::new("ask an authorization service", OPAQUE)
             .envoy(
                 "ext_authz",
@@ -326,12 +336,18 @@ struct Plugins {
     start: Duration,
 }
 
-/// Measures for about this time. Progress goes to standard error.
+/// Measures for about this time: all jobs and the cost of plugins, or only the jobs whose names
+/// contain a text. Progress goes to standard error.
 ///
 /// # Errors
-/// An example cannot be built, there is no Envoy (`ENVOY`) or no `h2load`, or one of them fails.
-pub fn measure(time: Duration) -> Result<Report, Failure> {
-    let jobs = jobs();
+/// An example cannot be built, there is no Envoy (`ENVOY`) or no `h2load`, or one of them fails. No
+/// job has such a name.
+pub fn measure(time: Duration, only: Option<&str>) -> Result<Report, Failure> {
+    let mut jobs = jobs();
+    jobs.retain(|job| only.is_none_or(|text| job.name.contains(text)));
+    if jobs.is_empty() {
+        return Err(Failure::new("no job has this name"));
+    }
     let modules = build(&jobs)?;
     let mut report = Report::default();
     let mut loads = Vec::new();
@@ -361,6 +377,9 @@ pub fn measure(time: Duration) -> Result<Report, Failure> {
         round += 1;
     }
     drop(envoy);
+    if only.is_some() {
+        return Ok(report);
+    }
     eprintln!("memory and start of plugins …");
     let module = modules.get("http_config").ok_or_else(|| Failure::new("no module http_config"))?;
     report.plugins = plugins(module)?;

@@ -136,18 +136,27 @@ impl fmt::Display for Refusal {
 async fn jwt_auth(mut exchange: Exchange<Config>) -> Result<()> {
     let config = exchange.config();
     let request = exchange.request_headers().await?;
-    request.remove("x-subject")?; // only this filter may set the subject
     let authorization = request.get("authorization")?.unwrap_or_default();
-    match config.subject(&authorization).await? {
-        Ok(subject) => {
-            request.replace("x-subject", subject)?;
-            request.remove("authorization")
-        }
+    let (token, now) = (bearer(&authorization), since_1970()?);
+    if let Some(token) = token
+        && let Some(subject) = config.verified().get(token, now)
+    {
+        return forward(request, subject);
+    }
+    request.remove("x-subject")?; // only this filter may set the subject
+    match config.subject(token, now).await? {
+        Ok(subject) => forward(request, &subject),
         Err(refusal) => {
             log::info!("refused: {refusal}");
             exchange.reply(refusal.reply())
         }
     }
+}
+
+/// Replaces the token by its subject.
+fn forward(request: &mut RequestHeaders, subject: &HeaderText) -> Result<()> {
+    request.replace("x-subject", subject)?;
+    request.remove("authorization")
 }
 
 /// Returns the token in `Bearer …`.
@@ -167,13 +176,9 @@ fn check(verified: &Verified, rules: &Rules, now: Duration) -> Result<(HeaderTex
 }
 
 impl Config {
-    /// Returns the subject of a valid `authorization`, or the reason of the refusal.
-    async fn subject(&self, authorization: &[u8]) -> Result<Result<HeaderText, Refusal>> {
-        let Some(token) = bearer(authorization) else { return Ok(Err(Refusal::Missing)) };
-        let now = since_1970()?;
-        if let Some(subject) = self.verified().get(token, now) {
-            return Ok(Ok(subject.clone()));
-        }
+    /// Returns the subject of a token that is not cached, or the reason of the refusal.
+    async fn subject(&self, token: Option<&[u8]>, now: Duration) -> Result<Result<HeaderText, Refusal>> {
+        let Some(token) = token else { return Ok(Err(Refusal::Missing)) };
         let verified = match self.keys.verify(token, now, async || self.fetch().await).await {
             Ok(verified) => verified,
             Err(RemoteError::Token(why)) => return Ok(Err(Refusal::invalid(why))),

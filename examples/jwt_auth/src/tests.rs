@@ -8,7 +8,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use p256::ecdsa::signature::{SignatureEncoding, Signer};
 use p256::ecdsa::{Signature, SigningKey};
 use proxy_filter::Status;
-use proxy_filter_host::{ForeignReply, Host, Outcome, Received, Reply};
+use proxy_filter_host::{ForeignReply, Host, Outcome, Received, Reply, build_guest};
 use proxy_filter_kit::jwt::{Jwks, Rules};
 use rsa::PrivateKey;
 use rsa::pkcs1v15;
@@ -16,6 +16,7 @@ use rsa::pkcs8::DecodePrivateKey;
 use rsa::sha2::Sha256;
 use rsa::traits::PublicKeyParts;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -511,6 +512,19 @@ fn a_token_that_was_accepted_before_is_refused_once_its_key_is_removed(mut host:
     rotated.store(true, Ordering::SeqCst);
     host.advance(Duration::from_millis(2500));
     assert_refused(&mut host, &es256(1, &claims()), "the token's key is unknown");
+}
+
+#[test]
+fn a_token_that_was_accepted_before_takes_four_host_calls_and_three_callbacks() {
+    let module = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "jwt_auth", None).unwrap();
+    let mut host = Host::for_module(&std::fs::read(module).unwrap());
+    publish(&mut host, &[both]);
+    let token = es256(1, &claims());
+    assert_passes(&mut host, &token);
+    let exchange = send(&mut host, &token);
+    let spent = exchange.spent();
+    assert_eq!((exchange.status(), spent.host_calls, spent.callbacks), (200, 4, 3), "{exchange}");
+    assert_eq!(exchange.upstream().unwrap().header("x-subject"), Some("alice".into()), "{exchange}");
 }
 
 #[proxy_filter_host::test]

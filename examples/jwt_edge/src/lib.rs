@@ -66,8 +66,12 @@ impl Config {
     /// Returns the subject of a token.
     async fn subject(&self, token: &[u8]) -> Result<Result<HeaderText, Refusal>> {
         let now = clock::now()?.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        if let Some(subject) = self.verified.borrow_mut().get(token, now) {
-            return Ok(Ok(subject.clone()));
+        {
+            let mut verified = self.verified.borrow_mut();
+            verified.keep_version(self.keys.version());
+            if let Some(subject) = verified.get(token, now) {
+                return Ok(Ok(subject.clone()));
+            }
         }
         let verified = match self.keys.verify(token, now, async || self.fetch().await).await {
             Ok(verified) => verified,

@@ -83,6 +83,45 @@ fn a_window_without_length_is_refused(mut host: Host) {
     assert!(refused.to_string().contains("window_seconds: must be at least 1"), "{refused}");
 }
 
+#[proxy_filter_host::test]
+fn a_batch_of_a_worker_is_a_part_of_the_limit(mut host: Host) {
+    host.workers(1);
+    host.configure(json!({ "limit": 6, "window_seconds": LONG, "batch": 3 })).unwrap();
+    assert_eq!(statuses(&mut host, 8), [200, 200, 200, 200, 200, 200, 429, 429]);
+}
+
+#[proxy_filter_host::test]
+fn workers_with_batches_count_together(mut host: Host) {
+    host.workers(2);
+    host.configure(json!({ "limit": 8, "window_seconds": LONG, "batch": 2 })).unwrap();
+    let passed = (0..20).filter(|number| host.get("/").on_worker(number % 2).send().status() == 200).count();
+    assert_eq!(passed, 8);
+}
+
+#[proxy_filter_host::test]
+fn clients_have_batches_of_their_own(mut host: Host) {
+    host.workers(1);
+    host.configure(json!({ "limit": 2, "window_seconds": LONG, "by": "x-api-key", "batch": 2 })).unwrap();
+    for (key, status) in [("a", 200), ("b", 200), ("a", 200), ("b", 200), ("a", 429), ("b", 429), ("c", 200)] {
+        let exchange = host.get("/").header("x-api-key", key).send();
+        assert_eq!(exchange.status(), status, "{key}: {exchange}");
+    }
+}
+
+#[proxy_filter_host::test]
+fn a_batch_that_does_not_fit_the_other_settings_is_refused(mut host: Host) {
+    for (settings, expected) in [
+        (json!({ "batch": 0 }), "batch: must be at least 1 and at most the limit"),
+        (json!({ "batch": 6 }), "batch: must be at least 1 and at most the limit"),
+        (json!({ "batch": 2, "announce": true }), "announce: a worker that counts in batches"),
+    ] {
+        let mut configuration = json!({ "limit": 5, "window_seconds": 1 });
+        configuration.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+        let refused = host.configure(configuration).unwrap_err();
+        assert!(refused.to_string().contains(expected), "{refused}");
+    }
+}
+
 fn module() -> PathBuf {
     build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "rate_limit", None).unwrap()
 }
@@ -111,6 +150,39 @@ fn a_new_window_begins_empty() {
     assert_eq!((next.status(), number(&next, "x-ratelimit-window")), (200, window + 1), "{next}");
     assert_eq!((number(&next, "x-ratelimit-limit"), number(&next, "x-ratelimit-remaining")), (2, 1), "{next}");
     assert_eq!(next.response().header("retry-after"), None);
+}
+
+#[test]
+fn a_batch_expires_with_the_length_of_a_window() {
+    let mut host = embedded();
+    host.configure(json!({ "limit": 4, "window_seconds": 10, "batch": 4 })).unwrap();
+    assert_eq!(statuses(&mut host, 5), [200, 200, 200, 200, 429]);
+    let _ = host.advance(Duration::from_millis(10_200));
+    assert_eq!(statuses(&mut host, 5), [200, 200, 200, 200, 429], "the next window");
+    let _ = host.advance(Duration::from_millis(10_200));
+    assert_eq!(statuses(&mut host, 1), [200]);
+    let _ = host.advance(Duration::from_millis(10_200));
+    assert_eq!(statuses(&mut host, 5), [200, 200, 200, 200, 429], "three of the former window are lost");
+}
+
+#[test]
+fn an_exact_count_takes_three_host_calls_and_a_reserved_request_takes_none() {
+    for (settings, expected) in [
+        (json!({ "limit": 1000, "window_seconds": LONG }), 3),
+        (json!({ "limit": 1000, "window_seconds": LONG, "by": "x-api-key" }), 4),
+        (json!({ "limit": 1000, "window_seconds": LONG, "batch": 100 }), 0),
+        (json!({ "limit": 1000, "window_seconds": LONG, "by": "x-api-key", "batch": 100 }), 1),
+    ] {
+        let mut host = embedded();
+        host.configure(settings.clone()).unwrap();
+        let mut host_calls = || {
+            let exchange = host.get("/").header("x-api-key", "a").send();
+            let ticks = exchange.callbacks().into_iter().filter(|callback| *callback == "proxy_on_tick").count();
+            exchange.spent().host_calls - u64::try_from(ticks).unwrap() // each reads the clock
+        };
+        let _ = host_calls();
+        assert_eq!(host_calls(), expected, "{settings}");
+    }
 }
 
 /// Status and window of each of these requests, sent one after the other on one connection.
