@@ -6,6 +6,7 @@ use crate::foreign::Functions;
 pub(crate) use crate::message::Answer;
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
+use crate::route::Routes;
 use crate::tcp::{ConnectionRecord, Step};
 use crate::usage::Usage;
 use crate::violation::Violation;
@@ -59,6 +60,7 @@ pub(crate) struct Settings {
     #[cfg_attr(not(feature = "envoy"), allow(dead_code, reason = "the embedded host writes no statistics"))]
     pub(crate) stats_tags: Vec<(String, String)>,
     pub(crate) metadata: Arc<Metadata>,
+    pub(crate) routes: Arc<Routes>,
     /// Properties of each stream that a test sets, by their path with NUL between its parts.
     pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Strings in the filter state of each stream, as if a filter before the plugin's had put them
@@ -94,6 +96,7 @@ impl Default for Settings {
             buffer_limit: None,
             stats_tags: Vec::new(),
             metadata: Arc::default(),
+            routes: Arc::default(),
             properties: BTreeMap::new(),
             filter_state: BTreeMap::new(),
             clusters: Vec::new(),

@@ -249,6 +249,7 @@ fn calls(record: &Record) -> Vec<String> {
 fn received(message: Option<&Received>) -> Vec<String> {
     let Some(message) = message else { return vec!["nothing".into()] };
     let mut lines = vec![if message.complete { "complete".into() } else { "cut off".into() }];
+    lines.extend(Some(&message.cluster).filter(|cluster| !cluster.is_empty()).map(|name| format!("cluster {name}")));
     lines.extend(fields(&message.headers));
     lines.push(format!("body of {} bytes: {}", message.body.len(), message.body.escape_ascii()));
     lines.extend(fields(&message.trailers));

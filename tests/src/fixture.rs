@@ -2,6 +2,7 @@
 //! a test sets.
 
 use serde_json::{Map, Value};
+use std::fmt;
 
 pub(crate) const NODE_ID: &str = "node";
 pub(crate) const NODE_CLUSTER: &str = "fleet";
@@ -13,6 +14,13 @@ pub(crate) const FILTER_CHAIN: &str = "chain";
 pub(crate) const DIRECTION: i64 = 1;
 /// Region, zone and sub-zone of the upstream.
 pub(crate) const LOCALITY: [&str; 3] = ["region", "zone", "rack"];
+
+/// Reads metadata that a test writes.
+#[allow(clippy::panic, reason = "this is how a test with a mistake fails")]
+pub(crate) fn namespaces(json: &impl fmt::Display) -> Map<String, Value> {
+    let fields = serde_json::from_str(&json.to_string());
+    fields.unwrap_or_else(|error| panic!("the metadata is not a JSON object: {error}"))
+}
 
 /// What metadata is written beside, for [`Host::metadata`](crate::Host::metadata).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -217,6 +217,9 @@ pub struct Received {
     /// Whether the message ended as its framing says. False: the stream was reset or the connection
     /// closed before the end.
     pub complete: bool,
+    /// The cluster to which a request was routed: `upstream`, unless a
+    /// [route](crate::Host::route) names another one. Empty for responses and callouts.
+    pub cluster: String,
 }
 
 /// The function that makes the upstream's response to a request.

@@ -1,5 +1,6 @@
 //! The trace of an exchange as text.
 
+use crate::fixture;
 use crate::message::{Fields, Received};
 use crate::record::{Event, Record};
 use crate::tcp::{ConnectionRecord, DirectionState, ReceivedBytes};
@@ -57,7 +58,12 @@ pub(crate) fn render(record: &Record, colour: Colour) -> String {
             text.push_str(&message(&format!("cluster {cluster} received"), Some(call), colour));
         }
     }
-    text.push_str(&message("upstream received", record.upstream.as_ref(), colour));
+    let cluster = record.upstream.as_ref().map_or(fixture::CLUSTER, |request| &request.cluster);
+    let upstream = match cluster {
+        fixture::CLUSTER => "upstream received".to_owned(),
+        other => format!("upstream {other} received"),
+    };
+    text.push_str(&message(&upstream, record.upstream.as_ref(), colour));
     text.push_str(&message("client received", record.response.as_ref(), colour));
     text
 }

@@ -68,7 +68,7 @@ fn dependencies_of_the_sdk_point_one_way() {
 }
 
 /// The folders and files of the mock host from the bottom up.
-const HOST_LAYERS: [&str; 33] = [
+const HOST_LAYERS: [&str; 34] = [
     "base64",
     "grpc",
     "not_played",
@@ -85,6 +85,7 @@ const HOST_LAYERS: [&str; 33] = [
     "action",
     "foreign",
     "fixture",
+    "route",
     "tcp",
     "cluster",
     "backend",

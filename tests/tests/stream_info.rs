@@ -2,7 +2,7 @@
 //! Envoy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
-use proxy_filter_host::{Host, MetadataSource, ModuleReport, Outcome, Reply, build_guest};
+use proxy_filter_host::{Host, MetadataSource, ModuleReport, Outcome, Reply, Route, build_guest};
 use serde_json::json;
 use std::path::Path;
 
@@ -469,4 +469,107 @@ fn attributes_and_metadata_take_one_host_function() {
     let report = ModuleReport::read(&module).unwrap();
     let imports = ["env.proxy_add_header_map_value", "env.proxy_get_property", "env.proxy_log"];
     assert_eq!(report.imports, imports, "{report}");
+}
+
+/// What the guest `script` logs about the route.
+const PLACE: &str = "property xds.virtual_host_name; property xds.route_name; property xds.cluster_name; \
+                     property xds.route_metadata.filter_metadata.limits.n; \
+                     property xds.cluster_metadata.filter_metadata.limits.n; \
+                     property xds.virtual_host_metadata.filter_metadata.limits.n; \
+                     property xds.upstream_host_metadata.filter_metadata.limits.n";
+
+/// Routes to three clusters, in two virtual hosts, with metadata.
+fn with_routes(mut host: Host, filters: &[&str]) -> Host {
+    let limit = |text: &str| json!({ "limits": { "n": text } });
+    host.metadata(MetadataSource::Cluster, limit("any cluster"));
+    host.metadata(MetadataSource::Route, limit("any route"));
+    host.route(Route::new("exact").path("/exact"));
+    let beta = Route::new("beta").prefix("/api/").header("x-version", "2").cluster("beta");
+    host.route(beta.metadata(MetadataSource::Route, limit("beta")).metadata(MetadataSource::Cluster, limit("of beta")));
+    host.route(Route::new("debug").prefix("/api/").has_header("x-debug").cluster("debug"));
+    host.route(Route::new("api").prefix("/api/").metadata(MetadataSource::VirtualHost, limit("all")));
+    let own = Route::new("own").domain("own.example").prefix("/own").cluster("beta");
+    host.route(own.metadata(MetadataSource::UpstreamHost, limit("host of beta")));
+    host.upstream(|request| Reply::new(200).body(format!("from {}", request.cluster)));
+    host.root_id("");
+    for filter in filters.iter().skip(1) {
+        host.plugin("", filter);
+    }
+    host.configure(filters.first().unwrap_or(&"")).unwrap();
+    host
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn a_request_goes_to_the_cluster_of_its_route(host: Host) {
+    let every = ["request-headers", "response-headers", "log"].map(|callback| format!("every {callback}: {PLACE}"));
+    let mut host = with_routes(host, &[&every.join("\n")]);
+    let long = "/api/users?x=/exact#f";
+    for (authority, path, headers, expected) in [
+        ("example.com", "/exact", &[][..], Some(("exact", "upstream"))),
+        ("example.com", "/exact?a=b", &[], Some(("exact", "upstream"))),
+        ("example.com", "/exact/", &[], None),
+        ("example.com", "/Exact", &[], None),
+        ("example.com", "/api/", &[("x-version", "2")], Some(("beta", "beta"))),
+        ("example.com", "/api/", &[("X-Version", "2"), ("x-debug", "")], Some(("beta", "beta"))),
+        ("example.com", "/api/", &[("x-version", "1"), ("x-version", "2")], Some(("beta", "beta"))),
+        ("example.com", "/api/", &[("x-version", "1,2")], Some(("api", "upstream"))),
+        ("example.com", "/api/", &[("x-debug", "")], Some(("debug", "debug"))),
+        ("example.com", "/api/?x=/exact", &[("x-version", "")], Some(("api", "upstream"))),
+        ("example.com", "/api", &[], None),
+        ("example.com", "/", &[], None),
+        ("own.example", "/own/a", &[], Some(("own", "beta"))),
+        ("OWN.Example", "/own", &[], Some(("own", "beta"))),
+        ("own.example", "/api/", &[], None),
+        ("own.example:80", "/api/", &[], Some(("api", "upstream"))),
+        ("example.com", long, &[], None),
+        ("own.example", "/own#f", &[], None),
+        ("example.com", "/exact", &[("x name", "1")], None),
+    ] {
+        for http2 in [false, true] {
+            let mut request = host.get(path).authority(authority);
+            for (name, value) in headers {
+                // Names of HTTP/2 are in lower case.
+                request = request.header(name.to_ascii_lowercase(), value);
+            }
+            let exchange = if http2 { request.http2() } else { request }.send();
+            let Some((route, cluster)) = expected else {
+                assert!([404, 400, 0].contains(&exchange.status()), "{authority}{path}: {exchange}");
+                continue;
+            };
+            assert_eq!(exchange.response().text(), format!("from {cluster}"), "{authority}{path}: {exchange}");
+            assert_eq!(exchange.upstream().unwrap().cluster, cluster);
+            let named = format!("xds.route_name = {route}");
+            assert!(exchange.messages().iter().any(|line| line.contains(route)), "{named}: {exchange}");
+        }
+    }
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn a_route_is_selected_again_after_an_edit_of_the_request_headers(mut host: Host) {
+    host.allow_on_headers_stop_iteration(true);
+    let second = format!("every request-headers: {PLACE}\nevery response-headers: {PLACE}");
+    let mut host = with_routes(host, &["", &second]);
+    for (edit, expected) in [
+        ("replace 0 :path /exact", "from upstream"),
+        ("replace 0 x-version 2", "from beta"),
+        ("replace 0 x-other 2", "from upstream"),
+        ("replace 0 :authority own.example; replace 0 :path /own", "from beta"),
+        ("remove 0 x-debug", "from upstream"),
+        (
+            "set-pairs 0 :method=GET,:path=/api/,:authority=a,:scheme=http,x-forwarded-proto=http,x-debug=1",
+            "from debug",
+        ),
+        ("replace 0 x-version 2; foreign clear_route_cache", "from beta"),
+        ("foreign clear_route_cache", "from upstream"),
+        ("replace 0 :path /nowhere", ""),
+    ] {
+        let first = format!("{edit}; {PLACE}");
+        let exchange = host.get("/api/").header("x-request-headers", first).header("x-log", PLACE).send();
+        assert_eq!(exchange.response().text(), expected, "{edit}: {exchange}");
+        assert_eq!(exchange.status(), if expected.is_empty() { 404 } else { 200 });
+    }
+    // An edit while the request waits for a body.
+    let body = "replace 0 :path /exact";
+    let exchange = host.post("/api/").body("x").header("x-request-headers", "return 1").header("x-request-body", body);
+    assert_eq!(exchange.send().response().text(), "from upstream");
 }

@@ -6,6 +6,7 @@ use super::metadata::get as inside;
 use super::stream::{Phase, Stream};
 use crate::fixture::{self, Metadata, MetadataSource};
 use crate::message::{Fields, Protocol};
+use crate::route::Routes;
 use proxy_filter::Status;
 
 /// A connection on one machine: the client's port, the host's, the port the host connects from, and
@@ -57,7 +58,7 @@ impl<'a> Maps<'a> {
 }
 
 /// The value of an attribute of a stream.
-pub(super) fn get(stream: &Stream, metadata: &Metadata, parts: &[&[u8]]) -> Found {
+pub(super) fn get(stream: &Stream, routes: &Routes, metadata: &Metadata, parts: &[&[u8]]) -> Found {
     let info = &stream.info;
     let [client, host, local, upstream] = PORTS;
     if let (Some(_), Some(answer)) = (&stream.connection, connection(info, parts)) {
@@ -84,7 +85,7 @@ pub(super) fn get(stream: &Stream, metadata: &Metadata, parts: &[&[u8]]) -> Foun
         [b"upstream", b"cx_pool_ready_duration"] => number(MILLISECOND),
         [b"upstream", b"locality"] => Ok(super::metadata::strings(&fixture::LOCALITY)),
         [b"metadata", rest @ ..] => inside(metadata.get(MetadataSource::Request), rest),
-        [b"xds", rest @ ..] => xds(info, metadata, rest),
+        [b"xds", rest @ ..] => xds(info, routes, metadata, rest),
         _ => Err(Status::NOT_FOUND),
     }
 }
@@ -103,21 +104,22 @@ fn connection(info: &Info, parts: &[&[u8]]) -> Option<Found> {
     }
 }
 
-fn xds(info: &Info, metadata: &Metadata, parts: &[&[u8]]) -> Found {
+fn xds(info: &Info, routes: &Routes, metadata: &Metadata, parts: &[&[u8]]) -> Found {
+    let of_route = |of, rest| inside(info.route.metadata(of, routes, metadata), rest);
     match parts {
         [b"listener_direction"] => number(fixture::DIRECTION.cast_unsigned()),
         [b"listener_metadata", rest @ ..] => inside(metadata.get(MetadataSource::Listener), rest),
         [b"filter_chain_name"] => text(fixture::FILTER_CHAIN),
-        [b"upstream_host_metadata", rest @ ..] if info.upstream => {
-            inside(metadata.get(MetadataSource::UpstreamHost), rest)
+        [b"upstream_host_metadata", rest @ ..] if info.upstream => of_route(MetadataSource::UpstreamHost, rest),
+        [b"virtual_host_name"] => info.route.virtual_host().map_or(Err(Status::NOT_FOUND), text),
+        [b"virtual_host_metadata", rest @ ..] if info.route.virtual_host().is_some() => {
+            of_route(MetadataSource::VirtualHost, rest)
         }
-        [b"virtual_host_name"] => text(fixture::VIRTUAL_HOST),
-        [b"virtual_host_metadata", rest @ ..] => inside(metadata.get(MetadataSource::VirtualHost), rest),
-        _ if !info.routed => Err(Status::NOT_FOUND),
-        [b"route_name"] => text(fixture::ROUTE),
-        [b"route_metadata", rest @ ..] => inside(metadata.get(MetadataSource::Route), rest),
-        [b"cluster_name"] => text(fixture::CLUSTER),
-        [b"cluster_metadata", rest @ ..] => inside(metadata.get(MetadataSource::Cluster), rest),
+        _ if !info.route.is_route() => Err(Status::NOT_FOUND),
+        [b"route_name"] => text(info.route.name()),
+        [b"route_metadata", rest @ ..] => of_route(MetadataSource::Route, rest),
+        [b"cluster_name"] => text(info.route.cluster()),
+        [b"cluster_metadata", rest @ ..] => of_route(MetadataSource::Cluster, rest),
         _ => Err(Status::NOT_FOUND),
     }
 }

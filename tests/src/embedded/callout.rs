@@ -33,7 +33,7 @@ pub(super) fn call(
     if milliseconds > i32::MAX.cast_unsigned() {
         return Err(Status::BAD_ARGUMENT);
     }
-    if name == fixture::CLUSTER {
+    if name == fixture::CLUSTER || state.settings.routes.clusters().contains(&name.as_str()) {
         state.violate(Rule::NotPlayed, format!(
             "the embedded host does not play a callout to the cluster `{name}`, where requests go: make one with `Host::cluster`"
         ));

@@ -2,6 +2,7 @@
 
 use crate::message::Protocol;
 use crate::message::Request;
+use crate::route::Found;
 use std::net::{IpAddr, SocketAddr};
 
 /// Whose response it is.
@@ -30,8 +31,8 @@ pub(crate) struct Info {
     pub(crate) code: Option<(u32, Vec<u8>)>,
     /// The bits of `ResponseFlags`.
     pub(crate) flags: u64,
-    /// There is a route.
-    pub(crate) routed: bool,
+    /// The route, as far as the host looked for one.
+    pub(crate) route: Found,
     /// The request has reached the upstream.
     pub(crate) upstream: bool,
     pub(crate) whose: Whose,
@@ -55,7 +56,7 @@ impl Info {
             sent: 0,
             code: None,
             flags: 0,
-            routed: true,
+            route: Found::Default,
             upstream: false,
             whose: Whose::Own,
             held: false,

@@ -22,7 +22,7 @@ pub(crate) fn get(state: &mut State, path: &[u8]) -> Result<Vec<u8>, Status> {
         [b"" | b"request" | b"xds" | b"filter_state"] => return Err(Status::SERIALIZATION_FAILURE),
         _ => {}
     }
-    let metadata = Arc::clone(&state.settings.metadata);
+    let (metadata, routes) = (Arc::clone(&state.settings.metadata), Arc::clone(&state.settings.routes));
     let told = state.settings.properties.get(path).cloned();
     let stream = state.stream().ok_or(Status::NOT_FOUND)?;
     if let Some(value) = told {
@@ -34,7 +34,7 @@ pub(crate) fn get(state: &mut State, path: &[u8]) -> Result<Vec<u8>, Status> {
             own.or_else(|| stream.objects.get(*name)).cloned().ok_or(Status::NOT_FOUND)
         }
         // A name of the host hides one of the filter's.
-        parts => match (attribute::get(stream, &metadata, parts), parts) {
+        parts => match (attribute::get(stream, &routes, &metadata, parts), parts) {
             (Err(Status::NOT_FOUND), [name]) => stream.filter_state.get(*name).cloned().ok_or(Status::NOT_FOUND),
             (answer, _) => answer,
         },

@@ -134,7 +134,7 @@ impl<'a> Connection<'a> {
         let started = self.functions.proxy_get_current_time_nanoseconds().unwrap_or_default();
         self.with_stream(|stream| {
             stream.connection = Some(Flows::new());
-            (stream.info.started, stream.info.routed) = (started, true);
+            stream.info.started = started;
         });
         if self.vm.failed() {
             return self.close();

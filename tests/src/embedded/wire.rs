@@ -91,11 +91,19 @@ pub(crate) fn upstream(
         headers.push((b"content-length".into(), b"0".into()));
     }
     Received {
+        trailers: sent_trailers(&headers, trailers, protocol),
         headers,
         body: body.to_vec(),
-        trailers: trailers.map(|map| map.fields().clone()).unwrap_or_default(),
         complete,
+        cluster: String::new(),
     }
+}
+
+/// The trailers of a message as its receiver reads them. Over HTTP/1, a message with a length has
+/// none.
+fn sent_trailers(headers: &Fields, trailers: Option<&Map>, protocol: Protocol) -> Fields {
+    let has_length = protocol == Protocol::Http1 && headers.iter().any(|(name, _)| name == b"content-length");
+    trailers.filter(|_| !has_length).map(|map| map.fields().clone()).unwrap_or_default()
 }
 
 /// A field as its receiver reads it: over HTTP/1 without blanks at its ends.
@@ -203,10 +211,11 @@ pub(crate) fn client(
         headers.push((b"content-length".into(), b"0".into()));
     }
     Received {
+        trailers: sent_trailers(&headers, trailers, request.protocol),
         headers,
         body: body.to_vec(),
-        trailers: trailers.map(|map| map.fields().clone()).unwrap_or_default(),
         complete,
+        cluster: String::new(),
     }
 }
 
@@ -261,21 +270,26 @@ fn plain(status: u32, details: &str, body: &str) -> LocalReply {
     LocalReply { status, details: details.into(), body: body.into(), headers: Fields::new(), grpc_status: -1 }
 }
 
-/// A local reply to a gRPC request is a gRPC error.
-pub(crate) fn as_grpc(reply: &LocalReply, request: &Request) -> LocalReply {
+/// A local reply as Envoy makes it for this request: to a gRPC request it is a gRPC error, and
+/// without a body it has no `content-type`.
+pub(crate) fn local_reply(reply: &LocalReply, request: &Request) -> LocalReply {
     let grpc = request.headers.iter().any(|(name, value)| {
         name.eq_ignore_ascii_case(b"content-type")
             && (value == b"application/grpc" || value.starts_with(b"application/grpc+"))
     });
+    let is_kept = |(name, _): &&(Vec<u8>, Vec<u8>)| !name.eq_ignore_ascii_case(b"content-type");
     if !grpc {
-        return reply.clone();
+        let mut reply = reply.clone();
+        if reply.body.is_empty() {
+            reply.headers = reply.headers.iter().filter(is_kept).cloned().collect();
+        }
+        return reply;
     }
     let status = match reply.grpc_status {
         status @ 0..=16 => i64::from(status),
         _ => grpc_status(reply.status),
     };
-    let mut headers: Fields =
-        reply.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"content-type")).cloned().collect();
+    let mut headers: Fields = reply.headers.iter().filter(is_kept).cloned().collect();
     headers.push((b"content-type".into(), b"application/grpc".into()));
     headers.push((b"grpc-status".into(), status.to_string().into_bytes()));
     if !reply.body.is_empty() {

@@ -4,6 +4,7 @@ use crate::backend::{Plugin, Settings};
 use crate::base64;
 use crate::cluster::{Cluster, Endpoint};
 use crate::fixture::{self, Metadata, MetadataSource};
+use crate::route::Route;
 use proxy_filter::log::LogLevel;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -14,10 +15,18 @@ use std::path::Path;
 pub(super) const ACTIVE_REQUESTS: &str = "http.ingress.downstream_rq_active";
 /// Statistic: connections of clients that are open.
 pub(super) const ACTIVE_CONNECTIONS: &str = "listener.ingress.downstream_cx_active";
-/// Statistic: connections to the upstream that are open.
-pub(super) const UPSTREAM_ACTIVE: &str = "cluster.upstream.upstream_cx_active";
-/// Statistic: connections to the upstream that were ever opened.
-pub(super) const UPSTREAM_TOTAL: &str = "cluster.upstream.upstream_cx_total";
+/// Statistics: connections to the clusters of the upstream that are open.
+pub(super) fn active_upstreams(settings: &Settings) -> Vec<String> {
+    upstreams(settings).map(|cluster| format!("cluster.{cluster}.upstream_cx_active")).collect()
+}
+/// Statistics: connections to the clusters of the upstream that were ever opened.
+pub(super) fn total_upstreams(settings: &Settings) -> Vec<String> {
+    upstreams(settings).map(connections_to).collect()
+}
+/// The clusters that requests are routed to.
+pub(super) fn upstreams(settings: &Settings) -> impl Iterator<Item = &str> {
+    std::iter::once(fixture::CLUSTER).chain(settings.routes.clusters())
+}
 /// Statistic: connections to a cluster that the module calls that were ever opened.
 pub(super) fn connections_to(cluster: &str) -> String {
     format!("cluster.{cluster}.upstream_cx_total")
@@ -41,20 +50,35 @@ pub(super) const LISTENERS_REFUSED: &str = "listener_manager.lds.update_rejected
 pub(super) fn json(
     settings: &Settings,
     module: &Path,
-    upstream: SocketAddr,
+    upstreams: &BTreeMap<String, SocketAddr>,
     servers: &BTreeMap<String, SocketAddr>,
 ) -> Value {
+    let mut clusters: Vec<Value> = upstreams.iter().map(|(name, address)| upstream(settings, name, *address)).collect();
+    clusters.extend(settings.clusters.iter().map(|cluster| called(cluster, servers.get(&cluster.name).copied())));
+    let tag = |(name, regex): &(String, String)| json!({ "tag_name": name, "regex": regex });
+    json!({
+        "stats_config": { "stats_tags": settings.stats_tags.iter().map(tag).collect::<Vec<_>>() },
+        "node": { "id": fixture::NODE_ID, "cluster": fixture::NODE_CLUSTER, "metadata": settings.metadata.get(MetadataSource::Node) },
+        "static_resources": { "clusters": clusters },
+        "bootstrap_extensions": settings.service.iter().map(|service| singleton(settings, service, module)).collect::<Vec<_>>(),
+        "admin": { "address": address("127.0.0.1", 0) },
+    })
+}
+
+/// A cluster that requests are routed to.
+fn upstream(settings: &Settings, name: &str, server: SocketAddr) -> Value {
     let [region, zone, sub_zone] = fixture::LOCALITY;
+    let noted = |of| json!({ "filter_metadata": settings.routes.metadata_of_cluster(name, of, &settings.metadata) });
     let mut cluster = json!({
-        "name": fixture::CLUSTER,
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "5s",
-        "metadata": metadata(&settings.metadata, MetadataSource::Cluster),
-        "load_assignment": { "cluster_name": fixture::CLUSTER, "endpoints": [{
+        "metadata": noted(MetadataSource::Cluster),
+        "load_assignment": { "cluster_name": name, "endpoints": [{
             "locality": { "region": region, "zone": zone, "sub_zone": sub_zone },
             "lb_endpoints": [{
-                "endpoint": { "address": address(&upstream.ip().to_string(), upstream.port()) },
-                "metadata": metadata(&settings.metadata, MetadataSource::UpstreamHost),
+                "endpoint": { "address": address(&server.ip().to_string(), server.port()) },
+                "metadata": noted(MetadataSource::UpstreamHost),
             }],
         }] },
         "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -72,16 +96,7 @@ pub(super) fn json(
         cluster.insert("transport_socket".to_owned(), names_clients());
     }
     limit_buffers(&mut cluster, settings);
-    let mut clusters = vec![cluster];
-    clusters.extend(settings.clusters.iter().map(|cluster| called(cluster, servers.get(&cluster.name).copied())));
-    let tag = |(name, regex): &(String, String)| json!({ "tag_name": name, "regex": regex });
-    json!({
-        "stats_config": { "stats_tags": settings.stats_tags.iter().map(tag).collect::<Vec<_>>() },
-        "node": { "id": fixture::NODE_ID, "cluster": fixture::NODE_CLUSTER, "metadata": settings.metadata.get(MetadataSource::Node) },
-        "static_resources": { "clusters": clusters },
-        "bootstrap_extensions": settings.service.iter().map(|service| singleton(settings, service, module)).collect::<Vec<_>>(),
-        "admin": { "address": address("127.0.0.1", 0) },
-    })
+    cluster
 }
 
 /// The listeners, as Envoy reads them from a file again whenever it is replaced: one with the
@@ -237,25 +252,40 @@ fn connection_manager(settings: &Settings, module: &Path) -> Value {
         "upgrade_configs": settings.upgrades.iter().map(|name| json!({ "upgrade_type": name })).collect::<Vec<_>>(),
         "common_http_protocol_options": { "max_headers_count": 1000 },
         "delayed_close_timeout": "0.3s",
-        "route_config": { "name": "routes", "virtual_hosts": [{
-            "name": fixture::VIRTUAL_HOST, "domains": ["*"], "metadata": metadata(&settings.metadata, MetadataSource::VirtualHost),
-            "routes": routes(settings),
-        }] },
+        "route_config": { "name": "routes", "virtual_hosts": virtual_hosts(settings) },
         "access_log": access_loggers,
         "http_filters": filters,
     })
 }
 
-/// Everything is routed to the upstream. `CONNECT` needs a route of its own.
-fn routes(settings: &Settings) -> Vec<Value> {
-    let route = |matcher: Value| {
-        json!({
-            "name": fixture::ROUTE, "match": matcher, "metadata": metadata(&settings.metadata, MetadataSource::Route),
-            "route": { "cluster": fixture::CLUSTER, "timeout": "15s" },
-        })
+/// The routes of the test. Without one, everything is routed to the upstream. `CONNECT` needs a
+/// route of its own.
+fn virtual_hosts(settings: &Settings) -> Vec<Value> {
+    let to = |name: &str, matcher: Value, cluster: &str, metadata: Value| {
+        let action = json!({ "cluster": cluster, "timeout": "15s" });
+        json!({ "name": name, "match": matcher, "metadata": metadata, "route": action })
     };
-    let tunnels = settings.allows_connect().then(|| route(json!({ "connect_matcher": {} })));
-    tunnels.into_iter().chain([route(json!({ "prefix": "/" }))]).collect()
+    let by_default =
+        |matcher| to(fixture::ROUTE, matcher, fixture::CLUSTER, metadata(&settings.metadata, MetadataSource::Route));
+    let tunnels = settings.allows_connect().then(|| by_default(json!({ "connect_matcher": {} })));
+    let host = |name: &str, domain: &str, noted: Value, routes: Vec<Value>| {
+        let routes: Vec<Value> = tunnels.iter().cloned().chain(routes).collect();
+        json!({ "name": name, "domains": [domain], "metadata": noted, "routes": routes })
+    };
+    let hosts = settings.routes.virtual_hosts();
+    if hosts.is_empty() {
+        let noted = metadata(&settings.metadata, MetadataSource::VirtualHost);
+        return vec![host(fixture::VIRTUAL_HOST, "*", noted, vec![by_default(json!({ "prefix": "/" }))])];
+    }
+    let of = |route: &Route, of| json!({ "filter_metadata": settings.routes.metadata(route, of, &settings.metadata) });
+    let hosts = hosts.into_iter().map(|(name, domain, routes)| {
+        let noted = routes.first().map(|route| of(route, MetadataSource::VirtualHost)).unwrap_or_default();
+        let routes = routes
+            .into_iter()
+            .map(|route| to(route.name(), route.matcher(), route.cluster_name(), of(route, MetadataSource::Route)));
+        host(name, domain, noted, routes.collect())
+    });
+    hosts.collect()
 }
 
 fn http2_options(settings: &Settings) -> Value {

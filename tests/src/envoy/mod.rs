@@ -64,7 +64,7 @@ impl Envoy {
         let behind = Behind::start(settings)?;
         let servers = servers(&settings.clusters)?;
         let addresses = servers.iter().map(|(name, server)| (name.clone(), server.address())).collect();
-        let bootstrap = bootstrap::json(settings, &self.module, behind.address()?, &addresses);
+        let bootstrap = bootstrap::json(settings, &self.module, &behind.addresses()?, &addresses);
         let listeners = bootstrap::listeners(settings, &self.module);
         match Process::start(&self.binary, &bootstrap, &listeners, settings)? {
             Ok(process) => {

@@ -8,6 +8,7 @@ use super::{bootstrap, http1, http2, tcp};
 use crate::backend::{Answer, ConfigureError, Settings};
 use crate::blocks;
 use crate::cluster::{Cluster, Endpoint};
+use crate::fixture;
 use crate::message::{Protocol, Received, Request};
 use crate::record::{Event, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
@@ -91,14 +92,19 @@ pub(super) enum Behind {
 
 impl Behind {
     pub(super) fn start(settings: &Settings) -> io::Result<Self> {
-        if settings.tcp { tcp::Server::start().map(Self::Tcp) } else { Upstream::start_for_exchanges().map(Self::Http) }
+        if settings.tcp {
+            return tcp::Server::start().map(Self::Tcp);
+        }
+        let clusters: Vec<&str> = bootstrap::upstreams(settings).collect();
+        Upstream::start_for_exchanges(&clusters).map(Self::Http)
     }
 
-    pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Http(upstream) => Ok(upstream.address()),
-            Self::Tcp(server) => server.address(),
-        }
+    /// Where Envoy finds the server of each cluster.
+    pub(super) fn addresses(&self) -> io::Result<BTreeMap<String, SocketAddr>> {
+        Ok(match self {
+            Self::Http(upstream) => upstream.addresses().iter().cloned().collect(),
+            Self::Tcp(server) => BTreeMap::from([(fixture::CLUSTER.to_owned(), server.address()?)]),
+        })
     }
 }
 
@@ -250,25 +256,21 @@ impl Running {
     fn is_idle(&self) -> io::Result<bool> {
         let totals: BTreeMap<_, _> =
             self.servers.iter().map(|(name, server)| (bootstrap::connections_to(name), server)).collect();
-        let mut names = vec![
-            bootstrap::ACTIVE_REQUESTS,
-            bootstrap::ACTIVE_CONNECTIONS,
-            bootstrap::UPSTREAM_ACTIVE,
-            bootstrap::UPSTREAM_TOTAL,
-        ];
-        names.extend(totals.keys().map(String::as_str));
+        let opened = bootstrap::total_upstreams(&self.settings);
+        let active = bootstrap::active_upstreams(&self.settings);
+        let mut names = vec![bootstrap::ACTIVE_REQUESTS, bootstrap::ACTIVE_CONNECTIONS];
+        names.extend(totals.keys().chain(&opened).chain(&active).map(String::as_str));
         let stats = self.process.admin().stats(&names)?;
         let of = |name: &str| stats.get(name).copied().unwrap_or(0);
+        let sum = |names: &[String]| names.iter().map(|name| of(name)).sum::<usize>();
         let held = self.held();
         let served = match &self.behind {
             Behind::Http(upstream) => {
-                of(bootstrap::ACTIVE_REQUESTS) == held && upstream.is_idle_after(of(bootstrap::UPSTREAM_TOTAL), held)
+                of(bootstrap::ACTIVE_REQUESTS) == held && upstream.is_idle_after(sum(&opened), held)
             }
             Behind::Tcp(_) => of(bootstrap::ACTIVE_CONNECTIONS) == 0,
         };
-        Ok(served
-            && of(bootstrap::UPSTREAM_ACTIVE) == held
-            && totals.iter().all(|(total, server)| server.is_idle_after(of(total), 0)))
+        Ok(served && sum(&active) == held && totals.iter().all(|(total, server)| server.is_idle_after(of(total), 0)))
     }
 
     /// The number of requests that are held at the upstream.
@@ -356,11 +358,12 @@ impl Running {
     fn is_still(&self) -> io::Result<bool> {
         let totals: BTreeMap<_, _> =
             self.servers.iter().map(|(name, server)| (bootstrap::connections_to(name), server)).collect();
-        let names: Vec<&str> = totals.keys().map(String::as_str).chain([bootstrap::UPSTREAM_TOTAL]).collect();
+        let opened = bootstrap::total_upstreams(&self.settings);
+        let names: Vec<&str> = totals.keys().chain(&opened).map(String::as_str).collect();
         let stats = self.process.admin().stats(&names)?;
         let of = |name: &str| stats.get(name).copied().unwrap_or(0);
         let is_upstream_idle = match &self.behind {
-            Behind::Http(upstream) => upstream.is_idle_after(of(bootstrap::UPSTREAM_TOTAL), self.held()),
+            Behind::Http(upstream) => upstream.is_idle_after(opened.iter().map(|name| of(name)).sum(), self.held()),
             Behind::Tcp(_) => true,
         };
         Ok(is_upstream_idle && totals.iter().all(|(total, server)| server.is_idle_after(of(total), 0)))

@@ -13,50 +13,43 @@ use std::sync::{Arc, Mutex};
 
 /// A server that responds as the test says and keeps what it received.
 pub(super) struct Upstream {
-    address: SocketAddr,
+    /// Where it listens, for each cluster that it serves.
+    addresses: Vec<(String, SocketAddr)>,
     state: Arc<Mutex<State>>,
 }
 
 impl Upstream {
-    /// Starts a server on a port that the kernel chooses.
+    /// Starts a server on a port that the kernel chooses, for a cluster that it does not name.
     pub(super) fn start(pace: Pace) -> io::Result<Self> {
-        Self::start_with(pace, false)
+        Self::start_with(pace, &[""], false)
     }
 
-    /// Starts a server to which Envoy names the client at the beginning of each connection, with
-    /// the PROXY protocol.
-    pub(super) fn start_for_exchanges() -> io::Result<Self> {
-        Self::start_with(Pace::Parts, true)
+    /// Starts a server with a port for each of these clusters. Envoy names the client at the
+    /// beginning of each connection, with the PROXY protocol.
+    pub(super) fn start_for_exchanges(clusters: &[&str]) -> io::Result<Self> {
+        Self::start_with(Pace::Parts, clusters, true)
     }
 
-    fn start_with(pace: Pace, names_clients: bool) -> io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let address = listener.local_addr()?;
+    fn start_with(pace: Pace, clusters: &[&str], names_clients: bool) -> io::Result<Self> {
         let state = Arc::new(Mutex::new(State::default()));
-        let shared = Arc::clone(&state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut current = lock(&shared);
-                if current.stopping {
-                    return;
-                }
-                if let Ok(stream) = stream {
-                    current.accepted += 1;
-                    current.active += 1;
-                    let visit = Visit { number: current.accepted, state: Arc::clone(&shared) };
-                    std::thread::spawn(move || {
-                        serve(stream, pace, names_clients, &visit);
-                        lock(&visit.state).active -= 1;
-                    });
-                }
-            }
-        });
-        Ok(Self { address, state })
+        let mut server = Self { addresses: Vec::new(), state };
+        for cluster in clusters {
+            let listener = TcpListener::bind(("127.0.0.1", 0))?;
+            server.addresses.push(((*cluster).to_owned(), listener.local_addr()?));
+            let (cluster, state) = ((*cluster).to_owned(), Arc::clone(&server.state));
+            std::thread::spawn(move || listen(&listener, &cluster, pace, names_clients, &state));
+        }
+        Ok(server)
     }
 
-    /// Where Envoy finds it.
+    /// Where Envoy finds it, for each cluster.
+    pub(super) fn addresses(&self) -> &[(String, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Where Envoy finds the server of a single cluster.
     pub(super) fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.first().map_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)), |(_, address)| *address)
     }
 
     /// Sets how it responds from now on, and clears the received messages.
@@ -139,9 +132,29 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         lock(&self.state).stopping = true;
-        // Wakes the thread that waits for connections; should it fail, the thread ends with the
-        // process.
-        let _ = TcpStream::connect_timeout(&self.address, LIMIT);
+        // Wakes the threads that wait for connections; should it fail, they end with the process.
+        for (_, address) in &self.addresses {
+            let _ = TcpStream::connect_timeout(address, LIMIT);
+        }
+    }
+}
+
+/// Serves the connections of one port.
+fn listen(listener: &TcpListener, cluster: &str, pace: Pace, names_clients: bool, state: &Arc<Mutex<State>>) {
+    for stream in listener.incoming() {
+        let mut current = lock(state);
+        if current.stopping {
+            return;
+        }
+        if let Ok(stream) = stream {
+            current.accepted += 1;
+            current.active += 1;
+            let visit = Visit { number: current.accepted, cluster: cluster.to_owned(), state: Arc::clone(state) };
+            std::thread::spawn(move || {
+                serve(stream, pace, names_clients, &visit);
+                lock(&visit.state).active -= 1;
+            });
+        }
     }
 }
 

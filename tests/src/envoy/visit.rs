@@ -44,6 +44,8 @@ impl State {
 /// One connection of a client.
 pub(super) struct Visit {
     pub(super) number: usize,
+    /// The cluster whose port the connection came to; empty for the server of a called cluster.
+    pub(super) cluster: String,
     pub(super) state: Arc<Mutex<State>>,
 }
 
@@ -52,7 +54,12 @@ impl Visit {
     pub(super) fn note(&self, request: &Received) {
         let mut state = lock(&self.state);
         state.received.retain(|(number, _)| *number != self.number);
-        state.received.push((self.number, request.clone()));
+        state.received.push((self.number, self.routed(request)));
+    }
+
+    /// The request with the cluster that it was routed to.
+    fn routed(&self, request: &Received) -> Received {
+        Received { cluster: self.cluster.clone(), ..request.clone() }
     }
 
     /// The response to this request. `None`: no response.
@@ -65,7 +72,8 @@ impl Visit {
             let (answer, answered) = of_client.or_else(of_all)?;
             Some(answer).filter(|_| request.complete || answered != Answered::Complete)?
         };
-        let reply = self.guarded(|| answer(request))?;
+        let request = self.routed(request);
+        let reply = self.guarded(|| answer(&request))?;
         self.sleep(reply.after);
         Some(reply)
     }

@@ -263,6 +263,9 @@ impl Host {
             !settings.tcp || (settings.more_plugins.is_empty() && !settings.access_logger && settings.workers == 0),
             "connections are played with one plugin, which is a filter, on one worker"
         );
+        let is_called = |name: &&str| settings.clusters.iter().any(|cluster| cluster.name == **name);
+        let both = settings.routes.clusters().into_iter().find(is_called);
+        assert!(both.is_none(), "routes and callouts of a test need clusters of their own: both name {both:?}");
         match self.backend.start(&self.settings) {
             Ok(events) => {
                 self.refused = None;

@@ -3,10 +3,11 @@
 use super::Host;
 use crate::backend::Plugin;
 use crate::cluster::{Cluster, Endpoint};
-use crate::fixture::MetadataSource;
+use crate::fixture::{self, MetadataSource};
 use crate::foreign::ForeignReply;
 use crate::grpc::GrpcStreamReply;
 use crate::message::{Received, Reply};
+use crate::route::Route;
 use proxy_filter::log::LogLevel;
 use std::fmt;
 use std::sync::Arc;
@@ -204,17 +205,36 @@ impl Host {
     /// # }
     /// ```
     ///
-    /// The names of what has the metadata are the same for every test: the route is `route` of the
-    /// virtual host `all`, the cluster `upstream`, the filter chain `chain`, and the node `node` of
-    /// the fleet `fleet`.
+    /// The names of what has the metadata are the same for every test without a
+    /// [route](Self::route) of its own: the route is `route` of the virtual host `all`, the cluster
+    /// `upstream`, the filter chain `chain`, and the node `node` of the fleet `fleet`.
     ///
     /// # Panics
     /// The text is not a JSON object.
-    #[allow(clippy::panic, reason = "this is how a test with a mistake fails")]
     pub fn metadata(&mut self, of: MetadataSource, json: impl fmt::Display) {
-        let fields = serde_json::from_str(&json.to_string());
-        let fields = fields.unwrap_or_else(|error| panic!("the metadata is not a JSON object: {error}"));
-        Arc::make_mut(&mut self.settings.metadata).set(of, fields);
+        Arc::make_mut(&mut self.settings.metadata).set(of, fixture::namespaces(&json));
+    }
+
+    /// Adds a [`Route`] to the end of the host's routes. The first that matches a request decides
+    /// about its cluster; the host replies 404 to a request that none matches. Without a call of
+    /// this method, each request goes to the cluster `upstream`. To be called before
+    /// [`configure`](Self::configure).
+    ///
+    /// The host selects the route before the first filter runs, for the attributes `xds.route_…`
+    /// and `xds.cluster_…`. It selects again after a filter has edited the request headers, as
+    /// Envoy does, when all filters have forwarded them.
+    ///
+    /// A request that reaches any of the clusters is answered by [`upstream`](Self::upstream).
+    ///
+    /// ```
+    /// use proxy_filter_host::{Host, Route};
+    /// let mut host = Host::without_module();
+    /// host.route(Route::new("admin").prefix("/admin").cluster("admin"));
+    /// assert_eq!(host.get("/admin/users").send().upstream().unwrap().cluster, "admin");
+    /// assert_eq!(host.get("/").send().status(), 404);
+    /// ```
+    pub fn route(&mut self, route: Route) {
+        Arc::make_mut(&mut self.settings.routes).add(route);
     }
 
     /// Sets a property of each stream, in place of the host's own value. To be called before

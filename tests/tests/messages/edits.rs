@@ -167,6 +167,14 @@ pub(crate) fn of_bodies() -> Vec<Row> {
         };
         rows.extend(shapes(name, callback, commands).into_iter().map(|row| row.does(strip.0, strip.1)));
     }
+    for (name, callback, commands) in [
+        ("request trailers added, with a length", "request-body", "add 1 x-new 1"),
+        ("response trailers added, with a length", "response-body", "add 3 x-new 1"),
+    ] {
+        rows.push(post(name).body("hello").reply(Reply::new(200).body("world")).does(callback, commands));
+    }
+    let empty = post("length added without a body").reply(Reply::new(200));
+    rows.push(empty.does("response-headers", "replace 2 content-length 2").breaks("content-length is 2"));
     let with_trailers = |name: &str| {
         post(name).chunks(&["a", "b"]).trailer("x-t", "1").reply(Reply::new(200).chunks(["c", "d"]).trailer("x-u", "2"))
     };

@@ -5,6 +5,8 @@ use proxy_filter_host::{Body, Protocol, Reply};
 
 /// The host's message about a field.
 const NOT_VALID: &str = "which is not valid HTTP";
+/// The host's message about a length.
+const LENGTH: &str = "content-length is";
 /// The host's message about a status.
 const NOT_FINAL: &str = "which is none of a final response";
 
@@ -220,7 +222,13 @@ pub(crate) fn of_the_filter() -> Vec<Row> {
         reply("line feed", "200 x a=b%0ac").breaks(NOT_VALID),
         reply("bytes", "200 x a=%e9"),
         reply("x-envoy", "200 x x-envoy-upstream-service-time=5,x-envoy-decorator-operation=z,x-request-id=1"),
+        reply("type without a body", "200  content-type=a/b,server=me"),
+        reply("type without a body, to gRPC", "200  content-type=a/b").header("content-type", "application/grpc"),
+        reply("length added to a reply", "403 no")
+            .does("response-headers", "replace 2 content-length 9")
+            .breaks(LENGTH),
         late("late", "403 late a=b"),
+        late("late, type without a body", "403  content-type=a/b"),
         late("late 204", "204 late a=b"),
     ];
     for status in [

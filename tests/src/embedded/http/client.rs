@@ -92,7 +92,7 @@ impl Client {
     /// A local reply as this client can read it. Envoy closes the connection after some.
     pub(super) fn readable(&mut self, reply: &LocalReply) -> LocalReply {
         self.closes |= reply.status == BAD_REQUEST;
-        wire::as_grpc(reply, &self.request)
+        wire::local_reply(reply, &self.request)
     }
 
     /// Response headers with what Envoy adds last.

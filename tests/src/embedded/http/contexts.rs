@@ -7,6 +7,7 @@ use crate::embedded::stream::{Filter, LocalReply, Phase, Side, Stream, Which};
 use crate::embedded::vm::Vm;
 use crate::embedded::{event, waiting};
 use crate::message::{Fields, Protocol};
+use crate::route::Routes;
 use crate::violation::Rule;
 use proxy_filter::sys::HostFunctions;
 use std::rc::Rc;
@@ -183,6 +184,11 @@ impl Contexts {
     /// Notes that the module broke a rule.
     pub(super) fn violation(&self, rule: Rule, text: impl Into<String>) {
         self.functions.state().violate(rule, text);
+    }
+
+    /// The routes of the configuration.
+    pub(super) fn routes(&self) -> Arc<Routes> {
+        Arc::clone(&self.functions.state().settings.routes)
     }
 
     pub(super) fn buffer_limit(&self) -> usize {

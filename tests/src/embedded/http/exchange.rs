@@ -8,7 +8,7 @@ use super::contexts::{Contexts, Ended};
 use super::incoming::Incoming;
 use super::playback::{Forwarded, Interrupted, Playback, Rest};
 use super::progress::{Progress, Waits};
-use super::upstream::Upstream;
+use super::upstream::{self, Upstream};
 use crate::backend::Answer;
 use crate::embedded::fields::Map;
 use crate::embedded::flags::{UPSTREAM_CONNECTION_TERMINATION, UPSTREAM_PROTOCOL_ERROR, UPSTREAM_REMOTE_RESET};
@@ -17,6 +17,7 @@ use crate::embedded::stream::{LocalReply, Side, Stream, Which};
 use crate::embedded::{valid, wire};
 use crate::message::{Protocol, Received, Reply, Request};
 use crate::not_played::NotPlayed;
+use crate::route::Found;
 use crate::violation::Rule;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -144,6 +145,7 @@ impl Course {
     async fn request(&mut self, contexts: &mut Contexts, head: Head) -> Result<(), Ended> {
         let Head { map, end, broken, closes, tunnel } = head;
         contexts.with_info(|info| info.tunnel = tunnel);
+        upstream::select(contexts, Some(&map));
         self.client.closes = closes;
         contexts.with_side(Which::Request, |side| side.arrived = end);
         let request = &self.client.request;
@@ -265,8 +267,8 @@ impl Course {
         let finished = self.client.finished(contexts, &map);
         Ok(match played {
             Ok(Forwarded { body, trailers }) => {
-                if !end && let Some(text) = valid::wrong_length("response", &finished, &body) {
-                    contexts.violation(Rule::Message, text);
+                if !is_head {
+                    self.check_length(contexts, &finished, &body);
                 }
                 self.log_response(contexts, &finished, trailers.as_ref());
                 let request = &self.client.request;
@@ -320,8 +322,20 @@ impl Course {
         };
         let map = contexts.with_side(Which::Response, Side::take_headers);
         let finished = self.client.finished(contexts, &map.unwrap_or_else(|| wire::local_reply_map(&reply)));
+        self.check_length(contexts, &finished, &body);
         self.log_response(contexts, &finished, None);
         wire::client(&finished, &body, None, end, true, &self.client.request)
+    }
+
+    /// Notes a length of a response that is not the body's.
+    fn check_length(&self, contexts: &Contexts, headers: &Map, body: &[u8]) {
+        let is_bodiless = headers.get(b":status").is_some_and(|status| status == b"204" || status == b"304");
+        if self.client.request.method != "HEAD"
+            && !is_bodiless
+            && let Some(text) = valid::wrong_length("response", headers, body)
+        {
+            contexts.violation(Rule::Message, text);
+        }
     }
 
     /// A local reply in place of a response whose headers callback has run: it is not called again.
@@ -342,10 +356,12 @@ impl Course {
     fn refused(&self, contexts: &Contexts, refusal: Refusal) -> Received {
         let Refusal { reply, flags, logged, closes } = refusal;
         let request = &self.client.request;
-        let reply = if logged.is_some() { wire::as_grpc(&reply, request) } else { reply };
+        let reply = if logged.is_some() { wire::local_reply(&reply, request) } else { reply };
         contexts.note_local_reply(&reply);
+        upstream::select(contexts, logged.as_ref());
         contexts.with_stream(|stream| {
-            (stream.info.routed, stream.info.flags) = (false, stream.info.flags | flags);
+            stream.info.route = std::mem::replace(&mut stream.info.route, Found::Nothing).without_route();
+            stream.info.flags |= flags;
             stream.logged.0 = logged;
         });
         let closes = closes && self.client.is_over_http1();

@@ -6,22 +6,39 @@ use crate::embedded::flags::{DOWNSTREAM_PROTOCOL_ERROR, NO_ROUTE_FOUND};
 use crate::embedded::stream::{Side, Which};
 use crate::embedded::{valid, wire};
 use crate::message::{CONNECT, Protocol, Received, Request};
+use crate::route::Found;
 use crate::violation::Rule;
 
-/// The router looks for a route when the headers reach it. Envoy finds none without these fields,
+/// Looks for the route of a request with these headers. Envoy finds none without some of them,
 /// whatever the routes say.
+pub(super) fn select(contexts: &Contexts, headers: Option<&Map>) {
+    let tunnels = contexts.with_stream(|stream| stream.info.tunnel) == Some(true);
+    let routes = contexts.routes();
+    let found = headers.map_or(Found::Nothing, |map| {
+        let values = |name: &str| {
+            let same = map.fields().iter().filter(|(found, _)| found == name.as_bytes());
+            same.map(|(_, value)| value.clone()).collect()
+        };
+        let authority = map.get(b":authority").unwrap_or_default();
+        let has_protocol = map.get(b"x-forwarded-proto").is_some_and(|protocol| !protocol.is_empty());
+        match map.get(b":path") {
+            Some(path) if path.starts_with(b"/") && has_protocol => routes.find(authority, path, values),
+            None if tunnels && map.get(b":method") == Some(CONNECT.as_bytes()) && has_protocol => Found::Default,
+            // A path that no route has.
+            _ => routes.find(authority, b"", |_| Vec::new()).without_route(),
+        }
+    });
+    contexts.with_info(|info| info.route = found);
+}
+
+/// The router looks for a route again when the headers reach it: any edit of a filter may have
+/// changed it.
 pub(super) fn route(contexts: &Contexts) -> Result<(), Ended> {
     let headers = contexts.with_side(Which::Request, |side| side.headers.value.clone());
-    let tunnels = contexts.with_stream(|stream| stream.info.tunnel) == Some(true);
-    let routable = headers.as_ref().is_some_and(|map| {
-        let matches = match map.get(b":path") {
-            Some(path) => path.starts_with(b"/"),
-            None => tunnels && map.get(b":method") == Some(CONNECT.as_bytes()),
-        };
-        matches && map.get(b"x-forwarded-proto").is_some_and(|protocol| !protocol.is_empty())
-    });
+    select(contexts, headers.as_ref());
+    let routable = contexts.with_stream(|stream| stream.info.route.is_route()) == Some(true);
     contexts.with_info(|info| {
-        (info.routed, info.upstream) = (routable, routable);
+        info.upstream = routable;
         info.flags |= if routable { 0 } else { NO_ROUTE_FOUND };
     });
     if !routable {
@@ -33,6 +50,11 @@ pub(super) fn route(contexts: &Contexts) -> Result<(), Ended> {
         (stream.info.upstream, stream.info.flags) = (false, stream.info.flags | DOWNSTREAM_PROTOCOL_ERROR);
     });
     Err(Ended::Reply(wire::refused(refusal)))
+}
+
+/// The cluster that the request goes to.
+fn cluster(contexts: &Contexts) -> String {
+    contexts.with_stream(|stream| stream.info.route.cluster().to_owned()).unwrap_or_default()
 }
 
 /// The upstream of one exchange.
@@ -63,7 +85,8 @@ impl Upstream {
         }
         let protocol = request.protocol;
         let only_headers = only_headers && protocol == Protocol::Http1;
-        self.received = Some(wire::upstream(&routed, body, trailers, !is_early, only_headers, protocol));
+        let received = wire::upstream(&routed, body, trailers, !is_early, only_headers, protocol);
+        self.received = Some(Received { cluster: cluster(contexts), ..received });
         contexts.with_stream(|stream| {
             stream.logged.0 = Some(routed);
             stream.asked = true;
@@ -77,7 +100,8 @@ impl Upstream {
         let headers = contexts.with_side(Which::Request, |side| side.headers.value.clone());
         let Some(headers) = headers.filter(|_| sent == Some(true)) else { return };
         let routed = wire::routed(&headers);
-        self.received = Some(wire::upstream(&routed, body, None, false, false, request.protocol));
+        let received = wire::upstream(&routed, body, None, false, false, request.protocol);
+        self.received = Some(Received { cluster: cluster(contexts), ..received });
         contexts.with_stream(|stream| stream.logged.0 = Some(routed));
     }
 
