@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) stats_tags: Vec<(String, String)>,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) routes: Arc<Routes>,
+    /// The format of the access log, with Envoy's command operators.
+    pub(crate) access_log: Option<String>,
     /// Properties of each stream that a test sets, by their path with NUL between its parts.
     pub(crate) properties: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Strings in the filter state of each stream, as if a filter before the plugin's had put them
@@ -97,6 +99,7 @@ impl Default for Settings {
             stats_tags: Vec::new(),
             metadata: Arc::default(),
             routes: Arc::default(),
+            access_log: None,
             properties: BTreeMap::new(),
             filter_state: BTreeMap::new(),
             clusters: Vec::new(),

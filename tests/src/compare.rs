@@ -125,6 +125,8 @@ fn compare_exchanges(report: &mut String, title: &str, (l, r): (&Record, &Record
         compare(report, &format!("{title}, calls"), &calls(l), &calls(r), names);
     }
     compare(report, &format!("{title}, at the client"), &client(l), &client(r), names);
+    let [left, right] = [l, r].map(|record| record.access_log.iter().cloned().collect::<Vec<_>>());
+    compare(report, &format!("{title}, in the access log"), &left, &right, names);
 }
 
 /// Shows what is different between two lists of lines.

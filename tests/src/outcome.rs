@@ -60,6 +60,14 @@ impl Outcome {
         self.record.calls.get(cluster).cloned().unwrap_or_default()
     }
 
+    /// The line that the host wrote into its access log, in the format of
+    /// [`Host::access_log`](crate::Host::access_log). `None` if the test sets no format, or if the
+    /// host closed the connection before there was a stream.
+    #[must_use]
+    pub fn access_log(&self) -> Option<&str> {
+        self.record.access_log.as_deref()
+    }
+
     /// The lines the module logged during this exchange.
     #[must_use]
     pub fn logs(&self) -> Vec<&LogLine> {

@@ -73,6 +73,8 @@ pub struct Record {
     /// What the clusters that the plugin calls received, in order, by the name of the cluster. One
     /// that received nothing is not listed.
     pub calls: BTreeMap<String, Vec<Received>>,
+    /// The line of the access log, if the test [sets its format](crate::Host::access_log).
+    pub access_log: Option<String>,
     /// Callbacks, host calls and log lines, in order.
     pub events: Vec<Event>,
     /// The events of the plugin's other VMs during the exchange, if the test has

@@ -65,6 +65,9 @@ pub(crate) fn render(record: &Record, colour: Colour) -> String {
     };
     text.push_str(&message(&upstream, record.upstream.as_ref(), colour));
     text.push_str(&message("client received", record.response.as_ref(), colour));
+    if let Some(line) = &record.access_log {
+        let _ = writeln!(text, "{} {}", colour.paint(BOLD, "access log:"), escaped(line.as_bytes()));
+    }
     text
 }
 

@@ -2,6 +2,7 @@
 //! Envoy.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
+use proxy_filter::HeaderValue;
 use proxy_filter_host::{Host, MetadataSource, ModuleReport, Outcome, Reply, Route, build_guest};
 use serde_json::json;
 use std::path::Path;
@@ -572,4 +573,86 @@ fn a_route_is_selected_again_after_an_edit_of_the_request_headers(mut host: Host
     let body = "replace 0 :path /exact";
     let exchange = host.post("/api/").body("x").header("x-request-headers", "return 1").header("x-request-body", body);
     assert_eq!(exchange.send().response().text(), "from upstream");
+}
+
+/// Each command operator that the embedded host formats, about what the tests below do.
+const FORMAT: &str = "%REQ(:METHOD)% %REQ(X-Envoy-Original-Path?:PATH)% %REQ(x-a)%|%REQ(x-none)%|%REQ(x-empty)%|\
+                      %REQ(x-a):2%|%PROTOCOL% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %RESPONSE_FLAGS% \
+                      %BYTES_RECEIVED% %BYTES_SENT% %RESP(content-type)% %RESP(x-none?:status)% %TRAILER(x-t)% \
+                      %ROUTE_NAME% %UPSTREAM_CLUSTER% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% 100%%";
+
+#[proxy_filter_host::test(guest = "script")]
+fn the_access_log_has_the_values_of_command_operators(mut host: Host) {
+    host.access_log(FORMAT);
+    host.route(Route::new("a").prefix("/a"));
+    host.route(Route::new("b").prefix("/b").cluster("b"));
+    host.upstream(|request| match request.header(":path").as_ref().map(HeaderValue::as_bytes) {
+        Some(b"/a/trailers") => Reply::new(200).chunks(["a", "bc"]).trailer("x-t", "1"),
+        Some(b"/a/reset") => Reply::reset(),
+        _ => Reply::new(200).header("content-type", "text/plain").body("hello"),
+    });
+    for http2 in [false, true] {
+        for (path, commands) in [
+            ("/a", ""),
+            ("/b?q", ""),
+            ("/c", ""),
+            ("/a/trailers", ""),
+            ("/a/reset", ""),
+            ("/a", "reply 403 denied content-type=a/b"),
+            ("/a", "replace 0 :path /b; replace 0 x-a edited"),
+            ("/a", "close 0; return 1"),
+        ] {
+            let request = host.post(path).body("body").header("x-a", "value").header("x-a", "2").header("x-empty", "");
+            let request =
+                request.header("x-request-headers", commands).source_address("192.0.2.7:1234".parse().unwrap());
+            let exchange = if http2 { request.http2() } else { request }.send();
+            assert!(exchange.access_log().is_some_and(|line| line.ends_with(" 100%")), "{path} {commands}: {exchange}");
+        }
+    }
+    let exchange = host.get("/b").source_address("192.0.2.7:1234".parse().unwrap()).send();
+    let line = "GET /b -|-|-|-|HTTP/1.1 200 via_upstream - 0 5 text/plain 200 - b b 192.0.2.7 100%";
+    assert_eq!(exchange.access_log(), Some(line), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn the_access_log_shows_filter_state_and_metadata(host: Host) {
+    let mut host = with_metadata(host);
+    let state = "%FILTER_STATE(wasm.a:PLAIN)% %FILTER_STATE(wasm.a:TYPED)% %FILTER_STATE(wasm.a)% \
+                 %FILTER_STATE(wasm.none:PLAIN)% %FILTER_STATE(tenant:PLAIN)% %FILTER_STATE(tenant)% \
+                 %FILTER_STATE(wasm.late:PLAIN)% ";
+    let metadata = "%DYNAMIC_METADATA(example.request:text)% %DYNAMIC_METADATA(example.request:number)% \
+                    %DYNAMIC_METADATA(example.request:none)% %METADATA(DYNAMIC:example.request:text)% \
+                    %METADATA(ROUTE:example.route:text)% %METADATA(ROUTE:example.route:nested:n)% \
+                    %METADATA(ROUTE:example.route:flag)% %METADATA(ROUTE:example.route:ratio)% \
+                    %METADATA(ROUTE:example.route:list)% %METADATA(ROUTE:example.route:empty)%| \
+                    %METADATA(CLUSTER:example.cluster:text)% %METADATA(LISTENER:example.listener:text)% \
+                    %METADATA(UPSTREAM_HOST:example.endpoint:weight)% \
+                    %METADATA(VIRTUAL_HOST:example.virtual_host:text):4%";
+    host.access_log(&format!("{state}{metadata}"));
+    host.filter_state("tenant", "acme");
+    host.configure("every log: set-property late l").unwrap();
+    let exchange = host.get("/").header("x-request-headers", "set-property a value").send();
+    assert!(exchange.access_log().unwrap().starts_with("value "), "{exchange}");
+    assert!(exchange.access_log().unwrap().contains(" acme "), "{exchange}");
+    let early = host.get("/").header("x-request-headers", "set-property a %ff; reply 403; return 1").send();
+    assert!(early.access_log().is_some(), "{early}");
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn each_exchange_in_flight_has_its_line_of_the_access_log(mut host: Host) {
+    host.access_log("%REQ(:PATH)% %RESPONSE_CODE%");
+    host.upstream(|request| match request.header(":path").as_ref().map(HeaderValue::as_bytes) {
+        Some(b"/slow") => Reply::new(201).after(std::time::Duration::from_secs(1)),
+        _ => Reply::new(202),
+    });
+    let slow = host.get("/slow").start();
+    assert_eq!(host.get("/fast").send().access_log(), Some("/fast 202"));
+    assert_eq!(slow.finish(&mut host).access_log(), Some("/slow 201"));
+}
+
+#[proxy_filter_host::test(guest = "script", embedded)]
+fn a_format_that_the_embedded_host_cannot_write_is_refused(mut host: Host) {
+    host.access_log("%START_TIME%");
+    let refused = host.configure("").unwrap_err().to_string();
+    assert!(refused.contains("the embedded host does not format `%START_TIME%`"), "{refused}");
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod abi;
 pub(crate) mod access;
+mod access_log;
 mod attribute;
 mod backs;
 mod callout;
@@ -344,6 +345,9 @@ impl Backend for Embedded {
         self.flights.clear();
         self.started_elsewhere.clear();
         self.settings = settings.clone();
+        if let Some(reason) = access_log::refusal(settings) {
+            return Err(ConfigureError { events: Vec::new(), reason });
+        }
         // The first exchange goes to the first worker.
         self.worker = settings.workers.max(1) - 1;
         if let Err(refused) = self.start_all(settings) {
@@ -394,7 +398,10 @@ impl Backend for Embedded {
             machine.functions.state().callouts.put_back(calls);
         }
         match exchange.played() {
-            Ok((response, upstream)) => (record.response, record.upstream) = (response, upstream),
+            Ok(played) => {
+                (record.response, record.upstream) = (played.response, played.upstream);
+                record.access_log = played.access_log;
+            }
             Err(why) => record.not_played = Some(why),
         }
         self.catch_up();

@@ -227,6 +227,8 @@ pub(crate) struct Stream {
     /// Envoy's own objects in the filter state, as text.
     pub(crate) objects: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) info: Info,
+    /// The line of the access log, once the stream has ended.
+    pub(super) access_log: Option<String>,
 }
 
 /// A filter of a stream.
@@ -258,6 +260,7 @@ impl Stream {
             filter_state: BTreeMap::new(),
             objects: BTreeMap::new(),
             info: Info::new(),
+            access_log: None,
         }
     }
 

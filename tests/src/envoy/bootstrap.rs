@@ -237,6 +237,7 @@ fn connection_manager(settings: &Settings, module: &Path) -> Value {
             }));
         }
     }
+    access_loggers.extend(settings.access_log.as_deref().map(written));
     filters.push(json!({
         "name": "envoy.filters.http.router",
         "typed_config": { "@type": type_url("extensions.filters.http.router.v3.Router") },
@@ -255,6 +256,24 @@ fn connection_manager(settings: &Settings, module: &Path) -> Value {
         "route_config": { "name": "routes", "virtual_hosts": virtual_hosts(settings) },
         "access_log": access_loggers,
         "http_filters": filters,
+    })
+}
+
+/// What ends a line of the access log: a byte that no header has.
+pub(super) const END_OF_LINE: &str = "\u{1e}\n";
+/// What is between the address of the client and the line.
+pub(super) const AFTER_ADDRESS: char = '\t';
+
+/// An access log on standard output: for each stream the address of its connection, and the line of
+/// the test.
+fn written(format: &str) -> Value {
+    let line = format!("%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%{AFTER_ADDRESS}{format}{END_OF_LINE}");
+    json!({
+        "name": "envoy.access_loggers.stdout",
+        "typed_config": {
+            "@type": type_url("extensions.access_loggers.stream.v3.StdoutAccessLog"),
+            "log_format": { "text_format_source": { "inline_string": line } },
+        },
     })
 }
 

@@ -8,6 +8,7 @@
 //!
 //! [`LogLevel::Trace`]: proxy_filter::log::LogLevel::Trace
 
+mod access_log;
 mod admin;
 pub(crate) mod binary;
 mod bootstrap;

@@ -1,5 +1,6 @@
 //! The Envoy process, from its start to its certain end.
 
+use super::access_log::AccessLog;
 use super::admin::Admin;
 use super::bootstrap;
 use super::journal::Journal;
@@ -74,6 +75,7 @@ struct Running {
     /// Dropping it ends the child's standard input.
     leash: Option<Sender<()>>,
     journal: Arc<Journal>,
+    access_log: Option<Arc<AccessLog>>,
     directory: TempDir,
 }
 
@@ -110,14 +112,17 @@ impl Process {
             .args(["--concurrency", &settings.workers.max(1).to_string(), "--disable-hot-restart"])
             .args(["--drain-time-s", &DRAIN.as_secs().to_string()])
             .args(["--log-level", "warning", "--component-log-level", &levels, "--log-format", line::FORMAT])
+            // Lines of the access log come at once.
+            .args(["--file-flush-interval-msec", "10"])
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(if settings.access_log.is_some() { Stdio::piped() } else { Stdio::null() })
             .stderr(Stdio::piped())
             .spawn()?;
         let leash = child.stdin.take().map(leash);
         let log = child.stderr.take().ok_or_else(|| io::Error::other("Envoy was started without a log"))?;
+        let access_log = child.stdout.take().map(AccessLog::read);
         let names = Names::new(&settings.plugin_name, &settings.root_id, &settings.vm_id);
-        let running = Running { child, leash, journal: Journal::read(log, names), directory };
+        let running = Running { child, leash, journal: Journal::read(log, names), access_log, directory };
         running.until_it_serves(&admin)
     }
 
@@ -150,6 +155,11 @@ impl Process {
     /// The content of Envoy's log.
     pub(super) fn journal(&self) -> &Journal {
         &self.running.journal
+    }
+
+    /// The line of the access log for a client, when Envoy has written it.
+    pub(super) fn access_log_of(&self, client: SocketAddr) -> Option<String> {
+        self.running.access_log.as_ref()?.take(client)
     }
 
     /// The administration interface.

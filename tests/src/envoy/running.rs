@@ -37,8 +37,7 @@ pub(super) struct Flight {
     /// What the test calls it.
     id: u64,
     client: JoinHandle<io::Result<Option<Received>>>,
-    /// The client as Envoy knows it.
-    address: Option<SocketAddr>,
+    addresses: Option<Addresses>,
     /// Dropping it makes the upstream respond.
     gate: Option<Sender<()>>,
     /// Whether the upstream has the request, and waits for the gate.
@@ -48,6 +47,15 @@ pub(super) struct Flight {
     calls: BTreeMap<String, Vec<(usize, Received)>>,
     /// Its first context, with the thread of its VM. The contexts of other filters follow.
     context: Option<(u64, u64)>,
+}
+
+/// The addresses of a client.
+#[derive(Clone, Copy)]
+pub(super) struct Addresses {
+    /// Where it connects from.
+    peer: SocketAddr,
+    /// The address that it has for Envoy.
+    source: SocketAddr,
 }
 
 /// A reply function that reports the request, and does not return until the gate is opened.
@@ -111,33 +119,39 @@ impl Behind {
 impl Running {
     pub(super) fn exchange(&mut self, request: &Request, answer: &Answer) -> Record {
         self.calls();
-        let (response, address) = match self.connect(request, answer) {
-            Ok((wire, address)) => (send(wire, request), Some(address)),
+        let (response, client) = match self.connect(request, answer) {
+            Ok((wire, client)) => (send(wire, request), Some(client)),
             Err(error) => (Err(error), None),
         };
         self.wait_for_the_end();
-        let upstream = self.received_from(address);
-        self.record(response, upstream)
+        let upstream = self.received_from(client);
+        self.record(client, response, upstream)
     }
 
     /// Connects a client, to whose request the upstream responds so. The connection, and the
-    /// client's address as Envoy knows it.
-    fn connect(&self, request: &Request, answer: &Answer) -> io::Result<(Wire, SocketAddr)> {
+    /// client's addresses.
+    fn connect(&self, request: &Request, answer: &Answer) -> io::Result<(Wire, Addresses)> {
         let listener = self.process.listener();
         let mut wire = Wire::connect(listener)?;
-        let mut address = wire.local_address()?;
+        let peer = wire.local_address()?;
+        let client = Addresses { peer, source: request.source.unwrap_or(peer) };
         if let Some(source) = request.source {
             wire.send(proxy_line(source, listener).as_bytes())?;
-            address = source;
         }
         if let Behind::Http(upstream) = &self.behind {
-            upstream.expect_from(address, answer, request.answered);
+            upstream.expect_from(client.source, answer, request.answered);
         }
-        Ok((wire, address))
+        Ok((wire, client))
     }
 
     /// An exchange that has ended.
-    fn record(&mut self, response: io::Result<Option<Received>>, upstream: Option<Received>) -> Record {
+    fn record(
+        &mut self,
+        client: Option<Addresses>,
+        response: io::Result<Option<Received>>,
+        upstream: Option<Received>,
+    ) -> Record {
+        let access_log = client.and_then(|client| self.process.access_log_of(client.peer));
         let calls = self.calls();
         let (mut events, elsewhere) = self.events();
         self.separate(&mut events);
@@ -150,6 +164,7 @@ impl Running {
             response: response.unwrap_or_default(),
             upstream,
             calls,
+            access_log,
             events,
             elsewhere,
             failure,
@@ -183,9 +198,9 @@ impl Running {
     }
 
     /// What the upstream has received from a client.
-    fn received_from(&self, client: Option<SocketAddr>) -> Option<Received> {
+    fn received_from(&self, client: Option<Addresses>) -> Option<Received> {
         match (&self.behind, client) {
-            (Behind::Http(upstream), Some(client)) => upstream.take_from(client),
+            (Behind::Http(upstream), Some(client)) => upstream.take_from(client.source),
             _ => None,
         }
     }
@@ -298,15 +313,15 @@ impl Running {
     /// Starts a client on a thread of its own.
     fn launch(&mut self, id: u64, request: &Request, answer: &Answer) -> Flight {
         self.calls();
-        let (client, address) = match self.connect(request, answer) {
-            Ok((wire, address)) => {
+        let (client, addresses) = match self.connect(request, answer) {
+            Ok((wire, addresses)) => {
                 let request = request.clone();
-                (std::thread::spawn(move || send(wire, &request)), Some(address))
+                (std::thread::spawn(move || send(wire, &request)), Some(addresses))
             }
             Err(error) => (std::thread::spawn(|| Err(error)), None),
         };
         let (before, calls) = (Vec::new(), BTreeMap::new());
-        Flight { id, client, address, gate: None, held: false, before, calls, context: None }
+        Flight { id, client, addresses, gate: None, held: false, before, calls, context: None }
     }
 
     /// Keeps an exchange that has begun, with what has happened.
@@ -381,16 +396,16 @@ impl Running {
 
     pub(super) fn finish(&mut self, id: u64) -> Option<Record> {
         let index = self.flights.iter().position(|flight| flight.id == id)?;
-        let Flight { client, address, gate, before, calls, .. } = self.flights.remove(index);
+        let Flight { client, addresses, gate, before, calls, .. } = self.flights.remove(index);
         drop(gate);
         let response = client.join().unwrap_or_else(|_| Err(io::Error::other("the client's thread panicked")));
         self.wait_for_the_end();
         self.wait_for_retired();
-        let upstream = self.received_from(address);
+        let upstream = self.received_from(addresses);
         for (name, calls) in calls {
             self.servers.get(&name).into_iter().for_each(|server| server.put_back(calls.clone()));
         }
-        let mut record = self.record(response, upstream);
+        let mut record = self.record(addresses, response, upstream);
         record.events.splice(..0, before);
         Some(record)
     }

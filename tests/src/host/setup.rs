@@ -280,6 +280,31 @@ impl Host {
         self.settings.filter_state.insert(key.to_owned(), value.to_owned());
     }
 
+    /// Sets the format of the host's access log: text with Envoy's command operators. A test reads
+    /// the line of an exchange with [`Outcome::access_log`](crate::Outcome::access_log). To be
+    /// called before [`configure`](Self::configure).
+    ///
+    /// It shows what a filter stored for others: filter state, which
+    /// [`filter_state::set`](proxy_filter::filter_state::set) writes with the prefix `wasm.`. It
+    /// also shows dynamic metadata, the details of a local reply, and the headers that access
+    /// loggers see.
+    ///
+    /// The embedded host formats `REQ`, `RESP`, `TRAILER`, `PROTOCOL`, `RESPONSE_CODE`,
+    /// `RESPONSE_CODE_DETAILS`, `RESPONSE_FLAGS`, `BYTES_RECEIVED`, `BYTES_SENT`, `FILTER_STATE`,
+    /// `DYNAMIC_METADATA`, `METADATA`, `ROUTE_NAME`, `UPSTREAM_CLUSTER` and
+    /// `DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT`. It refuses a format with any other operator.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// let mut host = Host::without_module();
+    /// host.filter_state("tenant", "acme");
+    /// host.access_log("%REQ(:PATH)% %RESPONSE_CODE% %FILTER_STATE(tenant:PLAIN)% %RESP(x-none)%");
+    /// assert_eq!(host.get("/a").send().access_log(), Some("/a 200 acme -"));
+    /// ```
+    pub fn access_log(&mut self, format: &str) {
+        self.settings.access_log = Some(format.to_owned());
+    }
+
     /// Adds a cluster with one server, which responds to the calls of the plugin. Add clusters
     /// before [`configure`](Self::configure). A cluster of the same name is replaced.
     ///

@@ -5,7 +5,7 @@ use crate::embedded::functions::Functions;
 use crate::embedded::info::{Info, Whose};
 use crate::embedded::stream::{Filter, LocalReply, Phase, Side, Stream, Which};
 use crate::embedded::vm::Vm;
-use crate::embedded::{event, waiting};
+use crate::embedded::{access_log, event, waiting};
 use crate::message::{Fields, Protocol};
 use crate::route::Routes;
 use crate::violation::Rule;
@@ -134,9 +134,19 @@ impl Contexts {
             let _ = self.callback(*context, Phase::Log, "proxy_on_log", &[]);
         }
         self.log_access();
+        self.write_access_log();
         for context in contexts {
             let _ = self.callback(context, Phase::Done, "proxy_on_done", &[]);
             let _ = self.callback(context, Phase::Delete, "proxy_on_delete", &[]);
+        }
+    }
+
+    /// Writes the line of the host's access log, after the filters and access loggers have logged.
+    fn write_access_log(&self) {
+        let mut state = self.functions.state();
+        let line = state.stream.as_ref().and_then(|stream| access_log::line(&state.settings, stream));
+        if let Some(stream) = &mut state.stream {
+            stream.access_log = line;
         }
     }
 

@@ -23,16 +23,24 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{self, Poll};
 
-/// What the client received, and what the upstream did.
-type Played = Result<(Option<Received>, Option<Received>), NotPlayed>;
+/// What came of an exchange.
+#[derive(Default)]
+pub(in crate::embedded) struct Played {
+    /// What the client received.
+    pub(in crate::embedded) response: Option<Received>,
+    /// What the upstream received.
+    pub(in crate::embedded) upstream: Option<Received>,
+    /// The line of the access log.
+    pub(in crate::embedded) access_log: Option<String>,
+}
 
 /// One HTTP exchange. It is played step by step, because others may be in flight at the same time.
 pub(in crate::embedded) struct Exchange {
     /// The number of its stream.
     stream: Option<u64>,
     progress: Rc<Progress>,
-    steps: Pin<Box<dyn Future<Output = Played>>>,
-    played: Option<Played>,
+    steps: Pin<Box<dyn Future<Output = Result<Played, NotPlayed>>>>,
+    played: Option<Result<Played, NotPlayed>>,
 }
 
 impl Exchange {
@@ -93,9 +101,9 @@ impl Exchange {
         }
     }
 
-    /// What the client received, and what the upstream did. Nothing if the stream has not ended.
-    pub(in crate::embedded) fn played(self) -> Played {
-        self.played.unwrap_or(Ok((None, None)))
+    /// What came of it. Nothing if the stream has not ended.
+    pub(in crate::embedded) fn played(self) -> Result<Played, NotPlayed> {
+        self.played.unwrap_or_else(|| Ok(Played::default()))
     }
 }
 
@@ -110,13 +118,13 @@ struct Course {
 
 impl Course {
     /// Plays the stream from its request to its end.
-    async fn play(mut self, mut contexts: Contexts, decoded: Decoded, answer: Answer) -> Played {
+    async fn play(mut self, mut contexts: Contexts, decoded: Decoded, answer: Answer) -> Result<Played, NotPlayed> {
         let contexts = &mut contexts;
         let client = match decoded {
             // The connection is closed at once.
             Decoded::Reset => {
                 contexts.end();
-                return Ok((None, None));
+                return Ok(Played::default());
             }
             Decoded::NotPlayed(why) => {
                 contexts.end();
@@ -135,10 +143,11 @@ impl Course {
             }
         };
         close(contexts);
+        let access_log = contexts.with_stream(|stream| stream.access_log.take()).flatten();
         contexts.end();
         contexts.notify_of_items();
         contexts.deliver_due();
-        client.map(|client| (client, self.upstream.received))
+        client.map(|response| Played { response, upstream: self.upstream.received, access_log })
     }
 
     /// Takes the request through the filters and to the upstream.
