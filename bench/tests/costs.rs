@@ -9,7 +9,7 @@ use proxy_filter_bench::ledger::{HOW_TO_BLESS, LIMITS, Ledger};
 use proxy_filter_bench::measure::{among, measure};
 use proxy_filter_bench::table::Table;
 use proxy_filter_bench::{FILTERS, Maker};
-use proxy_filter_host::{ModuleReport, build_guest};
+use proxy_filter_host::{Engine, Host, ModuleReport, Reply, build_guest};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -107,5 +107,32 @@ fn a_request_costs_the_same_among_a_hundred_thousand_streams_as_alone() {
         let module = std::fs::read(path).unwrap();
         let (alone, crowded) = (among(&module, 1).unwrap(), among(&module, 100_000).unwrap());
         assert!(crowded.abs_diff(alone) * 20 < alone, "{filter}: {alone} instructions alone, {crowded} among others");
+    }
+}
+
+#[test]
+fn a_profile_has_the_instructions_of_the_counting_engine() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for filter in FILTERS {
+        let name = format!("ours_{filter}");
+        let path = build_guest(directory, "proxy-filter-bench-ours", Some(&name)).unwrap();
+        let module = std::fs::read(path).unwrap();
+        let (mut profiled, profiler) = Host::profiled(&module).unwrap();
+        let mut counting = Host::for_module_on(Engine::Counting, &module);
+        let mut before = 0;
+        for (number, token) in ["Bearer t", "no", "Bearer t"].into_iter().enumerate() {
+            let instructions = [&mut counting, &mut profiled].map(|host| {
+                host.cluster("authz", |_| Reply::new(200).header("x-user", "alice"));
+                let request = host.post("/orders").header("authorization", token).body("a body of some bytes");
+                request.send().spent().instructions
+            });
+            println!("{name}, request {number}: {instructions:?}");
+            assert_eq!(instructions[0], instructions[1], "{name}, request {number}");
+            assert!(profiler.instructions() >= before + instructions[1], "{name}");
+            before = profiler.instructions();
+        }
+        let frames = profiler.frames();
+        let sum: u64 = frames.iter().flat_map(|frame| frame.instructions.values()).sum();
+        assert_eq!(sum, profiler.instructions(), "{name}");
     }
 }

@@ -110,6 +110,8 @@ mod metered;
 mod module;
 mod not_played;
 mod outcome;
+#[cfg(feature = "profile")]
+mod profile;
 mod record;
 mod route;
 mod run;
@@ -140,6 +142,8 @@ pub use metered::Metered;
 pub use module::{ForeignImport, ModuleReport};
 pub use not_played::NotPlayed;
 pub use outcome::Outcome;
+#[cfg(feature = "profile")]
+pub use profile::{ProfileFrame, Profiler};
 pub use proxy_filter_macros::test;
 pub use record::{Event, LogLine, Record, VmRole};
 pub use route::Route;

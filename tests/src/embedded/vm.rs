@@ -23,7 +23,12 @@ use std::thread;
 pub(crate) enum Guest {
     Native(NativeModule),
     Wasm(Arc<[u8]>, Engine),
+    #[cfg(feature = "profile")]
+    Profiled(crate::profile::Profiler),
 }
+
+/// The instructions that an instrumented module has reported.
+pub(crate) type Counter = Box<dyn Fn() -> u64>;
 
 /// A VM and the host functions its module calls.
 pub(crate) struct Vm {
@@ -36,28 +41,42 @@ pub(crate) struct Vm {
     failed: OnceCell<Trap>,
     /// The callbacks that were entered.
     callbacks: Cell<u64>,
+    /// The counter of a module that is instrumented; otherwise the engine counts.
+    counter: Option<Counter>,
 }
 
 impl Vm {
     /// Loads and initialises the module.
     pub(crate) fn start(guest: &Guest, functions: Arc<Functions>) -> Result<Self, String> {
-        let instance = match guest {
-            Guest::Native(module) => Box::new(Thread::spawn(*module, Arc::clone(&functions))?) as Box<dyn Instance>,
-            Guest::Wasm(bytes, engine) => {
-                let module = engine::Module::read(bytes)?;
-                let mut state = functions.state();
-                state.permission = Permission::Nothing;
-                state.version = module.version;
-                drop(state);
-                engine::load(*engine, bytes, &module, offered(&functions, module.version))?
+        let (bytes, engine, instrumented) = match guest {
+            Guest::Native(module) => {
+                let thread = Thread::spawn(*module, Arc::clone(&functions))?;
+                return Self::initialised(Box::new(thread), functions, None, None);
             }
+            Guest::Wasm(bytes, engine) => (bytes, *engine, None),
+            #[cfg(feature = "profile")]
+            Guest::Profiled(profiler) => (profiler.module(), Engine::default(), Some(profiler.start())),
         };
-        let module = match guest {
-            Guest::Native(_) => None,
-            Guest::Wasm(bytes, _) => Some(Arc::clone(bytes)),
-        };
+        let module = engine::Module::read(bytes)?;
+        let mut state = functions.state();
+        state.permission = Permission::Nothing;
+        state.version = module.version;
+        drop(state);
+        let mut imports = offered(&functions, module.version);
+        let (hook, counter): (Option<Import>, Option<Counter>) = instrumented.unzip();
+        imports.extend(hook);
+        let instance = engine::load(engine, bytes, &module, imports)?;
+        Self::initialised(instance, functions, Some(Arc::clone(bytes)), counter)
+    }
+
+    fn initialised(
+        instance: Box<dyn Instance>,
+        functions: Arc<Functions>,
+        module: Option<Arc<[u8]>>,
+        counter: Option<Counter>,
+    ) -> Result<Self, String> {
         let instance = RefCell::new(instance);
-        let vm = Self { instance, functions, module, failed: OnceCell::new(), callbacks: Cell::new(0) };
+        let vm = Self { instance, functions, module, failed: OnceCell::new(), callbacks: Cell::new(0), counter };
         vm.initialise()?;
         Ok(vm)
     }
@@ -156,7 +175,8 @@ impl Vm {
     /// The costs of the module since it was loaded, without host calls.
     pub(crate) fn spent(&self) -> Spent {
         let instance = self.instance.borrow();
-        let (instructions, pages) = (instance.instructions(), instance.pages());
+        let instructions = self.counter.as_ref().map_or_else(|| instance.instructions(), |counter| counter());
+        let pages = instance.pages();
         Spent { callbacks: self.callbacks.get(), host_calls: 0, instructions, pages }
     }
 

@@ -146,6 +146,20 @@ impl Host {
         Self::new(Box::new(crate::embedded::Embedded::new(crate::embedded::Guest::Wasm(module.into(), engine))))
     }
 
+    /// A host that runs a module and counts where it executes instructions, and the counts.
+    ///
+    /// The engine is the default one. [`Spent::instructions`](crate::Spent) is the profiler's
+    /// count. A deep recursion overflows the stack earlier than without the profiler.
+    ///
+    /// # Errors
+    /// The module cannot be read.
+    #[cfg(feature = "profile")]
+    pub fn profiled(module: &[u8]) -> Result<(Self, crate::Profiler), String> {
+        let profiler = crate::Profiler::new(module)?;
+        let guest = crate::embedded::Guest::Profiled(profiler.clone());
+        Ok((Self::new(Box::new(crate::embedded::Embedded::new(guest))), profiler))
+    }
+
     /// A host that is a real Envoy, the one the environment variable `ENVOY` names, with the module
     /// in this file: for what the embedded host does not have. Tests that run in both hosts get
     /// theirs from [`test`](macro@crate::test).
