@@ -12,6 +12,7 @@ mod oci;
 mod output;
 mod package;
 mod play;
+mod profile;
 mod recorded;
 mod run;
 mod schema;

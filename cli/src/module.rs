@@ -106,13 +106,26 @@ impl ModuleArgument {
         let directory = self.package().ok_or_else(|| {
             Failure::usage("only a package can be built with names: name the directory with its Cargo.toml")
         })?;
-        let (package, workspace) = found(directory)?;
-        progress("Building", format!("{package} with names"));
-        let target = workspace.join("target").join("proxy-filter-names");
-        let arguments = ["--release", "--package", &package, "--lib", "--target-dir", &target.display().to_string()];
-        let environment = [("CARGO_PROFILE_RELEASE_STRIP", "none"), ("CARGO_PROFILE_RELEASE_DEBUG", "none")];
-        Module::read(compile(directory, &package, &arguments, &environment)?)
+        with_names(directory, "none")
     }
+
+    /// Builds the package with names and source lines, beside the usual build; or reads the file.
+    ///
+    /// # Errors
+    /// Fails as [`load`](Self::load) does.
+    pub(crate) fn load_with_lines(&self) -> Result<Module> {
+        self.package().map_or_else(|| self.load(), |directory| with_names(directory, "limited"))
+    }
+}
+
+/// Builds the package in a directory with names, and with this debug information.
+fn with_names(directory: &Path, debug: &str) -> Result<Module> {
+    let (package, workspace) = found(directory)?;
+    progress("Building", format!("{package} with names"));
+    let target = workspace.join("target").join("proxy-filter-names");
+    let arguments = ["--release", "--package", &package, "--lib", "--target-dir", &target.display().to_string()];
+    let environment = [("CARGO_PROFILE_RELEASE_STRIP", "none"), ("CARGO_PROFILE_RELEASE_DEBUG", debug)];
+    Module::read(compile(directory, &package, &arguments, &environment)?)
 }
 
 /// Builds the package in a directory, and returns the path of its module.

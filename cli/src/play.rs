@@ -17,6 +17,13 @@ pub(crate) struct Played {
     pub(crate) failures: Vec<String>,
 }
 
+impl Played {
+    /// The instructions of the module.
+    pub(crate) fn instructions(&self) -> u64 {
+        self.exchange.as_ref().map_or(0, |exchange| exchange.spent().instructions)
+    }
+}
+
 fn reply(answer: &Answer) -> Reply {
     if answer.reset {
         return Reply::reset().after(answer.after.0);

@@ -3,6 +3,7 @@
 use crate::module::{Module, ModuleArgument, PluginArguments};
 use crate::output::{self, BAD, Failure, GOOD, Result, TITLE, paint};
 use crate::play::{self, Played};
+use crate::profile::Profile;
 use crate::recorded::Recording;
 use crate::script::{Answer, Cluster, Data, Fields, Play, Request, Script, Step};
 use crate::view;
@@ -37,6 +38,13 @@ pub(crate) struct Arguments {
     /// Write a page for the browser, in one file.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     html: Option<PathBuf>,
+    /// Count the module's instructions, and write a flame graph: a page for the browser (.html), or
+    /// stacks for other tools (.folded).
+    ///
+    /// The functions and source lines with most instructions are printed. A package is built with
+    /// names and source lines, beside the usual build.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    profile: Option<PathBuf>,
     /// Run the same exchanges in the Envoy that the environment variable ENVOY names, and print the
     /// differences.
     #[arg(long)]
@@ -85,6 +93,7 @@ const EXAMPLES: &str = r#"Examples:
   proxy-filter run guard.wasm --config plugin.json --header 'authorization: Bearer t'
   proxy-filter run guard.wasm --script guard.yaml
   proxy-filter run guard.wasm --script guard.yaml --html guard.html
+  proxy-filter run guard --script guard.yaml --profile flame.html
   ENVOY=$(which envoy) proxy-filter run guard.wasm --script guard.yaml --envoy
   proxy-filter run guard.wasm --from shop.har --html shop.html
   kubectl logs deploy/gateway | proxy-filter run guard.wasm --from - --cluster authz=200
@@ -189,7 +198,10 @@ const COLOUR: Colour = Colour::Always;
 
 /// Runs the exchanges and prints them.
 pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
-    let module = arguments.module.load()?;
+    let module = match arguments.profile {
+        Some(_) => arguments.module.load_with_lines()?,
+        None => arguments.module.load()?,
+    };
     let mut script = match (&arguments.script, &arguments.from) {
         (Some(path), None) => Script::read(path)?,
         (Some(path), Some(_)) => Script::read_services(path)?,
@@ -210,13 +222,29 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     if !arguments.plugin.root_id.is_empty() {
         script.root_id.clone_from(&arguments.plugin.root_id);
     }
-    let Some((played, violations)) = played(&module, &script)? else { return Ok(()) };
+    let (host, profiler) = match arguments.profile {
+        Some(_) => {
+            Host::profiled(&module.bytes).map(|(host, profiler)| (host, Some(profiler))).map_err(Failure::check)?
+        }
+        None => (Host::for_module(&module.bytes), None),
+    };
+    let (played, violations) = played(host, &script)?;
+    let profile = profiler.map(|profiler| Profile::new(&module.bytes, &profiler));
+    let spent: Vec<_> = played.iter().map(|played| (played.name.as_str(), played.instructions())).collect();
     if json {
         let exchanges: Vec<_> = played.iter().map(view::played).collect();
         let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();
-        output::json(&json!({ "exchanges": exchanges, "violations": violations, "notes": notes }));
+        let profile = profile.as_ref().map(|profile| profile.json(&spent));
+        output::json(&json!({ "exchanges": exchanges, "violations": violations, "notes": notes, "profile": profile }));
     } else {
         show(&played, &violations);
+        if let Some(profile) = &profile {
+            profile.show(&spent);
+        }
+    }
+    if let (Some(profile), Some(path)) = (&profile, &arguments.profile) {
+        profile.write(path, &module.name())?;
+        output::progress("Wrote", path.display());
     }
     if let Some(path) = &arguments.html {
         let exchanges: Vec<_> = played.iter().map(view::played).collect();
@@ -233,19 +261,17 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
 
 /// Runs a script and prints it.
 pub(crate) fn play(module: &Module, script: &Script) -> Result {
-    let Some((played, violations)) = played(module, script)? else { return Ok(()) };
+    let (played, violations) = played(Host::for_module(&module.bytes), script)?;
     show(&played, &violations);
     expectations(&played)
 }
 
-/// Runs a script. `None`: it has connections, which are printed.
-fn played(module: &Module, script: &Script) -> Result<Option<(Vec<Played>, Vec<Violation>)>> {
-    if !script.connections.is_empty() {
-        return connect(module, script).map(|()| None);
-    }
-    let mut host = Host::for_module(&module.bytes).without_checks();
-    let played = play::script(&mut host, script)?;
-    Ok(Some((played, host.finish())))
+/// Runs a script. Connections are printed, and leave no exchange.
+fn played(host: Host, script: &Script) -> Result<(Vec<Played>, Vec<Violation>)> {
+    let mut host = host.without_checks();
+    let played =
+        if script.connections.is_empty() { play::script(&mut host, script)? } else { connect(&mut host, script)? };
+    Ok((played, host.finish()))
 }
 
 fn expectations(played: &[Played]) -> Result {
@@ -291,8 +317,7 @@ fn show(played: &[Played], violations: &[Violation]) {
 }
 
 /// Runs connections to an upstream that echoes.
-fn connect(module: &Module, script: &Script) -> Result {
-    let mut host = Host::for_module(&module.bytes).without_checks();
+fn connect(host: &mut Host, script: &Script) -> Result<Vec<Played>> {
     host.root_id(&script.root_id);
     host.tcp();
     host.configure(script.configuration()).map_err(|refused| Failure::check(refused.to_string()))?;
@@ -310,7 +335,7 @@ fn connect(module: &Module, script: &Script) -> Result {
         anstream::println!("{}", paint(TITLE, "a connection"));
         anstream::println!("{}", connection.trace(COLOUR));
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// Runs the script in a real Envoy. Returns the number of exchanges that differ.

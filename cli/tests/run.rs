@@ -454,3 +454,131 @@ fn the_services_of_a_recording_are_those_of_a_script_or_of_flags() {
     let said = fails(1, &["run", &module, "--from", har, "--script", script]);
     assert!(said.contains("expected no `exchanges`"), "{said}");
 }
+
+/// Functions whose instructions are easy to count. A call is 1, in the function that begins.
+const COUNTED: &str = r#"(module
+    (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+    (type $number (func (param i32) (result i32)))
+    (memory (export "memory") 1)
+    (table 1 funcref)
+    (elem (i32.const 0) $leaf)
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "malloc") (type $number) i32.const 1024)
+    (func $leaf (type $number) local.get 0 i32.const 1 i32.add)
+    (func $loops (result i32) (local i32)
+        loop
+            local.get 0 call $leaf local.tee 0 i32.const 10 i32.lt_u br_if 0
+        end
+        local.get 0)
+    (func $recursive (type $number)
+        local.get 0
+        if (result i32)
+            local.get 0 i32.const 1 i32.sub call $recursive
+        else
+            i32.const 0
+        end)
+    (func $copies i32.const 0 i32.const 100 i32.const 25 memory.copy)
+    (func $chooses (type $number)
+        block block
+            local.get 0 br_table 0 1 1
+        end
+        i32.const 7 return
+        end
+        i32.const 8 i32.const 9 i32.add)
+    (func $traps unreachable)
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        call $loops drop
+        i32.const 3 call $recursive drop
+        call $copies
+        i32.const 5 i32.const 0 call_indirect (type $number) drop
+        i32.const 0 call $chooses drop
+        i32.const 1 call $chooses drop
+        i32.const 2 i32.const 0 i32.const 0 call $log drop
+        i32.const 0)
+    (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+        call $traps
+        i32.const 0 i32.const 1 i32.add))"#;
+
+#[test]
+fn a_profile_counts_each_instruction_in_its_function() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(here("counted.wasm"), wat::parse_str(COUNTED).unwrap()).unwrap();
+    let output = ok(&["run", &here("counted.wasm"), "--profile", &here("flame.html"), "--json"]);
+    let played: Value = serde_json::from_str(&output).unwrap();
+    let profile = &played["profile"];
+    let functions = profile["functions"].as_array().unwrap();
+    for (name, calls, instructions, with_callees) in [
+        ("leaf", 11, 11 * 4, 11 * 4),
+        ("loops", 1, 1 + 10 * 6 + 1, 62 + 10 * 4),
+        ("recursive", 4, 3 * 7 + 4, 25),
+        ("copies", 1, 1 + 4 + 25, 30),
+        ("chooses", 2, (1 + 2 + 1) + (1 + 2 + 3), 10),
+        ("traps", 1, 1, 1),
+        ("proxy_on_request_headers", 1, 17, 17 + 102 + 25 + 30 + 4 + 10),
+        ("proxy_on_response_headers", 1, 2, 3),
+    ] {
+        let function = functions.iter().find(|function| function["name"] == name).unwrap();
+        let expected =
+            json!({ "name": name, "calls": calls, "instructions": instructions, "with_callees": with_callees });
+        assert_eq!(*function, expected);
+    }
+    let total: u64 = functions.iter().map(|function| function["instructions"].as_u64().unwrap()).sum();
+    assert_eq!(profile["instructions"], total);
+    assert_eq!(profile["exchanges"], json!([{ "name": "GET /", "instructions": total }]));
+    let stacks = profile["stacks"].as_array().unwrap();
+    let instructions = |stack: Value| stacks.iter().find(|one| one["stack"] == stack).unwrap()["instructions"].clone();
+    assert_eq!(instructions(json!(["proxy_on_request_headers", "loops", "leaf"])), 40);
+    assert_eq!(instructions(json!(["proxy_on_request_headers", "leaf"])), 4);
+    assert_eq!(
+        instructions(json!(["proxy_on_request_headers", "recursive", "recursive", "recursive", "recursive"])),
+        4
+    );
+}
+
+#[test]
+fn a_flame_graph_is_a_page_without_network_or_stacks_for_other_tools() {
+    let directory = tempfile::tempdir().unwrap();
+    let here = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let module = COUNTED.replace("$leaf", "$</script><!--");
+    std::fs::write(here("counted.wasm"), wat::parse_str(module).unwrap()).unwrap();
+    let text = ok(&["run", &here("counted.wasm"), "--profile", &here("flame.html")]);
+    for part in
+        ["191 instructions: 191 in 1 exchanges, 0 at the start", "</script><!--", "The module has no source lines"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let html = std::fs::read_to_string(here("flame.html")).unwrap();
+    assert_eq!(html.matches("</script>").count(), 1, "a name ended the script");
+    assert!(html.contains("\"recursive\"") && !html.contains("https://") && !html.contains("src="));
+    ok(&["run", &here("counted.wasm"), "--profile", &here("flame.folded")]);
+    let folded = std::fs::read_to_string(here("flame.folded")).unwrap();
+    assert!(folded.contains("proxy_on_request_headers;loops;</script><!-- 40\n"), "{folded}");
+    let sum: u64 = folded.lines().map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum();
+    assert_eq!(sum, 191);
+    let said = fails(2, &["run", &here("counted.wasm"), "--profile", &here("flame.svg")]);
+    assert!(said.contains("the profile is an .html or a .folded file"), "{said}");
+}
+
+#[test]
+fn a_profile_of_a_package_has_source_lines_and_inlined_functions() {
+    let directory = tempfile::tempdir().unwrap();
+    let page = directory.path().join("flame.html");
+    let package = common::repository().join("examples/http_config");
+    let configuration = r#"{"headers": [{"name": "x-a", "value": "b"}]}"#;
+    let arguments = ["run", package.to_str().unwrap(), "--config", configuration, "--json", "--profile"];
+    let played: Value = serde_json::from_str(&ok(&[&arguments[..], &[page.to_str().unwrap()]].concat())).unwrap();
+    let profile = &played["profile"];
+    let sum = |part: &str| -> u64 {
+        profile[part].as_array().unwrap().iter().map(|row| row["instructions"].as_u64().unwrap()).sum()
+    };
+    assert_eq!(profile["instructions"], sum("stacks"));
+    assert_eq!(sum("functions"), sum("stacks"));
+    let lines = profile["lines"].as_array().unwrap();
+    let of_filter = |line: &&Value| line["file"].as_str().unwrap().ends_with("examples/http_config/src/lib.rs");
+    assert!(lines.iter().any(|line| of_filter(&line)), "{lines:#?}");
+    assert_eq!(sum("lines") + profile["without_line"].as_u64().unwrap(), sum("stacks"));
+    assert!(sum("lines") * 4 > sum("stacks") * 3, "{} of {} have a line", sum("lines"), sum("stacks"));
+    let functions = profile["functions"].as_array().unwrap();
+    assert!(functions.iter().any(|function| function["calls"].is_null()), "no function is inlined");
+}

@@ -68,7 +68,7 @@ fn dependencies_of_the_sdk_point_one_way() {
 }
 
 /// The folders and files of the mock host from the bottom up.
-const HOST_LAYERS: [&str; 34] = [
+const HOST_LAYERS: [&str; 35] = [
     "base64",
     "grpc",
     "not_played",
@@ -78,6 +78,7 @@ const HOST_LAYERS: [&str; 34] = [
     "violation",
     "guest",
     "engine",
+    "profile",
     "message",
     "record",
     "blocks",

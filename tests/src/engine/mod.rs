@@ -22,6 +22,9 @@ pub(crate) use module::Module;
 #[non_exhaustive]
 pub enum Engine {
     /// `wasmi`, an interpreter: it builds in seconds and starts at once.
+    ///
+    /// It counts a function, a loop or a part of an `if` as a whole when it begins, also the
+    /// instructions that a branch then skips: at least as many as are executed.
     #[default]
     Wasmi,
     /// `wasmtime`, a compiler: what it runs is as fast as in a proxy.
