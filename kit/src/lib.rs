@@ -37,7 +37,14 @@ pub mod hedge;
 pub mod json;
 #[cfg(feature = "json_lines")]
 pub mod json_lines;
-#[cfg(feature = "jwt")]
+#[cfg(any(
+    feature = "jwt_hs",
+    feature = "jwt_rs",
+    feature = "jwt_ps",
+    feature = "jwt_es256",
+    feature = "jwt_es384",
+    feature = "jwt_eddsa"
+))]
 pub mod jwt;
 #[cfg(feature = "llm_text")]
 pub mod llm_text;

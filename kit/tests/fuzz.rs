@@ -87,7 +87,9 @@ fn each_block_has_a_target() {
     }
     let features = include_str!("../Cargo.toml").split_once("[features]\n").unwrap().1.split_once("\n[").unwrap().0;
     let features = features.lines().filter_map(|line| line.split_once(" = [")).map(|(name, _)| name);
-    assert_eq!(features.filter(|name| *name != "default").collect::<BTreeSet<_>>(), names);
+    // The features of single algorithms are parts of the block `jwt`.
+    let blocks = features.filter(|name| *name != "default" && !name.starts_with("jwt_"));
+    assert_eq!(blocks.collect::<BTreeSet<_>>(), names);
 }
 
 /// Writes the known inputs where `cargo fuzz` looks for them.

@@ -72,7 +72,7 @@ struct Config {
     verified: RefCell<TokenCache<HeaderText>>,
 }
 
-/// The accepted algorithms.
+/// The accepted algorithms. `Cargo.toml` has the features of the kit for them.
 const ALGORITHMS: &[Algorithm] = &[Algorithm::ES256, Algorithm::RS256];
 
 impl From<Written> for Config {
@@ -84,7 +84,7 @@ impl From<Written> for Config {
         Self {
             location,
             rules: Rules::new(issuer, [audience]).leeway(Duration::from_secs(leeway_s.into())),
-            keys: keys.only(ALGORITHMS).with_host(verify_by_host),
+            keys: keys.only(ALGORITHMS).with_host(verify_by_host).on_skipped(|skipped| log::warn!("{skipped}")),
             verified: RefCell::new(TokenCache::new(cached_tokens as usize)),
         }
     }

@@ -514,10 +514,58 @@ fn a_token_that_was_accepted_before_is_refused_once_its_key_is_removed(mut host:
     assert_refused(&mut host, &es256(1, &claims()), "the token's key is unknown");
 }
 
+/// The module alone, whose kit does not have the features of other packages.
+fn embedded() -> Host {
+    let module = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "jwt_auth", None).unwrap();
+    Host::for_module(&std::fs::read(module).unwrap())
+}
+
+/// A set with keys for ES384 and PS256 beside `ec1`.
+fn with_other_algorithms() -> Reply {
+    let (mut p384, mut ps256) = (ec_jwk(1), rsa_jwk());
+    (p384["crv"], p384["kid"]) = ("P-384".into(), "other\ncurve".into());
+    ps256["alg"] = "PS256".into();
+    jwks(&[p384, ec_jwk(1), ps256])
+}
+
+#[test]
+fn a_key_of_an_algorithm_that_was_not_compiled_in_is_named_in_the_log_and_its_tokens_are_refused() {
+    let mut host = embedded();
+    host.cluster("idp", |_: &Received| with_other_algorithms());
+    configure(&mut host, &json!({ "refresh_s": 1 }));
+    let lines = [
+        "the key \"other\\ncurve\" is skipped: its algorithm ES384 needs the feature `jwt_es384` of proxy-filter-kit",
+        "the key \"rsa\" is skipped: its algorithm PS256 needs the feature `jwt_ps` of proxy-filter-kit",
+    ];
+    let logged: Vec<String> = host.start_logs().into_iter().map(|line| line.message).collect();
+    assert_eq!(logged, lines);
+    assert_passes(&mut host, &es256(1, &claims()));
+    for (algorithm, key) in [("ES384", "other\ncurve"), ("PS256", "rsa"), ("HS256", "ec1")] {
+        let token = token(&json!({ "alg": algorithm, "kid": key }), &claims(), |_| vec![1; 96]);
+        assert_refused(&mut host, &token, "the token's algorithm is not accepted");
+    }
+    let later = host.advance(Duration::from_millis(2500));
+    assert!(later.messages_of_all().is_empty(), "the same set is not reported again: {later}");
+}
+
+#[test]
+fn a_set_without_a_key_of_a_compiled_algorithm_says_which_are_needed() {
+    let mut host = embedded();
+    host.cluster("idp", |_: &Received| {
+        let mut ps256 = rsa_jwk();
+        ps256["alg"] = "PS256".into();
+        jwks(&[ps256])
+    });
+    configure(&mut host, &json!({}));
+    // The first fetches are repeated with pauses.
+    let later = host.advance(Duration::from_secs(2));
+    let expected = "no usable key; the key \"rsa\" is skipped: its algorithm PS256 needs the feature `jwt_ps`";
+    assert!(later.messages_of_all().iter().any(|line| line.contains(expected)), "{later}");
+}
+
 #[test]
 fn a_token_that_was_accepted_before_takes_four_host_calls_and_three_callbacks() {
-    let module = build_guest(Path::new(env!("CARGO_MANIFEST_DIR")), "jwt_auth", None).unwrap();
-    let mut host = Host::for_module(&std::fs::read(module).unwrap());
+    let mut host = embedded();
     publish(&mut host, &[both]);
     let token = es256(1, &claims());
     assert_passes(&mut host, &token);

@@ -27,10 +27,14 @@ struct Config {
     audience: String,
     /// The scope that a token must have, if there is one.
     scope: Option<String>,
-    #[serde(skip)]
+    #[serde(skip, default = "keys")]
     keys: RemoteJwks,
     #[serde(skip, default = "cache")]
     verified: RefCell<TokenCache<HeaderText>>,
+}
+
+fn keys() -> RemoteJwks {
+    RemoteJwks::new().on_skipped(|skipped| log::warn!("{skipped}"))
 }
 
 fn cache() -> RefCell<TokenCache<HeaderText>> {

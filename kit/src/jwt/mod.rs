@@ -20,9 +20,28 @@
 //! # assert!(subject(b"a.b.c", &Jwks::parse(br#"{"keys":[]}"#).unwrap(), &mut cache, Duration::ZERO).is_err());
 //! ```
 //!
+//! # Features
+//!
+//! The feature `jwt` contains all algorithms. A filter whose issuers use few of them has a smaller
+//! module with the features of those alone:
+//!
+//! | Feature | Algorithms |
+//! |---|---|
+//! | `jwt_hs` | HS256, HS384, HS512 |
+//! | `jwt_rs` | RS256, RS384, RS512 |
+//! | `jwt_ps` | PS256, PS384, PS512 |
+//! | `jwt_es256` | ES256 |
+//! | `jwt_es384` | ES384 |
+//! | `jwt_eddsa` | `EdDSA` with Ed25519 |
+//! | `jwt` | all of them |
+//!
+//! A key of an algorithm that was not compiled in is not used: [`Jwks::skipped`] lists these keys
+//! for the log. A token with such an algorithm is [`Unsupported`](TokenError::Unsupported).
+//!
+//! # Algorithms
+//!
 //! A key is used only with its own algorithms, whatever algorithm a token names. `none` is not an
-//! algorithm, and a public key is never an HMAC secret. HS256, HS384, HS512, RS256, RS384, RS512,
-//! PS256, PS384, PS512, ES256, ES384, and `EdDSA` with Ed25519 are accepted.
+//! algorithm, and a public key is never an HMAC secret.
 //!
 //! Where the host verifies signatures, as Envoy does, [`Jwks::with_host`] uses its function. In
 //! other hosts the module's own cryptography verifies them, without a change of the filter.
@@ -39,7 +58,7 @@ mod token;
 pub use cache::TokenCache;
 pub use claims::{ClaimError, Claims, Rules};
 pub use host::{HostCheck, HostVerify};
-pub use key::{Algorithm, Jwks, JwksError, Key};
+pub use key::{Algorithm, Jwks, JwksError, Key, Skipped};
 pub use remote::{RemoteError, RemoteJwks};
 pub use token::{Header, TokenError, Verified};
 
@@ -50,10 +69,13 @@ fn decode(text: &[u8]) -> Option<Vec<u8>> {
     Base64UrlUnpadded::decode_vec(core::str::from_utf8(text).ok()?).ok()
 }
 
+// Tests have all algorithms.
 #[cfg(test)]
+#[cfg(feature = "jwt")]
 mod tests;
 #[cfg(test)]
+#[cfg(feature = "jwt")]
 mod vectors;
 #[cfg(test)]
-#[cfg(feature = "signature")]
+#[cfg(all(feature = "jwt", feature = "signature"))]
 mod wycheproof;

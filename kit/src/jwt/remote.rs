@@ -1,6 +1,6 @@
 //! Key sets of an issuer, fetched and refreshed.
 
-use super::{Algorithm, HostVerify, Jwks, TokenError, Verified};
+use super::{Algorithm, HostVerify, Jwks, Skipped, TokenError, Verified};
 use crate::single_flight::SingleFlight;
 use core::cell::RefCell;
 use core::fmt;
@@ -56,6 +56,7 @@ pub struct RemoteJwks {
     unknown_key_pause: Duration,
     only: Option<Vec<Algorithm>>,
     host: Option<HostVerify>,
+    on_skipped: Option<fn(&Skipped)>,
 }
 
 #[derive(Default)]
@@ -94,6 +95,7 @@ impl RemoteJwks {
             unknown_key_pause: Duration::from_secs(30),
             only: None,
             host: None,
+            on_skipped: None,
         }
     }
 
@@ -123,6 +125,21 @@ impl RemoteJwks {
     #[must_use]
     pub const fn with_host(mut self, verify: HostVerify) -> Self {
         self.host = Some(verify);
+        self
+    }
+
+    /// Sets what is called, whenever the set of keys changes, for each key whose algorithm was not
+    /// compiled in: see [`Jwks::skipped`]. Write them to the log.
+    ///
+    /// ```
+    /// use proxy_filter_kit::jwt::RemoteJwks;
+    ///
+    /// // With the SDK: `|skipped| log::warn!("{skipped}")`.
+    /// let keys = RemoteJwks::new().on_skipped(|skipped| eprintln!("{skipped}"));
+    /// ```
+    #[must_use]
+    pub const fn on_skipped(mut self, report: fn(&Skipped)) -> Self {
+        self.on_skipped = Some(report);
         self
     }
 
@@ -211,11 +228,15 @@ impl RemoteJwks {
         let mut state = self.state.borrow_mut();
         state.tried = Some((now, keys.as_ref().err().cloned()));
         let (keys, hash) = keys?;
+        state.keys = Some((Rc::clone(&keys), now));
         if state.hash != hash {
             state.hash = hash;
             state.version = state.version.saturating_add(1);
+            drop(state);
+            if let Some(report) = self.on_skipped {
+                keys.skipped().iter().for_each(report);
+            }
         }
-        state.keys = Some((Rc::clone(&keys), now));
         Ok(keys)
     }
 
@@ -227,11 +248,19 @@ impl RemoteJwks {
         if let Some(verify) = self.host {
             keys = keys.with_host(verify);
         }
-        if keys.is_empty() { Err("the set has no usable key".to_owned()) } else { Ok(Rc::new(keys)) }
+        if !keys.is_empty() {
+            return Ok(Rc::new(keys));
+        }
+        let mut why = "the set has no usable key".to_owned();
+        for skipped in keys.skipped() {
+            why = format!("{why}; {skipped}");
+        }
+        Err(why)
     }
 }
 
 #[cfg(test)]
+#[cfg(feature = "jwt")]
 mod tests {
     use super::super::vectors::{PAYLOAD, VECTORS};
     use super::*;

@@ -41,8 +41,8 @@ pub enum TokenError {
     /// It does not have three parts of base64 with a JSON object in the first, or it is longer than
     /// 16 KiB.
     Malformed,
-    /// Its algorithm is `none` or another one that is not accepted, or it requires an extension
-    /// (`crit`).
+    /// Its algorithm is `none` or another one that is not accepted, or was not compiled in, or it
+    /// requires an extension (`crit`).
     Unsupported,
     /// It names a key that is not in the set. The issuer may have a new one: fetch the set again,
     /// but only once in several seconds, because any client can invent such tokens.
