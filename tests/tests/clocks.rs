@@ -30,6 +30,31 @@ fn a_filter_that_signs_is_compared_without_the_values_that_are_ignored(mut host:
     assert!((before..=seconds(host.now())).contains(&signed(&exchange)), "{exchange}");
 }
 
+#[proxy_filter_host::test(guest = "signed", module = guest)]
+fn the_date_of_a_response_is_what_the_clock_says(mut host: Host) {
+    for name in ["x-time", "x-nonce", "time", "nonce"] {
+        host.ignore_value_of(name);
+    }
+    host.configure("null").unwrap();
+    let before = seconds(host.now());
+    let exchange = host.get("/").send();
+    let date = exchange.response().header("date").unwrap();
+    let date = seconds(httpdate::parse_http_date(date.to_str().unwrap()).unwrap());
+    assert!((before..=seconds(host.now())).contains(&date), "{exchange}");
+}
+
+#[proxy_filter_host::test(guest = "signed", module = guest, embedded)]
+fn a_date_that_no_field_can_name_is_the_last_one(mut host: Host) {
+    host.configure("null").unwrap();
+    for (seconds, date) in
+        [(5, "Thu, 01 Jan 1970 00:00:05 GMT"), (u64::from(u32::MAX) * 100, "Fri, 31 Dec 9999 23:59:59 GMT")]
+    {
+        host.clock(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let exchange = host.get("/").send();
+        assert_eq!(exchange.response().header("date"), Some(date.into()), "{exchange}");
+    }
+}
+
 #[proxy_filter_host::test(guest = "signed", module = guest, embedded)]
 fn time_and_random_bytes_are_the_same_in_each_run(mut host: Host) {
     host.configure("null").unwrap();

@@ -6,13 +6,15 @@ use super::info::grpc_status;
 use super::stream::LocalReply;
 use super::valid;
 use crate::message::{Body, Fields, Protocol, Received, Reply, Request, SWITCHING_PROTOCOLS};
+use std::time::{Duration, SystemTime};
 
 /// Fields of one hop that no filter sees.
 const HOP_BY_HOP: [&str; 4] = ["keep-alive", "proxy-connection", "upgrade", "te"];
 /// The most bytes of a DATA frame.
 const MAX_FRAME: usize = 16 * 1024;
-/// What the date and the upstream's service time are here: a test does not depend on the clock.
-const DATE: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
+/// The last second that the field `date` can name, since 1970.
+const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
+/// The upstream's service time: a test does not depend on the machine.
 pub(super) const SERVICE_TIME: &str = "0";
 const RESPONSE_FLAGS_TIMEOUT: &str = "15000";
 
@@ -169,8 +171,9 @@ pub(crate) fn local_reply_map(reply: &LocalReply) -> Map {
     map
 }
 
-/// The response headers with what Envoy adds last. `closes`: it closes the connection then.
-pub(crate) fn finished(map: &Map, closes: bool, protocol: Protocol) -> Map {
+/// The response headers with what Envoy adds last. `closes`: it closes the connection then. `now`:
+/// what the wall clock says.
+pub(crate) fn finished(map: &Map, closes: bool, protocol: Protocol, now: Duration) -> Map {
     let mut finished = map.clone();
     for name in [&b"connection"[..], b"transfer-encoding", b"proxy-connection"] {
         finished.remove(name);
@@ -181,7 +184,7 @@ pub(crate) fn finished(map: &Map, closes: bool, protocol: Protocol) -> Map {
     if protocol == Protocol::Http2 {
         finished.remove(b"keep-alive");
     }
-    finished.add_if_missing("date", DATE);
+    finished.add_if_missing("date", &httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + now.min(LAST_DATE)));
     finished.overwrite(b"server", b"envoy");
     if closes {
         finished.add(b"connection", b"close");

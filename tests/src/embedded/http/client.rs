@@ -98,7 +98,7 @@ impl Client {
     /// Response headers with what Envoy adds last.
     pub(super) fn finished(&self, contexts: &Contexts, map: &Map) -> Map {
         let is_early = !contexts.with_side(Which::Request, |side| side.arrived);
-        wire::finished(map, self.is_over_http1() && (self.closes || is_early), self.request.protocol)
+        wire::finished(map, self.is_over_http1() && (self.closes || is_early), self.request.protocol, contexts.wall())
     }
 
     /// A local reply as the client receives it.

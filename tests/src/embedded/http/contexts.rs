@@ -179,6 +179,11 @@ impl Contexts {
         self.functions.state().clock.now()
     }
 
+    /// What the wall clock says, since 1970.
+    pub(super) fn wall(&self) -> Duration {
+        self.functions.state().clock.wall()
+    }
+
     /// Lets time pass without events.
     pub(super) fn go_on_to(&self, time: Duration) {
         self.functions.state().clock.go_on_to(time);

@@ -374,7 +374,7 @@ impl Course {
             stream.logged.0 = logged;
         });
         let closes = closes && self.client.is_over_http1();
-        let finished = wire::finished(&wire::local_reply_map(&reply), closes, request.protocol);
+        let finished = wire::finished(&wire::local_reply_map(&reply), closes, request.protocol, contexts.wall());
         self.log_response(contexts, &finished, None);
         self.client.receive(&finished, &reply)
     }
