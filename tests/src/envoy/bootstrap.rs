@@ -15,6 +15,8 @@ use std::path::Path;
 pub(super) const ACTIVE_REQUESTS: &str = "http.ingress.downstream_rq_active";
 /// Statistic: connections of clients that are open.
 pub(super) const ACTIVE_CONNECTIONS: &str = "listener.ingress.downstream_cx_active";
+/// Statistic: connections of clients that were ever opened.
+pub(super) const TOTAL_CONNECTIONS: &str = "listener.ingress.downstream_cx_total";
 /// Statistics: connections to the clusters of the upstream that are open.
 pub(super) fn active_upstreams(settings: &Settings) -> Vec<String> {
     upstreams(settings).map(|cluster| format!("cluster.{cluster}.upstream_cx_active")).collect()
@@ -252,7 +254,7 @@ fn connection_manager(settings: &Settings, module: &Path) -> Value {
         "max_request_headers_kb": 96,
         "upgrade_configs": settings.upgrades.iter().map(|name| json!({ "upgrade_type": name })).collect::<Vec<_>>(),
         "common_http_protocol_options": { "max_headers_count": 1000 },
-        "delayed_close_timeout": "0.3s",
+        "delayed_close_timeout": "0.1s",
         "route_config": { "name": "routes", "virtual_hosts": virtual_hosts(settings) },
         "access_log": access_loggers,
         "http_filters": filters,

@@ -3,8 +3,11 @@
 use super::line::{Line, Names, News};
 use crate::record::{Event, VmRole};
 use proxy_filter::log::LogLevel;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::ioctl_fionread;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +18,35 @@ const TAIL: usize = 25;
 pub(super) struct Journal {
     state: Mutex<State>,
     changed: Condvar,
+    pipe: Option<Arc<Pipe>>,
+}
+
+/// The end of the pipe that the thread reads, and the number of bytes that it has read.
+struct Pipe {
+    end: OwnedFd,
+    taken: Mutex<u64>,
+}
+
+impl Pipe {
+    /// Whether nothing is in the pipe, and this number of bytes was read.
+    fn is_empty_after(&self, processed: u64) -> io::Result<bool> {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(*taken == processed && ioctl_fionread(&self.end)? == 0)
+    }
+}
+
+/// Reads a pipe. Bytes that have left it are counted before anybody can see that it is empty.
+struct Reader(Arc<Pipe>);
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Pipe { end, taken } = &*self.0;
+        poll(&mut [PollFd::new(end, PollFlags::IN)], None)?;
+        let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let length = rustix::io::read(end, buffer)?;
+        *taken += length as u64;
+        Ok(length)
+    }
 }
 
 #[derive(Default)]
@@ -43,18 +75,25 @@ struct State {
     crashed: bool,
     /// Envoy has closed its log.
     ended: bool,
+    /// The number of bytes of the lines so far.
+    processed: u64,
 }
 
 impl Journal {
-    /// Reads `log` to its end on a thread of its own.
-    pub(super) fn read(log: impl Read + Send + 'static, names: Names) -> Arc<Self> {
-        let journal = Arc::new(Self { state: Mutex::default(), changed: Condvar::new() });
+    /// Reads a pipe to its end on a thread of its own.
+    pub(super) fn of(pipe: impl AsFd, names: Names) -> io::Result<Arc<Self>> {
+        let pipe = Arc::new(Pipe { end: pipe.as_fd().try_clone_to_owned()?, taken: Mutex::default() });
+        Ok(Self::start(Reader(Arc::clone(&pipe)), Some(pipe), names))
+    }
+
+    fn start(log: impl Read + Send + 'static, pipe: Option<Arc<Pipe>>, names: Names) -> Arc<Self> {
+        let journal = Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), pipe });
         let writer = Arc::clone(&journal);
         std::thread::spawn(move || {
             let mut log = BufReader::new(log);
             let mut raw = Vec::new();
             while log.read_until(b'\n', &mut raw).is_ok_and(|length| length > 0) {
-                writer.add(String::from_utf8_lossy(&raw).trim_end_matches('\n'), &names);
+                writer.add(&raw, &names);
                 raw.clear();
             }
             writer.lock().ended = true;
@@ -148,6 +187,12 @@ impl Journal {
         self.wait(limit, |state| !state.events.is_empty());
     }
 
+    /// Whether every line that Envoy has written so far is processed.
+    pub(super) fn is_read(&self) -> bool {
+        let processed = self.lock().processed;
+        self.pipe.as_ref().is_some_and(|pipe| pipe.is_empty_after(processed).unwrap_or_default())
+    }
+
     /// Waits until no line has arrived for this time, and at most twenty times as long.
     pub(super) fn settle(&self, pause: Duration) {
         for _ in 0..20 {
@@ -169,10 +214,13 @@ impl Journal {
         drop(waiting.unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn add(&self, raw: &str, names: &Names) {
+    fn add(&self, raw: &[u8], names: &Names) {
+        let text = String::from_utf8_lossy(raw);
+        let text = text.trim_end_matches('\n');
         let mut state = self.lock();
-        state.remember(raw);
-        if let Some(line) = Line::parse(raw) {
+        state.processed += raw.len() as u64;
+        state.remember(text);
+        if let Some(line) = Line::parse(text) {
             state.add(line, names);
         }
         self.changed.notify_all();
@@ -279,7 +327,7 @@ mod tests {
     use super::*;
 
     fn journal(log: &'static str) -> Arc<Journal> {
-        let journal = Journal::read(log.as_bytes(), Names::new("p", "", "vm"));
+        let journal = Journal::start(log.as_bytes(), None, Names::new("p", "", "vm"));
         journal.wait_for_end(Duration::from_secs(5));
         journal
     }

@@ -74,8 +74,9 @@ impl Envoy {
                 }
                 process.journal().settle(SETTLE);
                 let (settings, module) = (settings.clone(), self.module.clone());
-                let (flights, retiring) = (Vec::new(), false);
-                let running = Running { process, behind, servers, module, settings, told, flights, retiring };
+                let (flights, retiring, connections) = (Vec::new(), false, 0);
+                let running =
+                    Running { process, behind, servers, module, settings, told, connections, flights, retiring };
                 let events = running.start_events();
                 Ok(Ok((running, events)))
             }

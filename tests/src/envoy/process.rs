@@ -122,7 +122,7 @@ impl Process {
         let log = child.stderr.take().ok_or_else(|| io::Error::other("Envoy was started without a log"))?;
         let access_log = child.stdout.take().map(AccessLog::read);
         let names = Names::new(&settings.plugin_name, &settings.root_id, &settings.vm_id);
-        let running = Running { child, leash, journal: Journal::read(log, names), access_log, directory };
+        let running = Running { child, leash, journal: Journal::of(log, names)?, access_log, directory };
         running.until_it_serves(&admin)
     }
 

@@ -84,6 +84,8 @@ pub(super) struct Running {
     /// Whether Envoy's log has the end of a stream: at trace level, for a module that exports both
     /// ends of a stream.
     pub(super) told: bool,
+    /// How many clients have connected.
+    pub(super) connections: usize,
     /// Exchanges that were begun and are not finished.
     pub(super) flights: Vec<Flight>,
     /// There are root contexts that wait for their last stream.
@@ -130,9 +132,10 @@ impl Running {
 
     /// Connects a client, to whose request the upstream responds so. The connection, and the
     /// client's addresses.
-    fn connect(&self, request: &Request, answer: &Answer) -> io::Result<(Wire, Addresses)> {
+    fn connect(&mut self, request: &Request, answer: &Answer) -> io::Result<(Wire, Addresses)> {
         let listener = self.process.listener();
         let mut wire = Wire::connect(listener)?;
+        self.connections += 1;
         let peer = wire.local_address()?;
         let client = Addresses { peer, source: request.source.unwrap_or(peer) };
         if let Some(source) = request.source {
@@ -250,9 +253,7 @@ impl Running {
             std::thread::sleep(Duration::from_millis(5));
         }
         if self.told {
-            // The log may be behind what the client has seen. A VM that has failed says nothing any
-            // more.
-            self.process.journal().wait_for_events(FIRST_EVENT);
+            self.wait_for_events();
             self.process.journal().wait_for_deletes(
                 |context| self.is_in_flight(context),
                 limit.saturating_duration_since(Instant::now()),
@@ -266,6 +267,26 @@ impl Running {
             // What one VM does for another comes later.
             self.process.journal().settle(SETTLE);
         }
+    }
+
+    /// Waits until something has happened: the log may be behind what the client has seen. A VM that
+    /// has failed says nothing any more, and no filter sees a request that Envoy cannot read.
+    fn wait_for_events(&self) {
+        let limit = Instant::now() + FIRST_EVENT;
+        while self.process.journal().count() == 0 && Instant::now() < limit {
+            // What Envoy logs of a connection, it has logged before it counts its end.
+            if self.has_no_connection().unwrap_or_default() && self.process.journal().is_read() {
+                return;
+            }
+            self.process.journal().wait_for_events(SETTLE / 5);
+        }
+    }
+
+    /// Whether each connection of a client has ended.
+    fn has_no_connection(&self) -> io::Result<bool> {
+        let stats = self.process.admin().stats(&[bootstrap::ACTIVE_CONNECTIONS, bootstrap::TOTAL_CONNECTIONS])?;
+        let is = |name, number| stats.get(name) == Some(&number);
+        Ok(is(bootstrap::ACTIVE_CONNECTIONS, 0) && is(bootstrap::TOTAL_CONNECTIONS, self.connections))
     }
 
     fn is_idle(&self) -> io::Result<bool> {
