@@ -22,6 +22,8 @@ pub struct LivePlugin {
     pub clusters: Vec<String>,
     /// Envoy's `allow_on_headers_stop_iteration`.
     pub allow_on_headers_stop_iteration: bool,
+    /// Report only log lines and traps, and neither callbacks nor host calls.
+    pub quiet: bool,
 }
 
 /// The metrics, shared data and queues that all VMs of a server share.
@@ -81,17 +83,17 @@ impl LiveFilter {
             ..Settings::default()
         };
         let guest = Guest::Wasm(Arc::clone(module), engine);
-        LiveVm::start(&guest, &process.0, worker, &settings).map(Self)
+        LiveVm::start(&guest, &process.0, worker, &settings, plugin.quiet).map(Self)
     }
 
     /// Starts a stream with the request headers, `:authority`, `:path`, `:method` and `:scheme`
     /// among them, and `x-forwarded-proto`, without which there is no route.
-    pub fn request_headers(&mut self, id: u64, protocol: Protocol, headers: &Fields, end_of_stream: bool) {
+    pub fn request_headers(&mut self, id: u64, protocol: Protocol, headers: Fields, end_of_stream: bool) {
         self.0.request_headers(id, protocol, headers, end_of_stream);
     }
 
     /// Passes the response headers of the upstream, `:status` among them.
-    pub fn response_headers(&mut self, id: u64, headers: &Fields, end_of_stream: bool) {
+    pub fn response_headers(&mut self, id: u64, headers: Fields, end_of_stream: bool) {
         self.0.response_headers(id, headers, end_of_stream);
     }
 

@@ -73,7 +73,7 @@ impl Callers {
     async fn response(&self, call: &GrpcCall, request: Receiver, report: &impl Fn(GrpcEvent)) -> Option<GrpcEvent> {
         let (_, server) = self.clusters.iter().find(|(name, _)| *name == call.cluster)?;
         let body = Either::Left(PipeBody::new(request, false));
-        let request = fields::to_request(&call.headers, server.place(), false, body).ok()?;
+        let request = fields::to_request(call.headers.clone(), server.place(), false, body).ok()?;
         let (parts, mut body) = server.send(request).await.ok()?.into_parts();
         let headers = fields::of_response(&parts);
         if body.is_end_stream() {
@@ -96,7 +96,7 @@ impl Callers {
     pub(super) async fn call(&self, call: Call) -> Option<CallEnd> {
         let (_, server) = self.clusters.iter().find(|(name, _)| *name == call.cluster)?;
         let body = Either::Right(Full::new(Bytes::from(call.body)));
-        let request = fields::to_request(&call.headers, server.place(), false, body).ok()?;
+        let request = fields::to_request(call.headers, server.place(), false, body).ok()?;
         let called = async {
             let (parts, body) = server.send(request).await.ok()?.into_parts();
             let body = body.collect().await.ok()?;

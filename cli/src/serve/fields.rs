@@ -1,5 +1,6 @@
 //! Headers of hyper as fields of a filter, and back.
 
+use bytes::Bytes;
 use hyper::header::{CONNECTION, HOST, HeaderName, HeaderValue, UPGRADE};
 use hyper::http::uri::Scheme;
 use hyper::http::{request, response};
@@ -9,7 +10,7 @@ use proxy_filter_host::Fields;
 /// The fields that concern one connection, which hyper writes itself.
 const HOP_BY_HOP: [&str; 5] = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
-fn copy(fields: &mut Fields, map: &HeaderMap, upgrade: bool) {
+fn copy<'a>(fields: &mut Fields, map: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>, upgrade: bool) {
     for (name, value) in map {
         if HOP_BY_HOP.contains(&name.as_str()) && !(upgrade && (name == CONNECTION || name == UPGRADE)) {
             continue;
@@ -35,13 +36,11 @@ pub(super) fn of_request(parts: &request::Parts, scheme: &Scheme, id: u64) -> Fi
         (b":method".to_vec(), parts.method.as_str().into()),
         (b":scheme".to_vec(), scheme.into()),
     ];
-    let mut headers = parts.headers.clone();
-    headers.remove(HOST);
-    // What a client says about them is not to be trusted.
-    headers.remove("x-forwarded-proto");
-    copy(&mut fields, &headers, is_upgrade(parts));
+    // What a client says about the protocol is not to be trusted.
+    let others = parts.headers.iter().filter(|(name, _)| *name != HOST && *name != "x-forwarded-proto");
+    copy(&mut fields, others, is_upgrade(parts));
     fields.push((b"x-forwarded-proto".to_vec(), scheme.into()));
-    if !headers.contains_key("x-request-id") {
+    if !parts.headers.contains_key("x-request-id") {
         fields.push((b"x-request-id".to_vec(), format!("{:08x}-0000-4000-8000-{id:012x}", std::process::id()).into()));
     }
     fields
@@ -62,9 +61,12 @@ pub(super) fn of_trailers(map: &HeaderMap) -> Fields {
 }
 
 /// Adds the fields that HTTP can carry, without pseudo-headers.
-pub(super) fn append(map: &mut HeaderMap, fields: &Fields) {
+pub(super) fn append(map: &mut HeaderMap, fields: Fields) {
+    map.reserve(fields.len());
     for (name, value) in fields {
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(&name), HeaderValue::from_maybe_shared(Bytes::from(value)))
+        {
             map.append(name, value);
         }
     }
@@ -81,31 +83,32 @@ pub(super) fn get<'a>(fields: &'a Fields, name: &str) -> Option<&'a str> {
 /// # Errors
 /// The fields are no request, with what is wrong.
 pub(super) fn to_request<B>(
-    fields: &Fields,
+    fields: Fields,
     (scheme, authority): (&Scheme, &str),
     upgrade: bool,
     body: B,
 ) -> Result<Request<B>, String> {
-    let path = get(fields, ":path").unwrap_or("/");
+    let path = get(&fields, ":path").unwrap_or("/");
     let uri = Uri::builder().scheme(scheme.clone()).authority(authority).path_and_query(path).build();
     let uri = uri.map_err(|error| format!("the path `{path}`: {error}"))?;
-    let method = get(fields, ":method").unwrap_or("GET");
+    let method = get(&fields, ":method").unwrap_or("GET");
     let method = Method::from_bytes(method.as_bytes()).map_err(|error| format!("the method `{method}`: {error}"))?;
     let mut request = Request::new(body);
     *request.method_mut() = method;
     *request.uri_mut() = uri;
+    let host = get(&fields, ":authority").and_then(|host| HeaderValue::from_str(host).ok());
     let headers = request.headers_mut();
     append(headers, fields);
     clean(headers, upgrade);
-    if let Some(host) = get(fields, ":authority").and_then(|host| HeaderValue::from_str(host).ok()) {
+    if let Some(host) = host {
         headers.insert(HOST, host);
     }
     Ok(request)
 }
 
 /// A response to a client.
-pub(super) fn to_response<B>(fields: &Fields, body: B) -> Response<B> {
-    let status = get(fields, ":status").and_then(|status| StatusCode::from_bytes(status.as_bytes()).ok());
+pub(super) fn to_response<B>(fields: Fields, body: B) -> Response<B> {
+    let status = get(&fields, ":status").and_then(|status| StatusCode::from_bytes(status.as_bytes()).ok());
     let mut response = Response::new(body);
     *response.status_mut() = status.unwrap_or(StatusCode::BAD_GATEWAY);
     append(response.headers_mut(), fields);

@@ -80,12 +80,12 @@ pub(super) struct Generation {
 }
 
 /// A stream that begins.
-pub(super) struct Begin<'a> {
+pub(super) struct Begin {
     pub(super) id: u64,
     /// The number of the exchange that it repeats.
     pub(super) replay_of: Option<u64>,
     pub(super) protocol: Protocol,
-    pub(super) headers: &'a Fields,
+    pub(super) headers: Fields,
     pub(super) end: bool,
 }
 
@@ -136,11 +136,11 @@ impl Generation {
     /// Starts a stream. Dropping the guard ends it.
     pub(super) fn begin(
         self: &Rc<Self>,
-        Begin { id, replay_of, protocol, headers, end }: Begin<'_>,
+        Begin { id, replay_of, protocol, headers, end }: Begin,
         (to_upstream, to_client): (Sender, Sender),
     ) -> Guard {
-        let line = Line::new(headers);
-        let recording = self.trace.hub.as_ref().map(|hub| hub.begin(replay_of, protocol, headers, end));
+        let line = Line::new(&headers);
+        let recording = self.trace.hub.as_ref().map(|hub| hub.begin(replay_of, protocol, &headers, end));
         let stream = Stream { to_upstream, to_client, protocol, tasks: Vec::new(), line, recording };
         self.streams.borrow_mut().insert(id, stream);
         self.with(0, |filter| filter.request_headers(id, protocol, headers, end));
@@ -170,7 +170,7 @@ impl Generation {
     }
 
     /// The upstream's response headers come.
-    pub(super) fn response_headers(&self, id: u64, headers: &Fields, end: bool) {
+    pub(super) fn response_headers(&self, id: u64, headers: Fields, end: bool) {
         self.record(id, |recording| {
             recording.part(Direction::ToClient, Side::Before, &Part::Headers(headers.clone(), end));
         });
@@ -361,9 +361,9 @@ impl Generation {
         match (part, direction) {
             (Part::Headers(headers, end), Direction::ToUpstream) => {
                 let protocol = self.streams.borrow().get(&id).map(|stream| stream.protocol);
-                filter.request_headers(id, protocol.unwrap_or(Protocol::Http1), &headers, end);
+                filter.request_headers(id, protocol.unwrap_or(Protocol::Http1), headers, end);
             }
-            (Part::Headers(headers, end), Direction::ToClient) => filter.response_headers(id, &headers, end),
+            (Part::Headers(headers, end), Direction::ToClient) => filter.response_headers(id, headers, end),
             (Part::Data(bytes, end), _) => filter.data(id, direction, bytes, end),
             (Part::Trailers(trailers), _) => filter.trailers(id, direction, &trailers),
             (Part::Reset, _) => filter.upstream_failed(id),

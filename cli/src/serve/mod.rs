@@ -25,7 +25,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
-use trace::Trace;
+use trace::{Output, Trace};
 use worker::Connection;
 
 #[derive(Args, Clone, Debug)]
@@ -172,7 +172,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
             clusters: arguments.cluster.clone(),
             scheme: scheme.clone(),
             tls: client.clone(),
-            trace: Trace { everything: arguments.trace, json, hub: hub.clone() },
+            trace: Trace { everything: arguments.trace, json, hub: hub.clone(), output: Output::default() },
             source: receiver.clone(),
             connections: given,
         };
@@ -249,6 +249,7 @@ fn filters(arguments: &Arguments) -> Result<Vec<Filter>> {
         configuration: arguments.plugin.read()?.unwrap_or_default(),
         clusters: arguments.cluster.iter().map(|cluster| cluster.name.clone()).collect(),
         allow_on_headers_stop_iteration: arguments.allow_on_headers_stop_iteration,
+        quiet: !arguments.trace && arguments.ui.is_none(),
     };
     let first = Filter {
         module: arguments.module.load()?.path,

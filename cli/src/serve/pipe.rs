@@ -5,64 +5,112 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::HeaderMap;
 use proxy_filter_host::Part;
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
-use tokio::sync::{Notify, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use super::fields;
 
 /// The bytes in a queue beyond which its sender waits.
 const HIGH: usize = 256 * 1024;
 
-/// How full a queue is.
+/// The parts on their way.
 #[derive(Debug, Default)]
-struct Gauge {
-    bytes: AtomicUsize,
-    drained: Notify,
+struct Queue {
+    parts: VecDeque<Part>,
+    /// The bytes of the bodies in them.
+    bytes: usize,
+    senders: usize,
+    has_receiver: bool,
+    receiver: Option<Waker>,
+    /// Senders that wait until the queue is short.
+    waiting: Vec<Waker>,
+}
+
+impl Queue {
+    fn take(&mut self) -> Option<Part> {
+        let part = self.parts.pop_front()?;
+        if let Part::Data(bytes, _) = &part {
+            self.bytes -= bytes.len();
+            self.waiting.drain(..).for_each(Waker::wake);
+        }
+        Some(part)
+    }
+}
+
+/// A queue that its ends share. Both are on the thread of their worker, unless hyper sends a body
+/// on another one: the lock is free.
+#[derive(Debug)]
+struct Shared(Arc<Mutex<Queue>>);
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The end of a queue that parts are put in.
-#[derive(Clone, Debug)]
-pub(super) struct Sender {
-    parts: mpsc::UnboundedSender<Part>,
-    gauge: Arc<Gauge>,
-}
+#[derive(Debug)]
+pub(super) struct Sender(Shared);
 
 /// The end that they are taken from.
 #[derive(Debug)]
-pub(super) struct Receiver {
-    parts: mpsc::UnboundedReceiver<Part>,
-    gauge: Arc<Gauge>,
-}
+pub(super) struct Receiver(Shared);
 
 /// Makes a queue.
 pub(super) fn pipe() -> (Sender, Receiver) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let gauge = Arc::new(Gauge::default());
-    (Sender { parts: sender, gauge: Arc::clone(&gauge) }, Receiver { parts: receiver, gauge })
+    let queue = Arc::new(Mutex::new(Queue { senders: 1, has_receiver: true, ..Queue::default() }));
+    (Sender(Shared(Arc::clone(&queue))), Receiver(Shared(queue)))
+}
+
+impl Clone for Sender {
+    fn clone(&self) -> Self {
+        self.0.queue().senders += 1;
+        Self(Shared(Arc::clone(&self.0.0)))
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.senders -= 1;
+        if queue.senders == 0
+            && let Some(receiver) = queue.receiver.take()
+        {
+            receiver.wake();
+        }
+    }
 }
 
 impl Sender {
     /// Puts a part in. A receiver that is gone does not need it.
     pub(super) fn send(&self, part: Part) {
-        if let Part::Data(bytes, _) = &part {
-            self.gauge.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+        let mut queue = self.0.queue();
+        if !queue.has_receiver {
+            return;
         }
-        let _ = self.parts.send(part);
+        if let Part::Data(bytes, _) = &part {
+            queue.bytes += bytes.len();
+        }
+        queue.parts.push_back(part);
+        if let Some(receiver) = queue.receiver.take() {
+            receiver.wake();
+        }
     }
 
     /// Waits until the queue is short, or its receiver gone.
     pub(super) async fn ready(&self) {
-        loop {
-            let drained = self.gauge.drained.notified();
-            if self.gauge.bytes.load(Ordering::Relaxed) < HIGH || self.parts.is_closed() {
-                return;
+        std::future::poll_fn(|context| {
+            let mut queue = self.0.queue();
+            if queue.bytes < HIGH || !queue.has_receiver {
+                return Poll::Ready(());
             }
-            drained.await;
-        }
+            queue.waiting.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 }
 
@@ -75,7 +123,7 @@ impl Receiver {
     /// Takes the bytes of a chunk that waits.
     pub(super) fn waiting(&mut self) -> Option<Vec<u8>> {
         loop {
-            match self.parts.try_recv().ok()? {
+            match self.0.queue().take()? {
                 Part::Data(bytes, _) => return Some(bytes),
                 Part::Reset => return None,
                 _ => {}
@@ -84,19 +132,27 @@ impl Receiver {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Part>> {
-        let polled = self.parts.poll_recv(context);
-        if let Poll::Ready(Some(Part::Data(bytes, _))) = &polled {
-            self.gauge.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
-            self.gauge.drained.notify_waiters();
+        let mut queue = self.0.queue();
+        match queue.take() {
+            Some(part) => Poll::Ready(Some(part)),
+            None if queue.senders == 0 => Poll::Ready(None),
+            None => {
+                queue.receiver = Some(context.waker().clone());
+                Poll::Pending
+            }
         }
-        polled
     }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.parts.close();
-        self.gauge.drained.notify_waiters();
+        let mut queue = self.0.queue();
+        queue.has_receiver = false;
+        let parts = std::mem::take(&mut queue.parts);
+        queue.waiting.drain(..).for_each(Waker::wake);
+        drop(queue);
+        // Not while the queue is locked.
+        drop(parts);
     }
 }
 
@@ -139,7 +195,7 @@ impl Body for PipeBody {
                 Some(Part::Trailers(trailers)) => {
                     self.finished = true;
                     let mut map = HeaderMap::new();
-                    fields::append(&mut map, &trailers);
+                    fields::append(&mut map, trailers);
                     Frame::trailers(map)
                 }
                 Some(Part::Headers(..)) => continue,

@@ -5,17 +5,56 @@ use super::hub::Hub;
 use crate::output::{BAD, GOOD, NAME, WARN, paint};
 use proxy_filter_host::{Colour, Event, Fields, Part, event_line};
 use serde_json::json;
+use std::cell::RefCell;
+use std::fmt::Display;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::Notify;
 
 /// How much is printed, and where exchanges are recorded.
-#[derive(Clone)]
 pub(super) struct Trace {
     /// Callbacks and host calls too.
     pub(super) everything: bool,
     pub(super) json: bool,
     /// The exchanges of the page, if there is one.
     pub(super) hub: Option<Arc<Hub>>,
+    pub(super) output: Output,
+}
+
+/// Lines that are printed together: under load, a write for each line would take a tenth of the
+/// time. Dropping it prints what is left.
+#[derive(Default)]
+pub(super) struct Output {
+    lines: RefCell<Vec<u8>>,
+    has_more: Notify,
+}
+
+impl Output {
+    fn line(&self, line: impl Display) {
+        let _ = writeln!(self.lines.borrow_mut(), "{line}");
+        self.has_more.notify_one();
+    }
+
+    fn flush(&self) {
+        let lines = std::mem::take(&mut *self.lines.borrow_mut());
+        let _ = anstream::stdout().lock().write_all(&lines);
+    }
+
+    /// Prints lines as soon as nothing else is ready to run.
+    pub(super) async fn run(&self) {
+        loop {
+            self.has_more.notified().await;
+            tokio::task::yield_now().await;
+            self.flush();
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.flush();
+    }
 }
 
 /// What the line of a stream says.
@@ -51,14 +90,10 @@ impl Trace {
     pub(super) fn ended(&self, line: &Line) {
         let milliseconds = line.started.elapsed().as_secs_f64() * 1000.0;
         if self.json {
-            println!(
-                "{}",
-                json!({
-                    "method": line.method, "path": line.path, "status": line.status, "bytes": line.bytes,
-                    "reset": line.was_reset, "milliseconds": milliseconds,
-                })
-            );
-            return;
+            return self.output.line(json!({
+                "method": line.method, "path": line.path, "status": line.status, "bytes": line.bytes,
+                "reset": line.was_reset, "milliseconds": milliseconds,
+            }));
         }
         let status = line.status.as_deref().unwrap_or("no response");
         let style = match status.as_bytes().first() {
@@ -67,13 +102,13 @@ impl Trace {
             _ => BAD,
         };
         let reset = if line.was_reset { ", reset" } else { "" };
-        anstream::println!(
+        self.output.line(format_args!(
             "{} {} {} {} bytes{reset}, {milliseconds:.1} ms",
             paint(NAME, &line.method),
             line.path,
             paint(style, status),
             line.bytes
-        );
+        ));
     }
 
     /// Prints what a module has done.
@@ -85,12 +120,12 @@ impl Trace {
             }
             if self.json {
                 if let Event::Log(line) = event {
-                    println!("{}", json!({ "stream": id, "level": line.level.name(), "log": line.message }));
+                    self.output.line(json!({ "stream": id, "level": line.level.name(), "log": line.message }));
                 }
                 continue;
             }
             let stream = id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-            anstream::print!("{stream:>5} {}", event_line(event, Colour::Always));
+            self.output.line(format_args!("{stream:>5} {}", event_line(event, Colour::Always).trim_end_matches('\n')));
         }
     }
 }

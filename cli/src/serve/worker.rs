@@ -91,6 +91,8 @@ async fn serve(settings: Settings) -> Result<(), String> {
         let (callers, trace) = (Rc::clone(&callers), Rc::clone(&trace));
         move |source: &Source| Generation::start(source, number, Rc::clone(&callers), Rc::clone(&trace))
     };
+    let printing = Rc::clone(&trace);
+    spawn_local(async move { printing.output.run().await });
     let first = Arc::clone(&source.borrow_and_update());
     let current = RefCell::new(start(&first)?);
     let worker = Rc::new(Worker { current, callers, next_id: Cell::new(number as u64 + 1), scheme });
@@ -196,7 +198,7 @@ async fn handle(
     let end = body.is_end_stream() && !upgrade;
     let (to_upstream, from_request) = pipe();
     let (to_client, mut from_response) = pipe();
-    let begin = Begin { id, replay_of, protocol, headers: &headers, end };
+    let begin = Begin { id, replay_of, protocol, headers, end };
     let guard = generation.begin(begin, (to_upstream.clone(), to_client.clone()));
     let (hand_over, handed_over) = oneshot::channel();
     if upgrade {
@@ -220,7 +222,7 @@ async fn handle(
             } else {
                 (Some(guard), PipeBody::new(from_response, end))
             };
-            Ok(fields::to_response(&headers, ClientBody { body, _guard: guard }))
+            Ok(fields::to_response(headers, ClientBody { body, _guard: guard }))
         }
         _ => Err(io::Error::new(io::ErrorKind::ConnectionReset, "the stream was reset")),
     }
@@ -274,7 +276,7 @@ impl Exchange {
             Some(_) => (Either::Right(Full::default()), Some(from_request)),
             None => (Either::Left(PipeBody::new(from_request, end)), None),
         };
-        let request = fields::to_request(&headers, upstream.place(), upgrade.is_some(), body);
+        let request = fields::to_request(headers, upstream.place(), upgrade.is_some(), body);
         let response = match request {
             Ok(request) => upstream.send(request).await,
             Err(why) => Err(why),
@@ -286,13 +288,13 @@ impl Exchange {
         if let (StatusCode::SWITCHING_PROTOCOLS, Some((client, kept)), Some(from_request)) =
             (parts.status, upgrade, from_request)
         {
-            self.generation.response_headers(self.id, &headers, false);
+            self.generation.response_headers(self.id, headers, false);
             let Ok((from_response, _guard)) = kept.await else { return };
             let (Ok(client), Ok(upstream)) = tokio::join!(client, on_upgrade) else { return };
             return self.tunnel((client, from_response), (upstream, from_request)).await;
         }
         let end = body.is_end_stream();
-        self.generation.response_headers(self.id, &headers, end);
+        self.generation.response_headers(self.id, headers, end);
         if !end {
             read(Rc::clone(&self.generation), self.id, Direction::ToClient, body, self.to_client.clone()).await;
         }

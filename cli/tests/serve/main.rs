@@ -7,6 +7,7 @@ mod common;
 mod grpc;
 mod load;
 mod page;
+mod rates;
 #[path = "../../../tests/tests/support/toolchains.rs"]
 mod toolchains;
 

@@ -40,9 +40,16 @@ impl Map {
 
     /// A map with these fields, joined and ordered as Envoy does.
     pub(crate) fn from_fields(kind: Kind, fields: &[(Vec<u8>, Vec<u8>)]) -> Self {
+        Self::of(kind, fields.to_vec())
+    }
+
+    /// The same, of fields that nothing else needs.
+    pub(crate) fn of(kind: Kind, fields: Fields) -> Self {
         let mut map = Self::new(kind);
+        map.fields.reserve(fields.len());
         for (name, value) in fields {
-            map.add(name, value);
+            let key = map.keyed(name);
+            map.add_keyed(key, value);
         }
         map
     }
@@ -67,7 +74,11 @@ impl Map {
 
     /// The name as the map keeps it: in lower case, and `host` as `:authority` in requests.
     fn key(&self, name: &[u8]) -> Vec<u8> {
-        let key = name.to_ascii_lowercase();
+        self.keyed(name.to_vec())
+    }
+
+    fn keyed(&self, mut key: Vec<u8>) -> Vec<u8> {
+        key.make_ascii_lowercase();
         if self.kind == Kind::Request && key == b"host" { b":authority".to_vec() } else { key }
     }
 
@@ -88,17 +99,21 @@ impl Map {
 
     pub(crate) fn add(&mut self, name: &[u8], value: &[u8]) {
         let key = self.key(name);
-        if self.joins(&key)
-            && let Some((_, joined)) = self.fields.iter_mut().find(|(found, _)| *found == key)
-        {
-            // Envoy appends nothing for an empty value.
-            if !joined.is_empty() && !value.is_empty() {
-                joined.push(b',');
+        self.add_keyed(key, value.to_vec());
+    }
+
+    fn add_keyed(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        let same = self.fields.iter().position(|(found, _)| *found == key).filter(|_| self.joins(&key));
+        match same.and_then(|place| self.fields.get_mut(place)) {
+            Some((_, joined)) => {
+                // Envoy appends nothing for an empty value.
+                if !joined.is_empty() && !value.is_empty() {
+                    joined.push(b',');
+                }
+                joined.extend_from_slice(&value);
             }
-            joined.extend_from_slice(value);
-            return;
+            None => self.insert(key, value),
         }
-        self.insert(key, value.to_vec());
     }
 
     /// Pseudo-headers stay before all others.

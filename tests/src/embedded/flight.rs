@@ -64,7 +64,7 @@ impl Flight {
         }
         self.exchange.step(happened);
         let mut state = machine.functions.state();
-        self.seen = state.stream.as_ref().map(Asked::of).unwrap_or_default();
+        self.seen = state.stream.as_deref().map(Asked::of).unwrap_or_default();
         state.park();
         drop(state);
         if self.exchange.has_ended() {

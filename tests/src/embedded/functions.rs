@@ -75,7 +75,7 @@ impl Functions {
     /// Notes a finished call.
     pub(crate) fn called(&self, name: &'static str, status: u32) {
         if name != "proxy_log" {
-            self.state().events.push(Event::HostCall { name: name.into(), status });
+            self.state().events.note(|| Event::HostCall { name: name.into(), status });
         }
     }
 
@@ -85,8 +85,10 @@ impl Functions {
         let mut state = self.state();
         let outer = (state.current, state.effective);
         (state.current, state.effective) = (arguments.first().copied().unwrap_or_default(), 0);
-        let arguments = arguments.iter().map(|argument| u64::from(*argument)).collect();
-        state.events.push(Event::Callback { name: name.into(), arguments });
+        state.events.note(|| {
+            let arguments = arguments.iter().map(|argument| u64::from(*argument)).collect();
+            Event::Callback { name: name.into(), arguments }
+        });
         outer
     }
 
@@ -94,7 +96,7 @@ impl Functions {
     pub(crate) fn leave(&self, name: &str, result: Option<u32>, outer: (u32, u32)) {
         let mut state = self.state();
         (state.current, state.effective) = outer;
-        state.events.push(Event::Returned { name: name.into(), result: result.map(u64::from) });
+        state.events.note(|| Event::Returned { name: name.into(), result: result.map(u64::from) });
     }
 
     /// Runs the callbacks that the host enters while a host function runs, as far as the module

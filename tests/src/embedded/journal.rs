@@ -9,6 +9,8 @@ pub(crate) struct Journal {
     entries: Vec<Entry>,
     /// The context whose callout has ended, while the callback about it runs.
     about: Option<u32>,
+    /// Only log lines and traps are noted.
+    is_quiet: bool,
 }
 
 /// One event.
@@ -23,6 +25,18 @@ pub(crate) struct Entry {
 impl Journal {
     pub(crate) fn push(&mut self, event: Event) {
         self.entries.push(Entry { at: Instant::now(), about: self.about, event });
+    }
+
+    /// Notes a callback or a host call, unless the journal is quiet.
+    pub(crate) fn note(&mut self, event: impl FnOnce() -> Event) {
+        if !self.is_quiet {
+            self.push(event());
+        }
+    }
+
+    /// Notes only log lines and traps from now on.
+    pub(crate) const fn be_quiet(&mut self) {
+        self.is_quiet = true;
     }
 
     /// Begins or ends a callback about a callout of this context.

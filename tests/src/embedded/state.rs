@@ -53,9 +53,10 @@ pub(crate) struct State {
     pub(crate) configuring: bool,
     /// Names of filter state that are declared, and whether they are read-only.
     pub(crate) declared: BTreeMap<Vec<u8>, bool>,
-    pub(crate) stream: Option<Stream>,
+    pub(crate) stream: Option<Box<Stream>>,
     /// Streams that wait while others are played.
-    pub(crate) parked: Vec<Stream>,
+    #[allow(clippy::vec_box, reason = "streams are parked and taken out in each step: only pointers move")]
+    pub(crate) parked: Vec<Box<Stream>>,
     pub(crate) clock: Clock,
     pub(super) random: Random,
     pub(crate) callouts: Callouts,
@@ -117,7 +118,7 @@ impl State {
 
     /// Makes a parked stream the one that is played. Returns whether there is such a stream.
     pub(crate) fn unpark(&mut self, is_wanted: impl Fn(&Stream) -> bool) -> bool {
-        let Some(position) = self.parked.iter().position(is_wanted) else { return false };
+        let Some(position) = self.parked.iter().position(|stream| is_wanted(stream)) else { return false };
         self.stream = Some(self.parked.remove(position));
         true
     }

@@ -61,7 +61,7 @@ impl<'a> Connection<'a> {
     /// A connection that is this stream.
     pub(super) fn new(vm: &'a Vm, functions: &'a Functions, stream: Stream) -> Self {
         let id = stream.id;
-        functions.state().stream = Some(stream);
+        functions.state().stream = Some(Box::new(stream));
         Self {
             vm,
             functions,
@@ -325,7 +325,7 @@ impl<'a> Connection<'a> {
     }
 
     fn with_stream<T>(&self, body: impl FnOnce(&mut Stream) -> T) -> T {
-        body(self.functions.state().stream.get_or_insert_with(|| Stream::new(self.id)))
+        body(self.functions.state().stream.get_or_insert_with(|| Box::new(Stream::new(self.id))))
     }
 
     fn with_flow<T>(&self, from: From, body: impl FnOnce(&mut Gated<Vec<u8>>) -> T) -> T {

@@ -4,7 +4,8 @@ use super::abi;
 use super::exhausted;
 use super::module::{self, Module as Read};
 use super::{Import, Instance, Memory, Reentrant, Trap, WireType};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use wasmparser::WasmFeatures;
 use wasmtime::{
     Caller, Config, Engine, Extern, ExternType, Func, FuncType, Linker, Module, Ref, Store, StoreLimits,
@@ -21,21 +22,48 @@ const LACKS: [(WasmFeatures, &str); 1] = [(WasmFeatures::LEGACY_EXCEPTIONS, "exc
 struct Kept {
     limits: StoreLimits,
     memory: Option<wasmtime::Memory>,
+    /// The export with which the module allocates what the host returns.
+    allocator: Option<Func>,
 }
 
-pub(super) fn load(
-    bytes: &[u8],
-    read: &Read,
-    imports: Vec<Import>,
-    counting: bool,
-) -> Result<Box<dyn Instance>, String> {
+/// A module that was compiled: its file, whether it counts, and what became of it.
+type Compiled = (Arc<[u8]>, bool, Engine, Module);
+
+/// The modules that were compiled last: each worker of a server starts the same one. Compiling
+/// takes much longer than the rest of a start.
+static LAST: Mutex<VecDeque<Compiled>> = Mutex::new(VecDeque::new());
+
+/// How many modules are kept: those of a chain.
+const KEPT: usize = 4;
+
+/// Compiles a module, unless it is one of the last.
+fn compiled(bytes: &Arc<[u8]>, read: &Read, counting: bool) -> Result<(Engine, Module), String> {
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = last.iter().find(|(file, counts, ..)| *counts == counting && file == bytes);
+    if let Some((_, _, engine, module)) = known {
+        return Ok((engine.clone(), module.clone()));
+    }
     let mut config = Config::new();
     config.consume_fuel(counting);
     let engine = Engine::new(&config).map_err(|error| error.to_string())?;
     let module = Module::new(&engine, read.without_shared_memory(bytes))
         .map_err(|error| module::refused(bytes, "wasmtime", &LACKS, &format!("{error:#}")))?;
+    if last.len() == KEPT {
+        last.pop_front();
+    }
+    last.push_back((Arc::clone(bytes), counting, engine.clone(), module.clone()));
+    Ok((engine, module))
+}
+
+pub(super) fn load(
+    bytes: &Arc<[u8]>,
+    read: &Read,
+    imports: Vec<Import>,
+    counting: bool,
+) -> Result<Box<dyn Instance>, String> {
+    let (engine, module) = compiled(bytes, read, counting)?;
     let limits = StoreLimitsBuilder::new().memory_size(exhausted::MEMORY).build();
-    let mut store = Store::new(&engine, Kept { limits, memory: None });
+    let mut store = Store::new(&engine, Kept { limits, memory: None, allocator: None });
     store.limiter(|kept| &mut kept.limits);
     if counting {
         store.set_fuel(FUEL).map_err(|error| error.to_string())?;
@@ -64,9 +92,11 @@ pub(super) fn load(
     if let Some(memory) = read.exported_memory().and_then(|name| instance.get_memory(&mut store, name)) {
         store.data_mut().memory = Some(memory);
     }
+    store.data_mut().allocator = abi::ALLOCATORS.iter().find_map(|name| instance.get_func(&mut store, name));
     let exports: Vec<_> =
         instance.exports(&mut store).map(|export| (export.name().to_owned(), export.into_func())).collect();
-    let functions = exports.into_iter().filter_map(|(name, function)| Some((name, function?))).collect();
+    let results = |function: Func| (function, function.ty(&store).results().len());
+    let functions = exports.into_iter().filter_map(|(name, function)| Some((name, results(function?)))).collect();
     Ok(Box::new(Wasmtime { store, functions, counting }))
 }
 
@@ -139,9 +169,7 @@ impl Memory for Guest<'_> {
     }
 
     fn allocate(&mut self, size: u32) -> Result<u32, Trap> {
-        let allocator =
-            abi::ALLOCATORS.iter().find_map(|name| self.caller.get_export(name).and_then(Extern::into_func));
-        let Some(allocator) = allocator else { return Ok(0) };
+        let Some(allocator) = self.caller.data().allocator else { return Ok(0) };
         let mut result = [Val::I32(0)];
         allocator
             .call(&mut self.caller, &[Val::I32(size.cast_signed())], &mut result)
@@ -155,7 +183,8 @@ impl Memory for Guest<'_> {
 
 struct Wasmtime {
     store: Store<Kept>,
-    functions: BTreeMap<String, Func>,
+    /// The exports, and how many results each has.
+    functions: BTreeMap<String, (Func, usize)>,
     counting: bool,
 }
 
@@ -165,9 +194,10 @@ impl Instance for Wasmtime {
     }
 
     fn call(&mut self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Trap> {
-        let function = self.functions.get(name).ok_or_else(|| Trap(format!("the module does not export {name}")))?;
+        let (function, results) =
+            self.functions.get(name).ok_or_else(|| Trap(format!("the module does not export {name}")))?;
         let arguments: Vec<Val> = arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
-        let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
+        let mut results = vec![Val::I32(0); *results];
         function
             .call(&mut self.store, &arguments, &mut results)
             .map_err(|error| Trap(error.root_cause().to_string()))?;

@@ -46,7 +46,7 @@ impl Contexts {
     /// Starts to play a stream, if there is one.
     pub(super) fn begin(&mut self, stream: Option<Stream>, protocol: Protocol) {
         let started = self.functions.proxy_get_current_time_nanoseconds().unwrap_or_default();
-        self.functions.state().stream = stream;
+        self.functions.state().stream = stream.map(Box::new);
         self.with_info(|info| (info.protocol, info.started) = (protocol, started));
     }
 
@@ -220,12 +220,12 @@ impl Contexts {
     }
 
     pub(super) fn with_stream<T>(&self, body: impl FnOnce(&mut Stream) -> T) -> Option<T> {
-        self.functions.state().stream.as_mut().map(body)
+        self.functions.state().stream.as_deref_mut().map(body)
     }
 
     pub(super) fn with_side<T>(&self, which: Which, body: impl FnOnce(&mut Side) -> T) -> T {
         let mut state = self.functions.state();
-        let stream = state.stream.get_or_insert_with(|| Stream::new(0));
+        let stream = state.stream.get_or_insert_with(|| Box::new(Stream::new(0)));
         body(match which {
             Which::Request => &mut stream.request,
             Which::Response => &mut stream.response,

@@ -33,11 +33,11 @@ impl LiveStream {
         contexts: &mut Contexts,
         stream: Stream,
         protocol: Protocol,
-        headers: &Fields,
+        headers: Fields,
         end: bool,
     ) -> Self {
         contexts.begin(Some(stream), protocol);
-        let map = Map::from_fields(Kind::Request, headers);
+        let map = Map::of(Kind::Request, headers);
         let is_head = map.get(b":method") == Some(b"HEAD");
         contexts.with_stream(|stream| stream.logged.0 = Some(map.clone()));
         contexts.with_side(Which::Request, |side| {
@@ -65,13 +65,13 @@ impl LiveStream {
     pub(in crate::embedded) fn response(
         &mut self,
         contexts: &mut Contexts,
-        headers: &Fields,
+        headers: Fields,
         end: bool,
     ) -> Result<(), Ended> {
         if self.is_local || self.response.is_some() {
             return Ok(());
         }
-        let map = Map::from_fields(Kind::Response, headers);
+        let map = Map::of(Kind::Response, headers);
         let status = map.get(b":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
         contexts.with_stream(|stream| {
             stream.response_started = true;
@@ -279,16 +279,16 @@ impl LiveStream {
         if !sent.headers {
             let headers = |side: &mut Side| side.sent.clone().or_else(|| side.headers.value.clone());
             let Some(map) = contexts.with_side(which, headers) else { return };
+            (sent.headers, sent.end) = (true, chain.only_headers);
+            parts.push((direction, Part::Headers(map.fields().clone(), chain.only_headers)));
             contexts.with_stream(|stream| {
                 if which == Which::Request {
                     stream.asked = true;
-                    stream.logged.0 = Some(map.clone());
+                    stream.logged.0 = Some(map);
                 } else {
-                    stream.logged.1 = Some(map.clone());
+                    stream.logged.1 = Some(map);
                 }
             });
-            (sent.headers, sent.end) = (true, chain.only_headers);
-            parts.push((direction, Part::Headers(map.fields().clone(), chain.only_headers)));
         }
         let bytes = std::mem::take(&mut chain.forwarded);
         let complete = arrived && chain.is_free() && !sent.end;

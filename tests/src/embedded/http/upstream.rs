@@ -34,8 +34,15 @@ pub(super) fn select(contexts: &Contexts, headers: Option<&Map>) {
 /// The router looks for a route again when the headers reach it: any edit of a filter may have
 /// changed it.
 pub(super) fn route(contexts: &Contexts) -> Result<(), Ended> {
-    let headers = contexts.with_side(Which::Request, |side| side.headers.value.clone());
-    select(contexts, headers.as_ref());
+    // Not a copy: nothing else reads them meanwhile.
+    let headers = contexts.with_side(Which::Request, |side| side.headers.value.take());
+    let routed = routed(contexts, headers.as_ref());
+    contexts.with_side(Which::Request, |side| side.headers.value = headers);
+    routed
+}
+
+fn routed(contexts: &Contexts, headers: Option<&Map>) -> Result<(), Ended> {
+    select(contexts, headers);
     let routable = contexts.with_stream(|stream| stream.info.route.is_route()) == Some(true);
     contexts.with_info(|info| {
         info.upstream = routable;
@@ -44,9 +51,9 @@ pub(super) fn route(contexts: &Contexts) -> Result<(), Ended> {
     if !routable {
         return Err(Ended::Reply(wire::no_route()));
     }
-    let Some(refusal) = headers.as_ref().and_then(valid::refusal) else { return Ok(()) };
+    let Some(refusal) = headers.and_then(valid::refusal) else { return Ok(()) };
     contexts.with_stream(|stream| {
-        stream.logged.0 = headers.as_ref().map(wire::routed);
+        stream.logged.0 = headers.map(wire::routed);
         (stream.info.upstream, stream.info.flags) = (false, stream.info.flags | DOWNSTREAM_PROTOCOL_ERROR);
     });
     Err(Ended::Reply(wire::refused(refusal)))
