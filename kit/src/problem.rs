@@ -51,6 +51,11 @@ impl Problem {
         if ["type", "status", "title", "detail", "instance"].contains(&name) { self } else { self.put(name, value) }
     }
 
+    /// Returns the status of the response.
+    pub fn status(&self) -> u16 {
+        self.0.get("status").and_then(|status| u16::try_from(status.as_u64()?).ok()).unwrap_or(500)
+    }
+
     /// Returns the body of the response.
     pub fn to_json(&self) -> String {
         Value::Object(self.0.clone()).to_string()
@@ -80,6 +85,7 @@ mod tests {
             "detail": "Your current balance is 30, but that costs 50.", "instance": "/account/12345/msgs/abc", "balance": 30
         });
         assert_eq!(serde_json::from_str::<Value>(&problem.to_json()).unwrap(), expected);
+        assert_eq!(problem.status(), 403);
     }
 
     #[test]

@@ -91,7 +91,7 @@ async fn request_check(mut exchange: Exchange<Config>) -> Result<()> {
     // Nothing of a refused request is forwarded.
     let (request, body) = exchange.request_headers_with_body(config.max_body).await?;
     if request.get("upgrade")?.is_some() || request.method()?.is_some_and(|method| method == "CONNECT") {
-        return exchange.reply(refusal(&Problem::new(403, "an upgrade has no body to check"), 403));
+        return exchange.reply(refusal(&Problem::new(403, "an upgrade has no body to check")));
     }
     let is_json = request.media_type()?.is_some_and(|media| media.essence() == "application/json");
     let is_readable = is_json && request.content_codings()?.is_empty();
@@ -102,16 +102,16 @@ async fn request_check(mut exchange: Exchange<Config>) -> Result<()> {
     }
     if !is_readable {
         let problem = Problem::new(415, "Unsupported media type").detail("send `application/json` without a coding");
-        return exchange.reply(refusal(&problem, 415));
+        return exchange.reply(refusal(&problem));
     }
     match config.check(&body) {
-        Err(why) => exchange.reply(refusal(&Problem::new(400, "The body is not JSON").detail(why), 400)),
+        Err(why) => exchange.reply(refusal(&Problem::new(400, "The body is not JSON").detail(why))),
         Ok(faults) if faults.is_empty() => Ok(()),
         Ok(faults) => {
             let errors: Vec<_> =
                 faults.iter().map(|(pointer, why)| json!({ "pointer": pointer, "detail": why })).collect();
             let problem = Problem::new(422, "The body is not valid").member("errors", errors);
-            exchange.reply(refusal(&problem, 422))
+            exchange.reply(refusal(&problem))
         }
     }
 }
@@ -122,19 +122,13 @@ type Faults<'c> = Vec<(&'c str, String)>;
 impl Config {
     fn check(&self, body: &[u8]) -> Result<Faults<'_>, String> {
         let fields: Vec<(&String, &Field)> = self.fields.iter().collect();
-        let mut counts = vec![0_usize; fields.len()];
         let mut faults = Faults::new();
-        let mut each = |index: usize, value: Value<'_>| {
-            let (Some((pointer, field)), Some(count)) = (fields.get(index), counts.get_mut(index)) else { return };
-            *count = count.saturating_add(1);
-            if faults.len() < MAX_FAULTS {
+        let counts = self.extractor.read(body, |index, value| {
+            if let Some((pointer, field)) = fields.get(index).filter(|_| faults.len() < MAX_FAULTS) {
                 faults.extend(field.fault(value).map(|why| (pointer.as_str(), why)));
             }
-        };
-        let mut extractor = self.extractor.clone();
-        let read = extractor.push(body, &mut each).and_then(|()| extractor.finish(&mut each));
-        read.map_err(|why| why.to_string())?;
-        for ((pointer, field), count) in fields.iter().zip(counts) {
+        });
+        for ((pointer, field), count) in fields.iter().zip(counts.map_err(|why| why.to_string())?) {
             match count {
                 0 if field.required => faults.push((pointer, format!("{} is required", field.kind.name()))),
                 // The upstream might use any of them.
@@ -179,7 +173,7 @@ impl Kind {
     }
 }
 
-fn refusal(problem: &Problem, status: u16) -> LocalReply {
-    let reply = LocalReply::new(status).header("content-type", CONTENT_TYPE).details("request_check");
+fn refusal(problem: &Problem) -> LocalReply {
+    let reply = LocalReply::new(problem.status()).header("content-type", CONTENT_TYPE).details("request_check");
     reply.body(problem.to_json())
 }

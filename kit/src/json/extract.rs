@@ -92,6 +92,35 @@ impl Extractor {
         let Self { reader, position } = self;
         reader.finish(|event| position.on(event, &mut each))
     }
+
+    /// Reads a whole text, and returns how often each path had a value. The extractor itself stays
+    /// as it was created.
+    ///
+    /// A count above 1 of a path without `*` is a repeated name: see [above](Self).
+    ///
+    /// ```
+    /// use proxy_filter_kit::json::Extractor;
+    ///
+    /// let fields = Extractor::new(["/email", "/name"], 100).unwrap();
+    /// let counts = fields.read(br#"{"email":"a@b","email":"c@d"}"#, |_, _| {}).unwrap();
+    /// assert_eq!(counts, [2, 0]);
+    /// ```
+    ///
+    /// # Errors
+    /// Fails if the text is malformed or ends too early.
+    pub fn read(&self, json: &[u8], mut each: impl FnMut(usize, Value<'_>)) -> Result<Vec<usize>, JsonError> {
+        let mut counts = vec![0_usize; self.position.paths.len()];
+        let mut counted = |path: usize, value: Value<'_>| {
+            if let Some(count) = counts.get_mut(path) {
+                *count = count.saturating_add(1);
+            }
+            each(path, value);
+        };
+        let mut extractor = self.clone();
+        extractor.push(json, &mut counted)?;
+        extractor.finish(&mut counted)?;
+        Ok(counts)
+    }
 }
 
 fn levels(path: &str, max: usize) -> Option<Vec<Level>> {
@@ -193,6 +222,22 @@ mod tests {
         }
         extractor.finish(&mut each).unwrap();
         found
+    }
+
+    #[test]
+    fn a_whole_text_is_read_as_its_chunks_are_and_values_are_counted() {
+        let paths = ["/a", "/b/*", "/c", "/a"];
+        let text = br#"{"a":1,"b":[true,null,"x"],"a":{"a":2},"a":"y"}"#;
+        let extractor = Extractor::new(paths, 20).unwrap();
+        for _ in 0..2 {
+            let mut found = Vec::new();
+            let counts = extractor.read(text, |path, _| found.push(path)).unwrap();
+            assert_eq!(counts, [2, 3, 0, 2]);
+            assert_eq!(found, extract(&paths, &[text]).into_iter().map(|(path, _)| path).collect::<Vec<_>>());
+        }
+        for end in 0..text.len() {
+            assert!(extractor.read(&text[..end], |_, _| {}).is_err(), "{end}");
+        }
     }
 
     /// The example of RFC 6901, section 5.
