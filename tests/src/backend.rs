@@ -8,6 +8,7 @@ use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use crate::route::Routes;
 use crate::tcp::{ConnectionRecord, Step};
+use crate::tls::Tls;
 use crate::usage::Usage;
 use crate::violation::Violation;
 use proxy_filter::log::LogLevel;
@@ -61,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) stats_tags: Vec<(String, String)>,
     pub(crate) metadata: Arc<Metadata>,
     pub(crate) routes: Arc<Routes>,
+    /// TLS of the clients' connections.
+    pub(crate) tls: Option<Tls>,
     /// The format of the access log, with Envoy's command operators.
     pub(crate) access_log: Option<String>,
     /// Properties of each stream that a test sets, by their path with NUL between its parts.
@@ -99,6 +102,7 @@ impl Default for Settings {
             stats_tags: Vec::new(),
             metadata: Arc::default(),
             routes: Arc::default(),
+            tls: None,
             access_log: None,
             properties: BTreeMap::new(),
             filter_state: BTreeMap::new(),
@@ -195,6 +199,12 @@ pub(crate) trait Backend {
     fn usage(&self) -> Option<Usage> {
         None
     }
+
+    /// The value of shared data. Envoy does not show it.
+    fn shared_data(&self, key: &[u8]) -> Option<Vec<u8>>;
+
+    /// The items of a queue that the plugin has not taken. Envoy does not show them.
+    fn queue(&self, name: &[u8]) -> Option<Vec<Vec<u8>>>;
 
     /// Lets the host call with this number, counted from now, fail with a status. Whether the host
     /// can do that.

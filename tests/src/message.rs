@@ -111,6 +111,8 @@ pub struct Request {
     pub(crate) metadata: Fields,
     /// The address that the client connects from, if the test sets one.
     pub(crate) source: Option<SocketAddr>,
+    /// The client connects with TLS.
+    pub(crate) tls: bool,
 }
 
 /// The status with which an upstream agrees to an upgrade.
@@ -134,7 +136,13 @@ impl Request {
             answered: Answered::Complete,
             metadata: Vec::new(),
             source: None,
+            tls: false,
         }
+    }
+
+    /// The scheme of its URL.
+    pub(crate) const fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
     }
 
     /// Whether the request upgrades its connection to another protocol. `h2c` is not an upgrade for

@@ -68,7 +68,7 @@ fn dependencies_of_the_sdk_point_one_way() {
 }
 
 /// The folders and files of the mock host from the bottom up.
-const HOST_LAYERS: [&str; 35] = [
+const HOST_LAYERS: [&str; 36] = [
     "base64",
     "grpc",
     "not_played",
@@ -87,6 +87,7 @@ const HOST_LAYERS: [&str; 35] = [
     "foreign",
     "fixture",
     "route",
+    "tls",
     "tcp",
     "cluster",
     "backend",

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter::HeaderValue;
-use proxy_filter_host::{Host, MetadataSource, ModuleReport, Outcome, Reply, Route, build_guest};
+use proxy_filter_host::{Certificate, Host, MetadataSource, ModuleReport, Outcome, Reply, Route, Tls, build_guest};
 use serde_json::json;
 use std::path::Path;
 
@@ -655,4 +655,73 @@ fn a_format_that_the_embedded_host_cannot_write_is_refused(mut host: Host) {
     host.access_log("%START_TIME%");
     let refused = host.configure("").unwrap_err().to_string();
     assert!(refused.contains("the embedded host does not format `%START_TIME%`"), "{refused}");
+}
+
+#[proxy_filter_host::test(guest = "script", embedded)]
+fn shared_data_and_queues_can_be_read_by_a_test(mut host: Host) {
+    host.configure("").unwrap();
+    assert_eq!((host.shared_data("key"), host.queue("events")), (None, None));
+    let commands = "share key value; enqueue events one; enqueue events two";
+    assert_eq!(host.get("/").header("x-request-headers", commands).send().status(), 200);
+    assert_eq!(host.shared_data("key"), Some(b"value".to_vec()));
+    assert_eq!(host.queue("events"), Some(vec![b"one".to_vec(), b"two".to_vec()]));
+}
+
+/// What the guest `script` logs about TLS.
+const SECURE: &str = "property connection.mtls; property connection.tls_version; \
+                      property connection.requested_server_name; property connection.subject_local_certificate; \
+                      property connection.subject_peer_certificate; property connection.uri_san_local_certificate; \
+                      property connection.uri_san_peer_certificate; property connection.dns_san_local_certificate; \
+                      property connection.dns_san_peer_certificate; \
+                      property connection.sha256_peer_certificate_digest; property request.scheme; \
+                      property source.address; get 0 x-forwarded-proto";
+
+fn over_tls(mut host: Host, tls: Option<Tls>, lines: &[&str]) {
+    if let Some(tls) = tls {
+        host.tls(tls);
+    }
+    host.access_log("%REQ(:SCHEME)% %PROTOCOL% %RESPONSE_CODE% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%");
+    host.configure("").unwrap();
+    for http2 in [false, true] {
+        for headers in [&[][..], &[("x-forwarded-proto", "http")]] {
+            let request = host.post("/").body("hello").source_address("192.0.2.7:1234".parse().unwrap());
+            let request = request.header("x-request-headers", SECURE).header("x-log", SECURE);
+            let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+            let exchange = if http2 { request.http2() } else { request }.send();
+            assert_eq!(exchange.upstream().unwrap().text(), "hello");
+            expect(&exchange, lines);
+            assert!(exchange.access_log().unwrap().ends_with(" 200 192.0.2.7"), "{exchange}");
+        }
+    }
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn a_client_shows_its_certificate(host: Host) {
+    let client = Certificate::new("CN=client,OU=a team,O=Example,L=Bern,ST=BE,C=CH");
+    let client =
+        client.uri("spiffe://example.com/client").uri("spiffe://other").domain("a.example").domain("b.example");
+    let lines = [
+        "connection.tls_version: 7 bytes: TLSv1.3",
+        "connection.requested_server_name: 15 bytes: api.example.com",
+        "connection.subject_peer_certificate: 47 bytes: CN=client,OU=a team,O=Example,L=Bern,ST=BE,C=CH",
+        "connection.uri_san_peer_certificate: 27 bytes: spiffe://example.com/client",
+        "connection.dns_san_peer_certificate: 9 bytes: a.example",
+    ];
+    over_tls(host, Some(Tls::new().server_name("api.example.com").certificate(client)), &lines);
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn a_client_with_tls_may_show_no_certificate(host: Host) {
+    over_tls(host, Some(Tls::new()), &["connection.tls_version: 7 bytes: TLSv1.3"]);
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn a_certificate_may_have_a_subject_only(host: Host) {
+    let lines = ["connection.subject_peer_certificate: 9 bytes: CN=client"];
+    over_tls(host, Some(Tls::new().certificate(Certificate::new("CN=client"))), &lines);
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn attributes_of_tls_are_absent_without_it(host: Host) {
+    over_tls(host, None, &["connection.tls_version: NotFound (1)", "request.scheme: 4 bytes: http"]);
 }

@@ -170,6 +170,10 @@ fn act(context: u32, command: &str) -> Option<u32> {
             log(&format!("{:?}", sys::proxy_set_shared_data(bytes(1), bytes(2), 0)));
             log(&format!("{:?}", sys::proxy_get_shared_data(bytes(1)).map(|(value, _)| value)));
         }
+        "enqueue" => {
+            let queue = sys::proxy_register_shared_queue(bytes(1)).unwrap_or_default();
+            log(&format!("{:?}", sys::proxy_enqueue_shared_queue(queue, bytes(2))));
+        }
         "queue" => {
             let queue = sys::proxy_register_shared_queue(bytes(1)).unwrap_or_default();
             log(&format!("resolved {}", sys::proxy_resolve_shared_queue(b"nobody", bytes(1)).is_ok()));

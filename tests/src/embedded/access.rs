@@ -41,9 +41,10 @@ pub(super) fn read_map<T>(
 pub(super) fn edit_map<T>(state: &mut State, map: u32, edit: impl FnOnce(&mut Map) -> T) -> Result<T> {
     let stream = state.stream().ok_or(UNAVAILABLE)?;
     let viewer = stream.viewer;
+    let makes_trailers = stream.makes_request_trailers(viewer);
     let (side, trailers, at_end) = match map {
         0 => (&mut stream.request, false, false),
-        1 => (&mut stream.request, true, stream.phase == Phase::RequestBody { end_of_stream: true }),
+        1 => (&mut stream.request, true, makes_trailers),
         2 => (&mut stream.response, false, false),
         3 => (&mut stream.response, true, stream.phase == Phase::ResponseBody { end_of_stream: true }),
         _ => return Err(Status::BAD_ARGUMENT),

@@ -4,10 +4,14 @@ use super::fields::{Map, encode};
 use super::info::{Info, Whose, grpc_status};
 use super::metadata::get as inside;
 use super::stream::{Phase, Stream};
+use crate::backend::Settings;
 use crate::fixture::{self, Metadata, MetadataSource};
 use crate::message::{Fields, Protocol};
 use crate::route::Routes;
+use crate::tls::{Certificate, Tls};
 use proxy_filter::Status;
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
 
 /// A connection on one machine: the client's port, the host's, the port the host connects from, and
 /// the upstream's.
@@ -58,7 +62,8 @@ impl<'a> Maps<'a> {
 }
 
 /// The value of an attribute of a stream.
-pub(super) fn get(stream: &Stream, routes: &Routes, metadata: &Metadata, parts: &[&[u8]]) -> Found {
+pub(super) fn get(stream: &Stream, settings: &Settings, parts: &[&[u8]]) -> Found {
+    let (routes, metadata) = (&settings.routes, &settings.metadata);
     let info = &stream.info;
     let [client, host, local, upstream] = PORTS;
     if let (Some(_), Some(answer)) = (&stream.connection, connection(info, parts)) {
@@ -74,8 +79,7 @@ pub(super) fn get(stream: &Stream, routes: &Routes, metadata: &Metadata, parts: 
         [b"destination", b"address"] => text(&stream.info.downstream(host)),
         [b"destination", b"port"] => number(host.into()),
         [b"connection_id"] | [b"connection", b"id"] => number(stream.id.into()),
-        [b"connection", b"mtls"] => Ok(vec![0]),
-        [b"connection", b"requested_server_name"] => text(""),
+        [b"connection", name] => tls(settings.tls.as_ref(), name),
         [b"upstream", b"request_attempt_count"] => number(info.upstream.into()),
         [b"upstream", ..] if !info.upstream => Err(Status::NOT_FOUND),
         [b"upstream", b"address"] => address(upstream),
@@ -86,6 +90,36 @@ pub(super) fn get(stream: &Stream, routes: &Routes, metadata: &Metadata, parts: 
         [b"upstream", b"locality"] => Ok(super::metadata::strings(&fixture::LOCALITY)),
         [b"metadata", rest @ ..] => inside(metadata.get(MetadataSource::Request), rest),
         [b"xds", rest @ ..] => xds(info, routes, metadata, rest),
+        _ => Err(Status::NOT_FOUND),
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// An attribute of the client's connection.
+fn tls(tls: Option<&Tls>, name: &[u8]) -> Found {
+    let own = tls.map(|_| Certificate::of_host());
+    let peer = tls.and_then(|tls| tls.certificate.as_ref());
+    let found = |value: Option<&str>| value.map_or(Err(Status::NOT_FOUND), text);
+    match name {
+        b"mtls" => Ok(vec![u8::from(peer.is_some())]),
+        b"requested_server_name" => text(tls.and_then(|tls| tls.server_name.as_deref()).unwrap_or_default()),
+        b"tls_version" => found(tls.map(|_| "TLSv1.3")),
+        b"subject_local_certificate" => found(own.as_ref().map(Certificate::subject)),
+        b"subject_peer_certificate" => found(tls.map(|_| peer.map_or("", Certificate::subject))),
+        b"uri_san_local_certificate" => found(own.as_ref().and_then(Certificate::first_uri)),
+        b"uri_san_peer_certificate" => found(peer.and_then(Certificate::first_uri)),
+        b"dns_san_local_certificate" => found(own.as_ref().and_then(Certificate::first_domain)),
+        b"dns_san_peer_certificate" => found(peer.and_then(Certificate::first_domain)),
+        b"sha256_peer_certificate_digest" => match peer {
+            Some(peer) => text(&hexadecimal(&Sha256::digest(peer.der()))),
+            None => Err(Status::NOT_FOUND),
+        },
         _ => Err(Status::NOT_FOUND),
     }
 }

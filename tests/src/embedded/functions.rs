@@ -279,6 +279,7 @@ impl HostFunctions for Functions {
         }
         // The request side is out of reach at once, whichever side is continued.
         stream.request.continued_by(viewer);
+        stream.continue_body(viewer);
         if early {
             state.violate(
                 Rule::ResumeWithoutResponse,

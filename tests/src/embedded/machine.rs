@@ -107,7 +107,7 @@ impl Machine {
             let state = self.functions.state();
             if state.settings.access_logger { Vec::new() } else { state.roots.serving(SERVICE) }
         };
-        let filters = roots.into_iter().map(|root| Filter { id: self.next_id(), root, created: false });
+        let filters = roots.into_iter().map(|root| Filter::new(self.next_id(), root));
         let filters: Vec<Filter> = filters.collect();
         let mut stream = Stream::new(filters.first().map_or(self.next_context, |filter| filter.id));
         self.streams += 1;

@@ -505,6 +505,14 @@ impl Backend for Embedded {
         })
     }
 
+    fn shared_data(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.process.data.get(key).ok().map(|(value, _)| value)
+    }
+
+    fn queue(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
+        self.process.queues.all().into_iter().find(|(found, _)| found == name).map(|(_, items)| items)
+    }
+
     fn fail_call(&mut self, call: usize, status: u32) -> bool {
         for machine in &self.machines {
             machine.functions.state().fault = Some(Fault { call, status, failed: None });

@@ -4,7 +4,6 @@ use super::state::State;
 use super::{attribute, metadata};
 use crate::fixture::MetadataSource;
 use proxy_filter::Status;
-use std::sync::Arc;
 
 /// The value of a property in Envoy's encoding.
 pub(crate) fn get(state: &mut State, path: &[u8]) -> Result<Vec<u8>, Status> {
@@ -22,11 +21,10 @@ pub(crate) fn get(state: &mut State, path: &[u8]) -> Result<Vec<u8>, Status> {
         [b"" | b"request" | b"xds" | b"filter_state"] => return Err(Status::SERIALIZATION_FAILURE),
         _ => {}
     }
-    let (metadata, routes) = (Arc::clone(&state.settings.metadata), Arc::clone(&state.settings.routes));
-    let told = state.settings.properties.get(path).cloned();
-    let stream = state.stream().ok_or(Status::NOT_FOUND)?;
-    if let Some(value) = told {
-        return Ok(value);
+    let (settings, stream) = state.settings_and_stream();
+    let stream = stream.ok_or(Status::NOT_FOUND)?;
+    if let Some(value) = settings.properties.get(path) {
+        return Ok(value.clone());
     }
     match parts.as_slice() {
         [b"filter_state", name] => {
@@ -34,7 +32,7 @@ pub(crate) fn get(state: &mut State, path: &[u8]) -> Result<Vec<u8>, Status> {
             own.or_else(|| stream.objects.get(*name)).cloned().ok_or(Status::NOT_FOUND)
         }
         // A name of the host hides one of the filter's.
-        parts => match (attribute::get(stream, &routes, &metadata, parts), parts) {
+        parts => match (attribute::get(stream, settings, parts), parts) {
             (Err(Status::NOT_FOUND), [name]) => stream.filter_state.get(*name).cloned().ok_or(Status::NOT_FOUND),
             (answer, _) => answer,
         },

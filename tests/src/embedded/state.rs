@@ -142,6 +142,17 @@ impl State {
         Some(stream)
     }
 
+    /// How the host is configured, and the stream of that context.
+    pub(crate) fn settings_and_stream(&mut self) -> (&Settings, Option<&Stream>) {
+        let context = self.context();
+        let stream = self.stream.iter_mut().chain(&mut self.parked).find(|stream| stream.has(context));
+        let stream = stream.map(|stream| {
+            stream.viewer = context;
+            &**stream
+        });
+        (&self.settings, stream)
+    }
+
     /// The root context of that context: itself, or that of the stream's filter.
     pub(crate) fn root(&self) -> Option<&Root> {
         let context = self.context();

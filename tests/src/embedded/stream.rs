@@ -238,6 +238,17 @@ pub(crate) struct Filter {
     pub(crate) root: u32,
     /// The module knows the context.
     pub(crate) created: bool,
+    /// Its last callback for a part of a message was the end of that message.
+    pub(super) ended: bool,
+    /// It has paused the request's body, and not continued the request.
+    pub(super) keeps_body: bool,
+}
+
+impl Filter {
+    /// A filter whose context the module does not know.
+    pub(super) const fn new(id: u32, root: u32) -> Self {
+        Self { id, root, created: false, ended: false, keeps_body: false }
+    }
 }
 
 impl Stream {
@@ -274,8 +285,38 @@ impl Stream {
         self.filters.iter().find(|filter| filter.id == context)
     }
 
+    /// A callback of this phase begins for a part of a message, which may be its end.
+    pub(super) fn enter(&mut self, filter: u32, phase: Phase, ended: bool) {
+        self.phase = phase;
+        let is_part = message(phase).is_some() && !matches!(phase, Phase::RequestTrailers | Phase::ResponseTrailers);
+        if let Some(filter) = self.filters.iter_mut().find(|known| known.id == filter && is_part) {
+            filter.ended = ended;
+        }
+    }
+
+    /// A filter continues the request.
+    pub(super) fn continue_body(&mut self, filter: u32) {
+        if let Some(filter) = self.filters.iter_mut().find(|known| known.id == filter) {
+            filter.keeps_body = false;
+        }
+    }
+
+    /// Whether Envoy makes trailers for a filter that edits those of the request: at the end of the
+    /// body, and at the end of a response, of a filter that has paused the body.
+    pub(super) fn makes_request_trailers(&self, filter: u32) -> bool {
+        let is_end = self.phase == Phase::RequestBody { end_of_stream: true };
+        let keeps_body = self.filter(filter).is_some_and(|filter| filter.keeps_body && filter.ended);
+        is_end || keeps_body && message(self.phase) == Some(Which::Response)
+    }
+
     /// A callback has returned: it pauses its message, or forwards it.
     pub(super) fn returned(&mut self, callback: &str, filter: u32, raw: u32, now: Duration) {
+        let replies = self.local_reply.is_some();
+        if let (Phase::RequestBody { .. }, Some(known)) =
+            (self.phase, self.filters.iter_mut().find(|known| known.id == filter))
+        {
+            known.keeps_body = replies || raw != 0 && !self.request.continued.contains(&filter);
+        }
         let headers = matches!(self.phase, Phase::RequestHeaders | Phase::ResponseHeaders);
         let side = match message(self.phase) {
             Some(Which::Request) => &mut self.request,

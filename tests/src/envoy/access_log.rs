@@ -38,15 +38,15 @@ impl AccessLog {
         access_log
     }
 
-    /// Takes the line of a client, without its address, when it comes.
-    pub(super) fn take(&self, client: SocketAddr) -> Option<String> {
-        let prefix = format!("{client}{AFTER_ADDRESS}");
+    /// Takes the line of a client, or the next line, without its address, when it comes.
+    pub(super) fn take(&self, client: Option<SocketAddr>) -> Option<String> {
+        let prefix = client.map(|client| format!("{client}{AFTER_ADDRESS}")).unwrap_or_default();
         let is_own = |line: &String| line.starts_with(&prefix);
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = self.changed.wait_timeout_while(lines, LIMIT, |lines| !lines.iter().any(is_own));
         let (mut lines, _) = waiting.unwrap_or_else(PoisonError::into_inner);
         let index = lines.iter().position(is_own)?;
-        lines.remove(index).strip_prefix(&prefix).map(str::to_owned)
+        lines.remove(index).split_once(AFTER_ADDRESS).map(|(_, line)| line.to_owned())
     }
 }
 
@@ -59,7 +59,7 @@ mod tests {
         let log = "127.0.0.1:2\tsecond\nline\u{1e}\n127.0.0.1:1\tfirst\u{1e}\n[::1]:3\t\u{1e}\n";
         let log = AccessLog::read(log.as_bytes());
         for (client, line) in [("127.0.0.1:1", "first"), ("127.0.0.1:2", "second\nline"), ("[::1]:3", "")] {
-            assert_eq!(log.take(client.parse().unwrap()).as_deref(), Some(line));
+            assert_eq!(log.take(Some(client.parse().unwrap())).as_deref(), Some(line));
         }
     }
 }

@@ -73,6 +73,7 @@ impl Admin {
             answered: Answered::Complete,
             metadata: Vec::new(),
             source: None,
+            tls: false,
         };
         let response = http1::exchange(self.address, &request)?.unwrap_or_default();
         let status = response.headers.first().map(|(_, value)| value.as_slice());

@@ -5,6 +5,7 @@ use crate::base64;
 use crate::cluster::{Cluster, Endpoint};
 use crate::fixture::{self, Metadata, MetadataSource};
 use crate::route::Route;
+use crate::tls::{self, Certificate, Tls};
 use proxy_filter::log::LogLevel;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -56,13 +57,22 @@ pub(super) fn json(
     servers: &BTreeMap<String, SocketAddr>,
 ) -> Value {
     let mut clusters: Vec<Value> = upstreams.iter().map(|(name, address)| upstream(settings, name, *address)).collect();
+    clusters.extend(settings.tls.as_ref().map(over_tls));
     clusters.extend(settings.clusters.iter().map(|cluster| called(cluster, servers.get(&cluster.name).copied())));
+    let mut extensions: Vec<Value> =
+        settings.service.iter().map(|service| singleton(settings, service, module)).collect();
+    if settings.tls.is_some() {
+        extensions.push(json!({
+            "name": "envoy.bootstrap.internal_listener",
+            "typed_config": { "@type": type_url("extensions.bootstrap.internal_listener.v3.InternalListener") },
+        }));
+    }
     let tag = |(name, regex): &(String, String)| json!({ "tag_name": name, "regex": regex });
     json!({
         "stats_config": { "stats_tags": settings.stats_tags.iter().map(tag).collect::<Vec<_>>() },
         "node": { "id": fixture::NODE_ID, "cluster": fixture::NODE_CLUSTER, "metadata": settings.metadata.get(MetadataSource::Node) },
         "static_resources": { "clusters": clusters },
-        "bootstrap_extensions": settings.service.iter().map(|service| singleton(settings, service, module)).collect::<Vec<_>>(),
+        "bootstrap_extensions": extensions,
         "admin": { "address": address("127.0.0.1", 0) },
     })
 }
@@ -114,32 +124,125 @@ pub(super) fn listeners(settings: &Settings, module: &Path) -> Value {
         "filter_chains": [{ "name": fixture::FILTER_CHAIN, "filters": network_filters(settings, module) }],
     });
     if let (false, Some(listener)) = (settings.tcp, listener.as_object_mut()) {
-        // A client whose address the test sets begins with it.
-        let named = json!({
-            "name": "envoy.filters.listener.proxy_protocol",
-            "typed_config": {
-                "@type": type_url("extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"),
-                "allow_requests_without_proxy_protocol": true,
-            },
-        });
-        listener.insert("listener_filters".to_owned(), json!([named]));
+        listener.insert("listener_filters".to_owned(), json!([names_of_clients()]));
     }
     limit_buffers(&mut listener, settings);
-    json!({ "resources": [listener] })
+    let mut listeners = Vec::new();
+    if let Some(tls) = &settings.tls {
+        listeners.push(before_tls(settings));
+        if let Some(listener) = listener.as_object_mut() {
+            listener.remove("address");
+            listener.insert("internal_listener".to_owned(), json!({}));
+            let finds_server_name = json!({
+                "name": "envoy.filters.listener.tls_inspector",
+                "typed_config": { "@type": type_url("extensions.filters.listener.tls_inspector.v3.TlsInspector") },
+            });
+            listener.insert("listener_filters".to_owned(), json!([names_of_clients(), finds_server_name]));
+            if let Some(chain) = listener.get_mut("filter_chains").and_then(|chains| chains.get_mut(0)) {
+                *chain =
+                    json!({ "name": chain["name"], "filters": chain["filters"], "transport_socket": accepts_tls(tls) });
+            }
+        }
+    }
+    listeners.push(listener);
+    json!({ "resources": listeners })
+}
+
+/// Reads the address of a client that begins with it, if the test sets one.
+fn names_of_clients() -> Value {
+    json!({
+        "name": "envoy.filters.listener.proxy_protocol",
+        "typed_config": {
+            "@type": type_url("extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"),
+            "allow_requests_without_proxy_protocol": true,
+        },
+    })
+}
+
+/// The name of the cluster that connects with TLS to the listener of the filters.
+const OVER_TLS: &str = "over-tls";
+
+/// A listener for clients without TLS, which connects to that of the filters with TLS.
+fn before_tls(settings: &Settings) -> Value {
+    json!({
+        "@type": type_url("config.listener.v3.Listener"),
+        "name": "before-tls",
+        "address": address(if settings.ipv6 { "::1" } else { "127.0.0.1" }, 0),
+        "stat_prefix": "before_tls",
+        "listener_filters": [names_of_clients()],
+        "filter_chains": [{ "filters": [{
+            "name": "envoy.filters.network.tcp_proxy",
+            "typed_config": {
+                "@type": type_url("extensions.filters.network.tcp_proxy.v3.TcpProxy"),
+                "stat_prefix": "before_tls", "cluster": OVER_TLS,
+            },
+        }] }],
+    })
+}
+
+/// The client of TLS: a cluster whose host is the listener of the filters.
+fn over_tls(tls: &Tls) -> Value {
+    let shown: Vec<Value> = tls.certificate.iter().map(with_key).collect();
+    let socket = json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": type_url("extensions.transport_sockets.tls.v3.UpstreamTlsContext"),
+            "sni": tls.server_name.as_deref().unwrap_or_default(),
+            "common_tls_context": {
+                "tls_certificates": shown, "tls_params": { "tls_maximum_protocol_version": "TLSv1_3" },
+            },
+        },
+    });
+    json!({
+        "name": OVER_TLS,
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "load_assignment": { "cluster_name": OVER_TLS, "endpoints": [{ "lb_endpoints": [{
+            "endpoint": { "address": { "envoy_internal_address": { "server_listener_name": "listener" } } },
+        }] }] },
+        "transport_socket": after_name_of_client(&socket),
+    })
+}
+
+/// The server of TLS: it requests a certificate, and accepts any.
+fn accepts_tls(tls: &Tls) -> Value {
+    let own = Certificate::of_host();
+    let accepted = tls.certificate.as_ref().unwrap_or(&own);
+    json!({
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": type_url("extensions.transport_sockets.tls.v3.DownstreamTlsContext"),
+            "common_tls_context": {
+                "tls_certificates": [with_key(&own)],
+                "validation_context": {
+                    "trusted_ca": { "inline_string": accepted.pem() }, "trust_chain_verification": "ACCEPT_UNTRUSTED",
+                },
+            },
+        },
+    })
+}
+
+fn with_key(certificate: &Certificate) -> Value {
+    json!({ "certificate_chain": { "inline_string": certificate.pem() }, "private_key": { "inline_string": tls::KEY } })
 }
 
 /// Names the client at the beginning of each connection to the upstream, before the request: no
 /// filter sees it, and the upstream knows whose request it receives.
 fn names_clients() -> Value {
+    after_name_of_client(&json!({
+        "name": "envoy.transport_sockets.raw_buffer",
+        "typed_config": { "@type": type_url("extensions.transport_sockets.raw_buffer.v3.RawBuffer") },
+    }))
+}
+
+/// A connection that begins with the name of the client.
+fn after_name_of_client(socket: &Value) -> Value {
     json!({
         "name": "envoy.transport_sockets.upstream_proxy_protocol",
         "typed_config": {
             "@type": type_url("extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport"),
             "config": { "version": "V1" },
-            "transport_socket": {
-                "name": "envoy.transport_sockets.raw_buffer",
-                "typed_config": { "@type": type_url("extensions.transport_sockets.raw_buffer.v3.RawBuffer") },
-            },
+            "transport_socket": socket,
         },
     })
 }

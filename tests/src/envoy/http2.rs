@@ -19,7 +19,7 @@ pub(super) fn exchange_on(mut wire: Wire, request: &Request) -> io::Result<Optio
     let mut head = vec![(b":method".to_vec(), request.method.clone().into_bytes())];
     if !request.is_connect() {
         head.push((b":path".to_vec(), request.path.clone().into_bytes()));
-        head.push((b":scheme".to_vec(), b"http".to_vec()));
+        head.push((b":scheme".to_vec(), request.scheme().as_bytes().to_vec()));
     }
     head.extend(request.authority.iter().map(|authority| (b":authority".to_vec(), authority.clone().into_bytes())));
     channel.metadata.clone_from(&request.metadata);

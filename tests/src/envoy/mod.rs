@@ -181,6 +181,16 @@ impl Backend for Envoy {
         self.running.as_ref()?.process.admin().metric(name).ok().flatten()
     }
 
+    #[allow(clippy::panic, reason = "this is how a test with a mistake fails")]
+    fn shared_data(&self, _: &[u8]) -> Option<Vec<u8>> {
+        panic!("a real Envoy does not show its shared data: mark the test as #[proxy_filter_host::test(embedded)]")
+    }
+
+    #[allow(clippy::panic, reason = "this is how a test with a mistake fails")]
+    fn queue(&self, _: &[u8]) -> Option<Vec<Vec<u8>>> {
+        panic!("a real Envoy does not show its queues: mark the test as #[proxy_filter_host::test(embedded)]")
+    }
+
     fn listener(&self) -> Option<SocketAddr> {
         self.running.as_ref().map(|running| running.process.listener())
     }

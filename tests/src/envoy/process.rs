@@ -157,8 +157,8 @@ impl Process {
         &self.running.journal
     }
 
-    /// The line of the access log for a client, when Envoy has written it.
-    pub(super) fn access_log_of(&self, client: SocketAddr) -> Option<String> {
+    /// The line of the access log for a client, or the next line, when Envoy has written it.
+    pub(super) fn access_log_of(&self, client: Option<SocketAddr>) -> Option<String> {
         self.running.access_log.as_ref()?.take(client)
     }
 

@@ -154,7 +154,10 @@ impl Running {
         response: io::Result<Option<Received>>,
         upstream: Option<Received>,
     ) -> Record {
-        let access_log = client.and_then(|client| self.process.access_log_of(client.peer));
+        let access_log = client.and_then(|client| {
+            // With TLS, Envoy itself is the peer.
+            self.process.access_log_of(Some(client.peer).filter(|_| self.settings.tls.is_none()))
+        });
         let calls = self.calls();
         let (mut events, elsewhere) = self.events();
         self.separate(&mut events);

@@ -277,6 +277,7 @@ impl Host {
             !settings.tcp || (settings.more_plugins.is_empty() && !settings.access_logger && settings.workers == 0),
             "connections are played with one plugin, which is a filter, on one worker"
         );
+        assert!(!settings.tcp || settings.tls.is_none(), "connections that a plugin filters have no TLS");
         let is_called = |name: &&str| settings.clusters.iter().any(|cluster| cluster.name == **name);
         let both = settings.routes.clusters().into_iter().find(is_called);
         assert!(both.is_none(), "routes and callouts of a test need clusters of their own: both name {both:?}");
@@ -336,7 +337,7 @@ impl Host {
             return Ok(outcome);
         }
         let overlaps = !self.in_flight.is_empty();
-        let mut request = request.clone();
+        let mut request = self.over_tls(request);
         let mut answer = Arc::clone(&self.answer);
         let mut beside = false;
         if let Some(staged) = &self.staged {
@@ -356,6 +357,11 @@ impl Host {
             }
         };
         self.conclude(Record { overlaps, ..record })
+    }
+
+    /// A request on a connection as the test sets it.
+    fn over_tls(&self, request: &Request) -> Request {
+        Request { tls: self.settings.tls.is_some(), ..request.clone() }
     }
 
     /// Prepares for an exchange. Returns its outcome if the plugin does not start.
@@ -380,7 +386,7 @@ impl Host {
         if let Some(refused) = self.prepare(request, worker) {
             self.ended.push((exchange, Ok(refused)));
         } else {
-            self.backend.start_exchange(exchange, request, &self.answer);
+            self.backend.start_exchange(exchange, &self.over_tls(request), &self.answer);
             self.in_flight.push(exchange);
         }
         exchange
@@ -575,6 +581,42 @@ impl Host {
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         self.backend.usage()
+    }
+
+    /// The value of a key of shared data; `None` if no filter has set it. A test that must run in
+    /// Envoy as well reads it in its filter.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// assert_eq!(host.get("/").send().status(), 200);
+    /// assert_eq!(host.shared_data("requests"), Some(b"1".to_vec()));
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// The host is a real Envoy, which does not show it: `#[proxy_filter_host::test(embedded)]`.
+    #[must_use]
+    pub fn shared_data(&self, key: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+        self.backend.shared_data(key.as_ref())
+    }
+
+    /// The items of a shared queue that no filter has taken, the oldest first; `None` if no filter
+    /// has registered the queue.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// assert_eq!(host.get("/").send().status(), 200);
+    /// assert_eq!(host.queue("events"), Some(vec![b"GET /".to_vec()]));
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// The host is a real Envoy, which does not show it: `#[proxy_filter_host::test(embedded)]`.
+    #[must_use]
+    pub fn queue(&self, name: impl AsRef<[u8]>) -> Option<Vec<Vec<u8>>> {
+        self.backend.queue(name.as_ref())
     }
 
     /// The address on which a real Envoy listens, for a test with its own clients, for example many

@@ -8,6 +8,7 @@ use crate::foreign::ForeignReply;
 use crate::grpc::GrpcStreamReply;
 use crate::message::{Received, Reply};
 use crate::route::Route;
+use crate::tls::Tls;
 use proxy_filter::log::LogLevel;
 use std::fmt;
 use std::sync::Arc;
@@ -241,17 +242,13 @@ impl Host {
     /// [`configure`](Self::configure).
     ///
     /// The value has Envoy's encoding: text as it is, a number as eight bytes (`u64` or `i64`,
-    /// little endian), a boolean as one byte. For example, the attributes of a client that presents
-    /// a certificate:
+    /// little endian), a boolean as one byte. [`tls`](Self::tls) sets those of TLS.
     ///
     /// ```
     /// # use proxy_filter_host::Host;
     /// # fn body(mut host: Host) {
-    /// host.property(&["connection", "mtls"], [1]);
-    /// host.property(&["connection", "tls_version"], "TLSv1.3");
-    /// host.property(&["connection", "requested_server_name"], "api.example.com");
-    /// host.property(&["connection", "subject_peer_certificate"], "CN=client,O=Example");
-    /// host.property(&["connection", "uri_san_peer_certificate"], "spiffe://example.com/client");
+    /// host.property(&["connection", "tls_version"], "TLSv1.2");
+    /// host.property(&["upstream", "request_attempt_count"], 3_u64.to_le_bytes());
     /// # }
     /// ```
     ///
@@ -278,6 +275,25 @@ impl Host {
     /// ```
     pub fn filter_state(&mut self, key: &str, value: &str) {
         self.settings.filter_state.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// Has clients connect with TLS: requests have the scheme `https`, and filters read the
+    /// attributes `connection.tls_version`, `connection.mtls`, `connection.requested_server_name`
+    /// and those of the certificates. To be called before [`configure`](Self::configure).
+    ///
+    /// In a real Envoy it is TLS: a listener before the filter's connects to it with the client's
+    /// certificate. A plugin that filters [TCP connections](Self::tcp) has none.
+    ///
+    /// ```
+    /// # use proxy_filter_host::{Certificate, Host, Tls};
+    /// # fn body(mut host: Host) {
+    /// let client = Certificate::new("CN=client,O=Example").uri("spiffe://example.com/client");
+    /// host.tls(Tls::new().server_name("api.example.com").certificate(client));
+    /// assert_eq!(host.get("/").send().upstream().unwrap().header("x-client"), Some("CN=client,O=Example".into()));
+    /// # }
+    /// ```
+    pub fn tls(&mut self, tls: Tls) {
+        self.settings.tls = Some(tls);
     }
 
     /// Sets the format of the host's access log: text with Envoy's command operators. A test reads

@@ -175,6 +175,17 @@ pub(crate) fn of_bodies() -> Vec<Row> {
     }
     let empty = post("length added without a body").reply(Reply::new(200));
     rows.push(empty.does("response-headers", "replace 2 content-length 2").breaks("content-length is 2"));
+    // Envoy makes request trailers for a filter that has paused the body, also in the response.
+    for commands in ["size 1; get 1 x-t; pairs 1", "add 1 x-new 1; pairs 1", "remove 1 x-new", "pairs 1; size 1"] {
+        for (name, reply) in [("reply", "reply 403 no; return 1"), ("empty reply", "reply 403; return 1")] {
+            let row = post(format!("{name}, then {commands}")).does("request-body", reply);
+            let row = row.does("response-headers", commands).does("response-body", commands);
+            rows.push(row.clone().body("hello"));
+            rows.push(row.clone().chunks(&["a", "b"]));
+            rows.push(row.clone().chunks(&["a", "b"]).trailer("x-t", "1"));
+            rows.push(row.chunks(&["a"]).does("request-body", ""));
+        }
+    }
     let with_trailers = |name: &str| {
         post(name).chunks(&["a", "b"]).trailer("x-t", "1").reply(Reply::new(200).chunks(["c", "d"]).trailer("x-u", "2"))
     };

@@ -87,7 +87,8 @@ impl Contexts {
         if self.vm.failed() {
             return Err(Ended::Failed);
         }
-        self.set_phase(phase);
+        let ended = arguments.last().is_some_and(|end| *end != 0);
+        self.with_stream(|stream| stream.enter(context, phase, ended));
         let arguments: Vec<u32> = std::iter::once(context).chain(arguments.iter().copied()).collect();
         let raw = self.vm.call(name, &arguments).unwrap_or_default();
         if self.vm.failed() {

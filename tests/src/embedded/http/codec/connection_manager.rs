@@ -37,7 +37,7 @@ pub(super) fn admit(mut head: Head, request: &Request, upgrades: &[String]) -> D
     if let Some((status, details, closes)) = refusal(&head.map) {
         return refuse(head, status, details, closes);
     }
-    clean(&mut head.map);
+    clean(&mut head.map, request.scheme());
     let asked = head.map.get(b"upgrade").map(<[u8]>::to_vec);
     if let Some(asked) = asked {
         if !upgrades.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(&asked)) {
@@ -75,7 +75,7 @@ fn refuse(head: Head, status: u32, details: &str, closes: bool) -> Decoded {
 }
 
 /// Takes out what belongs to the hop and what clients may not set, and adds what filters expect.
-fn clean(map: &mut Map) {
+fn clean(map: &mut Map, scheme: &str) {
     let lists = map.fields().iter().filter(|(name, _)| name == b"connection");
     let upgrades = lists.flat_map(|(_, list)| elements(list)).any(|name| name.eq_ignore_ascii_case(b"upgrade"));
     if !(upgrades && map.get(b"upgrade").is_some()) {
@@ -97,7 +97,7 @@ fn clean(map: &mut Map) {
     if map.get(b"referer").is_some_and(|referer| !is_referer(referer)) {
         map.remove(b"referer");
     }
-    map.add_if_missing("x-forwarded-proto", "http");
+    map.add_if_missing("x-forwarded-proto", scheme);
     if map.get(b":scheme").is_none() {
         let forwarded = map.get(b"x-forwarded-proto").unwrap_or_default();
         let scheme = if forwarded.eq_ignore_ascii_case(b"https") { "https" } else { "http" };

@@ -30,7 +30,7 @@ fn head(request: &Request) -> Option<Head> {
     map.add(b":method", request.method.as_bytes());
     if !request.is_connect() {
         map.add(b":path", path);
-        map.add(b":scheme", b"http");
+        map.add(b":scheme", request.scheme().as_bytes());
     }
     if authority.as_ref().is_some_and(|authority| !is_host(authority)) || path.len() > MAX_FIELD {
         return None;
