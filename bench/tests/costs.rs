@@ -117,11 +117,11 @@ fn a_profile_has_the_instructions_of_the_counting_engine() {
         let name = format!("ours_{filter}");
         let path = build_guest(directory, "proxy-filter-bench-ours", Some(&name)).unwrap();
         let module = std::fs::read(path).unwrap();
-        let (mut profiled, profiler) = Host::profiled(&module).unwrap();
+        let (mut host, profiler) = Host::profiled(&module).unwrap();
         let mut counting = Host::for_module_on(Engine::Counting, &module);
         let mut before = 0;
         for (number, token) in ["Bearer t", "no", "Bearer t"].into_iter().enumerate() {
-            let instructions = [&mut counting, &mut profiled].map(|host| {
+            let instructions = [&mut counting, &mut host].map(|host| {
                 host.cluster("authz", |_| Reply::new(200).header("x-user", "alice"));
                 let request = host.post("/orders").header("authorization", token).body("a body of some bytes");
                 request.send().spent().instructions

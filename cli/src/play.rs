@@ -3,7 +3,7 @@
 use crate::output::{Failure, Result};
 use crate::script::{Answer, Broken, Cluster, Expect, Expected, Play, Script, Step};
 use proxy_filter_host::{Host, NotPlayed, Outcome, Received, Reply};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// An exchange that was run.
@@ -123,8 +123,10 @@ fn judge(exchange: &Outcome, expect: &Expect) -> Vec<String> {
 pub(crate) fn start(host: &mut Host, script: &Script) -> Result {
     host.root_id(&script.root_id);
     host.allow_on_headers_stop_iteration(script.allow_on_headers_stop_iteration);
-    let upgrades: Vec<_> = script.exchanges.iter().filter_map(Step::upgrade).collect();
-    host.upgrades(&upgrades);
+    // Envoy refuses a protocol that is listed twice.
+    let upgrades: BTreeSet<_> =
+        script.exchanges.iter().filter_map(Step::upgrade).map(str::to_ascii_lowercase).collect();
+    host.upgrades(&upgrades.iter().map(String::as_str).collect::<Vec<_>>());
     for (name, cluster) in &script.clusters {
         match cluster.clone() {
             Cluster::Broken(Broken::Refuses) => host.cluster_refusing_connections(name),

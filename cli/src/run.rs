@@ -8,9 +8,8 @@ use crate::recorded::Recording;
 use crate::script::{Answer, Cluster, Data, Fields, Play, Request, Script, Step};
 use crate::view;
 use clap::{Args, ValueHint};
-use proxy_filter_host::{Colour, Host, Outcome, Violation, changes};
+use proxy_filter_host::{Colour, Connection, Host, Violation, changes, differences};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,8 +32,6 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
         conflicts_with_all = ["method", "path", "header", "body", "http2", "send"])]
     from: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) flags: Flags,
     /// Write a page for the browser, in one file.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     html: Option<PathBuf>,
@@ -49,6 +46,8 @@ pub(crate) struct Arguments {
     /// differences.
     #[arg(long)]
     envoy: bool,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
 }
 
 /// One exchange, as flags.
@@ -228,16 +227,22 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
         }
         None => (Host::for_module(&module.bytes), None),
     };
-    let (played, violations) = played(host, &script)?;
+    if !script.connections.is_empty() && (arguments.html.is_some() || arguments.envoy) {
+        return Err(Failure::usage("--html and --envoy are for exchanges, and the script has connections"));
+    }
+    let done = Done::of(host, &script)?;
     let profile = profiler.map(|profiler| Profile::new(&module.bytes, &profiler));
-    let spent: Vec<_> = played.iter().map(|played| (played.name.as_str(), played.instructions())).collect();
+    let spent: Vec<_> = done.played.iter().map(|played| (played.name.as_str(), played.instructions())).collect();
     if json {
-        let exchanges: Vec<_> = played.iter().map(view::played).collect();
-        let violations: Vec<_> = violations.iter().map(ToString::to_string).collect();
-        let profile = profile.as_ref().map(|profile| profile.json(&spent));
-        output::json(&json!({ "exchanges": exchanges, "violations": violations, "notes": notes, "profile": profile }));
+        output::json(&json!({
+            "exchanges": done.played.iter().map(view::played).collect::<Vec<_>>(),
+            "connections": done.connections.iter().map(view::connection).collect::<Vec<_>>(),
+            "violations": done.violations.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "notes": notes,
+            "profile": profile.as_ref().map(|profile| profile.json(&spent)),
+        }));
     } else {
-        show(&played, &violations);
+        done.show();
         if let Some(profile) = &profile {
             profile.show(&spent);
         }
@@ -247,12 +252,12 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
         output::progress("Wrote", path.display());
     }
     if let Some(path) = &arguments.html {
-        let exchanges: Vec<_> = played.iter().map(view::played).collect();
+        let exchanges: Vec<_> = done.played.iter().map(view::played).collect();
         output::write(path, view::page(&module.name(), &exchanges))?;
         output::progress("Wrote", path.display());
     }
-    let differences = if arguments.envoy { in_envoy(&module, &script, &played)? } else { 0 };
-    expectations(&played)?;
+    let differences = if arguments.envoy { in_envoy(&module, &script, &done.played)? } else { 0 };
+    expectations(&done.played)?;
     if differences > 0 {
         return Err(Failure::check(format!("{differences} exchanges differ in Envoy")));
     }
@@ -261,17 +266,39 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
 
 /// Runs a script and prints it.
 pub(crate) fn play(module: &Module, script: &Script) -> Result {
-    let (played, violations) = played(Host::for_module(&module.bytes), script)?;
-    show(&played, &violations);
-    expectations(&played)
+    let done = Done::of(Host::for_module(&module.bytes), script)?;
+    done.show();
+    expectations(&done.played)
 }
 
-/// Runs a script. Connections are printed, and leave no exchange.
-fn played(host: Host, script: &Script) -> Result<(Vec<Played>, Vec<Violation>)> {
-    let mut host = host.without_checks();
-    let played =
-        if script.connections.is_empty() { play::script(&mut host, script)? } else { connect(&mut host, script)? };
-    Ok((played, host.finish()))
+/// A script that was run: its exchanges or its connections.
+struct Done {
+    played: Vec<Played>,
+    connections: Vec<Connection>,
+    violations: Vec<Violation>,
+}
+
+impl Done {
+    /// Runs a script.
+    fn of(host: Host, script: &Script) -> Result<Self> {
+        let mut host = host.without_checks();
+        let (mut played, mut connections) = (Vec::new(), Vec::new());
+        if script.connections.is_empty() {
+            played = play::script(&mut host, script)?;
+        } else {
+            connections = connect(&mut host, script)?;
+        }
+        Ok(Self { played, connections, violations: host.finish() })
+    }
+
+    /// Prints all for people.
+    fn show(&self) {
+        for connection in &self.connections {
+            anstream::println!("{}", paint(TITLE, "a connection"));
+            anstream::println!("{}", connection.trace(COLOUR));
+        }
+        show(&self.played, &self.violations);
+    }
 }
 
 fn expectations(played: &[Played]) -> Result {
@@ -317,10 +344,11 @@ fn show(played: &[Played], violations: &[Violation]) {
 }
 
 /// Runs connections to an upstream that echoes.
-fn connect(host: &mut Host, script: &Script) -> Result<Vec<Played>> {
+fn connect(host: &mut Host, script: &Script) -> Result<Vec<Connection>> {
     host.root_id(&script.root_id);
     host.tcp();
     host.configure(script.configuration()).map_err(|refused| Failure::check(refused.to_string()))?;
+    let mut connections = Vec::new();
     for sends in &script.connections {
         let echoed = Arc::new(AtomicUsize::new(0));
         let mut connection = host.connect();
@@ -331,11 +359,9 @@ fn connect(host: &mut Host, script: &Script) -> Result<Vec<Played>> {
                 received.get(before..).unwrap_or_default().to_vec()
             });
         }
-        let connection = connection.play();
-        anstream::println!("{}", paint(TITLE, "a connection"));
-        anstream::println!("{}", connection.trace(COLOUR));
+        connections.push(connection.play());
     }
-    Ok(Vec::new())
+    Ok(connections)
 }
 
 /// Runs the script in a real Envoy. Returns the number of exchanges that differ.
@@ -362,34 +388,18 @@ fn in_envoy(module: &Module, script: &Script, played: &[Played]) -> Result<usize
             );
             continue;
         };
-        let found = differences(ours, theirs);
+        let found = differences(ours.record(), theirs.record());
         if found.is_empty() {
             anstream::println!("{} {}: the same in Envoy", paint(GOOD, "✓"), played.name);
         } else {
             differing += 1;
-            anstream::println!("{} {}: Envoy differs (- embedded host, + Envoy)", paint(BAD, "✗"), played.name);
+            anstream::println!(
+                "{} {}: Envoy differs (first the embedded host, then Envoy)",
+                paint(BAD, "✗"),
+                played.name
+            );
             anstream::print!("{found}");
         }
     }
     Ok(differing)
-}
-
-fn differences(ours: &Outcome, theirs: &Outcome) -> String {
-    let mut text = String::new();
-    let mut add = |title: &str, found: String| {
-        if found != "  nothing\n" {
-            let _ = write!(text, "  {title}\n{found}");
-        }
-    };
-    add("response", changes(ours.response(), theirs.response(), COLOUR));
-    match (ours.upstream(), theirs.upstream()) {
-        (Some(ours), Some(theirs)) => add("request at the upstream", changes(ours, theirs, COLOUR)),
-        (None, None) => {}
-        (Some(_), None) => add("request at the upstream", "  + did not reach it\n".into()),
-        (None, Some(_)) => add("request at the upstream", "  + reached it\n".into()),
-    }
-    if ours.messages() != theirs.messages() {
-        add("log", format!("  - {:?}\n  + {:?}\n", ours.messages(), theirs.messages()));
-    }
-    text
 }

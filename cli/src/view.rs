@@ -1,7 +1,7 @@
 //! An exchange as JSON, for the page in the browser and for scripts.
 
 use crate::play::Played;
-use proxy_filter_host::{Event, Fields, Outcome, Received};
+use proxy_filter_host::{Connection, DirectionState, Event, Fields, Outcome, Received, ReceivedBytes};
 use serde_json::{Map, Value, json};
 
 /// The parts of the page. It shows exchanges that it contains, or that `serve` sends.
@@ -77,6 +77,23 @@ pub(crate) fn played(played: &Played) -> Value {
         "events": record.events.iter().map(event).collect::<Vec<_>>(),
         "calls": calls,
         "failures": played.failures,
+    })
+}
+
+/// A connection that was run.
+pub(crate) fn connection(connection: &Connection) -> Value {
+    let received = |received: &ReceivedBytes| {
+        let end = match received.end {
+            DirectionState::Open => "open",
+            DirectionState::Closed => "closed",
+            DirectionState::Reset => "reset",
+        };
+        json!({ "body": text(&received.bytes), "size": received.bytes.len(), "end": end })
+    };
+    json!({
+        "client": received(connection.client()),
+        "upstream": connection.upstream().map(received),
+        "events": connection.record().events.iter().map(event).collect::<Vec<_>>(),
     })
 }
 

@@ -22,8 +22,13 @@ macro_rules! languages {
             assert!(envoy["callbacks"].as_array().unwrap().iter().any(|name| name == "proxy_on_request_headers"));
             assert_eq!(findings["configuration"]["accepted"], true, "{findings:#}");
 
-            let text = ok(&["run", module, "--config-text", "blue", "--header", "x-name: Ada"]);
+            let directory = tempfile::tempdir().unwrap();
+            let profile = directory.path().join("flame.html");
+            let profile = profile.to_str().unwrap();
+            let text =
+                ok(&["run", module, "--config-text", "blue", "--header", "x-name: Ada", "--profile", profile]);
             assert!(text.contains("x-language"), "{text}");
+            assert!(text.contains("proxy_on_request_headers") && text.contains("instructions: "), "{text}");
         }
     )*};
 }

@@ -1,5 +1,5 @@
 //! `proxy-filter run`: exchanges from flags and from scripts.
-#![allow(clippy::unwrap_used, reason = "this is a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
 
 mod common;
 
@@ -117,6 +117,14 @@ fn a_connection_is_played_to_an_upstream_that_echoes() {
     let module = example("tcp_echo_guard");
     let text = ok(&["run", &module, "--config", r#"{"prefixes": ["PING "]}"#, "--send", "PING 1"]);
     assert!(text.contains("client received 6 bytes: PING 1"), "{text}");
+    let arguments = ["run", &module, "--config", r#"{"prefixes": ["PING "]}"#, "--send", "PING 1"];
+    let played: Value = serde_json::from_str(&ok(&[&arguments[..], &["--json"]].concat())).unwrap();
+    let connection = &played["connections"][0];
+    assert_eq!((&connection["client"]["body"], &connection["upstream"]["size"]), (&json!("PING 1"), &json!(6)));
+    for option in [&["--envoy"][..], &["--html", "page.html"]] {
+        let said = fails(2, &[&arguments[..], option].concat());
+        assert!(said.contains("are for exchanges"), "{said}");
+    }
 }
 
 #[test]
@@ -424,6 +432,7 @@ fn a_recording_with_a_mistake_is_refused_with_its_place() {
         ("", "no exchange can be played: expected a HAR, or lines of JSON"),
         ("exchanges: []", "line 1: left out: it is no JSON object"),
         (r#"{"log": {"entries": []}}"#, "no exchange can be played"),
+        ("{\"log\": {\n\"entries\": [}", "it is no JSON: expected value at line 2"),
         (r#"{"log": {"entries": [{"request": {"method": "GET"}}]}}"#, "entry 1: missing field `url`"),
         ("{\"path\": \"/\"}\n{\"path\": []}", "line 2: `path` is [], expected a text"),
         (r#"{"path": "/", "headers": 7}"#, "line 1: headers are an object, a list of pairs"),
@@ -544,7 +553,7 @@ fn a_flame_graph_is_a_page_without_network_or_stacks_for_other_tools() {
     std::fs::write(here("counted.wasm"), wat::parse_str(module).unwrap()).unwrap();
     let text = ok(&["run", &here("counted.wasm"), "--profile", &here("flame.html")]);
     for part in
-        ["191 instructions: 191 in 1 exchanges, 0 at the start", "</script><!--", "The module has no source lines"]
+        ["191 instructions: 191 in the exchange, 0 at the start", "</script><!--", "The module has no source lines"]
     {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -581,4 +590,27 @@ fn a_profile_of_a_package_has_source_lines_and_inlined_functions() {
     assert!(sum("lines") * 4 > sum("stacks") * 3, "{} of {} have a line", sum("lines"), sum("stacks"));
     let functions = profile["functions"].as_array().unwrap();
     assert!(functions.iter().any(|function| function["calls"].is_null()), "no function is inlined");
+}
+
+#[test]
+#[ignore = "needs an Envoy: set ENVOY"]
+fn exchanges_of_a_script_and_of_a_recording_are_the_same_in_envoy() {
+    let envoy = std::env::var("ENVOY").expect("NOT RUN: ENVOY does not name an Envoy");
+    let (directory, script) = script(SCRIPT);
+    let lines = directory.path().join("requests.jsonl");
+    let recorded = [
+        r#"{"method": "POST", "url": "https://shop.example/a", "headers": {"x-b": "1", "x-a": "2"}, "body": "hi"}"#,
+        r#"{"path": "/b", "http2": true, "response": {"status": 404, "body_base64": "AP8=", "trailers": {"x-end": "1"}}}"#,
+        r#"{"path": "/c", "headers": {"connection": "Upgrade", "upgrade": "websocket"}, "response":
+            {"status": 101, "headers": {"connection": "Upgrade", "upgrade": "websocket"}}}"#,
+        r#"{"path": "/d", "headers": {"connection": "upgrade", "upgrade": "WebSocket"}, "status": 403}"#,
+    ];
+    std::fs::write(&lines, recorded.join("\n")).unwrap();
+    for (module, option, file) in [("http_auth_callout", "--script", &script), ("http_headers", "--from", &lines)] {
+        let arguments = ["run", &example(module), option, file.to_str().unwrap(), "--envoy"];
+        let output = common::command().env("ENVOY", &envoy).args(arguments).output().unwrap();
+        let text = format!("{}{}", common::stdout(&output), common::stderr(&output));
+        assert!(output.status.success(), "{text}");
+        assert!(text.contains("the same in Envoy"), "{text}");
+    }
 }

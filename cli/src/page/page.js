@@ -25,8 +25,8 @@ function matcher(text) {
     const [key, value] = wanted.includes(":") ? [wanted.slice(0, wanted.indexOf(":")), wanted.slice(wanted.indexOf(":") + 1)] : ["", ""];
     const test = {
       status: one => String(one.status ?? "").startsWith(value),
-      method: one => one.name.toLowerCase().startsWith(value),
-      path: one => (one.name.split(" ")[1] ?? "").toLowerCase().startsWith(value),
+      method: one => (one.name.split(" ").at(-2) ?? "").toLowerCase().startsWith(value),
+      path: one => one.name.split(" ").at(-1).toLowerCase().startsWith(value),
       is: one => ({
         failed: one.failures?.length > 0 || one.reset || (one.status ?? 500) >= 500 && !one.in_flight,
         flying: one.in_flight, replay: one.replay_of != null, slow: one.duration_ms > SLOW,

@@ -140,13 +140,16 @@ impl Profile {
     /// Prints the functions and lines with most instructions.
     pub(crate) fn show(&self, exchanges: &[(&str, u64)]) {
         let during: u64 = exchanges.iter().map(|(_, count)| count).sum();
-        anstream::println!(
-            "\n{}: {} in {} exchanges, {} at the start and the end of the plugin",
-            paint(TITLE, format!("{} instructions", grouped(self.instructions))),
-            grouped(during),
-            exchanges.len(),
-            grouped(self.instructions.saturating_sub(during)),
-        );
+        let total = paint(TITLE, format!("{} instructions", grouped(self.instructions)));
+        let rest = grouped(self.instructions.saturating_sub(during));
+        let during = grouped(during);
+        let exchanges = match exchanges.len() {
+            0 => None,
+            1 => Some("the exchange".to_owned()),
+            count => Some(format!("{count} exchanges")),
+        };
+        let parts = exchanges.map(|all| format!(": {during} in {all}, {rest} at the start and the end of the plugin"));
+        anstream::println!("\n{total}{}", parts.unwrap_or_default());
         let heading = format!("{:>14} {:>6} {:>14} {:>8}  function", "instructions", "%", "with callees", "calls");
         anstream::println!("{}", paint(TITLE, heading));
         for (name, function) in self.functions.iter().filter(|(_, function)| function.own > 0).take(SHOWN) {

@@ -121,6 +121,10 @@ fn shortened(path: &str) -> String {
     {
         return inside.to_owned();
     }
+    // The packages that the standard library contains.
+    if let Some(inside) = path.strip_prefix("/rust/deps/") {
+        return inside.to_owned();
+    }
     let here = std::env::current_dir().ok().and_then(|here| Some(here.to_str()?.replace('\\', "/")));
     let inside = here.as_deref().and_then(|here| path.strip_prefix(here)?.strip_prefix('/'));
     inside.map_or_else(|| path.clone(), str::to_owned)
@@ -138,6 +142,7 @@ mod tests {
                 "hashbrown-0.16.1/src/map.rs",
             ),
             ("/rustc/59807616e1fa/library/core/src/fmt/mod.rs", "core/src/fmt/mod.rs"),
+            ("/rust/deps/dlmalloc-0.2.11/src/dlmalloc.rs", "dlmalloc-0.2.11/src/dlmalloc.rs"),
             ("src/lib.rs", "src/lib.rs"),
             ("/library/src/lib.rs", "/library/src/lib.rs"),
         ] {

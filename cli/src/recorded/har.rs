@@ -290,10 +290,11 @@ impl Response {
             self.content.unwrap_or(Content { size: None, text: None, encoding: None });
         message.body = text.and_then(|text| bytes(text, encoding.as_deref(), "response", note));
         let (size, recorded) = (known(size), message.body.as_ref().map_or(0, Vec::len) as u64);
-        if recorded < size && method != "HEAD" {
+        let coding = message.get("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"));
+        // Some proxies write the size of the encoded body.
+        if recorded < size && (recorded == 0 || coding.is_none()) && method != "HEAD" {
             note(format!("of the body of the response, {recorded} of {size} bytes are recorded"));
         }
-        let coding = message.get("content-encoding").filter(|coding| !coding.eq_ignore_ascii_case("identity"));
         if coding.is_some() && recorded > 0 {
             note("the body of the response is recorded decoded: it is played without its content-encoding".into());
             message.fields.retain(|(name, _)| !name.eq_ignore_ascii_case("content-encoding"));

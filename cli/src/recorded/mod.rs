@@ -48,6 +48,11 @@ impl Recording {
         let text = text.trim_start_matches('\u{feff}');
         let mut notes = Notes::default();
         let mut values = values(text, &mut notes);
+        if let ([], Some(error)) = (values.as_slice(), serde_json::from_str::<Value>(text).err())
+            && text.trim_start().starts_with(['{', '['])
+        {
+            return Err(format!("it is no JSON: {error}"));
+        }
         let entries = match values.as_mut_slice() {
             [(_, first)] => har::entries(first),
             _ => None,

@@ -22,6 +22,9 @@ impl Notes {
     /// entry, and for several.
     pub(super) fn lines(self, units: [&str; 2]) -> Vec<String> {
         let mut notes: Vec<_> = self.0.into_iter().collect();
+        for (_, entries) in &mut notes {
+            entries.sort_unstable();
+        }
         notes.sort_by_key(|(_, entries)| entries.first().copied());
         let line = |(statement, entries): (String, Vec<usize>)| {
             let listed: Vec<_> = entries.iter().take(LISTED).map(ToString::to_string).collect();
