@@ -35,7 +35,7 @@ impl Pipe {
     }
 }
 
-/// Reads a pipe. Bytes that have left it are counted before anybody can see that it is empty.
+/// Reads a pipe. Bytes that have left it are counted before it is empty for others.
 struct Reader(Arc<Pipe>);
 
 impl Read for Reader {

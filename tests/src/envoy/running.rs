@@ -272,8 +272,8 @@ impl Running {
         }
     }
 
-    /// Waits until something has happened: the log may be behind what the client has seen. A VM that
-    /// has failed says nothing any more, and no filter sees a request that Envoy cannot read.
+    /// Waits until something has happened: the log may be behind what the client has seen. A VM
+    /// that has failed says nothing any more, and no filter sees a request that Envoy cannot read.
     fn wait_for_events(&self) {
         let limit = Instant::now() + FIRST_EVENT;
         while self.process.journal().count() == 0 && Instant::now() < limit {
