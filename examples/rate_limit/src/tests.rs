@@ -248,8 +248,10 @@ fn in_envoy_two_workers_under_load_never_exceed_the_limit_of_a_window() {
     println!("passed and refused by window: {windows:?}");
     assert!(windows.len() >= 4, "{windows:?}");
     assert!(windows.values().all(|(passed, _)| *passed <= LIMIT), "more than {LIMIT}: {windows:?}");
-    let whole: Vec<_> = windows.values().skip(1).take(windows.len() - 2).collect();
-    assert!(whole.iter().all(|(passed, refused)| *passed == LIMIT && *refused > 0), "no load: {windows:?}");
+    // A busy machine may have windows with fewer requests than the limit.
+    let full: Vec<_> = windows.values().skip(1).filter(|(_, refused)| *refused > 0).collect();
+    assert!(!full.is_empty(), "no load: {windows:?}");
+    assert!(full.iter().all(|(passed, _)| *passed == LIMIT), "refused too early: {windows:?}");
 }
 
 #[test]

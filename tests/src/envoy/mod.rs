@@ -33,7 +33,7 @@ use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
 use process::Process;
-pub(crate) use process::take_waited;
+pub(crate) use process::{pressure, take_waited};
 use running::{Behind, FIRST_EVENT, Running, SETTLE, Started, servers};
 use std::io;
 use std::net::SocketAddr;

@@ -60,6 +60,14 @@ pub(crate) fn take_waited() -> Duration {
     WAITED.take()
 }
 
+/// For how long some thread of this machine has waited for a processor, as Linux counts it. Zero
+/// where it does not.
+pub(crate) fn pressure() -> Duration {
+    let text = std::fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("some ")?.rsplit_once("total=")?.1.parse().ok());
+    Duration::from_micros(total.unwrap_or_default())
+}
+
 /// An Envoy that serves.
 pub(super) struct Process {
     admin: Admin,
