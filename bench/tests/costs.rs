@@ -40,7 +40,9 @@ fn no_block_of_the_kit_exceeds_its_ceiling_and_each_feature_has_one() {
     assert!(beyond.is_empty(), "{}", beyond.join("\n"));
     let manifest = include_str!("../../kit/Cargo.toml");
     let features = manifest.split_once("default = []\n").unwrap().1.split_once("\n[").unwrap().0;
-    for feature in features.lines().filter_map(|line| Some(line.split_once(" = [")?.0)) {
+    // The features of single algorithms are parts of the block `jwt`.
+    let blocks = features.lines().filter_map(|line| Some(line.split_once(" = [")?.0));
+    for feature in blocks.filter(|feature| !feature.starts_with("jwt_")) {
         let coding = feature.trim_end_matches("encoding");
         assert!(rows.iter().any(|row| row.block.starts_with(coding)), "no bench filter for {feature}");
     }
