@@ -150,6 +150,9 @@ fn once_in_envoy(engine: Engine, module: &Path, body: fn(Host)) {
 }
 
 /// Without the feature `envoy`, such a test cannot run, and says so.
+///
+/// # Panics
+/// Always: this is how the test fails.
 #[cfg(not(feature = "envoy"))]
 #[allow(clippy::panic, reason = "this is how a test without an Envoy fails")]
 pub fn envoy(subject: &Subject, _body: fn(Host)) {
