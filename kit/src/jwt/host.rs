@@ -19,7 +19,7 @@ pub struct HostCheck<'a> {
 ///
 /// With the SDK:
 ///
-/// ```ignore
+/// ```
 /// use proxy_filter::foreign::{self, Key, Verdict};
 /// use proxy_filter_kit::jwt::HostCheck;
 ///
