@@ -17,9 +17,9 @@ pub struct HostCheck<'a> {
 /// Verifies a signature with a function of the host. Returns `None` if the host has no such
 /// function.
 ///
-/// With the SDK:
+/// With the SDK, as in the example `jwt_auth`:
 ///
-/// ```
+/// ```text
 /// use proxy_filter::foreign::{self, Key, Verdict};
 /// use proxy_filter_kit::jwt::HostCheck;
 ///
