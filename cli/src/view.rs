@@ -99,14 +99,22 @@ pub(crate) fn connection(connection: &Connection) -> Value {
 
 /// Returns the page with these exchanges. It needs no other file and no network.
 pub(crate) fn page(title: &str, exchanges: &[Value]) -> String {
-    // `</script>` and `<!--` within a text would end the script.
-    let data = Value::from(exchanges).to_string().replace('<', "\\u003c");
-    live_page(title).replace("/*DATA*/null", &data)
+    fill(&template(), title, &Value::from(exchanges))
 }
 
 /// Returns the page that shows what `serve` sends.
 pub(crate) fn live_page(title: &str) -> String {
+    fill(&template(), title, &Value::Null)
+}
+
+fn template() -> String {
+    PAGE.replace("/*STYLE*/", STYLE).replace("/*SCRIPT*/", SCRIPT)
+}
+
+/// Puts a title, and the data of the script, into a page.
+pub(crate) fn fill(page: &str, title: &str, data: &Value) -> String {
     let title = title.replace('&', "&amp;").replace('<', "&lt;");
-    let page = PAGE.replace("/*STYLE*/", STYLE).replace("/*SCRIPT*/", SCRIPT);
-    page.replace("<!--TITLE-->", &title)
+    // `</script>` and `<!--` within a text would end the script.
+    let data = data.to_string().replace('<', "\\u003c");
+    page.replace("<!--TITLE-->", &title).replace("/*DATA*/null", &data)
 }

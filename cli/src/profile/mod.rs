@@ -3,6 +3,7 @@
 mod source;
 
 use crate::output::{self, Failure, Result, TITLE, WARN, grouped, paint};
+use crate::view;
 use proxy_filter_host::Profiler;
 use serde_json::{Value, json};
 use source::Source;
@@ -108,12 +109,8 @@ impl Profile {
         }
         let nodes: Vec<_> = self.nodes.iter().map(|node| json!([node.name, node.caller, node.own])).collect();
         let lines: Vec<_> = self.lines.iter().map(|((file, line), count)| json!([file, line, count])).collect();
-        // `</script>` and `<!--` within a name would end the script.
-        let data = json!({ "nodes": nodes, "lines": lines, "without_line": self.without_line })
-            .to_string()
-            .replace('<', "\\u003c");
-        let title = title.replace('&', "&amp;").replace('<', "&lt;");
-        output::write(path, PAGE.replace("<!--TITLE-->", &title).replace("/*DATA*/null", &data))
+        let data = json!({ "nodes": nodes, "lines": lines, "without_line": self.without_line });
+        output::write(path, view::fill(PAGE, title, &data))
     }
 
     /// The stacks with instructions of their own.
