@@ -2,7 +2,28 @@
 
 /// Whether this is a token: names of headers, parameters and cookies are tokens.
 pub(super) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+    let is_valid = |byte: &u8| {
+        let [low, high] = TOKEN_BYTES;
+        byte.is_ascii() && (if *byte < 64 { low } else { high }) >> (byte % 64) & 1 == 1
+    };
+    !bytes.is_empty() && bytes.iter().all(is_valid)
+}
+
+/// A bit for each of the 128 bytes of ASCII: whether it is valid in a token.
+const TOKEN_BYTES: [u64; 2] = {
+    let (mut low, mut high) = (0, 0);
+    let mut byte = 0;
+    while byte < 64 {
+        low |= (is_token_byte(byte) as u64) << byte;
+        high |= (is_token_byte(byte + 64) as u64) << byte;
+        byte += 1;
+    }
+    [low, high]
+};
+
+const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
 }
 
 /// Returns the value without spaces and tabs at both ends.
@@ -62,4 +83,18 @@ pub(super) fn weight(value: &[u8]) -> Option<u16> {
             thousandths * 10 + u16::from(char::from(digit).to_digit(10).and_then(|digit| u8::try_from(digit).ok())?);
     }
     (thousandths <= 1000).then_some(thousandths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_token;
+
+    #[test]
+    fn a_token_has_the_bytes_of_rfc_9110() {
+        let text = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        for byte in 0..=255 {
+            assert_eq!(is_token(&[b'a', byte]), text.as_bytes().contains(&byte), "{byte}");
+        }
+        assert!(is_token(text.as_bytes()) && !is_token(b""));
+    }
 }

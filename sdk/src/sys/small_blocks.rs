@@ -20,7 +20,7 @@ pub(super) struct SmallBlocks<A> {
 
 /// The sizes are the multiples of this number.
 const STEP: usize = 16;
-const SIZES: usize = 16;
+const SIZES: usize = 64;
 /// The alignment of small blocks.
 const ALIGN: usize = 8;
 
