@@ -18,6 +18,11 @@ cargo release [OPTION…]     compares the public API with the last release, pac
 /// The option with which the API may stay unchecked.
 const MAYBE_UNCHECKED: &str = "--maybe-unchecked";
 
+/// The packed manifests have no profiles. With the debug information of the workspace's, packages
+/// use the dependencies that are built already.
+const PROFILE: [&str; 4] =
+    ["--config", "profile.dev.debug='line-tables-only'", "--config", "profile.dev.package.'*'.debug=false"];
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."));
@@ -54,13 +59,14 @@ fn release(root: &Path, options: &[String]) -> Result<(), String> {
     compare_api(root, &text, may_skip)?;
     forget_packed(&packages);
     let mut package = cargo(root);
-    package.arg("package").args(&options);
+    package.arg("package").args(PROFILE).args(&options);
     for name in packages {
         package.args(["--package", name]);
     }
     run(&mut package)?;
     // Without its features it is empty, and it depends on no other package of the table.
-    run(cargo(root).arg("package").args(&options).args(["--package", "proxy-filter-kit", "--all-features"]))
+    let kit = ["--package", "proxy-filter-kit", "--all-features"];
+    run(cargo(root).arg("package").args(PROFILE).args(&options).args(kit))
 }
 
 /// Compares the public API of each published library with that of the last release, or reports why
