@@ -1,7 +1,7 @@
 //! The page of `serve --ui`, without a browser and in one.
 
 use super::browser::Browser;
-use super::common::{command, example, repository};
+use super::common::{command, example, ok, repository};
 use super::{Message, STAMP, Server, echo, exchange, get, resident, serve, upstream};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -340,6 +340,91 @@ fn page_is_readable_on_light_and_dark_and_narrow_windows() {
     page.resize(600, 800);
     page.value("document.querySelector('#list .row').click()");
     page.wait("document.querySelector('.timeline')");
+    let wide = page.value("document.documentElement.scrollWidth > document.documentElement.clientWidth");
+    assert_eq!(wide, false, "a narrow window scrolls sideways");
+    assert_eq!(page.problems(), [""; 0]);
+}
+
+/// `outer` calls `inner` twice, and has a name that could be mistaken for HTML.
+const NESTED: &str = r#"(module
+    (memory (export "memory") 1)
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "malloc") (param i32) (result i32) i32.const 1024)
+    (func $inner i32.const 1 i32.const 2 i32.add drop)
+    (func $<b>outer</b> call $inner call $inner)
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        call $<b>outer</b> call $inner
+        i32.const 0))"#;
+
+#[test]
+#[ignore = "needs Chromium"]
+fn a_flame_graph_shows_callers_above_their_callees_and_finds_functions() {
+    let directory = tempfile::tempdir().unwrap();
+    let [module, file] = ["nested.wasm", "flame.html"].map(|name| directory.path().join(name));
+    std::fs::write(&module, wat::parse_str(NESTED).unwrap()).unwrap();
+    let arguments = ["run", module.to_str().unwrap(), "--json", "--profile", file.to_str().unwrap()];
+    let played: Value = serde_json::from_str(&ok(&arguments)).unwrap();
+    let profile = &played["profile"];
+    let count = |name: &str| -> u64 {
+        let functions = profile["functions"].as_array().unwrap();
+        functions.iter().find(|function| function["name"] == name).unwrap()["with_callees"].as_u64().unwrap()
+    };
+    let (all, inner) = (profile["instructions"].as_u64().unwrap(), count("inner"));
+
+    let mut page = Browser::open(&format!("file://{}", file.display()));
+    let state = |page: &mut Browser| page.value("state.textContent").as_str().unwrap().to_owned();
+    // Each bar: its name, its row, and its left and right ends in pixels.
+    let bars = |page: &mut Browser| {
+        let bars = "[...document.querySelectorAll('#graph button')].map(bar => { const at = bar.getBoundingClientRect(); \
+            return [bar.textContent, Math.round(at.top - graph.getBoundingClientRect().top) / ROW, at.left, at.right]; })";
+        let bars = page.value(bars);
+        let bar = |bar: &Value| {
+            let ends = [2, 3].map(|end| bar[end].as_f64().unwrap());
+            (bar[0].as_str().unwrap().to_owned(), bar[1].as_u64().unwrap(), ends)
+        };
+        bars.as_array().unwrap().iter().map(bar).collect::<Vec<_>>()
+    };
+    assert!(state(&mut page).starts_with(&format!("all: {all} instructions (100.0 %)")));
+    let shown = bars(&mut page);
+    let rows: Vec<_> = shown.iter().map(|(name, row, _)| (name.as_str(), *row)).collect();
+    let callback = "proxy_on_request_headers";
+    assert_eq!(rows, [("all", 0), (callback, 1), ("<b>outer</b>", 2), ("inner", 3), ("inner", 2)]);
+    // A callee is within its caller, and as wide as its part of the instructions.
+    let [_, caller, outer, _, direct] = shown.as_slice() else { panic!("{shown:?}") };
+    let width = |[left, right]: [f64; 2]| right - left;
+    assert!(caller.2[0] <= outer.2[0] && outer.2[1] <= direct.2[0] + 1.0 && direct.2[1] <= caller.2[1], "{shown:?}");
+    let share = width(direct.2) / width(caller.2);
+    #[allow(clippy::cast_precision_loss, reason = "the numbers are small")]
+    let expected = inner as f64 / 3.0 / all as f64;
+    assert!((share - expected).abs() < 0.01, "{share} instead of {expected}");
+
+    // A click shows one function and what it calls, below its callers.
+    page.value("[...document.querySelectorAll('#graph button')][2].click()");
+    assert!(state(&mut page).starts_with(&format!("<b>outer</b>: {} instructions", count("<b>outer</b>"))));
+    let names: Vec<_> = bars(&mut page).into_iter().map(|(name, row, _)| (name, row)).collect();
+    let names: Vec<_> = names.iter().map(|(name, row)| (name.as_str(), *row)).collect();
+    assert_eq!(names, [("all", 0), (callback, 1), ("<b>outer</b>", 2), ("inner", 3)]);
+
+    // A search counts what it finds, and everything else becomes pale.
+    page.value("search.value = 'INNER'; search.dispatchEvent(new Event('input'))");
+    let found = format!("{} instructions", inner / 3 * 2);
+    assert!(state(&mut page).starts_with(&found), "{}", state(&mut page));
+    page.value("document.getElementById('all').click()");
+    page.value("search.value = 'inner'; search.dispatchEvent(new Event('input'))");
+    assert!(state(&mut page).starts_with(&format!("{inner} instructions")), "{}", state(&mut page));
+    let pale = "[...document.querySelectorAll('#graph button.dim')].map(bar => bar.textContent).join()";
+    assert_eq!(page.value(pale), format!("all,{callback},<b>outer</b>"));
+    let first =
+        page.value("document.querySelectorAll('#functions tr')[1].innerText.split('\\t').map(cell => cell.trim())");
+    assert_eq!((&first[0], &first[2]), (&json!(inner.to_string()), &json!("inner")));
+
+    page.value("document.getElementById('all').click()");
+    for scheme in ["light", "dark"] {
+        page.colours(scheme);
+        let least = page.value(CONTRAST);
+        assert!(least[0].as_f64().unwrap() >= 4.5, "{scheme}: {least}");
+    }
+    page.resize(400, 800);
     let wide = page.value("document.documentElement.scrollWidth > document.documentElement.clientWidth");
     assert_eq!(wide, false, "a narrow window scrolls sideways");
     assert_eq!(page.problems(), [""; 0]);
