@@ -2,7 +2,7 @@
 
 use crate::backend::ConfigureError;
 use crate::filter_error::{self, Errors, FilterError};
-use crate::record::{Event, LogLine};
+use crate::record::{Event, LogLine, VmRole};
 use crate::tcp::{ConnectionRecord, ReceivedBytes, StepOutcome};
 use crate::trace::{self, Colour};
 use std::fmt;
@@ -57,7 +57,7 @@ impl Connection {
     /// The texts of the lines that the module logged during this connection.
     #[must_use]
     pub fn messages(&self) -> Vec<&str> {
-        self.logs().into_iter().map(|line| line.message.as_str()).collect()
+        messages(&self.record.events)
     }
 
     /// The lines that the module logged during this connection.
@@ -71,6 +71,24 @@ impl Connection {
     #[must_use]
     pub fn callbacks(&self) -> Vec<&str> {
         self.record.events.iter().filter_map(Event::callback).collect()
+    }
+
+    /// The texts of the lines that another VM of the plugin logged during the connection, if the
+    /// host has [several](crate::Host::workers) or a [singleton
+    /// service](crate::Host::singleton_service).
+    ///
+    /// [`messages`](Self::messages) are those of the VM that served the connection.
+    #[must_use]
+    pub fn messages_of(&self, of: VmRole) -> Vec<&str> {
+        messages(self.record.elsewhere.iter().filter(|(found, _)| *found == of).flat_map(|(_, events)| events))
+    }
+
+    /// The texts of the lines that any VM logged during this connection: first those of the VM that
+    /// served it.
+    #[must_use]
+    pub fn messages_of_all(&self) -> Vec<&str> {
+        let elsewhere = self.record.elsewhere.iter().flat_map(|(_, events)| events);
+        messages(self.record.events.iter().chain(elsewhere))
     }
 
     /// The failures of the filter itself during this connection, whether they are expected or not.
@@ -113,6 +131,11 @@ impl Connection {
             None => trace::render_connection(&self.record, colour),
         }
     }
+}
+
+/// The texts of the lines among these events.
+fn messages<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<&'a str> {
+    events.into_iter().filter_map(Event::log_line).map(|line| line.message.as_str()).collect()
 }
 
 impl fmt::Display for Connection {

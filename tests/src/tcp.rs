@@ -1,6 +1,6 @@
 //! A TCP connection as data: what both sides do, and what they receive.
 
-use crate::record::Event;
+use crate::record::{Event, VmRole};
 use std::fmt;
 use std::sync::Arc;
 
@@ -104,6 +104,9 @@ pub struct ConnectionRecord {
     pub steps: Vec<StepOutcome>,
     /// Callbacks, host calls and log lines, in order.
     pub events: Vec<Event>,
+    /// The events of the plugin's other VMs during the connection, if the test has
+    /// [several](crate::Host::workers). In a real Envoy their time is not certain.
+    pub elsewhere: Vec<(VmRole, Vec<Event>)>,
     /// The reason why the connection could not be played, for example because the process of Envoy
     /// ended.
     pub failure: Option<String>,

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
 
 use proxy_filter::log::LogLevel;
-use proxy_filter_host::{Connection, ConnectionBuilder, DirectionState, Host, Reply};
+use proxy_filter_host::{Connection, ConnectionBuilder, DirectionState, Host, ReceivedBytes, Reply};
 
 fn mode(host: &mut Host, mode: &str) {
     host.tcp();
@@ -467,4 +467,232 @@ fn a_call_that_fails_closes_the_connection_with_paused_data(mut host: Host) {
     let connection = host.connect().send("alice").play();
     assert_eq!(connection.upstream().unwrap().text(), "", "{connection}");
     connection.expect_error("the call failed: no healthy upstream; the connection is closed");
+}
+
+/// A filter of the chain, what it does to each connection, and the filters after it.
+fn chain(host: &mut Host, filters: &[(&str, &[&str])]) {
+    host.tcp();
+    let of = |(name, plans): &(&str, &[&str])| format!("{name} {}", plans.join(" "));
+    for filter in &filters[1..] {
+        host.plugin("", of(filter));
+    }
+    host.configure(of(&filters[0])).unwrap();
+}
+
+/// The lines about data, without those about the life of a connection.
+fn data_lines(connection: &Connection) -> Vec<&str> {
+    let is_data = |line: &&str| ["down ", "up ", "resumes "].iter().any(|word| line[2..].starts_with(word));
+    connection.messages().into_iter().filter(is_data).collect()
+}
+
+#[proxy_filter_host::test(guest = "connection_chain")]
+fn data_of_the_client_passes_a_chain_in_order_and_data_of_the_upstream_in_reverse(mut host: Host) {
+    chain(&mut host, &[("a", &["/m/m"]), ("b", &["/m/m"]), ("c", &["/m/m"])]);
+    let connection = host.connect().send("x").upstream_sends("y").play();
+    let life =
+        |name: &str| ["downstream closed by Local", "done", "log", "delete"].map(|what| format!("{name} {what}"));
+    let expected = [
+        ["a new", "b new", "c new", "a down x false", "b down xa false", "c down xab false"]
+            .map(str::to_owned)
+            .to_vec(),
+        ["c up y false", "b up yc false", "a up ycb false"].map(str::to_owned).to_vec(),
+        ["a", "b", "c"].map(|name| format!("{name} down  true")).to_vec(),
+        ["c", "b", "a"].map(|name| [format!("{name} up  true"), format!("{name} upstream closed by Unknown")]).concat(),
+        ["a", "b", "c"].map(life).concat(),
+    ];
+    assert_eq!(connection.messages(), expected.concat(), "{connection}");
+    assert_eq!(connection.upstream().unwrap().text(), "xabc", "{connection}");
+    assert_eq!(connection.client().text(), "ycba", "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connection_chain")]
+fn data_that_a_filter_pauses_comes_to_the_filters_before_it_again(mut host: Host) {
+    chain(&mut host, &[("a", &["/m/", "//m"]), ("b", &["/h/", "//h"])]);
+    let connection = host.connect().send("x").send("y").play();
+    assert_eq!(
+        data_lines(&connection)[..4],
+        ["a down x false", "b down xa false", "a down xay false", "b down xay false"],
+        "{connection}"
+    );
+    assert_eq!(connection.upstream().unwrap().text(), "xay", "{connection}");
+    let connection = host.connect().upstream_sends("x").upstream_sends("y").play();
+    assert_eq!(data_lines(&connection)[..4], ["b up x false", "b up xy false", "a up xy false", "a down  true"]);
+    assert_eq!(connection.client().text(), "xya", "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connection_chain")]
+fn a_pause_of_the_first_filter_keeps_data_from_the_second(mut host: Host) {
+    chain(&mut host, &[("a", &["/h/", "//h"]), ("b", &["//", "//"])]);
+    let connection = host.connect().send("x").send("y").play();
+    assert_eq!(data_lines(&connection)[..3], ["a down x false", "a down xy false", "b down xy false"], "{connection}");
+    let connection = host.connect().upstream_sends("x").upstream_sends("y").play();
+    // `b` sees data of the upstream first, and then again.
+    assert_eq!(data_lines(&connection)[..4], ["b up x false", "a up x false", "b up xy false", "a up xy false"]);
+}
+
+#[proxy_filter_host::test(guest = "connection_chain")]
+fn a_paused_connection_reaches_the_later_filters_when_it_is_resumed(mut host: Host) {
+    chain(&mut host, &[("a", &["w", "", "w", "h", "r"]), ("b", &["", "w", "w", "", ""])]);
+    for lines in [
+        &["a new", "a resumes the connection", "b new"][..],
+        &["a new", "b new", "b resumes the connection"],
+        &["a new", "a resumes the connection", "b new", "b resumes the connection"],
+    ] {
+        let connection = host.connect().send("x").play();
+        assert_eq!(connection.messages()[..lines.len()], *lines, "{connection}");
+        assert_eq!(connection.upstream().unwrap().text(), "x", "{connection}");
+    }
+    let connection = host.connect().send("x").play();
+    assert_eq!((connection.messages(), connection.upstream()), (vec!["a new"], None), "{connection}");
+    let connection = host.connect().send("x").play();
+    assert_eq!(connection.messages()[..3], ["a new", "b new", "a down x false"], "{connection}");
+}
+
+#[proxy_filter_host::test(guest = "connection_chain")]
+fn either_filter_closes_the_connection_for_both(mut host: Host) {
+    let closes = ["c//", "/c/", "//c"];
+    chain(&mut host, &[("a", &[closes, [""; 3]].concat()), ("b", &[[""; 3], closes].concat())]);
+    for name in ["a", "b"] {
+        for (closed, of) in ["new", "down x false", "up y false"].iter().zip(closes) {
+            let connection = host.connect().send("x").upstream_sends("y").play();
+            assert_eq!(connection.client().end, DirectionState::Closed, "{name} {of}: {connection}");
+            let lines = connection.messages();
+            let closing = lines.iter().position(|line| *line == format!("{name} {closed}")).unwrap();
+            let is_known = |filter: &&str| lines.contains(&&*format!("{filter} new"));
+            let ends =
+                |name: &str| ["downstream closed by Local", "done", "log", "delete"].map(|end| format!("{name} {end}"));
+            let ends: Vec<_> = ["a", "b"].into_iter().filter(is_known).flat_map(ends).collect();
+            assert_eq!(lines[closing + 1..], ends, "{name} {of}: {connection}");
+        }
+    }
+}
+
+#[proxy_filter_host::test(guest = "connection_chain")]
+fn each_filter_of_a_chain_sees_the_end_of_stream(mut host: Host) {
+    chain(&mut host, &[("a", &["", "/h/", "", "//h"]), ("b", &["", "", "/h/", ""])]);
+    for (sees_down, sees_up) in [("ab", "ba"), ("a", "ba"), ("ab", "ba"), ("ab", "ba")] {
+        let connection = host.connect().play();
+        let saw = |end: &str| {
+            let lines = connection.messages().into_iter().filter(|line| line[2..] == *end);
+            lines.map(|line| &line[..1]).collect::<String>()
+        };
+        assert_eq!((&*saw("down  true"), &*saw("up  true")), (sees_down, sees_up), "{connection}");
+        assert_eq!(connection.client().end, DirectionState::Closed, "{connection}");
+    }
+}
+
+/// Data that the host cannot read yet waits: while a connection is paused, and while a filter
+/// buffers more than the limit.
+#[proxy_filter_host::test(guest = "connection_chain")]
+fn a_host_reads_on_when_a_filter_resumes(mut host: Host) {
+    // The sizes of chunks differ between hosts.
+    host.log_level(LogLevel::Warn);
+    host.buffer_limit(10_000);
+    chain(&mut host, &[("a", &["", "/-l/"]), ("b", &["w", ""])]);
+    let connection = host.connect().send("early").play();
+    assert_eq!(connection.upstream().unwrap().text(), "early", "{connection}");
+    let connection = host.connect().send("x").send("y".repeat(20_000)).send("z").play();
+    let received = connection.upstream().unwrap();
+    assert_eq!((received.bytes.len(), received.end), (20_002, DirectionState::Closed));
+}
+
+#[proxy_filter_host::test(guest = "connections")]
+fn a_reset_by_a_side_that_has_finished_is_detected_when_data_is_sent_there(mut host: Host) {
+    mode(&mut host, "watch");
+    let closed = |connection: &Connection| {
+        let by = connection.messages().into_iter().find_map(|line| line.strip_prefix("downstream closed by "));
+        by.unwrap().to_owned()
+    };
+    let connection = host.connect().finish().reset().upstream_sends("x").upstream_sends("y").play();
+    assert_eq!(closed(&connection), "Remote", "{connection}");
+    assert!(!connection.messages().contains(&"upstream 0 true"), "{connection}");
+    let connection = host.connect().upstream_finishes().upstream_resets().send("x").send("y").play();
+    assert_eq!(closed(&connection), "Local", "{connection}");
+    assert!(!connection.messages().contains(&"downstream 0 true"), "{connection}");
+    // Without data, it is as if there was no reset.
+    let connection = host.connect().finish().reset().play();
+    assert!(connection.messages().contains(&"upstream 0 true"), "{connection}");
+    let connection = host.connect().upstream_finishes().upstream_resets().play();
+    assert!(connection.messages().contains(&"downstream 0 true"), "{connection}");
+}
+
+/// A generator of numbers: the same for a seed on each machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.0 >> 33) % below as u64).unwrap()
+    }
+
+    /// Some of these letters; more often none.
+    fn letters(&mut self, of: &[u8], most: usize) -> String {
+        let length = self.next(most + 1);
+        (0..length).map(|_| char::from(of[self.next(of.len())])).collect()
+    }
+}
+
+/// Plays this number of generated connections through chains of two or three filters. What the
+/// filters forward is asserted; the hosts are compared in everything else.
+fn generated(host: &mut Host, seed: u64, connections: usize) {
+    let mut random = Random(seed);
+    let names = &["a", "b", "c"][..2 + random.next(2)];
+    let mut plans = vec![Vec::new(); names.len()];
+    for _ in 0..connections {
+        for plans in &mut plans {
+            let new = random.letters(b"---hwrc", 1);
+            plans.push(format!("{new}/{}/{}", random.letters(b"--hmdwrc", 3), random.letters(b"--hmdrc", 3)));
+        }
+    }
+    let filters: Vec<_> = names
+        .iter()
+        .zip(&plans)
+        .map(|(name, plans)| (*name, plans.iter().map(String::as_str).collect::<Vec<_>>()))
+        .collect();
+    chain(host, &filters.iter().map(|(name, plans)| (*name, plans.as_slice())).collect::<Vec<_>>());
+    for number in 0..connections {
+        let mut connection = host.connect();
+        let mut sent = [String::new(), String::new()];
+        for step in ["0", "1", "2", "3"].into_iter().take(2 + random.next(3)) {
+            connection = match random.next(6) {
+                0 => connection.finish(),
+                1 => connection.upstream_finishes(),
+                of => {
+                    let from_client = of > 3;
+                    sent[usize::from(!from_client)] += step;
+                    if from_client { connection.send(step) } else { connection.upstream_sends(step) }
+                }
+            };
+        }
+        connection = match random.next(8) {
+            0 => connection.reset(),
+            1 => connection.upstream_resets(),
+            _ => connection,
+        };
+        let connection = connection.play();
+        let plan: Vec<_> = plans.iter().map(|plans| plans[number].as_str()).collect();
+        let lines = connection.messages();
+        // Each filter that saw the beginning sees the end, in the order of the chain.
+        let of = |what: &str| lines.iter().filter_map(|line| line.strip_suffix(what)).collect::<Vec<_>>();
+        assert!(of(" delete").is_empty() || of(" delete") == of(" new"), "{seed} {plan:?}: {connection}");
+        // Unless a filter drops data, what arrives is a beginning of what was sent.
+        let received =
+            [connection.upstream().map_or_else(String::new, ReceivedBytes::text), connection.client().text()];
+        for (sent, received) in sent.iter().zip(received) {
+            let arrived: String = received.chars().filter(char::is_ascii_digit).collect();
+            let drops = plan.iter().any(|plan| plan.contains('d'));
+            assert!(drops || sent.starts_with(&arrived), "{seed} {plan:?}, sent {sent}: {connection}");
+        }
+    }
+}
+
+/// A long run: `PROXY_FILTER_CONNECTIONS=300 PROXY_FILTER_SEED=7 cargo test … generated`.
+#[proxy_filter_host::test(guest = "connection_chain")]
+fn generated_connections_through_chains_are_equal_in_both_hosts(mut host: Host) {
+    let number = |name: &str, otherwise| std::env::var(name).map_or(otherwise, |text| text.parse().unwrap());
+    generated(
+        &mut host,
+        number("PROXY_FILTER_SEED", 1),
+        usize::try_from(number("PROXY_FILTER_CONNECTIONS", 4)).unwrap(),
+    );
 }

@@ -78,6 +78,54 @@ fn a_configuration_that_the_canary_refuses_reaches_no_worker(mut host: Host) {
     assert_eq!(exchange.upstream().unwrap().header("x-filters"), Some("a".into()), "{exchange}");
 }
 
+#[proxy_filter_host::test(guest = "connection_chain")]
+fn workers_serve_connections_and_share_metrics_data_and_queues(mut host: Host) {
+    host.tcp();
+    host.workers(2);
+    host.plugin("", "b");
+    host.configure("a /sss/s").unwrap();
+    for number in 1..=4_u64 {
+        let connection = host.connect().on_worker(usize::from(number % 2 == 0)).send("x").upstream_sends("y").play();
+        assert_eq!((connection.upstream().unwrap().text(), connection.client().text()), ("x".into(), "y".into()));
+        // One VM serves the connection, whichever is notified of the items.
+        let own = connection.messages();
+        let life = ["a new", "a down x false", "b down x false", "a up y false", "b log", "b delete"];
+        assert!(life.iter().all(|line| own.contains(line)), "{connection}");
+        let elsewhere = connection.messages_of_all().len() - own.len();
+        let taken =
+            connection.messages_of_all().into_iter().filter(|line| line.starts_with("a takes ")).collect::<Vec<_>>();
+        assert_eq!(taken, ["a takes x", "a takes y"], "{connection}");
+        assert!(elsewhere <= taken.len(), "another VM has nothing of the connection: {connection}");
+        assert_eq!(host.metric("chunks"), Some(2 * number));
+    }
+}
+
+#[proxy_filter_host::test(guest = "connection_chain", embedded)]
+fn the_test_selects_the_worker_of_a_connection(mut host: Host) {
+    host.tcp();
+    host.workers(3);
+    host.configure("a /s/").unwrap();
+    // The last worker has registered the queue last.
+    for (worker, own) in [(0, false), (1, false), (2, true), (2, true)] {
+        let connection = host.connect().on_worker(worker).send("x").play();
+        let taken = if own { connection.messages() } else { connection.messages_of(VmRole::Worker(2)) };
+        assert_eq!(taken.iter().filter(|line| **line == "a takes x").count(), 1, "{connection}");
+    }
+    // Without it, workers take turns.
+    let turns = [0, 1, 2].map(|_| host.connect().send("x").play().messages().contains(&"a takes x"));
+    assert_eq!(turns.iter().filter(|own| **own).count(), 1);
+}
+
+#[proxy_filter_host::test(guest = "connection_chain")]
+fn a_service_takes_what_filters_of_connections_enqueue(mut host: Host) {
+    host.tcp();
+    host.singleton_service("", "a");
+    host.configure("b /s/").unwrap();
+    let connection = host.connect().send("x").play();
+    assert_eq!(connection.messages_of(VmRole::Main), ["a takes x"], "{connection}");
+    assert!(!connection.messages().contains(&"a takes x"), "{connection}");
+}
+
 #[test]
 fn in_the_embedded_host_the_test_selects_the_worker_of_a_request() {
     let module = proxy_filter_host::build_guest(

@@ -102,6 +102,12 @@ fn next(flights: &[Flight], machines: &[Machine]) -> Option<(Duration, Next)> {
     events.chain(flights.iter().enumerate().filter_map(exchange)).min_by_key(|(due, _)| *due)
 }
 
+/// Plays the next event of the VMs, if it is not later than this. Returns whether there was one.
+pub(super) fn play_next(machines: &[Machine], end: Duration) -> bool {
+    let Some((due, Next::Event(index))) = next(&[], machines).filter(|(due, _)| *due <= end) else { return false };
+    machines.get(index).is_some_and(|machine| event::next(&machine.vm, &machine.functions, due))
+}
+
 /// Lets those exchanges take a step for which callbacks have asked for something.
 fn stir(flights: &mut [Flight], machines: &mut [Machine]) {
     while let Some(stirred) = flights.iter_mut().find(|flight| flight.is_stirred(machines)) {

@@ -260,8 +260,9 @@ impl HostFunctions for Functions {
         match stream_type {
             0 | 1 => {}
             2 => {
-                if let Some(flows) = state.stream().and_then(|stream| stream.connection.as_mut()) {
-                    flows.continued = true;
+                if let Some(stream) = state.stream() {
+                    let viewer = stream.viewer;
+                    stream.connection.iter_mut().for_each(|flows| flows.continued.push(viewer));
                 }
                 return Ok(());
             }

@@ -62,7 +62,7 @@ use crate::blocks;
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use crate::spent::Spent;
-use crate::tcp::{ConnectionRecord, Step};
+use crate::tcp::{CONNECTS, ConnectionRecord, Step};
 use crate::usage::Usage;
 use crate::violation::Violation;
 use flight::Flight;
@@ -195,6 +195,22 @@ impl Embedded {
     fn end_retired(&self) {
         for machine in &self.machines {
             machine.end_retired();
+        }
+    }
+
+    /// The time until the next step of a connection: what is due comes, and the module may resume
+    /// or close the connection in it.
+    fn pass_time(&mut self, connection: &mut tcp::Connection) {
+        let end = self.now_of_all() + tcp::STEP;
+        for machine in &self.machines {
+            event::tell(&machine.vm, &machine.functions);
+        }
+        connection.stir();
+        while flight::play_next(&self.machines, end) {
+            connection.stir();
+        }
+        for machine in &self.machines {
+            machine.functions.state().clock.go_on_to(end);
         }
     }
 
@@ -445,15 +461,28 @@ impl Backend for Embedded {
     }
 
     fn connection(&mut self, script: &[Step]) -> ConnectionRecord {
-        let Some(machine) = self.machines.first_mut() else { return ConnectionRecord::default() };
-        let mut before = machine.events();
+        let index = self.next_worker();
+        let now = self.now_of_all();
+        let mut record = self.record(index);
+        let Some(machine) = self.machines.get_mut(index) else { return ConnectionRecord::default() };
+        machine.functions.state().clock.go_on_to(now);
         let stream = machine.new_stream();
-        let moments = tcp::Connection::new(&machine.vm, &machine.functions, stream).play(script);
-        machine.functions.state().stream = None;
+        let mut connection = tcp::Connection::open(&machine.vm, &machine.functions, stream);
+        self.pass_time(&mut connection);
+        let mut steps = vec![connection.moment(CONNECTS.to_owned())];
+        for step in script {
+            connection.step(step);
+            self.pass_time(&mut connection);
+            steps.push(connection.moment(step.title()));
+        }
+        if let Some(machine) = self.machines.get(index) {
+            machine.functions.state().stream = None;
+        }
         self.end_retired();
         self.catch_up();
-        before.extend(self.record(0).events);
-        ConnectionRecord { steps: moments, events: before, failure: None }
+        let later = self.record(index);
+        append(&mut record, later);
+        ConnectionRecord { steps, events: record.events, elsewhere: record.elsewhere, failure: None }
     }
 
     fn advance(&mut self, by: Duration) -> Record {

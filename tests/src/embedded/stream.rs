@@ -178,13 +178,13 @@ impl Side {
 pub(crate) struct Flows {
     pub(crate) downstream: Gated<Vec<u8>>,
     pub(crate) upstream: Gated<Vec<u8>>,
-    /// `proxy_continue_stream` was called for the data from downstream.
-    pub(crate) continued: bool,
+    /// The contexts for which `proxy_continue_stream` was called for the data from downstream.
+    pub(crate) continued: Vec<u32>,
 }
 
 impl Flows {
     pub(crate) const fn new() -> Self {
-        Self { downstream: Gated::empty(), upstream: Gated::empty(), continued: false }
+        Self { downstream: Gated::empty(), upstream: Gated::empty(), continued: Vec::new() }
     }
 }
 

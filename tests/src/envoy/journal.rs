@@ -121,7 +121,10 @@ impl Journal {
         let serves = |event: &Event| match event {
             Event::Callback { name, arguments } if name == "proxy_on_context_create" => arguments.last() != Some(&0),
             Event::Callback { name, .. } => {
-                name.starts_with("proxy_on_request_") || name.starts_with("proxy_on_response_")
+                let begins = |prefix: &&str| name.starts_with(*prefix);
+                ["proxy_on_request_", "proxy_on_response_", "proxy_on_new_connection", "proxy_on_downstream_"]
+                    .iter()
+                    .any(begins)
             }
             _ => false,
         };

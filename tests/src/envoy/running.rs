@@ -222,13 +222,13 @@ impl Running {
         let progress = || self.process.journal().count();
         let played = tcp::play(self.process.listener(), server, script, &progress);
         self.wait_for_the_end();
-        let events = self.process.journal().take();
+        let (events, elsewhere) = self.events();
         let failure = match &played {
             _ if self.process.has_ended() => Some(self.process.obituary("Envoy ended during the connection")),
             Err(error) => Some(self.process.obituary(&format!("the connection could not be played: {error}"))),
             Ok(_) => None,
         };
-        ConnectionRecord { steps: played.unwrap_or_default(), events, failure }
+        ConnectionRecord { steps: played.unwrap_or_default(), events, elsewhere, failure }
     }
 
     /// What happened without an exchange.

@@ -13,11 +13,12 @@ use std::sync::Arc;
 pub struct ConnectionBuilder<'a> {
     host: &'a mut Host,
     script: Vec<Step>,
+    worker: Option<usize>,
 }
 
 impl<'a> ConnectionBuilder<'a> {
     pub(crate) fn new(host: &'a mut Host) -> Self {
-        Self { host, script: Vec::new() }
+        Self { host, script: Vec::new(), worker: None }
     }
 
     fn then(mut self, step: Step) -> Self {
@@ -60,6 +61,23 @@ impl<'a> ConnectionBuilder<'a> {
         self.then(Step::UpstreamResets)
     }
 
+    /// The worker that serves the connection to the end, if the host has [several](Host::workers):
+    /// 0 is the first. Without it, they take turns. A real Envoy selects the worker itself.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.tcp();
+    /// host.workers(2);
+    /// let connection = host.connect().on_worker(1).send("hello").play();
+    /// assert_eq!(connection.upstream().unwrap().text(), "hello");
+    /// # }
+    /// ```
+    pub const fn on_worker(mut self, worker: usize) -> Self {
+        self.worker = Some(worker);
+        self
+    }
+
     /// Connects, plays the steps, and then closes the directions that are still open: first the
     /// client's.
     ///
@@ -74,7 +92,7 @@ impl<'a> ConnectionBuilder<'a> {
         if !ended(&self.script, |step| matches!(step, Step::UpstreamFinishes | Step::UpstreamResets)) {
             self.script.push(Step::UpstreamFinishes);
         }
-        self.host.play(&self.script)
+        self.host.play(&self.script, self.worker)
     }
 }
 

@@ -273,10 +273,7 @@ impl Host {
         self.started = true;
         self.transcript.several_vms = self.settings.workers > 0;
         let settings = &self.settings;
-        assert!(
-            !settings.tcp || (settings.more_plugins.is_empty() && !settings.access_logger && settings.workers == 0),
-            "connections are played with one plugin, which is a filter, on one worker"
-        );
+        assert!(!settings.tcp || !settings.access_logger, "a plugin that filters connections is no access logger");
         assert!(!settings.tcp || settings.tls.is_none(), "connections that a plugin filters have no TLS");
         let is_called = |name: &&str| settings.clusters.iter().any(|cluster| cluster.name == **name);
         let both = settings.routes.clusters().into_iter().find(is_called);
@@ -302,7 +299,7 @@ impl Host {
         self.answer = Arc::new(answer);
     }
 
-    pub(crate) fn play(&mut self, script: &[Step]) -> Connection {
+    pub(crate) fn play(&mut self, script: &[Step], worker: Option<usize>) -> Connection {
         if !self.started {
             self.settings.tcp = true;
         }
@@ -313,6 +310,9 @@ impl Host {
             self.settings.tcp,
             "the plugin was configured for requests: call `host.tcp()` before `host.configure(…)`"
         );
+        if let Some(worker) = worker {
+            self.backend.choose_worker(worker);
+        }
         let record = self.backend.connection(script);
         assert!(
             record.failure.is_none(),
@@ -323,7 +323,8 @@ impl Host {
             self.transcript.connections.push(record.clone());
         }
         self.remember(Recent::Connection(record.clone()));
-        let errors = self.register(&record.events);
+        let elsewhere = record.elsewhere.iter().flat_map(|(_, events)| events);
+        let errors = self.register(&record.events.iter().chain(elsewhere).cloned().collect::<Vec<_>>());
         Connection::new(record, errors)
     }
 

@@ -19,13 +19,11 @@ impl Host {
         self.settings.root_id = root_id.into();
     }
 
-    /// The plugin filters TCP connections: in Envoy it is `envoy.filters.network.wasm`, and
-    /// `tcp_proxy` comes after it.
+    /// The plugins filter TCP connections: in Envoy each is `envoy.filters.network.wasm`, and
+    /// `tcp_proxy` comes after them. None is an [access logger](Self::access_logger).
     ///
-    /// To be said before [`configure`](Self::configure); [`connect`](Self::connect) says it for a
-    /// plugin that has not been configured. It is the only plugin then: without
-    /// [`plugin`](Self::plugin), [`access_logger`](Self::access_logger) and
-    /// [`workers`](Self::workers).
+    /// To be called before [`configure`](Self::configure); [`connect`](Self::connect) calls it for
+    /// a plugin that has not been configured.
     pub fn tcp(&mut self) {
         self.settings.tcp = true;
     }
@@ -59,6 +57,11 @@ impl Host {
     /// Requests pass the filters in order, responses in reverse; all log in order, and then one
     /// after the other ends. The first filter is that of [`root_id`](Self::root_id) and
     /// [`configure`](Self::configure).
+    ///
+    /// A [TCP connection](Self::tcp), and data of its client, pass the filters in order, data of
+    /// the upstream in reverse. Each direction has one buffer: if a filter pauses data, the filters
+    /// before it see it again with the next data. At the end, each filter has all its callbacks
+    /// before the next one.
     ///
     /// Each filter may pause parts of a message. Envoy has one buffer for all of them: a filter
     /// that continues a message also forwards what is buffered of the body for a filter before it.
@@ -116,9 +119,10 @@ impl Host {
     /// canary, which is started and thrown away), the main thread's, and the workers'. They share
     /// data, queues and metrics, and each runs `on_start`, `on_configure` and `on_tick`.
     ///
-    /// Without it there is one worker, and a test sees nothing of other VMs. With it, requests go
-    /// to the workers in turn, or where [`on_worker`](crate::RequestBuilder::on_worker) says; the
-    /// VM that registered a queue last is notified of its items.
+    /// Without it there is one worker, and a test sees nothing of other VMs. With it, requests and
+    /// connections go to the workers in turn, or where
+    /// [`on_worker`](crate::RequestBuilder::on_worker) says; the VM that registered a queue last is
+    /// notified of its items.
     ///
     /// The threads of a real Envoy run at the same time, and Envoy selects the worker. A test with
     /// workers is therefore compared only by the messages of client and upstream. Its own
