@@ -6,6 +6,7 @@ mod demo;
 mod deployment;
 mod endpoint;
 mod envoy;
+mod host_argument;
 mod module;
 mod new;
 mod oci;

@@ -1,5 +1,6 @@
 //! `run`: runs exchanges through a module, and shows their changes.
 
+use crate::host_argument::host_names;
 use crate::module::{Module, ModuleArgument, PluginArguments};
 use crate::output::{self, BAD, Failure, GOOD, Result, TITLE, paint};
 use crate::play::{self, Played};
@@ -8,7 +9,7 @@ use crate::recorded::Recording;
 use crate::script::{Answer, Cluster, Data, Fields, Play, Request, Script, Step};
 use crate::view;
 use clap::{Args, ValueHint};
-use proxy_filter_host::{Colour, Connection, Host, Violation, changes, differences};
+use proxy_filter_host::{Colour, Connection, Host, HostProfile, Violation, changes, differences};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +47,10 @@ pub(crate) struct Arguments {
     /// differences.
     #[arg(long)]
     envoy: bool,
+    /// Let the embedded host behave as this one: it refuses what that host refuses, and functions
+    /// fail as they do there. Defaults to the newest Envoy, and with --envoy to its version.
+    #[arg(long, value_name = "HOST", value_parser = host_names(), conflicts_with = "envoy")]
+    host: Option<String>,
     #[command(flatten)]
     pub(crate) flags: Flags,
 }
@@ -92,6 +97,7 @@ const EXAMPLES: &str = r#"Examples:
   proxy-filter run guard.wasm --config plugin.json --header 'authorization: Bearer t'
   proxy-filter run guard.wasm --script guard.yaml
   proxy-filter run guard.wasm --script guard.yaml --html guard.html
+  proxy-filter run guard.wasm --script guard.yaml --host nginx
   proxy-filter run guard --script guard.yaml --profile flame.html
   ENVOY=$(which envoy) proxy-filter run guard.wasm --script guard.yaml --envoy
   proxy-filter run guard.wasm --from shop.har --html shop.html
@@ -221,7 +227,13 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     if !arguments.plugin.root_id.is_empty() {
         script.root_id.clone_from(&arguments.plugin.root_id);
     }
-    let (host, profiler) = match arguments.profile {
+    let envoy = if arguments.envoy { Some(in_envoy(&module)?) } else { None };
+    let behaves_as = match (&arguments.host, &envoy) {
+        (Some(id), _) => HostProfile::find(id).unwrap_or_default(),
+        (None, Some(envoy)) => envoy.behaves_as(),
+        (None, None) => HostProfile::default(),
+    };
+    let (mut host, profiler) = match arguments.profile {
         Some(_) => {
             Host::profiled(&module.bytes).map(|(host, profiler)| (host, Some(profiler))).map_err(Failure::check)?
         }
@@ -230,6 +242,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     if !script.connections.is_empty() && (arguments.html.is_some() || arguments.envoy) {
         return Err(Failure::usage("--html and --envoy are for exchanges, and the script has connections"));
     }
+    host.behave_as(behaves_as);
     let done = Done::of(host, &script)?;
     let profile = profiler.map(|profiler| Profile::new(&module.bytes, &profiler));
     let spent: Vec<_> = done.played.iter().map(|played| (played.name.as_str(), played.instructions())).collect();
@@ -256,7 +269,7 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
         output::write(path, view::page(&module.name(), &exchanges))?;
         output::progress("Wrote", path.display());
     }
-    let differences = if arguments.envoy { in_envoy(&module, &script, &done.played)? } else { 0 };
+    let differences = envoy.map_or(Ok(0), |envoy| compare(envoy, &script, &done.played))?;
     expectations(&done.played)?;
     if differences > 0 {
         return Err(Failure::check(format!("{differences} exchanges differ in Envoy")));
@@ -364,14 +377,18 @@ fn connect(host: &mut Host, script: &Script) -> Result<Vec<Connection>> {
     Ok(connections)
 }
 
-/// Runs the script in a real Envoy. Returns the number of exchanges that differ.
-fn in_envoy(module: &Module, script: &Script, played: &[Played]) -> Result<usize> {
+/// Returns a real Envoy with the module, which has not started.
+fn in_envoy(module: &Module) -> Result<Host> {
     let host = Host::in_envoy(&module.path).map_err(|error| {
         Failure::work(format!(
             "{error}: set ENVOY to the path of an Envoy; `proxy-filter envoy --help` explains how to get one"
         ))
     })?;
-    let mut host = host.without_checks();
+    Ok(host.without_checks())
+}
+
+/// Runs the script in a real Envoy. Returns the number of exchanges that differ.
+fn compare(mut host: Host, script: &Script, played: &[Played]) -> Result<usize> {
     output::progress("Running", "the same exchanges in Envoy");
     play::start(&mut host, script)?;
     let mut differing = 0;

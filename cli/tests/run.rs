@@ -43,6 +43,18 @@ fn one_exchange_is_played_from_flags() {
 }
 
 #[test]
+fn another_host_refuses_what_it_does_not_load_and_fails_what_it_lacks() {
+    let text = fails(1, &["run", &example("http_headers"), "--host", "nginx"]);
+    assert!(text.contains("nginx (ngx_wasm_module) does not load the module"), "{text}");
+    assert!(text.contains("does not export proxy_on_vm_start"), "{text}");
+    let (_directory, path) = script(SCRIPT);
+    let arguments = ["run", &example("http_auth_callout"), "--script", path.to_str().unwrap(), "--host", "google"];
+    let text = fails(1, &arguments);
+    assert!(text.contains("proxy_http_call = Unimplemented (12)"), "{text}");
+    fails(2, &[&arguments[..], &["--envoy"]].concat());
+}
+
+#[test]
 fn a_script_is_played_and_its_expectations_are_met() {
     let (_directory, path) = script(SCRIPT);
     let text = ok(&["run", &example("http_auth_callout"), "--script", path.to_str().unwrap()]);

@@ -3,6 +3,7 @@
 use crate::cluster::Cluster;
 use crate::fixture::Metadata;
 use crate::foreign::Functions;
+use crate::host_profile::HostProfile;
 pub(crate) use crate::message::Answer;
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
@@ -77,6 +78,8 @@ pub(crate) struct Settings {
     pub(crate) random_seed: u64,
     /// Foreign functions besides Envoy's.
     pub(crate) foreign: Functions,
+    /// The host that is played.
+    pub(crate) profile: HostProfile,
 }
 
 impl Default for Settings {
@@ -109,6 +112,7 @@ impl Default for Settings {
             clusters: Vec::new(),
             random_seed: 0,
             foreign: Functions::default(),
+            profile: HostProfile::default(),
         }
     }
 }

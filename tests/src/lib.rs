@@ -102,6 +102,7 @@ mod grpc;
 mod guest;
 pub mod handles;
 mod host;
+mod host_profile;
 mod ignored;
 mod live;
 mod message;
@@ -136,6 +137,7 @@ pub use foreign::ForeignReply;
 pub use grpc::GrpcStreamReply;
 pub use guest::{BuildError, build_guest};
 pub use host::{ConnectionBuilder, Host, InFlight, RequestBuilder};
+pub use host_profile::{FailingFunctions, HostDifference, HostProfile};
 pub use live::{LiveFilter, LivePlugin, LiveProcess};
 pub use message::{Body, Fields, Protocol, Received, Reply, Request};
 #[cfg(feature = "wasmtime")]

@@ -42,6 +42,14 @@ impl Body {
             Self::Chunked(chunks) => chunks.concat(),
         }
     }
+
+    /// The same bytes as one chunk.
+    pub(crate) fn whole(self) -> Self {
+        match self {
+            Self::Chunked(chunks) => Self::Sized(chunks.concat()),
+            body => body,
+        }
+    }
 }
 
 impl From<&str> for Body {

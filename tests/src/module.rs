@@ -2,6 +2,7 @@
 
 use crate::embedded::{Verdict, judge};
 use crate::engine::Module;
+use crate::host_profile::{Exterior, HostProfile};
 use std::fmt;
 
 /// The size, the imports and the exports of a module, and whether Envoy loads it.
@@ -33,6 +34,8 @@ pub struct ModuleReport {
     pub refusal: Option<String>,
     /// The imports that Envoy does not offer.
     pub foreign: Vec<ForeignImport>,
+    /// The bytes of memory with which a VM of the module begins.
+    pub memory: u64,
 }
 
 /// An import that is no function of Proxy-Wasm or WASI preview 1 in Envoy.
@@ -61,7 +64,33 @@ impl ModuleReport {
         let Verdict { refusal, foreign } = judge(bytes, &module);
         let foreign = foreign.into_iter().map(|[name, cause, remedy]| ForeignImport { name, cause, remedy }).collect();
         let abi = version.map(|version| version.to_string());
-        Ok(Self { size: bytes.len(), abi, imports, exports, refusal, foreign })
+        let memory = module.initial_memory();
+        Ok(Self { size: bytes.len(), abi, imports, exports, refusal, foreign, memory })
+    }
+
+    /// Returns why a host does not load the module, one reason each; none if it does.
+    ///
+    /// ```
+    /// use proxy_filter_host::{HostProfile, ModuleReport};
+    /// # fn f(report: &ModuleReport) {
+    /// for host in HostProfile::ALL {
+    ///     println!("{host}: {:?}", report.refusals_in(host));
+    /// }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn refusals_in(&self, host: HostProfile) -> Vec<String> {
+        if host.is_envoy() {
+            return self.refusal.iter().cloned().collect();
+        }
+        let foreign: Vec<_> = self.foreign.iter().map(|foreign| foreign.name.clone()).collect();
+        host.refusals(&Exterior {
+            has_marker: self.abi.is_some(),
+            imports: &self.imports,
+            exports: &self.exports,
+            foreign: &foreign,
+            memory: self.memory,
+        })
     }
 
     /// The least `allowed_capabilities` with which Envoy runs the module as it does without a

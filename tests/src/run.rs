@@ -8,6 +8,7 @@ use crate::engine::Engine;
 use crate::envoy::{pressure, take_waited};
 use crate::guest::build_guest;
 use crate::host::{Host, Transcript};
+use crate::host_profile::HostProfile;
 use proxy_filter::__private::Module as NativeModule;
 #[cfg(feature = "envoy")]
 use std::panic::{catch_unwind, resume_unwind};
@@ -56,9 +57,10 @@ fn read(path: &Path, engine: Engine) -> Guest {
 }
 
 /// Runs a test body and returns all that happened.
-fn observe(backend: Box<dyn Backend>, body: impl FnOnce(Host)) -> Transcript {
+fn observe(backend: Box<dyn Backend>, profile: HostProfile, body: impl FnOnce(Host)) -> Transcript {
     let (sender, receiver) = channel();
     let mut host = Host::new(backend);
+    host.behave_as(profile);
     host.observe(move |transcript| drop(sender.send(transcript)));
     body(host);
     receiver.recv().unwrap_or_default()
@@ -71,7 +73,7 @@ fn observe(backend: Box<dyn Backend>, body: impl FnOnce(Host)) -> Transcript {
 #[allow(clippy::panic, reason = "this is how a test without a filter fails")]
 pub fn native(subject: &Subject, body: fn(Host)) {
     let Some(module) = subject.module else { panic!("{} does not exist as native code", subject.package) };
-    observe(Box::new(Embedded::new(Guest::Native(module()))), body);
+    observe(Box::new(Embedded::new(Guest::Native(module()))), HostProfile::default(), body);
 }
 
 /// Runs a test with the filter as a module, and checks that it did the same as the native code.
@@ -79,15 +81,14 @@ pub fn native(subject: &Subject, body: fn(Host)) {
 /// # Panics
 /// The module cannot be built, or did something else: this is how the test fails.
 pub fn wasm(subject: &Subject, body: fn(Host)) {
-    let wasm = observe(Box::new(Embedded::new(subject.read())), body);
+    let host = HostProfile::default();
+    let wasm = observe(Box::new(Embedded::new(subject.read())), host, body);
     if let Some(module) = subject.module {
-        let native = observe(Box::new(Embedded::new(Guest::Native(module()))), body);
-        fail_on(&compare::differences_of_all(
-            &native,
-            &wasm,
-            Names { left: "native", right: "wasm" },
-            Detail::Everything,
-        ));
+        let native = observe(Box::new(Embedded::new(Guest::Native(module()))), host, body);
+        fail_on(
+            &compare::differences_of_all(&native, &wasm, Names { left: "native", right: "wasm" }, Detail::Everything),
+            "",
+        );
     }
 }
 
@@ -110,7 +111,10 @@ pub fn envoy(subject: &Subject, body: fn(Host)) {
 /// # Panics
 /// There is no Envoy, or the hosts differ: this is how the test fails.
 #[cfg(feature = "envoy")]
+#[allow(clippy::panic, reason = "this is how a test without an Envoy fails")]
 pub fn module_in_envoy(engine: Engine, module: &Path, body: fn(Host)) {
+    let described = crate::envoy::Envoy::new(module).map(|envoy| envoy.describe());
+    let described = described.unwrap_or_else(|error| panic!("{error}"));
     let mut attempt = 1;
     loop {
         take_waited();
@@ -118,6 +122,7 @@ pub fn module_in_envoy(engine: Engine, module: &Path, body: fn(Host)) {
         let Err(panic) = catch_unwind(|| once_in_envoy(engine, module, body)) else { return };
         let waited = take_waited().max(pressure().saturating_sub(before));
         if waited < BUSY || attempt == ATTEMPTS {
+            eprintln!("The test failed with {described}");
             resume_unwind(panic);
         }
         attempt += 1;
@@ -141,12 +146,14 @@ const BUSY: Duration = Duration::from_millis(100);
 #[allow(clippy::panic, reason = "this is how a test without an Envoy fails")]
 fn once_in_envoy(engine: Engine, module: &Path, body: fn(Host)) {
     let backend = crate::envoy::Envoy::new(module).unwrap_or_else(|error| panic!("{error}"));
-    let embedded = observe(Box::new(Embedded::new(read(module, engine))), body);
-    let envoy = observe(Box::new(backend), body);
+    let (profile, described) = (backend.profile(), backend.describe());
+    let embedded = observe(Box::new(Embedded::new(read(module, engine))), profile, body);
+    let envoy = observe(Box::new(backend), profile, body);
     // At another level than trace, Envoy's log has no callbacks.
     let silent = envoy.exchanges.iter().all(|exchange| exchange.events.iter().all(|event| event.callback().is_none()));
     let detail = if silent { Detail::Visible } else { Detail::Everything };
-    fail_on(&compare::differences_of_all(&embedded, &envoy, Names { left: "embedded", right: "envoy" }, detail));
+    let names = Names { left: "embedded", right: "envoy" };
+    fail_on(&compare::differences_of_all(&embedded, &envoy, names, detail), &format!(" ({described})"));
 }
 
 /// Without the feature `envoy`, such a test cannot run, and says so.
@@ -159,6 +166,6 @@ pub fn envoy(subject: &Subject, _body: fn(Host)) {
     panic!("{}: enable the feature `envoy` of proxy-filter-host to run tests in a real Envoy", subject.package);
 }
 
-fn fail_on(differences: &str) {
-    assert!(differences.is_empty(), "the hosts differ:\n{differences}");
+fn fail_on(differences: &str, hosts: &str) {
+    assert!(differences.is_empty(), "the hosts differ{hosts}:\n{differences}");
 }

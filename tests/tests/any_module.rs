@@ -2,7 +2,12 @@
 //! which it refuses.
 //!
 //! Each test runs in the embedded host and in a real Envoy, which must agree.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "this is a test")]
+
+#[path = "any_module/guest.rs"]
+mod guest;
+#[path = "any_module/hosts.rs"]
+mod hosts;
 
 use proxy_filter_host::{Engine, Host};
 

@@ -68,7 +68,7 @@ fn dependencies_of_the_sdk_point_one_way() {
 }
 
 /// The folders and files of the mock host from the bottom up.
-const HOST_LAYERS: [&str; 36] = [
+const HOST_LAYERS: [&str; 37] = [
     "base64",
     "grpc",
     "not_played",
@@ -77,6 +77,7 @@ const HOST_LAYERS: [&str; 36] = [
     "ignored",
     "violation",
     "guest",
+    "host_profile",
     "engine",
     "profile",
     "message",

@@ -5,16 +5,14 @@ mod anatomy;
 mod hosts;
 mod settings;
 
-pub(crate) use hosts::PROFILES;
-
+use crate::host_argument::host_names;
 use crate::module::{ModuleArgument, PluginArguments};
 use crate::output::{self, BAD, Failure, GOOD, NAME, Result, TITLE, WARN, grouped, paint};
 use crate::validate;
-use anatomy::{Anatomy, PAGE};
+use anatomy::Anatomy;
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use hosts::Verdict;
-use proxy_filter_host::ModuleReport;
+use proxy_filter_host::{HostProfile, ModuleReport};
 use serde_json::{Value, json};
 
 #[derive(Args, Debug)]
@@ -34,7 +32,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     plugin: PluginArguments,
     /// Check for this host only, and fail if it does not load the module; may be repeated.
-    #[arg(long, value_name = "HOST", value_parser = PossibleValuesParser::new(PROFILES.iter().map(|profile| profile.id)))]
+    #[arg(long, value_name = "HOST", value_parser = host_names())]
     host: Vec<String>,
     /// Build the package again with the names of its functions, and list the size of each crate.
     #[arg(long)]
@@ -65,10 +63,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
         let named = Anatomy::read(&named.bytes).map_err(Failure::check)?;
         (anatomy.crates, anatomy.callers) = (named.crates, named.callers);
     }
-    let memory = anatomy.pages * PAGE;
     let chosen = |id: &str| arguments.host.is_empty() || arguments.host.iter().any(|host| host == id);
-    let profiles: Vec<_> = PROFILES.iter().filter(|profile| chosen(profile.id)).collect();
-    let hosts: Vec<_> = profiles.iter().map(|profile| profile.judge(&report, memory)).collect();
+    let profiles: Vec<_> = HostProfile::ALL.into_iter().filter(|profile| chosen(profile.id())).collect();
+    let hosts: Vec<_> = profiles.iter().map(|profile| hosts::judge(*profile, &report)).collect();
     let decisive =
         |index: usize| !arguments.host.is_empty() || profiles.get(index).is_some_and(|profile| profile.is_envoy());
     let refused = hosts.iter().enumerate().any(|(index, verdict)| !verdict.loads && decisive(index));

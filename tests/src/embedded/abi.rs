@@ -121,6 +121,7 @@ macro_rules! imports {
                             Ok(status) | Err(Undeliverable::Status(status)) => status,
                             Err(Undeliverable::Trap(trap)) => return Err(trap),
                         };
+                        functions.take_trap()?;
                         functions.called(stringify!($name), status);
                         Ok(status)
                     }),
@@ -131,12 +132,14 @@ macro_rules! imports {
         /// The same functions for a module that runs natively.
         impl HostFunctions for Native {
             $(fn $name(&self, $($parameter: imports!(@type $kind)),*) -> Result<($(imports!(@type out $out_kind)),*), Status> {
+                or_unwind(self.0.permit_natively(stringify!($name)));
                 let fault = self.0.fault(stringify!($name)).map(Err);
                 let result = fault.unwrap_or_else(|| self.0.$name($($parameter),*));
                 if CALLING_BACK.contains(&stringify!($name)) {
                     // A module that panics there has failed, and the panic unwinds to its caller.
                     let _ = self.0.call_inside(stringify!($name), &mut self.1.clone());
                 }
+                or_unwind(self.0.take_trap());
                 self.0.called(stringify!($name), result.as_ref().err().map_or(0, |status| status.raw()));
                 result
             })*
@@ -167,6 +170,13 @@ macro_rules! imports {
     (@type out $int:ident) => { $int };
 }
 
+/// A call that traps the VM leaves native code by unwinding. The thread of the module catches it.
+fn or_unwind(allowed: Result<(), Trap>) {
+    if let Err(trap) = allowed {
+        std::panic::resume_unwind(Box::new(trap));
+    }
+}
+
 /// Answers a module that runs natively.
 pub(crate) struct Native(pub(crate) Arc<Functions>, pub(crate) NativeExports);
 
@@ -193,7 +203,9 @@ impl Reentrant for NativeExports {
 
 #[allow(unused_parens, reason = "a list of one out is no tuple")]
 mod table {
-    use super::{CALLING_BACK, Functions, HostFunctions, Import, Native, Status, Undeliverable, Wire, WireType, wasi};
+    use super::{
+        CALLING_BACK, Functions, HostFunctions, Import, Native, Status, Undeliverable, Wire, WireType, or_unwind, wasi,
+    };
     use std::sync::Arc;
     proxy_filter::__for_each_host_function!(imports);
 }

@@ -7,6 +7,7 @@ use super::valid;
 use super::wire;
 use crate::cluster::{Cluster, Endpoint};
 use crate::fixture;
+use crate::host_profile::Quirk;
 use crate::message::{Protocol, Received};
 use crate::violation::{Rule, Violation};
 use proxy_filter::Status;
@@ -29,7 +30,14 @@ pub(super) fn call(
     body: &[u8],
     milliseconds: u32,
 ) -> Result<u32, Status> {
-    let name = String::from_utf8_lossy(cluster).into_owned();
+    let to_authority = state.plays(Quirk::CallsAuthority);
+    let (name, milliseconds) = if to_authority {
+        let pairs = fields::decode(headers);
+        let authority = pairs.iter().find(|(name, _)| name == b":authority");
+        (authority.map_or_else(String::new, |(_, value)| String::from_utf8_lossy(value).into_owned()), 0)
+    } else {
+        (String::from_utf8_lossy(cluster).into_owned(), milliseconds)
+    };
     if milliseconds > i32::MAX.cast_unsigned() {
         return Err(Status::BAD_ARGUMENT);
     }

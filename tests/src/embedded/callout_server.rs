@@ -1,6 +1,6 @@
 //! The servers of HTTP callouts. They are parts of a test, so nothing is locked while they run.
 
-use super::callouts::{Callout, End, REFUSED, RESET, Response, TIMED_OUT, own};
+use super::callouts::{Callout, End, RESET, Response, TIMED_OUT, own, refused};
 use super::fields::{Kind, Map};
 use super::functions::Functions;
 use super::wire;
@@ -14,6 +14,7 @@ use std::time::Duration;
 pub(super) fn ask_servers(functions: &Functions) {
     loop {
         let mut state = functions.state();
+        let text_of_refusal = refused(state.settings.profile);
         let (answer, request) = match state.callouts.unanswered() {
             None => return,
             Some(callout) if matches!(callout.endpoint, Endpoint::Live) => {
@@ -35,7 +36,7 @@ pub(super) fn ask_servers(functions: &Functions) {
                 (Answer::clone(answer), request.clone())
             }
             Some(callout) => {
-                callout.end = Some((callout.made, End::Response(own(503, REFUSED))));
+                callout.end = Some((callout.made, End::Response(own(503, text_of_refusal))));
                 continue;
             }
         };

@@ -4,6 +4,7 @@ use super::fields::{Kind, Map};
 use super::pending::PendingCall;
 use crate::action::Call;
 use crate::cluster::Endpoint;
+use crate::host_profile::{HostProfile, Quirk};
 use crate::message::Received;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +17,14 @@ pub(super) const RESET: &str =
 /// What Envoy says when the upstream refuses the connection.
 pub(super) const REFUSED: &str =
     "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
+/// The same of an Envoy whose text has the reason of the transport.
+pub(super) const REFUSED_BY_TRANSPORT: &str = "upstream connect error or disconnect/reset before headers. reset reason: \
+     remote connection failure, transport failure reason: delayed connect error: Connection refused";
+
+/// What Envoy says of a host when the upstream refuses the connection.
+pub(super) fn refused(host: HostProfile) -> &'static str {
+    if host.plays(Quirk::TransportReason) { REFUSED_BY_TRANSPORT } else { REFUSED }
+}
 
 /// All that is known about callouts.
 #[derive(Debug, Default)]

@@ -6,6 +6,7 @@ use super::fields::Map;
 use super::functions::Functions;
 use super::vm::Vm;
 use super::{callout_server, foreign, rpc, rpc_server};
+use crate::host_profile::Quirk;
 use std::time::Duration;
 
 /// What is due next.
@@ -130,6 +131,10 @@ fn ended(vm: &Vm, functions: &Functions, callout: &Callout, end: End) {
         }
     };
     let [headers, body, trailers] = sizes;
+    {
+        let mut state = functions.state();
+        state.given = if state.plays(Quirk::ContextIsGiven) { callout.context } else { 0 };
+    }
     vm.call("proxy_on_http_call_response", &[callout.root, callout.token, headers, body, trailers]);
     let mut state = functions.state();
     state.callouts.response = None;

@@ -142,6 +142,20 @@ impl Map {
         }
     }
 
+    /// Gives the first field of this name this value, and leaves the others.
+    pub(crate) fn set_first(&mut self, name: &[u8], value: &[u8]) {
+        let key = self.key(name);
+        self.overwrite(&key, value);
+    }
+
+    /// Gives a field exactly this value, in the place of its first one, or adds it.
+    pub(crate) fn set_only(&mut self, name: &[u8], value: &[u8]) {
+        let key = self.key(name);
+        self.overwrite(&key, value);
+        let mut seen = false;
+        self.fields.retain(|(found, _)| *found != key || !std::mem::replace(&mut seen, true));
+    }
+
     pub(crate) fn remove(&mut self, name: &[u8]) {
         let key = self.key(name);
         self.fields.retain(|(found, _)| *found != key);

@@ -5,9 +5,10 @@ use super::process::Process;
 use super::rpc::{self, Address};
 use super::state::{Permission, State};
 use super::stream::{LocalReply, Phase, Stream};
-use super::{access, callout, foreign, property};
+use super::{access, callout, foreign, other_hosts, property};
 use crate::engine::abi::Version;
 use crate::engine::{Reentrant, Trap};
+use crate::host_profile::{HostProfile, Quirk};
 use crate::record::{Event, LogLine};
 use crate::violation::Rule;
 use proxy_filter::sys::HostFunctions;
@@ -49,7 +50,20 @@ impl Functions {
                 Err(Trap(format!("restricted_callback: {function} was called during an allocation")))
             }
             _ => Ok(()),
-        }
+        }?;
+        let host = state.settings.profile;
+        drop(state);
+        other_hosts::runs(host, function)
+    }
+
+    /// The same for a module that runs natively, and is initialised as any native code.
+    pub(crate) fn permit_natively(&self, function: &str) -> std::result::Result<(), Trap> {
+        other_hosts::runs(self.state().settings.profile, function)
+    }
+
+    /// Whether the host call that has run traps the VM.
+    pub(crate) fn take_trap(&self) -> std::result::Result<(), Trap> {
+        self.state().trap.take().map_or(Ok(()), Err)
     }
 
     /// Notes that the module has no memory, which a host function was to read or write.
@@ -59,9 +73,14 @@ impl Functions {
         Trap(why)
     }
 
-    /// The status with which a test lets this call fail.
+    /// The status with which this call fails: because a test lets it fail, or because the function
+    /// does not work in the host that is played.
     pub(crate) fn fault(&self, name: &'static str) -> Option<Status> {
         let mut state = self.state();
+        let broken = other_hosts::status_of(state.settings.profile, name);
+        if broken.is_some() {
+            return broken;
+        }
         let may_fail = !CANNOT_FAIL.contains(&name);
         let fault = state.fault.as_mut().filter(|fault| fault.failed.is_none() && may_fail)?;
         if fault.call > 0 {
@@ -84,7 +103,8 @@ impl Functions {
     pub(crate) fn enter(&self, name: &str, arguments: &[u32]) -> (u32, u32) {
         let mut state = self.state();
         let outer = (state.current, state.effective);
-        (state.current, state.effective) = (arguments.first().copied().unwrap_or_default(), 0);
+        let given = std::mem::take(&mut state.given);
+        (state.current, state.effective) = (arguments.first().copied().unwrap_or_default(), given);
         state.events.note(|| {
             let arguments = arguments.iter().map(|argument| u64::from(*argument)).collect();
             Event::Callback { name: name.into(), arguments }
@@ -102,6 +122,7 @@ impl Functions {
     /// Runs the callbacks that the host enters while a host function runs, as far as the module
     /// exports them.
     pub(crate) fn call_inside(&self, function: &str, module: &mut dyn Reentrant) -> std::result::Result<(), Trap> {
+        let host = self.state().settings.profile;
         let next = if function == "proxy_grpc_stream" { rpc::next_inside } else { foreign::next_inside };
         let outer = self.state().backs.arguments.take();
         loop {
@@ -109,7 +130,7 @@ impl Functions {
             let found = next(&mut self.state());
             let Some((name, arguments)) = found else { break };
             let known = name != "proxy_on_foreign_function" || self.state().version != Version::V0_1_0;
-            if known && module.exports(name) {
+            if known && !host.suppresses(name) && module.exports(name) {
                 let outer = self.enter(name, &arguments);
                 let called = module.call(name, &arguments);
                 self.leave(name, None, outer);
@@ -126,6 +147,14 @@ impl Functions {
         let result = body();
         self.state().permission = outer;
         result
+    }
+
+    /// Edits a map, if the host that is played allows it.
+    fn edit_map(&self, map: u32, edit: impl FnOnce(HostProfile, &mut Map)) -> Result<()> {
+        let mut state = self.state();
+        other_hosts::check_edit(&mut state, map)?;
+        let host = state.settings.profile;
+        access::edit_map(&mut state, map, |map| edit(host, map))
     }
 
     /// Whether a local reply or a reset of the stream here would crash the process of Envoy.
@@ -168,11 +197,12 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_get_current_time_nanoseconds(&self) -> Result<u64> {
-        Ok(u64::try_from(self.state().clock.wall().as_nanos()).unwrap_or(u64::MAX))
+        Ok(other_hosts::wall(&mut self.state()))
     }
 
     fn proxy_set_tick_period_milliseconds(&self, period: u32) -> Result<()> {
         let mut state = self.state();
+        other_hosts::check_tick(&mut state, period)?;
         let root = state.root().map(|root| root.id);
         if let Some(root) = root {
             state.clock.set_tick_period(root, period);
@@ -181,14 +211,18 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_get_buffer_bytes(&self, buffer_type: u32, start: u32, max_size: u32) -> Result<Vec<u8>> {
-        let bytes = access::buffer(&mut self.state(), buffer_type)?;
-        let start = start as usize;
-        let end = start.saturating_add(max_size as usize).min(bytes.len());
+        let mut state = self.state();
+        other_hosts::check_body(&mut state, buffer_type)?;
+        let bytes = access::buffer(&mut state, buffer_type)?;
+        let (start, max_size) = other_hosts::range(&state, start, max_size, Quirk::ReadsWhole);
+        let end = start.saturating_add(max_size).min(bytes.len());
         Ok(bytes.get(start..end).unwrap_or_default().to_vec())
     }
 
     fn proxy_set_buffer_bytes(&self, buffer_type: u32, start: u32, size: u32, bytes: &[u8]) -> Result<()> {
         let mut state = self.state();
+        other_hosts::check_body(&mut state, buffer_type)?;
+        let (start, size) = other_hosts::range(&state, start, size, Quirk::WritesWhole);
         let absent = match buffer_type {
             4 => state.callouts.response.is_none(),
             7 => !state.configuring,
@@ -199,7 +233,7 @@ impl HostFunctions for Functions {
         }
         let stream = state.stream().ok_or(Status::BAD_ARGUMENT)?;
         let body = access::body(stream, buffer_type).ok_or(Status::BAD_ARGUMENT)?;
-        access::edit(body, start as usize, size as usize, bytes)
+        access::edit(body, start, size, bytes)
     }
 
     fn proxy_get_buffer_status(&self, buffer_type: u32) -> Result<(u32, u32)> {
@@ -218,16 +252,14 @@ impl HostFunctions for Functions {
 
     fn proxy_set_header_map_pairs(&self, map_type: u32, pairs: &[u8]) -> Result<()> {
         let pairs = fields::decode(pairs);
-        access::edit_map(&mut self.state(), map_type, |map| {
-            let kind = map.kind();
-            *map = Map::from_fields(kind, &pairs);
-        })
+        self.edit_map(map_type, |host, map| other_hosts::set_all(host, map, &pairs))
     }
 
     fn proxy_get_header_map_value(&self, map_type: u32, name: &[u8]) -> Result<Vec<u8>> {
         let mut state = self.state();
         // Modules of the first version get an empty value.
-        let missing = if state.version == Version::V0_1_0 { Ok(Vec::new()) } else { Err(Status::NOT_FOUND) };
+        let is_empty = state.version == Version::V0_1_0 || state.plays(Quirk::MissingFieldIsEmpty);
+        let missing = if is_empty { Ok(Vec::new()) } else { Err(Status::NOT_FOUND) };
         access::read_map(&mut state, map_type, |map, logging| match map {
             Some(map) => map.get(name).map_or(missing, |value| Ok(value.to_vec())),
             None if logging => Err(Status::NOT_FOUND),
@@ -236,19 +268,23 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_add_header_map_value(&self, map_type: u32, name: &[u8], value: &[u8]) -> Result<()> {
-        access::edit_map(&mut self.state(), map_type, |map| map.add(name, value))
+        self.edit_map(map_type, |host, map| other_hosts::add(host, map, name, value))
     }
 
     fn proxy_replace_header_map_value(&self, map_type: u32, name: &[u8], value: &[u8]) -> Result<()> {
-        access::edit_map(&mut self.state(), map_type, |map| map.replace(name, value))
+        self.edit_map(map_type, |host, map| other_hosts::replace(host, map, name, value))
     }
 
     fn proxy_remove_header_map_value(&self, map_type: u32, name: &[u8]) -> Result<()> {
-        access::edit_map(&mut self.state(), map_type, |map| map.remove(name))
+        self.edit_map(map_type, |_, map| map.remove(name))
     }
 
     fn proxy_get_property(&self, path: &[u8]) -> Result<Vec<u8>> {
-        property::get(&mut self.state(), path)
+        let mut state = self.state();
+        match property::get(&mut state, path) {
+            Err(Status::NOT_FOUND) if state.plays(Quirk::MissingPropertyIsEmpty) => Ok(Vec::new()),
+            result => result,
+        }
     }
 
     fn proxy_set_property(&self, path: &[u8], value: &[u8]) -> Result<()> {
@@ -321,6 +357,7 @@ impl HostFunctions for Functions {
         grpc_status: i32,
     ) -> Result<()> {
         let mut state = self.state();
+        other_hosts::check_reply(&mut state)?;
         // On a root context, and for a connection, Envoy says Ok and does nothing.
         let Some(stream) = state.stream().filter(|stream| stream.connection.is_none()) else {
             state.violate(
@@ -360,7 +397,9 @@ impl HostFunctions for Functions {
         timeout: u32,
     ) -> Result<u32> {
         // Envoy 1.40 never sends the trailers.
-        callout::call(&mut self.state(), upstream, headers, body, timeout)
+        let mut state = self.state();
+        other_hosts::check_call(&mut state)?;
+        callout::call(&mut state, upstream, headers, body, timeout)
     }
 
     fn proxy_grpc_call(
@@ -398,6 +437,9 @@ impl HostFunctions for Functions {
 
     fn proxy_set_effective_context(&self, context_id: u32) -> Result<()> {
         let mut state = self.state();
+        if state.plays(Quirk::ContextIsGiven) {
+            return Ok(());
+        }
         if context_id != 0 && !state.knows(context_id) {
             return Err(Status::BAD_ARGUMENT);
         }
@@ -437,27 +479,33 @@ impl HostFunctions for Functions {
     }
 
     fn proxy_increment_metric(&self, metric: u32, offset: i64) -> Result<()> {
-        self.state().metrics.increment(metric, offset)
+        let mut state = self.state();
+        let result = state.metrics.increment(metric, offset);
+        other_hosts::check_metric(&mut state, result)
     }
 
     fn proxy_record_metric(&self, metric: u32, value: u64) -> Result<()> {
-        self.state().metrics.record(metric, value)
+        let mut state = self.state();
+        let result = state.metrics.record(metric, value);
+        other_hosts::check_metric(&mut state, result)
     }
 
     fn proxy_get_metric(&self, metric: u32) -> Result<u64> {
-        self.state().metrics.get(metric)
+        let mut state = self.state();
+        let result = state.metrics.get(metric);
+        other_hosts::check_metric(&mut state, result)
     }
 
     fn proxy_call_foreign_function(&self, name: &[u8], argument: &[u8]) -> Result<Vec<u8>> {
         let function = self.state().settings.foreign.get(name);
-        match function {
-            // A part of a test: nothing is locked while it runs.
-            Some(function) => {
-                let reply = function(argument);
-                foreign::answer(&mut self.state(), reply)
-            }
-            None => foreign::call(&mut self.state(), name, argument),
+        // A part of a test: nothing is locked while it runs.
+        let reply = function.map(|function| function(argument));
+        let mut state = self.state();
+        if let Some(reply) = reply {
+            return foreign::answer(&mut state, reply);
         }
+        other_hosts::check_foreign(&mut state, name)?;
+        foreign::call(&mut state, name, argument)
     }
 
     fn proxy_done(&self) -> Result<()> {

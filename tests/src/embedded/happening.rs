@@ -1,10 +1,12 @@
 //! The callbacks of a gRPC stream, made from a server's response or from why there is none.
 
+use super::callouts::{REFUSED, REFUSED_BY_TRANSPORT};
 use super::fields::{Kind, Map};
 use super::info::grpc_status;
 use super::wire;
 use crate::action::GrpcEvent;
 use crate::grpc;
+use crate::host_profile::{HostProfile, Quirk};
 use crate::message::{Protocol, Reply};
 
 /// What happens on a gRPC call or stream, one callback each.
@@ -21,6 +23,8 @@ pub(super) enum Happening {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     Refused,
+    /// The same in an Envoy whose text has the reason of the transport.
+    RefusedByTransport,
     Reset,
     TimedOut,
     NoHost,
@@ -40,14 +44,21 @@ const UNKNOWN: u32 = 2;
 /// Envoy's details of a response that came from the upstream.
 const VIA_UPSTREAM: &str = "via_upstream";
 
+/// Envoy's details of a connection that was refused.
+const REFUSED_DETAILS: &str =
+    "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
+
 impl Failure {
+    /// The server refuses the connection.
+    pub(super) fn refused(host: HostProfile) -> Self {
+        if host.plays(Quirk::TransportReason) { Self::RefusedByTransport } else { Self::Refused }
+    }
+
     /// The status message, and Envoy's details.
     const fn texts(self) -> (&'static str, &'static str) {
         match self {
-            Self::Refused => (
-                "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure",
-                "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}",
-            ),
+            Self::Refused => (REFUSED, REFUSED_DETAILS),
+            Self::RefusedByTransport => (REFUSED_BY_TRANSPORT, REFUSED_DETAILS),
             Self::Reset => (
                 "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
                 "upstream_reset_before_response_started{connection_termination}",

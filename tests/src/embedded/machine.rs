@@ -74,11 +74,15 @@ impl Machine {
             size(&state.settings.vm_configuration)
         };
         self.vm.call("proxy_on_context_create", &[id, 0]);
+        self.functions.state().starting = true;
         let started = self.vm.call("proxy_on_vm_start", &[id, vm_configuration]);
         self.check(started != Some(0), "Failed to start base Wasm")?;
         self.functions.state().configuring = true;
         let configured = self.vm.call("proxy_on_configure", &[id, configuration]);
-        self.functions.state().configuring = false;
+        {
+            let mut state = self.functions.state();
+            (state.starting, state.configuring) = (false, false);
+        }
         self.check(configured != Some(0), "Failed to configure base Wasm plugin")?;
         self.functions.state().roots.serve(id);
         event::tell(&self.vm, &self.functions);

@@ -31,6 +31,7 @@ mod machine;
 mod metadata;
 mod metric;
 mod older;
+mod other_hosts;
 mod pending;
 mod process;
 mod property;
@@ -59,6 +60,7 @@ pub(crate) use waiting::is_paused_for_ever;
 
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
 use crate::blocks;
+use crate::host_profile::{HostProfile, Quirk};
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use crate::spent::Spent;
@@ -240,6 +242,7 @@ impl Embedded {
         let index = self.next_worker();
         let spent = self.spent();
         let now = self.now_of_all();
+        let (request, answer) = &seen_by(self.settings.profile, request, answer);
         // What happened before belongs to no exchange.
         let mut before = self.record(index);
         before.calls.clear();
@@ -329,6 +332,26 @@ impl Embedded {
     }
 }
 
+/// The messages as a host shows them to filters: without trailers if it has no callback for them,
+/// and the body of a request as a whole.
+fn seen_by(host: HostProfile, request: &Request, answer: &Answer) -> (Request, Answer) {
+    let (mut request, mut answer) = (request.clone(), Answer::clone(answer));
+    let is_whole = !request.is_tunnel() && request.answered.chunks().is_none();
+    if is_whole && host.plays(Quirk::RequestBodyIsOneChunk) {
+        request.body = request.body.whole();
+    }
+    if host.suppresses("proxy_on_request_trailers") {
+        request.trailers.clear();
+        let with_trailers = answer;
+        answer = Arc::new(move |received| {
+            let mut reply = with_trailers(received);
+            reply.trailers.clear();
+            reply
+        });
+    }
+    (request, answer)
+}
+
 /// The bytes of a page of memory.
 const PAGE: usize = 64 * 1024;
 
@@ -361,6 +384,11 @@ impl Backend for Embedded {
         self.flights.clear();
         self.started_elsewhere.clear();
         self.settings = settings.clone();
+        let host = settings.profile;
+        if settings.tcp && host.suppresses("proxy_on_new_connection") {
+            let reason = format!("{host} has no filters of TCP connections");
+            return Err(ConfigureError { events: Vec::new(), reason });
+        }
         if let Some(reason) = access_log::refusal(settings) {
             return Err(ConfigureError { events: Vec::new(), reason });
         }

@@ -27,6 +27,7 @@ pub(super) fn imports(functions: &Arc<Functions>) -> Vec<Import> {
                 Ok(status) | Err(Undeliverable::Status(status)) => status,
                 Err(Undeliverable::Trap(trap)) => return Err(trap),
             };
+            functions.take_trap()?;
             functions.called(name, status);
             Ok(status)
         };

@@ -26,9 +26,10 @@ pub(super) fn work(functions: &Functions) {
         let (token, work) = {
             let mut state = functions.state();
             let now = state.clock.now();
+            let refused = Failure::refused(state.settings.profile);
             let Some(rpc) = state.rpcs.open.iter_mut().find(|rpc| !is_idle(rpc)) else { return };
             let token = rpc.token();
-            let work = begin(rpc, now);
+            let work = begin(rpc, now, refused);
             let context = rpc.context;
             let reached = (!matches!(rpc.endpoint, Endpoint::Refusing | Endpoint::Live))
                 .then(|| (rpc.cluster.clone(), rpc.request.clone()));
@@ -67,7 +68,7 @@ fn is_idle(rpc: &Rpc) -> bool {
 }
 
 /// Handles an event without a server of the test, or returns the one that needs it.
-fn begin(rpc: &mut Rpc, now: Duration) -> Option<Work> {
+fn begin(rpc: &mut Rpc, now: Duration, refused: Failure) -> Option<Work> {
     match &rpc.endpoint {
         Endpoint::Server(answer) | Endpoint::Grpc(answer) => {
             let work = Work::Answer(Answer::clone(answer), rpc.request.clone());
@@ -97,7 +98,7 @@ fn begin(rpc: &mut Rpc, now: Duration) -> Option<Work> {
         Endpoint::Live => return Some(Work::Pass(pass(rpc))),
         Endpoint::Refusing | Endpoint::Absent => {
             rpc.server = Progress::Done;
-            tell(rpc, now, Failure::Refused.happenings());
+            tell(rpc, now, refused.happenings());
         }
     }
     None

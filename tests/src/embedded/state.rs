@@ -13,7 +13,9 @@ use super::rpcs::Rpcs;
 use super::shared::{Data, Queues, Registrant};
 use super::stream::Stream;
 use crate::backend::Settings;
+use crate::engine::Trap;
 use crate::engine::abi::Version;
+use crate::host_profile::Quirk;
 use crate::record::{Event, LogLine};
 use crate::violation::{Rule, Violation};
 use std::collections::BTreeMap;
@@ -49,8 +51,14 @@ pub(crate) struct State {
     /// The context that the callback chose to act on; 0 for its own.
     pub(crate) effective: u32,
     pub(crate) permission: Permission,
+    /// The context on which the next callback acts, where the host chooses it; 0 for its own.
+    pub(crate) given: u32,
+    /// `proxy_on_vm_start` or `proxy_on_configure` runs.
+    pub(crate) starting: bool,
     /// `proxy_on_configure` runs.
     pub(crate) configuring: bool,
+    /// The host call that runs traps the VM.
+    pub(crate) trap: Option<Trap>,
     /// Names of filter state that are declared, and whether they are read-only.
     pub(crate) declared: BTreeMap<Vec<u8>, bool>,
     pub(crate) stream: Option<Box<Stream>>,
@@ -95,7 +103,10 @@ impl State {
             current: 0,
             effective: 0,
             permission: Permission::All,
+            given: 0,
+            starting: false,
             configuring: false,
+            trap: None,
             declared: BTreeMap::new(),
             stream: None,
             parked: Vec::new(),
@@ -114,6 +125,11 @@ impl State {
             violations: Vec::new(),
             fault: None,
         }
+    }
+
+    /// Whether the host that is played differs from Envoy in this.
+    pub(crate) fn plays(&self, quirk: Quirk) -> bool {
+        self.settings.profile.plays(quirk)
     }
 
     /// Makes a parked stream the one that is played. Returns whether there is such a stream.

@@ -7,7 +7,8 @@ use super::root::Stage;
 use super::state::Permission;
 use super::{emscripten, older, rpc, wasi};
 use crate::engine::abi::Version;
-use crate::engine::{self, Engine, Import, Instance, Trap, WireType};
+use crate::engine::{self, Engine, Import, Instance, Limits, Trap, WireType};
+use crate::host_profile::{Exterior, HostProfile, Quirk};
 use crate::record::Event;
 use crate::spent::Spent;
 use proxy_filter::__private::{Export, Module as NativeModule};
@@ -48,8 +49,13 @@ pub(crate) struct Vm {
 impl Vm {
     /// Loads and initialises the module.
     pub(crate) fn start(guest: &Guest, functions: Arc<Functions>) -> Result<Self, String> {
+        let host = functions.state().settings.profile;
         let (bytes, engine, instrumented) = match guest {
             Guest::Native(module) => {
+                // Without any filter there is nothing to refuse.
+                let exports =
+                    |name: &str| module.exports.is_empty() || module.exports.iter().any(|(export, _)| *export == name);
+                refuse(host, &host.missing_callbacks(exports).collect::<Vec<_>>())?;
                 let thread = Thread::spawn(*module, Arc::clone(&functions))?;
                 return Self::initialised(Box::new(thread), functions, None, None);
             }
@@ -57,6 +63,9 @@ impl Vm {
             #[cfg(feature = "profile")]
             Guest::Profiled(profiler) => (profiler.module(), Engine::default(), Some(profiler.start())),
         };
+        if !host.is_envoy() {
+            refuse(host, &refusals(host, bytes)?)?;
+        }
         let module = engine::Module::read(bytes)?;
         let mut state = functions.state();
         state.permission = Permission::Nothing;
@@ -65,7 +74,7 @@ impl Vm {
         let mut imports = offered(&functions, module.version);
         let (hook, counter): (Option<Import>, Option<Counter>) = instrumented.unzip();
         imports.extend(hook);
-        let instance = engine::load(engine, bytes, &module, imports)?;
+        let instance = engine::load(engine, bytes, &module, imports, limits(host))?;
         Self::initialised(instance, functions, Some(Arc::clone(bytes)), counter)
     }
 
@@ -93,12 +102,17 @@ impl Vm {
             let arguments: &[u32] = if export == "main" { &[0, 0] } else { &[] };
             let called = self.instance.borrow_mut().call(export, arguments);
             called.map_err(|trap| {
-                let trap = engine::explain(trap, self.module.as_deref());
+                let trap = self.explain(trap);
                 format!("Function: {export} failed: {trap}")
             })?;
         }
         self.functions.state().permission = Permission::All;
         Ok(())
+    }
+
+    fn explain(&self, trap: Trap) -> Trap {
+        let host = self.functions.state().settings.profile;
+        engine::explain(trap, self.module.as_deref(), limits(host))
     }
 
     pub(crate) fn failed(&self) -> bool {
@@ -111,10 +125,23 @@ impl Vm {
         if self.failed.get().is_some() || !self.instance.borrow().exports(name) {
             return None;
         }
-        let version = self.functions.state().version;
+        let (version, host) = {
+            let state = self.functions.state();
+            (state.version, state.settings.profile)
+        };
+        if host.suppresses(name) {
+            return None;
+        }
+        let mut arguments = arguments.to_vec();
         // A callback had fewer parameters once.
-        let parameters = engine::abi::signature(name, version).map_or(arguments.len(), |(parameters, _)| parameters);
-        let result = self.enter(name, arguments.get(..parameters).unwrap_or(arguments));
+        if let Some((parameters, _)) = engine::abi::signature(name, version) {
+            arguments.truncate(parameters);
+        }
+        let is_headers = matches!(name, "proxy_on_request_headers" | "proxy_on_response_headers");
+        if let Some(end) = arguments.get_mut(2).filter(|_| is_headers && host.plays(Quirk::HeadersNeverEnd)) {
+            *end = 0;
+        }
+        let result = self.enter(name, &arguments);
         self.tell_failed();
         result
     }
@@ -146,7 +173,7 @@ impl Vm {
         self.callbacks.set(self.callbacks.get() + 1);
         let result = self.instance.borrow_mut().call(name, arguments);
         let result = result.map_err(|trap| {
-            let trap = engine::explain(trap, self.module.as_deref());
+            let trap = self.explain(trap);
             let mut state = self.functions.state();
             state.permission = Permission::All;
             state.events.push(Event::Trapped { why: trap.to_string() });
@@ -190,6 +217,36 @@ impl Vm {
     }
 }
 
+/// What a host allows a module.
+fn limits(host: HostProfile) -> Limits {
+    let memory = usize::try_from(host.memory()).unwrap_or(usize::MAX);
+    // The limits of other hosts than Envoy are their own only if they are not Envoy's.
+    let name = if host.memory() == HostProfile::default().memory() { "Envoy" } else { host.name() };
+    Limits { host: name, memory, instructions: host.instructions() }
+}
+
+/// Refuses a module for these reasons.
+fn refuse(host: HostProfile, reasons: &[String]) -> Result<(), String> {
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{host} does not load the module:\n- {}", reasons.join("\n- ")))
+}
+
+/// Why a host other than Envoy does not load a module.
+fn refusals(host: HostProfile, bytes: &[u8]) -> Result<Vec<String>, String> {
+    let (module, marker) = engine::Module::read_any(bytes)?;
+    let (imports, exports) = module.functions();
+    let foreign: Vec<_> = judge(bytes, &module).foreign.into_iter().map(|[name, ..]| name).collect();
+    Ok(host.refusals(&Exterior {
+        has_marker: marker.is_some(),
+        imports: &imports,
+        exports: &exports,
+        foreign: &foreign,
+        memory: module.initial_memory(),
+    }))
+}
+
 /// Every function that Envoy offers a module of this version.
 fn offered(functions: &Arc<Functions>, version: Version) -> Vec<Import> {
     let mut all = abi::host_functions(functions);
@@ -222,6 +279,9 @@ pub(crate) fn judge(bytes: &[u8], module: &engine::Module) -> Verdict {
     Verdict { refusal: engine::refusal(bytes, &offers), foreign: engine::foreign(module, &offers) }
 }
 
+/// What is said of a module that panicked.
+const PANIC: &str = "the filter panicked: its last log line says where";
+
 /// Native code of a module on a thread of its own, where its thread-local state is that of one VM.
 struct Thread {
     exports: Vec<&'static str>,
@@ -239,7 +299,7 @@ impl Thread {
             proxy_filter::sys::install(Some(Rc::new(Native(functions, NativeExports(module)))));
             for (export, arguments) in inbox {
                 let result = catch_unwind(AssertUnwindSafe(|| export(arguments)))
-                    .map_err(|_| Trap("the filter panicked: its last log line says where".into()));
+                    .map_err(|panic| panic.downcast().map_or_else(|_| Trap(PANIC.into()), |trap| *trap));
                 if outbox.send(result).is_err() {
                     break;
                 }

@@ -1,6 +1,6 @@
 //! What a trap means: which resource of the module was exhausted, in words for a filter author.
 
-use super::Trap;
+use super::{Limits, Trap};
 
 /// The most memory that Envoy gives a VM: 1 GiB.
 pub(super) const MEMORY: usize = 1 << 30;
@@ -15,7 +15,7 @@ pub(super) const HEIGHT: usize = 7 << 18;
 
 /// The trap, with what it means. An engine says what the processor sees: an address that does not
 /// exist, for example.
-pub(crate) fn explain(trap: Trap, module: Option<&[u8]>) -> Trap {
+pub(crate) fn explain(trap: Trap, module: Option<&[u8]>, limits: Limits) -> Trap {
     const STACK: [&str; 3] = ["out of bounds memory access", "call stack exhausted", "stack overflow"];
     let Trap(why) = trap;
     if STACK.iter().any(|words| why.contains(words)) {
@@ -26,10 +26,17 @@ pub(crate) fn explain(trap: Trap, module: Option<&[u8]>) -> Trap {
         ));
     }
     if why.contains("unreachable") {
-        let what = "a panic, or the memory is exhausted (1 GiB in Envoy); the last line of the log says which";
-        return Trap(format!("{why}: {what}"));
+        let (memory, host) = (size(limits.memory), limits.host);
+        return Trap(format!(
+            "{why}: a panic, or the memory is exhausted ({memory} in {host}); the last line of the log says which"
+        ));
     }
     Trap(why)
+}
+
+/// A size of memory in words.
+fn size(bytes: usize) -> String {
+    if bytes.is_multiple_of(1 << 30) { format!("{} GiB", bytes >> 30) } else { format!("{} MiB", bytes >> 20) }
 }
 
 /// The size of the stack of a module that has the stack first in memory, as modules of Rust do:
@@ -67,7 +74,7 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::{explain, stack_size};
+    use super::{Limits, MEMORY, explain, stack_size};
     use crate::engine::Trap;
 
     #[test]
@@ -83,6 +90,7 @@ mod tests {
     #[test]
     fn other_traps_stay_as_they_are() {
         let trap = Trap("restricted_callback: proxy_get_property was called during _initialize".into());
-        assert_eq!(explain(trap.clone(), None), trap);
+        let limits = Limits { host: "Envoy", memory: MEMORY, instructions: None };
+        assert_eq!(explain(trap.clone(), None, limits), trap);
     }
 }

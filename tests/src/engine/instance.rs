@@ -14,6 +14,35 @@ impl fmt::Display for Trap {
 
 impl std::error::Error for Trap {}
 
+/// What a host allows a module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The host that has the limit of the memory, in words.
+    pub(crate) host: &'static str,
+    /// The most memory of a VM, in bytes.
+    pub(crate) memory: usize,
+    /// The most instructions of a callback of a stream.
+    pub(crate) instructions: Option<u64>,
+}
+
+impl Limits {
+    /// The most instructions of an export.
+    pub(super) fn instructions_of(self, export: &str) -> Option<u64> {
+        let is_of_stream = |export: &str| {
+            export.starts_with("proxy_on_request_")
+                || export.starts_with("proxy_on_response_")
+                || matches!(export, "proxy_on_log" | "proxy_on_done" | "proxy_on_delete")
+        };
+        self.instructions.filter(|_| is_of_stream(export))
+    }
+
+    /// The trap of a callback that executed more instructions than allowed.
+    pub(super) fn exceeded(self, export: &str, most: u64) -> Trap {
+        let host = self.host;
+        Trap(format!("{export} takes longer than {host} allows: more than {most} instructions, about 1 ms"))
+    }
+}
+
 /// The type of a parameter on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WireType {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub(crate) use exhausted::explain;
 pub use instance::Trap;
-pub(crate) use instance::{Import, Instance, Memory, Reentrant, WireType};
+pub(crate) use instance::{Import, Instance, Limits, Memory, Reentrant, WireType};
 pub(crate) use module::Module;
 
 /// The wasm engine a module runs on.
@@ -67,6 +67,7 @@ pub(crate) fn load(
     bytes: &Arc<[u8]>,
     module: &Module,
     imports: Vec<Import>,
+    limits: Limits,
 ) -> Result<Box<dyn Instance>, String> {
     // Envoy compiles the module first. That takes longest, so here it comes last, unless something
     // is wrong.
@@ -75,10 +76,10 @@ pub(crate) fn load(
         return Err(invalid.unwrap_or(fault));
     }
     match engine {
-        Engine::Wasmi => wasmi::load(bytes, module, imports),
+        Engine::Wasmi => wasmi::load(bytes, module, imports, limits),
         #[cfg(feature = "wasmtime")]
-        Engine::Wasmtime => wasmtime::load(bytes, module, imports, false),
+        Engine::Wasmtime => wasmtime::load(bytes, module, imports, limits, false),
         #[cfg(feature = "wasmtime")]
-        Engine::Counting => wasmtime::load(bytes, module, imports, true),
+        Engine::Counting => wasmtime::load(bytes, module, imports, limits, true),
     }
 }

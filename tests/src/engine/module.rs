@@ -142,7 +142,7 @@ impl Module {
     }
 
     /// The bytes of the largest memory at its beginning.
-    pub(super) fn initial_memory(&self) -> u64 {
+    pub(crate) fn initial_memory(&self) -> u64 {
         self.memories.iter().map(|(pages, size)| pages.saturating_mul(*size)).max().unwrap_or_default()
     }
 

@@ -3,12 +3,12 @@
 use super::abi;
 use super::exhausted;
 use super::module::{self, Module as Read};
-use super::{Import, Instance, Memory, Reentrant, Trap, WireType};
+use super::{Import, Instance, Limits, Memory, Reentrant, Trap, WireType};
 use std::cell::RefCell;
 use std::sync::Arc;
 use wasmi::{
     Caller, Config, CustomFuelCosts, Engine, Extern, ExternType, Func, FuncType, Linker, Module, Ref, Store,
-    StoreLimits, StoreLimitsBuilder, Table, Val, ValType,
+    StoreLimits, StoreLimitsBuilder, Table, TrapCode, Val, ValType,
 };
 use wasmparser::WasmFeatures;
 
@@ -65,10 +65,15 @@ fn compile(bytes: &Arc<[u8]>) -> Result<(Engine, Module), String> {
     Ok((engine, module))
 }
 
-pub(super) fn load(bytes: &Arc<[u8]>, read: &Read, imports: Vec<Import>) -> Result<Box<dyn Instance>, String> {
+pub(super) fn load(
+    bytes: &Arc<[u8]>,
+    read: &Read,
+    imports: Vec<Import>,
+    limits: Limits,
+) -> Result<Box<dyn Instance>, String> {
     let (engine, module) = compiled(bytes)?;
-    let limits = StoreLimitsBuilder::new().memory_size(exhausted::MEMORY).build();
-    let mut store = Store::new(&engine, Kept { limits, memory: None });
+    let kept = Kept { limits: StoreLimitsBuilder::new().memory_size(limits.memory).build(), memory: None };
+    let mut store = Store::new(&engine, kept);
     store.limiter(|kept| &mut kept.limits);
     store.set_fuel(FUEL).map_err(|error| error.to_string())?;
     let mut linker = <Linker<Kept>>::new(&engine);
@@ -95,7 +100,7 @@ pub(super) fn load(bytes: &Arc<[u8]>, read: &Read, imports: Vec<Import>) -> Resu
     if let Some(memory) = read.exported_memory().and_then(|name| instance.get_memory(&store, name)) {
         store.data_mut().memory = Some(memory);
     }
-    Ok(Box::new(Wasmi { store, instance }))
+    Ok(Box::new(Wasmi { store, instance, limits, spent: 0 }))
 }
 
 fn define(linker: &mut Linker<Kept>, import: Import) -> Result<(), String> {
@@ -182,11 +187,31 @@ impl Memory for Guest<'_> {
 struct Wasmi {
     store: Store<Kept>,
     instance: wasmi::Instance,
+    limits: Limits,
+    /// The instructions of the callbacks whose number is limited.
+    spent: u64,
 }
 
 impl Wasmi {
     fn function(&self, name: &str) -> Option<Func> {
         self.instance.get_func(&self.store, name)
+    }
+
+    /// Calls a function, which may execute this number of instructions if there is one.
+    fn call_within(
+        &mut self,
+        most: Option<u64>,
+        function: Func,
+        arguments: &[Val],
+        results: &mut [Val],
+    ) -> Result<(), wasmi::Error> {
+        let Some(most) = most else { return function.call(&mut self.store, arguments, results) };
+        let unlimited = self.store.get_fuel()?;
+        self.store.set_fuel(most)?;
+        let called = function.call(&mut self.store, arguments, results);
+        self.spent += most.saturating_sub(self.store.get_fuel()?);
+        self.store.set_fuel(unlimited)?;
+        called
     }
 }
 
@@ -199,7 +224,11 @@ impl Instance for Wasmi {
         let function = self.function(name).ok_or_else(|| Trap(format!("the module does not export {name}")))?;
         let arguments: Vec<Val> = arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
         let mut results = vec![Val::I32(0); function.ty(&self.store).results().len()];
-        function.call(&mut self.store, &arguments, &mut results).map_err(|error| Trap(error.to_string()))?;
+        let most = self.limits.instructions_of(name);
+        self.call_within(most, function, &arguments, &mut results).map_err(|error| match most {
+            Some(most) if error.as_trap_code() == Some(TrapCode::OutOfFuel) => self.limits.exceeded(name, most),
+            _ => Trap(error.to_string()),
+        })?;
         Ok(match results.first() {
             Some(Val::I32(result)) => Some(result.cast_unsigned()),
             _ => None,
@@ -207,7 +236,7 @@ impl Instance for Wasmi {
     }
 
     fn instructions(&self) -> u64 {
-        FUEL.saturating_sub(self.store.get_fuel().unwrap_or(FUEL))
+        self.spent + FUEL.saturating_sub(self.store.get_fuel().unwrap_or(FUEL))
     }
 
     fn pages(&self) -> u64 {

@@ -1,9 +1,8 @@
 //! The engine `wasmtime`: it compiles a module to machine code before it runs.
 
 use super::abi;
-use super::exhausted;
 use super::module::{self, Module as Read};
-use super::{Import, Instance, Memory, Reentrant, Trap, WireType};
+use super::{Import, Instance, Limits, Memory, Reentrant, Trap, WireType};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use wasmparser::WasmFeatures;
@@ -59,11 +58,12 @@ pub(super) fn load(
     bytes: &Arc<[u8]>,
     read: &Read,
     imports: Vec<Import>,
+    limits: Limits,
     counting: bool,
 ) -> Result<Box<dyn Instance>, String> {
     let (engine, module) = compiled(bytes, read, counting)?;
-    let limits = StoreLimitsBuilder::new().memory_size(exhausted::MEMORY).build();
-    let mut store = Store::new(&engine, Kept { limits, memory: None, allocator: None });
+    let most = StoreLimitsBuilder::new().memory_size(limits.memory).build();
+    let mut store = Store::new(&engine, Kept { limits: most, memory: None, allocator: None });
     store.limiter(|kept| &mut kept.limits);
     if counting {
         store.set_fuel(FUEL).map_err(|error| error.to_string())?;
@@ -97,7 +97,7 @@ pub(super) fn load(
         instance.exports(&mut store).map(|export| (export.name().to_owned(), export.into_func())).collect();
     let results = |function: Func| (function, function.ty(&store).results().len());
     let functions = exports.into_iter().filter_map(|(name, function)| Some((name, results(function?)))).collect();
-    Ok(Box::new(Wasmtime { store, functions, counting }))
+    Ok(Box::new(Wasmtime { store, functions, counting, limits, spent: 0 }))
 }
 
 fn define(engine: &Engine, linker: &mut Linker<Kept>, import: Import) -> Result<(), String> {
@@ -186,6 +186,28 @@ struct Wasmtime {
     /// The exports, and how many results each has.
     functions: BTreeMap<String, (Func, usize)>,
     counting: bool,
+    limits: Limits,
+    /// The instructions of the callbacks whose number is limited.
+    spent: u64,
+}
+
+impl Wasmtime {
+    /// Calls a function, which may execute this number of instructions if there is one.
+    fn call_within(
+        &mut self,
+        most: Option<u64>,
+        function: Func,
+        arguments: &[Val],
+        results: &mut [Val],
+    ) -> wasmtime::Result<()> {
+        let Some(most) = most else { return function.call(&mut self.store, arguments, results) };
+        let unlimited = self.store.get_fuel()?;
+        self.store.set_fuel(most)?;
+        let called = function.call(&mut self.store, arguments, results);
+        self.spent += most.saturating_sub(self.store.get_fuel()?);
+        self.store.set_fuel(unlimited)?;
+        called
+    }
 }
 
 impl Instance for Wasmtime {
@@ -195,12 +217,14 @@ impl Instance for Wasmtime {
 
     fn call(&mut self, name: &str, arguments: &[u32]) -> Result<Option<u32>, Trap> {
         let (function, results) =
-            self.functions.get(name).ok_or_else(|| Trap(format!("the module does not export {name}")))?;
+            *self.functions.get(name).ok_or_else(|| Trap(format!("the module does not export {name}")))?;
         let arguments: Vec<Val> = arguments.iter().map(|argument| Val::I32(argument.cast_signed())).collect();
-        let mut results = vec![Val::I32(0); *results];
-        function
-            .call(&mut self.store, &arguments, &mut results)
-            .map_err(|error| Trap(error.root_cause().to_string()))?;
+        let mut results = vec![Val::I32(0); results];
+        let most = self.limits.instructions_of(name).filter(|_| self.counting);
+        self.call_within(most, function, &arguments, &mut results).map_err(|error| match most {
+            Some(most) if error.downcast_ref() == Some(&wasmtime::Trap::OutOfFuel) => self.limits.exceeded(name, most),
+            _ => Trap(error.root_cause().to_string()),
+        })?;
         Ok(match results.first() {
             Some(Val::I32(result)) => Some(result.cast_unsigned()),
             _ => None,
@@ -208,7 +232,7 @@ impl Instance for Wasmtime {
     }
 
     fn instructions(&self) -> u64 {
-        if self.counting { FUEL.saturating_sub(self.store.get_fuel().unwrap_or(FUEL)) } else { 0 }
+        if self.counting { self.spent + FUEL.saturating_sub(self.store.get_fuel().unwrap_or(FUEL)) } else { 0 }
     }
 
     fn pages(&self) -> u64 {

@@ -28,7 +28,7 @@ mod visit;
 mod wire;
 
 use crate::backend::{Answer, Backend, ConfigureError, Settings};
-
+use crate::host_profile::HostProfile;
 use crate::message::Request;
 use crate::record::{Event, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
@@ -45,6 +45,7 @@ const NOT_RUNNING: &str = "Envoy is not running: `start` comes first";
 /// The backend that runs a module in Envoy.
 pub(crate) struct Envoy {
     binary: PathBuf,
+    version: String,
     module: PathBuf,
     running: Option<Running>,
     started_elsewhere: Vec<(VmRole, Vec<Event>)>,
@@ -55,7 +56,26 @@ impl Envoy {
     /// names.
     pub(crate) fn new(module: &Path) -> io::Result<Self> {
         let binary = binary::find()?;
-        Ok(Self { binary, module: std::path::absolute(module)?, running: None, started_elsewhere: Vec::new() })
+        let version = binary::version(&binary)?;
+        let module = std::path::absolute(module)?;
+        Ok(Self { binary, version, module, running: None, started_elsewhere: Vec::new() })
+    }
+
+    /// The profile of this Envoy: that of the newest version if this one has none.
+    pub(crate) fn profile(&self) -> HostProfile {
+        HostProfile::of_envoy(&self.version).unwrap_or_default()
+    }
+
+    /// The version of this Envoy, and the profile with which it is compared.
+    pub(crate) fn describe(&self) -> String {
+        let version = &self.version;
+        match HostProfile::of_envoy(version) {
+            Some(profile) => format!("Envoy {version}, compared with the profile {profile}"),
+            None => format!(
+                "Envoy {version}, a version without a profile: compared with that of {}",
+                HostProfile::default()
+            ),
+        }
     }
 
     fn run(&self, settings: &Settings) -> io::Result<Result<(Running, Started), ConfigureError>> {
@@ -88,6 +108,13 @@ impl Envoy {
 impl Backend for Envoy {
     fn start(&mut self, settings: &Settings) -> Result<Vec<Event>, ConfigureError> {
         self.running = None;
+        if settings.profile != self.profile() {
+            let reason = format!(
+                "this is Envoy {}, and the test is for {}: `#[proxy_filter_host::test(embedded)]` runs it without Envoy",
+                self.version, settings.profile
+            );
+            return Err(ConfigureError { events: Vec::new(), reason });
+        }
         if !settings.foreign.is_empty() {
             let reason = "Envoy has no foreign functions of a test's own: `#[proxy_filter_host::test(embedded)]` runs it without Envoy";
             return Err(ConfigureError { events: Vec::new(), reason: reason.into() });

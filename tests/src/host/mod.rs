@@ -168,7 +168,11 @@ impl Host {
     /// There is no Envoy.
     #[cfg(feature = "envoy")]
     pub fn in_envoy(module: &std::path::Path) -> std::io::Result<Self> {
-        Ok(Self::new(Box::new(crate::envoy::Envoy::new(module)?)))
+        let envoy = crate::envoy::Envoy::new(module)?;
+        let profile = envoy.profile();
+        let mut host = Self::new(Box::new(envoy));
+        host.settings.profile = profile;
+        Ok(host)
     }
 
     /// A host without a filter: what it does to messages is the host's own doing.

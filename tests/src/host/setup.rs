@@ -6,6 +6,7 @@ use crate::cluster::{Cluster, Endpoint};
 use crate::fixture::{self, MetadataSource};
 use crate::foreign::ForeignReply;
 use crate::grpc::GrpcStreamReply;
+use crate::host_profile::HostProfile;
 use crate::message::{Received, Reply};
 use crate::route::Route;
 use crate::tls::Tls;
@@ -14,6 +15,39 @@ use std::fmt;
 use std::sync::Arc;
 
 impl Host {
+    /// Lets the embedded host behave as another host: nginx, Apache Traffic Server, Google Service
+    /// Extensions, or another version of Envoy. It defaults to [`HostProfile::ENVOY_1_40`]. To be
+    /// called before [`configure`](Self::configure).
+    ///
+    /// A module that this host does not load is refused with all reasons. Functions that it does
+    /// not implement trap the VM or return a status, as the [profile](HostProfile) says, and
+    /// callbacks that it does not call are not called. Everything else is as in Envoy: what is said
+    /// of hosts other than Envoy is from their sources and documentation.
+    ///
+    /// A filter that runs natively imports nothing: a function that the host does not offer traps
+    /// the VM when it is called. A real Envoy is itself, and refuses to start a plugin for another
+    /// host: `#[proxy_filter_host::test(embedded)]`.
+    ///
+    /// ```
+    /// use proxy_filter_host::{Host, HostProfile};
+    /// # let module = wat::parse_str(r#"(module (memory (export "memory") 1)
+    /// #     (func (export "proxy_abi_version_0_2_1"))
+    /// #     (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024)))"#).unwrap();
+    /// let mut host = Host::for_module(&module);
+    /// host.behave_as(HostProfile::NGINX);
+    /// let refused = host.configure("").unwrap_err().to_string();
+    /// assert!(refused.contains("the module does not export proxy_on_vm_start"), "{refused}");
+    /// ```
+    pub fn behave_as(&mut self, host: HostProfile) {
+        self.settings.profile = host;
+    }
+
+    /// The host that this one behaves as; of a real Envoy, the profile of its version.
+    #[must_use]
+    pub const fn behaves_as(&self) -> HostProfile {
+        self.settings.profile
+    }
+
     /// The plugin's `root_id`.
     pub fn root_id(&mut self, root_id: &str) {
         self.settings.root_id = root_id.into();

@@ -6,10 +6,10 @@ use crate::embedded::info::{Info, Whose};
 use crate::embedded::stream::{Filter, LocalReply, Phase, Side, Stream, Which};
 use crate::embedded::vm::Vm;
 use crate::embedded::{access_log, event, waiting};
+use crate::host_profile::Quirk;
 use crate::message::{Fields, Protocol};
 use crate::route::Routes;
 use crate::violation::Rule;
-use proxy_filter::sys::HostFunctions;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Contexts {
 
     /// Starts to play a stream, if there is one.
     pub(super) fn begin(&mut self, stream: Option<Stream>, protocol: Protocol) {
-        let started = self.functions.proxy_get_current_time_nanoseconds().unwrap_or_default();
+        let started = u64::try_from(self.wall().as_nanos()).unwrap_or(u64::MAX);
         self.functions.state().stream = stream.map(Box::new);
         self.with_info(|info| (info.protocol, info.started) = (protocol, started));
     }
@@ -129,15 +129,21 @@ impl Contexts {
     /// The end of each filter: all of them log, then one after the other is deleted.
     pub(in crate::embedded) fn close(&mut self) {
         let contexts = self.ids(Which::Request);
+        let done_first = self.plays(Quirk::DoneBeforeLog);
         for context in &contexts {
             // A request that did not reach the filter is logged, too.
             self.create(*context);
+            if done_first {
+                let _ = self.callback(*context, Phase::Done, "proxy_on_done", &[]);
+            }
             let _ = self.callback(*context, Phase::Log, "proxy_on_log", &[]);
         }
         self.log_access();
         self.write_access_log();
         for context in contexts {
-            let _ = self.callback(context, Phase::Done, "proxy_on_done", &[]);
+            if !done_first {
+                let _ = self.callback(context, Phase::Done, "proxy_on_done", &[]);
+            }
             let _ = self.callback(context, Phase::Delete, "proxy_on_delete", &[]);
         }
     }
@@ -209,6 +215,11 @@ impl Contexts {
 
     pub(super) fn buffer_limit(&self) -> usize {
         self.functions.state().buffer_limit()
+    }
+
+    /// Whether the host that is played differs from Envoy in this.
+    pub(super) fn plays(&self, quirk: Quirk) -> bool {
+        self.functions.state().plays(quirk)
     }
 
     /// Whether the filter still gets the body after the result 1 of a headers callback.

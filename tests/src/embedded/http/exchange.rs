@@ -15,6 +15,7 @@ use crate::embedded::flags::{UPSTREAM_CONNECTION_TERMINATION, UPSTREAM_PROTOCOL_
 use crate::embedded::info::Whose;
 use crate::embedded::stream::{LocalReply, Side, Stream, Which};
 use crate::embedded::{valid, wire};
+use crate::host_profile::Quirk;
 use crate::message::{Protocol, Received, Reply, Request};
 use crate::not_played::NotPlayed;
 use crate::route::Found;
@@ -160,6 +161,9 @@ impl Course {
         let request = &self.client.request;
         let mut incoming = Incoming::of(&request.body, &request.trailers, request.protocol, contexts.now());
         incoming.malformed = broken;
+        if !tunnel && contexts.plays(Quirk::RequestBodyIsOneChunk) {
+            incoming.end_with_bytes();
+        }
         let early = request.answered.chunks().filter(|_| !end || tunnel);
         let playback =
             Playback::new(contexts, (&self.client, &self.progress), Which::Request, map, end && early.is_none());

@@ -58,6 +58,16 @@ impl Incoming {
         Self { pieces, trailers, ..Self::default() }
     }
 
+    /// The end comes with the last bytes, and not in a chunk of its own.
+    pub(super) fn end_with_bytes(&mut self) {
+        if let [.., bytes, end] = &mut self.pieces[..]
+            && end.bytes.is_empty()
+        {
+            bytes.end_of_stream = end.end_of_stream;
+            self.pieces.pop();
+        }
+    }
+
     /// What follows belongs to another protocol: it has no end. Envoy's parser begins it with
     /// nothing, and ends an upgrade with nothing.
     pub(super) fn tunneled(&mut self, is_upgrade: bool) {
