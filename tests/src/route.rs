@@ -1,6 +1,7 @@
 //! Routes of the host's configuration, from requests to clusters.
 
 use crate::fixture::{self, Metadata, MetadataSource};
+use crate::string_match::{Regex, StringMatch};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +26,8 @@ pub struct Route {
     name: String,
     domain: Option<String>,
     path: PathMatch,
-    headers: Vec<(String, HeaderMatch)>,
+    headers: Vec<FieldMatch>,
+    query: Vec<FieldMatch>,
     cluster: String,
     metadata: Metadata,
 }
@@ -34,12 +36,46 @@ pub struct Route {
 enum PathMatch {
     Prefix(String),
     Exact(String),
+    Regex(Regex),
 }
 
+/// What a header or a parameter of the query must be.
 #[derive(Clone, Debug)]
-enum HeaderMatch {
-    Value(String),
-    Present,
+struct FieldMatch {
+    name: String,
+    /// What its value must match; `None` for any value.
+    value: Option<StringMatch>,
+    inverted: bool,
+}
+
+impl FieldMatch {
+    const fn new(name: String, value: Option<StringMatch>, inverted: bool) -> Self {
+        Self { name, value, inverted }
+    }
+
+    /// Whether a field with these values is as it must be.
+    fn matches(&self, values: &[Vec<u8>]) -> bool {
+        match &self.value {
+            None => values.is_empty() == self.inverted,
+            // What does not exist matches nothing, and not the inverse.
+            Some(_) if values.is_empty() => false,
+            Some(wanted) => values.iter().any(|value| wanted.matches(value)) != self.inverted,
+        }
+    }
+
+    /// Envoy's `HeaderMatcher` or `QueryParameterMatcher`.
+    #[cfg(feature = "envoy")]
+    fn matcher(&self) -> Value {
+        let mut matcher = Map::from_iter([("name".to_owned(), Value::from(self.name.as_str()))]);
+        match &self.value {
+            None => matcher.insert("present_match".to_owned(), true.into()),
+            Some(value) => matcher.insert("string_match".to_owned(), value.matcher()),
+        };
+        if self.inverted {
+            matcher.insert("invert_match".to_owned(), true.into());
+        }
+        matcher.into()
+    }
 }
 
 impl Route {
@@ -51,6 +87,7 @@ impl Route {
             domain: None,
             path: PathMatch::Prefix("/".to_owned()),
             headers: Vec::new(),
+            query: Vec::new(),
             cluster: fixture::CLUSTER.to_owned(),
             metadata: Metadata::default(),
         }
@@ -68,18 +105,87 @@ impl Route {
         Self { path: PathMatch::Exact(path.to_owned()), ..self }
     }
 
-    /// Matches only requests that have this header with this value, in addition to all else. Of a
-    /// repeated header, one value must be it.
+    /// Matches only requests whose whole path matches a regular expression, as `safe_regex` in
+    /// Envoy. The query is no part of the path. For the syntax, see [`StringMatch::regex`].
+    ///
+    /// ```
+    /// use proxy_filter_host::{Host, Route};
+    /// let mut host = Host::without_module();
+    /// host.route(Route::new("user").regex("/users/[0-9]+(/.*)?"));
+    /// assert_eq!(host.get("/users/42/photos?size=1").send().status(), 200);
+    /// assert_eq!(host.get("/users/me").send().status(), 404);
+    /// assert_eq!(host.get("/v1/users/42").send().status(), 404);
+    /// ```
+    ///
+    /// # Panics
+    /// The text is not a regular expression.
     #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_ascii_lowercase(), HeaderMatch::Value(value.to_owned())));
-        self
+    pub fn regex(self, regex: &str) -> Self {
+        Self { path: PathMatch::Regex(Regex::new(regex)), ..self }
+    }
+
+    /// Matches only requests that have this header with this value, in addition to all else: text,
+    /// or another [`StringMatch`]. Of a repeated header, one value must match.
+    #[must_use]
+    pub fn header(self, name: &str, value: impl Into<StringMatch>) -> Self {
+        self.with_header(name, Some(value.into()), false)
+    }
+
+    /// Matches only requests that have this header, and no value of it that matches, in addition to
+    /// all else: `invert_match` in Envoy.
+    ///
+    /// ```
+    /// use proxy_filter_host::{Host, Route, StringMatch};
+    /// let mut host = Host::without_module();
+    /// host.route(Route::new("people").header_not("user-agent", StringMatch::contains("bot")));
+    /// assert_eq!(host.get("/").header("user-agent", "curl/8").send().status(), 200);
+    /// assert_eq!(host.get("/").header("user-agent", "a robot").send().status(), 404);
+    /// assert_eq!(host.get("/").send().status(), 404);
+    /// ```
+    #[must_use]
+    pub fn header_not(self, name: &str, value: impl Into<StringMatch>) -> Self {
+        self.with_header(name, Some(value.into()), true)
     }
 
     /// Matches only requests that have this header, with any value, in addition to all else.
     #[must_use]
-    pub fn has_header(mut self, name: &str) -> Self {
-        self.headers.push((name.to_ascii_lowercase(), HeaderMatch::Present));
+    pub fn has_header(self, name: &str) -> Self {
+        self.with_header(name, None, false)
+    }
+
+    /// Matches only requests that do not have this header, in addition to all else.
+    #[must_use]
+    pub fn without_header(self, name: &str) -> Self {
+        self.with_header(name, None, true)
+    }
+
+    fn with_header(mut self, name: &str, value: Option<StringMatch>, inverted: bool) -> Self {
+        self.headers.push(FieldMatch::new(name.to_ascii_lowercase(), value, inverted));
+        self
+    }
+
+    /// Matches only requests whose query has this parameter with this value, in addition to all
+    /// else: text, or another [`StringMatch`]. Only the first parameter of the name counts. Envoy
+    /// decodes neither name nor value.
+    ///
+    /// ```
+    /// use proxy_filter_host::{Host, Route};
+    /// let mut host = Host::without_module();
+    /// host.route(Route::new("beta").query("version", "2"));
+    /// assert_eq!(host.get("/?a=b&version=2").send().status(), 200);
+    /// assert_eq!(host.get("/?version=1&version=2").send().status(), 404);
+    /// ```
+    #[must_use]
+    pub fn query(mut self, name: &str, value: impl Into<StringMatch>) -> Self {
+        self.query.push(FieldMatch::new(name.to_owned(), Some(value.into()), false));
+        self
+    }
+
+    /// Matches only requests whose query has this parameter, with or without a value, in addition
+    /// to all else.
+    #[must_use]
+    pub fn has_query(mut self, name: &str) -> Self {
+        self.query.push(FieldMatch::new(name.to_owned(), None, false));
         self
     }
 
@@ -144,36 +250,43 @@ impl Route {
 
     /// Whether it matches a request. `values` returns the values of a header.
     fn matches(&self, path: &[u8], values: impl Fn(&str) -> Vec<Vec<u8>>) -> bool {
-        let end = path.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(path.len());
+        let end = path.iter().position(|byte| *byte == b'#').unwrap_or(path.len());
         let path = path.get(..end).unwrap_or_default();
+        let (path, query) = match path.iter().position(|byte| *byte == b'?') {
+            Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
+            None => (path, &[][..]),
+        };
         let matches_path = match &self.path {
             PathMatch::Prefix(prefix) => path.starts_with(prefix.as_bytes()),
             PathMatch::Exact(exact) => path == exact.as_bytes(),
+            PathMatch::Regex(regex) => regex.matches(path),
         };
         matches_path
-            && self.headers.iter().all(|(name, wanted)| {
-                let values = values(name);
-                match wanted {
-                    HeaderMatch::Present => !values.is_empty(),
-                    HeaderMatch::Value(value) => values.iter().any(|found| found == value.as_bytes()),
-                }
-            })
+            && self.headers.iter().all(|header| header.matches(&values(&header.name)))
+            && self.query.iter().all(|parameter| parameter.matches(&first(query, &parameter.name)))
     }
 
     /// Envoy's `RouteMatch`.
     #[cfg(feature = "envoy")]
     pub(crate) fn matcher(&self) -> Value {
-        use serde_json::json;
-        let headers = self.headers.iter().map(|(name, wanted)| match wanted {
-            HeaderMatch::Present => json!({ "name": name, "present_match": true }),
-            HeaderMatch::Value(value) => json!({ "name": name, "string_match": { "exact": value } }),
-        });
-        let headers: Vec<Value> = headers.collect();
-        match &self.path {
-            PathMatch::Prefix(prefix) => json!({ "prefix": prefix, "headers": headers }),
-            PathMatch::Exact(path) => json!({ "path": path, "headers": headers }),
-        }
+        let (kind, path) = match &self.path {
+            PathMatch::Prefix(prefix) => ("prefix", prefix.as_str().into()),
+            PathMatch::Exact(path) => ("path", path.as_str().into()),
+            PathMatch::Regex(regex) => ("safe_regex", regex.matcher()),
+        };
+        let all = |fields: &[FieldMatch]| fields.iter().map(FieldMatch::matcher).collect::<Vec<_>>().into();
+        let parts = [(kind, path), ("headers", all(&self.headers)), ("query_parameters", all(&self.query))];
+        parts.into_iter().map(|(name, value): (&str, Value)| (name.to_owned(), value)).collect::<Map<_, _>>().into()
     }
+}
+
+/// The value of the first parameter of this name, if there is one.
+fn first(query: &[u8], name: &str) -> Vec<Vec<u8>> {
+    let mut parameters = query.split(|byte| *byte == b'&').map(|parameter| {
+        let mut parts = parameter.splitn(2, |byte| *byte == b'=');
+        (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+    });
+    parameters.find(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value.to_vec()).into_iter().collect()
 }
 
 /// The routes of the configuration in their order. Without one, each request goes to the upstream.
@@ -359,6 +472,7 @@ mod tests {
             ("/a/b", &both[..2], Some("prefix")),
             ("/b/a", &both, None),
             ("/?/a", &[], None),
+            ("/#?a=b", &[], None),
         ] {
             assert_eq!(find(&routes, "h", path, headers).as_deref(), expected, "{path} {headers:?}");
         }

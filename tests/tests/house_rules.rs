@@ -68,7 +68,7 @@ fn dependencies_of_the_sdk_point_one_way() {
 }
 
 /// The folders and files of the mock host from the bottom up.
-const HOST_LAYERS: [&str; 37] = [
+const HOST_LAYERS: [&str; 38] = [
     "base64",
     "grpc",
     "not_played",
@@ -87,6 +87,7 @@ const HOST_LAYERS: [&str; 37] = [
     "action",
     "foreign",
     "fixture",
+    "string_match",
     "route",
     "tls",
     "tcp",

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this is a test")]
 
 use proxy_filter::HeaderValue;
-use proxy_filter_host::{Certificate, Host, MetadataSource, ModuleReport, Outcome, Reply, Route, Tls, build_guest};
+use proxy_filter_host::{
+    Certificate, Host, MetadataSource, ModuleReport, Outcome, Reply, Route, StringMatch, Tls, build_guest,
+};
 use serde_json::json;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// Fails unless the guest logged all these lines.
 #[track_caller]
@@ -545,6 +548,70 @@ fn a_request_goes_to_the_cluster_of_its_route(host: Host) {
     }
 }
 
+/// A route for each kind of match, and requests that match it or no route.
+#[proxy_filter_host::test(guest = "script")]
+fn routes_match_by_regular_expression_header_and_query(mut host: Host) {
+    let part = |name: &str, of: StringMatch| Route::new(name).prefix(&format!("/{name}")).header("x-v", of);
+    for route in [
+        Route::new("user").regex("/users/[0-9]+(/(photos|albums))?"),
+        Route::new("either").regex("/one|/two"),
+        Route::new("caseless").regex("(?i)/Case\\.(html?|\\d+)"),
+        Route::new("any").regex("/any/.*"),
+        part("exact", StringMatch::exact("b")),
+        part("prefix", StringMatch::prefix("b")),
+        part("suffix", StringMatch::suffix("b")),
+        part("contains", StringMatch::contains("b")),
+        part("regex", StringMatch::regex("b+")),
+        Route::new("not").prefix("/not").header_not("x-v", "b"),
+        Route::new("not-regex").prefix("/inverted").header_not("x-v", StringMatch::regex("b+")),
+        Route::new("without").prefix("/without").without_header("x-v"),
+        Route::new("query").prefix("/query").query("v", "b"),
+        Route::new("query-regex").prefix("/numbers").query("v", StringMatch::regex("[0-9]+")),
+        Route::new("has-query").prefix("/has").has_query("v"),
+        Route::new("both").prefix("/both").header("x-v", StringMatch::prefix("b")).query("v", "b").has_query("w"),
+    ] {
+        host.route(route);
+    }
+    host.configure("").unwrap();
+    let mut cases: Vec<(String, &[&str], bool)> = Vec::new();
+    for (paths, matches) in [
+        ("/users/42 /users/42/photos /users/42?/x /one /two /CASE.HTM /case.html /case.7 /any/ /any/a%20b?c", true),
+        ("/users/42/ /users/42/photosx /users/x /v1/users/42 /onex /xtwo /casexhtml /any", false),
+        ("/query?v=b /query?v=b&v=c /query?a=1&v=b /numbers?v=12 /has?v /has?v=1 /has?v&v", true),
+        ("/query /query?v=c&v=b /query?V=b /query?v=%62 /query?v=b=c /query?v /numbers?v=12a /numbers?v=", false),
+        ("/has?w /has?%76=1 /has", false),
+    ] {
+        cases.extend(paths.split(' ').map(|path| (path.to_owned(), &[][..], matches)));
+    }
+    let values: [&[&str]; 8] = [&[], &[""], &["b"], &["B"], &["ab"], &["bc"], &["abc"], &["a", "b"]];
+    for (name, matching) in [
+        ("exact", "..b....b"),
+        ("prefix", "..b..b.b"),
+        ("suffix", "..b.b..b"),
+        ("contains", "..b.bbbb"),
+        ("regex", "..b....b"),
+        ("not", ".b.bbbb."),
+        ("inverted", ".b.bbbb."),
+        ("without", "b......."),
+    ] {
+        let matching = values.iter().zip(matching.chars());
+        cases.extend(matching.map(|(values, matches)| (format!("/{name}"), *values, matches == 'b')));
+    }
+    for (path, values, matches) in [
+        ("/both?v=b&w", &["bb"], true),
+        ("/both?v=b&w", &["c"], false),
+        ("/both?v=b", &["b"], false),
+        ("/both?w&v=b", &["b"], true),
+    ] {
+        cases.push((path.to_owned(), values, matches));
+    }
+    for (path, values, matches) in cases {
+        let request = values.iter().fold(host.get(&path), |request, value| request.header("x-v", value));
+        let exchange = request.send();
+        assert_eq!(exchange.status(), if matches { 200 } else { 404 }, "{path} {values:?}: {exchange}");
+    }
+}
+
 #[proxy_filter_host::test(guest = "script")]
 fn a_route_is_selected_again_after_an_edit_of_the_request_headers(mut host: Host) {
     host.allow_on_headers_stop_iteration(true);
@@ -638,6 +705,59 @@ fn the_access_log_shows_filter_state_and_metadata(host: Host) {
     assert!(early.access_log().is_some(), "{early}");
 }
 
+/// Times and durations, which differ between hosts, by their names.
+const TIMES: &str = "start=%START_TIME% at=\"%START_TIME(%Y/%m/%d %H:%M:%S %z %Z %s.%6f)%\" all=%DURATION% \
+                     request=%REQUEST_DURATION% response=%RESPONSE_DURATION% sent=%RESPONSE_TX_DURATION% %RESPONSE_CODE%";
+
+#[proxy_filter_host::test(guest = "script")]
+fn the_access_log_has_times_and_durations(mut host: Host) {
+    host.access_log(TIMES);
+    for name in ["start", "at", "all", "request", "response", "sent"] {
+        host.ignore_value_of(name);
+    }
+    host.upstream(|_| Reply::new(200).chunks(["a", "bc"]).after(std::time::Duration::from_millis(200)));
+    for (commands, replies) in [("", false), ("reply 403; return 1", true)] {
+        let now = host.now();
+        let exchange = host.post("/").header("x-request-headers", commands).chunks(["a", "b"]).send();
+        let line = exchange.access_log().unwrap();
+        let value = |name: &str| {
+            let after = line.split_once(&format!("{name}=")).unwrap().1;
+            after.trim_start_matches('"').split([' ', '"']).next().unwrap()
+        };
+        let number = |name: &str| value(name).parse::<u64>().ok();
+        // Envoy's clock is the machine's: the line has the second of the request, or a later one.
+        let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let at: u64 = line.split_once(" UTC ").unwrap().1.split('.').next().unwrap().parse().unwrap();
+        assert!((seconds..seconds + 10).contains(&at), "{exchange}");
+        assert_eq!(value("start").len(), "2025-06-15T15:06:40.000Z".len(), "{exchange}");
+        let all = number("all").unwrap();
+        if replies {
+            assert_eq!((value("response"), value("sent")), ("-", "-"), "{exchange}");
+            continue;
+        }
+        let (request, response, sent) =
+            (number("request").unwrap(), number("response").unwrap(), number("sent").unwrap());
+        assert!(request + 190 <= response && response + sent <= all + 1 && sent > 0, "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "script", embedded)]
+fn times_of_the_access_log_are_those_of_the_fixed_clock(mut host: Host) {
+    host.access_log(TIMES);
+    host.upstream(|_| Reply::new(200).chunks(["a", "bc"]).after(std::time::Duration::from_millis(200)));
+    // A pause of 50 ms comes before each part but the first.
+    let exchange = host.post("/").chunks(["a", "b"]).send();
+    let line = "start=2025-06-15T15:06:40.000Z at=\"2025/06/15 15:06:40 +0000 UTC 1750000000.000000\" \
+                all=500 request=150 response=350 sent=150 200";
+    assert_eq!(exchange.access_log(), Some(line), "{exchange}");
+    // The wall clock has nothing to do with durations.
+    host.clock(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(86_400));
+    let exchange = host.get("/").send();
+    let line = "start=1970-01-02T00:00:00.000Z at=\"1970/01/02 00:00:00 +0000 UTC 86400.000000\" \
+                all=350 request=0 response=200 sent=150 200";
+    assert_eq!(exchange.access_log(), Some(line), "{exchange}");
+}
+
 #[proxy_filter_host::test(guest = "script")]
 fn each_exchange_in_flight_has_its_line_of_the_access_log(mut host: Host) {
     host.access_log("%REQ(:PATH)% %RESPONSE_CODE%");
@@ -652,9 +772,9 @@ fn each_exchange_in_flight_has_its_line_of_the_access_log(mut host: Host) {
 
 #[proxy_filter_host::test(guest = "script", embedded)]
 fn a_format_that_the_embedded_host_cannot_write_is_refused(mut host: Host) {
-    host.access_log("%START_TIME%");
+    host.access_log("%UPSTREAM_HOST%");
     let refused = host.configure("").unwrap_err().to_string();
-    assert!(refused.contains("the embedded host does not format `%START_TIME%`"), "{refused}");
+    assert!(refused.contains("the embedded host does not format `%UPSTREAM_HOST%`"), "{refused}");
 }
 
 #[proxy_filter_host::test(guest = "script", embedded)]

@@ -2,30 +2,37 @@
 
 use super::fields::Map;
 use super::flags;
+use super::start_time;
 use super::stream::Stream;
 use crate::backend::Settings;
 use crate::base64;
 use crate::fixture::MetadataSource;
 use crate::message::Protocol;
 use serde_json::Value;
+use std::time::Duration;
 
 /// The command operators that the embedded host formats.
-const OPERATORS: [&str; 18] = [
+const OPERATORS: [&str; 23] = [
     "BYTES_RECEIVED",
     "BYTES_SENT",
     "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
+    "DURATION",
     "DYNAMIC_METADATA",
     "FILTER_STATE",
     "METADATA",
     "PROTOCOL",
     "REQ",
+    "REQUEST_DURATION",
     "REQUEST_HEADER",
     "RESP",
     "RESPONSE_CODE",
     "RESPONSE_CODE_DETAILS",
+    "RESPONSE_DURATION",
     "RESPONSE_FLAGS",
     "RESPONSE_HEADER",
+    "RESPONSE_TX_DURATION",
     "ROUTE_NAME",
+    "START_TIME",
     "TRAILER",
     "RESPONSE_TRAILER",
     "UPSTREAM_CLUSTER",
@@ -87,6 +94,9 @@ fn parse(format: &str) -> Result<Vec<Piece<'_>>, String> {
                 OPERATORS.join(", ")
             ));
         }
+        if name == "START_TIME" {
+            start_time::format(argument, Duration::ZERO)?;
+        }
         pieces.push(Piece::Command { name, argument, limit });
         rest = after_all;
     }
@@ -100,13 +110,13 @@ pub(super) fn refusal(settings: &Settings) -> Option<String> {
     parse(format).err().map(|why| format!("the access log: {why}"))
 }
 
-/// The line of a stream that has ended, if the test wants one.
-pub(super) fn line(settings: &Settings, stream: &Stream) -> Option<String> {
+/// The line of a stream that ends now, if the test wants one.
+pub(super) fn line(settings: &Settings, stream: &Stream, now: Duration) -> Option<String> {
     let pieces = parse(settings.access_log.as_ref()?).ok()?;
     let texts = pieces.into_iter().map(|piece| match piece {
         Piece::Text(text) => text.to_owned(),
         Piece::Command { name, argument, limit } => {
-            let text = value(settings, stream, name, argument).unwrap_or_else(|| ABSENT.to_owned());
+            let text = value(settings, stream, name, argument, now).unwrap_or_else(|| ABSENT.to_owned());
             let limit = limit.unwrap_or(text.len());
             String::from_utf8_lossy(text.as_bytes().get(..limit).unwrap_or(text.as_bytes())).into_owned()
         }
@@ -115,8 +125,10 @@ pub(super) fn line(settings: &Settings, stream: &Stream) -> Option<String> {
 }
 
 /// The value of a command operator.
-fn value(settings: &Settings, stream: &Stream, name: &str, argument: &str) -> Option<String> {
+fn value(settings: &Settings, stream: &Stream, name: &str, argument: &str, now: Duration) -> Option<String> {
     let info = &stream.info;
+    let times = &info.times;
+    let span = |from: Duration, to: Duration| to.saturating_sub(from).as_millis().to_string();
     let (request, response, trailers) = &stream.logged;
     match name {
         "BYTES_RECEIVED" => Some(info.received.to_string()),
@@ -125,6 +137,11 @@ fn value(settings: &Settings, stream: &Stream, name: &str, argument: &str) -> Op
             Some(source) => source.ip().to_string(),
             None => if info.ipv6 { "::1" } else { "127.0.0.1" }.to_owned(),
         }),
+        "DURATION" => Some(span(times.began, now)),
+        "REQUEST_DURATION" => times.request_ended.map(|end| span(times.began, end)),
+        "RESPONSE_DURATION" => times.response_began.map(|began| span(times.began, began)),
+        "RESPONSE_TX_DURATION" => times.response_began.map(|began| span(began, now)),
+        "START_TIME" => start_time::format(argument, Duration::from_nanos(info.started)).ok(),
         "DYNAMIC_METADATA" => inside(settings.metadata.get(MetadataSource::Request), argument),
         "METADATA" => metadata(settings, stream, argument),
         "FILTER_STATE" => filter_state(stream, argument),
@@ -229,7 +246,8 @@ mod tests {
             ("%PROTOCOL", "`%PROTOCOL` has no end"),
             ("%REQ(x):many%", "the length of `%REQ%` is no number: many"),
             ("%REQ(x)x%", "`%REQ%` continues with `x`"),
-            ("%START_TIME%", "does not format `%START_TIME%`, only BYTES_RECEIVED, "),
+            ("%UPSTREAM_HOST%", "does not format `%UPSTREAM_HOST%`, only BYTES_RECEIVED, "),
+            ("%START_TIME(%Q)%", "does not format `%Q` of a time, only %Y, "),
         ] {
             let found = parse(format).unwrap_err();
             assert!(found.contains(error), "{format}: {found}");

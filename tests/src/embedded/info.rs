@@ -4,6 +4,7 @@ use crate::message::Protocol;
 use crate::message::Request;
 use crate::route::Found;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// Whose response it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,22 @@ pub(crate) enum Whose {
     Ended,
 }
 
+/// When parts of the stream came, on the clock that only goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub(super) began: Duration,
+    /// The end of the request came from the client.
+    pub(super) request_ended: Option<Duration>,
+    /// The first part of the response came from the upstream.
+    pub(super) response_began: Option<Duration>,
+}
+
+impl Times {
+    const fn new() -> Self {
+        Self { began: Duration::ZERO, request_ended: None, response_began: None }
+    }
+}
+
 /// What the host knows about a stream beside its messages.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -23,6 +40,7 @@ pub(crate) struct Info {
     pub(crate) protocol: Protocol,
     /// When the request began, in nanoseconds since 1970.
     pub(crate) started: u64,
+    pub(super) times: Times,
     /// Bytes of the request's body that have arrived.
     pub(crate) received: u64,
     /// Bytes of the response's body that were forwarded.
@@ -52,6 +70,7 @@ impl Info {
         Self {
             protocol: Protocol::Http1,
             started: 0,
+            times: Times::new(),
             received: 0,
             sent: 0,
             code: None,

@@ -44,6 +44,7 @@ mod rpcs;
 mod shared;
 #[cfg(feature = "signatures")]
 mod signature;
+mod start_time;
 mod state;
 mod stream;
 mod tcp;

@@ -345,8 +345,22 @@ impl Host {
     ///
     /// The embedded host formats `REQ`, `RESP`, `TRAILER`, `PROTOCOL`, `RESPONSE_CODE`,
     /// `RESPONSE_CODE_DETAILS`, `RESPONSE_FLAGS`, `BYTES_RECEIVED`, `BYTES_SENT`, `FILTER_STATE`,
-    /// `DYNAMIC_METADATA`, `METADATA`, `ROUTE_NAME`, `UPSTREAM_CLUSTER` and
-    /// `DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT`. It refuses a format with any other operator.
+    /// `DYNAMIC_METADATA`, `METADATA`, `ROUTE_NAME`, `UPSTREAM_CLUSTER`,
+    /// `DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT`, `START_TIME`, `DURATION`, `REQUEST_DURATION`,
+    /// `RESPONSE_DURATION` and `RESPONSE_TX_DURATION`. It refuses a format with any other operator.
+    ///
+    /// `START_TIME` is that of the embedded host's [clock](Self::clock). Durations are those of the
+    /// exchange: [`advance`](Self::advance) says when its parts come. In Envoy they are those of
+    /// the machine: give such values names, and [ignore](Self::ignore_value_of) these.
+    ///
+    /// ```
+    /// # use proxy_filter_host::Host;
+    /// # fn body(mut host: Host) {
+    /// host.access_log("start=%START_TIME% duration=%DURATION% %RESPONSE_CODE%");
+    /// host.ignore_value_of("start");
+    /// host.ignore_value_of("duration");
+    /// # }
+    /// ```
     ///
     /// ```
     /// # use proxy_filter_host::Host;

@@ -47,7 +47,8 @@ impl Contexts {
     pub(super) fn begin(&mut self, stream: Option<Stream>, protocol: Protocol) {
         let started = u64::try_from(self.wall().as_nanos()).unwrap_or(u64::MAX);
         self.functions.state().stream = stream.map(Box::new);
-        self.with_info(|info| (info.protocol, info.started) = (protocol, started));
+        let now = self.now();
+        self.with_info(|info| (info.protocol, info.started, info.times.began) = (protocol, started, now));
     }
 
     /// Forgets the stream, which has ended.
@@ -151,7 +152,8 @@ impl Contexts {
     /// Writes the line of the host's access log, after the filters and access loggers have logged.
     fn write_access_log(&self) {
         let mut state = self.functions.state();
-        let line = state.stream.as_ref().and_then(|stream| access_log::line(&state.settings, stream));
+        let now = state.clock.now();
+        let line = state.stream.as_ref().and_then(|stream| access_log::line(&state.settings, stream, now));
         if let Some(stream) = &mut state.stream {
             stream.access_log = line;
         }
@@ -206,6 +208,13 @@ impl Contexts {
     /// Notes that the module broke a rule.
     pub(super) fn violation(&self, rule: Rule, text: impl Into<String>) {
         self.functions.state().violate(rule, text);
+    }
+
+    /// All of the request has come.
+    pub(super) fn note_request(&self) {
+        let now = self.now();
+        self.with_side(Which::Request, |side| side.arrived = true);
+        self.with_info(|info| info.times.request_ended = Some(now));
     }
 
     /// The routes of the configuration.

@@ -157,7 +157,9 @@ impl Course {
         contexts.with_info(|info| info.tunnel = tunnel);
         upstream::select(contexts, Some(&map));
         self.client.closes = closes;
-        contexts.with_side(Which::Request, |side| side.arrived = end);
+        if end {
+            contexts.note_request();
+        }
         let request = &self.client.request;
         let mut incoming = Incoming::of(&request.body, &request.trailers, request.protocol, contexts.now());
         incoming.malformed = broken;
@@ -241,8 +243,10 @@ impl Course {
             // Envoy counts from the end of the request.
             map.remove(b"x-envoy-upstream-service-time");
         }
+        let now = contexts.now();
         contexts.with_stream(|stream| {
             stream.response_started = true;
+            stream.info.times.response_began = Some(now);
             stream.info.code = Some((reply.status.into(), b"via_upstream".to_vec()));
             stream.info.whose = if end { Whose::Ended } else { Whose::Upstreams };
         });

@@ -210,7 +210,10 @@ impl<'p> Playback<'p> {
 
     /// All of the message has come.
     fn note_arrived(&self) {
-        self.contexts.with_side(self.chain.which, |side| side.arrived = true);
+        match self.chain.which {
+            Which::Request => self.contexts.note_request(),
+            Which::Response => self.contexts.with_side(Which::Response, |side| side.arrived = true),
+        }
     }
 
     /// Notes the sizes of the messages, and whether the upstream is done.
