@@ -204,11 +204,11 @@ pub(crate) trait Backend {
         None
     }
 
-    /// The value of shared data. Envoy does not show it.
-    fn shared_data(&self, key: &[u8]) -> Option<Vec<u8>>;
+    /// The value of shared data.
+    fn shared_data(&mut self, key: &[u8]) -> Option<Vec<u8>>;
 
-    /// The items of a queue that the plugin has not taken. Envoy does not show them.
-    fn queue(&self, name: &[u8]) -> Option<Vec<Vec<u8>>>;
+    /// The items of a queue that the plugin has not taken.
+    fn queue(&mut self, name: &[u8]) -> Option<Vec<Vec<u8>>>;
 
     /// Lets the host call with this number, counted from now, fail with a status. Whether the host
     /// can do that.

@@ -777,14 +777,59 @@ fn a_format_that_the_embedded_host_cannot_write_is_refused(mut host: Host) {
     assert!(refused.contains("the embedded host does not format `%UPSTREAM_HOST%`"), "{refused}");
 }
 
-#[proxy_filter_host::test(guest = "script", embedded)]
+#[proxy_filter_host::test(guest = "script")]
 fn shared_data_and_queues_can_be_read_by_a_test(mut host: Host) {
     host.configure("").unwrap();
     assert_eq!((host.shared_data("key"), host.queue("events")), (None, None));
-    let commands = "share key value; enqueue events one; enqueue events two";
-    assert_eq!(host.get("/").header("x-request-headers", commands).send().status(), 200);
-    assert_eq!(host.shared_data("key"), Some(b"value".to_vec()));
-    assert_eq!(host.queue("events"), Some(vec![b"one".to_vec(), b"two".to_vec()]));
+    let share = |host: &mut Host, commands: &str| {
+        let exchange = host.get("/").header("x-request-headers", commands).send();
+        assert_eq!(exchange.status(), 200, "{exchange}");
+    };
+    share(&mut host, "share key value; share empty ; enqueue events one; enqueue events two");
+    for _ in 0..2 {
+        assert_eq!(host.shared_data("key"), Some(b"value".to_vec()));
+        assert_eq!(host.shared_data("other"), None);
+        assert_eq!(host.queue("events"), Some(vec![b"one".to_vec(), b"two".to_vec()]), "reading takes nothing out");
+        assert_eq!(host.queue("key"), None);
+    }
+    share(&mut host, "share key %00%ff; queue events three");
+    assert_eq!(host.shared_data("key"), Some(b"\x00\xff".to_vec()));
+    assert_eq!(host.queue("events"), Some(vec![b"two".to_vec(), b"three".to_vec()]), "in their order");
+}
+
+/// The values need more memory than a module begins with.
+#[proxy_filter_host::test(guest = "script")]
+fn large_shared_data_and_long_queues_can_be_read_by_a_test(mut host: Host) {
+    host.configure("").unwrap();
+    let long = "x".repeat(40_000);
+    for command in ["share large"].into_iter().chain(["enqueue many"; 4]) {
+        let exchange = host.get("/").header("x-request-headers", format!("{command} {long}")).send();
+        assert_eq!(exchange.status(), 200, "{command}");
+    }
+    assert_eq!(host.shared_data("large").map(|value| value.len()), Some(40_000));
+    assert_eq!(host.queue("many").map(|items| items.iter().map(Vec::len).collect()), Some(vec![40_000; 4]));
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn shared_data_is_read_between_configurations_and_exchanges(mut host: Host) {
+    host.configure("").unwrap();
+    assert_eq!(host.shared_data("key"), None);
+    let exchange = host.get("/").header("x-request-headers", "share key before").before_response(|host| {
+        assert_eq!(host.shared_data("key"), Some(b"before".to_vec()));
+    });
+    assert_eq!(exchange.send().status(), 200);
+    let _ = host.reconfigure("every log: get 0 :path").unwrap();
+    assert_eq!(host.shared_data("key"), Some(b"before".to_vec()));
+    assert_eq!(host.get("/").header("x-request-headers", "share key after").send().status(), 200);
+    assert_eq!(host.shared_data("key"), Some(b"after".to_vec()));
+    host.configure("").unwrap();
+    assert_eq!(host.shared_data("key"), None, "a new process");
+    // Beside other listeners.
+    host.tls(Tls::new());
+    host.ipv6();
+    host.configure("").unwrap();
+    assert_eq!(host.get("/").header("x-request-headers", "share key secure").send().status(), 200);
+    assert_eq!(host.shared_data("key"), Some(b"secure".to_vec()));
 }
 
 /// What the guest `script` logs about TLS.

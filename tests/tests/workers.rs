@@ -97,6 +97,8 @@ fn workers_serve_connections_and_share_metrics_data_and_queues(mut host: Host) {
         assert_eq!(taken, ["a takes x", "a takes y"], "{connection}");
         assert!(elsewhere <= taken.len(), "another VM has nothing of the connection: {connection}");
         assert_eq!(host.metric("chunks"), Some(2 * number));
+        assert_eq!(host.shared_data("chunks"), Some((2 * number).to_le_bytes().to_vec()));
+        assert_eq!(host.queue("chunks"), Some(Vec::new()));
     }
 }
 

@@ -167,7 +167,7 @@ fn act(context: u32, command: &str) -> Option<u32> {
         "level" => log(&format!("level {:?}", sys::proxy_get_log_level())),
         "time" => log(&format!("time {}", sys::proxy_get_current_time_nanoseconds().is_ok())),
         "share" => {
-            log(&format!("{:?}", sys::proxy_set_shared_data(bytes(1), bytes(2), 0)));
+            log(&format!("{:?}", sys::proxy_set_shared_data(bytes(1), &unescape(word(2)), 0)));
             log(&format!("{:?}", sys::proxy_get_shared_data(bytes(1)).map(|(value, _)| value)));
         }
         "enqueue" => {

@@ -563,11 +563,11 @@ impl Backend for Embedded {
         })
     }
 
-    fn shared_data(&self, key: &[u8]) -> Option<Vec<u8>> {
+    fn shared_data(&mut self, key: &[u8]) -> Option<Vec<u8>> {
         self.process.data.get(key).ok().map(|(value, _)| value)
     }
 
-    fn queue(&self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
+    fn queue(&mut self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
         self.process.queues.all().into_iter().find(|(found, _)| found == name).map(|(_, items)| items)
     }
 

@@ -24,10 +24,21 @@ impl Admin {
 
     /// The address of the listener, whose port the kernel chose.
     pub(super) fn listener(&self) -> io::Result<SocketAddr> {
+        self.listener_whose(|_| true)
+    }
+
+    /// The address of the listener with this name.
+    pub(super) fn listener_of(&self, name: &str) -> io::Result<SocketAddr> {
+        self.listener_whose(|found| found == name)
+    }
+
+    fn listener_whose(&self, is_wanted: impl Fn(&str) -> bool) -> io::Result<SocketAddr> {
         // One line a listener: `name::127.0.0.1:40000`, or `name::[::1]:40000`.
         let text = self.ask("GET", "/listeners")?;
-        let address = text.lines().find_map(|line| line.split_once("::")?.1.trim().parse().ok());
-        address.ok_or_else(|| io::Error::other(format!("Envoy lists no listener: {text:?}")))
+        let listeners = text.lines().filter_map(|line| line.split_once("::"));
+        let address =
+            listeners.filter(|(name, _)| is_wanted(name)).find_map(|(_, address)| address.trim().parse().ok());
+        address.ok_or_else(|| io::Error::other(format!("Envoy does not list the listener: {text:?}")))
     }
 
     /// The statistics of these names. One that Envoy does not know is missing.

@@ -483,11 +483,11 @@ pub(super) fn level_name(level: LogLevel) -> &'static str {
     }
 }
 
-fn type_url(name: &str) -> String {
+pub(super) fn type_url(name: &str) -> String {
     format!("type.googleapis.com/envoy.{name}")
 }
 
-fn address(ip: &str, port: u16) -> Value {
+pub(super) fn address(ip: &str, port: u16) -> Value {
     json!({ "socket_address": { "address": ip, "port_value": port } })
 }
 

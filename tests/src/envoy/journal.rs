@@ -67,6 +67,11 @@ struct State {
     roots: BTreeSet<(u64, u64)>,
     /// The context whose callback runs on a thread.
     running: BTreeMap<u64, u64>,
+    /// The only callback of a module that is not the test's, while it runs: it and new VMs are no
+    /// events.
+    ignored: Option<&'static str>,
+    /// The threads on which that callback runs.
+    ignoring: BTreeSet<u64>,
     /// Envoy's own complaints: about the module, and others.
     complaints: (Vec<String>, Vec<String>),
     /// The last lines, without the long backtrace that may follow.
@@ -196,6 +201,13 @@ impl Journal {
         self.pipe.as_ref().is_some_and(|pipe| pipe.is_empty_after(processed).unwrap_or_default())
     }
 
+    /// Leaves out new VMs and this callback, which are those of another module.
+    pub(super) fn ignore(&self, callback: Option<&'static str>) {
+        let mut state = self.lock();
+        state.ignored = callback;
+        state.ignoring.clear();
+    }
+
     /// Waits until no line has arrived for this time, and at most twenty times as long.
     pub(super) fn settle(&self, pause: Duration) {
         for _ in 0..20 {
@@ -255,8 +267,13 @@ impl State {
         let thread = line.thread;
         let on_main = *self.main.get_or_insert(line.thread) == line.thread;
         let own = matches!(line.level, LogLevel::Error | LogLevel::Critical).then(|| line.message.clone());
-        let complaints = if line.logger == "wasm" { &mut self.complaints.0 } else { &mut self.complaints.1 };
-        match line.news(names) {
+        let is_about_the_module = line.logger == "wasm";
+        let news = line.news(names);
+        if news.as_ref().is_some_and(|news| self.is_ignored(thread, news)) {
+            return;
+        }
+        let complaints = if is_about_the_module { &mut self.complaints.0 } else { &mut self.complaints.1 };
+        match news {
             Some(News::Event(event)) if on_main => push_last(&mut self.mains, event),
             Some(News::Trap(event)) if on_main => {
                 push_last(&mut self.mains, event);
@@ -277,6 +294,24 @@ impl State {
                 self.forget(thread);
             }
             None => complaints.extend(own.filter(|text| !complaints.contains(text))),
+        }
+    }
+
+    /// Whether a line is of the module that is ignored.
+    fn is_ignored(&mut self, thread: u64, news: &News) -> bool {
+        let Some(callback) = self.ignored else { return false };
+        match news {
+            News::NewVm => true,
+            News::Event(Event::Callback { name, .. }) if name == callback => {
+                self.ignoring.insert(thread);
+                true
+            }
+            News::Event(Event::Returned { name, .. }) | News::Trap(Event::Returned { name, .. })
+                if name == callback =>
+            {
+                self.ignoring.remove(&thread)
+            }
+            News::Event(_) | News::Trap(_) => self.ignoring.contains(&thread),
         }
     }
 
@@ -353,6 +388,20 @@ mod tests {
         );
         assert!(matches!(journal.trial().as_slice(), [Event::Log(line)] if line.message == "bad"));
         assert_eq!(journal.complaints(), ["Wasm VM failed"]);
+    }
+
+    #[test]
+    fn callbacks_and_vms_of_another_module_are_ignored() {
+        let mut state = State { ignored: Some("proxy_on_request_headers"), ..State::default() };
+        let log = "1 info main x\n1 debug wasm Thread-Local Wasm created 2 now active\n\
+             2 debug wasm Thread-Local Wasm created 3 now active\n2 trace wasm [host->vm] proxy_on_request_headers(2, 1, 1)\n\
+             2 trace wasm [vm<-host] env.proxy_get_shared_data return: 0\n3 trace wasm [host->vm] proxy_on_tick(1)\n\
+             2 trace wasm [host<-vm] proxy_on_request_headers return: 1\n2 trace wasm [host->vm] proxy_on_log(2)\n";
+        for line in log.lines() {
+            state.add(Line::parse(line).unwrap(), &Names::new("p", "", "vm"));
+        }
+        let names: Vec<_> = state.events.iter().filter_map(|(_, event)| event.callback()).collect();
+        assert_eq!((names, state.mains.len()), (vec!["proxy_on_tick", "proxy_on_log"], 0));
     }
 
     #[test]

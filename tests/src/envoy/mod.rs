@@ -19,6 +19,7 @@ mod http2;
 mod journal;
 mod line;
 mod process;
+mod reader;
 mod running;
 #[cfg(test)]
 mod stats;
@@ -34,6 +35,7 @@ use crate::record::{Event, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
 use process::Process;
 pub(crate) use process::{pressure, take_waited};
+use reader::Shared;
 use running::{Behind, FIRST_EVENT, Running, SETTLE, Started, servers};
 use std::io;
 use std::net::SocketAddr;
@@ -94,9 +96,19 @@ impl Envoy {
                 }
                 process.journal().settle(SETTLE);
                 let (settings, module) = (settings.clone(), self.module.clone());
-                let (flights, retiring, connections) = (Vec::new(), false, 0);
-                let running =
-                    Running { process, behind, servers, module, settings, told, connections, flights, retiring };
+                let (flights, retiring, connections, reader) = (Vec::new(), false, 0, None);
+                let running = Running {
+                    process,
+                    behind,
+                    servers,
+                    module,
+                    settings,
+                    told,
+                    connections,
+                    flights,
+                    retiring,
+                    reader,
+                };
                 let events = running.start_events();
                 Ok(Ok((running, events)))
             }
@@ -208,14 +220,12 @@ impl Backend for Envoy {
         self.running.as_ref()?.process.admin().metric(name).ok().flatten()
     }
 
-    #[allow(clippy::panic, reason = "this is how a test with a mistake fails")]
-    fn shared_data(&self, _: &[u8]) -> Option<Vec<u8>> {
-        panic!("a real Envoy does not show its shared data: mark the test as #[proxy_filter_host::test(embedded)]")
+    fn shared_data(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        self.read(Shared::Data, key)
     }
 
-    #[allow(clippy::panic, reason = "this is how a test with a mistake fails")]
-    fn queue(&self, _: &[u8]) -> Option<Vec<Vec<u8>>> {
-        panic!("a real Envoy does not show its queues: mark the test as #[proxy_filter_host::test(embedded)]")
+    fn queue(&mut self, name: &[u8]) -> Option<Vec<Vec<u8>>> {
+        self.read(Shared::Queue, name).map(|items| reader::items(&items))
     }
 
     fn listener(&self) -> Option<SocketAddr> {
@@ -228,6 +238,15 @@ impl Backend for Envoy {
 
     fn stop(&mut self) -> Vec<Event> {
         self.running.take().map(|running| running.process.stop()).unwrap_or_default()
+    }
+}
+
+impl Envoy {
+    /// Reads what the VMs share.
+    #[allow(clippy::panic, reason = "this is how a test with an Envoy that does not respond fails")]
+    fn read(&mut self, shared: Shared, name: &[u8]) -> Option<Vec<u8>> {
+        let read = self.running.as_mut()?.read(shared, name);
+        read.unwrap_or_else(|error| panic!("shared data and queues cannot be read: {error}"))
     }
 }
 

@@ -2,6 +2,7 @@
 //! upstream, and new configurations.
 
 use super::process::{DRAIN, Process};
+use super::reader::{self, Shared};
 use super::upstream::Upstream;
 use super::wire::{Pace, Wire};
 use super::{bootstrap, http1, http2, tcp};
@@ -12,6 +13,7 @@ use crate::fixture;
 use crate::message::{Protocol, Received, Request};
 use crate::record::{Event, Record, VmRole};
 use crate::tcp::{ConnectionRecord, Step};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -90,6 +92,8 @@ pub(super) struct Running {
     pub(super) flights: Vec<Flight>,
     /// There are root contexts that wait for their last stream.
     pub(super) retiring: bool,
+    /// Where shared data can be read, once a test has read any.
+    pub(super) reader: Option<SocketAddr>,
 }
 
 /// What is behind Envoy.
@@ -436,7 +440,7 @@ impl Running {
 
     /// Moves a new listener in place of the old one.
     pub(super) fn reconfigure(&mut self, settings: &Settings) -> io::Result<Result<Record, ConfigureError>> {
-        let listeners = bootstrap::listeners(settings, &self.module);
+        let listeners = self.listeners(settings, self.reader.is_some());
         if !self.process.update(&listeners)? {
             self.process.journal().settle(SETTLE);
             let events = self.process.journal().trial();
@@ -450,6 +454,37 @@ impl Running {
         self.process.journal().settle(SETTLE);
         self.wait_for_retired();
         Ok(Ok(self.aside()))
+    }
+
+    fn listeners(&self, settings: &Settings, with_reader: bool) -> Value {
+        let mut listeners = bootstrap::listeners(settings, &self.module);
+        if with_reader {
+            reader::add_to(&mut listeners, settings);
+        }
+        listeners
+    }
+
+    /// Reads what the VMs share. `None` if there is nothing of this name.
+    pub(super) fn read(&mut self, shared: Shared, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.process.journal().ignore(Some(reader::CALLBACK));
+        let read = self.ask_reader(shared, name);
+        self.process.journal().settle(SETTLE);
+        self.process.journal().ignore(None);
+        read
+    }
+
+    fn ask_reader(&mut self, shared: Shared, name: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let address = if let Some(address) = self.reader {
+            address
+        } else {
+            let listeners = self.listeners(&self.settings, true);
+            if !self.process.update(&listeners)? {
+                return Err(io::Error::other(self.process.complaints()));
+            }
+            let address = self.process.admin().listener_of(reader::NAME)?;
+            *self.reader.insert(address)
+        };
+        reader::ask(address, shared, name).map_err(|error| io::Error::other(self.process.obituary(&error.to_string())))
     }
 
     /// Waits for the end of old root contexts, unless a stream needs them.

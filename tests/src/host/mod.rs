@@ -588,8 +588,7 @@ impl Host {
         self.backend.usage()
     }
 
-    /// The value of a key of shared data; `None` if no filter has set it. A test that must run in
-    /// Envoy as well reads it in its filter.
+    /// The value of a key of shared data; `None` if no filter has set it.
     ///
     /// ```
     /// # use proxy_filter_host::Host;
@@ -599,10 +598,10 @@ impl Host {
     /// # }
     /// ```
     ///
-    /// # Panics
-    /// The host is a real Envoy, which does not show it: `#[proxy_filter_host::test(embedded)]`.
+    /// Envoy has no interface that shows shared data. There a small module in the same `vm_id`
+    /// reads it, on a listener that the first call adds. Its callbacks are in no record.
     #[must_use]
-    pub fn shared_data(&self, key: impl AsRef<[u8]>) -> Option<Vec<u8>> {
+    pub fn shared_data(&mut self, key: impl AsRef<[u8]>) -> Option<Vec<u8>> {
         self.backend.shared_data(key.as_ref())
     }
 
@@ -617,10 +616,13 @@ impl Host {
     /// # }
     /// ```
     ///
-    /// # Panics
-    /// The host is a real Envoy, which does not show it: `#[proxy_filter_host::test(embedded)]`.
+    /// In Envoy, items can only be read by taking them. The module that reads them (see
+    /// [`shared_data`](Self::shared_data)) puts them back in their order. A filter that leaves
+    /// items in the queue, and has
+    /// [`on_queue_ready`](proxy_filter::RootContext::on_queue_ready), is notified of each of these
+    /// again.
     #[must_use]
-    pub fn queue(&self, name: impl AsRef<[u8]>) -> Option<Vec<Vec<u8>>> {
+    pub fn queue(&mut self, name: impl AsRef<[u8]>) -> Option<Vec<Vec<u8>>> {
         self.backend.queue(name.as_ref())
     }
 
