@@ -46,6 +46,9 @@
 //! compute times from [`Host::now`], and name the values that must differ with
 //! [`Host::ignore_value_of`].
 //!
+//! The embedded host behaves as Envoy 1.40, and as another version if the test runs in one. With
+//! [`Host::behave_as`] it behaves as nginx, Apache Traffic Server or Google Service Extensions.
+//!
 //! In a real Envoy, events at the same time have any order. Where the order matters, give the
 //! responses of services and of the upstream different times ([`Reply::after`]). A filter of TCP
 //! connections is tested with [`Host::connect`], which plays a connection step by step.

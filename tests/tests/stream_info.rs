@@ -507,6 +507,8 @@ fn with_routes(mut host: Host, filters: &[&str]) -> Host {
 fn a_request_goes_to_the_cluster_of_its_route(host: Host) {
     let every = ["request-headers", "response-headers", "log"].map(|callback| format!("every {callback}: {PLACE}"));
     let mut host = with_routes(host, &[&every.join("\n")]);
+    let joins = host.behaves_as().differs_in("a route compares the values of a repeated header as one");
+    let repeated = if joins { ("api", "upstream") } else { ("beta", "beta") };
     let long = "/api/users?x=/exact#f";
     for (authority, path, headers, expected) in [
         ("example.com", "/exact", &[][..], Some(("exact", "upstream"))),
@@ -515,7 +517,7 @@ fn a_request_goes_to_the_cluster_of_its_route(host: Host) {
         ("example.com", "/Exact", &[], None),
         ("example.com", "/api/", &[("x-version", "2")], Some(("beta", "beta"))),
         ("example.com", "/api/", &[("X-Version", "2"), ("x-debug", "")], Some(("beta", "beta"))),
-        ("example.com", "/api/", &[("x-version", "1"), ("x-version", "2")], Some(("beta", "beta"))),
+        ("example.com", "/api/", &[("x-version", "1"), ("x-version", "2")], Some(repeated)),
         ("example.com", "/api/", &[("x-version", "1,2")], Some(("api", "upstream"))),
         ("example.com", "/api/", &[("x-debug", "")], Some(("debug", "debug"))),
         ("example.com", "/api/?x=/exact", &[("x-version", "")], Some(("api", "upstream"))),

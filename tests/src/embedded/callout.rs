@@ -91,7 +91,12 @@ pub(super) fn call(
     if let Some(timeout) = timeout {
         map.overwrite(b"x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string().as_bytes());
     }
-    let refusal = valid::refusal(&map).map(|why| (made, End::Response(own(503, why))));
+    let refusal = valid::refusal(&map);
+    let is_of_value = |why: &[u8]| why.starts_with(valid::VALUE.as_bytes());
+    if state.plays(Quirk::InvalidCalloutFails) && refusal.as_deref().is_some_and(is_of_value) {
+        return Err(Status::INTERNAL_FAILURE);
+    }
+    let refusal = refusal.map(|why| (made, End::Response(own(503, why))));
     if refusal.is_none() && valid::is_line_misread(&map) {
         state.violate(Rule::Message, format!(
             "the request line of a callout to the cluster `{name}` would be read in another way than it was meant: a space or control \

@@ -7,6 +7,8 @@ use super::protobuf::{Field, bytes, fields, number};
 use super::signature;
 use super::state::State;
 use crate::foreign::{Back, ForeignReply};
+#[cfg(feature = "signatures")]
+use crate::host_profile::Quirk;
 use proxy_filter::Status;
 
 /// Objects of Envoy that can be made from text: those the scenarios set. Envoy 1.40 has more.
@@ -63,7 +65,7 @@ pub(super) fn call(state: &mut State, name: &[u8], argument: &[u8]) -> Result<Ve
         #[cfg(feature = "expressions")]
         b"expr_delete" => expression::delete(state, argument),
         #[cfg(feature = "signatures")]
-        b"sign" => signature::sign(&parse(argument)?),
+        b"sign" if !state.plays(Quirk::NoSign) => signature::sign(&parse(argument)?),
         #[cfg(feature = "signatures")]
         b"verify_signature" => signature::verify(&parse(argument)?),
         _ => Err(Status::NOT_FOUND),

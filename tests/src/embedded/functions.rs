@@ -358,6 +358,7 @@ impl HostFunctions for Functions {
     ) -> Result<()> {
         let mut state = self.state();
         other_hosts::check_reply(&mut state)?;
+        let replaces = state.plays(Quirk::LastReplyCounts);
         // On a root context, and for a connection, Envoy says Ok and does nothing.
         let Some(stream) = state.stream().filter(|stream| stream.connection.is_none()) else {
             state.violate(
@@ -371,7 +372,7 @@ impl HostFunctions for Functions {
                 Rule::DecisionAtTheEnd,
                 "proxy_send_local_response in on_log, on_done or on_delete: Envoy 1.40 crashes",
             );
-        } else if stream.local_reply.is_none() {
+        } else if stream.local_reply.is_none() || replaces {
             stream.local_reply = Some(LocalReply {
                 status: code,
                 details: details.to_vec(),

@@ -9,6 +9,7 @@ use super::flags::UPSTREAM_REMOTE_RESET;
 use super::functions::Functions;
 use super::stream::{Filter, Flows, Gated, Phase, Stream};
 use super::vm::Vm;
+use crate::host_profile::Quirk;
 use crate::tcp::{DirectionState, ReceivedBytes, Step, StepOutcome};
 use proxy_filter::sys::HostFunctions;
 use std::collections::VecDeque;
@@ -157,16 +158,21 @@ impl Connection {
         self.reset_by(by);
     }
 
+    /// How the other side sees a reset.
+    fn seen(&self, closes: Quirk) -> DirectionState {
+        if self.functions.state().plays(closes) { DirectionState::Closed } else { DirectionState::Reset }
+    }
+
     /// Ends a connection that one side has reset.
     fn reset_by(&mut self, by: From) {
         match by {
             From::Client => {
                 self.end(REMOTE);
-                self.finish(DirectionState::Open, DirectionState::Reset);
+                self.finish(DirectionState::Open, self.seen(Quirk::ClientResetCloses));
             }
             From::Upstream => {
                 self.end(LOCAL);
-                self.finish(DirectionState::Reset, DirectionState::Open);
+                self.finish(self.seen(Quirk::UpstreamResetCloses), DirectionState::Open);
             }
         }
     }

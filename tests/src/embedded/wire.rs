@@ -108,6 +108,17 @@ fn sent_trailers(headers: &Fields, trailers: Option<&Map>, protocol: Protocol) -
     trailers.filter(|_| !has_length).map(|map| map.fields().clone()).unwrap_or_default()
 }
 
+/// A message whose fields of one name are together, at the place of the first.
+pub(crate) fn grouped(mut message: Received) -> Received {
+    for fields in [&mut message.headers, &mut message.trailers] {
+        let mut rest = std::mem::take(fields);
+        while let Some((name, _)) = rest.first().cloned() {
+            fields.extend(rest.extract_if(.., |(other, _)| *other == name));
+        }
+    }
+    message
+}
+
 /// A field as its receiver reads it: over HTTP/1 without blanks at its ends.
 fn written((name, value): &(Vec<u8>, Vec<u8>), protocol: Protocol) -> (Vec<u8>, Vec<u8>) {
     match protocol {

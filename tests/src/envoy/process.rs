@@ -274,7 +274,7 @@ impl Running {
     fn refusal(&mut self, status: ExitStatus) -> ConfigureError {
         self.journal.wait_for_end(STOP);
         let complaints = self.journal.complaints().join("\n");
-        let reason = if self.journal.tail().contains(NO_V8) {
+        let reason = if lacks_v8(&self.journal.tail()) {
             WITHOUT_V8.into()
         } else if complaints.is_empty() {
             self.obituary(&format!("Envoy ended at its start ({status})"))
@@ -324,6 +324,11 @@ impl Drop for Running {
     }
 }
 
+/// Whether the end of its log says that Envoy has no engine for wasm.
+fn lacks_v8(log: &str) -> bool {
+    log.contains(NO_V8)
+}
+
 /// Whether Envoy has refused the listener.
 fn refuses(admin: &Admin) -> bool {
     let stats = admin.stats(&[bootstrap::LISTENERS_REFUSED]).unwrap_or_default();
@@ -336,4 +341,17 @@ fn serving(admin_file: &Path) -> Option<Admin> {
     let admin = Admin::new(address);
     let stats = admin.is_ready().then(|| admin.stats(&[bootstrap::WORKERS_STARTED]))?.ok()?;
     (stats.get(bootstrap::WORKERS_STARTED) == Some(&1)).then_some(admin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lacks_v8;
+
+    #[test]
+    fn an_envoy_without_v8_is_known_by_its_log() {
+        let log = "[wasm_vm.cc:102] Failed to create Wasm VM using envoy.wasm.runtime.v8 runtime. \
+                   Envoy was compiled without support for it\nWasm VM failed Failed to load Wasm code";
+        assert!(lacks_v8(log));
+        assert!(!lacks_v8("Wasm VM failed Failed to load Wasm code"));
+    }
 }

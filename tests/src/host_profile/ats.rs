@@ -59,7 +59,7 @@ pub(super) const TABLE: Table = Table {
         difference("env.proxy_set_property", "changes the request or the response itself", None),
         difference("proxy_on_log", "comes after `on_done`", Some(Quirk::DoneBeforeLog)),
         difference("env.proxy_set_tick_period_milliseconds", "cannot move a tick that is set", None),
-        difference("env.proxy_send_local_response", "a second call replaces the first", None),
+        difference("env.proxy_send_local_response", "a second call replaces the first", Some(Quirk::LastReplyCounts)),
     ],
     memory: MEMORY,
     instructions: None,

@@ -14,13 +14,54 @@ const LOST_BYTES: HostDifference = HostDifference {
     quirk: None,
 };
 
+const fn observed(subject: &'static str, text: &'static str, quirk: Quirk) -> HostDifference {
+    HostDifference { subject, text, source: RUNS, quirk: Some(quirk) }
+}
+
 /// Until Envoy 1.37.
-const TRANSPORT_REASON: HostDifference = HostDifference {
-    subject: "proxy_on_http_call_response",
-    text: "the body of a callout that could not connect ends with the reason of the transport",
-    source: RUNS,
-    quirk: Some(Quirk::TransportReason),
-};
+const TRANSPORT_REASON: HostDifference = observed(
+    "proxy_on_http_call_response",
+    "the body of a callout that could not connect ends with the reason of the transport",
+    Quirk::TransportReason,
+);
+
+/// Until Envoy 1.38.
+const INVALID_CALLOUT: HostDifference = observed(
+    "env.proxy_http_call",
+    "returns InternalFailure for a header value that is not valid, and makes no response of its own",
+    Quirk::InvalidCalloutFails,
+);
+
+/// Until Envoy 1.38.
+const JOINED_VALUES: HostDifference = observed(
+    "proxy_on_request_headers",
+    "a route compares the values of a repeated header as one, joined with commas",
+    Quirk::RoutesJoinValues,
+);
+
+/// Until Envoy 1.36.
+const GROUPED_FIELDS: HostDifference = observed(
+    "proxy_on_response_headers",
+    "over HTTP/2, fields of one name are sent together, at the place of the first",
+    Quirk::FieldsAreGrouped,
+);
+
+/// Until Envoy 1.39.
+const CLIENT_RESET: HostDifference = observed(
+    "proxy_on_downstream_connection_close",
+    "when the client resets a connection, the upstream sees it closed",
+    Quirk::ClientResetCloses,
+);
+
+/// Until Envoy 1.37.
+const UPSTREAM_RESET: HostDifference = observed(
+    "proxy_on_upstream_connection_close",
+    "when the upstream resets a connection, the client sees it closed",
+    Quirk::UpstreamResetCloses,
+);
+
+/// Until Envoy 1.36.
+const NO_SIGN: HostDifference = observed("env.proxy_call_foreign_function", "has no function `sign`", Quirk::NoSign);
 
 const fn envoy(
     id: &'static str,
@@ -44,8 +85,30 @@ const fn envoy(
     }
 }
 
-pub(super) const V1_36: Table = envoy("envoy-1.36", "Envoy 1.36", 36, RUNS, &[LOST_BYTES, TRANSPORT_REASON]);
-pub(super) const V1_37: Table = envoy("envoy-1.37", "Envoy 1.37", 37, CHANGELOG, &[LOST_BYTES, TRANSPORT_REASON]);
-pub(super) const V1_38: Table = envoy("envoy-1.38", "Envoy 1.38", 38, RUNS, &[LOST_BYTES]);
-pub(super) const V1_39: Table = envoy("envoy-1.39", "Envoy 1.39", 39, RUNS, &[LOST_BYTES]);
+pub(super) const V1_36: Table = envoy(
+    "envoy-1.36",
+    "Envoy 1.36",
+    36,
+    RUNS,
+    &[
+        LOST_BYTES,
+        TRANSPORT_REASON,
+        INVALID_CALLOUT,
+        JOINED_VALUES,
+        GROUPED_FIELDS,
+        CLIENT_RESET,
+        UPSTREAM_RESET,
+        NO_SIGN,
+    ],
+);
+pub(super) const V1_37: Table = envoy(
+    "envoy-1.37",
+    "Envoy 1.37",
+    37,
+    RUNS,
+    &[LOST_BYTES, TRANSPORT_REASON, INVALID_CALLOUT, JOINED_VALUES, GROUPED_FIELDS, CLIENT_RESET, UPSTREAM_RESET],
+);
+pub(super) const V1_38: Table =
+    envoy("envoy-1.38", "Envoy 1.38", 38, RUNS, &[LOST_BYTES, INVALID_CALLOUT, JOINED_VALUES, CLIENT_RESET]);
+pub(super) const V1_39: Table = envoy("envoy-1.39", "Envoy 1.39", 39, RUNS, &[LOST_BYTES, CLIENT_RESET]);
 pub(super) const V1_40: Table = envoy("envoy-1.40", "Envoy 1.40", 40, RUNS, &[]);

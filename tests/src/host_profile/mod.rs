@@ -147,6 +147,19 @@ impl HostProfile {
         self.0.differences
     }
 
+    /// Whether one of the [differences](Self::differences) has a text that contains this one: for
+    /// tests that run in several versions of Envoy.
+    ///
+    /// ```
+    /// use proxy_filter_host::HostProfile;
+    /// assert!(HostProfile::ENVOY_1_36.differs_in("has no function `sign`"));
+    /// assert!(!HostProfile::ENVOY_1_40.differs_in("has no function `sign`"));
+    /// ```
+    #[must_use]
+    pub fn differs_in(self, text: &str) -> bool {
+        self.differences().iter().any(|difference| difference.text.contains(text))
+    }
+
     /// The most memory of a VM, in bytes. The embedded host has the limit of Envoy, 1 GiB, for
     /// hosts without one.
     #[must_use]

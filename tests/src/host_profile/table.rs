@@ -101,10 +101,24 @@ pub(crate) enum Quirk {
     MissingFieldIsEmpty,
     /// A property that does not exist is an empty value.
     MissingPropertyIsEmpty,
+    /// A second local reply replaces the first.
+    LastReplyCounts,
     /// A callout goes to its `:authority`, without a timeout.
     CallsAuthority,
     /// The clock shows the time at which the stream began.
     ClockStandsStill,
     /// The text of a failed connection has the reason of the transport.
     TransportReason,
+    /// A callout with a value that is not valid fails at once.
+    InvalidCalloutFails,
+    /// A route compares the values of a repeated header as one, joined with commas.
+    RoutesJoinValues,
+    /// Over HTTP/2, fields of one name are sent together.
+    FieldsAreGrouped,
+    /// When the client resets a connection, the upstream sees it closed.
+    ClientResetCloses,
+    /// When the upstream resets a connection, the client sees it closed.
+    UpstreamResetCloses,
+    /// There is no foreign function `sign`.
+    NoSign,
 }

@@ -148,7 +148,12 @@ impl Course {
         contexts.end();
         contexts.notify_of_items();
         contexts.deliver_due();
-        client.map(|response| Played { response, upstream: self.upstream.received, access_log })
+        let groups = self.client.request.protocol == Protocol::Http2 && contexts.plays(Quirk::FieldsAreGrouped);
+        client.map(|response| Played {
+            response: response.map(|response| if groups { wire::grouped(response) } else { response }),
+            upstream: self.upstream.received.map(|request| if groups { wire::grouped(request) } else { request }),
+            access_log,
+        })
     }
 
     /// Takes the request through the filters and to the upstream.

@@ -5,6 +5,7 @@ use crate::embedded::fields::{Kind, Map};
 use crate::embedded::flags::{DOWNSTREAM_PROTOCOL_ERROR, NO_ROUTE_FOUND};
 use crate::embedded::stream::{Side, Which};
 use crate::embedded::{valid, wire};
+use crate::host_profile::Quirk;
 use crate::message::{CONNECT, Protocol, Received, Request};
 use crate::route::Found;
 use crate::violation::Rule;
@@ -14,10 +15,12 @@ use crate::violation::Rule;
 pub(super) fn select(contexts: &Contexts, headers: Option<&Map>) {
     let tunnels = contexts.with_stream(|stream| stream.info.tunnel) == Some(true);
     let routes = contexts.routes();
+    let joins = contexts.plays(Quirk::RoutesJoinValues);
     let found = headers.map_or(Found::Nothing, |map| {
         let values = |name: &str| {
             let same = map.fields().iter().filter(|(found, _)| found == name.as_bytes());
-            same.map(|(_, value)| value.clone()).collect()
+            let values: Vec<Vec<u8>> = same.map(|(_, value)| value.clone()).collect();
+            if joins && !values.is_empty() { vec![values.join(&b","[..])] } else { values }
         };
         let authority = map.get(b":authority").unwrap_or_default();
         let has_protocol = map.get(b"x-forwarded-proto").is_some_and(|protocol| !protocol.is_empty());
