@@ -152,7 +152,8 @@ impl Connection {
         if self.direction(by).ended {
             return;
         }
-        if by == From::Upstream {
+        let is_told = !self.functions.state().plays(Quirk::UpstreamResetCloses);
+        if by == From::Upstream && is_told {
             self.with_stream(|stream| stream.info.flags |= UPSTREAM_REMOTE_RESET);
         }
         self.reset_by(by);

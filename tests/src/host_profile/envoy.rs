@@ -56,7 +56,7 @@ const CLIENT_RESET: HostDifference = observed(
 /// Until Envoy 1.37.
 const UPSTREAM_RESET: HostDifference = observed(
     "proxy_on_upstream_connection_close",
-    "when the upstream resets a connection, the client sees it closed",
+    "when the upstream resets a connection, the client sees it closed, and `response.flags` has no bit for it",
     Quirk::UpstreamResetCloses,
 );
 
