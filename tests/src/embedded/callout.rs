@@ -92,9 +92,12 @@ pub(super) fn call(
         map.overwrite(b"x-envoy-expected-rq-timeout-ms", timeout.as_millis().to_string().as_bytes());
     }
     let refusal = valid::refusal(&map);
-    let is_of_value = |why: &[u8]| why.starts_with(valid::VALUE.as_bytes());
-    if state.plays(Quirk::InvalidCalloutFails) && refusal.as_deref().is_some_and(is_of_value) {
-        return Err(Status::INTERNAL_FAILURE);
+    let has_connection = state.callouts.idle.remove(&name);
+    if refusal.is_some() {
+        if has_connection && state.plays(Quirk::InvalidCalloutFails) {
+            return Err(Status::INTERNAL_FAILURE);
+        }
+        state.callouts.idle.insert(name.clone());
     }
     let refusal = refusal.map(|why| (made, End::Response(own(503, why))));
     if refusal.is_none() && valid::is_line_misread(&map) {

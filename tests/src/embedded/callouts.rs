@@ -6,7 +6,7 @@ use crate::action::Call;
 use crate::cluster::Endpoint;
 use crate::host_profile::{HostProfile, Quirk};
 use crate::message::Received;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The text of Envoy for an upstream that does not respond in time.
@@ -39,6 +39,8 @@ pub(crate) struct Callouts {
     pub(crate) status: (u32, Vec<u8>),
     /// What each cluster has received, with the token of the call.
     pub(super) received: Noted,
+    /// The clusters with a connection that a refused callout has left unused.
+    pub(super) idle: BTreeSet<String>,
     /// Callouts that a server is to make, with the context that makes them.
     pub(super) live: Vec<(u32, Call)>,
 }

@@ -28,7 +28,7 @@ const TRANSPORT_REASON: HostDifference = observed(
 /// Until Envoy 1.38.
 const INVALID_CALLOUT: HostDifference = observed(
     "env.proxy_http_call",
-    "returns InternalFailure for a header value that is not valid, and makes no response of its own",
+    "returns InternalFailure for a header that is not valid if a connection is ready, and makes no response of its own",
     Quirk::InvalidCalloutFails,
 );
 
@@ -63,6 +63,23 @@ const UPSTREAM_RESET: HostDifference = observed(
 /// Until Envoy 1.36.
 const NO_SIGN: HostDifference = observed("env.proxy_call_foreign_function", "has no function `sign`", Quirk::NoSign);
 
+/// Until Envoy 1.38.
+const PLAIN_QUERY: HostDifference = HostDifference {
+    subject: "proxy_on_request_headers",
+    text: "the method `QUERY` is one like any other, and `x-envoy-upstream-alt-stat-name` of clients is kept",
+    source: RUNS,
+    quirk: None,
+};
+
+/// Until Envoy 1.36.
+const OTHER_CODEC: HostDifference = HostDifference {
+    subject: "proxy_on_request_headers",
+    text: "over HTTP/2, other malformed and large messages are refused, and `cookie` is sent in one field; \
+           over HTTP/1, `keep-alive` of a response is dropped",
+    source: RUNS,
+    quirk: None,
+};
+
 const fn envoy(
     id: &'static str,
     name: &'static str,
@@ -96,6 +113,8 @@ pub(super) const V1_36: Table = envoy(
         INVALID_CALLOUT,
         JOINED_VALUES,
         GROUPED_FIELDS,
+        PLAIN_QUERY,
+        OTHER_CODEC,
         CLIENT_RESET,
         UPSTREAM_RESET,
         NO_SIGN,
@@ -106,9 +125,14 @@ pub(super) const V1_37: Table = envoy(
     "Envoy 1.37",
     37,
     RUNS,
-    &[LOST_BYTES, TRANSPORT_REASON, INVALID_CALLOUT, JOINED_VALUES, GROUPED_FIELDS, CLIENT_RESET, UPSTREAM_RESET],
+    &[LOST_BYTES, TRANSPORT_REASON, INVALID_CALLOUT, JOINED_VALUES, CLIENT_RESET, UPSTREAM_RESET, PLAIN_QUERY],
 );
-pub(super) const V1_38: Table =
-    envoy("envoy-1.38", "Envoy 1.38", 38, RUNS, &[LOST_BYTES, INVALID_CALLOUT, JOINED_VALUES, CLIENT_RESET]);
+pub(super) const V1_38: Table = envoy(
+    "envoy-1.38",
+    "Envoy 1.38",
+    38,
+    RUNS,
+    &[LOST_BYTES, INVALID_CALLOUT, JOINED_VALUES, CLIENT_RESET, PLAIN_QUERY],
+);
 pub(super) const V1_39: Table = envoy("envoy-1.39", "Envoy 1.39", 39, RUNS, &[LOST_BYTES, CLIENT_RESET]);
 pub(super) const V1_40: Table = envoy("envoy-1.40", "Envoy 1.40", 40, RUNS, &[]);

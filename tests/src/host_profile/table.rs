@@ -109,7 +109,7 @@ pub(crate) enum Quirk {
     ClockStandsStill,
     /// The text of a failed connection has the reason of the transport.
     TransportReason,
-    /// A callout with a value that is not valid fails at once.
+    /// A callout that is not valid fails at once if a connection is ready.
     InvalidCalloutFails,
     /// A route compares the values of a repeated header as one, joined with commas.
     RoutesJoinValues,
