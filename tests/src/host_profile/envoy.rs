@@ -74,8 +74,15 @@ const PLAIN_QUERY: HostDifference = HostDifference {
 /// Until Envoy 1.36.
 const OTHER_CODEC: HostDifference = HostDifference {
     subject: "proxy_on_request_headers",
-    text: "over HTTP/2, other malformed and large messages are refused, and `cookie` is sent in one field; \
-           over HTTP/1, `keep-alive` of a response is dropped",
+    text: "over HTTP/2, other malformed and large messages are refused, and `cookie` is sent in one field",
+    source: RUNS,
+    quirk: None,
+};
+
+/// Until Envoy 1.37.
+const NO_KEEP_ALIVE: HostDifference = HostDifference {
+    subject: "proxy_on_response_headers",
+    text: "over HTTP/1, `keep-alive` of a response is dropped",
     source: RUNS,
     quirk: None,
 };
@@ -115,6 +122,7 @@ pub(super) const V1_36: Table = envoy(
         GROUPED_FIELDS,
         PLAIN_QUERY,
         OTHER_CODEC,
+        NO_KEEP_ALIVE,
         CLIENT_RESET,
         UPSTREAM_RESET,
         NO_SIGN,
@@ -125,7 +133,16 @@ pub(super) const V1_37: Table = envoy(
     "Envoy 1.37",
     37,
     RUNS,
-    &[LOST_BYTES, TRANSPORT_REASON, INVALID_CALLOUT, JOINED_VALUES, CLIENT_RESET, UPSTREAM_RESET, PLAIN_QUERY],
+    &[
+        LOST_BYTES,
+        TRANSPORT_REASON,
+        INVALID_CALLOUT,
+        JOINED_VALUES,
+        CLIENT_RESET,
+        UPSTREAM_RESET,
+        PLAIN_QUERY,
+        NO_KEEP_ALIVE,
+    ],
 );
 pub(super) const V1_38: Table = envoy(
     "envoy-1.38",

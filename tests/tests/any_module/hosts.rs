@@ -430,7 +430,6 @@ const ROWS: &[Row] = &[
     ("env.proxy_http_call", "returns InternalFailure for a header that is not valid", |host, differs| {
         let mut guest = Guest::new();
         let [valid, invalid] = [("x-a", "a\tb"), ("x a", "a")].map(|header| call_of(&mut guest, "authz", &[header]));
-        let mut guest = guest;
         // A refused callout leaves a connection unused, and the next callout takes it.
         for call in [&invalid, &invalid, &invalid, &valid, &invalid] {
             guest = guest.call(REQUEST_HEADERS, "proxy_http_call", call);

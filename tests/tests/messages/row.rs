@@ -9,7 +9,7 @@ use proxy_filter_host::{Body, Fields, Host, HostProfile, NotPlayed, Outcome, Pro
 const OLDER: [(HostProfile, Protocol, &[&str]); 4] = [
     (HostProfile::ENVOY_1_38, Protocol::Http1, &["x-envoy alt stat", "method QUERY"]),
     (HostProfile::ENVOY_1_38, Protocol::Http2, &["x-envoy alt stat", "method QUERY"]),
-    (HostProfile::ENVOY_1_36, Protocol::Http1, &["keep-alive", "keep-alive and chunks", "keep alive"]),
+    (HostProfile::ENVOY_1_37, Protocol::Http1, &["keep-alive", "keep-alive and chunks", "keep alive"]),
     (
         HostProfile::ENVOY_1_36,
         Protocol::Http2,
