@@ -73,5 +73,6 @@ fn response(request: &Received, reply: &Reply) -> Response {
         headers,
         body: if bodiless { Vec::new() } else { reply.body.bytes() },
         trailers: Some(trailers).filter(|map| map.len() > 0 && !bodiless),
+        is_own: false,
     }
 }

@@ -54,6 +54,8 @@ pub(crate) struct Response {
     pub(crate) headers: Map,
     pub(crate) body: Vec<u8>,
     pub(crate) trailers: Option<Map>,
+    /// The host made it, because the service did not respond.
+    pub(super) is_own: bool,
 }
 
 /// A request that is in flight.
@@ -171,5 +173,18 @@ pub(super) fn own(status: u16, body: impl AsRef<[u8]>) -> Response {
     headers.add(b":status", status.to_string().as_bytes());
     headers.add(b"content-length", body.len().to_string().as_bytes());
     headers.add(b"content-type", b"text/plain");
-    Response { headers, body: body.into(), trailers: None }
+    Response { headers, body: body.into(), trailers: None, is_own: true }
+}
+
+/// A callout that failed in a host that makes no response of its own: a pseudo-header says why. The
+/// texts are those of nginx.
+pub(super) fn bare(end: &End) -> Option<Response> {
+    let why: &[u8] = match end {
+        End::Response(response) if !response.is_own => return None,
+        End::Response(response) if response.headers.get(b":status") == Some(b"504") => b"timeout",
+        _ => b"broken connection",
+    };
+    let mut headers = Map::new(Kind::Response);
+    headers.add(b":dispatch_status", why);
+    Some(Response { headers, body: Vec::new(), trailers: None, is_own: true })
 }

@@ -1,7 +1,7 @@
 //! What the root context is called for between the messages of streams, in the order of its time:
 //! ticks, and the results of HTTP callouts and gRPC.
 
-use super::callouts::{Callout, End};
+use super::callouts::{Callout, End, bare};
 use super::fields::Map;
 use super::functions::Functions;
 use super::vm::Vm;
@@ -118,7 +118,12 @@ fn ended(vm: &Vm, functions: &Functions, callout: &Callout, end: End) {
     if !functions.state().roots.contains(callout.root) {
         return;
     }
+    let bare = if functions.state().plays(Quirk::FailedCallIsBare) { bare(&end) } else { None };
     let sizes = match end {
+        _ if bare.is_some() => {
+            functions.state().callouts.response = bare;
+            [0; 3]
+        }
         End::Response(response) => {
             let size = u32::try_from(response.body.len()).unwrap_or(u32::MAX);
             let sizes = [response.headers.len(), size, response.trailers.as_ref().map_or(0, Map::len)];

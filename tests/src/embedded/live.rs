@@ -119,6 +119,7 @@ impl LiveVm {
                 headers: Map::from_fields(Kind::Response, &headers),
                 body,
                 trailers: (!trailers.is_empty()).then(|| Map::from_fields(Kind::Trailers, &trailers)),
+                is_own: false,
             }),
         };
         self.machine.functions.state().callouts.end_live(token, now(), end);

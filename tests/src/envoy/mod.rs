@@ -70,14 +70,7 @@ impl Envoy {
 
     /// The version of this Envoy, and the profile with which it is compared.
     pub(crate) fn describe(&self) -> String {
-        let version = &self.version;
-        match HostProfile::of_envoy(version) {
-            Some(profile) => format!("Envoy {version}, compared with the profile {profile}"),
-            None => format!(
-                "Envoy {version}, a version without a profile: compared with that of {}",
-                HostProfile::default()
-            ),
-        }
+        described(&self.version)
     }
 
     fn run(&self, settings: &Settings) -> io::Result<Result<(Running, Started), ConfigureError>> {
@@ -250,9 +243,33 @@ impl Envoy {
     }
 }
 
+/// A version of Envoy, and the profile with which it is compared.
+fn described(version: &str) -> String {
+    match HostProfile::of_envoy(version) {
+        Some(profile) => format!("Envoy {version}, compared with the profile {profile}"),
+        None => {
+            format!("Envoy {version}, a version without a profile: compared with that of {}", HostProfile::default())
+        }
+    }
+}
+
 /// Whether the log has the beginning and the end of each stream: whether the module's bytes contain
 /// the names of these exports, which is how they would be stored.
 fn exports_life_of_streams(module: &[u8]) -> bool {
     let contains = |name: &[u8]| module.windows(name.len()).any(|window| window == name);
     contains(b"proxy_on_context_create") && contains(b"proxy_on_delete")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::described;
+
+    #[test]
+    fn a_version_without_a_profile_is_compared_with_the_newest_and_named() {
+        assert_eq!(described("1.38.2"), "Envoy 1.38.2, compared with the profile Envoy 1.38");
+        for unknown in ["1.35.0", "1.41.0-dev", "2.0.0"] {
+            let text = format!("Envoy {unknown}, a version without a profile: compared with that of Envoy 1.40");
+            assert_eq!(described(unknown), text);
+        }
+    }
 }

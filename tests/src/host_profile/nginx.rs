@@ -50,8 +50,8 @@ pub(super) const TABLE: Table = Table {
         ),
         difference(
             "proxy_on_http_call_response",
-            "a failed callout has no headers but the pseudo-header `:dispatch_status`; there are no trailers",
-            None,
+            "a failed callout has no headers but the pseudo-header `:dispatch_status`",
+            Some(Quirk::FailedCallIsBare),
         ),
         difference(
             "proxy_on_request_headers",

@@ -101,6 +101,8 @@ pub(crate) enum Quirk {
     MissingFieldIsEmpty,
     /// A property that does not exist is an empty value.
     MissingPropertyIsEmpty,
+    /// A callout that failed has no response, but a pseudo-header that says why.
+    FailedCallIsBare,
     /// A second local reply replaces the first.
     LastReplyCounts,
     /// A callout goes to its `:authority`, without a timeout.

@@ -233,6 +233,26 @@ const ROWS: &[Row] = &[
             traps(host, false, &Guest::new().call(callback, "proxy_http_call", ""), "");
         }
     }),
+    ("proxy_on_http_call_response", "a failed callout has no headers", |host, differs| {
+        for (cluster, why) in [("slow", "timeout"), ("down", "broken connection"), ("resets", "broken connection")] {
+            let mut guest = Guest::new();
+            let (call, name) = (call_of(&mut guest, cluster, &[]), guest.bytes(b":dispatch_status"));
+            let answered = "proxy_on_http_call_response";
+            let guest = guest
+                .call(REQUEST_HEADERS, "proxy_http_call", &call)
+                .call(answered, "proxy_get_header_map_value", &format!("(i32.const 6) {name}"))
+                .log(answered);
+            let mut host = self::host(host, &guest);
+            host.cluster("slow", |_| Reply::new(200).after(Duration::from_secs(2)));
+            host.cluster("resets", |_| Reply::reset());
+            host.cluster_refusing_connections("down");
+            host.upstream(|_| Reply::new(200).after(Duration::from_secs(3)));
+            let exchange = host.get("/").send();
+            let sizes = &arguments(&exchange, answered)[0][1..];
+            assert_eq!(sizes == [0, 0, 0], differs, "{exchange}");
+            assert_eq!(exchange.messages()[0] == why, differs, "{exchange}");
+        }
+    }),
     (REQUEST_HEADERS, "`end_of_stream` is always false", |host, differs| {
         let exchange = self::host(host, &Guest::new()).get("/").send();
         assert_eq!(arguments(&exchange, REQUEST_HEADERS)[0][1], u64::from(!differs), "{exchange}");
