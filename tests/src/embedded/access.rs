@@ -29,7 +29,8 @@ pub(super) fn read_map<T>(
     let (logging, viewer) = (stream.phase == Phase::Log, stream.viewer);
     let found = match map {
         0 => stream.request.headers.get(viewer).or_else(|| stream.logged.0.as_ref().filter(|_| logging)),
-        1 => stream.request.trailers.get(viewer),
+        // Access logs see no trailers of the request.
+        1 => stream.request.trailers.get(viewer).filter(|_| !logging),
         2 => stream.response.headers.get(viewer).or_else(|| stream.logged.1.as_ref().filter(|_| logging)),
         3 => stream.response.trailers.get(viewer).or_else(|| stream.logged.2.as_ref().filter(|_| logging)),
         _ => None,

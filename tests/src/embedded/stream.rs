@@ -97,6 +97,15 @@ impl<T> Gated<T> {
         self.value.take()
     }
 
+    /// Takes it out to be forwarded. A context that it is available to keeps a copy, which it can
+    /// read, and change in vain.
+    pub(crate) fn forward(&mut self) -> Option<T>
+    where
+        T: Clone,
+    {
+        if self.is_in_reach() { self.value.clone() } else { self.take() }
+    }
+
     /// As a context sees it.
     pub(crate) fn get(&self, reader: u32) -> Option<&T> {
         self.value.as_ref().filter(|_| self.readers.contains(&reader))
@@ -151,13 +160,6 @@ impl Side {
     pub(crate) fn take_headers(&mut self) -> Option<Map> {
         let kept = self.headers.take();
         self.sent.take().or(kept)
-    }
-
-    /// Makes everything unavailable.
-    pub(crate) fn close(&mut self) {
-        self.headers.close();
-        self.trailers.close();
-        self.body.close();
     }
 
     /// A context continues the message. Only a body that the host buffers stays available to it

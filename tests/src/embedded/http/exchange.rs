@@ -419,8 +419,9 @@ fn close(contexts: &mut Contexts) {
             stream.logged.0.clone_from(&stream.request.headers.value);
         }
         stream.info.held = !stream.request.gone && stream.request.headers.value.is_some();
-        stream.request.close();
-        stream.response.close();
+        // Headers and trailers that a filter has paused, or made, stay available to it.
+        stream.request.body.close();
+        stream.response.body.close();
     });
     contexts.close();
 }

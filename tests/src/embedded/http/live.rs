@@ -292,7 +292,7 @@ impl LiveStream {
         }
         let bytes = std::mem::take(&mut chain.forwarded);
         let complete = arrived && chain.is_free() && !sent.end;
-        let trailers = if complete { contexts.with_side(which, |side| side.trailers.take()) } else { None };
+        let trailers = if complete { contexts.with_side(which, |side| side.trailers.forward()) } else { None };
         let trailers = trailers.filter(|trailers| trailers.len() > 0);
         contexts.with_info(|info| info.sent += if which == Which::Response { bytes.len() as u64 } else { 0 });
         if !bytes.is_empty() || complete && trailers.is_none() {

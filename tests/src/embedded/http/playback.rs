@@ -69,7 +69,7 @@ impl<'p> Playback<'p> {
         if let Err(why) = played {
             return Err(Interrupted { why, body: self.chain.forwarded });
         }
-        let trailers = self.contexts.with_side(self.chain.which, |side| side.trailers.take());
+        let trailers = self.contexts.with_side(self.chain.which, |side| side.trailers.forward());
         if !self.chain.only_headers {
             self.count(0, true);
         }
@@ -183,7 +183,7 @@ impl<'p> Playback<'p> {
             request.next_trailers(&trailers).await?;
         }
         let complete = has_end && request.chain.is_free();
-        let trailers = request.contexts.with_side(Which::Request, |side| side.trailers.take());
+        let trailers = request.contexts.with_side(Which::Request, |side| side.trailers.forward());
         upstream.receive_rest(request.chain.forwarded, trailers.filter(|_| complete), complete);
         Ok(())
     }
