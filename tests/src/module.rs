@@ -81,7 +81,9 @@ impl ModuleReport {
     #[must_use]
     pub fn refusals_in(&self, host: HostProfile) -> Vec<String> {
         if host.is_envoy() {
-            return self.refusal.iter().cloned().collect();
+            let absent = self.imports.iter().filter(|name| host.not_offered().contains(&name.as_str()));
+            let missing = absent.map(|name| format!("Failed to load Wasm module due to a missing import: {name}"));
+            return self.refusal.iter().cloned().chain(missing).collect();
         }
         let foreign: Vec<_> = self.foreign.iter().map(|foreign| foreign.name.clone()).collect();
         host.refusals(&Exterior {

@@ -254,7 +254,10 @@ mod initialisation {
 
     scenarios! {
         main_runs_after_initialize: exports(&[MAIN, INITIALIZE]), |host| assert_eq!(logs(host), ["_initialize", "main"]);
-        main_void_runs_after_initialize: exports(&[MAIN_VOID, INITIALIZE]), |host| assert_eq!(logs(host), ["_initialize", "__main_void"]);
+        main_void_runs_after_initialize: exports(&[MAIN_VOID, INITIALIZE]), |host| {
+            let runs = !host.behaves_as().differs_in("does not run after `_initialize`");
+            assert_eq!(logs(host), &["_initialize", "__main_void"][..if runs { 2 } else { 1 }]);
+        };
         initialize_and_main_come_before_all_others: exports(&[START, MAIN_VOID, MAIN, INITIALIZE]),
             |host| assert_eq!(logs(host), ["_initialize", "main"]);
         main_alone_does_not_run: exports(&[MAIN, MAIN_VOID]), |host| assert_eq!(logs(host), [""; 0]);
@@ -464,6 +467,11 @@ mod wasi {
     /// The module traps if a function returns another value than expected.
     fn answers(mut host: Host) {
         host.environment_variable("COLOUR", "blue");
+        if !host.behaves_as().not_offered().is_empty() {
+            let refused = host.configure("").unwrap_err().to_string();
+            assert!(refused.contains("due to a missing import: wasi_"), "{refused}");
+            return;
+        }
         host.configure("").unwrap();
         let exchange = host.get("/").send();
         assert_eq!(exchange.status(), 200, "{exchange}");
@@ -544,7 +552,9 @@ mod wasi {
             |host| assert_eq!(lines(host), [("error", "oops\n".to_owned())]);
         nothing_written_is_no_line: write(NAMES[0], 1, "", &[(8, 0), (70_000, 0)]), |host| assert_eq!(lines(host), []);
         environment_variables: environment(NAMES[0]), |host| assert_eq!(logs(host), ["COLOUR=blue\0"]);
-        a_module_that_sleeps_wakes: sleep(NAMES[0]), |host| assert_eq!(logs(host), ["awake"]);
+        a_module_that_sleeps_wakes: sleep(NAMES[0]), |host| {
+            if host.behaves_as().differs_in("returns `nosys` (52)") { traps(host) } else { assert_eq!(logs(host), ["awake"]) }
+        };
     }
 
     /// The functions of WASI that must not be called while a module starts or allocates.

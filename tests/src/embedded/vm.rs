@@ -72,6 +72,7 @@ impl Vm {
         state.version = module.version;
         drop(state);
         let mut imports = offered(&functions, module.version);
+        imports.retain(|import| !host.not_offered().iter().any(|name| import.is(name)));
         let (hook, counter): (Option<Import>, Option<Counter>) = instrumented.unzip();
         imports.extend(hook);
         let instance = engine::load(engine, bytes, &module, imports, limits(host))?;
@@ -94,7 +95,9 @@ impl Vm {
     /// `main`; or `_start`.
     fn initialise(&self) -> Result<(), String> {
         let reactor = self.instance.borrow().exports("_initialize");
-        let main = ["main", "__main_void"].into_iter().find(|main| self.instance.borrow().exports(main));
+        let mains: &[&str] =
+            if self.functions.state().plays(Quirk::NoMainVoid) { &["main"] } else { &["main", "__main_void"] };
+        let main = mains.iter().copied().find(|main| self.instance.borrow().exports(main));
         let start = self.instance.borrow().exports("_start").then_some("_start");
         let order = if reactor { [Some("_initialize"), main] } else { [start, None] };
         for export in order.into_iter().flatten() {

@@ -5,6 +5,7 @@
 
 use super::functions::Functions;
 use crate::engine::{Import, Memory, Trap, WireType};
+use crate::host_profile::Quirk;
 use proxy_filter::log::LogLevel;
 use proxy_filter::sys::HostFunctions;
 use std::sync::Arc;
@@ -271,6 +272,9 @@ const SUBSCRIPTION: u32 = 48;
 /// No event ever occurs. A module that awaits a time polls until it is reached, so the call
 /// advances the clock to it.
 fn poll_oneoff(call: &mut Call<'_>) -> Answer {
+    if call.functions.state().plays(Quirk::NoPoll) {
+        return Err(NO_SYSTEM_CALL);
+    }
     let (list, count) = (call.word(0), call.word(2));
     let subscriptions = (0..count).map_while(|index| {
         let bytes = call.memory.read(list.checked_add(index.checked_mul(SUBSCRIPTION)?)?, SUBSCRIPTION)?;

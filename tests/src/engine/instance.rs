@@ -92,6 +92,13 @@ pub(crate) struct Import {
     pub(crate) call: Call,
 }
 
+impl Import {
+    /// Whether this is its name: `module.name`.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        name.split_once('.') == Some((self.module, self.name))
+    }
+}
+
 /// An instance of a module.
 pub(crate) trait Instance {
     /// Whether the module exports a function of this name.

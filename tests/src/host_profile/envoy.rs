@@ -87,6 +87,49 @@ const NO_KEEP_ALIVE: HostDifference = HostDifference {
     quirk: None,
 };
 
+macro_rules! of_wasi {
+    ($($name:literal,)*) => {
+        &[$(concat!("wasi_snapshot_preview1.", $name), concat!("wasi_unstable.", $name),)*]
+    };
+}
+
+/// Functions of WASI that Envoy has since 1.39.
+const NO_WASI: &[&str] = of_wasi![
+    "clock_res_get",
+    "fd_pwrite",
+    "fd_fdstat_set_rights",
+    "fd_advise",
+    "fd_allocate",
+    "fd_datasync",
+    "fd_sync",
+    "fd_filestat_get",
+    "fd_filestat_set_size",
+    "fd_filestat_set_times",
+    "fd_pread",
+    "fd_readdir",
+    "fd_renumber",
+    "fd_tell",
+    "path_create_directory",
+    "path_filestat_get",
+    "path_filestat_set_times",
+    "path_link",
+    "path_readlink",
+    "path_remove_directory",
+    "path_rename",
+    "path_symlink",
+    "path_unlink_file",
+    "sock_accept",
+    "sock_recv",
+    "sock_send",
+    "sock_shutdown",
+];
+
+/// Until Envoy 1.38.
+const NO_MAIN_VOID: HostDifference = observed("__main_void", "does not run after `_initialize`", Quirk::NoMainVoid);
+
+/// Until Envoy 1.38.
+const NO_POLL: HostDifference = observed("wasi_snapshot_preview1.poll_oneoff", "returns `nosys` (52)", Quirk::NoPoll);
+
 const fn envoy(
     id: &'static str,
     name: &'static str,
@@ -101,7 +144,7 @@ const fn envoy(
         envoy: Some(Version(1, minor)),
         required: &[],
         never_called: &[&["proxy_on_foreign_function", "proxy_validate_configuration"]],
-        not_offered: &[],
+        not_offered: if minor < 39 { NO_WASI } else { &[] },
         failing: &[],
         differences,
         memory: 1 << 30,
@@ -126,6 +169,8 @@ pub(super) const V1_36: Table = envoy(
         CLIENT_RESET,
         UPSTREAM_RESET,
         NO_SIGN,
+        NO_MAIN_VOID,
+        NO_POLL,
     ],
 );
 pub(super) const V1_37: Table = envoy(
@@ -142,6 +187,8 @@ pub(super) const V1_37: Table = envoy(
         UPSTREAM_RESET,
         PLAIN_QUERY,
         NO_KEEP_ALIVE,
+        NO_MAIN_VOID,
+        NO_POLL,
     ],
 );
 pub(super) const V1_38: Table = envoy(
@@ -149,7 +196,7 @@ pub(super) const V1_38: Table = envoy(
     "Envoy 1.38",
     38,
     RUNS,
-    &[LOST_BYTES, INVALID_CALLOUT, JOINED_VALUES, CLIENT_RESET, PLAIN_QUERY],
+    &[LOST_BYTES, INVALID_CALLOUT, JOINED_VALUES, CLIENT_RESET, PLAIN_QUERY, NO_MAIN_VOID, NO_POLL],
 );
 pub(super) const V1_39: Table = envoy("envoy-1.39", "Envoy 1.39", 39, RUNS, &[LOST_BYTES, CLIENT_RESET]);
 pub(super) const V1_40: Table = envoy("envoy-1.40", "Envoy 1.40", 40, RUNS, &[]);

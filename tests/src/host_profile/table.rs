@@ -123,4 +123,8 @@ pub(crate) enum Quirk {
     UpstreamResetCloses,
     /// There is no foreign function `sign`.
     NoSign,
+    /// `__main_void` does not run.
+    NoMainVoid,
+    /// `poll_oneoff` of WASI is not implemented.
+    NoPoll,
 }

@@ -5,7 +5,9 @@ use crate::guest::{CALLBACKS, FUNCTIONS, Guest, pairs};
 use proxy_filter::__private::Module;
 use proxy_filter::{Status, sys};
 use proxy_filter_host::__private::native as run_natively;
-use proxy_filter_host::{DirectionState, Event, ForeignReply, Host, HostProfile, Outcome, Reply, Route, Subject};
+use proxy_filter_host::{
+    DirectionState, Event, ForeignReply, Host, HostProfile, ModuleReport, Outcome, Reply, Route, Subject,
+};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -113,6 +115,32 @@ fn a_module_that_imports_a_function_which_a_host_does_not_offer_does_not_load() 
             if FUNCTIONS.iter().any(|(known, _)| *known == function) {
                 host(HostProfile::default(), &guest).configure("").unwrap();
             }
+        }
+    }
+}
+
+#[test]
+fn a_module_that_imports_a_function_which_an_older_envoy_does_not_have_does_not_load() {
+    for profile in HostProfile::ALL.into_iter().filter(|host| host.is_envoy()) {
+        for function in profile.not_offered() {
+            let (module, name) = function.split_once('.').unwrap();
+            let text = format!(
+                r#"(module (import "{module}" "{name}" (func)) (memory (export "memory") 1)
+                (func (export "proxy_abi_version_0_2_1"))
+                (func (export "malloc") (param i32) (result i32) (i32.const 4096)))"#
+            );
+            let bytes = wat::parse_str(text).unwrap();
+            let refused = |host| {
+                let mut host_of = Host::for_module(&bytes);
+                host_of.behave_as(host);
+                host_of.configure("").unwrap_err().to_string()
+            };
+            let missing = format!("due to a missing import: {function}");
+            assert!(refused(profile).contains(&missing), "{profile}");
+            // The newest Envoy has it, with another type.
+            assert!(refused(HostProfile::default()).contains("type mismatch"), "{function}");
+            let report = ModuleReport::read(&bytes).unwrap();
+            assert!(report.refusals_in(profile).iter().any(|reason| reason.contains(&missing)), "{report}");
         }
     }
 }
@@ -500,6 +528,26 @@ const ROWS: &[Row] = &[
         let exchange = self::host(host, &guest).get("/").send();
         let is_missing = status(&exchange, "proxy_call_foreign_function") == Some(1);
         assert_eq!(is_missing, differs || cfg!(not(feature = "signatures")), "{exchange}");
+    }),
+    ("__main_void", "does not run after `_initialize`", |host, differs| {
+        let text = r#"(module (memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1"))
+            (func (export "malloc") (param i32) (result i32) (i32.const 4096)) (func (export "_initialize"))
+            (func (export "__main_void") (result i32) unreachable))"#;
+        let mut host_of = Host::for_module(&wat::parse_str(text).unwrap());
+        host_of.behave_as(host);
+        assert_eq!(host_of.configure("").is_ok(), differs);
+    }),
+    ("wasi_snapshot_preview1.poll_oneoff", "returns `nosys` (52)", |host, differs| {
+        let text = r#"(module
+            (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1"))
+            (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+            (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+                (drop (call $poll (i32.const 64) (i32.const 256) (i32.const 1) (i32.const 512))) (i32.const 0)))"#;
+        let mut host_of = Host::for_module(&wat::parse_str(text).unwrap());
+        host_of.behave_as(host);
+        let exchange = host_of.get("/").send();
+        assert_eq!(status(&exchange, "poll_oneoff"), Some(if differs { 52 } else { 0 }), "{exchange}");
     }),
 ];
 

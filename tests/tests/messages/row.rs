@@ -15,6 +15,7 @@ const OLDER: [(HostProfile, Protocol, &[&str]); 4] = [
         Protocol::Http2,
         &[
             "trailer of a pseudo-header",
+            "length \"0\"",
             "length \"2\"",
             "length \"9\"",
             "length \"+4\"",
