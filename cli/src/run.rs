@@ -227,6 +227,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
     if !arguments.plugin.root_id.is_empty() {
         script.root_id.clone_from(&arguments.plugin.root_id);
     }
+    if !script.connections.is_empty() && (arguments.html.is_some() || arguments.envoy) {
+        return Err(Failure::usage("--html and --envoy are for exchanges, and the script has connections"));
+    }
     let envoy = if arguments.envoy { Some(in_envoy(&module)?) } else { None };
     let behaves_as = match (&arguments.host, &envoy) {
         (Some(id), _) => HostProfile::find(id).unwrap_or_default(),
@@ -239,9 +242,6 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result {
         }
         None => (Host::for_module(&module.bytes), None),
     };
-    if !script.connections.is_empty() && (arguments.html.is_some() || arguments.envoy) {
-        return Err(Failure::usage("--html and --envoy are for exchanges, and the script has connections"));
-    }
     host.behave_as(behaves_as);
     let done = Done::of(host, &script)?;
     let profile = profiler.map(|profiler| Profile::new(&module.bytes, &profiler));
