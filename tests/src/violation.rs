@@ -47,6 +47,9 @@ pub enum Rule {
     IgnoredReply,
     /// A filter resumes a message only if no filter before it buffers its body.
     SharedBuffer,
+    /// A body that is paused while its message is resumed is not followed by trailers that are
+    /// forwarded.
+    LostBody,
     /// What goes onto the wire is valid HTTP, and as long as it says.
     Message,
     /// A callout has no field that announces what does not follow.
@@ -69,6 +72,7 @@ impl Rule {
             }
             Self::IgnoredReply => "Envoy 1.40, `Context::sendLocalResponse`: it returns Ok in any case",
             Self::SharedBuffer => "Envoy 1.40 has one buffer for all filters: tests/tests/chains.rs",
+            Self::LostBody => "Envoy 1.40 drops the body: tests/tests/resume_in_callback.rs",
             Self::Message => "RFC 9110 and RFC 9112: tests/tests/raw_fields.rs and host_rules.rs",
             Self::CalloutFraming => "RFC 9112, section 6: tests/tests/raw_fields.rs",
             Self::GrpcService => "Envoy 1.40 aborts: tests/tests/host_rules.rs",

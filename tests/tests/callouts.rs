@@ -41,6 +41,17 @@ fn a_response_has_its_headers_body_and_trailers(mut host: Host) {
 }
 
 #[proxy_filter_host::test(guest = "callouts")]
+fn a_body_that_is_buffered_after_paused_headers_is_forwarded_with_its_trailers(mut host: Host) {
+    serve(&mut host, |_| Reply::new(200).after(ms(300)));
+    for http2 in [false, true] {
+        let request = host.post("/resumed").chunks(["one", "two"]).trailer("x-t", "1");
+        let exchange = if http2 { request.http2() } else { request }.send();
+        let upstream = exchange.upstream().unwrap();
+        assert_eq!((upstream.text(), upstream.trailer("x-t")), ("ONETWO".into(), Some("1".into())), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "callouts")]
 fn a_response_may_be_empty_or_a_refusal(mut host: Host) {
     serve(&mut host, |call| Reply::new(path(call).trim_start_matches("/request/").parse().unwrap_or(500)));
     for status in [200, 204, 403, 500, 503, 504] {

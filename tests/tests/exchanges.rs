@@ -39,6 +39,30 @@ fn a_request_is_paused_until_a_call_completes_and_then_forwarded(mut host: Host)
 }
 
 #[proxy_filter_host::test(guest = "exchanges")]
+fn a_message_that_arrives_while_its_headers_are_paused_is_forwarded_whole(mut host: Host) {
+    // The whole message is here when the call completes.
+    serve(&mut host, |_| Reply::new(200).after(ms(300)));
+    for (http2, trails) in [(false, false), (false, true), (true, false), (true, true)] {
+        host.upstream(move |_| {
+            let reply = Reply::new(200).chunks(["three", "four"]);
+            if trails { reply.trailer("x-t", "2") } else { reply }
+        });
+        let mut send = |path: &str| {
+            let request = host.post(path).chunks(["one", "two"]);
+            let request = if trails { request.trailer("x-t", "1") } else { request };
+            if http2 { request.http2() } else { request }.send()
+        };
+        let exchange = send("/resumed/request");
+        let upstream = exchange.upstream().unwrap();
+        let trailer = |value: &str| trails.then(|| value.into());
+        assert_eq!((upstream.text(), upstream.trailer("x-t")), ("ONETWO".into(), trailer("1")), "{exchange}");
+        let exchange = send("/resumed/response");
+        let response = exchange.response();
+        assert_eq!((response.text(), response.trailer("x-t")), ("THREEFOUR".into(), trailer("2")), "{exchange}");
+    }
+}
+
+#[proxy_filter_host::test(guest = "exchanges")]
 fn a_reply_ends_the_function_and_the_stream(mut host: Host) {
     serve(&mut host, |_| Reply::new(403).body("no"));
     let exchange = host.get("/auth").send();

@@ -2,9 +2,10 @@
 //! some of them in Envoy.
 #![allow(clippy::unwrap_used, reason = "this is a test")]
 
-use proxy_filter_host::{Host, Outcome, Reply, Rule, build_guest};
+use proxy_filter_host::{Host, Outcome, Reply, Rule, Violation, build_guest};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The callback, what it does, and the messages with which Envoy does harm then: neither, those
 /// with a body and trailers, those without, or both. First as Envoy is by default, then with
@@ -63,6 +64,43 @@ fn a_callback_may_resume_its_message_and_decide_likewise(host: Host) {
 #[proxy_filter_host::test(guest = "script")]
 fn a_callback_may_resume_its_message_with_stop_iteration_allowed(host: Host) {
     play_harmless(host, true);
+}
+
+/// A message that has arrived when it is resumed: `list` is what its body callback does.
+fn resume(host: &mut Host, list: &[(&str, &str)]) -> Outcome {
+    host.cluster("service", |_| Reply::new(200).after(Duration::from_millis(300)));
+    host.configure("").unwrap();
+    let request = host.post("/").chunks(["one", "two"]).trailer("x-t", "1");
+    let request = request.header("x-request-headers", "call service /check 2000; return 1");
+    let request = request.header("x-answer", "stream; continue 0");
+    list.iter().fold(request, |request, (list, script)| request.header(*list, *script)).send()
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn a_body_that_is_paused_while_its_message_is_resumed_is_lost_if_its_trailers_are_forwarded(host: Host) {
+    let mut host = host.without_checks();
+    let exchange = resume(&mut host, &[("x-request-body", "return 1")]);
+    let upstream = exchange.upstream().unwrap();
+    assert_eq!((upstream.text(), upstream.trailer("x-t")), (String::new(), Some("1".into())), "{exchange}");
+    // A real Envoy reports nothing.
+    assert!(host.finish().iter().all(|violation| violation.rule() == Rule::LostBody));
+}
+
+#[proxy_filter_host::test(guest = "script")]
+fn a_body_that_is_forwarded_while_its_message_is_resumed_is_not_lost(mut host: Host) {
+    for list in [&[][..], &[("x-request-trailers", "length 0")]] {
+        let exchange = resume(&mut host, list);
+        let upstream = exchange.upstream().unwrap();
+        assert_eq!((upstream.text(), upstream.trailer("x-t")), ("onetwo".into(), Some("1".into())), "{exchange}");
+    }
+}
+
+#[test]
+fn the_embedded_host_reports_a_lost_body() {
+    let mut host = Host::for_module(&std::fs::read(module()).unwrap()).without_checks();
+    let _ = resume(&mut host, &[("x-request-body", "return 1")]);
+    let violations = host.finish();
+    assert_eq!(violations.iter().map(Violation::rule).collect::<Vec<_>>(), [Rule::LostBody]);
 }
 
 fn module() -> PathBuf {

@@ -407,16 +407,16 @@ fn a_flame_graph_shows_callers_above_their_callees_and_finds_functions() {
 
     // A search counts what it finds, and everything else becomes pale.
     page.value("search.value = 'INNER'; search.dispatchEvent(new Event('input'))");
-    let found = format!("{} instructions", inner / 3 * 2);
-    assert!(state(&mut page).starts_with(&found), "{}", state(&mut page));
+    let in_outer = format!("{} instructions", inner / 3 * 2);
+    assert!(state(&mut page).starts_with(&in_outer), "{}", state(&mut page));
     page.value("document.getElementById('all').click()");
     page.value("search.value = 'inner'; search.dispatchEvent(new Event('input'))");
     assert!(state(&mut page).starts_with(&format!("{inner} instructions")), "{}", state(&mut page));
-    let pale = "[...document.querySelectorAll('#graph button.dim')].map(bar => bar.textContent).join()";
-    assert_eq!(page.value(pale), format!("all,{callback},<b>outer</b>"));
-    let first =
+    let dimmed = "[...document.querySelectorAll('#graph button.dim')].map(bar => bar.textContent).join()";
+    assert_eq!(page.value(dimmed), format!("all,{callback},<b>outer</b>"));
+    let largest =
         page.value("document.querySelectorAll('#functions tr')[1].innerText.split('\\t').map(cell => cell.trim())");
-    assert_eq!((&first[0], &first[2]), (&json!(inner.to_string()), &json!("inner")));
+    assert_eq!((&largest[0], &largest[2]), (&json!(inner.to_string()), &json!("inner")));
 
     page.value("document.getElementById('all').click()");
     for scheme in ["light", "dark"] {

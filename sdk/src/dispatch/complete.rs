@@ -157,6 +157,7 @@ pub(crate) fn resume(state: &MessageState, stream: StreamType) {
 #[inline]
 fn resume_stream(state: &MessageState, stream: StreamType) {
     state.forward();
+    state.note(Facts::RESUMED);
     // If the host refuses, the stream stays paused until the host ends it.
     let _ = sys::proxy_continue_stream(stream.raw());
 }

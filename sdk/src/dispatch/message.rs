@@ -1,5 +1,6 @@
 //! The callbacks that carry a message: headers, body and trailers of both sides.
 
+use crate::abi::stream_type::StreamType;
 use crate::current::Callback;
 use crate::dispatch::failure::{CONTINUE, STOP};
 use crate::dispatch::uses::has;
@@ -13,6 +14,7 @@ use crate::http::body::{Edits, RequestBody, ResponseBody};
 use crate::http::context::Context;
 use crate::http::filter_status::{FilterDataStatus, FilterHeadersStatus, FilterTrailersStatus};
 use crate::http::headers::{RequestHeaders, RequestTrailers, ResponseHeaders, ResponseTrailers};
+use crate::sys;
 
 /// What a state of a stream is made of: the callbacks and handles of requests, and those of
 /// responses.
@@ -22,6 +24,7 @@ pub(crate) trait Message {
     const HEADERS: CallbackSet;
     const BODY: CallbackSet;
     const TRAILERS: CallbackSet;
+    const STREAM: StreamType;
 
     /// Runs the headers callback; what it did to `content-length` besides.
     fn headers<C: Context>(context: &mut C, end_of_stream: bool) -> (Result<FilterHeadersStatus>, ContentLength);
@@ -36,7 +39,7 @@ pub(crate) trait Message {
 }
 
 macro_rules! message {
-    ($(#[$doc:meta])* $name:ident: $callbacks:expr, $sets:expr, $headers:ident.$on_headers:ident, $body:ident.$on_body:ident,
+    ($(#[$doc:meta])* $name:ident: $stream:expr, $callbacks:expr, $sets:expr, $headers:ident.$on_headers:ident, $body:ident.$on_body:ident,
         $trailers:ident.$on_trailers:ident) => {
         $(#[$doc])*
         pub(crate) struct $name;
@@ -46,6 +49,7 @@ macro_rules! message {
             const HEADERS: CallbackSet = $sets.0;
             const BODY: CallbackSet = $sets.1;
             const TRAILERS: CallbackSet = $sets.2;
+            const STREAM: StreamType = $stream;
 
             #[inline]
             fn headers<C: Context>(context: &mut C, end_of_stream: bool) -> (Result<FilterHeadersStatus>, ContentLength) {
@@ -76,14 +80,14 @@ macro_rules! message {
 
 message! {
     /// Requests.
-    Request: [Callback::REQUEST_HEADERS, Callback::REQUEST_BODY, Callback::REQUEST_TRAILERS],
+    Request: StreamType::HTTP_REQUEST, [Callback::REQUEST_HEADERS, Callback::REQUEST_BODY, Callback::REQUEST_TRAILERS],
     (CallbackSet::ON_REQUEST_HEADERS, CallbackSet::ON_REQUEST_BODY, CallbackSet::ON_REQUEST_TRAILERS),
     RequestHeaders.on_request_headers, RequestBody.on_request_body, RequestTrailers.on_request_trailers
 }
 
 message! {
     /// Responses.
-    Response: [Callback::RESPONSE_HEADERS, Callback::RESPONSE_BODY, Callback::RESPONSE_TRAILERS],
+    Response: StreamType::HTTP_RESPONSE, [Callback::RESPONSE_HEADERS, Callback::RESPONSE_BODY, Callback::RESPONSE_TRAILERS],
     (CallbackSet::ON_RESPONSE_HEADERS, CallbackSet::ON_RESPONSE_BODY, CallbackSet::ON_RESPONSE_TRAILERS),
     ResponseHeaders.on_response_headers, ResponseBody.on_response_body, ResponseTrailers.on_response_trailers
 }
@@ -160,8 +164,12 @@ pub(crate) fn body<M: Message, C: Context + Callbacks>(
 /// The end of the body if it has not ended, and the trailers callback.
 #[inline]
 pub(crate) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, state: &MessageState) -> Result<Raw> {
+    if has::<C>(CallbackSet::COMPLETIONS) && state.has(Facts::FORWARDED_BY_TRAILERS) {
+        return Ok(Ok(CONTINUE));
+    }
     let mut end = FilterDataStatus::Continue;
     let has_ended = state.has(Facts::ENDED);
+    let is_body_paused = state.has(Facts::BODY);
     if has::<C>(M::BODY.union(CallbackSet::TASKS)) {
         state.note(Facts::ENDED.with(Facts::TRAILS));
     }
@@ -194,7 +202,26 @@ pub(crate) fn trailers<M: Message, C: Context + Callbacks>(context: &mut C, stat
         }
     }
     let status = status.into_raw();
+    if has::<C>(CallbackSet::COMPLETIONS) && goes_on && is_body_paused && matches!(status, Ok(CONTINUE)) {
+        return Ok(Ok(forward_paused_body::<M>(state)));
+    }
     Ok(if goes_on { status } else { status.map(|_| STOP) })
+}
+
+/// Forwards a paused body and its trailers.
+///
+/// If a completion resumes headers after the whole message has arrived, Envoy 1.40 runs the other
+/// callbacks at once. It then drops a body that one of them pauses, unless the message is resumed
+/// before the trailers callback returns. Envoy calls the filter again for the body and the
+/// trailers.
+#[inline]
+fn forward_paused_body<M: Message>(state: &MessageState) -> u32 {
+    if !state.has(Facts::RESUMED) {
+        return CONTINUE;
+    }
+    state.note(Facts::FORWARDED_BY_TRAILERS.with(Facts::ENDED));
+    // A host that refuses it forwards the body without it.
+    if sys::proxy_continue_stream(M::STREAM.raw()).is_ok() { STOP } else { CONTINUE }
 }
 
 /// A callback has failed. The stream is denied, or the policy forwards everything that is paused

@@ -38,6 +38,11 @@ impl Facts {
     pub(crate) const UPGRADE: Self = Self(1 << 10);
     /// The same for a request with the method `CONNECT`.
     pub(crate) const CONNECT: Self = Self(1 << 11);
+    /// A completion has resumed the message.
+    pub(crate) const RESUMED: Self = Self(1 << 12);
+    /// The trailers callback has resumed the message: the host may call the filter for parts that
+    /// it has forwarded.
+    pub(crate) const FORWARDED_BY_TRAILERS: Self = Self(1 << 13);
 
     #[inline]
     pub(crate) const fn with(self, other: Self) -> Self {

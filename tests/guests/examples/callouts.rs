@@ -139,12 +139,20 @@ impl Context for Stream {
                 let post = HttpCall::post("service", "/upload").body(vec![b'x'; 10 * 1024 * 1024]);
                 request.pause_for(self, post, with_answer)
             }
+            "/resumed" => request.pause_for(self, call("/resumed"), with_answer),
             path if path.starts_with("/request/") => request.pause_for(self, call(path), with_answer),
             _ => Ok(FilterHeadersStatus::Continue),
         }
     }
 
     fn on_request_body(&mut self, body: &mut RequestBody, end_of_stream: bool) -> Result<FilterDataStatus> {
+        if self.path == "/resumed" {
+            if !end_of_stream {
+                return Ok(FilterDataStatus::StopIterationAndBuffer);
+            }
+            let upper = body.to_bytes()?.to_ascii_uppercase();
+            body.replace(upper)?;
+        }
         if self.path != "/body" {
             return Ok(FilterDataStatus::Continue);
         }

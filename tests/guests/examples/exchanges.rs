@@ -261,6 +261,19 @@ async fn exchanges(mut exchange: Exchange<Config>) -> Result<()> {
             let answer = call("/response").await;
             response.add("x-answer", line(&answer))
         }
+        "/resumed/request" => {
+            call("/slow").await?;
+            let body = exchange.request_body(1000).await?;
+            let upper = body.to_bytes()?.to_ascii_uppercase();
+            body.replace(upper)
+        }
+        "/resumed/response" => {
+            exchange.response_headers().await?;
+            call("/slow").await?;
+            let body = exchange.response_body(1000).await?;
+            let upper = body.to_bytes()?.to_ascii_uppercase();
+            body.replace(upper)
+        }
         "/replaced" => {
             exchange.response_headers().await?;
             exchange.reply(LocalReply::new(418).body("short and stout\n"))

@@ -138,6 +138,8 @@ pub(crate) struct Side {
     /// The headers as they were forwarded, where the module can still read, and in vain change,
     /// what the host keeps.
     pub(crate) sent: Option<Map>,
+    /// The same for trailers.
+    pub(crate) sent_trailers: Option<Map>,
 }
 
 impl Side {
@@ -153,7 +155,14 @@ impl Side {
             forwarded_at: None,
             held: Vec::new(),
             sent: None,
+            sent_trailers: None,
         }
+    }
+
+    /// Takes the trailers out, as they were forwarded if they were.
+    pub(crate) fn forward_trailers(&mut self) -> Option<Map> {
+        let kept = self.trailers.forward();
+        self.sent_trailers.take().or(kept)
     }
 
     /// Takes the headers out, as they were forwarded if they were.

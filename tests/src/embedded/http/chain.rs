@@ -116,14 +116,14 @@ impl Chain {
 
     /// A chunk of the body comes to the first filter.
     pub(super) fn data(&mut self, contexts: &mut Contexts, bytes: Vec<u8>, end: bool) -> Result<(), Ended> {
-        self.data_from(contexts, 0, bytes, end)
+        self.data_from(contexts, 0, bytes, end, None)
     }
 
     /// The trailers come to the first filter.
     pub(super) fn trailers(&mut self, contexts: &mut Contexts, map: Map) -> Result<(), Ended> {
         contexts.with_side(self.which, |side| side.trailers.put(map));
         self.has_trailers = true;
-        self.trailers_from(contexts, 0)
+        self.trailers_from(contexts, 0, None)
     }
 
     /// Resumes the filters that have continued the message outside of its callbacks. Whether
@@ -258,8 +258,16 @@ impl Chain {
         }
     }
 
-    /// Forwards a chunk of the body, from this filter on, until one pauses it.
-    fn data_from(&mut self, contexts: &mut Contexts, from: usize, bytes: Vec<u8>, end: bool) -> Result<(), Ended> {
+    /// Forwards a chunk of the body, from this filter on, until one pauses it. `resumed` is the
+    /// filter whose pause of everything ends now.
+    fn data_from(
+        &mut self,
+        contexts: &mut Contexts,
+        from: usize,
+        bytes: Vec<u8>,
+        end: bool,
+        resumed: Option<usize>,
+    ) -> Result<(), Ended> {
         let (which, mut data, mut end, mut added) = (self.which, bytes, end, None);
         // Whether trailers that were added to a response are lost if a later filter keeps the body.
         let mut fragile = false;
@@ -268,7 +276,7 @@ impl Chain {
             if stage.paused == Paused::All {
                 stage.buffer.append(&mut data);
                 (stage.data, stage.has_end) = (true, end);
-                return self.added_trailers(contexts, added);
+                return self.added_trailers(contexts, added, resumed);
             }
             let readable = stage.is_readable;
             let new = std::mem::take(&mut data);
@@ -285,7 +293,9 @@ impl Chain {
                         // Envoy 1.40 calls the next filters twice for those of a request, if this
                         // filter has paused the body before.
                         let times = if paused && which == Which::Request { 2 } else { 1 };
-                        added = Some((index + 1, times));
+                        // It calls a filter that it resumes for the trailers of that filter, too.
+                        let next = if resumed == Some(index) { index } else { index + 1 };
+                        added = Some((next, times));
                         fragile = !paused && which == Which::Response;
                     }
                     continue;
@@ -313,23 +323,38 @@ impl Chain {
                 // and keeps it.
                 return Ok(());
             }
-            return self.added_trailers(contexts, added);
+            return self.added_trailers(contexts, added, resumed);
         }
         self.forwarded.append(&mut data);
         if which == Which::Response {
             self.note_forwarded(contexts);
         }
-        self.added_trailers(contexts, added)
+        self.added_trailers(contexts, added, resumed)
     }
 
     /// A filter has added trailers at the end of the body: they come to the later ones.
-    fn added_trailers(&mut self, contexts: &mut Contexts, added: Option<(usize, u32)>) -> Result<(), Ended> {
+    fn added_trailers(
+        &mut self,
+        contexts: &mut Contexts,
+        added: Option<(usize, u32)>,
+        resumed: Option<usize>,
+    ) -> Result<(), Ended> {
         let (from, times) = added.unwrap_or_default();
-        (0..times).try_for_each(|_| self.trailers_from(contexts, from))
+        (0..times).try_for_each(|_| {
+            self.trailers_from(contexts, from, resumed)?;
+            if self.is_free() {
+                // What a second call edits is edited in vain.
+                contexts.with_side(self.which, |side| {
+                    side.sent_trailers = side.sent_trailers.take().or_else(|| side.trailers.value.clone());
+                });
+            }
+            Ok(())
+        })
     }
 
-    /// Forwards the trailers, from this filter on, until one pauses them.
-    fn trailers_from(&mut self, contexts: &mut Contexts, from: usize) -> Result<(), Ended> {
+    /// Forwards the trailers, from this filter on, until one pauses them. `resumed` is the filter
+    /// whose pause of everything ends now.
+    fn trailers_from(&mut self, contexts: &mut Contexts, from: usize, resumed: Option<usize>) -> Result<(), Ended> {
         let which = self.which;
         let phase = match which {
             Which::Request => Phase::RequestTrailers,
@@ -368,8 +393,20 @@ impl Chain {
             let data = stage.take_buffer();
             contexts.with_side(which, |side| side.trailers.hide_from(context));
             self.release(contexts, index)?;
-            if !data.is_empty() {
-                self.data_from(contexts, index + 1, data, false)?;
+            match resumed {
+                // Envoy 1.40 calls the filter again for both.
+                Some(filter) if filter == index && continued => {
+                    if !data.is_empty() {
+                        self.data_from(contexts, index, data, false, None)?;
+                    }
+                    return self.trailers_from(contexts, index, None);
+                }
+                Some(filter) if filter == index && !data.is_empty() => {
+                    lost_body(contexts, which);
+                    return self.trailers_from(contexts, index, None);
+                }
+                _ if data.is_empty() => {}
+                _ => self.data_from(contexts, index + 1, data, false, None)?,
             }
         }
         Ok(())
@@ -417,11 +454,12 @@ impl Chain {
         if added {
             (self.has_trailers, end) = (true, false);
         }
+        let resumed = (next == index).then_some(index);
         if (data && end) || !bytes.is_empty() {
-            self.data_from(contexts, next, bytes, end)?;
+            self.data_from(contexts, next, bytes, end, resumed)?;
         }
         if trailers || added {
-            self.trailers_from(contexts, next)?;
+            self.trailers_from(contexts, next, resumed)?;
         }
         Ok(true)
     }
@@ -493,6 +531,21 @@ fn resumed_in_callback(contexts: &Contexts, which: Which, part: &str) {
         format!(
             "proxy_continue_stream in {callback}, for the message of the callback: Envoy 1.40 forwards it twice, cuts it off or \
              crashes. Return Continue instead"
+        ),
+    );
+}
+
+/// A filter has paused a body, and then forwarded its trailers, while a resumption called it for
+/// both.
+fn lost_body(contexts: &Contexts, which: Which) {
+    contexts.violation(
+        Rule::LostBody,
+        format!(
+            "{0} returned Continue for trailers whose body {1} had paused, both while the message was resumed after its headers had been \
+             paused: Envoy 1.40 drops the body. Call proxy_continue_stream in {0} and return StopIteration, and Continue when the host \
+             calls again for both",
+            which.name("trailers"),
+            which.name("body")
         ),
     );
 }

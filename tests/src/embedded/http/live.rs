@@ -249,7 +249,7 @@ impl LiveStream {
         let end = self.is_head || reply.body.is_empty();
         contexts.with_side(Which::Response, |side| {
             side.headers.put(wire::local_reply_map(reply));
-            (side.arrived, side.gone, side.sent) = (true, true, None);
+            (side.arrived, side.gone, side.sent, side.sent_trailers) = (true, true, None, None);
             side.trailers.take();
             side.held.clear();
         });
@@ -292,7 +292,7 @@ impl LiveStream {
         }
         let bytes = std::mem::take(&mut chain.forwarded);
         let complete = arrived && chain.is_free() && !sent.end;
-        let trailers = if complete { contexts.with_side(which, |side| side.trailers.forward()) } else { None };
+        let trailers = if complete { contexts.with_side(which, Side::forward_trailers) } else { None };
         let trailers = trailers.filter(|trailers| trailers.len() > 0);
         contexts.with_info(|info| info.sent += if which == Which::Response { bytes.len() as u64 } else { 0 });
         if !bytes.is_empty() || complete && trailers.is_none() {

@@ -10,7 +10,7 @@ use super::upstream::Upstream;
 use crate::embedded::fields::{Kind, Map};
 use crate::embedded::flags::{DOWNSTREAM_CONNECTION_TERMINATION, UPSTREAM_CONNECTION_TERMINATION};
 use crate::embedded::info::Whose;
-use crate::embedded::stream::{Phase, Which};
+use crate::embedded::stream::{Phase, Side, Which};
 use crate::message::{Answered, Fields};
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ impl<'p> Playback<'p> {
         if let Err(why) = played {
             return Err(Interrupted { why, body: self.chain.forwarded });
         }
-        let trailers = self.contexts.with_side(self.chain.which, |side| side.trailers.forward());
+        let trailers = self.contexts.with_side(self.chain.which, Side::forward_trailers);
         if !self.chain.only_headers {
             self.count(0, true);
         }
@@ -183,7 +183,7 @@ impl<'p> Playback<'p> {
             request.next_trailers(&trailers).await?;
         }
         let complete = has_end && request.chain.is_free();
-        let trailers = request.contexts.with_side(Which::Request, |side| side.trailers.forward());
+        let trailers = request.contexts.with_side(Which::Request, Side::forward_trailers);
         upstream.receive_rest(request.chain.forwarded, trailers.filter(|_| complete), complete);
         Ok(())
     }
