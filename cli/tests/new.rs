@@ -29,14 +29,16 @@ fn every_template_passes_its_tests_is_formatted_and_starts_with_its_configuratio
     let templates = templates();
     assert_eq!(templates.len(), 7, "{templates:?}");
     let root = tempfile::tempdir().unwrap();
+    // With the target directory, the versions and the debug information of this repository,
+    // dependencies are used that are built already.
+    let target = Path::new(env!("CARGO_BIN_EXE_proxy-filter")).ancestors().nth(2).unwrap();
+    let environment = [("CARGO_TARGET_DIR", target.to_str().unwrap()), ("CARGO_PROFILE_DEV_DEBUG", "false")];
     for template in templates {
         let project = make(root.path(), &template);
-        // One target directory, and the versions of this repository: the dependencies are built
-        // once.
         std::fs::copy(repository().join("Cargo.lock"), Path::new(&project).join("Cargo.lock")).unwrap();
         let cargo = |arguments: &[&str]| {
             let mut cargo = Command::new(env!("CARGO"));
-            cargo.current_dir(&project).args(arguments).env("CARGO_TARGET_DIR", root.path().join("target"));
+            cargo.current_dir(&project).args(arguments).envs(environment);
             let output = cargo.env("RUSTFLAGS", "-Dwarnings").env_remove("RUSTFLAGS").output().unwrap();
             assert!(output.status.success(), "{template}: {arguments:?}\n{}{}", stdout(&output), stderr(&output));
             stdout(&output)
@@ -45,13 +47,12 @@ fn every_template_passes_its_tests_is_formatted_and_starts_with_its_configuratio
         let tests = cargo(&["test"]);
         assert!(tests.contains("::native ... ok") && tests.contains("::wasm ... ok"), "{template}: {tests}");
         let mut validate = command();
-        validate.current_dir(&project).env("CARGO_TARGET_DIR", root.path().join("target"));
+        validate.current_dir(&project).envs(environment);
         let output = validate.args(["validate", "--config", "config.json"]).output().unwrap();
         assert!(output.status.success(), "{template}: {}{}", stdout(&output), stderr(&output));
         let manifest = std::fs::read_to_string(Path::new(&project).join("Cargo.toml")).unwrap();
         assert!(!manifest.contains("{{"), "{template}: {manifest}");
-        let module =
-            root.path().join(format!("target/wasm32-unknown-unknown/release/my_{}.wasm", template.replace('-', "_")));
+        let module = target.join(format!("wasm32-unknown-unknown/release/my_{}.wasm", template.replace('-', "_")));
         assert!(module.is_file(), "{template}: {}", module.display());
     }
 }
