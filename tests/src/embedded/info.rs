@@ -17,7 +17,7 @@ pub(crate) enum Whose {
     Ended,
 }
 
-/// When parts of the stream came, on the clock that only goes on.
+/// When parts of the stream came, on the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     pub(super) began: Duration,

@@ -1,7 +1,7 @@
 //! Envoy's administration interface.
 
 use super::http1;
-use crate::message::{Answered, Body, Protocol, Request};
+use crate::message::Request;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -72,20 +72,7 @@ impl Admin {
     }
 
     fn ask(&self, method: &str, path: &str) -> io::Result<String> {
-        let request = Request {
-            protocol: Protocol::Http1,
-            method: method.to_owned(),
-            path: path.to_owned(),
-            authority: Some("admin".to_owned()),
-            headers: Vec::new(),
-            body: Body::Absent,
-            trailers: Vec::new(),
-            disconnect_after: None,
-            answered: Answered::Complete,
-            metadata: Vec::new(),
-            source: None,
-            tls: false,
-        };
+        let request = Request::new(method, path, "admin");
         let response = http1::exchange(self.address, &request)?.unwrap_or_default();
         let status = response.headers.first().map(|(_, value)| value.as_slice());
         let text = String::from_utf8_lossy(&response.body).into_owned();

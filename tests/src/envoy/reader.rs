@@ -6,7 +6,7 @@
 use super::{bootstrap, http1};
 use crate::backend::Settings;
 use crate::base64;
-use crate::message::{Answered, Body, Protocol, Request};
+use crate::message::Request;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io;
@@ -85,20 +85,7 @@ pub(super) fn ask(address: SocketAddr, shared: Shared, name: &[u8]) -> io::Resul
         let _ = write!(digits, "{byte:02x}");
         digits
     });
-    let request = Request {
-        protocol: Protocol::Http1,
-        method: "GET".to_owned(),
-        path: "/".to_owned(),
-        authority: Some(NAME.to_owned()),
-        headers: vec![(b"name".to_vec(), digits.into_bytes())],
-        body: Body::Absent,
-        trailers: Vec::new(),
-        disconnect_after: None,
-        answered: Answered::Complete,
-        metadata: Vec::new(),
-        source: None,
-        tls: false,
-    };
+    let request = Request::new("GET", "/", NAME).header("name", digits);
     let response = http1::exchange(address, &request)?.unwrap_or_default();
     match response.status() {
         200 => Ok(Some(response.body)),
